@@ -12,7 +12,8 @@ const MAX_FOLDERS = 10_000;
 const MAX_BYTES = 2 ** 26;
 const EXPERIMENTS: ReadonlySet<string> = new Set(["compare", "sweep"]);
 /** A run's weights at its end, and an experiment's result. */
-const RESULT = /^(?!checkpoint|teacher_logits)(.*(?<!_best)\.(pth|safetensors)|compare\.json|sweep\.json)$/;
+const RESULT =
+  /^(?!checkpoint|teacher_(validation_)?logits)(.*(?<!_best)\.(pth|safetensors)|compare\.json|sweep\.json)$/;
 
 /** A run as it was last seen. */
 interface Seen {
@@ -34,11 +35,19 @@ export class WatchedFolder {
   scan(): Changes {
     const before = this.#seen;
     this.#seen = new Map();
-    const changed = runFolders(this.root).flatMap(({ path, names }) => {
+    for (const { path, names } of runFolders(this.root)) {
+      const now = look(join(this.root, path), path, names, before.get(path));
+      if (now !== null) this.#seen.set(path, now);
+    }
+    // Processes that share an experiment lock the folders of their runs, not its own.
+    const running = [...this.#seen.values()].flatMap(({ run }) => (run.state === "running" ? run.path : []));
+    for (const seen of this.#seen.values()) {
+      const { path, command } = seen.run;
+      const isRunning = EXPERIMENTS.has(command) && running.some((below) => isBelow(below, path));
+      if (isRunning) seen.run = { ...seen.run, state: "running" };
+    }
+    const changed = [...this.#seen].flatMap(([path, now]) => {
       const old = before.get(path);
-      const now = look(join(this.root, path), path, names, old);
-      if (now === null) return [];
-      this.#seen.set(path, now);
       const from = old === undefined ? 0 : commonLength(old.lines, now.lines);
       const isSame = old !== undefined && from === now.lines.length && from === old.lines.length;
       if (isSame && JSON.stringify(old.run) === JSON.stringify(now.run)) return [];
@@ -167,6 +176,10 @@ function textOf(file: string): string {
   } catch {
     return "";
   }
+}
+
+function isBelow(path: string, above: string): boolean {
+  return path !== above && (above === "" || path.startsWith(`${above}/`));
 }
 
 function commonLength(a: readonly string[], b: readonly string[]): number {

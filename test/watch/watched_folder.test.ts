@@ -63,6 +63,37 @@ test("a run is running while its owner shows signs of life, on this host and on 
   expect(state()).toEqual(["stopped"]);
 });
 
+test("an experiment is done by its result alone, and running while a run below it is", () => {
+  const root = newFolder(temporary);
+  const make = (path: string, command: string) => {
+    mkdirSync(join(root, path), { recursive: true });
+    writeFileSync(join(root, path, "config.json"), JSON.stringify({ command, epochs: 3 }));
+  };
+  make("compare", "compare");
+  make("compare/seed-0/distilled", "distill");
+  make("compare-2", "compare");
+  const watched = new WatchedFolder(root);
+  const states = () => {
+    watched.scan();
+    return Object.fromEntries(watched.all().changed.map(({ path, state }) => [path, state]));
+  };
+  for (const name of ["teacher_logits", "teacher_validation_logits"]) {
+    writeFileSync(join(root, "compare", `${name}.safetensors`), "");
+  }
+  const stopped = { compare: "stopped", "compare/seed-0/distilled": "stopped", "compare-2": "stopped" };
+  expect(states()).toEqual(stopped);
+  const owner = join(root, "compare/seed-0/distilled/run.owner");
+  writeFileSync(owner, JSON.stringify({ host: hostname(), boot: bootId(), pid: process.pid, id: "x" }));
+  expect(states()).toEqual({ ...stopped, compare: "running", "compare/seed-0/distilled": "running" });
+  rmSync(owner);
+  expect(watched.scan().changed.map(({ path, state }) => [path, state])).toEqual([
+    ["compare", "stopped"],
+    ["compare/seed-0/distilled", "stopped"],
+  ]);
+  writeFileSync(join(root, "compare", "compare.json"), "{}");
+  expect(states().compare).toBe("done");
+});
+
 test("folders of others, links and damaged files are passed over", () => {
   const { root, file, watched } = folder();
   for (const name of ["other", "node_modules", ".hidden", "damaged"]) mkdirSync(join(root, name));
