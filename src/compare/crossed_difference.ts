@@ -43,7 +43,8 @@ export interface CorrectedDifference extends CrossedDifference {
  * of the seeds' means, T that of the samples' means. It is what either source adds alone; their interaction, students that
  * change their mind on a sample from seed to seed, is counted in both, so the interval is rather too wide than too narrow (Owen,
  * The pigeonhole bootstrap, 2007). The interval is Student's t, its degrees of freedom (S / n + T / m)² / ((S / n)² / (n - 1)
- * + (T / m)² / (m - 1)) (Satterthwaite, 1946). With one seed T / m is the squared error of McNemar's test (1947).
+ * + (T / m)² / (m - 1)) (Satterthwaite, 1946). T / m is the squared error of the paired t-test over the samples: with one seed
+ * McNemar's (1947) but for centring.
  *
  * With one seed, or if all seeds differ by the same, their variance is not known, and the interval is infinite.
  *

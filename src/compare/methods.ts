@@ -177,8 +177,8 @@ export function methodsOf(
   return methods.map(({ name, loss, calibrateTeacher }, i) => {
     const { best, last, files } = students[i].figures;
     const { others: _, ...difference } = ofBaseline[i];
-    const against = { againstFirst: ofFirst[i] ?? null, againstUncalibrated: ofPair[i] ?? null };
-    return { name, loss, calibrateTeacher, best, last, files, difference, ...against };
+    const pair = { uncalibrated: uncalibrated[i] < 0 ? null : uncalibrated[i], againstUncalibrated: ofPair[i] ?? null };
+    return { name, loss, calibrateTeacher, best, last, files, difference, againstFirst: ofFirst[i] ?? null, ...pair };
   });
 }
 

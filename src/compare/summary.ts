@@ -8,6 +8,7 @@ import {
   showSigned,
   unitOf,
 } from "../tasks/metrics.js";
+import type { CrossedDifference } from "./crossed_difference.js";
 import type { CompareResult, Method, SweepResult } from "./results.js";
 import type { PairedDifference, SampleStats } from "./statistics.js";
 
@@ -46,12 +47,18 @@ export function compareSummary({ data, difference, seeds }: CompareResult, weigh
 }
 
 /** What the intervals of a comparison have in them, and what they have not. */
-export function scopeOf({ difference }: CompareResult): string {
-  const samples = isKnown(difference.best.samples?.low)
-    ? "other seeds and other test samples of the same kind"
-    : "other seeds";
-  const missing = isKnown(difference.best.samples?.low) ? "" : "other test samples, ";
-  return `Intervals are for ${samples}, not for ${missing}another teacher, data set, split or setting.`;
+export function scopeOf({ difference: { best } }: CompareResult): string {
+  const [kind, missing] = hasSamples(best) ? [" of the same kind", ""] : ["", "other test samples, "];
+  return `Intervals are for ${chanceIn(best)}${kind}, not for ${missing}another teacher, data set, split or setting.`;
+}
+
+/** What the intervals of differences, all of one figure, are for. */
+export function chanceIn(...differences: readonly CrossedDifference[]): string {
+  return differences.some(hasSamples) ? "other seeds and other test samples" : "other seeds";
+}
+
+function hasSamples({ samples }: CrossedDifference): boolean {
+  return isKnown(samples?.low);
 }
 
 /** In JSON an infinite number is null. */
@@ -160,7 +167,8 @@ function differenceSentence(
 }
 
 /** What a sweep finds, in one sentence; with several seeds by their mean, with the standard deviation. */
-export function sweepSummary({ data, best, seeds = [], swept = ["temperature", "alpha"] }: SweepResult): string {
+export function sweepSummary(result: SweepResult): string {
+  const { data, best, seeds = [] } = result;
   const { evaluation, spread, test } = best;
   const [metric] = metricsOf(data);
   const value = best[epochKey(metric)];
@@ -171,7 +179,14 @@ export function sweepSummary({ data, best, seeds = [], swept = ["temperature", "
     `${shown(metric, ofTest?.mean ?? metric.of(evaluation) ?? 0)}${around(ofTest)} on the test set`,
   ].join(", ");
   const over = spread === undefined ? "" : ` (mean and sd of ${seeds.length} seeds)`;
-  return `Best with ${swept.map((name) => `${name} ${best[name]}`).join(" and ")}: ${figures}${over}.`;
+  return `Best with ${sweptIn(result)
+    .map((name) => `${name} ${best[name]}`)
+    .join(" and ")}: ${figures}${over}.`;
+}
+
+/** What a sweep's points differ in. */
+export function sweptIn({ swept = ["temperature", "alpha"] }: Pick<SweepResult, "swept">) {
+  return swept;
 }
 
 /** What has to be known beside {@link sweepSummary}: whether the best point can be told from the others. */

@@ -1,6 +1,14 @@
 import type { CompareResult, Method, StudentMetrics, SweepPoint, SweepResult } from "../compare/results.js";
 import type { SampleStats } from "../compare/statistics.js";
-import { compareCaveats, pairsSummary, scopeOf, sweepCaveats, sweepSummary } from "../compare/summary.js";
+import {
+  chanceIn,
+  compareCaveats,
+  pairsSummary,
+  scopeOf,
+  sweepCaveats,
+  sweepSummary,
+  sweptIn,
+} from "../compare/summary.js";
 import { showCount } from "../show_count.js";
 import {
   agreementOf,
@@ -48,8 +56,7 @@ export function compareVerdict(result: CompareResult): Verdict {
     return { answer: "unclear", headline, detail: `${why} ${accuracies}` };
   }
   const interval = `${percent(confidence, 0)} interval ${change(low)} to ${change(high)}${unit}`;
-  const others = Number.isFinite(difference.best.samples.high) ? "other seeds and other test samples" : "other seeds";
-  const detail = `${interval} for ${others}, ${counted(seeds.length, "seed")}, p ${pValue(p)}. ${accuracies}`;
+  const detail = `${interval} for ${chanceIn(difference.best)}, ${counted(seeds.length, "seed")}, p ${pValue(p)}. ${accuracies}`;
   const caveats = compareCaveats(result);
   const { seeds: alone } = difference.best;
   if (!distinguishable && alone.pValue < 1 - confidence) {
@@ -113,11 +120,13 @@ function methodsVerdict(result: CompareResult): Verdict {
 
 /** The best temperature and alpha, and how far apart two points have to be to mean something. */
 export function sweepVerdict(result: SweepResult): Verdict {
-  const { best, data, teacher, points: all, swept = ["temperature", "alpha"] } = result;
+  const { best, data, teacher, points: all } = result;
   const [metric] = metricsOf(data);
   const key = epochKey(metric);
   const shown = (value: number) => showMetric(metric, value);
-  const chosen = swept.map((name) => `${name} ${best[name]}`).join(" with ");
+  const chosen = sweptIn(result)
+    .map((name) => `${name} ${best[name]}`)
+    .join(" with ");
   const headline = `${chosen[0].toUpperCase()}${chosen.slice(1)} does best: ${shown(best[key])} on the validation set`;
   const test = [
     `On the test set, read once at the end, it gets ${[shown(mainMetric(data, best.evaluation)), ...ofTeacher({ data, teacher })].join(", ")}.`,

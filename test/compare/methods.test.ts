@@ -263,6 +263,7 @@ test("a function called as an expression is has a pair of its own", async () => 
     ...[undefined, less(1, 0)],
     ...[undefined, less(3, 2)],
   ]);
+  expect(methods.map(({ uncalibrated }) => uncalibrated)).toEqual([null, 0, null, 2]);
 });
 
 test("the loss of temperature and alpha is called as its expression", async () => {

@@ -1,10 +1,13 @@
+import { join } from "node:path";
 import {
   type CompareResult,
+  compare,
   crossedDifference,
   pairedDifference,
   type SweepPoint,
   type SweepResult,
   sampleStats,
+  sweep,
 } from "../../src/compare/index.js";
 import { methodsOf, nameMethods } from "../../src/compare/methods.js";
 import { classDifferences, flipsOf } from "../../src/compare/sample_changes.js";
@@ -17,10 +20,14 @@ import {
   evaluate,
   Generator,
   ImageDataset,
+  Mlp,
   type Module,
+  randn,
   type StepPoint,
   StudentNet,
   TeacherNet,
+  TensorDataset,
+  tensor,
   withGenerator,
 } from "../../src/index.js";
 
@@ -176,6 +183,24 @@ export function sweepResult({ teacher, student, test, history }: Trained, accura
     teacher: { file: "teacher.pth", evaluation: evaluate(teacher, test) },
     sizes: SIZES,
     config: { command: "sweep" },
+  };
+}
+
+/** A comparison of two losses and a sweep, whose loss reads an alpha alone, on a regression, in a folder. */
+export async function regressionResults(folder: string): Promise<{ compare: CompareResult; sweep: SweepResult }> {
+  const [data, test] = withGenerator(new Generator(3), () =>
+    [48, 24].map((samples) => {
+      const inputs = randn([samples, 3]);
+      const targets = (inputs.toArray() as number[][]).map(([a, b, c]) => [a - b, 0.5 * c]);
+      return new TensorDataset(inputs, tensor(targets), { task: "regression", name: "linear" });
+    }),
+  );
+  const make = (hidden: number) => () => new Mlp({ inFeatures: 3, hidden: [hidden], classes: 2 });
+  const common = { teacher: make(8), student: make(4), data, test, epochs: 2, batchSize: 16, lr: 0.02, seeds: 2 };
+  const losses = ["mse + logit-mse", "huber + logit-mse"];
+  return {
+    compare: await compare({ ...common, losses, fractions: [0.5], out: join(folder, "compare") }),
+    sweep: await sweep({ ...common, alphas: [0.2, 0.8], out: join(folder, "sweep") }),
   };
 }
 

@@ -4,9 +4,9 @@ import type { SampleStats } from "../../compare/statistics.js";
 import { type Content, h } from "../../page/dom.js";
 import { showCount } from "../../show_count.js";
 import { showMetric } from "../../tasks/metrics.js";
-import { counted, pValue } from "../text.js";
+import { counted } from "../text.js";
 import { changeOf } from "../verdict.js";
-import { intervalCell, isKnown, spreadCell } from "./cells.js";
+import { intervalCell, pCell, spreadCell } from "./cells.js";
 import { figure } from "./figure.js";
 import { figures } from "./sections.js";
 import { table } from "./table.js";
@@ -97,7 +97,7 @@ function classesFigure({ perClass }: ComparedBehaviour, names: readonly string[]
     showMetric(FRACTION, one.distilled),
     changeOf(FRACTION, one.mean),
     intervalCell(FRACTION, one),
-    h("span", {}, isKnown(one.low) ? pValue(one.correctedPValue).replace("= ", "") : "", one.significant && " *"),
+    h("span", {}, pCell(one.correctedPValue, one.low), one.significant && " *"),
     showCount(one.support),
   ]);
   const found =

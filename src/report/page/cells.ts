@@ -3,6 +3,7 @@
 import type { SampleStats } from "../../compare/statistics.js";
 import { h } from "../../page/dom.js";
 import { type Metric, showChange, showMetric } from "../../tasks/metrics.js";
+import { pValue } from "../text.js";
 import { changeOf } from "../verdict.js";
 
 /** A metric's mean over the seeds with its standard deviation; nothing if it is not known. */
@@ -20,6 +21,11 @@ export function deviation(metric: Pick<Metric, "kind">, { std }: SampleStats): s
 export function intervalCell(metric: Pick<Metric, "kind">, { low, high }: { low: number; high: number }): string {
   if (!isKnown(low) || !isKnown(high)) return "unknown";
   return `${changeOf(metric, low)} to ${changeOf(metric, high)}`;
+}
+
+/** A difference's p value; unknown where its interval is, an end of which is `low`. */
+export function pCell(p: number, low: number | null): string {
+  return isKnown(low) ? pValue(p).replace("= ", "") : "unknown";
 }
 
 /** JSON has no infinity: it arrives as null. */

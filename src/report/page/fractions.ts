@@ -1,5 +1,6 @@
 import type { FractionMetrics } from "../../compare/results.js";
 import type { SampleStats } from "../../compare/statistics.js";
+import { chanceIn } from "../../compare/summary.js";
 import type { Content } from "../../page/dom.js";
 import { showCount } from "../../show_count.js";
 import { type Metric, showMetric } from "../../tasks/metrics.js";
@@ -46,6 +47,7 @@ export function fractionsFigures(
     changeOf(figure, point.difference.mean),
     intervalCell(figure, point.difference),
   ]);
+  const differences = points.map(({ difference }) => difference);
   const over = seeds < 2 ? "one seed" : `the mean of ${counted(seeds, "seed")}`;
   const format = (x: number) => showMetric(figure, x);
   return figures(
@@ -58,7 +60,7 @@ export function fractionsFigures(
     }),
     boxed({
       title: "Distilled minus baseline by the amount of training data",
-      description: "95% intervals for other seeds and other test samples, each of one difference.",
+      description: `${percent(differences[0]?.confidence ?? 0, 0)} intervals for ${chanceIn(...differences)}, each of one difference.`,
       content: [
         table({
           caption: "Figures by the amount of training data",

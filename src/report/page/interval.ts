@@ -1,9 +1,11 @@
+import type { SourceOfChance } from "../../compare/crossed_difference.js";
 import type { CompareResult } from "../../compare/results.js";
+import { chanceIn } from "../../compare/summary.js";
 import { type Content, h } from "../../page/dom.js";
 import { type Metric, unitOf } from "../../tasks/metrics.js";
-import { percent, pValue } from "../text.js";
+import { percent } from "../text.js";
 import { changeOf } from "../verdict.js";
-import { isKnown } from "./cells.js";
+import { isKnown, pCell } from "./cells.js";
 import { figure } from "./figure.js";
 import { table } from "./table.js";
 
@@ -31,21 +33,14 @@ export function intervalFigure(
 ): HTMLElement {
   const write = (x: number) => changeOf(shown, x);
   const { best, last, validation } = difference;
-  const both = isKnown(best.samples.low) ? "other seeds and other samples" : "other seeds";
+  const hasParts = isKnown(best.samples.low);
+  const part = (name: string, note: string, source: SourceOfChance): Row[] =>
+    hasParts ? [{ name, note, ...rowOf({ ...best, ...source }), part: true }] : [];
   const all: Row[] = [
-    { name: "Best epoch", note: both, ...rowOf(best), marks: best.values },
-    { name: "seeds alone", note: "other seeds, these samples", ...rowOf({ ...best, ...best.seeds }), part: true },
-    ...(isKnown(best.samples.low)
-      ? [
-          {
-            name: "samples alone",
-            note: "these seeds, other samples",
-            ...rowOf({ ...best, ...best.samples }),
-            part: true,
-          },
-        ]
-      : []),
-    { name: "Last epoch", note: both, ...rowOf(last), marks: last.values },
+    { name: "Best epoch", note: chanceIn(best), ...rowOf(best), marks: best.values },
+    ...part("seeds alone", "other seeds, these samples", best.seeds),
+    ...part("samples alone", "these seeds, other samples", best.samples),
+    { name: "Last epoch", note: chanceIn(last), ...rowOf(last), marks: last.values },
     {
       name: "Validation set",
       note: "best epoch, other seeds; it chose the epochs",
@@ -58,7 +53,7 @@ export function intervalFigure(
   return figure({
     title: `${of} minus baseline, in ${shown.kind === "fraction" ? "points of " : ""}${shown.label}`,
     level: 2,
-    description: `A mark for each seed, the dot their mean, the bar its ${percent(best.confidence, 0)} interval. The first row is the answer; the two below it are its parts. All but the last are of the test set.`,
+    description: `A mark for each seed, the dot their mean, the bar its ${percent(best.confidence, 0)} interval. The first row is the answer${hasParts ? "; the two below it are its parts" : ""}. All but the last are of the test set.`,
     image,
     data: () => numbers(all, seeds, shown),
     className: "wide",
@@ -113,7 +108,7 @@ function numbers(rows: readonly Row[], seeds: readonly number[], shown: Metric):
       name,
       points(mean),
       ...[low, high].map((x) => (isKnown(x) ? points(x) : "unknown")),
-      isKnown(low) ? pValue(p).replace("= ", "") : "unknown",
+      pCell(p, low),
       ...seeds.map((_, i) => (marks?.[i] === undefined ? "" : points(marks[i]))),
     ]),
   });

@@ -1,5 +1,6 @@
 import type { CorrectedDifference } from "../../compare/crossed_difference.js";
 import type { Method, MethodDifference, StudentMetrics } from "../../compare/results.js";
+import { chanceIn } from "../../compare/summary.js";
 import { type Content, h } from "../../page/dom.js";
 import { type Metric, metricsOf } from "../../tasks/metrics.js";
 import type { CompareReport } from "../report_data.js";
@@ -39,7 +40,7 @@ function sideBySide({ data, methods, baseline, seeds }: Result): HTMLElement[] {
   ];
   const level = Number((1 - methods[0].difference.best.confidence).toPrecision(6));
   const what = figure.kind === "fraction" ? `Points of test ${figure.label}` : `Test ${figure.label}`;
-  const text = `${what} with the best epoch's weights, over ${counted(seeds.length, "seed")}. Intervals are for other seeds and other test samples, each of one difference; p values are corrected for the number of methods (Holm), and * marks those below ${level}.`;
+  const text = `${what} with the best epoch's weights, over ${counted(seeds.length, "seed")}. Intervals are for ${chanceIn(...methods.map(({ difference }) => difference.best))}, each of one difference; p values are corrected for the number of methods (Holm), and * marks those below ${level}.`;
   return [
     h("p", { class: "lead" }, text),
     table({
@@ -55,9 +56,9 @@ function sideBySide({ data, methods, baseline, seeds }: Result): HTMLElement[] {
 function pairs({ data, methods, seeds }: Result): HTMLElement[] {
   const [figure] = metricsOf(data);
   const rows = methods.flatMap((method): Content[][] => {
-    const { loss, againstUncalibrated: against } = method;
-    const plain = methods.find((other) => other.loss === loss && !other.calibrateTeacher);
-    if (against === null || plain === undefined) return [];
+    const { loss, uncalibrated, againstUncalibrated: against } = method;
+    if (uncalibrated === null || against === null) return [];
+    const plain = methods[uncalibrated];
     const cells = (label: string, of: readonly [Method["last"], Method["last"]], difference: CorrectedDifference) => [
       loss,
       label,

@@ -1,4 +1,5 @@
 import type { SweepPoint } from "../../compare/results.js";
+import { sweptIn } from "../../compare/summary.js";
 import { h } from "../../page/dom.js";
 import { showCount } from "../../show_count.js";
 import {
@@ -14,8 +15,8 @@ import {
   type TaskEvaluation,
 } from "../../tasks/metrics.js";
 import type { SweepReport } from "../report_data.js";
-import { pValue } from "../text.js";
 import { isSamePoint, samplingMargin } from "../verdict.js";
+import { isKnown, pCell } from "./cells.js";
 import { sweepCurves } from "./curves.js";
 import { disclosed, figure } from "./figure.js";
 import { hero, type Tile } from "./hero.js";
@@ -29,25 +30,24 @@ const PALEST = 0.08;
 /** The page of a sweep. */
 export function sweepPage(report: SweepReport): (HTMLElement | null)[] {
   const { result, predictions } = report;
-  const { best, points, teacher, sizes, data } = result;
+  const { best, points, teacher, sizes, data, seeds } = result;
+  const swept = sweptIn(result);
   const evaluated = [
     ...(teacher.evaluation ? [{ name: "teacher", ...NETWORK_STYLES.teacher, evaluation: teacher.evaluation }] : []),
     { name: "student", colour: "--student", evaluation: best.evaluation },
   ];
   const named = points.map((point) => ({
-    name: nameOf(point),
-    history: point.history,
-    best: isSamePoint(point, best),
+    ...{ name: nameOf(point, swept), history: point.history, best: isSamePoint(point, best) },
   }));
-  const [figure] = metricsOf(data);
-  const metric = epochKey(figure);
-  const within = `${(100 * samplingMargin(best[metric], data.validation)).toFixed(2)} points`;
-  const { seeds } = result;
+  const [metric] = metricsOf(data);
+  const key = epochKey(metric);
+  const within = `${(100 * samplingMargin(best[key], data.validation)).toFixed(2)} points`;
   const cells =
     seeds.length < 2
       ? `Each cell is one run with seed ${seeds[0]}, at its best epoch,`
       : `Each cell is the mean of ${seeds.length} seeds, each at its best epoch,`;
-  const chance = figure.name === "accuracy" && seeds.length < 2 ? ` Differences below ${within} may be chance.` : "";
+  const chance = metric.name === "accuracy" && seeds.length < 2 ? ` Differences below ${within} may be chance.` : "";
+  const config = { ...report.config, ...(swept.includes("temperature") && { temperature: best.temperature }) };
   return [
     hero(report, tilesOf(report)),
     section(
@@ -56,9 +56,9 @@ export function sweepPage(report: SweepReport): (HTMLElement | null)[] {
       figures(
         grid(
           report,
-          `${figure.label[0]?.toUpperCase()}${figure.label.slice(1)} on the validation set`,
-          figure,
-          (point) => point[metric],
+          `${metric.label[0]?.toUpperCase()}${metric.label.slice(1)} on the validation set`,
+          metric,
+          (point) => point[key],
         ),
         ...(points.every(({ agreement }) => agreement !== null)
           ? [
@@ -80,91 +80,95 @@ export function sweepPage(report: SweepReport): (HTMLElement | null)[] {
     h(
       "p",
       { class: "aside" },
-      `From here on: the student of ${nameOf(best)}${seeds.length < 2 ? "" : `, seed ${seeds[0]}`}.`,
+      `From here on: the student of ${nameOf(best, swept)}${seeds.length < 2 ? "" : `, seed ${seeds[0]}`}.`,
     ),
-    ...predictionSections({ ...report, config: { ...report.config, temperature: best.temperature } }, predictions, {
-      network: "student",
-      evaluated,
-    }),
+    ...predictionSections({ ...report, config }, predictions, { network: "student", evaluated }),
     section("Against the teacher", sizes.teacher && figures(sizesFigure(sizes.student, sizes.teacher))),
   ];
 }
 
-function tilesOf({ result: { data, best, teacher, swept = ["temperature", "alpha"] } }: SweepReport): Tile[] {
-  const [figure] = metricsOf(data);
-  const shown = (evaluation: TaskEvaluation) => showMetric(figure, mainMetric(data, evaluation));
-  const spread = best.test?.[figure.name];
+function tilesOf({ result }: SweepReport): Tile[] {
+  const { data, best, teacher } = result;
+  const [metric] = metricsOf(data);
+  const shown = (evaluation: TaskEvaluation) => showMetric(metric, mainMetric(data, evaluation));
+  const spread = best.test?.[metric.name];
   return [
-    ...swept.map((name) => ({ name, value: String(best[name]) })),
+    ...sweptIn(result).map((name) => ({ name, value: String(best[name]) })),
     {
-      name: `test ${figure.label}`,
-      value: spread === undefined ? shown(best.evaluation) : showMetric(figure, spread.mean),
+      name: `test ${metric.label}`,
+      value: spread === undefined ? shown(best.evaluation) : showMetric(metric, spread.mean),
       colour: "--student",
-      ...(spread && { note: `\u00b1 ${showChange(figure, spread.std)}` }),
+      ...(spread && { note: `\u00b1 ${showChange(metric, spread.std)}` }),
     },
     ...(teacher.evaluation ? [{ name: "the teacher's", value: shown(teacher.evaluation), colour: "--teacher" }] : []),
   ];
 }
 
-/** Temperatures down, alphas across: the darker, the higher. */
+/** Temperatures down, alphas across, of which the loss may read one alone: the darker, the higher. */
 function grid({ result }: SweepReport, title: string, shown: Metric, of: (point: SweepPoint) => number): HTMLElement {
   const { temperatures, alphas, points, best } = result;
+  const swept = sweptIn(result);
   const values = points.map(of);
   const [least, most] = [Math.min(...values), Math.max(...values)];
   const depth = (value: number) => (most === least ? 1 : PALEST + ((1 - PALEST) * (value - least)) / (most - least));
+  const headOf = (name: Swept, value: number) => (swept.includes(name) ? String(value) : shown.label);
   const row = (temperature: number, i: number) => {
     const cells = points.slice(i * alphas.length, (i + 1) * alphas.length).map((point) => {
       const value = of(point);
       const kind = isSamePoint(point, best) ? "best" : null;
       return h("td", { class: kind, "--depth": `${(100 * depth(value)).toFixed(1)}%` }, showMetric(shown, value));
     });
-    return h("tr", {}, h("th", { scope: "row" }, String(temperature)), ...cells);
+    return h("tr", {}, h("th", { scope: "row" }, headOf("temperature", temperature)), ...cells);
   };
-  const head = alphas.map((alpha) => h("th", { scope: "col" }, String(alpha)));
+  const head = alphas.map((alpha) => h("th", { scope: "col" }, headOf("alpha", alpha)));
+  const corner = swept.map((name) => (name === "temperature" ? "T" : name)).join(" \\ ");
+  const places = swept.map((name) => (name === "temperature" ? "temperatures down" : "alphas across")).join(", ");
   const heat = h(
     "table",
     { class: "heat" },
-    h("caption", { class: "unseen" }, `${title}: temperatures down, alphas across`),
-    h("thead", {}, h("tr", {}, h("td", { class: "corner" }, "T \\ alpha"), ...head)),
+    h("caption", { class: "unseen" }, `${title}: ${places}`),
+    h("thead", {}, h("tr", {}, h("td", { class: "corner" }, corner), ...head)),
     h("tbody", {}, ...temperatures.map(row)),
   );
   return figure({
     title,
-    description: `Temperatures down, alphas across; from ${showMetric(shown, least)} to ${showMetric(shown, most)}, the stronger the colour, the higher. The outlined cell was chosen.`,
+    description: `${places[0]?.toUpperCase()}${places.slice(1)}; from ${showMetric(shown, least)} to ${showMetric(shown, most)}, the stronger the colour, the higher. The outlined cell was chosen.`,
     content: [scrolling(heat, title)],
   });
 }
 
-function ranking({ result: { data, points } }: SweepReport): HTMLElement {
-  const [figure] = metricsOf(data);
-  const metric = epochKey(figure);
+function ranking({ result }: SweepReport): HTMLElement {
+  const { data, points } = result;
+  const swept = sweptIn(result);
+  const [metric] = metricsOf(data);
+  const key = epochKey(metric);
   const rows = [...points]
-    .sort((a, b) => (isBetter(figure, b[metric], a[metric]) ? 1 : isBetter(figure, a[metric], b[metric]) ? -1 : 0))
+    .sort((a, b) => (isBetter(metric, b[key], a[key]) ? 1 : isBetter(metric, a[key], b[key]) ? -1 : 0))
     .map((point) => [
-      String(point.temperature),
-      String(point.alpha),
-      showMetric(figure, point[metric]),
+      ...swept.map((name) => String(point[name])),
+      showMetric(metric, point[key]),
       point.agreement === null ? "" : showMetric(agreementOf(data), point.agreement),
       String(point.bestEpoch),
-      ...leadCells(figure, point),
+      ...leadCells(metric, point),
     ]);
   const ofLead = points.some(({ spread }) => spread !== undefined) ? ["sd", "the best has more", "p, corrected"] : [];
-  const names = ["temperature", "alpha", figure.label, "agreement", "best epoch", ...ofLead];
-  const columns = names.map((name) => ({ name }));
+  const columns = [...swept, metric.label, "agreement", "best epoch", ...ofLead].map((name) => ({ name }));
   return disclosed("All points, best first", () => table({ caption: "All points, best first", columns, rows }));
 }
 
 /** How the point's figure spreads over the seeds, and how far the chosen one is ahead. */
-function leadCells(figure: Metric, { spread }: SweepPoint): string[] {
+function leadCells(metric: Metric, { spread }: SweepPoint): string[] {
   if (spread === undefined) return [];
   const { lead } = spread;
-  const sd = showChange(figure, spread.figure.std);
+  const sd = showChange(metric, spread.figure.std);
   if (lead === null) return [sd, "", ""];
-  const known = lead.low !== null && Number.isFinite(lead.low);
-  const interval = known ? ` (${showChange(figure, lead.low)} to ${showChange(figure, lead.high)})` : "";
-  return [sd, `${showSigned(figure, lead.mean)}${interval}`, pValue(lead.correctedPValue)];
+  const { low, high } = lead;
+  const interval = isKnown(low) ? ` (${showChange(metric, low)} to ${showChange(metric, high)})` : "";
+  return [sd, `${showSigned(metric, lead.mean)}${interval}`, pCell(lead.correctedPValue, low)];
 }
 
-function nameOf({ temperature, alpha }: SweepPoint): string {
-  return `temperature ${temperature}, alpha ${alpha}`;
+type Swept = NonNullable<SweepReport["result"]["swept"]>[number];
+
+function nameOf(point: SweepPoint, swept: readonly Swept[]): string {
+  return swept.map((name) => `${name} ${point[name]}`).join(", ");
 }

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import type { ComparedBehaviour } from "../../../src/compare/results.js";
 import type { SampleStats } from "../../../src/compare/statistics.js";
-import type { CompareReport } from "../../../src/report/report_data.js";
+import type { CompareReport, SweepReport } from "../../../src/report/report_data.js";
 import type { Evaluation } from "../../../src/tasks/classification_metrics.js";
 import { CHROMIUM, describeWith } from "../../helpers/needs.js";
 import { NAMES, openedReports, rowsOf, unfolded } from "./support.js";
@@ -236,5 +236,45 @@ describeWith(CHROMIUM, "in Chromium", () => {
     expect([first, second]).toEqual(["40.580.00%50.00%2", "40.970.00%50.00%2"]);
     // The slider begins at the chosen point's temperature.
     expect(await at.page.getByRole("slider").inputValue()).toBe("4");
+  });
+
+  test("of a regression intervals are for other seeds alone, and say so", async () => {
+    await at.open("regression");
+    const forest = at.page.locator("figure", { has: at.page.locator(".forest") });
+    const rows = forest.locator(".forest-row");
+    expect(await rows.locator("small").filter({ hasText: "seeds" }).allTextContents()).toEqual([
+      "other seeds",
+      "other seeds",
+      "best epoch, other seeds; it chose the epochs",
+    ]);
+    expect(await rows.locator("strong").allTextContents()).toHaveLength(2 * 3);
+    const text = await forest.locator("figcaption > .note").textContent();
+    expect(text).toContain("its 95% interval. The first row is the answer. All but the last are of the test set.");
+    const lead = await at.page.locator(".lead", { hasText: "Intervals are" }).textContent();
+    expect(lead).toContain("Intervals are for other seeds, each of one difference");
+    const curve = at.figure("Distilled minus baseline by the amount of training data");
+    expect(await curve.locator("figcaption > .note").textContent()).toBe(
+      "95% intervals for other seeds, each of one difference.",
+    );
+  });
+
+  test("a sweep names only what its loss reads", async () => {
+    await at.open("alphas");
+    const heat = at.page.locator(".heat").first();
+    expect(await heat.locator("caption").textContent()).toBe("R2 on the validation set: alphas across");
+    expect(await heat.locator("thead td, thead th").allTextContents()).toEqual(["alpha", "0.2", "0.8"]);
+    expect(await heat.locator("tbody th").allTextContents()).toEqual(["R2"]);
+    const { best, points } = (at.reports.alphas as SweepReport).result;
+    expect(await at.page.locator(".tile").first().textContent()).toBe(`alpha${best.alpha}`);
+    expect(await at.page.locator(".aside").textContent()).toBe(
+      `From here on: the student of alpha ${best.alpha}, seed 0.`,
+    );
+    await unfolded(at.page.locator("details", { hasText: "All points, best first" }));
+    const ranking = at.page.getByRole("region", { name: "All points, best first" });
+    const names = ["alpha", "R2", "agreement", "best epoch", "sd", "the best has more", "p, corrected"];
+    expect(await ranking.locator("thead th").allTextContents()).toEqual(names);
+    const p = points.flatMap(({ spread }) => spread?.lead?.correctedPValue ?? []);
+    const shown = (await rowsOf(ranking)).map((row) => row.at(-1));
+    expect(shown).toEqual(["", ...p.map((x) => (x < 0.001 ? "below 0.001" : x.toFixed(3)))]);
   });
 });

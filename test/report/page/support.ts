@@ -7,12 +7,12 @@ import { afterAll, afterEach, beforeAll, beforeEach } from "vitest";
 import { compareReport, type Report, runReport, sweepReport, writeReport } from "../../../src/report/index.js";
 import type { RunReport } from "../../../src/report/report_data.js";
 import { chromium } from "../../helpers/needs.js";
-import { CLASSES, compareResult, sweepResult, type Trained, trained } from "../support.js";
+import { CLASSES, compareResult, regressionResults, sweepResult, type Trained, trained } from "../support.js";
 
 /** A text that would run a script and fetch a image, were it taken for markup. */
 export const EVIL = `</script><script>window.hacked = 1</script><img src="http://localhost:9/x" onerror="window.hacked = 1">`;
 export const NAMES: readonly string[] = Array.from({ length: CLASSES }, (_, i) => `${i} <b>${EVIL}</b>`);
-export const KINDS = ["run", "bare", "compare", "one seed", "sweep", "losses", "both"] as const;
+export const KINDS = ["run", "bare", "compare", "one seed", "sweep", "losses", "both", "regression", "alphas"] as const;
 export type Kind = (typeof KINDS)[number];
 
 /** What the tests of a file look at: a report of each kind, and a fresh page for each test. */
@@ -62,6 +62,8 @@ export function rowsOf(table: Locator): Promise<string[][]> {
     .evaluateAll((rows) => rows.map((row) => Array.from(row.children, (cell) => cell.textContent ?? "")));
 }
 
+type Regression = Awaited<ReturnType<typeof regressionResults>>;
+
 /** Writes the reports and starts the browser, for the tests of one file. */
 export function openedReports(): Opened {
   const opened = new Opened();
@@ -69,7 +71,8 @@ export function openedReports(): Opened {
 
   beforeAll(async () => {
     opened.run = await trained(0, NAMES);
-    opened.reports = reportsOf(opened.run);
+    const regression = await regressionResults(opened.folder);
+    opened.reports = reportsOf(opened.run, regression);
     for (const kind of KINDS) await writeReport(join(opened.folder, `${kind}.html`), opened.reports[kind]);
     // Chromium refuses to start its sandbox as root.
     browser = await playwright.launch({ executablePath: chromium, chromiumSandbox: process.getuid?.() !== 0 });
@@ -92,7 +95,7 @@ export function openedReports(): Opened {
   return opened;
 }
 
-function reportsOf(run: Trained): Record<Kind, Report> {
+function reportsOf(run: Trained, regression: Regression): Record<Kind, Report> {
   const { teacher, student, test, history, steps, best } = run;
   const networks = { student, teacher };
   const config = { command: "distill", temperature: 2.5, [EVIL]: EVIL, dataHash: "ab".repeat(32) };
@@ -114,6 +117,8 @@ function reportsOf(run: Trained): Record<Kind, Report> {
       extras,
     ),
     "one seed": compareReport(compareResult(run, [0.5], [0.6]), { title: EVIL }),
+    regression: compareReport(regression.compare),
+    alphas: sweepReport(regression.sweep),
     sweep: ofTexts(sweepReport(sweepResult(run, [0.5, 0.55, 0.6, 0.05, 0.8, 0.7]), extras)),
   };
 }
