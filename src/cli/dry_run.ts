@@ -3,6 +3,7 @@ import { formatText } from "../data/preprocessing/number_format.js";
 import { entryOf } from "../data/text/encodings.js";
 import type { Module } from "../nn/module.js";
 import { repr } from "../nn/repr.js";
+import { fewer } from "../report/text.js";
 import { showCount } from "../show_count.js";
 import {
   type DistillInput,
@@ -69,7 +70,7 @@ export async function dryRun(
   const lines = [
     ...shown.map(([role, text]) => `${role}: ${text}`),
     "",
-    `Parameters: ${parametersText(parameters)}${compression === null ? "" : `, ${compression.toFixed(1)} times fewer`}`,
+    `Parameters: ${parametersText(parameters)}${compression === null ? "" : `, ${fewer(compression)}`}`,
     dataForms({ source, training, validation })[0],
     ...columnLines(training),
     ...(largest === undefined

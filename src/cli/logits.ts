@@ -3,6 +3,7 @@ import { dataSchema } from "../config/index.js";
 import { printableInline } from "../log/index.js";
 import { showCount } from "../show_count.js";
 import { type TeacherOptions, teacherSchema, writeLogits } from "../teachers/index.js";
+import { LOGITS_BATCH } from "../teachers/logits_in_order.js";
 import { expectLogitsFile, LOGITS_DTYPES } from "../teachers/write_logits.js";
 import { interruptible, UsageError } from "./error_boundary.js";
 import { toNumber } from "./flag_values.js";
@@ -30,7 +31,7 @@ export function logitsCommand(run: (flags: LogitsFlags) => Promise<void>): Comma
     )
     .option("--teacher <file>", "weights, an ONNX network, a file of logits, or a function of your own, ./teacher.mjs")
     .option("--out <file>", "what is written: .npy, .npz or .safetensors")
-    .option("--batch-size <number>", "samples at once (default: 256)", toNumber)
+    .option("--batch-size <number>", `samples at once (default: ${LOGITS_BATCH})`, toNumber)
     .option("--overwrite", "replace a file that is there")
     .option("--dtype <name>", `how numbers are stored: ${LOGITS_DTYPES.join(" or ")} (default: ${LOGITS_DTYPES[0]})`);
   addOptions(command, { entries: { ...teacherSchema.entries, ...dataSchema.entries } }, { data: DATA });

@@ -8,6 +8,7 @@ import { onlyLoading } from "../data/load_options.js";
 import { sampleShape } from "../data/preprocessing/spec.js";
 import { outputsText } from "../data/targets.js";
 import { hasTargets } from "../data/task_name.js";
+import { ordinal } from "../report/text.js";
 import { taskOf } from "../tasks/index.js";
 import { type Prediction, predict, type TaskPrediction, type ValuePrediction } from "../train/index.js";
 import { UsageError } from "./error_boundary.js";
@@ -52,13 +53,15 @@ interface FilePredictions {
 
 const DATA = "the data that the network was trained on (default: the preprocessing that its file describes)";
 
+const TOP = 3;
+
 /** `distillery predict FILE...`. */
 export function predictCommand(run: (flags: PredictFlags) => Promise<void>): Command {
   const command = new Command("predict")
     .description("classify new samples, or tell the values or labels of another task")
     .argument("<file...>", SAMPLES_HELP)
     .requiredOption("--student <file>", "the network's weights; a run's .safetensors describes their preprocessing")
-    .addOption(new Option("--top <n>", "classes that the table shows (default: 3)").argParser(toNumber));
+    .addOption(new Option("--top <n>", `classes that the table shows (default: ${TOP})`).argParser(toNumber));
   return addNetwork(addLoading(addShowing(addOptions(command, dataSchema, { data: DATA })))).action((files: string[]) =>
     run({ ...givenFlags(command), files }),
   );
@@ -66,7 +69,7 @@ export function predictCommand(run: (flags: PredictFlags) => Promise<void>): Com
 
 /** Prints the most probable classes of each sample, as a table or as JSON lines. */
 export async function runPredict(flags: PredictFlags): Promise<void> {
-  const { files, student = "", top = 3, encoding, exifOrientation, dropColumns } = flags;
+  const { files, student = "", top = TOP, encoding, exifOrientation, dropColumns } = flags;
   if (typeof top !== "number" || !Number.isInteger(top) || top < 1) {
     throw new UsageError(`--top: expected a whole number of at least 1, got ${JSON.stringify(top)}`);
   }
@@ -185,8 +188,8 @@ function tableOf(results: readonly FilePredictions[], top: number, names: readon
       return [shown, ...cells, ...(isLabelled ? [name(labels?.[i] ?? -1)] : [])];
     }),
   );
-  const heads = ["1st", "2nd", "3rd", ...Array.from({ length: Math.max(0, top - 3) }, (_, i) => `${i + 4}th`)];
-  const table = formatTable([["", ...heads.slice(0, top), ...(isLabelled ? ["label"] : [])], ...rows]);
+  const heads = Array.from({ length: top }, (_, i) => ordinal(i + 1));
+  const table = formatTable([["", ...heads, ...(isLabelled ? ["label"] : [])], ...rows]);
   return isLabelled ? [table, "", rightOf(results)] : [table];
 }
 

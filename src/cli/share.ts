@@ -1,5 +1,6 @@
 import { type Command, Option } from "commander";
 import type { Share, ShareResult } from "../compare/index.js";
+import { counted } from "../report/text.js";
 import { UsageError } from "./error_boundary.js";
 import { toNumber } from "./flag_values.js";
 
@@ -88,6 +89,6 @@ function scheduled(of: number | undefined, env: Environment): (Share & { by: str
 /** Says that a share is done, and what comes next. */
 export function shareLine({ share, runs }: ShareResult, out: string): string {
   const { index, of } = share;
-  const done = `share ${index} of ${of} (from 0 to ${of - 1}) is done, ${runs.length} runs in ${out}`;
+  const done = `share ${index} of ${of} (from 0 to ${of - 1}) is done, ${counted(runs.length, "run")} in ${out}`;
   return `${done}; when all are, the same command with --collect gives the result`;
 }

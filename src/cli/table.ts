@@ -1,3 +1,4 @@
+import { columns } from "../log/columns.js";
 import { printableInline } from "../log/index.js";
 import { widthOf } from "./terminal.js";
 
@@ -12,8 +13,8 @@ export function formatTable(given: Rows, width = widthOf(process.stdout)): strin
   const widths = widthsOf(rows);
   if (total(widths) <= width) return linesOf(rows, widths);
   const [[title = "", ...heads] = [], ...rest] = rows;
-  const names = Math.max(0, ...rest.map(([name = ""]) => name.length));
-  if (title.length > names) return `${title}\n${formatTable([["", ...heads], ...rest], width)}`;
+  const [names = 0] = widthsOf(rest);
+  if (columns(title) > names) return `${title}\n${formatTable([["", ...heads], ...rest], width)}`;
   const parts: number[][] = [[]];
   for (let column = 1; column < widths.length; column++) {
     const part = parts[parts.length - 1];
@@ -31,7 +32,7 @@ export function formatTable(given: Rows, width = widthOf(process.stdout)): strin
 }
 
 function widthsOf(rows: Rows): number[] {
-  return (rows[0] ?? []).map((_, i) => Math.max(...rows.map((row) => row[i]?.length ?? 0)));
+  return (rows[0] ?? []).map((_, i) => rows.reduce((most, row) => Math.max(most, columns(row[i] ?? "")), 0));
 }
 
 /** The width of a line: two spaces between columns. */
@@ -39,12 +40,15 @@ function total(widths: readonly number[]): number {
   return widths.reduce((sum, one) => sum + one + 2, -2);
 }
 
-function columnsOf(rows: Rows, columns: readonly number[]): string[][] {
-  return rows.map((row) => columns.map((i) => row[i] ?? ""));
+function columnsOf(rows: Rows, places: readonly number[]): string[][] {
+  return rows.map((row) => places.map((i) => row[i] ?? ""));
 }
 
 function linesOf(rows: Rows, widths: readonly number[]): string {
-  const line = (row: readonly string[]) =>
-    row.map((cell, i) => (i === 0 ? cell.padEnd(widths[0]) : cell.padStart(widths[i]))).join("  ");
+  const padded = (cell: string, i: number) => {
+    const room = " ".repeat(widths[i] - columns(cell));
+    return i === 0 ? cell + room : room + cell;
+  };
+  const line = (row: readonly string[]) => row.map(padded).join("  ");
   return rows.map(line).join("\n");
 }

@@ -15,9 +15,12 @@ export function cut(text: string, width: number): string {
   return width < 1 ? "" : `${letters.join("")}…`;
 }
 
-/** The columns that a text takes at most: characters from the Hangul block on may be two wide. */
+const WIDE =
+  /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1f000}-\u{1faff}\u{20000}-\u{3fffd}]|\p{Emoji_Presentation}/u;
+
+/** The columns that a text takes: wide characters of East Asia and emoji two each. */
 export function columns(text: string): number {
-  return [...text].reduce((sum, letter) => sum + (letter < "\u1100" || letter === "…" ? 1 : 2), 0);
+  return [...text].reduce((sum, letter) => sum + (WIDE.test(letter) ? 2 : 1), 0);
 }
 
 /** As wide as the largest number will be, so that the line does not shift. */

@@ -65,10 +65,7 @@ export function sweepReport(result: SweepResult, extras: ReportExtras = {}): Swe
 
 function commonOf({ data, config }: CompareResult | SweepResult, what: string, extras: ReportExtras) {
   const { networks: _, test, ...options } = extras;
-  const head = headOf(config, classNamesOf(data.classes, test?.classNames), {
-    title: `${what} on ${data.name}`,
-    ...options,
-  });
+  const head = headOf(config, classNamesOf(data.classes, test?.classNames), `${what} on ${data.name}`, options);
   return { ...head, ...(data.task && { task: data.task }) };
 }
 

@@ -15,7 +15,8 @@ export interface ReportOptions {
 export function headOf(
   config: Readonly<Record<string, unknown>>,
   classNames: readonly string[],
-  { title, command = "" }: ReportOptions & { title: string },
+  usualTitle: string,
+  { title = usualTitle, command = "" }: ReportOptions,
 ): Omit<ReportHead, "verdict"> {
   return { title, command, created: new Date().toISOString(), versions: versionsHere(), config, classNames };
 }

@@ -68,10 +68,12 @@ export function runReport(input: RunReportInput): RunReport {
   const title = TITLES[String(config.command)] ?? "Distillation";
   const report = {
     kind: "run" as const,
-    ...headOf(config, classNamesOf(held?.classes ?? Number(config.classes ?? 0), held?.classNames), {
-      title: `${title} on ${held?.name ?? config.data ?? "own data"}`,
-      ...options,
-    }),
+    ...headOf(
+      config,
+      classNamesOf(held?.classes ?? Number(config.classes ?? 0), held?.classNames),
+      `${title} on ${held?.name ?? config.data ?? "own data"}`,
+      options,
+    ),
     history,
     steps,
     ...(held?.task && { task: held.task }),

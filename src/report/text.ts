@@ -21,8 +21,14 @@ export function withMinusSigns(text: string): string {
 }
 
 /** 1 epoch, 12 epochs. */
-export function counted(n: number, name: string): string {
-  return `${showCount(n)} ${name}${n === 1 ? "" : "s"}`;
+export function counted(n: number, name: string, plural = `${name}s`): string {
+  return `${showCount(n)} ${n === 1 ? name : plural}`;
+}
+
+/** 1st, 2nd, 12th, 512th, 1022nd. */
+export function ordinal(n: number): string {
+  const ending = Math.floor(n / 10) % 10 === 1 ? undefined : ["st", "nd", "rd"][(n % 10) - 1];
+  return `${n}${ending ?? "th"}`;
 }
 
 /** 2140000 bytes as 2.14 MB. */
@@ -33,6 +39,17 @@ export function bytes(n: number): string {
 /** How many times as much: 7.9, 12. */
 export function times(ratio: number): string {
   return ratio.toFixed(ratio < 10 ? 1 : 0);
+}
+
+/** A ratio in words, by what follows on its number where it is above 1 and where below, and those for what rounds to 1: "7.9× smaller", "2.0× larger", "as large". */
+export function compared(ratio: number, [above, below, equal]: readonly [string, string, string]): string {
+  const factor = times(Math.max(ratio, 1 / ratio));
+  return factor === "1.0" ? equal : `${factor}${ratio > 1 ? above : below}`;
+}
+
+/** How many parameters a student has, by its teacher's divided by its own. */
+export function fewer(ratio: number): string {
+  return compared(ratio, [" times fewer", " times more", "as many"]);
 }
 
 /** Three digits that count: 0.0123, 1.23, 123. */

@@ -24,7 +24,7 @@ import {
   unitOf,
 } from "../tasks/metrics.js";
 import type { RunReport, Verdict } from "./report_data.js";
-import { counted, percent, points, pValue, short, times, withMinusSigns } from "./text.js";
+import { counted, fewer, percent, points, pValue, short, times, withMinusSigns } from "./text.js";
 
 /**
  * Did distilling help, by how much, how sure: the difference with the weights that were best on the validation set, with an
@@ -183,8 +183,8 @@ export function runVerdict(run: Omit<RunReport, "verdict">): Verdict {
     detail.push(`Its teacher gets ${shown(ofTeacher)}; ${alike}.`);
   }
   if (sizes.teacher !== undefined) {
-    const fewer = times(sizes.teacher.parameters / sizes.student.parameters);
-    detail.push(`The student has ${fewer} times fewer parameters${speed(sizes)}.`);
+    const ratio = sizes.teacher.parameters / sizes.student.parameters;
+    detail.push(`The student has ${fewer(ratio)} parameters${speed(sizes)}.`);
   }
   if (weights === "best" && best !== null) {
     const epochs = history.at(-1)?.epoch ?? best.epoch;

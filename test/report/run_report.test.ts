@@ -48,6 +48,15 @@ describe("a run's report", () => {
     expect(report.title).toBe("Distillation on noise");
   });
 
+  test("a title that is undefined is the default", () => {
+    const { student, test: data, history } = run;
+    const more = { title: undefined, command: undefined } as object;
+    const report = runReport({ config: {}, history, networks: { student }, data: { test: data }, ...more });
+    expect([report.title, report.command]).toEqual(["Distillation on noise", ""]);
+    expect(compareReport(compareResult(run, [0.9], [0.91]), more).title).toBe("Comparison on noise");
+    expect(sweepReport(sweepResult(run, [0.5, 0.55, 0.6, 0.05, 0.8, 0.7]), more).title).toBe("Sweep on noise");
+  });
+
   test("takes the validation set where there is no test set, and neither where there is none", () => {
     const { student, test: validation, history } = run;
     const networks = { student };

@@ -106,6 +106,16 @@ describe("a run", () => {
     );
   });
 
+  test("a student as large as its teacher, and a larger one", () => {
+    const predictions = { part: "test", weights: "last", evaluation: { accuracy: 0.9, samples: 10 }, mistakes: [] };
+    const detailOf = (parameters: number) => {
+      const sizes = { student: { parameters, bytes: 1 }, teacher: { parameters: 100, bytes: 1 } };
+      return verdictOf({ predictions: predictions as unknown as RunReport["predictions"], sizes }).detail;
+    };
+    expect(detailOf(100)).toBe("The student has as many parameters.");
+    expect(detailOf(200)).toBe("The student has 2.0 times more parameters.");
+  });
+
   test("without held-out data, its loss; without an epoch, nothing", () => {
     const record = { epochs: 2, lr: 0, seconds: 1, samplesPerSecond: 1 };
     const history = [

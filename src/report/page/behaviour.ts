@@ -103,7 +103,7 @@ function classesFigure({ perClass }: ComparedBehaviour, names: readonly string[]
   const found =
     significant.length === 0
       ? "No class alone differs distinguishably."
-      : `${showCount(significant.length)} of ${counted(perClass.length, "class").replace(/classs$/, "classes")} ${significant.length === 1 ? "differs" : "differ"} distinguishably (*).`;
+      : `${showCount(significant.length)} of ${counted(perClass.length, "class", "classes")} ${significant.length === 1 ? "differs" : "differ"} distinguishably (*).`;
   const columns = ["baseline", "distilled", "points", "interval", "p", "samples"];
   return figure({
     title: "Class by class, baseline against distilled",

@@ -1,9 +1,9 @@
 import type { EpochRecord } from "../../log/epoch_record.js";
 import { agreementOf, epochKey, type Metric, metricsOf, showMetric } from "../../tasks/metrics.js";
 import type { RunReport } from "../report_data.js";
-import { counted, percent } from "../text.js";
+import { counted, ordinal, percent } from "../text.js";
 import { type Axis, type Line, type LineChartOptions, lineChart, type Point } from "./line_chart.js";
-import { figureOf, lineOf, linesOf, lossMetrics, type MetricKey, NETWORK_STYLES } from "./series.js";
+import { figureOf, lineOf, linesOf, lossMetrics, type MetricKey, NETWORK_STYLES, rangeOf } from "./series.js";
 
 const LOSS: Axis = { name: "loss", format: plain, exact: (x) => x.toFixed(4) };
 const FRACTION: Axis = { name: "share", format: (x) => `${plain(100 * x)}%`, exact: (x) => percent(x) };
@@ -61,7 +61,7 @@ export function stepCurves(steps: RunReport["steps"], maxGradNorm: unknown): HTM
   const [first, second] = steps;
   if (first === undefined || second === undefined) return [];
   const every = second.step - first.step;
-  const each = every === 1 ? "Each step." : `Each ${every}th step.`.replace("2th", "2nd");
+  const each = every === 1 ? "Each step." : `Each ${ordinal(every)} step.`;
   const line = (name: string, of: (step: RunReport["steps"][number]) => number) => [
     { name, colour: "--student", points: steps.map((step): Point => [step.step, of(step)]) },
   ];
@@ -193,7 +193,7 @@ function overEpochs(title: string, description: string, lines: readonly Line[], 
 
 function over(name: string, title: string, description: string, lines: readonly Line[], y: Axis): LineChartOptions {
   const places = lines.flatMap(({ points }) => points.map(([at]) => at));
-  const [first, last] = [Math.min(...places), Math.max(...places)];
+  const [first, last] = rangeOf(places);
   const x = {
     name,
     format: String,
@@ -206,8 +206,8 @@ function over(name: string, title: string, description: string, lines: readonly 
 
 /** Whether most of the lines would lie flat at the bottom of an even scale. */
 function isWide(values: readonly number[]): boolean {
-  const least = Math.min(...values);
-  return least > 0 && Math.max(...values) / least > WIDE;
+  const [least, most] = rangeOf(values);
+  return least > 0 && most / least > WIDE;
 }
 
 /** As few digits as tell it: 0.3, 85, 87.5. */

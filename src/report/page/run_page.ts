@@ -1,7 +1,7 @@
 import { showCount } from "../../show_count.js";
 import { agreementOf, mainMetric, metricsOf, showMetric } from "../../tasks/metrics.js";
 import type { HeldOutPredictions, RunReport } from "../report_data.js";
-import { short, times } from "../text.js";
+import { compared, short } from "../text.js";
 import { runCurves, stepCurves } from "./curves.js";
 import { hero, type Tile } from "./hero.js";
 import type { Judged } from "./reliability.js";
@@ -42,10 +42,10 @@ function tilesOf(report: RunReport): Tile[] {
   } = report;
   if (predictions === null) return [];
   const { evaluation } = predictions;
-  const [figure, ...others] = metricsOf(report);
-  const shown = (value: number) => showMetric(figure, value);
+  const [metric, ...others] = metricsOf(report);
+  const shown = (value: number) => showMetric(metric, value);
   const own: Tile = {
-    name: `${predictions.part} ${figure.label}`,
+    name: `${predictions.part} ${metric.label}`,
     value: shown(mainMetric(report, evaluation)),
     colour: "--student",
   };
@@ -59,7 +59,7 @@ function tilesOf(report: RunReport): Tile[] {
       student.latencyMs === undefined ? [] : [{ name: "time for one sample", value: `${short(student.latencyMs)} ms` }];
     return [own, ...more, { name: "parameters", value: showCount(student.parameters) }, ...time];
   }
-  const fewer = `${times(teacher.parameters / student.parameters)}\u00d7`;
+  const words = ["\u00d7 fewer", "\u00d7 more", "as many"] as const;
   return [
     own,
     { name: "the teacher's", value: shown(mainMetric(report, predictions.teacher)), colour: "--teacher" },
@@ -69,6 +69,10 @@ function tilesOf(report: RunReport): Tile[] {
       value: showMetric(agreement, agreement.of(evaluation) ?? Number.NaN),
       note: "with the teacher",
     },
-    { name: "parameters", value: fewer, note: "fewer than the teacher's" },
+    {
+      name: "parameters",
+      value: compared(teacher.parameters / student.parameters, words),
+      note: "against the teacher",
+    },
   ];
 }

@@ -65,3 +65,11 @@ function meanOf(all: readonly (readonly Point[])[]): Point[] {
     return [at[0][0], at.reduce((sum, [, value]) => sum + value, 0) / at.length];
   });
 }
+
+/** The smallest and the largest of any number of values: a call takes fewer arguments than a long run has steps. */
+export function rangeOf(values: readonly number[]): [least: number, most: number] {
+  return values.reduce<[number, number]>(
+    ([least, most], x) => [Math.min(least, x), Math.max(most, x)],
+    [Infinity, -Infinity],
+  );
+}

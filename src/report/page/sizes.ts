@@ -1,7 +1,7 @@
 import { type Content, h } from "../../page/dom.js";
 import { showCount } from "../../show_count.js";
 import type { SizeMetrics } from "../report_data.js";
-import { bytes, short, times } from "../text.js";
+import { bytes, compared, short } from "../text.js";
 import { figure } from "./figure.js";
 import { table } from "./table.js";
 
@@ -10,7 +10,7 @@ interface Measure {
   of: (size: SizeMetrics) => number | undefined;
   format: (x: number) => string;
   /** What is better about the student: less of it, or more. */
-  more: "smaller" | "faster";
+  more: keyof typeof WORDS;
 }
 
 const MEASURES: readonly Measure[] = [
@@ -24,6 +24,11 @@ const MEASURES: readonly Measure[] = [
     more: "faster",
   },
 ];
+
+const WORDS = {
+  smaller: ["\u00d7 smaller", "\u00d7 larger", "as large"],
+  faster: ["\u00d7 faster", "\u00d7 slower", "as fast"],
+} as const;
 
 /** What the student weighs and how fast it is, against the teacher. */
 export function sizesFigure(student: SizeMetrics, teacher: SizeMetrics): HTMLElement {
@@ -58,8 +63,7 @@ export function sizesFigure(student: SizeMetrics, teacher: SizeMetrics): HTMLEle
 }
 
 function verdict(gain: number, more: Measure["more"]): string {
-  const less = more === "smaller" ? "larger" : "slower";
-  return gain >= 1 ? `${times(gain)}\u00d7 ${more}` : `${times(1 / gain)}\u00d7 ${less}`;
+  return compared(gain, WORDS[more]);
 }
 
 function measured(value: number, most: number, colour: string, format: (x: number) => string): HTMLElement {

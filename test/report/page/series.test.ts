@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { figureOf, lossMetrics } from "../../../src/report/page/series.js";
+import { figureOf, lossMetrics, rangeOf } from "../../../src/report/page/series.js";
 
 test("a student's figure on the validation set is no part of the loss", () => {
   const metrics = {
@@ -11,4 +11,9 @@ test("a student's figure on the validation set is no part of the loss", () => {
   expect([figure?.name, of]).toEqual(["accuracy", "student-1"]);
   expect(figureOf("validationAccuracy").of).toBeNull();
   expect(figureOf("student-1.kd").figure).toBeNull();
+});
+
+test("the range of more values than a call takes arguments", () => {
+  const values = Array.from({ length: 500_000 }, (_, i) => (i === 7 ? 0.5 : i + 1));
+  expect(rangeOf(values)).toEqual([0.5, 500_000]);
 });
