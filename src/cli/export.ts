@@ -220,7 +220,8 @@ async function byKernels(
 ) {
   const { exportedGraph } = await import("../export/index.js");
   const { GraphModule } = await import("../graph/index.js");
-  const graph = exportedGraph(network, { quantize }, format);
+  const features = network.readsImages ? undefined : test.features;
+  const graph = exportedGraph(network, { quantize, features }, format);
   return { exported: mainMetric(test, evaluate(new GraphModule(graph), test)), by: `Distillery's kernels${why}` };
 }
 

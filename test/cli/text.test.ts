@@ -50,6 +50,17 @@ test("a student of texts is distilled, evaluated, exported, and predicts from ra
   );
 });
 
+test("a transformer's module and page say what they cost in accuracy", async () => {
+  const network = ["--student", "text_transformer(layers=1, dim=8, heads=2)"];
+  await succeed(["distill", ...DATA, ...TEACHER, ...network, ...RUN, "--out", "transformer"], cwd);
+  const file = `transformer/${STUDENT}.safetensors`;
+  const out = await succeed(["export", file, "--js", "t.mjs", "--html", "t.html", "--data", "t.jsonl"], cwd);
+  const accuracy = /\d+\.\d\d%/.exec(await succeed(["evaluate", file, "--data", "t.jsonl"], cwd))?.[0];
+  for (const written of ["t.mjs", "t.html"]) {
+    expect(out).toContain(`Test accuracy: ${file} ${accuracy}, ${written} ${accuracy}, lost 0.00 points; by Distillery's`);
+  }
+});
+
 test("streamed, the same run gives the same bits", async () => {
   const common = ["distill", ...DATA, ...TEACHER, ...STUDENT_NETWORK, "--epochs", "2", "--no-report", "--no-shuffle"];
   await succeed([...common, "--out", "whole"], cwd);
