@@ -57,7 +57,9 @@ test("a transformer's module and page say what they cost in accuracy", async () 
   const out = await succeed(["export", file, "--js", "t.mjs", "--html", "t.html", "--data", "t.jsonl"], cwd);
   const accuracy = /\d+\.\d\d%/.exec(await succeed(["evaluate", file, "--data", "t.jsonl"], cwd))?.[0];
   for (const written of ["t.mjs", "t.html"]) {
-    expect(out).toContain(`Test accuracy: ${file} ${accuracy}, ${written} ${accuracy}, lost 0.00 points; by Distillery's`);
+    expect(out).toContain(
+      `Test accuracy: ${file} ${accuracy}, ${written} ${accuracy}, lost 0.00 points; by Distillery's`,
+    );
   }
 });
 
