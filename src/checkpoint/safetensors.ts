@@ -271,16 +271,28 @@ function check<S extends v.GenericSchema>(schema: S, value: unknown, key: string
  */
 function jsonProblem(json: string, maxDepth: number): string | null {
   const open: (Set<string> | null)[] = [];
-  const token = /"(?:[^"\\]|\\.)*"|[{}[\]]/gs;
+  const token = /["{}[\]]/g;
   for (let match = token.exec(json); match !== null; match = token.exec(json)) {
     const [text] = match;
     if (text === "}" || text === "]") open.pop();
     else if (text === "{" || text === "[") open.push(text === "{" ? new Set() : null);
-    else if (isKey(json, token.lastIndex) && !addKey(open.at(-1), text))
-      return `the key ${text.slice(0, 80)} is repeated`;
+    else {
+      token.lastIndex = stringEnd(json, match.index);
+      const string = json.slice(match.index, token.lastIndex);
+      if (isKey(json, token.lastIndex) && !addKey(open.at(-1), string)) {
+        return `the key ${string.slice(0, 80)} is repeated`;
+      }
+    }
     if (open.length > maxDepth) return `nested deeper than ${maxDepth}`;
   }
   return null;
+}
+
+/** The place after the string that begins at a quote; of one without an end, the text's. */
+function stringEnd(json: string, start: number): number {
+  let at = start + 1;
+  while (at < json.length && json[at] !== '"') at += json[at] === "\\" ? 2 : 1;
+  return at + 1;
 }
 
 function isKey(json: string, end: number): boolean {

@@ -115,7 +115,7 @@ export function formatExpression(expression: Expression | readonly Term[]): stri
 export function splitExpressions(text: string): string[] {
   const parts = [""];
   let depth = 0;
-  for (const [token] of text.matchAll(/"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[\s\S]/g)) {
+  for (const [token] of text.matchAll(/"(?:[^"\\]|\\.)*"?|'(?:[^'\\]|\\.)*'?|[\s\S]/g)) {
     if (token === "(" || token === "[") depth += 1;
     if (token === ")" || token === "]") depth -= 1;
     if (token === "," && depth === 0) parts.push("");

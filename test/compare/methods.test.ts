@@ -315,3 +315,8 @@ test("a list in text is split at commas outside of brackets and quotes", () => {
   ]);
   expect(splitExpressions("kd,")).toEqual(["kd", ""]);
 });
+
+test("a quote without an end is not looked for from each quote anew", () => {
+  const open = `"${'\\"'.repeat(100_000)}`;
+  expect(splitExpressions(`kd, ${open}`)).toEqual(["kd", open]);
+}, 5_000);

@@ -113,6 +113,19 @@ describe("samples that can't be encoded", () => {
     expect(await refusal("BAD_ARGUMENT", () => encodeSamples(described, [row as never]))).toBe(text);
   });
 
+  // A pattern that takes a step for each pair of digits needs half a minute.
+  test.each(["1", "1.", "1,"])(
+    "a row of many digits that are no number, %j",
+    async (start) => {
+      const described = preprocessingOf(await table()) as TablePreprocessing;
+      const a = `${start}${"1".repeat(100_000)}x`;
+      expect(await refusal("BAD_ARGUMENT", () => encodeSamples(described, [{ a, colour: "red" }]))).toContain(
+        'rows[0], "a": expected a number, got "1',
+      );
+    },
+    5_000,
+  );
+
   test("no rows", async () => {
     const described = preprocessingOf(await table()) as TablePreprocessing;
     expect(await refusal("BAD_ARGUMENT", () => encodeSamples(described, []))).toBe(

@@ -7,7 +7,8 @@ export interface NumberFormat {
   readonly unit: string;
 }
 
-const NUMBER = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/;
+/** A plain number, as {@link parseNumber} reads it. */
+export const NUMBER = /^[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?$/;
 
 /** The finite number that a text without spaces around it is; null if it is none. Not JavaScript's `0x10` or ``. */
 export function parseNumber(text: string): number | null {

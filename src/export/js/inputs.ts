@@ -1,6 +1,6 @@
 import type { TextColumn } from "../../data/dataset.js";
 import { MISSING_TEXTS } from "../../data/preprocessing/encode.js";
-import { formatPattern } from "../../data/preprocessing/number_format.js";
+import { formatPattern, NUMBER } from "../../data/preprocessing/number_format.js";
 import type {
   ImagePreprocessing,
   Preprocessing,
@@ -205,7 +205,7 @@ ${textCell}  const isMissing = missing.has(text);
 
 /** The number that a text is; NaN if it is none, as \`0x10\` or an empty text. */
 function plain(text) {
-  return /^[+-]?(?:\\d+\\.?\\d*|\\.\\d+)(?:[eE][+-]?\\d+)?$/.test(text) ? Number(text) : Number.NaN;
+  return ${NUMBER}.test(text) ? Number(text) : Number.NaN;
 }
 ${formatted ?? ""}${encodeJs === null ? "" : `\n${encodeJs.source.trim()}\n`}`;
   const fields = columns.map((column) => {
