@@ -1,14 +1,14 @@
 import { type Batch, type Dataset, labelsOf, NO_LABEL } from "../data/dataset.js";
 import { type Adaptation, adaptationOf } from "../data/preprocessing/adapt.js";
 import { preprocessingOf, textColumnOf } from "../data/preprocessing/spec.js";
-import { entryOf, idsOf, type TextEncoding } from "../data/text/encodings.js";
+import { encodedTexts, expectTexts } from "../data/text/encoded_texts.js";
+import { entryOf, type TextEncoding } from "../data/text/encodings.js";
 import { DistilleryError } from "../errors.js";
 import { Embedding } from "../nn/embedding.js";
 import { inputsFor } from "../nn/inputs_for.js";
 import { Module } from "../nn/module.js";
 import type { StateDict } from "../nn/state_dict.js";
 import { add, indexSelect, mul } from "../ops/index.js";
-import { allocate } from "../tensor/buffer_pool.js";
 import { Tensor } from "../tensor/tensor.js";
 import { Bert } from "./bert.js";
 import { Ensemble } from "./ensemble.js";
@@ -53,10 +53,8 @@ export function fitNetwork(network: Module, data: Dataset, name = "the network")
   const column = textColumnOf(data);
   if (encoding === null) {
     if (column !== null) expectIds(network, column.text, name, data.name);
-  } else if (data.texts === undefined) {
-    const text = `reads texts by another encoding than ${data.name}, which does not keep its texts`;
-    throw new DistilleryError("BAD_ARGUMENT", `${own.name}: ${text}: loadData does`);
   } else {
+    expectTexts(data, own.name);
     expectIds(network, encoding, own.name, "its own tokenizer");
     expectRows(network, encoding, own.name, "its own encoding");
   }
@@ -78,19 +76,9 @@ export function encodingOf(network: Module): TextEncoding | null {
 }
 
 /** What a network takes of a batch: the ids of its texts, if it was fitted to read them by an encoding of its own; otherwise {@link inputsFor}. */
-export function inputsOf(network: Module, { inputs, texts }: Batch): Tensor {
+export function inputsOf(network: Module, batch: Batch): Tensor {
   const encoding = encodingOf(network);
-  if (encoding === null) return inputsFor(network, inputs);
-  if (texts === undefined) {
-    const text =
-      "batch: the network reads texts by an encoding of its own: expected a batch of a data set that has them";
-    throw new DistilleryError("BAD_ARGUMENT", text);
-  }
-  const all = texts();
-  const { length } = encoding;
-  const ids = allocate(all.length * length).fill(0);
-  for (const [i, text] of all.entries()) ids.set(idsOf(encoding, text), i * length);
-  return new Tensor(ids, [all.length, length]);
+  return encoding === null ? inputsFor(network, batch.inputs) : encodedTexts(encoding, batch);
 }
 
 /**

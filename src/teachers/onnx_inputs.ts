@@ -60,6 +60,12 @@ export function planColumns(spec: InputSpec, data: Dataset, columns: Adaptation[
   return { shape: [width], convert };
 }
 
+/** So many ids a text, as they are. */
+export function planIds(spec: InputSpec, data: Dataset, length: number): InputPlan {
+  if (!fits(spec.shape, [length])) throw misfit(spec, data.name, [length]);
+  return { shape: [length], convert: (ids) => ids };
+}
+
 function planValues(spec: InputSpec, data: Dataset, { mean, std }: TeacherInputs): InputPlan {
   const shape = data.shape ?? [data.features];
   const own = fits(spec.shape, [data.features]) ? [data.features] : fits(spec.shape, shape) ? shape : null;

@@ -1,17 +1,17 @@
 import { types } from "node:util";
 import type { InferenceSession, TypedTensor } from "onnxruntime-common";
 import { showList } from "../checks.js";
-import type { Dataset } from "../data/dataset.js";
+import type { Batch, Dataset } from "../data/dataset.js";
 import { standardized } from "../data/targets.js";
+import { encodedTexts } from "../data/text/encoded_texts.js";
 import { DistilleryError } from "../errors.js";
 import { importRuntime } from "../export/import_runtime.js";
 import type { OnnxRecord } from "../export/onnx_record.js";
 import { badData } from "../files/index.js";
 import { fromFloat16 } from "../tensor/float16.js";
-import type { Tensor } from "../tensor/tensor.js";
 import { getNumThreads } from "../threads.js";
 import { columnsOf } from "./class_columns.js";
-import { type InputPlan, planColumns, planInputs, type TeacherInputs } from "./onnx_inputs.js";
+import { type InputPlan, planColumns, planIds, planInputs, type TeacherInputs } from "./onnx_inputs.js";
 import { type RecordedUse, recordedUse } from "./onnx_recorded.js";
 import { expectFiniteLogits } from "./sample_logits.js";
 
@@ -35,6 +35,7 @@ export interface OnnxSetting {
   /** The number of rows that it takes; null: any. */
   readonly rows: number | null;
   readonly plan: InputPlan;
+  readonly encoding: RecordedUse["encoding"];
   /** The number of its outputs, and the place of each of the data's classes among them; null: they are the same. */
   readonly outputs: number;
   readonly classes: Int32Array | null;
@@ -76,9 +77,10 @@ export class OnnxNetwork {
             inputs: use.inputs,
             outputs: use.classes?.length ?? data.classes,
             classes: columnsOf(file, use.classes, data),
+            encoding: null,
           }
         : recordedUse(record, file, data, use);
-    const { outputs: width, classes } = recorded;
+    const { outputs: width, classes, encoding } = recorded;
     const [inputs, outputs] = [session.inputMetadata, session.outputMetadata].map((values) => values.map(valueFrom));
     const [input, plan] = this.#inputOf(inputs, data, recorded);
     const fitting = ({ shape }: Value) => {
@@ -88,12 +90,17 @@ export class OnnxNetwork {
     const output = this.#pick("output", outputs, use.output, fitting, `a number for each of the ${width} classes`);
     const [rows] = input.shape;
     const fixed = typeof rows === "number" && rows > 0 ? rows : null;
-    return { data, input: input.name, output: output.name, rows: fixed, plan, outputs: width, classes };
+    return { data, input: input.name, output: output.name, rows: fixed, plan, encoding, outputs: width, classes };
   }
 
-  #inputOf(inputs: readonly Value[], data: Dataset, { inputs: given, columns }: RecordedUse): [Value, InputPlan] {
+  #inputOf(
+    inputs: readonly Value[],
+    data: Dataset,
+    { inputs: given, columns, encoding }: RecordedUse,
+  ): [Value, InputPlan] {
     const plan = ({ shape, type }: Value) => {
       const spec = { name: this.file, shape: shape.slice(1), type };
+      if (encoding !== null) return planIds(spec, data, encoding.length);
       return columns === undefined ? planInputs(spec, data, given) : planColumns(spec, data, columns);
     };
     const isFitting = (value: Value) => {
@@ -131,9 +138,10 @@ export class OnnxNetwork {
     );
   }
 
-  /** The logits [rows, classes] of samples, the first of which has this index in errors. */
-  async run(setting: OnnxSetting, inputs: Tensor, first = 0): Promise<Float32Array> {
-    const { plan, rows: fixed, data, outputs, classes } = setting;
+  /** The logits [rows, classes] of samples. */
+  async run(setting: OnnxSetting, batch: Batch): Promise<Float32Array> {
+    const { plan, encoding, rows: fixed, data, outputs, classes } = setting;
+    const inputs = encoding === null ? batch.inputs : encodedTexts(encoding, batch);
     const rows = inputs.shape[0];
     const values = plan.convert(inputs.data, rows);
     const step = fixed ?? rows;
@@ -143,7 +151,7 @@ export class OnnxNetwork {
       given.set(await this.#runOnce(setting, values, start, count, step), start * outputs);
     }
     const logits = classes === null ? given : inOrder(given, outputs, classes);
-    expectFiniteLogits(this.file, logits, data.classes, first);
+    expectFiniteLogits(this.file, logits, data.classes, batch.indices);
     // Values of a regression come in the unit of their columns.
     return standardized(logits, data.targetScale);
   }

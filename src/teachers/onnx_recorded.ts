@@ -2,6 +2,7 @@ import { expectClassNames } from "../data/dataset.js";
 import type { Dataset } from "../data/index.js";
 import { type Adaptation, adaptationOf } from "../data/preprocessing/adapt.js";
 import { type Preprocessing, preprocessingOf } from "../data/preprocessing/spec.js";
+import { expectTexts } from "../data/text/encoded_texts.js";
 import type { OnnxRecord } from "../export/onnx_record.js";
 import { namesOf } from "./class_columns.js";
 import type { TeacherInputs } from "./onnx_inputs.js";
@@ -11,6 +12,8 @@ export interface RecordedUse {
   readonly inputs: TeacherInputs;
   /** Of a table or of numbers: what they become; null: they go in as they are. Undefined: `inputs` says it. */
   readonly columns?: Adaptation["inputs"];
+  /** How it reads texts that the data have by another encoding; null: by the ids that are their values. */
+  readonly encoding: Adaptation["encoding"];
   /** The number of the network's classes. */
   readonly outputs: number;
   /** The place of each of the data's classes among them; null: they are the same. */
@@ -21,7 +24,8 @@ export interface RecordedUse {
  * The use that a file's record says: columns and classes by their names, numbers by both means and deviations, as those of a
  * network in a `.safetensors` file. What is given takes precedence: a mean, a deviation or a size, the names of the classes.
  *
- * @throws DistilleryError `SHAPE_MISMATCH` that names the columns or classes that are missing.
+ * @throws DistilleryError `SHAPE_MISMATCH` that names the columns or classes that are missing; `BAD_ARGUMENT` for data that do not keep
+ * the texts which it reads.
  */
 export function recordedUse(
   record: OnnxRecord,
@@ -38,7 +42,9 @@ export function recordedUse(
     ? { kind: "values", features: data.features, classes, classNames }
     : { ...(embedded ? asGiven(preprocessing) : preprocessing), classNames };
   const adaptation = adaptationOf({ spec: own, name: file }, { spec: preprocessingOf(data), name: data.name });
-  const use = { outputs: classes, classes: adaptation?.classes ?? null };
+  const encoding = adaptation?.encoding ?? null;
+  if (encoding !== null) expectTexts(data, file);
+  const use = { outputs: classes, classes: adaptation?.classes ?? null, encoding };
   if (isImage) return { ...use, inputs: { ...statisticsOf(preprocessing, data), ...inputs } };
   return isGiven || data.image !== undefined
     ? { ...use, inputs }

@@ -41,8 +41,8 @@ const PREFETCH_DEPTH = 2;
  * three equal channels. Its batch size may be fixed. Logits are computed once for each sample if that is exact, as those
  * of a network of Distillery's.
  *
- * A file that {@link saveOnnx} wrote says what it was trained with: columns and classes go by their names, and numbers go in as
- * it takes them, as they are or standardised by its own statistics. Any other file gets the values that the student gets, a
+ * A file that {@link saveOnnx} wrote says what it was trained with: columns and classes go by their names, numbers go in as
+ * it takes them, as they are or standardised by its own statistics, and texts are encoded as it reads them. Any other file gets the values that the student gets, a
  * table's standardised ones, unless `mean` and `std` say otherwise: 0 and 1 are the numbers as they are.
  *
  * @throws DistilleryError `BAD_ARGUMENT` if the package is not installed, and of data that it does not fit; `BAD_DATA` for a file
@@ -105,14 +105,11 @@ class OnnxTeacher implements Teacher {
       const raw = "mean 0 and std 1 (--teacher-mean 0 --teacher-std 1) feed it the numbers as they are";
       onNote?.(`teacher: ${this.file} is fed the standardised values that the student gets: ${raw}`);
     }
-    const first = takeSlice(data, 0, Math.min(3, data.length)).inputs;
     // Also finds what it can't run, before anything is written.
-    const [together, alone] = [
-      await this.network.run(setting, first),
-      await this.network.run(setting, first.slice(0, 1)),
-    ];
+    const together = await this.network.run(setting, takeSlice(data, 0, Math.min(3, data.length)));
     const bytes = 4 * data.length * data.classes;
     if (once || data.augmented === true || bytes > MAX_KEPT) return;
+    const alone = await this.network.run(setting, takeSlice(data, 0, 1));
     if (!alone.every((x, i) => Object.is(x, together[i]))) {
       return onNote?.("teacher logits not cached: the teacher's logits depend on the other samples of a batch");
     }
@@ -120,8 +117,8 @@ class OnnxTeacher implements Teacher {
     for (let start = 0; start < data.length; start += BATCH) {
       if (signal?.aborted) throw new DistilleryError("ABORTED", "stopped while the teacher's logits were computed");
       await setImmediate();
-      const { inputs } = takeSlice(data, start, Math.min(start + BATCH, data.length));
-      kept.set(await this.network.run(setting, inputs, start), start * data.classes);
+      const batch = takeSlice(data, start, Math.min(start + BATCH, data.length));
+      kept.set(await this.network.run(setting, batch), start * data.classes);
     }
     this.#kept = kept;
     onNote?.(`teacher: ${showCount(data.length)} x ${data.classes} logits computed once`);
@@ -138,10 +135,10 @@ class OnnxTeacher implements Teacher {
     );
   }
 
-  async evaluate({ inputs }: Batch): Promise<Outputs> {
+  async evaluate(batch: Batch): Promise<Outputs> {
     const setting = this.#opened();
-    const logits = await this.network.run(setting, inputs);
-    return { logits: new Tensor(logits, [inputs.shape[0], setting.data.classes]), taps: {} };
+    const logits = await this.network.run(setting, batch);
+    return { logits: new Tensor(logits, [batch.indices.length, setting.data.classes]), taps: {} };
   }
 
   prefetch(batch: Batch): void {
