@@ -68,9 +68,9 @@ export function exportJs(network: Module, options: JsOptions = {}): JsModule {
   const graph = exportedGraph(network, { quantize, features }, "JavaScript");
   const [inputShape, outputShape] = [graph.input, graph.output].map(({ shape }) => shape.slice(1) as number[]);
   if (preprocessing !== null) expectFit(preprocessing, numel(inputShape), numel(outputShape));
-  const module = new ModuleCode(graph);
   const input = inputJs(preprocessing, numel(inputShape));
   const output = outputJs(preprocessing, numel(outputShape));
+  const module = new ModuleCode(graph, [output.code, input.code, INPUT_ERROR].join("\n"));
   const parts = [
     `// A network that Distillery exported. ${output.name}(input) takes ${input.text}.`,
     output.code,

@@ -2,7 +2,7 @@ import { type Constant, type Graph, lengthFor, type Node, type Value } from "../
 import { type JsBuilder, type JsFunction, PANEL } from "../../tensor/js_form.js";
 import { cannotExport } from "../exported_graph.js";
 import { PANELS } from "./panels.js";
-import { weightsJs } from "./weights.js";
+import { WEIGHT_FUNCTIONS, weightsJs } from "./weights.js";
 
 /** A module reads like code if no name of its own is one of these. */
 const RESERVED =
@@ -10,24 +10,31 @@ const RESERVED =
     " ",
   );
 
-/** Names that a module's own text has. */
-const OWN = ["x", "forward", "encode", "classify", "embed", "predict", "logits", "outputs", "classNames", "inputError"];
+/** What a module's own text declares for all of it, and the globals that it reads: all but one begin with a capital. */
+const NAMES = /^(?:export )?(?:const|let|function) ([^=(;]+)|\b(?:[A-Z]\w*|atob)\b/gm;
 
 /** Writes a graph as the JavaScript of one sample: the statements of its forward, the functions and the numbers that they need. */
 export class ModuleCode implements JsBuilder {
   readonly #functions = new Map<string, JsFunction>();
   readonly #lines: string[] = [];
   readonly #names = new Map<Value, string>();
-  readonly #taken = new Set([...RESERVED, ...OWN]);
+  readonly #taken = new Set([...RESERVED, "x", "forward"]);
   readonly #numbers: string[] = [];
   /** The constants that are read by panels alone; of those that have a name, that. */
   #onlyPanels: ReadonlySet<Value> = new Set();
   readonly #inPanels = new Set<string>();
 
-  constructor(readonly graph: Graph) {
+  /** `rest`: the module's text but for what this writes. */
+  constructor(
+    readonly graph: Graph,
+    rest: string,
+  ) {
     this.#names.set(graph.input, "x");
     this.#look();
-    for (const name of this.#functions.keys()) this.#taken.add(name);
+    const sources = [...this.#functions.values(), ...WEIGHT_FUNCTIONS].map(({ source }) => source);
+    for (const [text, declared = text] of [rest, ...sources].join("\n").matchAll(NAMES)) {
+      for (const name of declared.match(/[\w$]+/g) ?? []) this.#taken.add(name);
+    }
     for (const node of graph.nodes) this.#add(node);
   }
 

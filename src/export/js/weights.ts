@@ -59,6 +59,9 @@ function int8(values, scales, panel) {
 }`,
 };
 
+/** All functions that {@link weightsJs} may call. */
+export const WEIGHT_FUNCTIONS: readonly JsFunction[] = [BYTES, FLOAT32, FLOAT16, INT8, UNPACKED];
+
 /** The JavaScript of a constant's numbers, its rows by panels of so many. */
 export function weightsJs({ data, shape, quantized, half }: Constant, panel: number, builder: JsBuilder): string {
   const [rows = 1] = shape;

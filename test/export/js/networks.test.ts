@@ -1,16 +1,20 @@
+import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
+import { textEncoding } from "../../../src/data/text/encodings.js";
 import { exportedGraph } from "../../../src/export/index.js";
 import { GraphModule } from "../../../src/graph/index.js";
 import {
   createNetwork,
   exportJs,
+  F,
   Linear,
   Module,
   manualSeed,
+  type Preprocessing,
   randn,
   Sequential,
   StudentNet,
-  type Tensor,
+  Tensor,
 } from "../../../src/index.js";
 import { MODULES, Tied } from "../../nn/networks.js";
 import { Everything, lived, Of } from "../networks.js";
@@ -19,6 +23,8 @@ import { type Exported, exported } from "./support.js";
 
 manualSeed(1);
 const CLOSE = 1e-5;
+const TOKENIZER = fileURLToPath(new URL("../../data/fixtures/tokenizer/wordpiece.json", import.meta.url));
+const TOKENS = `tokenizer(file=${JSON.stringify(TOKENIZER)}, length=20)`;
 
 /** The outputs of a module for each sample of a batch. */
 function outputsOf({ forward }: Exported, x: Tensor): Float32Array {
@@ -117,4 +123,64 @@ test("layers that are called as functions, reserved words and values of the modu
   const network = new Named();
   const x = randn([3, 4]);
   expect(relativeError(outputsOf(exported(network), x), logitsOf(network, x).data, 4)).toBeLessThan(CLOSE);
+});
+
+describe("a weight may have any name that the module's own text has", () => {
+  const names = { classes: 3, classNames: ["a", "b", "c"] };
+  const SPECS: Record<string, Preprocessing> = {
+    image: { kind: "image", channels: 1, height: 4, width: 5, mean: [0.2], std: [0.5], ...names },
+    values: { kind: "values", features: 20, mean: Array(20).fill(1), std: Array(20).fill(2), ...names },
+    table: {
+      ...{ kind: "table", header: true, label: { name: "label", index: 20 }, ...names },
+      columns: [
+        { name: "c", mean: 0, std: 1, format: { decimal: ",", group: "", unit: "" } },
+        { name: "text", text: { ...textEncoding("hash(buckets=9, length=19)") } },
+      ],
+    },
+    tokens: {
+      ...{ kind: "table", header: true, label: { name: "label", index: 20 }, ...names },
+      columns: [{ name: "text", text: { ...textEncoding(TOKENS) } }],
+    },
+  };
+  const OWN: [string, string[]][] = [
+    ["image", ["mean", "std", "pixelsOf", "encode", "classify", "logits", "finite", "inputError", "classNames"]],
+    ["values", ["mean", "std", "forward", "x", "bytes", "float32", "atob", "Math", "Float32Array", "linear", "zip"]],
+    ["table", ["columns", "missing", "encodeCell", "plain", "formatted", "hashText"]],
+    ["tokens", ["encodeTokens", "Tokenizer", "made"]],
+  ];
+  class Named extends Module {
+    readonly first = new Linear(20, 20);
+    readonly last = new Linear(20, 3);
+    constructor(readonly weight: string) {
+      super();
+      this.registerBuffer(weight, randn([20]));
+    }
+    override forward(x: Tensor): Tensor {
+      const [, buffer] = this.namedBuffers()[0] as [string, Tensor];
+      return this.last.forward(this.first.forward(x).mul(buffer));
+    }
+  }
+  test.each(OWN.flatMap(([kind, all]) => all.map((name) => [kind, name] as const)))("%s: %s", (kind, name) => {
+    const network = new Named(name).eval();
+    for (const quantize of [undefined, "int8", "float16"] as const) {
+      const preprocessing = SPECS[kind] as Preprocessing;
+      const { classify, encode } = exported(network, { preprocessing, ...(quantize && { quantize }) });
+      const sample = { image: new Uint8Array(20).fill(7), values: Array(20).fill(3) }[kind] ?? { c: "1,5", text: "a" };
+      const x = new Tensor(encode(sample), [1, 20]);
+      const wanted = F.softmax(network.forward(x), 1).data;
+      for (const [i, p] of classify(sample).probabilities.entries()) expect(p).toBeCloseTo(wanted[i] as number, 2);
+    }
+  });
+
+  test.each(["bytes", "float16", "int8", "unpacked", "panels", "panelsOf"])(
+    "of what quantised weights need: %s",
+    (name) => {
+      const network = new Named(name).eval();
+      for (const quantize of ["int8", "float16"] as const) {
+        const x = randn([1, 20]);
+        const { forward } = exported(network, { quantize });
+        expect(relativeError(forward(x.data), network.forward(x).data, 3)).toBeLessThan(0.1);
+      }
+    },
+  );
 });
