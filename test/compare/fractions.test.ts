@@ -1,5 +1,7 @@
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
+import { fractionOf } from "../../src/compare/fraction_of.js";
 import {
   compare,
   distill,
@@ -8,8 +10,10 @@ import {
   Generator,
   load,
   pairedDifference,
+  type Subset,
   splitDataset,
   type TeacherNet,
+  TensorDataset,
   withGenerator,
 } from "../../src/index.js";
 import { failure, temporaryFolder } from "../checkpoint/support.js";
@@ -58,6 +62,44 @@ test("the comparison without them is the same, and they come to a finished one",
   const after = await compare(compareInput(out, { seeds: 1, fractions: [0.5], resume: true }));
   expect(after.distilled.best).toEqual(before.distilled.best);
   expect(after.fractions?.map(({ samples }) => samples)).toEqual([135, 270]);
+});
+
+describe("a fraction of data of which some samples have no label", () => {
+  const { inputs, labels } = PROBLEM.data.slice(0, 300);
+  const partly = new TensorDataset(
+    inputs,
+    labels.data.map((label, i) => (i % 4 === 0 ? label : -1)),
+    { classes: 3, unlabelled: true, name: "partly" },
+  );
+
+  test("has the same fraction of those, the same ones each time", () => {
+    const part = fractionOf(partly, 0.2);
+    const chosen = [...(part.labels?.data ?? [])];
+    expect([chosen.filter((label) => label >= 0).length, chosen.filter((label) => label < 0).length]).toEqual([15, 45]);
+    expect(part.fingerprint()).toBe(fractionOf(partly, 0.2).fingerprint());
+    // A smaller one is a part of it, and the labelled ones are those of the labelled samples alone.
+    const indicesOf = (fraction: number) => [...(fractionOf(partly, fraction) as Subset).indices];
+    const [less, more] = [indicesOf(0.1), indicesOf(0.2)].map((all) => all.filter((i) => i % 4 !== 0));
+    expect(more).toEqual(expect.arrayContaining(less));
+    const { heldOut } = splitDataset(partly, { fraction: 0.2, seed: 0 });
+    expect(indicesOf(0.2).filter((i) => i % 4 === 0)).toEqual([...heldOut.indices]);
+    expect(indicesOf(0.2)).toEqual(indicesOf(0.2).toSorted((a, b) => a - b));
+  });
+
+  test("is what students are trained on, and what the curve says", async () => {
+    const out = join(temporary, "partly");
+    const { fractions = [], data } = await compare(
+      compareInput(out, { data: partly, seeds: 1, epochs: 1, fractions: [0.2] }),
+    );
+    const samples = fractionOf(splitDataset(partly, { fraction: 0.1, seed: 0 }).train, 0.2).length;
+    expect(fractions.map((one) => one.samples)).toEqual([samples, data.training]);
+    expect(samples).toBe(Math.round(0.2 * 225) + Math.round(0.2 * 67));
+    const last = JSON.parse(
+      readFileSync(join(out, "fraction-0.2", "seed-0", "distilled", "metrics.jsonl"), "utf8").trim(),
+    );
+    expect(last.labelled).toBeGreaterThan(0);
+    expect(last.labelled).toBeLessThan(32);
+  });
 });
 
 test.each([
