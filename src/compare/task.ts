@@ -7,6 +7,7 @@ import { expectModule } from "../nn/expect_module.js";
 import type { Module } from "../nn/module.js";
 import type { Teacher } from "../teachers/index.js";
 import { isTeacher } from "../teachers/teacher.js";
+import { expectEvaluable } from "../train/trainer_input.js";
 
 /** What the runs of a comparison or a sweep have in common: networks and data to train on. */
 export interface Task {
@@ -54,11 +55,12 @@ export function splitTask({ teacher, student, data, validation = VALIDATION_FRAC
   return { teacher, student, data: train, validation: heldOut };
 }
 
-/** Refuses a data set of other features or classes than the training data. */
-export function expectLike({ features, classes }: Dataset, name: string, other: Dataset): void {
-  if (other.features === features && other.classes === classes) return;
-  throw new DistilleryError(
-    "SHAPE_MISMATCH",
-    `${name}: expected ${features} features and ${classes} classes, as the training data have, got ${other.features} and ${other.classes}`,
-  );
+/** Refuses a held-out set of other features, classes or task than the training data, and one without all of its labels. */
+export function expectLike(data: Dataset, name: string, heldOut: Dataset): void {
+  const { features, classes } = data;
+  if (heldOut.features !== features || heldOut.classes !== classes) {
+    const text = `expected ${features} features and ${classes} classes, as the training data have, got ${heldOut.features} and ${heldOut.classes}`;
+    throw new DistilleryError("SHAPE_MISMATCH", `${name}: ${text}`);
+  }
+  expectEvaluable(name, heldOut, data);
 }

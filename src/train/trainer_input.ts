@@ -67,14 +67,9 @@ export function validateInput(input: TrainerInput): void {
     expectOrder(module, data, name);
   }
   expectBatches(input);
-  if (validation?.unlabelled && labelsOf(validation).includes(NO_LABEL)) {
-    const sample = labelsOf(validation).indexOf(NO_LABEL);
-    throw new DistilleryError("BAD_ARGUMENT", `validation: sample ${sample} has no label, which accuracy needs`);
-  }
   if (validation !== null) {
     expectShape("validation", [validation.features, validation.classes], [data.features, data.classes]);
-    const [own, wanted] = [validation, data].map(taskNameOf);
-    if (own !== wanted) throw new DistilleryError("BAD_ARGUMENT", `validation: is for ${own}, the data for ${wanted}`);
+    expectEvaluable("validation", validation, data);
   } else if (options.patience !== null) {
     throw new DistilleryError("BAD_ARGUMENT", "patience: needs a validation set to tell which epoch is better");
   }
@@ -83,6 +78,15 @@ export function validateInput(input: TrainerInput): void {
     const text = `expected at least one for each of the ${size} ranks, got ${options.shards}`;
     throw new DistilleryError("BAD_ARGUMENT", `shards: ${text}`);
   }
+}
+
+/** Refuses a held-out set that networks can't be evaluated on: for another task than the training data's, or with samples without labels. */
+export function expectEvaluable(name: string, heldOut: Dataset, data: Dataset): void {
+  const [own, wanted] = [heldOut, data].map(taskNameOf);
+  if (own !== wanted) throw new DistilleryError("BAD_ARGUMENT", `${name}: is for ${own}, the data for ${wanted}`);
+  const sample = heldOut.unlabelled ? labelsOf(heldOut).indexOf(NO_LABEL) : -1;
+  if (sample < 0) return;
+  throw new DistilleryError("BAD_ARGUMENT", `${name}: sample ${sample} has no label, which accuracy needs`);
 }
 
 /** Refuses batches of one sample for BatchNorm in train mode: of what is trained, of the teacher, of the loss. */

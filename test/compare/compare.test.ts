@@ -6,6 +6,7 @@ import {
   type CompareResult,
   compare,
   crossEntropy,
+  type Dataset,
   type DistillationLoss,
   type Evaluation,
   evaluate,
@@ -16,6 +17,7 @@ import {
   splitDataset,
   TeacherCache,
   TeacherNet,
+  TensorDataset,
   type TrialRecord,
   trainTeacher,
   withGenerator,
@@ -291,6 +293,17 @@ test("progress counts every step once, those of the teacher by its size", async 
   expect(shares.at(-1)).toBe(1);
 });
 
+/** The same without the label of the third sample. */
+function withoutLabel(data: Dataset): Dataset {
+  const { inputs, labels } = data.slice(0, data.length);
+  const { classes, name } = data;
+  return new TensorDataset(
+    inputs,
+    labels.data.map((label, i) => (i === 2 ? -1 : label)),
+    { classes, unlabelled: true, name },
+  );
+}
+
 describe("what is refused, before anything is written", () => {
   const bad: [string, Partial<CompareInput>, string, string][] = [
     ["no seeds", { seeds: 0 }, "BAD_ARGUMENT", "seeds: expected a whole number from 1 to 1000, got 0"],
@@ -329,6 +342,18 @@ describe("what is refused, before anything is written", () => {
       { test: { ...watched(PROBLEM.test, () => {}), classes: 4 } },
       "SHAPE_MISMATCH",
       "test: expected 4 features and 3 classes, as the training data have, got 4 and 4",
+    ],
+    [
+      "a test set with samples without labels",
+      { test: withoutLabel(PROBLEM.test) },
+      "BAD_ARGUMENT",
+      "test: sample 2 has no label, which accuracy needs",
+    ],
+    [
+      "a test set for another task",
+      { test: { ...watched(PROBLEM.test, () => {}), task: "regression" } },
+      "BAD_ARGUMENT",
+      "test: is for regression, the data for classification",
     ],
     [
       "too few classes",

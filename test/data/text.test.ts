@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import {
@@ -142,6 +142,10 @@ describe("a column of texts", () => {
     const load = (name: string, options: object) => loadData(join(folder, name), { testFraction: 0, ...options });
     const { train } = await load("u.csv", { unlabelled: true });
     expect(train.labels?.data).toEqual(Int32Array.of(0, -1, 1));
+    writeFileSync(join(folder, "u_test.csv"), "text,label\none,a\ntwo,\n");
+    expect(await refusal("BAD_DATA", () => load("u.csv", { unlabelled: true }))).toContain(
+      'u_test.csv: line 3: its label, "label", is empty: leave the row out',
+    );
     const prices = await load("r.csv", { task: "regression", standardize: false });
     expect([...(prices.train.slice(0, 2).targets?.data ?? [])]).toEqual([1.5, 2.5]);
     const several = await load("m.csv", { labelColumns: ["old", "new"] });

@@ -120,11 +120,11 @@ export class TextReader {
     this.column = { name: names[text], text: textEncoding(encoding) };
   }
 
-  /** That of another file of the same columns, in any order. */
+  /** That of another file of the same columns, in any order; its rows are held out, so they need their labels. */
   other(file: string, cells: readonly string[], line: number, options: TableOptions): TextReader {
     const { column, layout, header } = this;
     const indices = findColumns({ ...layout, columns: [column], header: header.isNamed }, cells, line, file);
-    if (indices.label >= 0) return new TextReader(file, header, indices, options);
+    if (indices.label >= 0) return new TextReader(file, header, indices, { ...options, unlabelled: false });
     throw badData(file, `line ${line}: the label, ${show(layout.label.name)}, is missing`);
   }
 
