@@ -12,7 +12,7 @@ import { without } from "../without.js";
 import { distill, type ReportedDistillInput, trainTeacher } from "./runs.js";
 
 /** What {@link distillChain} takes: networks in their order, and what each run of {@link distill} takes. */
-export interface ChainInput extends Omit<ReportedDistillInput, "teacher" | "student"> {
+export interface ChainInput extends Omit<ReportedDistillInput, "teacher" | "student" | "logs"> {
   /** Makes each network; the last one is the student. The same one several times are generations. */
   networks: readonly (() => Module)[];
   /** Teaches the first network; default: that is trained on the labels. */
@@ -65,9 +65,14 @@ const OF_DISTILLATION = ["temperature", "alpha", "teacherMode", "teacherCache", 
 export async function distillChain(input: ChainInput): Promise<TrainedLink[]> {
   expectObject("distillChain", input);
   const { networks, teacher, seed = 0, out, ...common } = input;
-  const [, options] = splitControls(common);
+  const [controls, options] = splitControls(common);
   resolveOptions(CHAIN, { networks, teacher, ...options });
   expectInteger("seed", seed, 0);
+  if (Object.hasOwn(controls, "logs")) {
+    const text =
+      "logs: each link would replace the log of the one before: metrics.jsonl in the folder of each has its own";
+    throw new DistilleryError("BAD_ARGUMENT", text);
+  }
   expectMakers(networks);
   const links = planLinks(networks, { seed, hasTeacher: teacher !== undefined });
   return runLinks(links, async ({ item: make, ...link }, before: TrainedLink | null) => {

@@ -3,6 +3,7 @@ import { expect, test } from "vitest";
 import { fingerprint } from "../../src/checkpoint/fingerprint.js";
 import {
   createNetwork,
+  csvLog,
   distill,
   distillChain,
   Generator,
@@ -75,6 +76,9 @@ test("what is wrong is said, and in which link", async () => {
     "netwroks: unknown option, did you mean networks?",
   );
   expect(await refused({ seed: -1 })).toBe("seed: expected a whole number of at least 0, got -1");
+  expect(await refused({ logs: [csvLog(join(folder, "chain.csv"))] })).toMatch(
+    /^logs: each link would replace the log of the one before: /,
+  );
   expect(await refused({ temprature: 2 })).toMatch(/^temprature: unknown option, did you mean temperature/);
   expect(await refused({ loss: "hint(student=fc9)" })).toMatch(/^link-2: .*fc9/);
 });
