@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { CheckpointFiles, withLockedFolder } from "../checkpoint/index.js";
+import { CheckpointFiles, countTestLook, withLockedFolder } from "../checkpoint/index.js";
 import { type ConfigOf, distillationOptions, type ResolvedConfig, SCHEMAS, trainingOptions } from "../config/index.js";
 import { AVERAGE_OPTIONS } from "../config/schemas.js";
 import { hasTargets } from "../data/task_name.js";
@@ -17,7 +17,7 @@ import { withoutTeacherColumn } from "./external_teacher.js";
 import type { LoadFlags, TrainingFlags } from "./flags.js";
 import { networkTable } from "./network_table.js";
 import { Printer } from "./printer.js";
-import type { RunSummary } from "./run_summary.js";
+import { looksText, type RunSummary } from "./run_summary.js";
 import { type Settings, settingsFrom } from "./settings.js";
 import { Networks, type Source, setUp } from "./setup.js";
 import { runTrainTeacher } from "./train_teacher.js";
@@ -74,21 +74,25 @@ async function train(
     printer.note(`${name}: ${network}, seed ${seed}, ${isDistilled ? "distilled" : "trained on the labels"}`);
     return runLink(link, userOptions, before?.file ?? null, flags) as Promise<RunSummary>;
   });
-  const { source } = await setUp(withoutTeacherColumn(config));
+  // The links have said what there is to say of the data and the files.
+  const { source } = await setUp(withoutTeacherColumn(config), undefined, { quiet: true });
   const [metric] = metricsOf(source.train());
   const ensemble = config.generations === undefined ? null : await ensembleFigure(config, links, summaries, source);
+  const last = links.at(-1) as Link;
+  const testLooks = ensemble && source.test && (await countTestLook(last.out, source.test.fingerprint()));
   const result = links.map((link, i) => ({ ...link, ...summaries[i] }));
   const file = join(config.out, config.chain === undefined ? "generations.json" : "chain.json");
   await writeWhole(file, `${JSON.stringify({ links: result, ensemble }, null, 2)}\n`);
-  const last = summaries.at(-1) as RunSummary;
-  printer.end({ links: result, ensemble, files: [last.file, file] }, [
+  const student = (summaries.at(-1) as RunSummary).file;
+  printer.end({ links: result, ensemble, ...(testLooks !== null && { testLooks }), files: [student, file] }, [
     "",
     networkTable(metric, [
       ...result,
       ...(ensemble === null ? [] : [{ name: "ensemble", network: "", [testKey(metric)]: ensemble }]),
     ]),
     "",
-    `Student: ${last.file}`,
+    `Student: ${student}`,
+    ...(testLooks === null ? [] : [looksText(testLooks, source.validation !== null)]),
     `Written to ${file}`,
   ]);
 }
@@ -126,7 +130,7 @@ async function ensembleFigure(
   if (source.test === null || files.length < 2) return null;
   const networks = await Networks.open({ student: config.student });
   const generations: Module[] = [];
-  for (const file of files) generations.push(await networks.read(file, "student", {}, source));
+  for (const file of files) generations.push(await networks.read(file, "student", { quiet: true }, source));
   const average = hasTargets(source.test) ? "logits" : "probabilities";
   return mainMetric(source.test, evaluate(new Ensemble(generations, { average }), source.test));
 }
@@ -137,7 +141,7 @@ async function dryRunChain(
   flags: TrainingFlags & LoadFlags,
 ): Promise<void> {
   const networks = await Networks.open(userOptions);
-  const { source } = await setUp(withoutTeacherColumn(config));
+  const { source } = await setUp(withoutTeacherColumn(config), undefined, flags);
   const { teacher: files } = config;
   const first = files === undefined ? null : await networks.readTeacher({ ...config, teacher: files }, flags, source);
   const common = { data: source.train(), ...(source.validation && { validation: source.validation }) };

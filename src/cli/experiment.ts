@@ -2,6 +2,7 @@ import { load } from "../checkpoint/index.js";
 import { fractionOf } from "../compare/fraction_of.js";
 import type { Share, Task, Workers } from "../compare/index.js";
 import { labelOf } from "../compare/methods.js";
+import { MAX_START_SECONDS } from "../compare/options.js";
 import type { Trial } from "../compare/trial.js";
 import type { ResolvedConfig } from "../config/index.js";
 import { DistilleryError } from "../errors.js";
@@ -108,7 +109,7 @@ function workersOf(settings: ExperimentSettings, { openSeconds }: OpenExperiment
     module: new URL("dist/cli/experiment.js", ROOT),
     argument: settings,
     // As long as it took here, on each core; and all of them at once on a slow disk.
-    startSeconds: 60 + 10 * openSeconds * (parallel ?? numCores()),
+    startSeconds: Math.min(60 + 10 * openSeconds * (parallel ?? numCores()), MAX_START_SECONDS),
     ...(parallel !== undefined && { count: parallel }),
   };
 }

@@ -43,13 +43,13 @@ const OF_NETWORKS = ["teacherMode", "teacherCache", "teacherNetwork"] as const;
 
 /** Refuses options that say how a network is used beside a teacher that is none. */
 export function expectNoNetworkOptions(
-  userOptions: Readonly<Partial<Record<(typeof OF_NETWORKS)[number] | "teacher", unknown>>>,
+  userOptions: Readonly<Partial<Record<(typeof OF_NETWORKS)[number] | "teacher" | "teacherColumn", unknown>>>,
 ): void {
   const given = OF_NETWORKS.find((option) => userOptions[option] !== undefined);
   if (given === undefined) return;
-  throw new UsageError(
-    `${flagOf(given)}: --teacher ${userOptions.teacher} is no network of Distillery's, which takes it`,
-  );
+  const source = userOptions.teacherColumn === undefined ? "teacher" : "teacherColumn";
+  const text = `${flagOf(source)} ${userOptions[source]} is no network of Distillery's, which takes it`;
+  throw new UsageError(`${flagOf(given)}: ${text}`);
 }
 
 /** Refuses options of a teacher where there is none. */

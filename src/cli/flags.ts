@@ -140,7 +140,7 @@ const GROUPS: Readonly<Record<string, Readonly<Record<string, Flag>>>> = {
     seeds: ["<number>", "number of seeds, starting at --seed", toNumber],
     temperatures: ["<list>", "temperatures; each is tried with each alpha", toNumbers],
     alphas: ["<list>", "weights of the soft targets, from 0 to 1", toNumbers],
-    parallel: ["<number>", "runs trained at once, each in its own process (default: the cores)", toNumber],
+    parallel: ["<number>", "runs trained at once, each in its own process (default: as many as --threads)", toNumber],
   },
   "Training:": {
     epochs: ["<number>", "passes over the training data", toNumber],

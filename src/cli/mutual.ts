@@ -1,4 +1,5 @@
 import { Command } from "commander";
+import { countTestLook } from "../checkpoint/index.js";
 import { SCHEMAS, trainingOptions } from "../config/index.js";
 import { MODELS } from "../models/index.js";
 import type { Module } from "../nn/module.js";
@@ -13,7 +14,7 @@ import { addOptions, addRunning, givenFlags, type TrainingFlags } from "./flags.
 import { networkTable } from "./network_table.js";
 import { openingLines } from "./opening.js";
 import { RunPrinter } from "./printer.js";
-import { writeReportOf } from "./run_summary.js";
+import { looksText, writeReportOf } from "./run_summary.js";
 import type { Settings } from "./settings.js";
 import { controlsOf, expectReadable, Networks, setUp } from "./setup.js";
 
@@ -33,7 +34,7 @@ export function mutualCommand(run: (flags: TrainingFlags) => Promise<void>): Com
 /** Trains, prints a line an epoch, and says where the students are and how accurate each and all together are. */
 export async function runMutual({ config, userOptions }: Settings<"mutual">, flags: TrainingFlags): Promise<void> {
   const { out } = config;
-  const { source } = await setUp(config);
+  const { source } = await setUp(config, undefined, flags);
   const students: Module[] = [];
   for (const student of config.student) {
     students.push((await Networks.open({ student })).make("student", source.context));
@@ -92,14 +93,16 @@ export async function runMutual({ config, userOptions }: Settings<"mutual">, fla
       [epochKey(metric)]: source.validation && mainMetric(source.validation, evaluate(network, source.validation)),
       [testKey(metric)]: onTest(network, i + 1),
     }));
+    const testLooks = source.test && (await countTestLook(out, source.test.fingerprint()));
     const kept = files.filter((file) => file.endsWith(".safetensors")).slice(-students.length);
     const report = config.report
       ? await writeReportOf({ network: model, result: { history, steps, best }, source, out }, null)
       : null;
     const lines = ["", networkTable(metric, results), "", `Students saved to ${kept.join(", ")}`];
     if (best !== null) lines.push(`Best epoch, of all together: ${best.epoch} of ${history.length}`);
+    if (testLooks !== null) lines.push(looksText(testLooks, best !== null));
     if (report !== null) lines.push(`Report: ${report}`);
-    printer.end({ students: results, files, report }, lines);
+    printer.end({ students: results, files, ...(testLooks !== null && { testLooks }), report }, lines);
   } finally {
     printer.close();
   }

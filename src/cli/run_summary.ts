@@ -112,7 +112,7 @@ export async function summarizeRun(printer: RunPrinter, run: FinishedRun): Promi
 }
 
 /** What test figures are for, and how often they were looked at. */
-function looksText(looks: number, isValidated: boolean): string {
+export function looksText(looks: number, isValidated: boolean): string {
   const by = isValidated ? "choose by the validation set" : "choose by a validation set (--validation 0.1)";
   const often = looks === 1 ? "" : `; runs in this folder looked at it ${looks} times`;
   return `The test set is for the end: ${by}${often}.`;

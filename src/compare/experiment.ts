@@ -25,7 +25,7 @@ import {
 import { describeSchedule, resolveSchedule, withoutScheduleOptions } from "../train/schedule.js";
 import { stepsPerEpoch } from "../train/steps_per_epoch.js";
 import { ExternalTeacher } from "./external_teacher.js";
-import { MAX_SEEDS } from "./options.js";
+import { MAX_SEEDS, MAX_START_SECONDS } from "./options.js";
 import type { CompareResult } from "./results.js";
 import { expectLike, type SplitTask, splitTask, type Task } from "./task.js";
 import { hashOf } from "./teacher.js";
@@ -244,7 +244,8 @@ function expectWorkers({ module, count, startSeconds }: Workers, { schedule }: R
   }
   if (count !== undefined) expectInteger("workers.count", count, 1);
   if (startSeconds !== undefined) {
-    expectNumber("workers.startSeconds", startSeconds, (x) => x > 0 && x <= 86_400, "a number above 0, up to 86400");
+    const expected = `a number above 0, up to ${MAX_START_SECONDS}`;
+    expectNumber("workers.startSeconds", startSeconds, (x) => x > 0 && x <= MAX_START_SECONDS, expected);
   }
   if (typeof schedule !== "function") return;
   const text =

@@ -4,3 +4,5 @@ export const SWEEP_DEFAULTS = { temperatures: [1, 2, 4, 8], alphas: [0.1, 0.5, 0
 export const SEEDS = 5;
 /** The most numbers that a list of seeds, temperatures or alphas may have. */
 export const MAX_SEEDS = 1000;
+/** The longest that a worker process may take to open its task. */
+export const MAX_START_SECONDS = 86_400;

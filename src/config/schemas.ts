@@ -127,7 +127,7 @@ const OUTPUT = {
 
 /** What an experiment of several runs writes, and how they run. */
 const EXPERIMENT = {
-  /** How many runs train at once, each in its own process; default: the cores. */
+  /** How many runs train at once, each in its own process; default: as many as `threads`. */
   parallel: v.optional(upTo(MAX_THREADS)),
   /** Of each run; 0: none with the optimizer's state. */
   keepCheckpoints: v.optional(integer(0), 0),

@@ -185,9 +185,12 @@ describe("a chain and generations", () => {
     const first = ["--teacher-network", "mlp(hidden=[16])", "--out", "first"];
     await succeed(["train-teacher", ...common, ...first], cwd);
     const teacher = ["--teacher", best("first", "teacher"), "--student", "mlp(hidden=[8])"];
-    await succeed(["distill", ...common, ...teacher, "--generations", "2", "--out", "generations"], cwd);
+    const text = await succeed(["distill", ...common, ...teacher, "--generations", "2", "--out", "generations"], cwd);
     await succeed(["distill", ...common, ...teacher, "--out", "alone"], cwd);
     expect(weights("generations", "generation-1")).toBe(weights("alone"));
+    // That of the generation, and that of all together.
+    expect(text).toMatch(/^The test set is for the end: .*; runs in this folder looked at it 2 times\.$/m);
+    expect(configOf("generations", "generation-2").testLooks.count).toBe(2);
     expect(readdirSync(join(cwd, "generations")).sort()).toEqual([
       "generation-1",
       "generation-2",
@@ -213,6 +216,8 @@ test("mutual learning: the guide's command, resumed and as a dry run", async () 
     student: [expect.stringContaining("hidden=[32]"), expect.stringContaining("hidden=[16, 16]")],
     userOptions: { student: ["mlp(hidden=[32])", "mlp(hidden=[16, 16])"] },
   });
+  expect(text).toContain("The test set is for the end: choose by the validation set.");
+  expect(configOf("runs", "mutual").testLooks.count).toBe(1);
   const [command] = guided("Mutual learning");
   const weights = () => bytes(cwd, "runs", "mutual", "student-2_best.safetensors");
   const before = weights();
@@ -322,4 +327,27 @@ test("refused: students of a mutual run that learn no classes, before a dry run 
     "--data: students teach each other classes, and the data are for regression: train a network by itself " +
       "(train-teacher) and distil it (distill) (BAD_ARGUMENT)",
   );
+});
+
+test("notes about the data are not said with --quiet, and not once more at a chain's end", async () => {
+  const rows = Array.from(
+    { length: 60 },
+    (_, i) => `${["good film", "bad film", "so so"][i % 3]} ${i},${"abc"[i % 3]}`,
+  );
+  writeFileSync(join(cwd, "reviews.csv"), ["text,label", ...rows].join("\n"));
+  const common = ["--data", "reviews.csv", "--epochs", "1", "--no-report"];
+  const network = "text_bag(dim=4)";
+  const stderrOf = async (...args: string[]) => {
+    const { code, stderr } = await distillery(args, cwd);
+    expect(code, stderr).toBe(0);
+    return stderr;
+  };
+  const mutual = ["mutual", ...common, "--student", network, "--student", network];
+  expect(await stderrOf(...mutual, "--out", "told")).toContain('"text" is read as text');
+  expect(await stderrOf(...mutual, "--out", "quiet", "--quiet")).toBe("");
+  const generations = ["distill", ...common, "--student", network, "--generations", "1"];
+  // Once a link.
+  expect((await stderrOf(...generations, "--out", "noted")).match(/"text" is read as text/g)).toHaveLength(2);
+  expect(await stderrOf(...generations, "--out", "quiet-chain", "--quiet")).toBe("");
+  expect(await stderrOf(...generations, "--out", "dry", "--dry-run", "--quiet")).toBe("");
 });
