@@ -21,7 +21,7 @@ import { table } from "./table.js";
 export function comparePage(report: CompareReport): (HTMLElement | null)[] {
   const { result, predictions } = report;
   const { data, baseline, distilled, teacher, difference, seeds, sizes, methods } = result;
-  const [figure] = metricsOf(data);
+  const [metric] = metricsOf(data);
   const evaluated = [
     ...(teacher.evaluation ? [{ name: "teacher", ...NETWORK_STYLES.teacher, evaluation: teacher.evaluation }] : []),
     ...baseline.evaluations
@@ -33,7 +33,7 @@ export function comparePage(report: CompareReport): (HTMLElement | null)[] {
     hero(
       report,
       tilesOf(report),
-      figures(intervalFigure(figure, difference, { seeds, of: methods.length > 1 ? methods[0].name : "Distilled" })),
+      figures(intervalFigure(metric, difference, { seeds, of: methods.length > 1 ? methods[0].name : "Distilled" })),
     ),
     section("The figures", h("p", { class: "lead" }, leadOf(report)), figuresTable(report), bySeed(report)),
     methods.length > 1 ? section("Method by method", ...methodsTables(result)) : null,
@@ -42,7 +42,7 @@ export function comparePage(report: CompareReport): (HTMLElement | null)[] {
       "With less training data",
       result.fractions &&
         fractionsFigures(
-          figure,
+          metric,
           result.fractions,
           teacher.evaluation && mainMetric(data, teacher.evaluation),
           seeds.length,
@@ -61,18 +61,18 @@ export function comparePage(report: CompareReport): (HTMLElement | null)[] {
 }
 
 function tilesOf({ result: { data, teacher, baseline, distilled, methods } }: CompareReport): Tile[] {
-  const [figure] = metricsOf(data);
+  const [metric] = metricsOf(data);
   const tile = (name: string, colour: string, { best }: StudentMetrics): Tile => ({
     name,
     colour,
-    value: showMetric(figure, best[figure.name].mean),
-    note: best[figure.name].values.length < 2 ? "one seed" : deviation(figure, best[figure.name]),
+    value: showMetric(metric, best[metric.name].mean),
+    note: best[metric.name].values.length < 2 ? "one seed" : deviation(metric, best[metric.name]),
   });
   return [
     tile(methods.length > 1 ? methods[0].name : "distilled student", "--student", distilled),
     tile("baseline student", "--baseline", baseline),
     ...(teacher.evaluation
-      ? [{ name: "teacher", colour: "--teacher", value: showMetric(figure, mainMetric(data, teacher.evaluation)) }]
+      ? [{ name: "teacher", colour: "--teacher", value: showMetric(metric, mainMetric(data, teacher.evaluation)) }]
       : []),
   ];
 }
@@ -85,11 +85,11 @@ function leadOf({ result: { data, seeds, methods } }: CompareReport): string {
 function figuresTable({ result }: CompareReport): HTMLElement {
   const { data, teacher, baseline, distilled, sizes } = result;
   const [main, ...others] = metricsOf(data).filter(({ name }) => name in baseline.best);
-  const of = (figure: Metric, weights: "best" | "last"): Content[] =>
-    [baseline, distilled].map((both) => spreadCell(figure, both[weights][figure.name]));
-  const ofTeacher = (figure: Metric) => {
-    const value = teacher.evaluation && figure.of(teacher.evaluation);
-    return value == null ? "" : showMetric(figure, value);
+  const of = (metric: Metric, weights: "best" | "last"): Content[] =>
+    [baseline, distilled].map((both) => spreadCell(metric, both[weights][metric.name]));
+  const ofTeacher = (metric: Metric) => {
+    const value = teacher.evaluation && metric.of(teacher.evaluation);
+    return value == null ? "" : showMetric(metric, value);
   };
   const size = (text: (size: NetworkSize) => string): Content[] => [
     sizes.teacher ? text(sizes.teacher) : "",
@@ -98,7 +98,7 @@ function figuresTable({ result }: CompareReport): HTMLElement {
   const rows: Content[][] = [
     [`${main.label}, best epoch`, ofTeacher(main), ...of(main, "best")],
     [`${main.label}, last epoch`, "", ...of(main, "last")],
-    ...others.map((figure): Content[] => [figure.label, ofTeacher(figure), ...of(figure, "best")]),
+    ...others.map((metric): Content[] => [metric.label, ofTeacher(metric), ...of(metric, "best")]),
     ["best epoch", "", ...[baseline, distilled].map(({ best }) => best.epoch.mean.toFixed(1))],
     ["parameters", ...size(({ parameters }) => showCount(parameters))],
     ["file", ...size((own) => bytes(own.bytes))],
@@ -110,12 +110,12 @@ function figuresTable({ result }: CompareReport): HTMLElement {
 }
 
 function bySeed({ result: { data, difference, baseline, distilled, seeds } }: CompareReport): HTMLElement {
-  const [figure] = metricsOf(data);
-  const points = (x: number) => changeOf(figure, x);
+  const [metric] = metricsOf(data);
+  const points = (x: number) => changeOf(metric, x);
   const rows = seeds.map((seed, i) => [
     String(seed),
     ...[baseline, distilled].map(({ best, files }) =>
-      linked(showMetric(figure, best[figure.name].values[i] ?? 0), files[i]),
+      linked(showMetric(metric, best[metric.name].values[i] ?? 0), files[i]),
     ),
     points(difference.best.values[i] ?? 0),
     points(difference.last.values[i] ?? 0),
@@ -125,7 +125,7 @@ function bySeed({ result: { data, difference, baseline, distilled, seeds } }: Co
     "div",
     {},
     h("h3", {}, "Distilled minus baseline, pair by pair"),
-    table({ caption: `Test ${figure.label} by seed`, columns: names.map((name) => ({ name })), rows }),
+    table({ caption: `Test ${metric.label} by seed`, columns: names.map((name) => ({ name })), rows }),
   );
 }
 

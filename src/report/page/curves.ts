@@ -3,13 +3,13 @@ import { agreementOf, epochKey, type Metric, metricsOf, showMetric } from "../..
 import type { RunReport } from "../report_data.js";
 import { counted, ordinal, percent } from "../text.js";
 import { type Axis, type Line, type LineChartOptions, lineChart, type Point } from "./line_chart.js";
-import { figureOf, lineOf, linesOf, lossMetrics, type MetricKey, NETWORK_STYLES, rangeOf } from "./series.js";
+import { lineOf, linesOf, lossMetrics, type MetricKey, metricOf, NETWORK_STYLES, rangeOf } from "./series.js";
 
 const LOSS: Axis = { name: "loss", format: plain, exact: (x) => x.toFixed(4) };
 const FRACTION: Axis = { name: "share", format: (x) => `${plain(100 * x)}%`, exact: (x) => percent(x) };
-/** The axis of a figure's values. */
-const axisOf = (figure: Metric): Axis =>
-  figure.kind === "fraction" ? FRACTION : { name: figure.label, format: plain, exact: (x) => showMetric(figure, x) };
+/** The axis of a metric's values. */
+const axisOf = (metric: Metric): Axis =>
+  metric.kind === "fraction" ? FRACTION : { name: metric.label, format: plain, exact: (x) => showMetric(metric, x) };
 const NORM: Axis = { name: "gradient norm", format: plain, exact: (x) => String(x) };
 type OfTask = Parameters<typeof metricsOf>[0];
 const WIDE = 50;
@@ -22,9 +22,9 @@ export function runCurves(
   history: readonly EpochRecord[],
   best: { epoch: number } | null,
 ): HTMLElement[] {
-  const [figure] = metricsOf(data);
-  const line = (metric: MetricKey, name: string, colour: string, dash?: Line["dash"]) =>
-    lineOf(history, metric, { name, colour, ...(dash && { dash }) });
+  const [metric] = metricsOf(data);
+  const line = (key: MetricKey, name: string, colour: string, dash?: Line["dash"]) =>
+    lineOf(history, key, { name, colour, ...(dash && { dash }) });
   const all = lossMetrics(history);
   // Of several students that teach each other, each one's own loss has parts again.
   const ofStudents = all.filter((name) => STUDENT_LOSS.test(name));
@@ -34,9 +34,9 @@ export function runCurves(
     ...parts.flatMap((name, i) => line(name, name, "--student", i % 2 === 0 ? "dashed" : "dotted")),
     ...line("validationLoss", "validation", "--other"),
   ];
-  const key = epochKey(figure);
+  const key = epochKey(metric);
   const shares = [
-    ...line(key, ofStudents.length > 0 ? "together" : figure.label, "--student"),
+    ...line(key, ofStudents.length > 0 ? "together" : metric.label, "--student"),
     ...ofStudents.flatMap((name, i) => {
       const student = name.replace(STUDENT_LOSS, "$1");
       return line(`${student}.${key}`, student, "--other", i % 2 === 0 ? "dashed" : "dotted");
@@ -51,7 +51,7 @@ export function runCurves(
   const bestText = best === null ? "" : ` It was best in epoch ${best.epoch}.`;
   return [
     chart("Loss", lossText + note, losses, LOSS),
-    chart(`${capital(figure.label)} on the validation set`, `After each epoch.${bestText}`, shares, axisOf(figure)),
+    chart(`${capital(metric.label)} on the validation set`, `After each epoch.${bestText}`, shares, axisOf(metric)),
     chart("Learning rate", "After each epoch's last step.", line("lr", "learning rate", "--student"), RATE),
   ].flat();
 }
@@ -95,27 +95,21 @@ export function compareCurves(
   teacher: readonly EpochRecord[],
   seeds: readonly number[],
 ): HTMLElement[] {
-  const [figure] = metricsOf(data);
-  const metric = epochKey(figure);
-  const both = (metric: MetricKey) => [
-    ...linesOf(runs.baseline, metric, { name: "baseline", ...NETWORK_STYLES.baseline }, seeds),
-    ...linesOf(runs.distilled, metric, { name: "distilled", colour: "--student" }, seeds),
+  const [metric] = metricsOf(data);
+  const key = epochKey(metric);
+  const both = (key: MetricKey) => [
+    ...linesOf(runs.baseline, key, { name: "baseline", ...NETWORK_STYLES.baseline }, seeds),
+    ...linesOf(runs.distilled, key, { name: "distilled", colour: "--student" }, seeds),
   ];
-  const ofTeacher = (metric: MetricKey) => lineOf(teacher, metric, { name: "teacher", ...NETWORK_STYLES.teacher });
-  const distilled = (metric: MetricKey) =>
-    linesOf(runs.distilled, metric, { name: "distilled", colour: "--student" }, seeds);
+  const ofTeacher = (key: MetricKey) => lineOf(teacher, key, { name: "teacher", ...NETWORK_STYLES.teacher });
+  const distilled = (key: MetricKey) => linesOf(runs.distilled, key, { name: "distilled", colour: "--student" }, seeds);
   const each = seeds.length > 1 ? "A thin line for each seed, their mean thick." : "After each epoch.";
   const rates = [...lineOf(runs.distilled[0] ?? [], "lr", { name: "learning rate", colour: "--student" })];
   return [
-    chart(
-      `${capital(figure.label)} on the validation set`,
-      each,
-      [...both(metric), ...ofTeacher(metric)],
-      axisOf(figure),
-    ),
+    chart(`${capital(metric.label)} on the validation set`, each, [...both(key), ...ofTeacher(key)], axisOf(metric)),
     chart(
       "Loss on the validation set",
-      `${lossText(figure)}${each}`,
+      `${lossText(metric)}${each}`,
       [...both("validationLoss"), ...ofTeacher("validationLoss")],
       LOSS,
     ),
@@ -130,7 +124,7 @@ export function compareCurves(
     ),
     chart(
       "Agreement with the teacher",
-      figure.name === "accuracy" ? `The share of the validation set that both classify alike. ${each}` : each,
+      metric.name === "accuracy" ? `The share of the validation set that both classify alike. ${each}` : each,
       both("agreement"),
       axisOf(agreementOf(data)),
     ),
@@ -143,19 +137,19 @@ export function sweepCurves(
   data: OfTask,
   points: readonly { name: string; history: readonly EpochRecord[]; best: boolean }[],
 ): HTMLElement[] {
-  const lines = (metric: MetricKey) => [
+  const lines = (key: MetricKey) => [
     ...points
       .filter(({ best }) => !best)
-      .flatMap(({ name, history }) => lineOf(history, metric, { name, colour: "--teacher", faint: true })),
+      .flatMap(({ name, history }) => lineOf(history, key, { name, colour: "--teacher", faint: true })),
     ...points
       .filter(({ best }) => best)
-      .flatMap(({ name, history }) => lineOf(history, metric, { name, colour: "--student" })),
+      .flatMap(({ name, history }) => lineOf(history, key, { name, colour: "--student" })),
   ];
   const each = "The best point thick, every other one thin.";
-  const [figure] = metricsOf(data);
+  const [metric] = metricsOf(data);
   return [
-    chart(`${capital(figure.label)} on the validation set`, each, lines(epochKey(figure)), axisOf(figure)),
-    chart("Loss on the validation set", `${lossText(figure)}${each}`, lines("validationLoss"), LOSS),
+    chart(`${capital(metric.label)} on the validation set`, each, lines(epochKey(metric)), axisOf(metric)),
+    chart("Loss on the validation set", `${lossText(metric)}${each}`, lines("validationLoss"), LOSS),
   ].flat();
 }
 
@@ -172,17 +166,17 @@ function chart(title: string, description: string, lines: readonly Line[], y: Ax
   return lines.length === 0 ? [] : [lineChart(over(x, title, description, lines, y))];
 }
 
-/** Any metric of an epoch's record, over the epochs of several runs; `record`: one that has it. */
+/** Any value of an epoch's record, over the epochs of several runs; `record`: one that has it. */
 export function metricCurve(
-  metric: MetricKey,
+  key: MetricKey,
   record: Pick<EpochRecord, "metrics">,
   lines: readonly Line[],
 ): LineChartOptions {
-  if (metric === "lr") return overEpochs("Learning rate", "After each epoch's last step.", lines, RATE);
-  if (metric === "loss") return overEpochs("Training loss", "What each run is trained with.", lines, LOSS);
-  const { figure: own, of } = figureOf(metric, record.metrics);
-  if (metric === "validationLoss") return overEpochs("Loss on the validation set", "After each epoch.", lines, LOSS);
-  if (own === null) return overEpochs(`${metric} in training`, "As the loss reports it.", lines, LOSS);
+  if (key === "lr") return overEpochs("Learning rate", "After each epoch's last step.", lines, RATE);
+  if (key === "loss") return overEpochs("Training loss", "What each run is trained with.", lines, LOSS);
+  const { metric: own, of } = metricOf(key, record.metrics);
+  if (key === "validationLoss") return overEpochs("Loss on the validation set", "After each epoch.", lines, LOSS);
+  if (own === null) return overEpochs(`${key} in training`, "As the loss reports it.", lines, LOSS);
   const title = `${capital(own.label)} on the validation set${of === null ? "" : `, ${of}`}`;
   return overEpochs(title, "After each epoch.", lines, axisOf(own));
 }

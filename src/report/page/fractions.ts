@@ -7,7 +7,7 @@ import { type Metric, showMetric } from "../../tasks/metrics.js";
 import { counted, percent } from "../text.js";
 import { changeOf } from "../verdict.js";
 import { intervalCell, spreadCell } from "./cells.js";
-import { figure as boxed } from "./figure.js";
+import { figure } from "./figure.js";
 import { type Line, lineChart } from "./line_chart.js";
 import { figures } from "./sections.js";
 import { NETWORK_STYLES } from "./series.js";
@@ -15,12 +15,12 @@ import { table } from "./table.js";
 
 /** How the students do with less training data: a curve and its table. */
 export function fractionsFigures(
-  figure: Metric,
+  metric: Metric,
   points: readonly FractionMetrics[],
   teacher: number | null,
   seeds: number,
 ): HTMLElement | null {
-  const of = (stats: FractionMetrics["baseline"]) => stats[figure.name] as SampleStats;
+  const of = (stats: FractionMetrics["baseline"]) => stats[metric.name] as SampleStats;
   const line = (name: "baseline" | "distilled", style: Omit<Line, "name" | "points">): Line => ({
     ...{ name, ...style },
     points: points.map((point) => [point.samples, of(point[name]).mean]),
@@ -42,23 +42,23 @@ export function fractionsFigures(
   const rows = points.map((point): Content[] => [
     showCount(point.samples),
     percent(point.fraction, 1),
-    spreadCell(figure, of(point.baseline)),
-    spreadCell(figure, of(point.distilled)),
-    changeOf(figure, point.difference.mean),
-    intervalCell(figure, point.difference),
+    spreadCell(metric, of(point.baseline)),
+    spreadCell(metric, of(point.distilled)),
+    changeOf(metric, point.difference.mean),
+    intervalCell(metric, point.difference),
   ]);
   const differences = points.map(({ difference }) => difference);
   const over = seeds < 2 ? "one seed" : `the mean of ${counted(seeds, "seed")}`;
-  const format = (x: number) => showMetric(figure, x);
+  const format = (x: number) => showMetric(metric, x);
   return figures(
     lineChart({
-      title: `Test ${figure.label} by the amount of training data`,
+      title: `Test ${metric.label} by the amount of training data`,
       description: `Students of parts of the training data, ${over}, best epoch, on the same test set; the same number of epochs each. The scale of samples is logarithmic.`,
       lines,
       x: { name: "training samples", format: showCount, log: true },
-      y: { name: figure.label, format },
+      y: { name: metric.label, format },
     }),
-    boxed({
+    figure({
       title: "Distilled minus baseline by the amount of training data",
       description: `${percent(differences[0]?.confidence ?? 0, 0)} intervals for ${chanceIn(...differences)}, each of one difference.`,
       content: [

@@ -17,17 +17,17 @@ export function methodsTables(result: Result): HTMLElement[] {
 }
 
 function sideBySide({ data, methods, baseline, seeds }: Result): HTMLElement[] {
-  const [figure] = metricsOf(data);
-  const difference = (of: CorrectedDifference | undefined) => differenceCells(figure, of);
+  const [metric] = metricsOf(data);
+  const difference = (of: CorrectedDifference | undefined) => differenceCells(metric, of);
   const ofFirst = (of: CorrectedDifference | undefined) => (isAgainstFirst ? difference(of) : []);
   const isAgainstFirst = methods.some(({ againstFirst }) => againstFirst !== null);
   const columns = [
-    ...["", figure.label, "last epoch", "minus baseline", "interval", "p"],
+    ...["", metric.label, "last epoch", "minus baseline", "interval", "p"],
     ...(isAgainstFirst ? ["minus the first", "interval", "p"] : []),
   ];
   const accuracies = ({ best, last }: Pick<StudentMetrics, "best" | "last">) => [
-    spreadCell(figure, best[figure.name]),
-    spreadCell(figure, last[figure.name]),
+    spreadCell(metric, best[metric.name]),
+    spreadCell(metric, last[metric.name]),
   ];
   const rows: Content[][] = [
     ["baseline", ...accuracies(baseline), ...difference(undefined), ...ofFirst(undefined)],
@@ -39,7 +39,7 @@ function sideBySide({ data, methods, baseline, seeds }: Result): HTMLElement[] {
     ]),
   ];
   const level = Number((1 - methods[0].difference.best.confidence).toPrecision(6));
-  const what = figure.kind === "fraction" ? `Points of test ${figure.label}` : `Test ${figure.label}`;
+  const what = metric.kind === "fraction" ? `Points of test ${metric.label}` : `Test ${metric.label}`;
   const text = `${what} with the best epoch's weights, over ${counted(seeds.length, "seed")}. Intervals are for ${chanceIn(...methods.map(({ difference }) => difference.best))}, each of one difference; p values are corrected for the number of methods (Holm), and * marks those below ${level}.`;
   return [
     h("p", { class: "lead" }, text),
@@ -54,7 +54,7 @@ function sideBySide({ data, methods, baseline, seeds }: Result): HTMLElement[] {
 
 /** Each loss with its teacher calibrated less the same with the teacher as it is. */
 function pairs({ data, methods, seeds }: Result): HTMLElement[] {
-  const [figure] = metricsOf(data);
+  const [metric] = metricsOf(data);
   const rows = methods.flatMap((method): Content[][] => {
     const { loss, uncalibrated, againstUncalibrated: against } = method;
     if (uncalibrated === null || against === null) return [];
@@ -62,12 +62,12 @@ function pairs({ data, methods, seeds }: Result): HTMLElement[] {
     const cells = (label: string, of: readonly [Method["last"], Method["last"]], difference: CorrectedDifference) => [
       loss,
       label,
-      ...of.map((stats) => spreadCell(figure, stats[figure.name])),
-      ...differenceCells(figure, difference),
+      ...of.map((stats) => spreadCell(metric, stats[metric.name])),
+      ...differenceCells(metric, difference),
     ];
     return [
-      cells(`${figure.label}, best epoch`, [method.best, plain.best], against.best),
-      cells(`${figure.label}, last epoch`, [method.last, plain.last], against.last),
+      cells(`${metric.label}, best epoch`, [method.best, plain.best], against.best),
+      cells(`${metric.label}, last epoch`, [method.last, plain.last], against.last),
       ...otherRows(data, loss, method, plain, against).map((row) => [...row, ""]),
     ];
   });
@@ -109,11 +109,11 @@ function otherRows(data: Result["data"], name: string, method: Method, base: Met
   });
 }
 
-function differenceCells(figure: Metric, of: CorrectedDifference | undefined): Content[] {
+function differenceCells(metric: Metric, of: CorrectedDifference | undefined): Content[] {
   if (of === undefined) return ["", "", ""];
   return [
-    changeOf(figure, of.mean),
-    intervalCell(figure, of),
+    changeOf(metric, of.mean),
+    intervalCell(metric, of),
     h("span", {}, of.correctedPValue.toPrecision(2), of.significant ? " *" : ""),
   ];
 }

@@ -2,23 +2,23 @@ import type { EpochRecord } from "../../log/epoch_record.js";
 import { type Metric, metricOfKey } from "../../tasks/metrics.js";
 import type { Line, Point } from "./line_chart.js";
 
-/** A figure of an epoch's record. */
+/** The name of a value in an epoch's record: a metric's, a loss, or the learning rate. */
 export type MetricKey = string;
 
 /** The metrics that the loss itself reported, beside its value, in the order of the first record that has them. */
 export function lossMetrics(history: readonly EpochRecord[]): MetricKey[] {
   const names = new Set(history.flatMap(({ metrics }) => Object.keys(metrics)));
   // What validation adds is the loss on the validation set and the task's figures, of several students each one's own.
-  return [...names].filter((name) => !["loss", "validationLoss"].includes(name) && figureOf(name).figure === null);
+  return [...names].filter((name) => !["loss", "validationLoss"].includes(name) && metricOf(name).metric === null);
 }
 
-/** The figure that a metric is, and whose: `student-1.validationAccuracy` is the accuracy of `student-1`; null if it is none. */
-export function figureOf(
+/** The metric of a key, and whose it is: `student-1.validationAccuracy` is the accuracy of `student-1`; null if it is none. */
+export function metricOf(
   key: MetricKey,
   metrics?: EpochRecord["metrics"],
-): { figure: Metric | null; of: string | null } {
+): { metric: Metric | null; of: string | null } {
   const at = key.lastIndexOf(".");
-  return { figure: metricOfKey(key.slice(at + 1), metrics), of: at < 0 ? null : key.slice(0, at) };
+  return { metric: metricOfKey(key.slice(at + 1), metrics), of: at < 0 ? null : key.slice(0, at) };
 }
 
 type LineStyle = Omit<Line, "points">;
@@ -31,19 +31,19 @@ export const NETWORK_STYLES = {
 } as const;
 
 /** A metric over the epochs of one run; nothing if no epoch has it. */
-export function lineOf(history: readonly EpochRecord[], metric: MetricKey, style: LineStyle): Line[] {
-  const points = pointsOf(history, metric);
+export function lineOf(history: readonly EpochRecord[], key: MetricKey, style: LineStyle): Line[] {
+  const points = pointsOf(history, key);
   return points.length === 0 ? [] : [{ ...style, points }];
 }
 
 /** A metric over the epochs of several runs: each thin, and their mean, over the epochs that all of them have. */
 export function linesOf(
   histories: readonly (readonly EpochRecord[])[],
-  metric: MetricKey,
+  key: MetricKey,
   style: LineStyle,
   seeds: readonly number[],
 ): Line[] {
-  const all = histories.map((history) => pointsOf(history, metric)).filter((points) => points.length > 0);
+  const all = histories.map((history) => pointsOf(history, key)).filter((points) => points.length > 0);
   const [first] = all;
   if (first === undefined) return [];
   if (all.length === 1) return [{ ...style, points: first }];
@@ -51,9 +51,9 @@ export function linesOf(
   return [...each, { ...style, name: `${style.name}, mean`, points: meanOf(all) }];
 }
 
-function pointsOf(history: readonly EpochRecord[], metric: MetricKey): Point[] {
+function pointsOf(history: readonly EpochRecord[], key: MetricKey): Point[] {
   return history.flatMap((record): Point[] => {
-    const value = metric === "lr" ? record.lr : record.metrics[metric];
+    const value = key === "lr" ? record.lr : record.metrics[key];
     return typeof value === "number" ? [[record.epoch, value]] : [];
   });
 }

@@ -66,7 +66,7 @@ class Row {
     const left = state === "running" && last !== undefined ? secondsLeft(run) : null;
     first.replaceChildren(state, left === null ? "" : h("small", {}, ` ${formatSeconds(left)} left`));
     epoch.replaceChildren(last === undefined || epochs === null ? "" : `${last.epoch} of ${epochs}`);
-    validation.replaceChildren(best === null ? "" : showMetric(best.figure, best.value));
+    validation.replaceChildren(best === null ? "" : showMetric(best.metric, best.value));
     loss.replaceChildren(typeof last?.metrics.loss === "number" ? short(last.metrics.loss) : "");
     const address = `/runs/${run.path === "" ? "" : `${run.path.split("/").map(encodeURIComponent).join("/")}/`}report.html`;
     const link = h(

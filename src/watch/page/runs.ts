@@ -115,14 +115,14 @@ function pathsDownTo(path: string): string[] {
   return ["", ...parts.map((_, i) => parts.slice(0, i + 1).join("/"))];
 }
 
-/** The best value of the figure that networks are compared by, which chose the best epoch; null without a validation set. */
-export function bestOf({ records }: Run): { figure: Metric; value: number; epoch: number } | null {
+/** The best value of the metric that networks are compared by, which chose the best epoch; null without a validation set. */
+export function bestOf({ records }: Run): { metric: Metric; value: number; epoch: number } | null {
   const [first] = records;
   const names = Object.keys(first?.metrics ?? {});
-  const found = names.flatMap((name) => metricOfKey(name, first.metrics) ?? [])[0];
-  if (found === undefined) return null;
-  const metric = epochKey(found);
-  const known = records.filter(({ metrics }) => typeof metrics[metric] === "number");
-  const best = known.reduce((a, b) => (isBetter(found, b.metrics[metric], a.metrics[metric]) ? b : a), known[0]);
-  return best === undefined ? null : { figure: found, value: best.metrics[metric], epoch: best.epoch };
+  const metric = names.flatMap((name) => metricOfKey(name, first.metrics) ?? [])[0];
+  if (metric === undefined) return null;
+  const key = epochKey(metric);
+  const known = records.filter(({ metrics }) => typeof metrics[key] === "number");
+  const best = known.reduce((a, b) => (isBetter(metric, b.metrics[key], a.metrics[key]) ? b : a), known[0]);
+  return best === undefined ? null : { metric, value: best.metrics[key], epoch: best.epoch };
 }

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { figureOf, lossMetrics, rangeOf } from "../../../src/report/page/series.js";
+import { lossMetrics, metricOf, rangeOf } from "../../../src/report/page/series.js";
 
 test("a student's figure on the validation set is no part of the loss", () => {
   const metrics = {
@@ -7,10 +7,10 @@ test("a student's figure on the validation set is no part of the loss", () => {
     ...{ "student-1.loss": 2, "student-1.cross-entropy": 1.5, "student-1.validationAccuracy": 0.4 },
   };
   expect(lossMetrics([{ epoch: 1, metrics } as never])).toEqual(["student-1.loss", "student-1.cross-entropy"]);
-  const { figure, of } = figureOf("student-1.validationAccuracy");
-  expect([figure?.name, of]).toEqual(["accuracy", "student-1"]);
-  expect(figureOf("validationAccuracy").of).toBeNull();
-  expect(figureOf("student-1.kd").figure).toBeNull();
+  const { metric, of } = metricOf("student-1.validationAccuracy");
+  expect([metric?.name, of]).toEqual(["accuracy", "student-1"]);
+  expect(metricOf("validationAccuracy").of).toBeNull();
+  expect(metricOf("student-1.kd").metric).toBeNull();
 });
 
 test("the range of more values than a call takes arguments", () => {
