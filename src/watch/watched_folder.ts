@@ -1,6 +1,7 @@
 import { type Dirent, lstatSync, readdirSync, readFileSync, type Stats } from "node:fs";
 import { join } from "node:path";
 import { showsLife } from "../checkpoint/index.js";
+import { BASELINE } from "../compare/methods.js";
 import { recordOfRow } from "../log/epoch_record.js";
 import type { EpochRecord } from "../log/index.js";
 import type { Changes, WatchedRun } from "./watched_run.js";
@@ -39,13 +40,7 @@ export class WatchedFolder {
       const now = look(join(this.root, path), path, names, before.get(path));
       if (now !== null) this.#seen.set(path, now);
     }
-    // Processes that share an experiment lock the folders of their runs, not its own.
-    const running = [...this.#seen.values()].flatMap(({ run }) => (run.state === "running" ? run.path : []));
-    for (const seen of this.#seen.values()) {
-      const { path, command } = seen.run;
-      const isRunning = EXPERIMENTS.has(command) && running.some((below) => isBelow(below, path));
-      if (isRunning) seen.run = { ...seen.run, state: "running" };
-    }
+    this.#relate();
     const changed = [...this.#seen].flatMap(([path, now]) => {
       const old = before.get(path);
       const from = old === undefined ? 0 : commonLength(old.lines, now.lines);
@@ -54,6 +49,21 @@ export class WatchedFolder {
       return [{ ...now.run, from, records: now.records.slice(from) }];
     });
     return { changed, removed: [...before.keys()].filter((path) => !this.#seen.has(path)) };
+  }
+
+  /** What experiments and the runs below them say of each other. */
+  #relate(): void {
+    const all = [...this.#seen.values()];
+    // Processes that share an experiment lock the folders of their runs, not its own.
+    const running = all.flatMap(({ run }) => (run.state === "running" ? run.path : []));
+    const comparisons = all.flatMap(({ run }) => (run.command === "compare" ? run.path : []));
+    for (const seen of all) {
+      const { path, command } = seen.run;
+      const isBaseline = path.split("/").at(-1) === BASELINE && comparisons.some((above) => isBelow(path, above));
+      if (isBaseline) seen.run = { ...seen.run, command: BASELINE };
+      const isRunning = EXPERIMENTS.has(command) && running.some((below) => isBelow(below, path));
+      if (isRunning) seen.run = { ...seen.run, state: "running" };
+    }
   }
 
   /** All there is, as the last call of {@link scan} saw it. */

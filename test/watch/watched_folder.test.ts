@@ -94,6 +94,19 @@ test("an experiment is done by its result alone, and running while a run below i
   expect(states().compare).toBe("done");
 });
 
+test("a comparison's baseline is called so, another folder of that name is not", () => {
+  const root = newFolder(temporary);
+  const commands = { compare: "compare", "compare/seed-0/baseline": "train-teacher", baseline: "train-teacher" };
+  for (const [path, command] of Object.entries(commands)) {
+    mkdirSync(join(root, path), { recursive: true });
+    writeFileSync(join(root, path, "config.json"), JSON.stringify({ command }));
+  }
+  const watched = new WatchedFolder(root);
+  const seen = watched.scan().changed.map(({ path, command }) => [path, command]);
+  expect(Object.fromEntries(seen)).toEqual({ ...commands, "compare/seed-0/baseline": "baseline" });
+  expect(watched.scan().changed).toEqual([]);
+});
+
 test("folders of others, links and damaged files are passed over", () => {
   const { root, file, watched } = folder();
   for (const name of ["other", "node_modules", ".hidden", "damaged"]) mkdirSync(join(root, name));
