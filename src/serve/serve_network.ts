@@ -1,4 +1,4 @@
-import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { createServer, type IncomingMessage, maxHeaderSize, type ServerResponse, STATUS_CODES } from "node:http";
 import type { Duplex } from "node:stream";
 import { badArgument, expectInteger, expectOptions, show } from "../checks.js";
 import { expectPreprocessing, type Preprocessing } from "../data/preprocessing/spec.js";
@@ -166,13 +166,13 @@ export async function serveNetwork(network: Module, options: ServeOptions = {}):
   });
   server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
     if (!socket.writable) return void socket.destroy();
-    const isLate = error.code === "ERR_HTTP_REQUEST_TIMEOUT";
-    if (isLate) late.add(socket);
-    const [status, code] = isLate ? ["408 Request Timeout", "TIMEOUT"] : ["400 Bad Request", "BAD_REQUEST"];
-    const text = isLate ? `expected the whole request within ${timeout} ms` : "expected a request of HTTP/1.1";
-    const body = JSON.stringify({ code, message: text });
-    const head = `HTTP/1.1 ${status}\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}`;
-    socket.end(`${head}\r\nConnection: close\r\n\r\n${body}`);
+    const { status, code, message } = CLIENT_ERRORS[error.code ?? ""] ?? NO_HTTP;
+    if (status === 408) late.add(socket);
+    const body = JSON.stringify({ code, message: message(timeout) });
+    const head = `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nContent-Type: application/json`;
+    const length = `Content-Length: ${Buffer.byteLength(body)}`;
+    // A client that keeps its own half open would keep the connection for ever.
+    socket.end(`${head}\r\n${length}\r\nConnection: close\r\n\r\n${body}`, () => socket.destroy());
   });
   const taken = await listen(server, port, host);
   return {
@@ -193,6 +193,26 @@ const ROUTES = [
   { method: "GET", path: "/healthz" },
   { method: "GET", path: "/metrics" },
 ] as const;
+
+/** What Node.js can't read as a request. */
+interface ClientError {
+  readonly status: number;
+  readonly code: string;
+  readonly message: (timeout: number) => string;
+}
+
+const NO_HTTP: ClientError = { status: 400, code: "BAD_REQUEST", message: () => "expected a request of HTTP/1.1" };
+/** By Node.js's codes; of all others {@link NO_HTTP}. */
+const CLIENT_ERRORS: Readonly<Record<string, ClientError>> = {
+  ERR_HTTP_REQUEST_TIMEOUT: {
+    ...{ status: 408, code: "TIMEOUT" },
+    message: (timeout) => `expected the whole request within ${timeout} ms`,
+  },
+  HPE_HEADER_OVERFLOW: {
+    ...{ status: 431, code: "TOO_LARGE" },
+    message: () => `headers: expected at most ${maxHeaderSize} bytes, got more`,
+  },
+};
 
 function isTooLong({ headers }: IncomingMessage, maxBody: number): boolean {
   return Number(headers["content-length"] ?? 0) > maxBody;

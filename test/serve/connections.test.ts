@@ -1,0 +1,51 @@
+import { once } from "node:events";
+import { connect } from "node:net";
+import { afterEach, expect, test } from "vitest";
+import { Linear, type ServedNetwork, serveNetwork } from "../../src/index.js";
+
+let served: ServedNetwork | null = null;
+afterEach(async () => {
+  await served?.close();
+  served = null;
+});
+
+async function serve(timeout: number): Promise<{ url: string; port: number }> {
+  served = await serveNetwork(new Linear(2, 2).eval(), { port: 0, timeout });
+  return { url: served.url, port: Number(new URL(served.url).port) };
+}
+
+async function metric(url: string, name: string): Promise<string | undefined> {
+  const text = await (await fetch(`${url}metrics`)).text();
+  return text.split("\n").find((line) => line.startsWith(`${name} `));
+}
+
+test("a late client that keeps its half of the connection open is neither waited for nor counted", async () => {
+  const { url, port } = await serve(300);
+  const socket = connect({ port, host: "127.0.0.1", allowHalfOpen: true }).on("error", () => {});
+  try {
+    socket.write("POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n[[");
+    const parts: Buffer[] = [];
+    socket.on("data", (part) => parts.push(part));
+    await once(socket, "end");
+    expect(Buffer.concat(parts).toString()).toMatch(/^HTTP\/1\.1 408 Request Timeout\r\n.*\{"code":"TIMEOUT"/s);
+    const inFlight = () => metric(url, "distillery_requests_in_flight");
+    await expect.poll(inFlight).toBe("distillery_requests_in_flight 0");
+    const counted = 'distillery_requests_total{status="408"}';
+    expect(await metric(url, counted)).toBe(`${counted} 1`);
+    expect(socket.writable).toBe(true);
+  } finally {
+    socket.destroy();
+  }
+});
+
+test("headers that are too large", async () => {
+  const { port } = await serve(2000);
+  const socket = connect(port, "127.0.0.1").on("error", () => {});
+  socket.write(`GET /healthz HTTP/1.1\r\nHost: x\r\nX-Long: ${"x".repeat(17_000)}\r\n\r\n`);
+  const [head, body] = Buffer.concat(await socket.toArray())
+    .toString()
+    .split("\r\n\r\n");
+  expect(head).toMatch(/^HTTP\/1\.1 431 Request Header Fields Too Large\r\n/);
+  const message = "headers: expected at most 16384 bytes, got more";
+  expect(JSON.parse(body ?? "")).toEqual({ code: "TOO_LARGE", message });
+});
