@@ -13,6 +13,8 @@ import { networkSpecOf } from "../models/create_network.js";
 import { BatchNorm1d } from "../nn/batch_norm.js";
 import { Linear } from "../nn/linear.js";
 import { Module } from "../nn/module.js";
+import { taskOf } from "../tasks/index.js";
+import { numel } from "../tensor/shape.js";
 import { finiteGraph } from "./constants.js";
 
 /** What of the options of an export determines its graph. */
@@ -83,6 +85,18 @@ function featuresOf(network: Module): number | null {
 export function recordedFeatures(network: Module, preprocessing: Preprocessing | null): GraphOptions["features"] {
   if (preprocessing === null) return undefined;
   return network.readsImages ? sampleShape(preprocessing) : inputFeatures(preprocessing);
+}
+
+/** Refuses what says of samples and outputs what the network has not. */
+export function expectFit(spec: Preprocessing, graph: Graph): void {
+  const [inputs, outputs] = [graph.input, graph.output].map(({ shape }) => numel(shape.slice(1) as number[]));
+  const refuse = (text: string) => {
+    throw new DistilleryError("SHAPE_MISMATCH", `preprocessing: ${text}`);
+  };
+  const values = inputFeatures(spec);
+  if (values !== inputs) refuse(`gives ${values} values a sample, and the network takes ${inputs}`);
+  const width = taskOf(spec).width(spec.classes);
+  if (width >= 0 && width !== outputs) refuse(`is of ${width} outputs, and the network has ${outputs}`);
 }
 
 /** Why a network has no file of its own. */

@@ -8,7 +8,7 @@ import { recordOf } from "../models/training_record.js";
 import type { Module } from "../nn/module.js";
 import { int } from "../tensor/onnx_node.js";
 import { perChannel } from "./constants.js";
-import { exportedGraph, recordedFeatures } from "./exported_graph.js";
+import { expectFit, exportedGraph, recordedFeatures } from "./exported_graph.js";
 import { OnnxGraph, onnxShape } from "./onnx_graph.js";
 import { DATA_TYPE, MODEL, type VALUE_INFO } from "./onnx_schema.js";
 import { checkOnnxOptions, type OnnxOptions } from "./options.js";
@@ -48,7 +48,7 @@ export interface OnnxSummary {
  * `metadata_props`.
  *
  * @throws DistilleryError `BAD_ARGUMENT` for a wrong option, or a network whose forward does something that ONNX can't
- * express, or whose operations depend on the batch; `NON_FINITE` for weights with NaN or infinity.
+ * express, or whose operations depend on the batch; `SHAPE_MISMATCH` for a preprocessing of another network; `NON_FINITE` for weights with NaN or infinity.
  * @example
  * ```ts
  * import { InferenceSession, Tensor } from "onnxruntime-node";
@@ -90,6 +90,7 @@ function writeModel(network: Module, given: OnnxOptions): OnnxSummary & { model:
     throw badArgument("normalisation", "{ mean, std }, which embedNormalisation puts into the graph", normalisation);
   }
   const graph = exportedGraph(network, options, "ONNX");
+  if (preprocessing !== null) expectFit(preprocessing, graph);
   const shape = graph.input.shape.slice(1) as number[];
   const isPixels = embedded && normalisation !== undefined;
   const input: OnnxValue = {

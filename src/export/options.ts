@@ -7,7 +7,7 @@ import {
   expectOptions,
   withDefaults,
 } from "../checks.js";
-import type { Preprocessing } from "../data/preprocessing/spec.js";
+import { expectPreprocessing, type Preprocessing } from "../data/preprocessing/spec.js";
 import { WEIGHT_TYPES, type WeightType } from "../graph/index.js";
 
 /** How an ONNX file is written. */
@@ -59,7 +59,7 @@ export function checkOnnxOptions(
 ): OnnxOptions & Required<Pick<OnnxOptions, keyof typeof DEFAULTS>> {
   expectOptions("options", options, NAMES);
   const checked = withDefaults(DEFAULTS, options);
-  const { input, output, opset, normalisation, embedNormalisation, quantize } = checked;
+  const { input, output, opset, normalisation, preprocessing, embedNormalisation, quantize } = checked;
   for (const [name, value] of Object.entries({ input, output })) {
     if (typeof value !== "string" || value === "") throw badArgument(name, "a name", value);
   }
@@ -67,6 +67,7 @@ export function checkOnnxOptions(
   expectInteger("opset", opset, 13, 24);
   if (quantize !== undefined) expectOneOf("quantize", quantize, WEIGHT_TYPES);
   if (embedNormalisation !== undefined) expectFlags({ embedNormalisation });
+  if (preprocessing != null) expectPreprocessing(preprocessing);
   if (normalisation !== undefined) {
     if (typeof normalisation !== "object" || normalisation === null) {
       throw badArgument("normalisation", "{ mean, std }", normalisation);

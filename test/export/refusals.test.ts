@@ -10,6 +10,7 @@ import {
   type Module,
   type OnnxOptions,
   ones,
+  type Preprocessing,
   randn,
   Sequential,
   StudentNet,
@@ -54,9 +55,29 @@ describe("options", () => {
       "normalisation.mean: expected a number for each channel, got a value of type Array",
     ],
     [{ normalisation: { mean: 0, std: 0 } }, "normalisation.std: expected a number above 0, got 0"],
+    [
+      { preprocessing: {} },
+      "preprocessing: expected what readPreprocessing(file) gives or, if that is null, preprocessingOf(train) of its training data; got a value of type Object",
+    ],
     [{ features: 0 }, "features: expected a whole number from 1 to 2147483647, got 0"],
   ])("%j", (options, message) => {
     expect(refusal(small(), options as OnnxOptions)).toEqual(["BAD_ARGUMENT", message]);
+  });
+
+  const spec = { kind: "values", features: 4, classes: 2, classNames: null } as const;
+  test.each<[Partial<Preprocessing>, string]>([
+    [{ classes: 3, classNames: ["a", "b", "c"] }, "is of 3 outputs, and the network has 2"],
+    [{ task: "regression", classes: 1, targets: { mean: [0], std: [1] } }, "is of 1 outputs, and the network has 2"],
+  ])("a preprocessing of another network: %j", (more, message) => {
+    const preprocessing = { ...spec, ...more } as Preprocessing;
+    expect(refusal(small(), { preprocessing })).toEqual(["SHAPE_MISMATCH", `preprocessing: ${message}`]);
+  });
+
+  test("a preprocessing of another input than that of the features", () => {
+    expect(refusal(small(), { preprocessing: { ...spec, features: 3 }, features: 4 })).toEqual([
+      "SHAPE_MISMATCH",
+      "preprocessing: gives 3 values a sample, and the network takes 4",
+    ]);
   });
 
   test("undefined counts as not given", () => {

@@ -1,14 +1,13 @@
 import { extname } from "node:path";
 import { expectOneOf, expectOptions, show } from "../../checks.js";
-import { expectPreprocessing, inputFeatures, type Preprocessing } from "../../data/preprocessing/spec.js";
+import { expectPreprocessing, type Preprocessing } from "../../data/preprocessing/spec.js";
 import { DistilleryError } from "../../errors.js";
 import { writeWhole } from "../../files/index.js";
 import { WEIGHT_TYPES } from "../../graph/index.js";
 import { recordOf } from "../../models/training_record.js";
 import type { Module } from "../../nn/module.js";
-import { taskOf } from "../../tasks/index.js";
 import { numel } from "../../tensor/shape.js";
-import { exportedGraph, type GraphOptions, recordedFeatures } from "../exported_graph.js";
+import { expectFit, exportedGraph, type GraphOptions, recordedFeatures } from "../exported_graph.js";
 import { inputJs } from "./inputs.js";
 import { ModuleCode } from "./module_code.js";
 import { outputJs } from "./outputs.js";
@@ -66,8 +65,8 @@ export function exportJs(network: Module, options: JsOptions = {}): JsModule {
     options.preprocessing === undefined ? (recordOf(network)?.preprocessing ?? null) : options.preprocessing;
   const features = options.features ?? recordedFeatures(network, preprocessing);
   const graph = exportedGraph(network, { quantize, features }, "JavaScript");
+  if (preprocessing !== null) expectFit(preprocessing, graph);
   const [inputShape, outputShape] = [graph.input, graph.output].map(({ shape }) => shape.slice(1) as number[]);
-  if (preprocessing !== null) expectFit(preprocessing, numel(inputShape), numel(outputShape));
   const input = inputJs(preprocessing, numel(inputShape));
   const output = outputJs(preprocessing, numel(outputShape));
   const module = new ModuleCode(graph, [output.code, input.code, INPUT_ERROR].join("\n"));
@@ -89,17 +88,6 @@ export function exportJs(network: Module, options: JsOptions = {}): JsModule {
     preprocessing,
     features: numel(inputShape),
   };
-}
-
-/** Refuses what says of samples and outputs what the network has not. */
-function expectFit(spec: Preprocessing, inputs: number, outputs: number): void {
-  const refuse = (text: string) => {
-    throw new DistilleryError("SHAPE_MISMATCH", `preprocessing: ${text}`);
-  };
-  const values = inputFeatures(spec);
-  if (values !== inputs) refuse(`gives ${values} values a sample, and the network takes ${inputs}`);
-  const width = taskOf(spec).width(spec.classes);
-  if (width >= 0 && width !== outputs) refuse(`is of ${width} outputs, and the network has ${outputs}`);
 }
 
 const INPUT_ERROR = `/** What is thrown for an input that the network can't take. */
