@@ -119,7 +119,7 @@ export class InProcessRunner implements TrialRunner {
               ...trial.options,
               teacher: source,
               student: model,
-              ...(isWhole && { teacherCache: known?.training ?? false }),
+              ...(isWhole && source instanceof Module && { teacherCache: known?.training ?? false }),
               calibrateTeacher: trial.calibrateTeacher ?? false,
             },
             ...(trial.loss !== null && { loss: trial.loss }),

@@ -92,7 +92,7 @@ export function distill(input: DistillInput): RunHandle {
     const use = { mode: teacherMode, taps: plain.taps?.teacher ?? [] };
     if (source === undefined && plain.needsTeacher) throw missingTeacher(plain.name);
     const teacher = source === undefined ? null : asTeacher(source, use);
-    if (teacher === null && teacherCache !== undefined) throw noTeacher("teacherCache", plain);
+    expectNetworkOptions({ teacherCache, teacherMode }, source, plain);
     if (teacher !== null && plain.needsTeacher) {
       const labelFree = () => isLabelFree(plain, data.classes);
       const { precision } = options;
@@ -143,8 +143,23 @@ export function distill(input: DistillInput): RunHandle {
   });
 }
 
-function noTeacher(option: string, { name }: DistillationLoss): DistilleryError {
-  return new DistilleryError("BAD_ARGUMENT", `${option}: there is no teacher, and the loss ${name} needs none`);
+/** Refuses options that ask something of a network as the teacher where none is, or where the loss does not read it. */
+function expectNetworkOptions(
+  { teacherCache, teacherMode }: Pick<DistillInput, "teacherCache" | "teacherMode">,
+  source: DistillInput["teacher"],
+  { name, needsTeacher }: DistillationLoss,
+): void {
+  const refuse = (option: string, problem: string) => {
+    throw new DistilleryError("BAD_ARGUMENT", `${option}: ${problem}`);
+  };
+  const cache = teacherCache === undefined || teacherCache === false ? null : "teacherCache";
+  if (cache !== null && !needsTeacher) refuse(cache, `the loss ${name} needs no teacher`);
+  const asked = cache ?? (teacherMode === "train" ? "teacherMode" : null);
+  if (asked === null || source instanceof Module) return;
+  refuse(
+    asked,
+    source === undefined ? "there is no teacher" : "the teacher is no network of Distillery's, which takes it",
+  );
 }
 
 function textOf({ temperature, before, after }: Calibration): string {

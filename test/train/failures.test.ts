@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import {
+  type Batch,
   BatchNorm1d,
   type Dataset,
   type DistillationLoss,
@@ -9,10 +10,13 @@ import {
   distill,
   IntTensor,
   Linear,
+  live,
+  noGrad,
   ReLU,
   Sequential,
   StudentNet,
   synthetic,
+  TeacherCache,
   Tensor,
   TensorDataset,
   trainTeacher,
@@ -183,6 +187,32 @@ test("nor a batch of one for batch norm of a teacher in train mode, or of a loss
   await distill(options);
   await distill({ ...options, teacherMode: "train", loss: "cross-entropy" });
   await distill({ ...options, teacherMode: "train", dropLast: true });
+});
+
+test("options of a network as the teacher, where there is none or the loss reads none", async () => {
+  const { data, student, teacher } = setting();
+  const cache = await TeacherCache.compute(teacher, data);
+  const logits = (batch: Batch) => noGrad(() => teacher.forward(batch.inputs));
+  const out = join(folder, "unread");
+  const refused = async (more: Partial<DistillInput>) =>
+    (await failure(distill({ student, data, epochs: 1, out, ...more }), "BAD_ARGUMENT")).message;
+  const isNone = "the teacher is no network of Distillery's, which takes it";
+  for (const [teacherCache, own] of [
+    [true, logits],
+    [cache, live(teacher)],
+  ] as const) {
+    expect(await refused({ teacher: own, teacherCache })).toBe(`teacherCache: ${isNone}`);
+    expect(await refused({ teacher: own, teacherMode: "train" })).toBe(`teacherMode: ${isNone}`);
+    expect(await refused({ teacher, teacherCache, loss: "cross-entropy" })).toBe(
+      "teacherCache: the loss cross-entropy needs no teacher",
+    );
+  }
+  expect(await refused({ loss: "cross-entropy", teacherMode: "train" })).toBe("teacherMode: there is no teacher");
+  expect(existsSync(out)).toBe(false);
+  // These ask nothing.
+  const idle = { student, data, epochs: 1, teacherCache: false, teacherMode: "eval" } as const;
+  await distill({ ...idle, teacher: logits });
+  await distill({ ...idle, loss: "cross-entropy" });
 });
 
 test("NaN in tensors is refused before they are data, naming the row", async () => {
