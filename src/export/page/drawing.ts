@@ -23,7 +23,7 @@ export function drawing(input: Extract<DemoInput, { kind: "image" }>, onSample: 
   const show = () => {
     small.imageSmoothingEnabled = true;
     small.imageSmoothingQuality = "high";
-    small.drawImage(source, 0, 0, width, height);
+    paint(small, source);
     const image = small.getImageData(0, 0, width, height);
     if (invert.checked) {
       for (let i = 0; i < image.data.length; i++) if (i % 4 !== 3) image.data[i] = 255 - image.data[i];
@@ -32,8 +32,7 @@ export function drawing(input: Extract<DemoInput, { kind: "image" }>, onSample: 
     onSample(image);
   };
   const clear = () => {
-    pen.fillStyle = "#000";
-    pen.fillRect(0, 0, canvas.width, canvas.height);
+    paint(pen);
     source = canvas;
     show();
   };
@@ -63,7 +62,7 @@ export function drawing(input: Extract<DemoInput, { kind: "image" }>, onSample: 
     try {
       const image = await createImageBitmap(file);
       // As predict does: the whole image, in the network's size.
-      pen.drawImage(image, 0, 0, canvas.width, canvas.height);
+      paint(pen, image);
       source = image;
       show();
     } catch {
@@ -122,6 +121,14 @@ export function drawing(input: Extract<DemoInput, { kind: "image" }>, onSample: 
   const caption = `Draw, or drop or paste an image. The network sees ${width} x ${height} pixels:`;
   queueMicrotask(clear);
   return [area, h("div", { class: "tools" }, ...tools), h("p", { class: "hint" }, caption, seen), status];
+}
+
+/** All of a canvas black, and over it an image, which may be transparent. */
+function paint(context: CanvasRenderingContext2D, image?: CanvasImageSource): void {
+  const { width, height } = context.canvas;
+  context.fillStyle = "#000";
+  context.fillRect(0, 0, width, height);
+  if (image !== undefined) context.drawImage(image, 0, 0, width, height);
 }
 
 function contextOf(canvas: HTMLCanvasElement): CanvasRenderingContext2D {

@@ -118,6 +118,35 @@ describeWith(CHROMIUM, "in Chromium, from disk", () => {
     });
   });
 
+  test("what is transparent is black, whatever was there before", async () => {
+    const [white, half] = [join(folder, "white.png"), join(folder, "half.png")];
+    const pixels = Uint8Array.from({ length: SIDE * SIDE }, (_, i) => (i % SIDE < SIDE / 2 ? 255 : 0));
+    writeFileSync(white, encodePng(new Uint8Array(SIDE * SIDE).fill(255), SIDE, SIDE));
+    await open("image", async (page) => {
+      const png = await page.evaluate((side) => {
+        const canvas = Object.assign(document.createElement("canvas"), { width: side, height: side });
+        const context = canvas.getContext("2d") as CanvasRenderingContext2D;
+        context.fillStyle = "#fff";
+        context.fillRect(0, 0, side / 2, side);
+        return canvas.toDataURL().split(",")[1] ?? "";
+      }, SIDE);
+      writeFileSync(half, Buffer.from(png, "base64"));
+      await page.getByLabel("Choose an image").setInputFiles(white);
+      await expect.poll(() => bars(page)).toEqual(barsOf(predicted(new Uint8Array(SIDE * SIDE).fill(255))));
+      await page.getByLabel("Choose an image").setInputFiles(half);
+      await expect.poll(() => bars(page)).toEqual(barsOf(predicted(pixels)));
+      const drawn = await page.locator(".drawing canvas").evaluate((canvas) => {
+        const { width, height } = canvas as HTMLCanvasElement;
+        const context = (canvas as HTMLCanvasElement).getContext("2d") as CanvasRenderingContext2D;
+        return [width / 4, (3 * width) / 4].map((x) => [...context.getImageData(x, height / 2, 1, 1).data]);
+      });
+      expect(drawn).toEqual([
+        [255, 255, 255, 255],
+        [0, 0, 0, 255],
+      ]);
+    });
+  });
+
   test.each([
     ["classes", undefined],
     ["labels", "multi-label"],
