@@ -3,7 +3,7 @@ import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
 import { allocate } from "../tensor/buffer_pool.js";
 import type { JsBuilder, JsFunction, JsStep } from "../tensor/js_form.js";
-import { int, ints } from "../tensor/onnx_node.js";
+import { int, ints, type OnnxAttribute, type OnnxBuilder, type OnnxNode, type OnnxStep } from "../tensor/onnx_node.js";
 import { numel } from "../tensor/shape.js";
 import { expectTensor, type Tensor } from "../tensor/tensor.js";
 import { type Pair, pairOf } from "./conv2d.js";
@@ -113,6 +113,19 @@ function poolJs(
   return call(pool, x, height, width, list("rows", rows), list("columns", columns), ...rest);
 }
 
+/** ONNX has no pooling of [images, height, width]. */
+function poolOnnx(
+  type: string,
+  { inputs, shape }: OnnxStep<Attributes>,
+  attributes: readonly OnnxAttribute[],
+  builder: OnnxBuilder,
+): OnnxNode {
+  if (shape.length === 4) return { type, inputs, attributes };
+  const channels = builder.integers("axes", [1]);
+  const x = builder.node({ type: "Unsqueeze", inputs: [...inputs, channels] });
+  return { type: "Squeeze", inputs: [builder.node({ type, inputs: [x], attributes }), channels] };
+}
+
 const maxPoolOp = defineOp<Attributes, null>({
   name: "maxPool2d",
   forward([x], attributes) {
@@ -123,10 +136,10 @@ const maxPoolOp = defineOp<Attributes, null>({
   backward(grad, [into], { inputs: [x], attributes }) {
     if (into) native.maxPoolBackward({ grad, x: x.data, gradX: into, windows: windowsOf(x, attributes), scale: 1 });
   },
-  onnx({ inputs, attributes: { onnx } }) {
-    const { axes, ceilMode } = onnx as Onnx;
+  onnx(step, builder) {
+    const { axes, ceilMode } = step.attributes.onnx as Onnx;
     const dilations = ints("dilations", [axes[0].dilation, axes[1].dilation]);
-    return { type: "MaxPool", inputs, attributes: [...windowAttributes(axes, ceilMode), dilations] };
+    return poolOnnx("MaxPool", step, [...windowAttributes(axes, ceilMode), dilations], builder);
   },
   lower: ({ windows: [rows, columns] }) => ({ kind: "maxPool2d", rows, columns }),
   js: (step, builder) => poolJs(MAX_POOL, step, builder),
@@ -143,11 +156,12 @@ const avgPoolOp = defineOp<Attributes, null>({
     const { scale } = attributes;
     if (into) native.avgPoolBackward({ grad, x: x.data, gradX: into, windows: windowsOf(x, attributes), scale });
   },
-  onnx({ inputs, attributes: { onnx } }, builder) {
+  onnx(step, builder) {
+    const { onnx } = step.attributes;
     if (onnx === null) throw builder.refusal("the windows of a pooling differ in size, or have a divisor of their own");
     const { axes, ceilMode, countIncludePad } = onnx;
     const attributes = [...windowAttributes(axes, ceilMode), int("count_include_pad", countIncludePad ? 1 : 0)];
-    return { type: "AveragePool", inputs, attributes };
+    return poolOnnx("AveragePool", step, attributes, builder);
   },
   lower: ({ windows: [rows, columns], scale }) => ({ kind: "avgPool2d", rows, columns, factor: scale }),
   js: (step, builder) =>

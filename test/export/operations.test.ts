@@ -4,6 +4,7 @@ import { GraphModule } from "../../src/graph/index.js";
 import {
   BatchNorm1d,
   exportOnnx,
+  F,
   Linear,
   Module,
   manualSeed,
@@ -67,6 +68,19 @@ describe("the graph of a network without BatchNorm computes the same bits", () =
     expect(dims).toEqual(expected.shape);
     expect(relativeError(data, expected.data, expected.shape.at(-1) as number)).toBeLessThan(CLOSE);
   });
+});
+
+test.each([
+  ["the largest", (x: Tensor) => F.maxPool2d(x, 2, { stride: 1, padding: 1 })],
+  ["the mean", (x: Tensor) => F.avgPool2d(x, [2, 3])],
+  ["the mean of parts", (x: Tensor) => F.adaptiveAvgPool2d(x, [2, 3])],
+] as const)("pooling of [images, height, width]: %s", async (_, pool) => {
+  const x = randn([3, 4, 6]);
+  const network = new Of((x) => pool(x).flatten(1));
+  const expected = logitsOf(network, x);
+  const { data, dims } = await run(exportOnnx(network, { features: [4, 6] }), x.data, [4, 6], 3);
+  expect(dims).toEqual(expected.shape);
+  expect(relativeError(data, expected.data, expected.shape[1] as number)).toBeLessThan(CLOSE);
 });
 
 describe("the networks of other tests", () => {
