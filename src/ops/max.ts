@@ -34,6 +34,8 @@ interface Attributes {
   /** null for all. */
   readonly axis: number | null;
   readonly keepdim: boolean;
+  /** Whether all that are equal to the largest share its gradient; otherwise it is the first one's. */
+  readonly isShared: boolean;
 }
 
 const REDUCE: JsFunction = {
@@ -65,10 +67,10 @@ function define(name: "max" | "min", largest: boolean) {
       native.gather(x.data, cube(x, axis), 1, indices, [outer, 1, inner], data);
       return { data, shape: reducedShape(x.shape, axis, keepdim), saved: indices };
     },
-    backward(grad, [into], { inputs: [x], attributes: { axis }, output, saved: indices }) {
+    backward(grad, [into], { inputs: [x], attributes: { axis, isShared }, output, saved: indices }) {
       if (!into) return;
       const { outer, inner } = aroundAxis(x.shape, axis);
-      if (axis === null) return shareEvenly(x.data, output[0], grad[0], into);
+      if (isShared) return shareEvenly(x, axis, output, grad, into);
       native.scatter(grad, into.fill(0), cube(x, axis), 1, indices, [outer, 1, inner], false);
     },
     onnx({ inputs, attributes: { axis, keepdim } }, builder) {
@@ -86,12 +88,23 @@ function define(name: "max" | "min", largest: boolean) {
   });
 }
 
-/** PyTorch shares the gradient of the largest of all elements among those that are equal to it. */
-function shareEvenly(x: Float32Array, value: number, grad: number, into: Float32Array): void {
-  const isIt = (element: number) => element === value || (Number.isNaN(element) && Number.isNaN(value));
-  let count = 0;
-  for (const element of x) if (isIt(element)) count++;
-  for (let i = 0; i < x.length; i++) into[i] = isIt(x[i]) ? grad / count : 0;
+/** Shares each gradient among those that are equal to the value. */
+function shareEvenly(
+  { data, shape }: Tensor,
+  axis: number | null,
+  values: Float32Array,
+  grad: Float32Array,
+  into: Float32Array,
+): void {
+  const { length, inner } = aroundAxis(shape, axis);
+  for (const [i, value] of values.entries()) {
+    const first = Math.floor(i / inner) * length * inner + (i % inner);
+    const isIt = (at: number) => data[at] === value || (Number.isNaN(data[at]) && Number.isNaN(value));
+    const end = first + length * inner;
+    let count = 0;
+    for (let at = first; at < end; at += inner) if (isIt(at)) count++;
+    for (let at = first; at < end; at += inner) into[at] = isIt(at) ? grad[i] / count : 0;
+  }
 }
 
 function cube(x: Tensor, axis: number | null): number[] {
@@ -125,11 +138,16 @@ export function min(x: Tensor, dim?: number, keepdim = false): Tensor | ValuesAn
   return extremum(minOp, x, dim, keepdim);
 }
 
+/** The largest along an axis; all that are equal to it share its gradient. `torch.amax`. */
+export function amax(x: Tensor, axis: number, keepdim: boolean): Tensor {
+  return maxOp([x], { axis, keepdim, isShared: true });
+}
+
 function extremum(op: typeof maxOp, x: Tensor, dim: number | undefined, keepdim: boolean): Tensor | ValuesAndIndices {
   expectTensor(`${op.op.name}: x`, x);
-  if (dim === undefined) return op([x], { axis: null, keepdim: false });
+  if (dim === undefined) return op([x], { axis: null, keepdim: false, isShared: true });
   const axis = axisOrAll(x.shape, dim);
-  const [values, indices] = op.withSaved([x], { axis, keepdim });
+  const [values, indices] = op.withSaved([x], { axis, keepdim, isShared: axis === null });
   return { values, indices: new IntTensor(indices, values.shape) };
 }
 

@@ -2,8 +2,9 @@ import { badArgument, expectOptions } from "../checks.js";
 import { numel } from "../tensor/shape.js";
 import { expectTensor, type Tensor } from "../tensor/tensor.js";
 import { div, mul, sub } from "./binary.js";
-import { max } from "./max.js";
+import { amax, max } from "./max.js";
 import { defineMethods } from "./methods.js";
+import { permute } from "./permute.js";
 import { reshape } from "./reshape.js";
 import { axesOf, mean, sum } from "./sum.js";
 import { abs, root } from "./unary.js";
@@ -51,13 +52,16 @@ export function norm(x: Tensor, p = 2, dim?: number | readonly number[], keepdim
   if (p === 1) return sum(abs(x), dim, keepdim);
   if (p !== Number.POSITIVE_INFINITY) throw badArgument("norm: p", "1, 2 or Infinity", p);
   const axes = axesOf(x.shape, dim);
+  const sizes = abs(x);
+  if (axes?.length === 1) return amax(sizes, axes[0], keepdim);
   const isReduced = (axis: number) => axes === null || axes.includes(axis);
   const shape = x.shape.flatMap((length, axis) => (isReduced(axis) ? (keepdim ? [1] : []) : [length]));
-  if (axes === null) return reshape(max(abs(x)), shape);
-  return reshape(
-    axes.reduce((rest, axis) => max(rest, axis, true).values, abs(x)),
-    shape,
-  );
+  if (axes === null) return reshape(max(sizes), shape);
+  // One axis of all: those that are equal share the gradient over all of them.
+  const kept = x.shape.flatMap((_, axis) => (isReduced(axis) ? [] : [axis]));
+  const moved = permute(sizes, [...kept, ...axes]);
+  const lengths = [kept, axes].map((list) => list.map((axis) => x.shape[axis]));
+  return reshape(amax(reshape(moved, [...lengths[0], numel(lengths[1])]), kept.length, false), shape);
 }
 
 defineMethods({ var: variance, std, norm });

@@ -61,6 +61,86 @@ describe("as PyTorch at the edges of single precision", () => {
     expect(F.cosineSimilarity(tensor([[INFINITY, 1]]), tensor([[0, 1]])).toArray()).toEqual([Number.NaN]);
   });
 
+  it("the gradient of the largest size is shared by all that have it", () => {
+    const of = (values: unknown, dim: number | number[], keepdim = false) => {
+      const x = tensor(values as number[][], { requiresGrad: true });
+      const out = x.norm(INFINITY, dim, keepdim);
+      const places = Array.from({ length: out.size }, (_, i) => i + 1);
+      out
+        .mul(tensor(places, { shape: out.shape }))
+        .sum()
+        .backward();
+      return [out.toArray(), x.grad?.toArray()];
+    };
+    const [half, third] = [0.5, Math.fround(1 / 3)];
+    const rows = [
+      [3, -3, 1],
+      [2, 2, 2],
+      [0, 0, 0],
+    ];
+    expect(of(rows, 1)).toEqual([
+      [3, 2, 0],
+      [
+        [half, -half, 0],
+        [2 * third, 2 * third, 2 * third],
+        [0, 0, 0],
+      ],
+    ]);
+    expect(of(rows, 0, true)).toEqual([
+      [[3, 3, 2]],
+      [
+        [1, -2, 0],
+        [0, 0, 3],
+        [0, 0, 0],
+      ],
+    ]);
+    expect(of(rows, [0, 1])).toEqual([
+      3,
+      [
+        [half, -half, 0],
+        [0, 0, 0],
+        [0, 0, 0],
+      ],
+    ]);
+    expect(of([[1, INFINITY, -INFINITY]], 1)).toEqual([[INFINITY], [[0, half, -half]]]);
+    const blocks = [
+      [
+        [1, -1],
+        [0, 1],
+      ],
+      [
+        [2, 1],
+        [-2, 0],
+      ],
+    ];
+    expect(of(blocks, [1, 2])).toEqual([
+      [1, 2],
+      [
+        [
+          [third, -third],
+          [0, third],
+        ],
+        [
+          [1, 0],
+          [-1, 0],
+        ],
+      ],
+    ]);
+    expect(of(blocks, [0, 2], true)).toEqual([
+      [[[2], [2]]],
+      [
+        [
+          [0, -0],
+          [0, 0],
+        ],
+        [
+          [1, 0],
+          [-2, 0],
+        ],
+      ],
+    ]);
+  });
+
   it("softplus with beta does not overflow", () => {
     expect(gradientOf([1e38, -1e38], (x) => F.softplus(x, 1e4))).toEqual([
       [Math.fround(1e38), 0],
