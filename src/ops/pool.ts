@@ -296,12 +296,12 @@ function spansOf(
     const length = x.shape[x.shape.length - 2 + i];
     const reach = dilation * (size - 1) + 1;
     const beyond = length + 2 * padding - reach;
-    if (beyond < 0) {
+    let outputs = (ceilMode ? Math.ceil(beyond / stride) : Math.floor(beyond / stride)) + 1;
+    if (outputs < 1) {
       const sizes = axes.map(({ size }) => size).join(", ");
       const text = `expected a kernel that fits its padded input, got x [${x.shape.join(", ")}] and kernel [${sizes}]`;
       throw new DistilleryError("SHAPE_MISMATCH", `${name}: ${text}`);
     }
-    let outputs = (ceilMode ? Math.ceil(beyond / stride) : Math.floor(beyond / stride)) + 1;
     // The last window begins inside of the input or its padding before.
     if (ceilMode && (outputs - 1) * stride >= length + padding) outputs -= 1;
     return Array.from({ length: outputs }, (_, o) => {
