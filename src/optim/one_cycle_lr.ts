@@ -1,4 +1,4 @@
-import { expectInteger, expectNumber, expectOptions, show, withDefaults } from "../checks.js";
+import { expectFlags, expectInteger, expectNumber, expectOptions, show, withDefaults } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { badState, LRScheduler, type SchedulerAttribute } from "./lr_scheduler.js";
 import type { Optimizer } from "./optimizer.js";
@@ -16,6 +16,8 @@ export interface OneCycleForm {
   divFactor?: number;
   /** The end is the start divided by this; default 1e4. */
   finalDivFactor?: number;
+  /** Whether the rate falls to the start as fast as it rose, and only then to the end; default false. */
+  threePhase?: boolean;
 }
 
 /** The options of {@link OneCycleLR}, with PyTorch's defaults. */
@@ -34,14 +36,20 @@ export interface OneCycleOptions extends OneCycleForm {
   maxMomentum?: number;
 }
 
-const FORM_DEFAULTS = { pctStart: 0.3, annealStrategy: "cos", divFactor: 25, finalDivFactor: 1e4 } as const;
+const FORM_DEFAULTS = {
+  pctStart: 0.3,
+  annealStrategy: "cos",
+  divFactor: 25,
+  finalDivFactor: 1e4,
+  threePhase: false,
+} as const;
 const DEFAULTS = { ...FORM_DEFAULTS, cycleMomentum: true, baseMomentum: 0.85, maxMomentum: 0.95 } as const;
 const OPTIONS = ["maxLr", "totalSteps", "epochs", "stepsPerEpoch", ...Object.keys(DEFAULTS)];
 
-/** The two phases of a cycle: up to the step of the peak, and down to the last one. */
+/** The phases of a cycle: up to the peak, down to the start if there are three, and down to the last step. */
 interface Phases {
-  totalSteps: number;
-  peakStep: number;
+  /** The last step of each. */
+  ends: readonly number[];
   annealStrategy: "cos" | "linear";
 }
 
@@ -69,7 +77,7 @@ export function oneCycleSchedule(options: OneCycleForm = {}): Schedule {
 
 /**
  * One cycle of the learning rate (Smith and Topin, 2017): up to `maxLr`, then down, with momentum or beta1 moving the other
- * way. `torch.optim.lr_scheduler.OneCycleLR` with two phases. Call `step()` after each `optimizer.step()`.
+ * way. `torch.optim.lr_scheduler.OneCycleLR`. Call `step()` after each `optimizer.step()`.
  *
  * @throws DistilleryError `BAD_ARGUMENT` for options that are unknown or out of range.
  * @example
@@ -106,37 +114,40 @@ export class OneCycleLR extends LRScheduler {
 
   /** The length of the cycle. */
   override get totalSteps(): number {
-    return this.#phases.totalSteps;
+    return totalOf(this.#phases);
   }
 
   /** The rates between which it moves are in the optimizer's state, as they are in PyTorch: save and load both. */
   override loadStateDict(state: unknown): this {
     const phases = dictField(state, "_schedule_phases");
-    if (!Array.isArray(phases) || phases.length !== 2) {
+    if (!Array.isArray(phases) || phases.length < 2 || phases.length > 3) {
       const got = Array.isArray(phases) ? phases.length : show(phases);
-      throw badState(`_schedule_phases: expected the two of a OneCycleLR that is not three_phase, got ${got}`);
+      throw badState(`_schedule_phases: expected the two or three of a OneCycleLR, got ${got}`);
     }
     const cycleMomentum = dictField(state, "cycle_momentum");
     if (typeof cycleMomentum !== "boolean") throw badState(`cycle_momentum: got ${show(cycleMomentum)}`);
     const totalSteps = expectInteger("total_steps", dictField(state, "total_steps"), 1);
-    const isStep = (x: number) => x >= -1 && x < totalSteps;
-    const end = dictField(phases[0], "end_step");
-    const peakStep = expectNumber("end_step", end, isStep, `a step of the ${totalSteps}`);
+    const ends = phases.slice(0, -1).map((one, i) => {
+      const isStep = (x: number) => x > -2 - i && x < (i + 1) * totalSteps;
+      return expectNumber("end_step", dictField(one, "end_step"), isStep, `a step of the ${totalSteps}`);
+    });
     const annealStrategy = expectAnneal(dictField(state, "_anneal_func_type"));
     Object.assign(this, this.readPlace(state, totalSteps));
-    this.#phases = { totalSteps, peakStep, annealStrategy };
+    this.#phases = { ends: [...ends, totalSteps - 1], annealStrategy };
     this.#cycleMomentum = cycleMomentum;
     return this;
   }
 
   protected override attributes(): Record<string, SchedulerAttribute> {
-    const { totalSteps, peakStep, annealStrategy } = this.#phases;
+    const { ends, annealStrategy } = this.#phases;
+    const lrs = pointsOf(ends, ["initial_lr", "max_lr", "min_lr"]);
+    const momenta = pointsOf(ends, ["max_momentum", "base_momentum", "max_momentum"]);
     return {
-      total_steps: totalSteps,
-      _schedule_phases: [
-        phase(peakStep, ["initial_lr", "max_lr"], ["max_momentum", "base_momentum"]),
-        phase(totalSteps - 1, ["max_lr", "min_lr"], ["base_momentum", "max_momentum"]),
-      ],
+      total_steps: this.totalSteps,
+      _schedule_phases: ends.map((end, i) => ({
+        ...{ end_step: end, start_lr: lrs[i], end_lr: lrs[i + 1] },
+        ...{ start_momentum: momenta[i], end_momentum: momenta[i + 1] },
+      })),
       _anneal_func_type: annealStrategy,
       cycle_momentum: this.#cycleMomentum,
       ...(this.#cycleMomentum ? { use_beta1: "betas" in this.optimizer.paramGroups[0] } : {}),
@@ -164,18 +175,25 @@ export class OneCycleLR extends LRScheduler {
 /** A group of an optimizer with beta1 or momentum. */
 type MomentumGroup = ParamGroup & { betas?: readonly [number, number]; momentum?: number };
 
+function totalOf({ ends }: Phases): number {
+  return (ends.at(-1) as number) + 1;
+}
+
+/** What lies between the phases, which is at the start again before the third. */
+function pointsOf<T>(ends: readonly number[], [start, peak, end]: readonly [T, T, T]): readonly T[] {
+  return ends.length === 2 ? [start, peak, end] : [start, peak, start, end];
+}
+
 /** The value at a step. */
-function interpolate(
-  { totalSteps, peakStep, annealStrategy }: Phases,
-  step: number,
-  [start, peak, end]: Values,
-): number {
+function interpolate({ ends, annealStrategy }: Phases, step: number, values: Values): number {
   const anneal = annealStrategy === "cos" ? annealCosine : annealLinear;
-  const rises = step <= peakStep;
-  const [from, to] = rises ? [0, peakStep] : [peakStep, totalSteps - 1];
+  const points = pointsOf(ends, values);
+  const within = ends.findIndex((end) => step <= end);
+  const phase = within < 0 ? ends.length - 1 : within;
+  const [from, to] = [phase === 0 ? 0 : ends[phase - 1], ends[phase]];
   // A phase of no length is over: its end applies.
   const fraction = to === from ? 1 : (step - from) / (to - from);
-  return rises ? anneal(start, peak, fraction) : anneal(peak, end, fraction);
+  return anneal(points[phase], points[phase + 1], fraction);
 }
 
 function annealLinear(from: number, to: number, fraction: number): number {
@@ -184,7 +202,11 @@ function annealLinear(from: number, to: number, fraction: number): number {
 
 function phasesOf(totalSteps: number, form: Required<OneCycleForm>): Phases {
   const pctStart = expectNumber("pctStart", form.pctStart, (x) => x >= 0 && x <= 1, "a number from 0 to 1");
-  return { totalSteps, peakStep: pctStart * totalSteps - 1, annealStrategy: expectAnneal(form.annealStrategy) };
+  const { threePhase } = form;
+  expectFlags({ threePhase });
+  const rise = pctStart * totalSteps;
+  const ends = [rise - 1, ...(threePhase ? [2 * rise - 2] : []), totalSteps - 1];
+  return { ends, annealStrategy: expectAnneal(form.annealStrategy) };
 }
 
 /** The rates of a cycle with this highest one. */
@@ -210,8 +232,4 @@ function expectMomentum(name: string, value: unknown): number {
 function expectAnneal(strategy: unknown): "cos" | "linear" {
   if (strategy === "cos" || strategy === "linear") return strategy;
   throw new DistilleryError("BAD_ARGUMENT", `annealStrategy: expected "cos" or "linear", got ${show(strategy)}`);
-}
-
-function phase(end: number, [startLr, endLr]: [string, string], [start, stop]: [string, string]) {
-  return { end_step: end, start_lr: startLr, end_lr: endLr, start_momentum: start, end_momentum: stop };
 }

@@ -42,6 +42,10 @@ export const oneCycleEntry = defineEntry({
     annealStrategy: described(v.optional(oneOf(["cos", "linear"]), "cos"), "how the rate moves in each phase"),
     divFactor: described(v.optional(positive(), 20), "the start is the highest rate divided by this"),
     finalDivFactor: described(v.optional(positive(), 100), "the end is the start divided by this"),
+    threePhase: described(
+      v.optional(boolean(), false),
+      "whether the rate falls to the start as fast as it rose, and only then to the end",
+    ),
     cycleMomentum: described(v.optional(boolean(), true), "whether momentum or beta1 is cycled too"),
   },
   create: (options, { optimizer, epochs, stepsPerEpoch }: ScheduleContext): LRScheduler =>

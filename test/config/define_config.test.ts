@@ -98,7 +98,7 @@ describe("mistakes", () => {
     [{ schedule: "cosine", gamma: 0.1 }, "gamma: the schedule cosine has no such option: it has end, warmupSteps"],
     [
       { warmupSteps: 5 },
-      "warmupSteps: the schedule one-cycle has no such option: it has pctStart, annealStrategy, divFactor, finalDivFactor, cycleMomentum",
+      "warmupSteps: the schedule one-cycle has no such option: it has pctStart, annealStrategy, divFactor, finalDivFactor, threePhase, cycleMomentum",
     ],
     [
       { loss: "kd", temperature: 4 },

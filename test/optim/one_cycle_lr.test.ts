@@ -114,7 +114,7 @@ describe("bad arguments", () => {
     { maxLr: 1, totalSteps: 4, maxMomentum: 1 },
     { maxLr: 1, totalSteps: 4, annealStrategy: "exp" as "cos" },
     { maxLr: [], totalSteps: 4 },
-    { maxLr: 1, totalSteps: 4, threePhase: true } as OneCycleOptions,
+    { maxLr: 1, totalSteps: 4, threePhase: "yes" } as never,
   ])("%j", (options) => {
     expect(() => start(options)).toThrow(expect.objectContaining({ code: "BAD_ARGUMENT" }));
   });

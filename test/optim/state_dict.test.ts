@@ -206,24 +206,39 @@ describe("OneCycleLR", () => {
       _last_lr: [1],
     });
     expect(start({ cycleMomentum: false }).scheduler.stateDict()).not.toHaveProperty("use_beta1");
+    expect(start({ threePhase: true }).scheduler.stateDict()._schedule_phases).toEqual([
+      { end_step: 2, ...rising, start_momentum: "max_momentum", end_momentum: "base_momentum" },
+      {
+        ...{ end_step: 4, start_lr: "max_lr", end_lr: "initial_lr" },
+        ...{ start_momentum: "base_momentum", end_momentum: "max_momentum" },
+      },
+      {
+        ...{ end_step: 9, start_lr: "initial_lr", end_lr: "min_lr" },
+        ...{ start_momentum: "max_momentum", end_momentum: "max_momentum" },
+      },
+    ]);
   });
 
-  it("loadStateDict() takes over phases and place, and leaves the rate to the optimizer's state", () => {
-    const [source, target] = [start({ annealStrategy: "linear" }), start({ totalSteps: 3, cycleMomentum: false })];
-    for (let step = 0; step < 5; step++) source.scheduler.step();
-    const before = target.group.lr;
-    target.scheduler.loadStateDict(source.scheduler.stateDict());
-    expect([target.scheduler.totalSteps, target.scheduler.lastStep, target.group.lr]).toEqual([10, 5, before]);
-    target.optimizer.loadStateDict(source.optimizer.stateDict());
-    expect(target.group.lr).toBe(source.group.lr);
-    for (let step = 5; step < 10; step++) {
-      for (const { scheduler } of [source, target]) scheduler.step();
-      expect([target.group.lr, target.group.betas]).toEqual([source.group.lr, source.group.betas]);
-    }
-  });
+  it.each([[false], [true]])(
+    "loadStateDict() takes over phases (three: %s) and place, and leaves the rate to the optimizer's state",
+    (threePhase) => {
+      const source = start({ annealStrategy: "linear", threePhase });
+      const target = start({ totalSteps: 3, cycleMomentum: false });
+      for (let step = 0; step < 5; step++) source.scheduler.step();
+      const before = target.group.lr;
+      target.scheduler.loadStateDict(source.scheduler.stateDict());
+      expect([target.scheduler.totalSteps, target.scheduler.lastStep, target.group.lr]).toEqual([10, 5, before]);
+      target.optimizer.loadStateDict(source.optimizer.stateDict());
+      expect(target.group.lr).toBe(source.group.lr);
+      for (let step = 5; step < 10; step++) {
+        for (const { scheduler } of [source, target]) scheduler.step();
+        expect([target.group.lr, target.group.betas]).toEqual([source.group.lr, source.group.betas]);
+      }
+    },
+  );
 
   it.each<[string, object, string, RegExp]>([
-    ["three phases", { _schedule_phases: [{}, {}, {}] }, "STATE_DICT_MISMATCH", /not three_phase, got 3/],
+    ["one phase", { _schedule_phases: [{}] }, "STATE_DICT_MISMATCH", /the two or three of a OneCycleLR, got 1/],
     ["another scheduler", { _schedule_phases: undefined }, "STATE_DICT_MISMATCH", /_schedule_phases.*got undefined/],
     ["two groups", { base_lrs: [1, 1] }, "STATE_DICT_MISMATCH", /base_lrs: expected one for each .*, 1, got 2/],
     ["no cycle_momentum", { cycle_momentum: null }, "STATE_DICT_MISMATCH", /cycle_momentum/],

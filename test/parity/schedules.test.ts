@@ -17,7 +17,7 @@ import { readFixture } from "./fixture.js";
 
 interface Case {
   schedule: string;
-  options: Record<string, number | string>;
+  options: Record<string, number | string | boolean>;
   steps: number;
   top: number;
   lr: number[];
