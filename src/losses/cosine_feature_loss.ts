@@ -2,7 +2,7 @@ import { expectOptions } from "../checks.js";
 import type { Module } from "../nn/module.js";
 import { defineEntry } from "../registry/index.js";
 import type { Tensor } from "../tensor/tensor.js";
-import { channelsOf, LAYER_OPTIONS, type Layers, layersOf, unit } from "./features.js";
+import { channelsOf, cosineDistance, LAYER_OPTIONS, type Layers, layersOf } from "./features.js";
 import { type HintLossOptions, regressedDistillationLoss, regressedLoss, regressorBetween } from "./hint_loss.js";
 import type { DistillationLoss, LossContext } from "./loss.js";
 
@@ -25,8 +25,7 @@ export function cosineFeatureLoss(
   teacherFeatures: Tensor,
   options: HintLossOptions = {},
 ): Tensor {
-  const compare = (mapped: Tensor, target: Tensor) => unit(mapped).mul(unit(target)).sum(1).mean().neg().add(1);
-  return regressedLoss("cosineFeatureLoss", compare, { studentFeatures, teacherFeatures }, options);
+  return regressedLoss("cosineFeatureLoss", cosineDistance, { studentFeatures, teacherFeatures }, options);
 }
 
 /** {@link cosineFeatureLoss} as a loss of `distill`: `cosine-feature` in expressions. */

@@ -89,6 +89,11 @@ export function unit(x: Tensor, dim = 1): Tensor {
 
 const TINY = 1e-24;
 
+/** The mean over rows, or positions of rows, of 1 - cos(a, b). */
+export function cosineDistance(a: Tensor, b: Tensor): Tensor {
+  return unit(a).mul(unit(b)).sum(1).mean().neg().add(1);
+}
+
 /** The layers that a loss reads, as options of its entry. */
 export const LAYER_OPTIONS = {
   student: described(v.optional(v.string()), "path of the student's layer (default: what its last layer reads)"),

@@ -92,12 +92,11 @@ export function kdLossParts(
   return { loss: lossOutput(total, studentLogits, grad), soft, hard };
 }
 
-/** The soft part alone, whatever labels there are. */
-function softLoss(student: Tensor, teacher: Tensor, labels: Labels | null, temperature: number): Tensor {
+/** The soft part alone. */
+export function softLoss(student: Tensor, teacher: Tensor, temperature: number): Tensor {
   // The kernel checks labels, whose weight is 0 here.
-  const isWhole = labels !== null && labelledRows(labels) === null;
-  const any = isWhole ? labels : new IntTensor(new Int32Array(student.shape[0]));
-  return kdLoss(student, teacher, any, { temperature, alpha: 1 });
+  const labels = new IntTensor(new Int32Array(student.shape[0]));
+  return kdLoss(student, teacher, labels, { temperature, alpha: 1 });
 }
 
 /** The options of {@link kdDistillationLoss}. */
@@ -135,8 +134,8 @@ export function kdDistillationLoss(options: KdDistillationLossOptions = {}): Dis
       needsTeacher: true,
       tasks: ["classification"],
       compute(batch) {
-        const { student, teacher, labels } = batch;
-        return { loss: softLoss(student.logits, teacher.logits, labels, inEpoch(temperature, batch)), metrics: {} };
+        const { student, teacher } = batch;
+        return { loss: softLoss(student.logits, teacher.logits, inEpoch(temperature, batch)), metrics: {} };
       },
       config: () => ({ name, temperature }),
     };
@@ -144,7 +143,7 @@ export function kdDistillationLoss(options: KdDistillationLossOptions = {}): Dis
   /** The labels' part is over the labelled rows alone. */
   const partlyLabelled = (batch: LossBatch, labels: Labels | null) => {
     const { student, teacher } = batch;
-    const soft = softLoss(student.logits, teacher.logits, labels, inEpoch(temperature, batch));
+    const soft = softLoss(student.logits, teacher.logits, inEpoch(temperature, batch));
     if (labels === null) return { loss: soft, metrics: { soft: soft.item(), hard: 0 } };
     const hard = labelledCrossEntropy(student.logits, labels, labelSmoothing);
     return { loss: soft.mul(alpha).add(hard.mul(1 - alpha)), metrics: { soft: soft.item(), hard: hard.item() } };

@@ -4,10 +4,9 @@ import { native } from "../native.js";
 import { defineOp } from "../ops/define_op.js";
 import { defineEntry, described } from "../registry/index.js";
 import { allocate } from "../tensor/buffer_pool.js";
-import { IntTensor } from "../tensor/int_tensor.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { type Annealed, annealed, expectAnnealed, inEpoch } from "./annealed.js";
-import { kdLoss } from "./kd_loss.js";
+import { softLoss } from "./kd_loss.js";
 import { expectLogits, finite } from "./logits.js";
 import type { DistillationLoss } from "./loss.js";
 
@@ -47,9 +46,7 @@ export function logitStandardizedKdLoss(
   expectNumber("temperature", temperature, (t) => t > 0, "a number above 0");
   const [student, target] = [standardized([studentLogits], null), standardized([teacher], null)];
   finite(name, student.detach().sum().add(target.sum()), { studentLogits, teacherLogits });
-  // The kernel checks labels, whose weight is 0 here.
-  const labels = new IntTensor(new Int32Array(studentLogits.shape[0]));
-  return kdLoss(student, target, labels, { temperature, alpha: 1 });
+  return softLoss(student, target, temperature);
 }
 
 /** (x - mean) / (std + 1e-7) of each row, in double precision: of two classes the gradient is a small difference. */

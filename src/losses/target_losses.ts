@@ -5,7 +5,7 @@ import { DistilleryError } from "../errors.js";
 import { binaryCrossEntropyWithLogits, l1Loss, mseLoss, smoothL1Loss } from "../ops/index.js";
 import { defineEntry, described, positive } from "../registry/index.js";
 import type { Tensor } from "../tensor/tensor.js";
-import { unit } from "./features.js";
+import { cosineDistance } from "./features.js";
 import { finite } from "./logits.js";
 import type { DistillationLoss, Json, LossBatch, LossContext } from "./loss.js";
 
@@ -128,11 +128,6 @@ export function bceDistillationLoss(options: NoOptions = {}): DistillationLoss {
 export function cosineDistillationLoss(options: NoOptions = {}): DistillationLoss {
   expectOptions("cosineDistillationLoss", options, []);
   return targetLoss("cosine", (outputs, targets) => cosineDistance(outputs, targets));
-}
-
-/** The mean over rows of 1 - cos(a, b). */
-export function cosineDistance(a: Tensor, b: Tensor): Tensor {
-  return unit(a).mul(unit(b)).sum(1).mean().neg().add(1);
 }
 
 /** `mse` in expressions. */

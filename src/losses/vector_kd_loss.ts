@@ -6,10 +6,9 @@ import type { Module } from "../nn/module.js";
 import { mseLoss } from "../ops/index.js";
 import { boolean, defineEntry, described, nonNegative } from "../registry/index.js";
 import type { Tensor } from "../tensor/tensor.js";
-import { expectFeatures, expectSameChannels } from "./features.js";
+import { cosineDistance, expectFeatures, expectSameChannels } from "./features.js";
 import { finite } from "./logits.js";
 import type { DistillationLoss, LossContext } from "./loss.js";
-import { cosineDistance } from "./target_losses.js";
 
 /** The options of {@link vectorKdLoss}. */
 export interface VectorKdLossOptions {

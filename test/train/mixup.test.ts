@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { fingerprint } from "../../src/checkpoint/fingerprint.js";
 import { symmetricBeta } from "../../src/data/mixup.js";
 import {
@@ -14,6 +14,7 @@ import {
   Generator,
   kdLoss,
   type LossBatch,
+  logitStandardizedKdLoss,
   type Module,
   mutual,
   noGrad,
@@ -23,6 +24,7 @@ import {
   trainTeacher,
   withGenerator,
 } from "../../src/index.js";
+import { native } from "../../src/native.js";
 import { failure, temporaryFolder } from "../checkpoint/support.js";
 
 const folder = temporaryFolder();
@@ -147,6 +149,22 @@ test("teacher and student see the same mixed samples; the labels count in their 
   const { plain: _, ...input } = alike;
   expect((await firstLoss(input, 7)).loss).toBeCloseTo(0, 6);
 });
+
+test.each(["kd(temperature=2)", "logit-standardized-kd(temperature=2)"])(
+  "%s reads no labels: computed once",
+  async (loss) => {
+    const { teacher, student, data } = setting();
+    const { inputs, labels } = batchOf(data, 6);
+    const [own, target] = noGrad(() => [student.forward(inputs), teacher.forward(inputs)]);
+    const expected = loss.startsWith("kd")
+      ? kdLoss(own, target, labels, { temperature: 2, alpha: 1 })
+      : logitStandardizedKdLoss(own, target, { temperature: 2 });
+    const computed = vi.spyOn(native, "kdLoss");
+    const metrics = await firstLoss({ teacher, student, data, loss }, 6);
+    expect([metrics.loss, computed.mock.calls.length]).toEqual([expected.item(), 1]);
+    computed.mockRestore();
+  },
+);
 
 test("a function of one's own gets both labels, one after the other", async () => {
   const { teacher, student, data } = setting();
