@@ -29,6 +29,8 @@ interface Attributes {
   readonly step: number;
 }
 
+const OF_BATCH = "slice() takes rows out of the batch";
+
 const sliceOp = defineOp<Attributes, null>({
   name: "slice",
   forward([x], attributes) {
@@ -51,7 +53,7 @@ const sliceOp = defineOp<Attributes, null>({
     native.stridedScatter(grad, shape, view.strides, view.offset, into.fill(0));
   },
   onnx({ inputs, attributes: { axis, start, end, step } }, builder) {
-    if (axis === 0) throw builder.refusal("slice() takes rows out of the batch");
+    if (axis === 0) throw builder.refusal(OF_BATCH);
     const [starts, ends, axes, steps] = [
       builder.integers("starts", [start]),
       builder.integers("ends", [end]),
@@ -60,7 +62,8 @@ const sliceOp = defineOp<Attributes, null>({
     ];
     return { type: "Slice", inputs: [...inputs, starts, ends, axes, steps] };
   },
-  js({ inputs: [x], shapes: [from], attributes, shape }, builder) {
+  js({ inputs: [x], shapes: [from], isBatch: [isBatch], attributes, shape }, builder) {
+    if (isBatch && attributes.axis === 0) throw builder.refusal(OF_BATCH);
     const { strides, offset } = viewOf(from, attributes);
     return stridedJs(x, shape, strides, offset, builder);
   },

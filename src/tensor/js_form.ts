@@ -13,6 +13,8 @@ export interface JsStep<A> {
   /** The expressions of its inputs, and their shapes. */
   readonly inputs: readonly string[];
   readonly shapes: readonly (readonly number[])[];
+  /** Of each input, whether its first length follows the number of samples. */
+  readonly isBatch: readonly boolean[];
   readonly attributes: A;
   /** The output's shape. */
   readonly shape: readonly number[];

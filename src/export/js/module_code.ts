@@ -119,7 +119,8 @@ export class ModuleCode implements JsBuilder {
     const { op, attributes, inputs } = node;
     if (op.js === undefined) throw this.refusal(`it has no form for the operation "${op.name}"`);
     const shapes = inputs.map((value) => this.#shapeOf(value));
-    return op.js({ inputs: inputs.map(nameOf), shapes, attributes, shape: this.#shapeOf(node) }, builder);
+    const isBatch = inputs.map(({ shape: [first] }) => first !== undefined && typeof first !== "number");
+    return op.js({ inputs: inputs.map(nameOf), shapes, isBatch, attributes, shape: this.#shapeOf(node) }, builder);
   }
 
   #nameOf(value: Value): string {

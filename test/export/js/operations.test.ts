@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
-import { exportJs, noGrad, Tensor } from "../../../src/index.js";
+import { exportJs, Linear, noGrad, Tensor } from "../../../src/index.js";
 import { CASES, Computes, GIVE_INTEGERS, inputsOf } from "../../ops/support.js";
+import { Of } from "../networks.js";
 import { exported } from "./support.js";
 
 /** The functions without a form in JavaScript, and why. */
@@ -40,4 +41,11 @@ test.each(Object.entries(WITHOUT))("%s is refused: %s", (name) => {
       /^network: expected one that JavaScript can express; in forward\(\), /,
     );
   }
+});
+
+test("a slice of the batch is refused", () => {
+  const layer = new Linear(3, 3);
+  expect(() => exportJs(new Of((x) => layer.forward(x.slice(0, 1)), layer))).toThrow(
+    "network: expected one that JavaScript can express; in forward(), slice() takes rows out of the batch",
+  );
 });
