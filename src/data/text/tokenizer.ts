@@ -168,9 +168,8 @@ function idsOf({ encode, specials }: Loaded, text: string, most: number): number
   const all = encode(text, true);
   if (all.length <= most) return all;
   const plain = encode(text, false);
-  const added = all.length - plain.length;
-  const before =
-    Array.from({ length: added + 1 }, (_, i) => i).find((i) => plain.every((id, j) => all[i + j] === id)) ?? 0;
+  let before = 0;
+  while (before + plain.length < all.length && !plain.every((id, i) => all[before + i] === id)) before++;
   return [
     ...all.slice(0, before),
     ...plain.slice(0, Math.max(0, most - specials)),
