@@ -75,6 +75,9 @@ describe("described, kept as JSON, and read again", () => {
 
 describe("samples that can't be encoded", () => {
   const described = preprocessingOf(images) as ImagePreprocessing;
+  const scaled: ValuePreprocessing = {
+    ...{ kind: "values", features: 2, mean: [1, -2], std: [0.5, 1e-3], classes: 2, classNames: null },
+  };
   test.each<[string, () => unknown, string]>([
     [
       "BAD_DTYPE",
@@ -91,6 +94,16 @@ describe("samples that can't be encoded", () => {
       "BAD_DTYPE",
       () => encodeSamples(preprocessingOf(values) as ValuePreprocessing, [1, 2] as never),
       "values: expected a Float32Array, got a value of type Array",
+    ],
+    [
+      "BAD_ARGUMENT",
+      () => encodeSamples(scaled, Float32Array.of(1, 2, 3, -1e38)),
+      "values[3]: -9.999999680285692e+37 is too far from the mean of -2",
+    ],
+    [
+      "BAD_ARGUMENT",
+      () => encodeSamples(scaled, Float64Array.of(1, Number.NaN)),
+      "values[1]: expected a finite number, got NaN",
     ],
     ["BAD_ARGUMENT", () => preprocessingOf({} as never), "dataset: expected a Dataset, got a value of type Object"],
   ])("%s %#", async (code, body, text) => {

@@ -70,7 +70,15 @@ function encodeValues({ features, mean, std }: ValuePreprocessing, values: Float
   const length = expectSamples("values", values.length, features);
   const data = Float32Array.from(values);
   if (mean !== undefined && std !== undefined) {
-    for (let i = 0; i < data.length; i++) data[i] = (values[i] - mean[i % features]) / std[i % features];
+    for (let i = 0; i < data.length; i++) {
+      const column = i % features;
+      data[i] = (values[i] - mean[column]) / std[column];
+      if (Number.isFinite(data[i])) continue;
+      const problem = Number.isFinite(values[i])
+        ? `${values[i]} is too far from the mean of ${mean[column]}`
+        : `expected a finite number, got ${values[i]}`;
+      throw new DistilleryError("BAD_ARGUMENT", `values[${i}]: ${problem}`);
+    }
   }
   return new Tensor(data, [length, features]);
 }

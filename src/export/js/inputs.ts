@@ -94,9 +94,13 @@ ${
   };
 }
 
+const TOO_FAR = `
+    if (!Number.isFinite(values[i])) {
+      throw inputError("BAD_ARGUMENT", \`numbers[\${i}]: \${x} is too far from the mean of \${mean[i]}\`);
+    }`;
+
 function values({ features, mean, std }: Pick<ValuePreprocessing, "features" | "mean" | "std">): InputJs {
   const isScaled = mean !== undefined && std !== undefined;
-  const scaled = isScaled ? "(x - mean[i]) / std[i]" : "x";
   const statistics = isScaled ? `const mean = [${mean.join(", ")}];\nconst std = [${std.join(", ")}];\n\n` : "";
   const code = `${statistics}/** ${isScaled ? "(x - mean) / std of each number" : "The numbers as the network takes them"}. */
 function encode(numbers) {
@@ -112,7 +116,7 @@ function encode(numbers) {
     if (typeof x !== "number" || !Number.isFinite(Math.fround(x))) {
       throw inputError("BAD_ARGUMENT", \`numbers[\${i}]: expected a finite number, got \${String(x)}\`);
     }
-    values[i] = ${scaled};
+    values[i] = ${isScaled ? `(x - mean[i]) / std[i];${TOO_FAR}` : "x;"}
   }
   return values;
 }`;

@@ -39,6 +39,7 @@ const TABLE: TablePreprocessing = {
   ],
   ...names,
 };
+const FAR: Preprocessing = { kind: "values", features: 2, mean: [1, -2], std: [0.5, 1e-3], ...names };
 const VALUES: Preprocessing = { kind: "values", features: 2, mean: [1, -2], std: [0.5, 3], ...names };
 
 describe("samples become values as encodeSamples makes them, to the last bit", () => {
@@ -214,6 +215,7 @@ describe("bad input: one clear error", () => {
     ],
     ["too many numbers", of(null, 2), [1, 2, 3], "SHAPE_MISMATCH", "numbers: expected 2, got 3"],
     ["NaN", of(null, 2), [1, Number.NaN], "BAD_ARGUMENT", "numbers[1]: expected a finite number, got NaN"],
+    ["too far", of(FAR, 2), [1, -1e38], "BAD_ARGUMENT", "numbers[1]: -1e+38 is too far from the mean of -2"],
     ["a text", of(null, 2), "12", "BAD_DTYPE", "numbers: expected a list of numbers"],
   ] as const)(
     "%s",
