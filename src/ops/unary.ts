@@ -1,7 +1,7 @@
 import { expectNumber, expectOptions } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import type { JsFunction } from "../tensor/js_form.js";
-import { float, type OnnxBuilder, type OnnxNode } from "../tensor/onnx_node.js";
+import { float, int, type OnnxBuilder, type OnnxNode } from "../tensor/onnx_node.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { defineUnary, defineUnaryWith } from "./define_unary.js";
 import { defineMethods } from "./methods.js";
@@ -44,10 +44,16 @@ export const exp = defineUnary("exp", "Math.exp(v)", "Exp");
 export const log = defineUnary("log", "Math.log(v)", "Log");
 
 /** log(1 + x), exact for small x. `torch.log1p`. */
-export const log1p = defineUnary("log1p", "Math.log1p(v)", (x, builder) => ({
-  type: "Log",
-  inputs: [builder.node({ type: "Add", inputs: [x, builder.scalar("one", 1)] })],
-}));
+export const log1p = defineUnary("log1p", "Math.log1p(v)", (x, builder) => {
+  const node = (type: string, ...inputs: string[]) => builder.node({ type, inputs });
+  const one = builder.scalar("one", 1);
+  // Of u = 1 + x, as it is rounded: x log(u) / (u - 1) (Kahan); x where u is 1, and of infinity.
+  const u = node("Add", x, one);
+  const rounded = node("Sub", u, one);
+  const infinite = builder.node({ type: "IsInf", inputs: [x], attributes: [int("detect_negative", 0)] });
+  const isItself = node("Or", node("Equal", rounded, builder.scalar("zero", 0)), infinite);
+  return { type: "Where", inputs: [isItself, x, node("Mul", x, node("Div", node("Log", u), rounded))] };
+});
 
 /** The square root. `torch.sqrt`. */
 export const sqrt = defineUnary("sqrt", "Math.sqrt(v)", "Sqrt");

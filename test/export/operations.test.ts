@@ -70,6 +70,18 @@ describe("the graph of a network without BatchNorm computes the same bits", () =
   });
 });
 
+test.each([13, 20])("log1p is exact for small values, in opset %i", async (opset) => {
+  const large = [1e-3, -0.02, 0.4, -0.7, 1, 9, 1e30];
+  const values = Float32Array.of(0, 1e-30, -1e-10, 3e-8, -6e-8, 2e-5, ...large, -1, Infinity, Number.NaN, -2);
+  const network = new Of((x) => x.log1p());
+  const { data } = await run(exportOnnx(network, { features: values.length, opset }), values, values.length, 1);
+  for (const [i, x] of values.entries()) {
+    const expected = Math.log1p(x);
+    if (Number.isFinite(expected)) expect(Math.abs(data[i] - expected)).toBeLessThanOrEqual(3e-7 * Math.abs(expected));
+    else expect(data[i]).toBe(expected);
+  }
+});
+
 test.each([
   ["the largest", (x: Tensor) => F.maxPool2d(x, 2, { stride: 1, padding: 1 })],
   ["the mean", (x: Tensor) => F.avgPool2d(x, [2, 3])],

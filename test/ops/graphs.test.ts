@@ -42,7 +42,7 @@ const FORWARDS: Record<string, [(x: Tensor) => Tensor, string]> = {
   abs: [(x) => x.abs(), "Abs"],
   exp: [(x) => x.exp(), "Exp"],
   log: [(x) => square(x).log(), "Mul Add Log"],
-  log1p: [(x) => square(x).log1p(), "Mul Add Add Log"],
+  log1p: [(x) => square(x).log1p(), "Mul Add Add Sub IsInf Equal Or Log Div Mul Where"],
   sqrt: [(x) => square(x).sqrt(), "Mul Add Sqrt"],
   rsqrt: [(x) => square(x).rsqrt(), "Mul Add Sqrt Reciprocal"],
   tanh: [(x) => x.tanh(), "Tanh"],
