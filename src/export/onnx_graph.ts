@@ -1,9 +1,9 @@
 import type { DistilleryError } from "../errors.js";
 import type { Constant, Graph, Length, Node, Value } from "../graph/index.js";
-import { int, type OnnxAttribute, type OnnxBuilder, type OnnxNode } from "../tensor/onnx_node.js";
+import { DATA_TYPE, int, type OnnxAttribute, type OnnxBuilder, type OnnxNode } from "../tensor/onnx_node.js";
 import { scalar } from "./constants.js";
 import { cannotExport } from "./exported_graph.js";
-import { DATA_TYPE, type NODE, type TENSOR } from "./onnx_schema.js";
+import type { NODE, TENSOR } from "./onnx_schema.js";
 import type { Message } from "./protobuf.js";
 
 /** Writes the nodes and initializers of a graph. */

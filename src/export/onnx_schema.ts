@@ -71,6 +71,3 @@ export const MODEL = {
 } as const satisfies Fields;
 
 export type { GRAPH, TENSOR, VALUE_INFO };
-
-/** `TensorProto.DataType`. */
-export const DATA_TYPE = { float: 1, uint8: 2, int8: 3, int64: 7, float16: 10 } as const;

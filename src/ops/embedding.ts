@@ -2,11 +2,11 @@ import { badArgument, expectFlags, expectInteger, expectOptions, expectShape } f
 import { native } from "../native.js";
 import { allocate } from "../tensor/buffer_pool.js";
 import type { JsFunction } from "../tensor/js_form.js";
-import { int } from "../tensor/onnx_node.js";
+import { DATA_TYPE, int } from "../tensor/onnx_node.js";
 import { expectTensor, type Tensor } from "../tensor/tensor.js";
 import { isTracing } from "../tensor/tracer.js";
 import { defineOp } from "./define_op.js";
-import { bagsOf, type EmbeddingBagOptions, INT64, nameRows, rowsOfGradient } from "./embedding_bag.js";
+import { bagsOf, type EmbeddingBagOptions, nameRows, rowsOfGradient } from "./embedding_bag.js";
 
 interface Attributes {
   /** The id whose row gets no gradient; -1: none. */
@@ -44,7 +44,7 @@ const embeddingOp = defineOp<Attributes, null>({
   backwardRows: (grad, { inputs: [ids, table], attributes: { padding, sparse } }) =>
     sparse ? rowsOfGradient(grad, table, each(ids, table, padding)) : null,
   onnx({ inputs: [ids, table] }, builder) {
-    const places = builder.node({ type: "Cast", inputs: [ids], attributes: [int("to", INT64)] });
+    const places = builder.node({ type: "Cast", inputs: [ids], attributes: [int("to", DATA_TYPE.int64)] });
     return { type: "Gather", inputs: [table, places], attributes: [int("axis", 0)] };
   },
   js: ({ inputs: [ids, table], shapes: [, [, dim]] }, { call }) => call(EMBEDDING, ids, table, dim),

@@ -3,7 +3,7 @@ import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
 import { allocate } from "../tensor/buffer_pool.js";
 import type { JsFunction } from "../tensor/js_form.js";
-import { int } from "../tensor/onnx_node.js";
+import { DATA_TYPE, int } from "../tensor/onnx_node.js";
 import type { GradRows } from "../tensor/op.js";
 import { expectTensor, type Tensor } from "../tensor/tensor.js";
 import { isTracing } from "../tensor/tracer.js";
@@ -72,11 +72,11 @@ const embeddingBagOp = defineOp<Attributes, null>({
   onnx({ inputs: [ids, table, weights], attributes: { mean, padding } }, builder) {
     // The rows of a bag times their factors [bags, 1, length]: 0 for padding, -1 for a negative id.
     const magnitude = builder.node({ type: "Abs", inputs: [ids] });
-    const places = builder.node({ type: "Cast", inputs: [magnitude], attributes: [int("to", INT64)] });
+    const places = builder.node({ type: "Cast", inputs: [magnitude], attributes: [int("to", DATA_TYPE.int64)] });
     const rows = builder.node({ type: "Gather", inputs: [table, places], attributes: [int("axis", 0)] });
     const isPadding = builder.node({ type: "Equal", inputs: [magnitude, builder.scalar("padding", padding)] });
     const isKept = builder.node({ type: "Not", inputs: [isPadding] });
-    const kept = builder.node({ type: "Cast", inputs: [isKept], attributes: [int("to", FLOAT)] });
+    const kept = builder.node({ type: "Cast", inputs: [isKept], attributes: [int("to", DATA_TYPE.float)] });
     // The sign of 0 is 0: a row of its own, without padding, counts as it is.
     const negative = builder.node({ type: "Less", inputs: [ids, builder.scalar("zero", 0)] });
     const minus = builder.scalar("minus", -1);
@@ -99,10 +99,6 @@ const embeddingBagOp = defineOp<Attributes, null>({
     call(EMBEDDING_BAG, ids, table, weights, dim, padding, String(mean)),
   lower: ({ mean, padding }) => ({ kind: "embeddingBag", mean, padding }),
 });
-
-/** `TensorProto.DataType`. */
-const FLOAT = 1;
-export const INT64 = 7;
 
 /**
  * The sum or mean of the rows of a table [rows, dim] that the ids [bags, length] of a bag name: [bags, dim]. An empty bag, of padding

@@ -1,3 +1,5 @@
+/** `TensorProto.DataType`. */
+export const DATA_TYPE = { float: 1, uint8: 2, int8: 3, int64: 7, float16: 10 } as const;
 /** `AttributeProto.AttributeType`. */
 const TYPE = { float: 1, int: 2, ints: 7 } as const;
 

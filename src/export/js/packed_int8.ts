@@ -1,17 +1,19 @@
 import type { JsFunction } from "../../tensor/js_form.js";
 
 /** Numbers from -127 to 127. */
-const NUMBERS = 255;
 const LARGEST = 127;
+const NUMBERS = 2 * LARGEST + 1;
 /** What the shares of all numbers add up to. */
 const SLOTS = 4096;
 /** The state that a coder has is from here to below `BASE` times as much. */
 const MIN = 2 ** 20;
 const BASE = 92;
 const STATE_DIGITS = 5;
+/** The character of the digit 0, #. */
+const FIRST = 35;
 /** The digits: what ASCII prints, but the quote and the backslash, which a text escapes, and `<`, which may end a script in a page. */
 const DIGITS = Array.from({ length: BASE }, (_, i) =>
-  String.fromCharCode(35 + i)
+  String.fromCharCode(FIRST + i)
     .replace("<", " ")
     .replace("\\", "!"),
 );
@@ -66,20 +68,20 @@ export const UNPACKED: JsFunction = {
   name: "unpacked",
   source: `
 /**
- * Numbers in 8 bits from a text of 92 digits, in which a frequent number takes less than a rare one (asymmetric numeral systems, Duda,
- * arXiv 1311.2540). First come the shares of -127 to 127, out of 4096, then the state, then what it takes in.
+ * Numbers in 8 bits from a text of ${BASE} digits, in which a frequent number takes less than a rare one (asymmetric numeral systems, Duda,
+ * arXiv 1311.2540). First come the shares of -${LARGEST} to ${LARGEST}, out of ${SLOTS}, then the state, then what it takes in.
  */
 function unpacked(text, length) {
   const digits = new Uint8Array(text.length);
   for (let i = 0; i < text.length; i++) {
     const code = text.charCodeAt(i);
     // From # to ~; a blank stands for <, and ! for the backslash.
-    digits[i] = code > 34 ? code - 35 : code === 32 ? 25 : 57;
+    digits[i] = code > 34 ? code - ${FIRST} : code === 32 ? ${"<".charCodeAt(0) - FIRST} : ${"\\".charCodeAt(0) - FIRST};
   }
   let at = 0;
-  const [shares, within, numbers] = [new Int32Array(4096), new Int32Array(4096), new Int8Array(4096)];
-  for (let n = -127, slot = 0; n <= 127; n++) {
-    const share = 92 * digits[at++] + digits[at++];
+  const [shares, within, numbers] = [new Int32Array(${SLOTS}), new Int32Array(${SLOTS}), new Int8Array(${SLOTS})];
+  for (let n = -${LARGEST}, slot = 0; n <= ${LARGEST}; n++) {
+    const share = ${BASE} * digits[at++] + digits[at++];
     for (let i = 0; i < share; i++, slot++) {
       shares[slot] = share;
       within[slot] = i;
@@ -87,13 +89,13 @@ function unpacked(text, length) {
     }
   }
   let state = 0;
-  for (let i = 0; i < 5; i++) state = 92 * state + digits[at++];
+  for (let i = 0; i < ${STATE_DIGITS}; i++) state = ${BASE} * state + digits[at++];
   const y = new Int8Array(length);
   for (let i = 0; i < length; i++) {
-    const slot = state & 4095;
+    const slot = state & ${SLOTS - 1};
     y[i] = numbers[slot];
-    state = shares[slot] * (state >> 12) + within[slot];
-    while (state < 1048576) state = 92 * state + digits[at++];
+    state = shares[slot] * (state >> ${Math.log2(SLOTS)}) + within[slot];
+    while (state < ${MIN}) state = ${BASE} * state + digits[at++];
   }
   return y;
 }`,
