@@ -1,9 +1,11 @@
-"""Tables and a gradient-boosting teacher's outputs of scikit-learn, for the section "Regression" of docs/guide.md.
+"""Tables of scikit-learn and a gradient-boosting teacher's outputs, for the sections "Regression" of docs/guide.md and "Trees as
+teachers" of docs/methods.md.
 
 python examples/scikit_learn.py FOLDER     (needs scikit-learn)
 
 Writes diabetes.csv and breast_cancer.csv, each with a part for testing beside it, and of each the outputs of a
-HistGradientBoosting for all rows to train on, cross-validated so that the teacher has not seen the rows that it speaks of:
+GradientBoostingRegressor or GradientBoostingClassifier for all rows to train on, cross-validated so that the teacher has
+not seen the rows that it speaks of:
 diabetes_teacher.npy [samples], in the target's own unit, and breast_cancer_teacher.npy [samples, 2], log-probabilities.
 """
 
