@@ -158,8 +158,11 @@ function leftOut(root: Value, { path, dict }: Candidate): string[] {
 }
 
 function shown(key: Value, value: Value): string {
-  const name = typeof key === "string" ? quote(key) : typeof key === "number" ? String(key) : `a ${kindOf(key)}`;
-  return `${name} (a ${kindOf(value)})`;
+  return `${nameOf(key)} (a ${kindOf(value)})`;
+}
+
+function nameOf(key: Value): string {
+  return typeof key === "string" ? quote(key) : typeof key === "number" ? String(key) : `a ${kindOf(key)}`;
 }
 
 /** The first foreign value in a value, but not in `weights`; each is visited once, so that cycles end. */
@@ -203,7 +206,7 @@ function noWeights(root: Value, file: string): Error {
   }
   if (foreign !== undefined) return foreign.refusal();
   const [first] = entries;
-  const held = first === undefined ? "nothing" : shown(first[0], first[1]).replace(/ \((.*)\)$/, " holds $1");
+  const held = first === undefined ? "nothing" : `${nameOf(first[0])} holds a ${kindOf(first[1])}`;
   return badCheckpoint(file, `${held}; ${PLAIN_ONLY}; loadCheckpoint(file) gives all that a checkpoint holds`);
 }
 

@@ -170,6 +170,7 @@ describe("bombs", () => {
     ],
     ["laughing tuples", `${op.proto})${"q\x00h\x00\x86".repeat(50)}.`, /holds a tuple; only plain dictionaries/],
     ["a dict in itself", `${op.proto}}q\x00${op.text("w")}h\x00s.`, /"w" holds a dict/],
+    ["a key with brackets", `${op.proto}}q\x00${op.text("w (a)")}h\x00s.`, /"w \(a\)" holds a dict;/],
     ["a huge pickle", `${op.proto}${"N0".repeat(2 ** 23)}.`, /data\.pkl has 16777219 bytes, more than 16777216/],
     ["a text longer than the pickle", `${op.proto}X\xff\xff\xff\xffabc.`, /the pickle ends too early/],
     ["a number of 255 bytes", `${op.proto}\x8a\xff${"\x7f".repeat(255)}.`, /a number is too large/],
