@@ -16,10 +16,11 @@ import { dryRun, type PlannedRun } from "./dry_run.js";
 import { withoutTeacherColumn } from "./external_teacher.js";
 import type { LoadFlags, TrainingFlags } from "./flags.js";
 import { networkTable } from "./network_table.js";
+import { Networks } from "./networks.js";
 import { Printer } from "./printer.js";
 import { looksText, type RunSummary } from "./run_summary.js";
 import { type Settings, settingsFrom } from "./settings.js";
-import { Networks, type Source, setUp } from "./setup.js";
+import { type Source, setUp } from "./source.js";
 import { runTrainTeacher } from "./train_teacher.js";
 
 /** Options and flags that say how the file of the first link's teacher is read. */

@@ -17,10 +17,10 @@ import {
   REAL_DATA,
   type TrainingFlags,
 } from "./flags.js";
+import { withTeacherNetwork } from "./networks.js";
 import { ExperimentPrinter } from "./printer.js";
 import { commandLine } from "./run_summary.js";
 import type { Settings } from "./settings.js";
-import { withTeacherNetwork } from "./setup.js";
 import { addShares, type ShareFlags, shareLine, shareOf } from "./share.js";
 import { formatTable } from "./table.js";
 

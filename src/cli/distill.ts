@@ -30,11 +30,13 @@ import {
   TEACHER_TEXT,
   type TrainingFlags,
 } from "./flags.js";
+import { expectReadable, Networks, withTeacherNetwork } from "./networks.js";
 import { openingLines } from "./opening.js";
 import { RunPrinter } from "./printer.js";
+import { controlsOf } from "./run_controls.js";
 import { type RunSummary, summarizeRun } from "./run_summary.js";
 import type { Settings } from "./settings.js";
-import { controlsOf, expectReadable, Networks, type Source, setUp, withTeacherNetwork } from "./setup.js";
+import { type Source, setUp } from "./source.js";
 
 type DistillFlags = TrainingFlags & LoadFlags;
 

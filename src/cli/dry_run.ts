@@ -14,7 +14,7 @@ import {
 } from "../train/index.js";
 import type { ShowFlags } from "./flags.js";
 import { dataForms } from "./opening.js";
-import type { Source } from "./setup.js";
+import type { Source } from "./source.js";
 import { formatTable } from "./table.js";
 import { print } from "./terminal.js";
 

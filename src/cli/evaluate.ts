@@ -33,9 +33,9 @@ import {
   type ShowFlags,
   TEACHER_TEXT,
 } from "./flags.js";
+import { expectFits, type NetworkOptions, Networks } from "./networks.js";
 import { percent } from "./printer.js";
 import { optionsOf } from "./settings.js";
-import { expectFits, type NetworkOptions, Networks } from "./setup.js";
 import { formatTable } from "./table.js";
 import { print, printError } from "./terminal.js";
 

@@ -3,8 +3,9 @@ import { isSource, testPartOf } from "../data/origin.js";
 import { createNetwork } from "../models/create_network.js";
 import type { TrainingRecord } from "../models/training_record.js";
 import { UsageError } from "./error_boundary.js";
+import { unknownText } from "./networks.js";
 import type { DataOptions } from "./settings.js";
-import { type Source, setUp, unknownText } from "./setup.js";
+import { type Source, setUp } from "./source.js";
 
 /** What a network is evaluated on. */
 export interface EvaluationData {

@@ -17,10 +17,11 @@ import { dryRun, type PlannedRun } from "./dry_run.js";
 import { expectBatches, expectLossBatches } from "./expect_batches.js";
 import { columnTeacher, expectNoNetworkOptions, shownTeacher, withoutTeacherColumn } from "./external_teacher.js";
 import type { LoadFlags, ShowFlags, TrainingFlags } from "./flags.js";
+import { expectReadable, Networks } from "./networks.js";
 import { openingLines } from "./opening.js";
 import type { Settings } from "./settings.js";
-import { expectReadable, Networks, type Source, setUp } from "./setup.js";
 import type { ShareFlags } from "./share.js";
+import { type Source, setUp } from "./source.js";
 
 /** What says which experiment it is, here and in a worker process. */
 type ExperimentSettings = (Settings<"compare"> | Settings<"sweep">) & {

@@ -23,8 +23,9 @@ import {
   loadOptions,
   type ShowFlags,
 } from "./flags.js";
+import { expectFits, type NetworkOptions, Networks, sidesOf } from "./networks.js";
 import { optionsOf } from "./settings.js";
-import { expectFits, type NetworkOptions, Networks, setUp, sidesOf } from "./setup.js";
+import { setUp } from "./source.js";
 import { print, printError } from "./terminal.js";
 
 type ExportFlags = ShowFlags &

@@ -8,8 +8,9 @@ import { expectLogitsFile, LOGITS_DTYPES } from "../teachers/write_logits.js";
 import { interruptible, UsageError } from "./error_boundary.js";
 import { toNumber } from "./flag_values.js";
 import { addLoading, addNetwork, addOptions, addShowing, givenFlags, type LoadFlags, type ShowFlags } from "./flags.js";
+import { type NetworkOptions, Networks } from "./networks.js";
 import { optionsOf } from "./settings.js";
-import { type NetworkOptions, Networks, setUp } from "./setup.js";
+import { setUp } from "./source.js";
 import { print, printError } from "./terminal.js";
 
 interface LogitsFlags extends ShowFlags, LoadFlags, TeacherOptions, Pick<NetworkOptions, "teacherNetwork"> {

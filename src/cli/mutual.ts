@@ -12,11 +12,13 @@ import { interruptible } from "./error_boundary.js";
 import { expectBatches } from "./expect_batches.js";
 import { addOptions, addRunning, givenFlags, type TrainingFlags } from "./flags.js";
 import { networkTable } from "./network_table.js";
+import { expectReadable, Networks } from "./networks.js";
 import { openingLines } from "./opening.js";
 import { RunPrinter } from "./printer.js";
+import { controlsOf } from "./run_controls.js";
 import { looksText, writeReportOf } from "./run_summary.js";
 import type { Settings } from "./settings.js";
-import { controlsOf, expectReadable, Networks, setUp } from "./setup.js";
+import { setUp } from "./source.js";
 
 const STUDENT = `network that is trained, ${MODELS.names.join(", ")} or a class of your own; once for each student (default: student, twice)`;
 const LOSS = `what each student learns with from each other one (default: ${MUTUAL_LOSS})`;

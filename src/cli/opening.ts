@@ -4,7 +4,7 @@ import { networkSpecOf } from "../models/create_network.js";
 import { Module } from "../nn/module.js";
 import { showCount } from "../show_count.js";
 import { getNumThreads } from "../threads.js";
-import type { Source } from "./setup.js";
+import type { Source } from "./source.js";
 
 /** The data of a command and their parts. */
 interface Parts {

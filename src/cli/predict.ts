@@ -24,9 +24,10 @@ import {
   loadOptions,
   type ShowFlags,
 } from "./flags.js";
+import { expectFits, type NetworkOptions, Networks } from "./networks.js";
 import { percent } from "./printer.js";
 import { optionsOf } from "./settings.js";
-import { expectFits, type NetworkOptions, Networks, setUp } from "./setup.js";
+import { setUp } from "./source.js";
 import { formatTable } from "./table.js";
 import { print } from "./terminal.js";
 

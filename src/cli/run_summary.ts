@@ -20,7 +20,7 @@ import { evaluateRun, type RunEvaluation } from "../train/evaluate_run.js";
 import type { BestWeights, RunResult } from "../train/index.js";
 import { metricsOfEpoch } from "../train/trainer_state.js";
 import type { RunPrinter } from "./printer.js";
-import type { Source } from "./setup.js";
+import type { Source } from "./source.js";
 
 /** A run that has ended. */
 interface FinishedRun {

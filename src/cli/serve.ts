@@ -16,8 +16,8 @@ import {
   loadOptions,
   type ShowFlags,
 } from "./flags.js";
+import { type NetworkOptions, Networks, sidesOf } from "./networks.js";
 import { optionsOf } from "./settings.js";
-import { type NetworkOptions, Networks, sidesOf } from "./setup.js";
 import { print, printError, widthOf, wrapped } from "./terminal.js";
 
 interface ServeFlags extends ShowFlags, LoadFlags, Pick<NetworkOptions, "network"> {

@@ -6,11 +6,13 @@ import { dryRun } from "./dry_run.js";
 import { interruptible } from "./error_boundary.js";
 import { expectBatches, expectLossBatches } from "./expect_batches.js";
 import { addLoading, addOptions, addRunning, givenFlags, type LoadFlags, type TrainingFlags } from "./flags.js";
+import { expectReadable, Networks } from "./networks.js";
 import { openingLines } from "./opening.js";
 import { RunPrinter } from "./printer.js";
+import { controlsOf } from "./run_controls.js";
 import { type RunSummary, summarizeRun } from "./run_summary.js";
 import type { Settings } from "./settings.js";
-import { controlsOf, expectReadable, Networks, setUp } from "./setup.js";
+import { setUp } from "./source.js";
 
 const LOSS = "a loss that needs no teacher: cross-entropy (default), or a module of your own, ./my_loss.mjs";
 

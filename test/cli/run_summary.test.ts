@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 import { countTestLook } from "../../src/checkpoint/index.js";
 import { RunPrinter } from "../../src/cli/printer.js";
 import { summarizeRun } from "../../src/cli/run_summary.js";
-import type { Source } from "../../src/cli/setup.js";
+import type { Source } from "../../src/cli/source.js";
 import {
   Generator,
   Linear,

@@ -1,18 +1,8 @@
-import { join } from "node:path";
-import type { InferOutput } from "valibot";
 import { load, modelMetadata, type NetworkFile, openNetwork } from "../checkpoint/index.js";
-import { type dataSchema, type ResolvedConfig, type RunName, runMetadata, teacherOptions } from "../config/index.js";
+import { teacherOptions } from "../config/index.js";
 import { AVERAGE_OPTIONS } from "../config/schemas.js";
-import { type AugmentOptions, augment } from "../data/augment.js";
-import { type Dataset, labelsOf, NO_LABEL } from "../data/dataset.js";
-import { givenFormatOptions, onlyLoading } from "../data/load_options.js";
-import { type Preprocessing, textColumnOf } from "../data/preprocessing/spec.js";
-import { splitDataset } from "../data/split.js";
-import { synthetic } from "../data/synthetic.js";
-import { hasTargets } from "../data/task_name.js";
-import { entryOf } from "../data/text/encodings.js";
+import type { Dataset } from "../data/dataset.js";
 import { DistilleryError } from "../errors.js";
-import { csvLog, type MetricsLog, tensorBoardLog } from "../log/index.js";
 import { createNetwork, networkSpecOf, vectorsOf } from "../models/create_network.js";
 import { Ensemble } from "../models/ensemble.js";
 import { encodingOf, expectReads, fitNetwork } from "../models/fit_network.js";
@@ -23,125 +13,12 @@ import { parseRecord, recordOf, setRecord } from "../models/training_record.js";
 import { Module } from "../nn/module.js";
 import { misfitOf } from "../nn/state_dict.js";
 import { type Expression, importModules, type UserModules } from "../registry/index.js";
-import { shellQuoted } from "../shell_quoted.js";
-import { taskOf } from "../tasks/index.js";
 import { averaged, openTeachers, type Teacher, type TeacherOptions } from "../teachers/index.js";
-import { manualSeed } from "../tensor/random.js";
-import { setNumThreads } from "../threads.js";
-import type { RunControls } from "../train/index.js";
-import { joinRanks } from "../train/ranks.js";
 import { UsageError } from "./error_boundary.js";
 import { flagOf } from "./flag_names.js";
-import { type LoadFlags, loadOptions, type ShowFlags, type TrainingFlags } from "./flags.js";
-import type { Settings } from "./settings.js";
+import { type LoadFlags, loadOptions } from "./flags.js";
+import { type Source, vectorsAdvice } from "./source.js";
 import { printError } from "./terminal.js";
-
-/** What says where a command's data come from and how they are split. */
-type SourceOptions = InferOutput<typeof dataSchema> & {
-  /** The fraction of the training data that is held out; default: none. */
-  validation?: number;
-  augment?: AugmentOptions | undefined;
-};
-
-/** Where a command's data come from. `train` draws the synthetic data: call it after the networks were made. */
-export interface Source {
-  name: string;
-  isSynthetic: boolean;
-  /** What a network for these data is made for. */
-  context: NetworkContext;
-  train(): Dataset;
-  /** Held out of the training data; null if none is, and for synthetic data. */
-  validation: Dataset | null;
-  /** Null for synthetic data, and if there is none. */
-  test: Dataset | null;
-  /** Whether a network may give what it does for any data, whatever the labels are. */
-  takesVectors?: boolean;
-}
-
-/**
- * Sets threads and seed, and opens the data, with a network's preprocessing if that is given; the random stream has drawn
- * nothing afterwards.
- */
-export async function setUp(
-  options: SourceOptions,
-  preprocessing?: Preprocessing,
-  { quiet = false }: ShowFlags = {},
-): Promise<{ source: Source; seed: number }> {
-  const { threads, seed } = options;
-  if (threads !== undefined) setNumThreads(threads);
-  const [foreign] = options.data === "synthetic" ? givenFormatOptions(options) : [];
-  if (foreign !== undefined) throw new UsageError(`${flagOf(foreign)}: the synthetic data are drawn, not read`);
-  const source =
-    options.data === "synthetic" ? syntheticSource(options) : await openSource(options, preprocessing, quiet);
-  manualSeed(seed);
-  return { source, seed };
-}
-
-function syntheticSource({ augment: changes }: SourceOptions): Source {
-  const train = () => (changes === undefined ? synthetic() : augment(synthetic(), changes));
-  const context = { shape: [784], classes: 10 };
-  return { name: "synthetic", isSynthetic: true, context, train, validation: null, test: null };
-}
-
-async function openSource(
-  options: SourceOptions,
-  preprocessing: Preprocessing | undefined,
-  quiet: boolean,
-): Promise<Source> {
-  const { data, validation = 0, augment: changes } = options;
-  // Loaded late: the reference script starts without the readers of files.
-  const { loadData } = await import("../data/load_data.js");
-  const {
-    name,
-    train: all,
-    test,
-    validation: own,
-  } = await loadData(data, {
-    ...onlyLoading(options),
-    ...(!quiet && { onNote: printError }),
-    ...(preprocessing && { preprocessing }),
-  });
-  const isSplit = validation > 0 && own === null;
-  const { train, heldOut } = isSplit ? split(all, options) : { train: all, heldOut: own };
-  if (heldOut !== null && !quiet) {
-    for (const note of taskOf(heldOut).undefinedMetrics(heldOut)) printError(`validation: ${note}`);
-  }
-  const changed = changes === undefined ? train : augment(train, changes);
-  const column = textColumnOf(all);
-  const context = {
-    ...{ shape: all.shape ?? [all.features], classes: all.classes },
-    ...(column !== null && { vocabulary: entryOf(column.text).rows(column.text) }),
-  };
-  return {
-    name,
-    isSynthetic: false,
-    context,
-    train: () => changed,
-    validation: validation === 0 ? null : heldOut,
-    test,
-  };
-}
-
-function split(
-  whole: Dataset,
-  { data, validation: fraction = 0, splitSeed: seed }: SourceOptions,
-): { train: Dataset; heldOut: Dataset } {
-  try {
-    return splitDataset(whole, { fraction, seed });
-  } catch (error) {
-    if (!(error instanceof DistilleryError) || error.code !== "BAD_ARGUMENT") throw error;
-    if (!hasTargets(whole) && labelsOf(whole).every((label) => label === NO_LABEL)) {
-      const text = `no sample has a label, which classes need; a text encoder's vectors need none: ${vectorsAdvice("ENCODER", data)}`;
-      throw new DistilleryError("BAD_DATA", `${whole.name}: ${text}`, { cause: error });
-    }
-    const text = hasTargets(whole)
-      ? "expected at least two samples for training, to hold one out, got 1"
-      : "no class has two samples for training, one of which could be held out";
-    throw new DistilleryError("BAD_DATA", `${whole.name}: ${text}: --validation 0 trains without a validation set`, {
-      cause: error,
-    });
-  }
-}
 
 /** Makes networks by the options of a configuration, and reads them from files. */
 export class Networks {
@@ -316,13 +193,6 @@ export function expectFits(
   throw new DistilleryError("SHAPE_MISMATCH", isSynthetic ? `${takes}: --data is needed, with its own data` : takes);
 }
 
-/** How a student learns the vectors of a network, in two commands. */
-function vectorsAdvice(file: string, data: string): string {
-  const [teacher, samples] = [file, data].map(shellQuoted);
-  const first = `\`distillery logits --teacher ${teacher} --data ${samples} --out vectors.npy\``;
-  return `${first}, then \`distillery distill --data ${samples} --teacher vectors.npy --targets vectors.npy\``;
-}
-
 /** The configuration with the network that the teacher's file names, or the sum of several, if the teacher is read from one. */
 export function withTeacherNetwork<
   C extends { teacher?: string | readonly string[] | undefined; teacherNetwork: string },
@@ -331,28 +201,4 @@ export function withTeacherNetwork<
   const networks = teacher instanceof Ensemble ? teacher.networks : [teacher];
   const names = networks.map((network) => networkSpecOf(network)?.network ?? config.teacherNetwork);
   return { ...config, teacherNetwork: names.join(" + ") };
-}
-
-/** How a training command's run is kept, by its configuration. */
-export async function controlsOf<C extends RunName>(
-  { config, userOptions }: Settings<C>,
-  { resume = false, overwrite = false }: TrainingFlags,
-): Promise<RunControls> {
-  const { out, checkpointEvery, keepCheckpoints } = config;
-  const ranks = joinRanks();
-  return {
-    out,
-    ...{ resume, overwrite },
-    ...(checkpointEvery !== undefined && { checkpointEvery }),
-    keepCheckpoints,
-    metadata: await runMetadata(config, userOptions),
-    logs: logsOf(config),
-    ...(ranks && { ranks }),
-  };
-}
-
-function logsOf({ out, tensorboard, csv }: ResolvedConfig<RunName>): MetricsLog[] {
-  const path = (given: string | boolean, usual: string) => (given === true ? join(out, usual) : given);
-  const [folder, file] = [path(tensorboard, "tensorboard"), path(csv, "metrics.csv")];
-  return [...(folder === false ? [] : [tensorBoardLog(folder)]), ...(file === false ? [] : [csvLog(file)])];
 }

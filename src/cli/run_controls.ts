@@ -1,0 +1,31 @@
+import { join } from "node:path";
+import { type ResolvedConfig, type RunName, runMetadata } from "../config/index.js";
+import { csvLog, type MetricsLog, tensorBoardLog } from "../log/index.js";
+import type { RunControls } from "../train/index.js";
+import { joinRanks } from "../train/ranks.js";
+import type { TrainingFlags } from "./flags.js";
+import type { Settings } from "./settings.js";
+
+/** How a training command's run is kept, by its configuration. */
+export async function controlsOf<C extends RunName>(
+  { config, userOptions }: Settings<C>,
+  { resume = false, overwrite = false }: TrainingFlags,
+): Promise<RunControls> {
+  const { out, checkpointEvery, keepCheckpoints } = config;
+  const ranks = joinRanks();
+  return {
+    out,
+    ...{ resume, overwrite },
+    ...(checkpointEvery !== undefined && { checkpointEvery }),
+    keepCheckpoints,
+    metadata: await runMetadata(config, userOptions),
+    logs: logsOf(config),
+    ...(ranks && { ranks }),
+  };
+}
+
+function logsOf({ out, tensorboard, csv }: ResolvedConfig<RunName>): MetricsLog[] {
+  const path = (given: string | boolean, usual: string) => (given === true ? join(out, usual) : given);
+  const [folder, file] = [path(tensorboard, "tensorboard"), path(csv, "metrics.csv")];
+  return [...(folder === false ? [] : [tensorBoardLog(folder)]), ...(file === false ? [] : [csvLog(file)])];
+}
