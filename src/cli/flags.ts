@@ -74,7 +74,7 @@ const GROUPS: Readonly<Record<string, Readonly<Record<string, Flag>>>> = {
     teacherNetwork: [NETWORK, "network of the teacher, if its file does not say it"],
     dimensions: [
       "<number>",
-      "of vectors, those of the student; \"vector-kd(projection=true)\" makes them the teacher's, and is dropped (default: the targets')",
+      "of --task vectors: length of the student's vectors; if it is not the targets', add --loss \"vector-kd(projection=true)\", whose projection is trained beside the student and dropped at the end (default: the targets')",
       toNumber,
     ],
     from: ["<file>", "weights that training starts from (default: drawn from the seed)"],
@@ -83,9 +83,12 @@ const GROUPS: Readonly<Record<string, Readonly<Record<string, Flag>>>> = {
       "teacher weights, .pth or .safetensors; several times for several teachers, which are averaged (default: one is trained)",
       toList,
     ],
-    average: ["<what>", `of several teachers: ${AVERAGES.join(" or ")} (default: ${AVERAGE_DEFAULTS.average})`],
-    teacherWeights: ["<list>", "of several teachers, in their order, as 2,1 (default: all alike)", toNumbers],
-    teacherConfidence: ["", "of several teachers, each also counts by its highest probability for the sample"],
+    average: [
+      "<what>",
+      `what is averaged of several teachers: ${AVERAGES.join(" or ")} (default: ${AVERAGE_DEFAULTS.average})`,
+    ],
+    teacherWeights: ["<list>", "weights of several teachers, in their order, as 2,1 (default: equal)", toNumbers],
+    teacherConfidence: ["", "weigh each of several teachers by its highest probability for the sample too"],
     teacherClasses: ["<names>", "the classes in the order of the teacher's outputs, a,b,c", toTexts],
     chain: [
       "<networks>",
@@ -101,10 +104,10 @@ const GROUPS: Readonly<Record<string, Readonly<Record<string, Flag>>>> = {
     teacherOutput: ["<name>", "output of an ONNX teacher (default: the one with a number for each class)"],
     teacherMean: [
       "<list>",
-      "what an ONNX teacher's pixels / 255 are normalised with, as 0.485,0.456,0.406 (default: the student's)",
+      "what is taken off pixels / 255, or a table's numbers, for an ONNX teacher, as 0.485,0.456,0.406 (default: as for the student)",
       toNumbers,
     ],
-    teacherStd: ["<list>", "the same, as 0.229,0.224,0.225", toNumbers],
+    teacherStd: ["<list>", "what the rest is divided by, as 0.229,0.224,0.225", toNumbers],
     teacherSize: ["<pixels>", "resize images for an ONNX teacher, such as 224 or 48x64", toSides],
     teacherConcurrency: [
       "<number>",

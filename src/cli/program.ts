@@ -10,7 +10,8 @@ import { refuseRanks, withRanks } from "./with_ranks.js";
 
 const EXIT_CODES = `
 Exit codes: 0 done; 1 failed; 2 wrong usage; 78 a mistake in a configuration file, or other options than those of the run
-in --out; 75 stopped by SIGTERM or SIGUSR1, 130 by Ctrl-C, with the checkpoint saved: run it again with --resume.`;
+in --out; 75 stopped by SIGTERM or SIGUSR1, 130 by Ctrl-C or SIGHUP, with the checkpoint saved: run it again with
+--resume.`;
 
 /** In the order of the help. A command starts without what only the others need. */
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {

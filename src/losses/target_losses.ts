@@ -145,7 +145,7 @@ export const mseEntry = defineEntry({
 /** `mae` in expressions. */
 export const maeEntry = defineEntry({
   name: "mae",
-  help: "mean absolute error of the outputs with the targets of a regression",
+  help: "mean absolute error of the outputs with the targets of a regression, or vectors",
   tasks: TASKS.mae,
   options: {},
   create: (_, context: LossContext) => {
@@ -157,7 +157,7 @@ export const maeEntry = defineEntry({
 /** `huber` in expressions. */
 export const huberEntry = defineEntry({
   name: "huber",
-  help: "Huber's loss of the outputs with the targets of a regression (1964)",
+  help: "Huber's loss of the outputs with the targets of a regression, or vectors (1964)",
   tasks: TASKS.huber,
   options: {
     delta: described(v.optional(positive(), HUBER_DEFAULTS.delta), "the difference up to which it is squared"),

@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join, normalize, posix } from "node:path";
 import { expect, test } from "vitest";
 import { anchorsOf, linksOf, pages, ROOT, textOf } from "./markdown.js";
@@ -26,6 +26,24 @@ test.each(TASKS)("%s: two clicks from README, without a search", (_, __, page, t
   );
   expect([...first, ...second]).toContain(target);
   expect(textOf(target)).toContain(text);
+});
+
+test("the tests that reliability.md names are there, by their files and titles", () => {
+  const rows = textOf("docs/reliability.md").match(/^\|.*\|$/gm) ?? [];
+  const missing = rows.flatMap((row) => {
+    const paths = Array.from(row.matchAll(/`([\w./-]+\.test\.ts)`/g), ([, path = ""]) => path);
+    const files = paths.map((path) => ["", "test", "test/checkpoint"].map((folder) => join(ROOT, folder, path)));
+    const found = files.flatMap((places) => places.find((file) => existsSync(file)) ?? []);
+    const text = found.map((file) => readFileSync(file, "utf8")).join("\n");
+    // What stands behind a file.
+    const titles = row
+      .split(".test.ts`")
+      .slice(1)
+      .flatMap((rest) => Array.from(rest.matchAll(/"([^"]+)"/g), ([, title = ""]) => title));
+    return [...(found.length < paths.length ? [row] : []), ...titles.filter((title) => !text.includes(title))];
+  });
+  expect(rows.length).toBeGreaterThan(50);
+  expect(missing).toEqual([]);
 });
 
 test("the links of the pages that are packed lead to packed files", () => {
