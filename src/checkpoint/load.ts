@@ -205,18 +205,26 @@ function refuseNonFinite(tensors: Iterable<readonly [key: string, tensor: AnyTen
     if (places.length === 0) continue;
     const start = byteOffset / Float32Array.BYTES_PER_ELEMENT;
     const place = places[firstFrom(places, start)] ?? Number.POSITIVE_INFINITY;
-    if (place >= start + length) continue;
-    const found = `${tensor.data[place - start]} as its element ${place - start}`;
-    throw badCheckpoint(name, `${quote(key)} holds ${found}; the option allowNonFinite reads it all the same`);
+    const isUnknown = place === Number.POSITIVE_INFINITY && places.length > MAX_NON_FINITE;
+    if (place >= start + length && !isUnknown) continue;
+    const found = isUnknown
+      ? `lies behind more than ${MAX_NON_FINITE} numbers that are not finite`
+      : `holds ${tensor.data[place - start]} as its element ${place - start}`;
+    throw badCheckpoint(name, `${quote(key)} ${found}; the option allowNonFinite reads it all the same`);
   }
 }
 
-/** The indices of NaN and infinities, in order. */
+/** The places of more would fill the memory. */
+const MAX_NON_FINITE = 1_000_000;
+
+/** The indices of NaN and infinities, in order, up to one more than may be. */
 function nonFinite(data: Float32Array): number[] {
   const places: number[] = [];
   const first = native.firstNonFinite(data);
   if (first < 0) return places;
-  for (let i = first; i < data.length; i++) if (!Number.isFinite(data[i])) places.push(i);
+  for (let i = first; i < data.length && places.length <= MAX_NON_FINITE; i++) {
+    if (!Number.isFinite(data[i])) places.push(i);
+  }
   return places;
 }
 

@@ -5,7 +5,7 @@ import { expectParameters, gradsOf } from "./optimizer.js";
 
 /**
  * Scales all gradients so that their common norm, of `normType` 2 (Euclidean, the default), 1 or Infinity, is at most `maxNorm`, by maxNorm / (norm + 1e-6), and gives
- * the norm from before; with an infinite `maxNorm`, only that. `torch.nn.utils.clip_grad_norm_`.
+ * the norm from before; with an infinite `maxNorm` and a finite norm, only that. `torch.nn.utils.clip_grad_norm_`.
  *
  * @example
  * ```ts

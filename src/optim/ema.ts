@@ -1,5 +1,5 @@
 import { types } from "node:util";
-import { expectNumber, expectOptions, withDefaults } from "../checks.js";
+import { expectFlags, expectNumber, expectOptions, withDefaults } from "../checks.js";
 import { native } from "../native.js";
 import type { Module } from "../nn/module.js";
 import { loadInto, type StateDict } from "../nn/state_dict.js";
@@ -46,6 +46,7 @@ export class ExponentialMovingAverage {
     expectOptions("options", options, Object.keys(DEFAULTS));
     const { decay, useBuffers } = withDefaults(DEFAULTS, options);
     this.decay = expectNumber("decay", decay, (x) => x >= 0 && x <= 1, "a number from 0 to 1");
+    expectFlags({ useBuffers });
     this.useBuffers = useBuffers;
     this.#model = model;
     this.#averages = Object.fromEntries(

@@ -1,4 +1,4 @@
-import { expectInteger, expectNumber, show } from "../checks.js";
+import { badArgument, expectInteger, expectNumber, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import type { Optimizer } from "./optimizer.js";
 import type { ParamGroup } from "./param_group.js";
@@ -121,6 +121,12 @@ export abstract class LRScheduler {
 function initialLr(group: ParamGroup): number {
   group.initialLr ??= group.lr;
   return group.initialLr;
+}
+
+/** Refuses a list that has not one value for each of the optimizer's groups. */
+export function expectOneEach(name: string, list: readonly unknown[], { paramGroups }: Optimizer): void {
+  const { length } = paramGroups;
+  if (list.length !== length) throw badArgument(name, `one for each of ${length} parameter groups`, list);
 }
 
 export function badState(problem: string): DistilleryError {

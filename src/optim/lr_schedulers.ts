@@ -1,6 +1,6 @@
 import { types } from "node:util";
-import { expectInteger, expectNumber, expectOptions, show, withDefaults } from "../checks.js";
-import { badState, LRScheduler, type SchedulerAttribute } from "./lr_scheduler.js";
+import { expectInteger, expectList, expectNumber, expectOptions, show, withDefaults } from "../checks.js";
+import { badState, expectOneEach, LRScheduler, type SchedulerAttribute } from "./lr_scheduler.js";
 import type { Optimizer } from "./optimizer.js";
 import {
   annealCosine,
@@ -101,7 +101,12 @@ export class MultiStepLR extends DefinedLR<{ milestones: readonly number[]; gamm
     super(optimizer, options, {
       keys: { milestones: "milestones", gamma: "gamma" },
       defaults: { gamma: 0.1 },
-      rate: (all) => times(multiStepSchedule(all)),
+      rate: ({ milestones, gamma }) => {
+        for (const [i, step] of expectList("milestones", milestones).entries()) {
+          expectInteger(`milestones[${i}]`, step, 0);
+        }
+        return times(multiStepSchedule({ milestones, gamma }));
+      },
     });
   }
 }
@@ -231,6 +236,7 @@ export class LambdaLR extends LRScheduler {
     expectOptions("options", options, ["schedule", "totalSteps"]);
     const { schedule } = options;
     const isList = Array.isArray(schedule);
+    if (isList) expectOneEach("schedule", schedule, optimizer);
     const schedules = optimizer.paramGroups.map((_, i) =>
       isList ? expectSchedule(`schedule[${i}]`, schedule[i]) : expectSchedule("schedule", schedule),
     );

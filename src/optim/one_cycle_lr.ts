@@ -1,6 +1,6 @@
 import { expectFlags, expectInteger, expectNumber, expectOptions, show, withDefaults } from "../checks.js";
 import { DistilleryError } from "../errors.js";
-import { badState, LRScheduler, type SchedulerAttribute } from "./lr_scheduler.js";
+import { badState, expectOneEach, LRScheduler, type SchedulerAttribute } from "./lr_scheduler.js";
 import type { Optimizer } from "./optimizer.js";
 import type { ParamGroup } from "./param_group.js";
 import { annealCosine, type Schedule } from "./schedules.js";
@@ -101,6 +101,7 @@ export class OneCycleLR extends LRScheduler {
     if (cycleMomentum && !optimizer.paramGroups.every((group) => "betas" in group || "momentum" in group)) {
       throw new DistilleryError("BAD_ARGUMENT", "cycleMomentum: expected an optimizer with momentum or betas");
     }
+    if (Array.isArray(maxLr)) expectOneEach("maxLr", maxLr, optimizer);
     const lrs = optimizer.paramGroups.map((_, i) => {
       const [initialLr, peak, minLr] = lrsOf(expectMaxLr(maxLr, i), all);
       return { initialLr, maxLr: peak, minLr };
@@ -221,7 +222,7 @@ function stepsOf({ totalSteps, epochs, stepsPerEpoch }: OneCycleOptions): number
 }
 
 function expectMaxLr(maxLr: number | readonly number[], group: number): number {
-  const [name, value] = typeof maxLr === "object" ? [`maxLr[${group}]`, maxLr[group]] : ["maxLr", maxLr];
+  const [name, value] = Array.isArray(maxLr) ? [`maxLr[${group}]`, maxLr[group]] : ["maxLr", maxLr];
   return expectNumber(name, value, (x) => x > 0, "a number above 0");
 }
 

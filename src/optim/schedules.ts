@@ -161,5 +161,5 @@ function expectFactor(name: string, value: unknown): void {
 function stepsOrFraction(name: string, value: number): (steps: number) => number {
   const expected = "a whole number of steps, or a fraction of the run below 1";
   expectNumber(name, value, (x) => x >= 0 && (x < 1 || Number.isInteger(x)), expected);
-  return (steps) => (value < 1 ? value * steps : value);
+  return (steps) => (value > 0 && value < 1 ? value * steps : value);
 }

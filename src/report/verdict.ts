@@ -95,7 +95,7 @@ function methodsVerdict(result: CompareResult): Verdict {
   const changes = (some: typeof methods) =>
     some
       .map(({ name, difference: { best } }) => `${name} (${changeOf(metric, best.mean)}${unitOf(metric)})`)
-      .join(", ");
+      .join("; ");
   const caveats = [
     better.length > 0 && worse.length > 0 && `Worse than the baseline: ${changes(worse)}.`,
     // Of two the one sentence that sets them against each other, and of losses with their teacher calibrated theirs.

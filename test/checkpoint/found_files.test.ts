@@ -3,7 +3,17 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { fingerprint, inspectCheckpoint, load, loadNetwork } from "../../src/checkpoint/index.js";
 import { zipStored } from "../../src/checkpoint/zip_writer.js";
-import { BatchNorm1d, Linear, Module, Sequential, type StateDict, StudentNet, TeacherNet } from "../../src/index.js";
+import {
+  BatchNorm1d,
+  Linear,
+  Module,
+  networkFrom,
+  Sequential,
+  type StateDict,
+  StudentNet,
+  TeacherNet,
+  Tensor,
+} from "../../src/index.js";
 import { failure, fixture, temporaryFolder } from "./support.js";
 
 const found = (name: string) => fixture(`found/${name}`);
@@ -79,6 +89,16 @@ describe("what wrappers put before all keys", () => {
     expect(none.message).toContain('no key begins with "net.", which was to be taken off: "fc1.weight"');
     await failure(load(found("plain.pth"), { stripPrefix: "" }), "BAD_ARGUMENT");
   });
+});
+
+test("a file of very many prefixes is refused at once", async () => {
+  const names = Array.from({ length: 50_000 }, (_, i) => `k${i}.${"net.".repeat(i === 0 ? 20_000 : 1)}w`);
+  const state = Object.fromEntries(names.map((name) => [name, new Tensor(new Float32Array(0), [0])]));
+  const start = performance.now();
+  expect(() => networkFrom(state)).toThrow(expect.objectContaining({ code: "BAD_CHECKPOINT" }));
+  expect(() => student().loadStateDict(state)).toThrow(expect.objectContaining({ code: "STATE_DICT_MISMATCH" }));
+  // Each prefix by itself takes minutes.
+  expect(performance.now() - start).toBeLessThan(10_000);
 });
 
 test("BatchNorm of PyTorch before 0.4.1, without num_batches_tracked", async () => {

@@ -43,6 +43,19 @@ test("a double past single precision, half's infinity", async () => {
   expect((await failure(load(fixture("bfloat16.pth")), "BAD_CHECKPOINT")).message).toContain("element 7");
 });
 
+test("of a million and more the first is named, and what lies behind them is refused", async () => {
+  const file = join(folder, "many.safetensors");
+  const many = new Float32Array(1_000_002).fill(nan, 1);
+  await save({ many: new Tensor(many) }, file);
+  expect((await failure(load(file), "BAD_CHECKPOINT")).message).toContain('"many" holds NaN as its element 1;');
+  const behind = join(folder, "behind.pth");
+  const length = 1_000_003;
+  const tail = tensorOps({ offset: op.int(length - 1), shape: op.tuple(op.int(1)), storage: storageOps("0", length) });
+  const stored = new Float32Array(length).fill(nan, 0, length - 1);
+  writeFileSync(behind, archive(`${op.proto}}${op.text("w")}${tail}s.`, { 0: new Uint8Array(stored.buffer) }));
+  expect((await failure(load(behind), "BAD_CHECKPOINT")).message).toContain("lies behind more than 1000000 numbers");
+});
+
 test("only the view that holds the NaN is refused, not others of its storage", async () => {
   expect((await failure(load(fixture("non_finite.pth")), "BAD_CHECKPOINT")).message).toContain(
     '"rest" holds -Infinity as its element 2',

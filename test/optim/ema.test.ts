@@ -83,11 +83,14 @@ describe("ExponentialMovingAverage", () => {
     expect(values(average.modelState())).toEqual(averaged);
   });
 
-  it.each([{ decay: 1.5 }, { decay: Number.NaN }, { decays: 0.9 }])("refuses %j", (options) => {
-    expect(() => new ExponentialMovingAverage(network(), options)).toThrow(
-      expect.objectContaining({ code: "BAD_ARGUMENT" }),
-    );
-  });
+  it.each([{ decay: 1.5 }, { decay: Number.NaN }, { decays: 0.9 }, { useBuffers: "false" as never }])(
+    "refuses %j",
+    (options) => {
+      expect(() => new ExponentialMovingAverage(network(), options)).toThrow(
+        expect.objectContaining({ code: "BAD_ARGUMENT" }),
+      );
+    },
+  );
 
   it("refuses the state of another network", () => {
     const other = new ExponentialMovingAverage(new Linear(2, 2)).stateDict();

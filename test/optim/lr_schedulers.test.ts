@@ -1,5 +1,14 @@
 import { describe, expect, it } from "vitest";
-import { AdamW, LambdaLR, linearSchedule, OneCycleLR, type Schedule, zeros } from "../../src/index.js";
+import {
+  AdamW,
+  LambdaLR,
+  linearSchedule,
+  MultiStepLR,
+  multiStepSchedule,
+  OneCycleLR,
+  type Schedule,
+  zeros,
+} from "../../src/index.js";
 
 function start(schedule: Schedule = linearSchedule(), totalSteps = 4, lr = 0.5) {
   const optimizer = new AdamW([zeros([1])], { lr });
@@ -124,4 +133,22 @@ describe("LambdaLR refuses", () => {
   ])("%s", (message, body) => {
     expect(body).toThrow(refused("BAD_ARGUMENT", message));
   });
+});
+
+it("a milestone of 0 is passed from the start, as in PyTorch; a fraction and a list for other groups are refused", () => {
+  const optimizer = () => new AdamW([zeros([1])], { lr: 0.5 });
+  const scheduler = new MultiStepLR(optimizer(), { milestones: [0, 2] });
+  const rates = [0, 1, 2].map((step) => {
+    scheduler.restore(step);
+    return scheduler.getLastLr()[0];
+  });
+  expect(rates).toEqual([0.05, 0.05, expect.closeTo(0.005, 12)]);
+  expect(multiStepSchedule({ milestones: [0, 0.5] })(0, 10)).toBe(0.1);
+  expect(() => new MultiStepLR(optimizer(), { milestones: [0.5] })).toThrow(
+    refused("BAD_ARGUMENT", "milestones[0]: expected a whole number of at least 0, got 0.5"),
+  );
+  const schedule = [linearSchedule(), linearSchedule()];
+  expect(() => new LambdaLR(optimizer(), { schedule, totalSteps: 4 })).toThrow(
+    refused("BAD_ARGUMENT", /^schedule: expected one for each of 1 parameter groups/),
+  );
 });

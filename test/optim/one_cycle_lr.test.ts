@@ -114,6 +114,8 @@ describe("bad arguments", () => {
     { maxLr: 1, totalSteps: 4, maxMomentum: 1 },
     { maxLr: 1, totalSteps: 4, annealStrategy: "exp" as "cos" },
     { maxLr: [], totalSteps: 4 },
+    { maxLr: [1, 2], totalSteps: 4 },
+    { maxLr: null as never, totalSteps: 4 },
     { maxLr: 1, totalSteps: 4, threePhase: "yes" } as never,
   ])("%j", (options) => {
     expect(() => start(options)).toThrow(expect.objectContaining({ code: "BAD_ARGUMENT" }));

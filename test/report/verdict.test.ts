@@ -144,6 +144,8 @@ test("of several losses: those that help after correction, or that none does", (
   ]);
   const worse = compareVerdict(compareResult(run, baseline, up(harmful), up(unclear)));
   expect([worse.answer, worse.headline]).toEqual(["no", "Worse than the baseline: kd (\u22122.04 points)"]);
+  const twice = compareVerdict(compareResult(run, baseline, up(harmful), up(harmful)));
+  expect(twice.headline).toBe("Worse than the baseline: kd (\u22122.04 points); dkd (\u22122.04 points)");
   expect(worse.caveats?.[0]).not.toMatch(/[\s(]-\d/);
   expect(worse.caveats?.[0]).toMatch(/^dkd: \+\d\.\d\d points of test accuracy against kd \(95% interval /);
   const none = compareVerdict(compareResult(run, baseline, up(unclear), up(unclear)));

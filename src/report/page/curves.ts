@@ -6,7 +6,12 @@ import { type Axis, type Line, type LineChartOptions, lineChart, type Point } fr
 import { lineOf, linesOf, lossMetrics, type MetricKey, metricOf, NETWORK_STYLES, rangeOf } from "./series.js";
 
 const LOSS: Axis = { name: "loss", format: plain, exact: (x) => x.toFixed(4) };
-const FRACTION: Axis = { name: "share", format: (x) => `${plain(100 * x)}%`, exact: (x) => percent(x) };
+const FRACTION: Axis = {
+  name: "share",
+  format: (x) => `${plain(100 * x)}%`,
+  exact: (x) => percent(x),
+  ofOne: [0, 1],
+};
 /** The axis of a metric's values. */
 const axisOf = (metric: Metric): Axis =>
   metric.kind === "fraction" ? FRACTION : { name: metric.label, format: plain, exact: (x) => showMetric(metric, x) };

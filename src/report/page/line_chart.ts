@@ -33,6 +33,8 @@ export interface Axis {
   exact?: (x: number) => string;
   min?: number;
   max?: number;
+  /** The ends where all values are the same. */
+  ofOne?: readonly [min: number, max: number];
   log?: boolean;
 }
 
@@ -192,7 +194,9 @@ function exact({ format, exact: own = format }: Axis, value: number): string {
   return own(value);
 }
 
-function ends({ min, max }: Axis): { min?: number; max?: number } {
+function ends({ min, max, ofOne }: Axis) {
+  const end = (at: 0 | 1) => (extent: { min: number; max: number }) => (extent.min === extent.max ? ofOne?.[at] : null);
+  if (ofOne !== undefined) return { min: end(0), max: end(1) };
   return { ...(min !== undefined && { min }), ...(max !== undefined && { max }) };
 }
 
