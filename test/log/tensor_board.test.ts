@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { DistilleryError, type EpochRecord, tensorBoardLog } from "../../src/index.js";
 import { failure, temporaryFolder } from "../checkpoint/support.js";
 import { tensorBoard, testWith } from "../helpers/needs.js";
@@ -118,10 +118,13 @@ describe("tensorBoardLog", () => {
     for (const name of [...former, ...other]) writeFileSync(named(name), "whatever");
     writeFileSync(join(folder, "notes.txt"), "mine");
     const log = tensorBoardLog(folder);
+    // In one second, after which the file is named.
+    const clock = vi.spyOn(Date, "now").mockReturnValue(1_700_000_010_000);
     for (const _ of [1, 2]) {
       await log.begin(records(2));
       await log.close();
     }
+    clock.mockRestore();
     expect(existsSync(named(former[0]))).toBe(false);
     expect(statSync(named(former[1])).size).toBe(0);
     for (const name of other) expect(statSync(named(name)).size).toBe("whatever".length);

@@ -264,7 +264,7 @@ describe("the schedule", () => {
   test.each<[Options, string]>([
     [
       { warmupSteps: 3 },
-      "warmupSteps: the schedule one-cycle has no such option: it has pctStart, annealStrategy, divFactor, finalDivFactor, cycleMomentum",
+      "warmupSteps: the schedule one-cycle has no such option: it has pctStart, annealStrategy, divFactor, finalDivFactor, threePhase, cycleMomentum",
     ],
     [
       { schedule: "cosine(end=0.1)", stepSize: 3 },
