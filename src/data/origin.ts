@@ -60,7 +60,7 @@ export function testPartOf({ selections }: DataOrigin, source: Dataset): Subset 
   if (first === undefined || "bits" in first || first.of !== "test") return null;
   const { part: _, of: __, ...split } = first;
   const { strata, count } = strataOf(source);
-  const { heldOut } = stratify(strata, count, split);
+  const { heldOut } = stratify(strata, count, split, source.unlabelled === true);
   return new Subset(source, heldOut, { ...first, part: "heldOut" });
 }
 
@@ -83,7 +83,7 @@ function chosenIn({ selections }: DataOrigin, source: Dataset): Int32Array {
       }
       const { part, of: _, ...split } = selection;
       const own = indices.map((index) => strata[index]);
-      return stratify(own, count, split)[part].map((i) => indices[i]);
+      return stratify(own, count, split, source.unlabelled === true)[part].map((i) => indices[i]);
     },
     indexRange(0, source.length),
   );

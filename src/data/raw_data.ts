@@ -165,7 +165,10 @@ async function measureRows(
 
 function fittedBy(spec: Preprocessing): Omit<Fitted, "sha256"> {
   if (spec.kind === "image") return { normalisation: { mean: spec.mean, std: spec.std } };
-  if (spec.kind === "table") return { table: { columns: spec.columns, label: spec.label, header: spec.header } };
+  if (spec.kind === "table") {
+    const { columns, label, labels, header } = spec;
+    return { table: { columns, label, ...(labels && { labels }), header } };
+  }
   const { mean, std } = spec;
   return mean === undefined || std === undefined ? {} : { values: { mean, std } };
 }

@@ -52,6 +52,11 @@ function namesColumns(cells: readonly string[], line: number, file: string): boo
   return false;
 }
 
+/** The names of columns without names: their places. */
+export function places(cells: readonly string[]): string[] {
+  return cells.map((_, index) => String(index));
+}
+
 /** The header of a file with this first record; `BAD_DATA` if names repeat, `BAD_ARGUMENT` if there is no such column. */
 export function readTableHeader(
   cells: readonly string[],
@@ -60,8 +65,9 @@ export function readTableHeader(
   { labelColumn, labelColumns, header, dropColumns = [] }: TableOptions,
 ): TableHeader {
   const isNamed = header ?? namesColumns(cells, line, file);
-  const dropped = new Set(dropColumns.map((column) => indexOf(cells, "dropColumns", column, file)));
-  const names = isNamed ? expectNames(cells, line, file, dropped) : cells.map((_, index) => String(index));
+  const known = isNamed ? cells : places(cells);
+  const dropped = new Set(dropColumns.map((column) => indexOf(known, "dropColumns", column, file)));
+  const names = isNamed ? expectNames(known, line, file, dropped) : known;
   if (names.length < 2) throw badData(file, `line ${line}: expected at least two columns, got ${names.length}`);
   const usual = isNamed ? names.filter(isLabel) : [];
   if (labelColumn !== undefined && labelColumns !== undefined) {

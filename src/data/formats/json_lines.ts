@@ -23,21 +23,22 @@ export const jsonLines = tableFormat({
     "standardize",
   ],
   samplesHelp: "lines of a .jsonl file (with or without labels)",
+  isNamed: true,
   openRecords: openJsonLines,
 });
 
-/** The names of the columns, out of the first object, then the cells of each object. */
+/** The names of the columns, out of the first object, then the cells of each object, without spaces around them. */
 async function openJsonLines(path: string, encoding?: string): Promise<TextRecords<readonly string[]>> {
-  let names: readonly string[] | undefined;
+  let names: ReadonlySet<string> | undefined;
   const parse: ParseText<readonly string[]> = (text, firstLine) => {
     const records: TextRecord<readonly string[]>[] = [];
     for (const [i, row] of text.split("\n").entries()) {
       if (row.trim() === "") continue;
       const line = firstLine + i;
       const object = parseObject(row, line, path);
-      if (names === undefined) names = Object.keys(object);
+      names ??= new Set(Object.keys(object));
       // The first block begins in line 1; when it is read again, the names are its first record again.
-      if (firstLine === 1 && records.length === 0) records.push({ value: names, line });
+      if (firstLine === 1 && records.length === 0) records.push({ value: [...names], line });
       records.push({ value: cellsOf(object, names, line, path), line });
     }
     return records;
@@ -58,13 +59,13 @@ function parseObject(row: string, line: number, file: string): Record<string, un
 
 const KEYS = "its keys are the columns: add it there, with null if it is missing";
 
-function cellsOf(object: Record<string, unknown>, names: readonly string[], line: number, file: string): string[] {
-  const unknown = Object.keys(object).find((name) => !names.includes(name));
+function cellsOf(object: Record<string, unknown>, names: ReadonlySet<string>, line: number, file: string): string[] {
+  const unknown = Object.keys(object).find((name) => !names.has(name));
   if (unknown !== undefined)
     throw badData(file, `line ${line}: the first line has no column ${show(unknown)}: ${KEYS}`);
-  return names.map((name) => {
-    const cell = object[name] ?? "";
-    if (typeof cell === "string" || typeof cell === "number") return String(cell);
+  return Array.from(names, (name) => {
+    const cell = (Object.hasOwn(object, name) ? object[name] : null) ?? "";
+    if (typeof cell === "string" || typeof cell === "number") return String(cell).trim();
     // A teacher's logits, which are no column of the samples.
     if (Array.isArray(cell) && cell.length > 1 && cell.every((x) => typeof x === "number")) return JSON.stringify(cell);
     const advice = typeof cell === "boolean" ? `: write ${Number(cell)}, or "${cell}" for a text` : "";

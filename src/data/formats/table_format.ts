@@ -10,7 +10,7 @@ import type { LoadDataOptions, TableOptions } from "../load_options.js";
 import type { TablePreprocessing } from "../preprocessing/spec.js";
 import type { RawData, RawPart } from "../raw_data.js";
 import { MemoryRows } from "../row_source.js";
-import { findColumns, indexOf, indicesOf, readTableHeader } from "../table_header.js";
+import { findColumns, indexOf, indicesOf, places, readTableHeader } from "../table_header.js";
 import { TableReader } from "../table_reader.js";
 import { type LabelReader, tableTargets, taskOfTable } from "../table_task.js";
 import { hasTargets } from "../task_name.js";
@@ -27,6 +27,8 @@ interface TableFormat extends Pick<Format, "name" | "help" | "extensions" | "tak
   readonly samplesHelp: string;
   /** Whether a file of another extension with new samples is read as one of these. */
   readonly takesOthers?: boolean;
+  /** Whether the first record always names the columns; default: it is looked at. */
+  readonly isNamed?: boolean;
   /** The records of a file as cells; the first may name the columns. */
   openRecords(file: string, encoding?: string): Promise<CellRecords>;
 }
@@ -36,7 +38,13 @@ interface TableFormat extends Pick<Format, "name" | "help" | "extensions" | "tak
  * column, and texts of few values, one-hot; one column is the label. `NAME_test.EXT` beside `NAME.EXT`, or `test.EXT` beside
  * `train.EXT`, is the test part, `NAME_val.EXT` or `val.EXT` the validation part.
  */
-export function tableFormat({ samplesHelp, takesOthers = false, openRecords, ...format }: TableFormat): Format {
+export function tableFormat({
+  samplesHelp,
+  takesOthers = false,
+  isNamed = false,
+  openRecords,
+  ...format
+}: TableFormat): Format {
   const trainFile = `train${format.extensions[0]}`;
   return {
     ...format,
@@ -58,10 +66,10 @@ export function tableFormat({ samplesHelp, takesOthers = false, openRecords, ...
       }
       if (preprocessing?.kind === "table") {
         const open = (one: string) => openRecords(one, options.encoding);
-        expectColumns(file, await open(file), options.dropColumns);
+        expectColumns(file, await open(file), preprocessing.header, options.dropColumns);
         return openEncoded(file, others, preprocessing, open, given);
       }
-      return openTable(file, others, options, openRecords, given);
+      return openTable(file, others, isNamed ? { ...options, header: true } : options, openRecords, given);
     },
 
     samples: {
@@ -70,8 +78,8 @@ export function tableFormat({ samplesHelp, takesOthers = false, openRecords, ...
       accepts: (spec) => spec.kind === "table",
       read: async (file, spec, { encoding, dropColumns }) => {
         const records = await openRecords(file, encoding);
-        const dropped = expectColumns(file, records, dropColumns);
         const table = spec as TablePreprocessing;
+        const dropped = expectColumns(file, records, table.header, dropColumns);
         // Without names a column is known by its place.
         return readSampleRows(file, table.header ? without(records, dropped) : records, table);
       },
@@ -139,7 +147,7 @@ async function openTextsAlone(
   const isNamed = (options.labelColumn ?? options.labelColumns) !== undefined;
   if (isNamed || (others.test ?? others.validation) !== null) return null;
   const records = await openRecords(file);
-  const dropped = expectColumns(file, records, options.dropColumns);
+  const dropped = expectColumns(file, records, options.header ?? true, options.dropColumns);
   const [first] = records.first();
   if (first === undefined || first.value.length - dropped.size !== 1) return null;
   const open = async (path: string) =>
@@ -238,10 +246,12 @@ function otherReader(file: string, training: TableReader, cells: readonly string
 function expectColumns(
   file: string,
   records: CellRecords,
+  isNamed: boolean,
   dropColumns: TableOptions["dropColumns"] = [],
 ): ReadonlySet<number> {
   const [first] = records.first();
-  return new Set(first && dropColumns.map((column) => indexOf(first.value, "dropColumns", column, file)));
+  const names = first === undefined || isNamed ? first?.value : places(first.value);
+  return new Set(names && dropColumns.map((column) => indexOf(names, "dropColumns", column, file)));
 }
 
 /** The rows of a table, encoded as those were that a network was trained on. */

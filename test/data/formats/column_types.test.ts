@@ -159,6 +159,7 @@ describe("columns that are left out", () => {
     ["by place", "id,a,name,label\n1,5,p,x\n2,6,q,y\n", { dropColumns: [0, "-2"] }],
     ["one without a name, as pandas writes", ",a,label\n0,5,x\n1,6,y\n", { dropColumns: [0] }],
     ["without a header", "1,5,p,x\n2,6,q,y\n", { dropColumns: [0, 2] }],
+    ["without a header, by places that are also cells", "3,0,5,x\n4,0,6,y\n", { dropColumns: ["0", "1"] }],
   ])("%s", async (_, content, options) => {
     const { folder, sets } = load(content, options, { "new.csv": content });
     const { train } = await sets;

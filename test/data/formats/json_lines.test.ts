@@ -21,6 +21,22 @@ describe("JSON lines", () => {
     expect(preprocessingOf(a.train)).toEqual(preprocessingOf(b.train));
   });
 
+  test("have names, whatever they look like, and cells without spaces around them, as CSV", async () => {
+    const lines = [
+      { "1": 0.5, "2": " red", kind: "a" },
+      { "1": " 1.5 ", "2": "blue", kind: "b" },
+    ].map((row) => JSON.stringify(row));
+    const { train } = await loadData(file("t.jsonl", lines.join("\n")), { testFraction: 0, standardize: false });
+    expect(train.slice(0, 2).inputs.toArray()).toEqual([
+      [0.5, 0, 1],
+      [1.5, 1, 0],
+    ]);
+    expect([train.classNames, train.table?.columns.map(({ name }) => name)]).toEqual([
+      ["a", "b"],
+      ["1", "2"],
+    ]);
+  });
+
   test("are read for predict, keys in any order, with or without the label", async () => {
     const { train } = await loadData(file("t.jsonl", text), { labelColumn: "kind", testFraction: 0 });
     const { inputs, labels, locations } = await readSamples(
@@ -41,6 +57,7 @@ describe("JSON lines", () => {
     ['{"a":true,"label":"x"}\n', /line 1, "a": expected a number or a text, got true: write 1, or "true" for a text/],
     ['{"a":1,"label":"x"}\n{"a":[1],"label":"y"}\n', /line 2, "a": expected a number or a text/],
     ['{"a":1,"label":"x"}\n{"label":"y"}\n', /line 2, "a": is empty/],
+    ['{"constructor":1,"label":"x"}\n{"label":"y"}\n', /line 2, "constructor": is empty/],
   ])("refuses %j with its line", async (content, problem) => {
     expect(await refusal("BAD_DATA", () => loadData(file("t.jsonl", content)))).toMatch(problem);
   });
