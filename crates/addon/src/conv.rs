@@ -2,7 +2,7 @@ use crate::borrow::{F32, F32Mut, Memory, expect_len};
 use crate::error::{Result, kernel};
 use crate::linear::precision;
 use crate::list::List;
-use distillery_kernels::conv::{self, Epilogue, Gradients, Operands, Shape};
+use distillery_kernels::conv::{self, Epilogue, Gradients, Operands, Shape, Weight};
 use napi_derive::napi;
 
 /// x[images, channels, height, width], weight[outputs, channels / groups, kernel height, kernel width], bias[outputs] or null,
@@ -28,9 +28,10 @@ pub fn conv2d_forward(mut call: Conv2dForward) -> Result<()> {
     let mut memory = Memory::new();
     let (x, weight) = (memory.read(&call.x)?, memory.read(&call.weight)?);
     let shape = shape(x, &call.x_shape, weight, &call.weight_shape, &call.window)?;
-    let operands = Operands { x, weight, bias: memory.read_some(&call.bias)? };
+    let operands =
+        Operands { x, weight: Weight::Taps(weight, precision(call.bfloat16)), bias: memory.read_some(&call.bias)? };
     let epilogue = Epilogue { relu: call.relu, ..Epilogue::default() };
-    conv::forward(precision(call.bfloat16), &shape, operands, epilogue, memory.write(&mut call.out)?).map_err(kernel)
+    conv::forward(&shape, operands, epilogue, memory.write(&mut call.out)?).map_err(kernel)
 }
 
 /// grad, of the shape of conv2dForward's out without ReLU, its x and weight, and the gradients that are wanted, else null

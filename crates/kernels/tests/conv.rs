@@ -1,14 +1,16 @@
 //! Convolutions and their gradients against naive loops in double precision, over shapes that no block divides.
 
 use crate::common::{close, dot, fill, refuses, same_bits};
-use distillery_kernels::conv::{Epilogue, Gradients, Operands, RowNorm, Shape, Window, backward, forward};
+use distillery_kernels::conv::{
+    Epilogue, Gradients, Operands, RowNorm, Shape, Weight, Window, backward, forward, transform,
+};
 use distillery_kernels::matmul::Precision;
 use distillery_kernels::matmul::bf16::{from_bits, to_bits};
 
 /// Images, channels, height, width; outputs, kernel; stride, padding, dilation; groups.
 type Case = ([usize; 4], [usize; 3], [usize; 2], [usize; 2], [usize; 2], usize);
 
-const CASES: [Case; 55] = [
+const CASES: [Case; 62] = [
     ([1, 1, 1, 1], [1, 1, 1], [1, 1], [0, 0], [1, 1], 1),
     ([2, 3, 5, 7], [4, 3, 3], [1, 1], [1, 1], [1, 1], 1),
     ([2, 3, 5, 7], [4, 3, 3], [1, 1], [0, 0], [1, 1], 1),
@@ -66,6 +68,14 @@ const CASES: [Case; 55] = [
     ([2, 3, 14, 14], [4, 3, 3], [1, 1], [18, 18], [18, 18], 1),
     ([1, 2, 4, 4], [3, 1, 2], [1, 1], [0, 100], [1, 200], 1),
     ([2, 3, 1, 70], [4, 1, 21], [1, 1], [0, 10], [1, 1], 1),
+    // Tiles of 2 x 2 outputs: rows and columns that they do not divide, images that fill vectors not quite, all paddings.
+    ([3, 33, 9, 7], [35, 3, 3], [1, 1], [1, 1], [1, 1], 1),
+    ([2, 32, 6, 21], [70, 3, 3], [1, 1], [2, 0], [1, 1], 1),
+    ([5, 40, 6, 6], [32, 3, 3], [1, 1], [0, 2], [1, 1], 1),
+    ([1, 50, 31, 34], [33, 3, 3], [1, 1], [1, 1], [1, 1], 1),
+    ([70, 32, 4, 5], [36, 3, 3], [1, 1], [1, 1], [1, 1], 1),
+    ([2, 64, 11, 70], [66, 3, 3], [1, 1], [1, 1], [1, 1], 2),
+    ([2, 400, 5, 4], [17, 3, 3], [1, 1], [1, 1], [1, 1], 1),
     // Gradients of columns in three parts, of which the last has a column less.
     ([4, 3, 8, 32], [5, 3, 4], [1, 3], [1, 2], [1, 1], 1),
     ([2, 6, 9, 65], [4, 3, 3], [2, 2], [1, 1], [1, 2], 2),
@@ -120,9 +130,9 @@ fn run(shape: &Shape, data: &Data, bias: bool, relu: bool) -> Vec<f32> {
 fn run_in(precision: Precision, shape: &Shape, data: &Data, bias: bool, relu: bool) -> Vec<f32> {
     let mut out = vec![f32::NAN; data.grad.len()];
     let bias = bias.then_some(&data.bias[..]);
-    let (operands, epilogue) =
-        (Operands { x: &data.x, weight: &data.weight, bias }, Epilogue { relu, ..Epilogue::default() });
-    forward(precision, shape, operands, epilogue, &mut out).unwrap();
+    let weight = Weight::Taps(&data.weight, precision);
+    let (operands, epilogue) = (Operands { x: &data.x, weight, bias }, Epilogue { relu, ..Epilogue::default() });
+    forward(shape, operands, epilogue, &mut out).unwrap();
     out
 }
 
@@ -258,6 +268,7 @@ fn threads_do_not_change_the_bits() {
     for case in [
         ([9, 16, 32, 32], [16, 3, 3], [1, 1], [1, 1], [1, 1], 1),
         ([1, 24, 33, 31], [40, 3, 3], [2, 2], [1, 1], [1, 1], 1),
+        ([1, 40, 33, 31], [40, 3, 3], [1, 1], [1, 1], [1, 1], 1),
         ([40, 64, 8, 8], [64, 3, 3], [1, 1], [1, 1], [1, 1], 1),
         ([20, 48, 16, 16], [48, 3, 3], [1, 1], [1, 1], [1, 1], 48),
     ] {
@@ -298,15 +309,15 @@ fn what_follows_has_the_bits_of_its_steps() {
             let epilogue = Epilogue { norm, addend: with_addend.then_some(&addend), relu };
             let bias = with_bias.then_some(&data.bias[..]);
             let mut got = vec![f32::NAN; want.len()];
-            forward(
-                Precision::Float32,
-                &shape,
-                Operands { x: &data.x, weight: &data.weight, bias },
-                epilogue,
-                &mut got,
-            )
-            .unwrap();
+            let weight = Weight::Taps(&data.weight, Precision::Float32);
+            forward(&shape, Operands { x: &data.x, weight, bias }, epilogue, &mut got).unwrap();
             assert_eq!(got, want, "case {i}");
+            if let Some(transformed) = transform(&shape, &data.weight).unwrap() {
+                got.fill(f32::NAN);
+                let weight = Weight::Transformed(&transformed);
+                forward(&shape, Operands { x: &data.x, weight, bias }, epilogue, &mut got).unwrap();
+                assert_eq!(got, want, "case {i}, its weight transformed before");
+            }
         }
     }
 }
@@ -318,12 +329,17 @@ fn an_image_alone_has_the_bits_that_it_has_in_a_batch() {
 }
 
 fn alone_and_in_a_batch(precision: Precision) {
-    let shape = shape_of(([37, 12, 8, 8], [20, 3, 3], [1, 1], [1, 1], [1, 1], 1));
+    alone_and_in_a_batch_of(precision, 12);
+    alone_and_in_a_batch_of(precision, 35);
+}
+
+fn alone_and_in_a_batch_of(precision: Precision, channels: usize) {
+    let shape = shape_of(([37, channels, 8, 8], [20, 3, 3], [1, 1], [1, 1], [1, 1], 1));
     let data = data(&shape);
     let all = run_in(precision, &shape, &data, true, true);
     for n in 0..37 {
-        let alone = Shape { x: [1, 12, 8, 8], ..shape };
-        let size = 12 * 64;
+        let alone = Shape { x: [1, channels, 8, 8], ..shape };
+        let size = channels * 64;
         let image = Data {
             x: data.x[n * size..][..size].to_vec(),
             grad: vec![0.0; 20 * 64],
@@ -366,9 +382,8 @@ fn what_does_not_fit_is_refused() {
     refused(Shape { window: wide, ..shape }, &format!("conv2d: padding: expected {limit}, got 67190809"));
     refuses(
         forward(
-            Precision::Float32,
             &shape,
-            Operands { x: &[0.0; 7], weight: &[0.0; 108], bias: None },
+            Operands { x: &[0.0; 7], weight: Weight::Taps(&[0.0; 108], Precision::Float32), bias: None },
             Epilogue::default(),
             &mut [0.0; 108],
         ),

@@ -9,7 +9,7 @@
 //!                    0 0 0 0 0
 //! ```
 
-use super::{Epilogue, Operands, Shape, Window};
+use super::{Epilogue, Shape, Window};
 use crate::batch_norm::normalize_element;
 use crate::matmul::{LANES, deinterleave, interleave, with_scratch};
 use crate::parallel::{self, Rows};
@@ -182,8 +182,14 @@ fn with_lanes(room: [usize; 3], f: impl FnOnce(&mut [Lanes], &mut [Lanes], &mut 
 }
 
 /// out = the convolution plus the bias, and what follows.
-pub(super) fn forward(shape: &Shape, out_shape: [usize; 4], operands: Operands, epilogue: Epilogue, out: &mut [f32]) {
-    let Operands { x, weight, bias } = operands;
+pub(super) fn forward(
+    shape: &Shape,
+    out_shape: [usize; 4],
+    [x, weight]: [&[f32]; 2],
+    bias: Option<&[f32]>,
+    epilogue: Epilogue,
+    out: &mut [f32],
+) {
     let (planes, multiplier, taps, channels) =
         (shape.forward_planes(out_shape), shape.multiplier(), shape.taps(), shape.x[1]);
     let [plane, plane_x] = [planes.out, planes.source].map(|[height, width]| height * width);

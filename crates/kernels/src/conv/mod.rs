@@ -5,9 +5,9 @@
 mod depthwise;
 mod shape;
 
-use crate::error::{Result, expect_shape};
-pub use crate::matmul::RowNorm;
+use crate::error::{Result, expect_shape, expect_that};
 use crate::matmul::{self, Bias, ConvParams, Precision};
+pub use crate::matmul::{RowNorm, TransformedWeight};
 use crate::parallel;
 use crate::plane_sums;
 use ndarray::{ArrayView2, ArrayView4, ArrayViewMut4, Axis, Slice, s};
@@ -20,9 +20,28 @@ pub struct Operands<'a> {
     /// x[images, channels, height, width].
     pub x: &'a [f32],
     /// weight[outputs, channels / groups, kernel height, kernel width].
-    pub weight: &'a [f32],
+    pub weight: Weight<'a>,
     /// bias[outputs].
     pub bias: Option<&'a [f32]>,
+}
+
+/// The weight of a convolution, and how it is multiplied.
+#[derive(Clone, Copy)]
+pub enum Weight<'a> {
+    /// In this precision; of a depthwise convolution in single precision.
+    Taps(&'a [f32], Precision),
+    /// Transformed before, by `transform`.
+    Transformed(&'a TransformedWeight),
+}
+
+/// The weight of a convolution of x in this shape, transformed for as many convolutions as there will be, if that is how they are computed.
+pub fn transform(shape: &Shape, weight: &[f32]) -> Result<Option<TransformedWeight>> {
+    let out_shape = shape.output()?;
+    expect_shape(OP, "weight", &[weight.len()], &[shape.weight.iter().product()])?;
+    if shape.groups > 1 || weight.is_empty() {
+        return Ok(None);
+    }
+    Ok(TransformedWeight::new(matrix(weight, shape.weight[0]), &window(shape, out_shape)))
 }
 
 /// What follows a convolution in its last write, in this order.
@@ -36,17 +55,11 @@ pub struct Epilogue<'a> {
     pub relu: bool,
 }
 
-/// out = the convolution of x with the weight, plus the bias, and what follows. A depthwise one is in single precision.
-pub fn forward(
-    precision: Precision,
-    shape: &Shape,
-    operands: Operands,
-    epilogue: Epilogue,
-    out: &mut [f32],
-) -> Result<()> {
+/// out = the convolution of x with the weight, plus the bias, and what follows.
+pub fn forward(shape: &Shape, operands: Operands, epilogue: Epilogue, out: &mut [f32]) -> Result<()> {
     let out_shape = shape.output()?;
     let Operands { x, weight, bias } = operands;
-    check(shape, x, weight)?;
+    expect_shape(OP, "x", &[x.len()], &[shape.x.iter().product()])?;
     expect_shape(OP, "out", &[out.len()], &[out_shape.iter().product()])?;
     if let Some(bias) = bias {
         expect_shape(OP, "bias", &[bias.len()], &[shape.weight[0]])?;
@@ -58,31 +71,44 @@ pub fn forward(
     if let Some(addend) = addend {
         expect_shape(OP, "addend", &[addend.len()], &[out.len()])?;
     }
+    let (x, window) = (view(shape.x, x), window(shape, out_shape));
+    let addend_view = addend.map(|addend| view(out_shape, addend));
+    let (weight, precision) = match weight {
+        Weight::Taps(weight, precision) => (weight, precision),
+        Weight::Transformed(weight) => {
+            let [outputs, channels, ..] = shape.weight;
+            expect_shape(OP, "weight", &weight.size(), &[outputs, channels])?;
+            expect_that(shape.groups == 1, OP, "groups", shape.groups as f64, "1, of a transformed weight")?;
+            let epilogue = matmul::Epilogue { bias: bias.map_or(Bias::None, Bias::Rows), norm, relu };
+            matmul::convolve_transformed(weight, x, &window, epilogue, addend_view, view_mut(out_shape, out));
+            return Ok(());
+        }
+    };
+    expect_shape(OP, "weight", &[weight.len()], &[shape.weight.iter().product()])?;
     if shape.is_depthwise() {
-        depthwise::forward(shape, out_shape, operands, epilogue, out);
+        depthwise::forward(shape, out_shape, [operands.x, weight], bias, epilogue, out);
         return Ok(());
     }
-    let addend = addend.map(|addend| view(out_shape, addend));
-    let (x, mut out) = (view(shape.x, x), view_mut(out_shape, out));
     let outputs = shape.weight[0] / shape.groups;
-    let window = matmul::Window {
-        grid: [out_shape[2], out_shape[3]],
-        step: shape.window.stride,
-        taps: vec![taps(shape, |axis, tap| {
-            (tap * shape.window.dilation[axis]) as isize - shape.window.padding[axis] as isize
-        })],
-    };
+    let mut out = view_mut(out_shape, out);
     for (group, x) in groups(shape, &x) {
         let rows = group * outputs..(group + 1) * outputs;
         let size = weight.len() / shape.groups;
         let weight = matrix(&weight[group * size..][..size], outputs);
         let bias = bias.map_or(Bias::None, |bias| Bias::Rows(&bias[rows.clone()]));
         let epilogue = matmul::Epilogue { bias, norm: norm.map(|norm| norm.rows(rows.clone())), relu };
-        let addend = addend.as_ref().map(|addend| addend.slice_axis(Axis(1), Slice::from(rows.clone())));
+        let addend = addend_view.as_ref().map(|addend| addend.slice_axis(Axis(1), Slice::from(rows.clone())));
         let out = out.slice_axis_mut(Axis(1), Slice::from(rows));
         matmul::convolve(precision, &[weight], x, &window, epilogue, addend, out);
     }
     Ok(())
+}
+
+/// What the outputs read.
+fn window(shape: &Shape, [.., height, width]: [usize; 4]) -> matmul::Window {
+    let place =
+        |axis: usize, tap: usize| (tap * shape.window.dilation[axis]) as isize - shape.window.padding[axis] as isize;
+    matmul::Window { grid: [height, width], step: shape.window.stride, taps: vec![taps(shape, place)] }
 }
 
 /// The gradients that are wanted.

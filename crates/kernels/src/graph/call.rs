@@ -2,6 +2,7 @@
 
 use super::OP;
 use crate::binary::Binary;
+use crate::conv::TransformedWeight;
 use crate::error::{KernelError, Result};
 use crate::matmul::{PackedB, Precision};
 use crate::pool::Span;
@@ -70,7 +71,15 @@ pub(super) struct Room<'a> {
     pub moments: &'a mut [f64],
     pub scratch: &'a mut [Vec<f32>; 3],
     /// The node's weight, if it was packed.
-    pub packed: Option<&'a PackedB>,
+    pub packed: Option<&'a Packed>,
+}
+
+/// A constant weight as its product reads it.
+pub(super) enum Packed {
+    /// Of a linear layer.
+    Matrix(PackedB),
+    /// Of a convolution.
+    Kernel(TransformedWeight),
 }
 
 /// An array that is read.

@@ -1,6 +1,6 @@
 //! The nodes that are layers: their kernels, given the arrays of a pass.
 
-use super::call::{Array, ArrayMut, Attributes, Room};
+use super::call::{Array, ArrayMut, Attributes, Packed, Room};
 use super::first;
 use crate::batch_norm::{self as norms, Affine, Norm, Outputs};
 use crate::batch_stats::{self, Moments, Statistics};
@@ -9,7 +9,6 @@ use crate::dropout::{self as masks, Mask};
 use crate::embedding_bag::{self, Bags};
 use crate::error::{KernelError, Result, expect_shape};
 use crate::linear::{self as products, Weight};
-use crate::matmul::PackedB;
 use crate::norm_relu_dropout::{self, Dropout, Linear};
 use crate::pool::{self, Windows};
 use crate::{channel_norm, elementwise, relu};
@@ -20,11 +19,11 @@ pub(super) fn linear(attributes: &Attributes, inputs: &[Array], out: ArrayMut, r
     products::forward(inputs[0].matrix()?, weight, bias, attributes.relu, out.matrix()?)
 }
 
-fn weight<'a>(attributes: &Attributes, weight: &Array<'a>, packed: Option<&'a PackedB>) -> Result<Weight<'a>> {
-    packed.map_or_else(
-        || Ok(Weight::Matrix(weight.matrix()?, attributes.precision())),
-        |packed| Ok(Weight::Packed(packed)),
-    )
+fn weight<'a>(attributes: &Attributes, weight: &Array<'a>, packed: Option<&'a Packed>) -> Result<Weight<'a>> {
+    match packed {
+        Some(Packed::Matrix(packed)) => Ok(Weight::Packed(packed)),
+        _ => Ok(Weight::Matrix(weight.matrix()?, attributes.precision())),
+    }
 }
 
 pub(super) fn dropout(attributes: &Attributes, inputs: &[Array], out: ArrayMut, room: Room) -> Result<()> {
@@ -85,8 +84,11 @@ pub(super) fn conv2d(attributes: &Attributes, inputs: &[Array], out: ArrayMut, r
     let (inputs, addend) = inputs.split_at(inputs.len() - usize::from(attributes.addend));
     let shape = conv::Shape::of(inputs[0].shape, inputs[1].shape, &attributes.window)?;
     expect_shape(super::OP, "out", out.shape, &shape.output()?)?;
-    let operands =
-        conv::Operands { x: inputs[0].data, weight: inputs[1].data, bias: inputs.get(2).map(|bias| bias.data) };
+    let weight = match room.packed {
+        Some(Packed::Kernel(weight)) => conv::Weight::Transformed(weight),
+        _ => conv::Weight::Taps(inputs[1].data, attributes.precision()),
+    };
+    let operands = conv::Operands { x: inputs[0].data, weight, bias: inputs.get(2).map(|bias| bias.data) };
     let norm = match of_norm {
         [weight, bias, mean, var] => {
             let inv_std = first(&mut room.scratch[0], var.data.len());
@@ -97,7 +99,7 @@ pub(super) fn conv2d(attributes: &Attributes, inputs: &[Array], out: ArrayMut, r
         _ => None,
     };
     let addend = addend.first().map(|addend| addend.data);
-    conv::forward(attributes.precision(), &shape, operands, Epilogue { norm, addend, relu: attributes.relu }, out.data)
+    conv::forward(&shape, operands, Epilogue { norm, addend, relu: attributes.relu }, out.data)
 }
 
 /// The windows of a node whose input is [..., height, width].

@@ -15,7 +15,7 @@ use crate::dropout;
 use crate::error::{KernelError, Result, expect_shape, expect_that};
 use crate::matmul::{PackedB, Precision};
 use crate::rng::Generator;
-use call::{Array, ArrayMut, Room};
+use call::{Array, ArrayMut, Packed, Room};
 use ndarray::ArrayView2;
 use op::Op;
 use std::sync::OnceLock;
@@ -52,8 +52,9 @@ struct Node {
     op: Op,
     inputs: Vec<usize>,
     output: usize,
-    /// The weight of its product: in bfloat16 from the beginning, in single precision from the first pass of few rows on that is to keep it.
-    packed: OnceLock<PackedB>,
+    /// The weight of its product: of a convolution and in bfloat16 from the beginning, of a linear layer in single precision from the first
+    /// pass of few rows on that is to keep it.
+    packed: OnceLock<Packed>,
 }
 
 /// Collects the nodes of a graph, each after those whose outputs it reads.
@@ -130,15 +131,30 @@ impl GraphBuilder {
         let op = Op::new(name, inputs.len(), attributes)?;
         let output = self.value(shape, Place::Buffer(self.nodes.len()));
         let packed = OnceLock::new();
-        if let Some(weight) = op
-            .product()
-            .filter(|&precision| precision == Precision::Bfloat16)
-            .and_then(|precision| pack(precision, &self.values[inputs[1]], &self.constants))
-        {
+        let weight = match op.product() {
+            Some(Precision::Bfloat16) => pack(Precision::Bfloat16, &self.values[inputs[1]], &self.constants),
+            Some(Precision::Float32) => None,
+            None => self.transformed(&op, &inputs)?,
+        };
+        if let Some(weight) = weight {
             packed.get_or_init(|| weight);
         }
         self.nodes.push(Node { op, inputs, output, packed });
         Ok(output)
+    }
+
+    /// The transformed weight of a convolution of images whose size is known.
+    fn transformed(&self, op: &Op, inputs: &[usize]) -> Result<Option<Packed>> {
+        let [x, weight, ..] = inputs[..] else { return Ok(None) };
+        let (x, weight) = (&self.values[x].shape, &self.values[weight]);
+        let ([Length::Rows(1), image @ ..], Place::Constant(i)) = (&x[..], weight.place) else { return Ok(None) };
+        let fixed = |length: &Length| if let Length::Fixed(length) = length { Some(*length) } else { None };
+        let image: Option<Vec<usize>> = image.iter().map(fixed).collect();
+        let (Some(image), Some(weight)) = (image, weight.shape.iter().map(fixed).collect::<Option<Vec<_>>>()) else {
+            return Ok(None);
+        };
+        let transformed = op.transformed(&[&[1], &image[..]].concat(), &weight, &self.constants[i])?;
+        Ok(transformed.map(Packed::Kernel))
     }
 
     /// The graph that computes these values.
@@ -271,8 +287,8 @@ impl Graph {
     }
 
     /// The packed weight of a node for inputs of these shapes, if it has one that pays.
-    fn packed<'a>(&self, node: &'a Node, shapes: &[Vec<usize>], keep: bool) -> Option<&'a PackedB> {
-        let precision = node.op.product()?;
+    fn packed<'a>(&self, node: &'a Node, shapes: &[Vec<usize>], keep: bool) -> Option<&'a Packed> {
+        let Some(precision) = node.op.product() else { return node.packed.get() };
         if precision == Precision::Float32 {
             if shapes[0].first().is_none_or(|&rows| rows > FEW_ROWS) {
                 return None;
@@ -336,11 +352,11 @@ impl Graph {
 }
 
 /// A constant weight[outputs, inputs], packed for a product.
-fn pack(precision: Precision, weight: &Value, constants: &[Vec<f32>]) -> Option<PackedB> {
+fn pack(precision: Precision, weight: &Value, constants: &[Vec<f32>]) -> Option<Packed> {
     let Value { shape, place: Place::Constant(i) } = weight else { return None };
     let [Length::Fixed(outputs), Length::Fixed(inputs)] = shape[..] else { return None };
     let weight = ArrayView2::from_shape((outputs, inputs), &constants[*i]).ok()?;
-    Some(PackedB::new(precision, weight.reversed_axes()))
+    Some(Packed::Matrix(PackedB::new(precision, weight.reversed_axes())))
 }
 
 /// The first `len` of a vector, which grows if it is shorter.

@@ -4,6 +4,7 @@ use super::call::{Array, ArrayMut, Attributes, Room};
 use super::{OP, operands};
 use super::{arrays, layers};
 use crate::binary::Binary;
+use crate::conv::{self, TransformedWeight};
 use crate::dropout;
 use crate::error::{KernelError, Result};
 use crate::matmul::Precision;
@@ -19,6 +20,7 @@ pub(super) struct Op {
     momentum: Option<f32>,
     /// The precision of a product whose weight is the second input.
     product: Option<Precision>,
+    convolves: bool,
 }
 
 impl Op {
@@ -81,6 +83,7 @@ impl Op {
             drop_chance: drops.then_some(p),
             momentum: normalises.then_some(momentum as f32),
             product,
+            convolves: name == "conv2d",
         })
     }
 
@@ -92,6 +95,14 @@ impl Op {
     /// The share of a batch in the running statistics, if it normalises by the batch.
     pub fn momentum(&self) -> Option<f32> {
         self.momentum
+    }
+
+    /// The weight of a convolution of an x in this shape, transformed, if that is how it is computed in single precision.
+    pub fn transformed(&self, x: &[usize], weight: &[usize], data: &[f32]) -> Result<Option<TransformedWeight>> {
+        if !self.convolves || self.attributes.precision() != Precision::Float32 {
+            return Ok(None);
+        }
+        conv::transform(&conv::Shape::of(x, weight, &self.attributes.window)?, data)
     }
 
     /// The precision of its product, whose weight is its second input.

@@ -17,6 +17,7 @@ use super::mat::MatRef;
 use super::pack;
 use super::params::{LINE, PARALLEL_MIN, TASKS_PER_THREAD, nr};
 use super::patches::{Images, Layout, Window};
+use super::winograd::{self, Kernel, TransformedWeight, Winograd};
 use crate::parallel;
 use ndarray::{ArrayView2, ArrayView4, ArrayViewMut4};
 use pulp::{Arch, Simd, WithSimd};
@@ -24,23 +25,39 @@ use pulp::{Arch, Simd, WithSimd};
 /// Elements of the copy of a task, at most if a row of outputs does not need more: half of a 1 MiB L2.
 const COPY_ELEMS: usize = 1 << 17;
 
+/// The weight of a convolution.
+#[derive(Clone, Copy)]
+pub(super) enum Weight<'a> {
+    /// a[m, channels * taps] of each part of the outputs.
+    Parts(Elements, &'a [ArrayView2<'a, f32>]),
+    /// The same, transformed before, of outputs that have one part.
+    Transformed(&'a TransformedWeight),
+}
+
 /// out[n, m, y, x] = epilogue(the sum over channels c and taps t of a[m, c * taps + t] x[n, c, at t of (y, x)]), where a and the taps
 /// are those of each part of the outputs. An addend lies as out does, which then has one part.
 ///
 /// The rows of x, and of out, are adjacent elements.
 pub(super) fn convolve(
-    elements: Elements,
-    a: &[ArrayView2<f32>],
+    weight: Weight,
     x: ArrayView4<f32>,
     window: &Window,
     epilogue: Epilogue,
     addend: Option<ArrayView4<f32>>,
     mut out: ArrayViewMut4<f32>,
 ) {
-    let ((images, rows, height, width), parts) = (out.dim(), a.len());
+    let ((images, rows, height, width), parts, channels) = (out.dim(), window.taps.len(), x.dim().1);
     assert!(addend.is_none_or(|addend| parts == 1 && (addend.dim(), addend.strides()) == (out.dim(), out.strides())));
-    assert!(a.iter().zip(&window.taps).all(|(a, taps)| a.dim() == (rows, x.dim().1 * taps.len())));
-    assert_eq!((images, [height, width.div_ceil(parts)], parts), (x.dim().0, window.grid, window.taps.len()));
+    match weight {
+        Weight::Parts(_, a) => {
+            assert!(
+                a.len() == parts
+                    && a.iter().zip(&window.taps).all(|(a, taps)| a.dim() == (rows, channels * taps.len()))
+            );
+        }
+        Weight::Transformed(weight) => assert_eq!((weight.size, parts), ([rows, channels], 1)),
+    }
+    assert_eq!((images, [height, width.div_ceil(parts)]), (x.dim().0, window.grid));
     if out.is_empty() {
         return;
     }
@@ -48,7 +65,20 @@ pub(super) fn convolve(
     let [image, row, y] = [0, 1, 2].map(|axis| out.strides()[axis] as usize);
     let addend = addend.map(|addend| addend.as_ptr());
     let target = Target { data: out.as_mut_ptr(), addend, image, row, y, width };
-    Arch::new().dispatch(Convolution { elements, a, source: Images::new(&x), images, rows, window, epilogue, target });
+    let source = Images::new(&x);
+    let winograd =
+        |kernel, weight| Winograd { kernel, weight, rows, source, images, grid: window.grid, epilogue, target };
+    match weight {
+        Weight::Transformed(TransformedWeight { kernel, u, .. }) => {
+            winograd(*kernel, winograd::Weight::Transformed(u)).run()
+        }
+        Weight::Parts(elements, a) => match Kernel::of(window, channels, rows) {
+            Some(kernel) if matches!(elements, Elements::Numbers) => {
+                winograd(kernel, winograd::Weight::Taps(a[0])).run()
+            }
+            _ => Arch::new().dispatch(Convolution { elements, a, source, images, rows, window, epilogue, target }),
+        },
+    }
 }
 
 impl Images {

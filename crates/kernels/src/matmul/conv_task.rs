@@ -255,7 +255,7 @@ impl Task<'_, '_> {
 /// # Safety
 /// As `runs::copy`.
 #[inline(always)]
-unsafe fn sum<S: Simd>(simd: S, from: *const f32, addend: *const f32, to: *mut f32, len: usize, relu: bool) {
+pub(super) unsafe fn sum<S: Simd>(simd: S, from: *const f32, addend: *const f32, to: *mut f32, len: usize, relu: bool) {
     let zero = simd.splat_f32s(0.0);
     let mut at = 0;
     // SAFETY: as promised by the caller.
@@ -283,20 +283,11 @@ unsafe fn sum<S: Simd>(simd: S, from: *const f32, addend: *const f32, to: *mut f
 /// The tiles have so many elements from `from` on, and `to` has room.
 #[inline(always)]
 unsafe fn in_turn(from: *const f32, parts: usize, to: *mut f32, len: usize) {
-    let mut done = 0;
     // SAFETY: as promised by the caller.
     unsafe {
-        macro_rules! blocks {
-            ($($n:literal)+) => {$(
-                while parts == 2 && len - done >= 2 * $n {
-                    let [a, b] = [0, EDGE].map(|tile| from.add(tile + done / 2).cast::<[f32; $n]>().read_unaligned());
-                    let pairs: [f32; 2 * $n] = std::array::from_fn(|i| if i % 2 == 0 { a[i / 2] } else { b[i / 2] });
-                    to.add(done).cast::<[f32; 2 * $n]>().write_unaligned(pairs);
-                    done += 2 * $n;
-                }
-            )+};
+        if parts == 2 {
+            return runs::interleave([from, from.add(EDGE)], to, len);
         }
-        blocks!(16 4 1);
-        (done..len).for_each(|i| *to.add(i) = *from.add(i % parts * EDGE + i / parts));
+        (0..len).for_each(|i| *to.add(i) = *from.add(i % parts * EDGE + i / parts));
     }
 }

@@ -10,7 +10,7 @@ use super::microkernel::by_size;
 use super::pack;
 use super::params::{LINE, MR, PARALLEL_MIN, nr_vectors};
 use super::patches::Images;
-use super::transpose::{self, SIDE};
+use super::winograd;
 use crate::parallel::{self, Rows};
 use ndarray::{ArrayView4, ArrayViewMut4};
 use pulp::{Arch, Simd, WithSimd};
@@ -44,6 +44,9 @@ pub(super) fn weight_gradient(
     assert_eq!((images, m, channels), (x.dim().0, m_out, c_out));
     if grad.is_empty() || x.is_empty() {
         return grad_weight.fill(0.0);
+    }
+    if matches!(elements, Elements::Numbers) && winograd::weight_gradient(grad, x, params, &mut grad_weight) {
+        return;
     }
     let extent = |axis: usize, outputs: usize, taps: usize| {
         (outputs - 1) * params.stride[axis] + (taps - 1) * params.dilation[axis] + 1
@@ -99,38 +102,6 @@ impl Problem {
             (y * down * self.extent[1] + x * across) * channels
         };
         starts.flat_map(|start| (0..self.run()).step_by(lanes).map(move |i| at(start) + i)).collect()
-    }
-
-    /// Copies an image to channels last, inside of zeros that are there already.
-    ///
-    /// # Safety
-    /// `to` has room for the padded source.
-    #[inline(always)]
-    unsafe fn copy_channels_last<S: Simd>(&self, image: usize, to: *mut f32) {
-        let Images { data, plane, channels, height, width, .. } = self.source;
-        let (from, [top, left]) = (data.wrapping_add(image * self.source.image), self.params.padding);
-        // What no output reads stays away.
-        let rows = height.min(self.extent[0].saturating_sub(top));
-        let columns = width.min(self.extent[1].saturating_sub(left));
-        let (across, deep) = (columns / SIDE * SIDE, channels / SIDE * SIDE);
-        for y in 0..rows {
-            let from = from.wrapping_add(y * width);
-            let to = to.wrapping_add(((y + top) * self.extent[1] + left) * channels);
-            // SAFETY: the elements exist, and lie inside the padded source.
-            unsafe {
-                for x in (0..across).step_by(SIDE) {
-                    for c in (0..deep).step_by(SIDE) {
-                        let (from, to) = (from.add(c * plane + x), to.add(x * channels + c));
-                        transpose::block::<S>(from, plane as isize, to, channels as isize);
-                    }
-                }
-                for x in 0..columns {
-                    for c in (if x < across { deep } else { 0 })..channels {
-                        *to.add(x * channels + c) = *from.add(c * plane + x);
-                    }
-                }
-            }
-        }
     }
 }
 
@@ -244,8 +215,13 @@ impl WithSimd for Group<'_> {
         for first_image in images.clone().step_by(at_once) {
             let images = first_image..images.end.min(first_image + at_once);
             for (i, n) in images.clone().enumerate() {
+                let ([top, left], pitch) = (call.params.padding, call.extent[1] * channels);
+                // What no output reads stays away.
+                let rows = 0..call.source.height.min(call.extent[0].saturating_sub(top));
+                let columns = call.source.width.min(call.extent[1].saturating_sub(left));
+                let to = source.wrapping_add(i * room + top * pitch + left * channels);
                 // SAFETY: the buffer has room for the padded images.
-                unsafe { call.copy_channels_last::<S>(n, source.wrapping_add(i * room)) };
+                unsafe { call.source.copy_channels_last::<S>(n, rows, columns, to, pitch) };
             }
             for first in (0..vectors.len()).step_by(nr_vectors::<S>()) {
                 let count = nr_vectors::<S>().min(vectors.len() - first);

@@ -81,7 +81,7 @@ pub(super) unsafe fn compute<S: Simd>(simd: S, rows: usize, vectors: usize, tile
 #[inline(always)]
 #[allow(clippy::needless_range_loop, reason = "counted loops are unrolled, which keeps the sums in registers")]
 unsafe fn run<S: Simd, const R: usize, const V: usize>(simd: S, tile: MicroTile<F32>, b: Vectors) {
-    let MicroTile { a: MatRef { mut ptr, rs, cs }, c, rs_c, .. } = tile;
+    let MicroTile { a: MatRef { mut ptr, rs, cs }, c, rs_c, accumulate, .. } = tile;
     // SAFETY: the caller's promise covers every element that is read or written.
     unsafe {
         for (part, offsets) in b.offsets.chunks(tile.kc_sum).enumerate() {
@@ -102,7 +102,7 @@ unsafe fn run<S: Simd, const R: usize, const V: usize>(simd: S, tile: MicroTile<
             for i in 0..R {
                 for j in 0..V {
                     let to = vector::<S>(c.offset(i as isize * rs_c), j).cast_mut();
-                    to.write_unaligned(if part == 0 {
+                    to.write_unaligned(if part == 0 && !accumulate {
                         sums[i][j]
                     } else {
                         simd.add_f32s(to.read_unaligned(), sums[i][j])

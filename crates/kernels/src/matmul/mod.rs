@@ -24,6 +24,7 @@ mod prefetch;
 mod problem;
 mod runs;
 mod transpose;
+mod winograd;
 
 use crate::error::{Result, expect_shape};
 pub use batched::{Form, batched_matmul};
@@ -40,6 +41,7 @@ pub(crate) use patches::Window;
 use problem::Gemm;
 use pulp::Arch;
 pub(crate) use transpose::{LANES, deinterleave, interleave};
+pub use winograd::TransformedWeight;
 
 /// out[m, n] = a[m, k] b[k, n], `torch.matmul` of two matrices.
 pub fn matmul(a: ArrayView2<f32>, b: ArrayView2<f32>, out: ArrayViewMut2<f32>) -> Result<()> {
@@ -119,8 +121,20 @@ pub(crate) fn convolve(
 ) {
     match precision {
         Precision::Bfloat16 if !x.is_empty() => bf16::convolve(a, x, window, epilogue, addend, out),
-        _ => conv::convolve(Elements::Numbers, a, x, window, epilogue, addend, out),
+        _ => conv::convolve(conv::Weight::Parts(Elements::Numbers, a), x, window, epilogue, addend, out),
     }
+}
+
+/// `conv::convolve` by a weight that was transformed before.
+pub(crate) fn convolve_transformed(
+    weight: &TransformedWeight,
+    x: ArrayView4<f32>,
+    window: &Window,
+    epilogue: Epilogue,
+    addend: Option<ArrayView4<f32>>,
+    out: ArrayViewMut4<f32>,
+) {
+    conv::convolve(conv::Weight::Transformed(weight), x, window, epilogue, addend, out);
 }
 
 /// `conv_weight::weight_gradient` of operands in a precision.

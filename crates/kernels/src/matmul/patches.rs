@@ -13,7 +13,9 @@
 
 use super::params::LINE;
 use super::runs::{copy_masked, copy_of_pairs, copy_shifted, zero};
+use super::transpose;
 use pulp::Simd;
+use std::ops::Range;
 
 /// Copies for the columns of taps, at most: a row takes as much memory each time.
 const COPIES: usize = 8;
@@ -27,6 +29,29 @@ pub(super) struct Images {
     pub channels: usize,
     pub height: usize,
     pub width: usize,
+}
+
+impl Images {
+    /// Copies some rows of an image, and columns from the first on, to channels last.
+    ///
+    /// # Safety
+    /// The image exists, and `to` has room for them; rows are `pitch` apart there.
+    #[inline(always)]
+    pub(super) unsafe fn copy_channels_last<S: Simd>(
+        &self,
+        image: usize,
+        rows: Range<usize>,
+        columns: usize,
+        to: *mut f32,
+        pitch: usize,
+    ) {
+        let Self { data, plane, channels, width, .. } = *self;
+        for (i, y) in rows.enumerate() {
+            let from = data.wrapping_add(image * self.image + y * width);
+            // SAFETY: as promised by the caller.
+            unsafe { transpose::matrix::<S>(from, plane, [channels, columns], to.wrapping_add(i * pitch), channels) };
+        }
+    }
 }
 
 /// How outputs read a source. Those of a row belong to some parts in turn; in each the output (y, x) reads at each tap (dy, dx) the

@@ -112,3 +112,27 @@ pub(super) unsafe fn zero<S: Simd>(simd: S, to: *mut f32, len: usize) {
         }
     }
 }
+
+/// Writes the elements of two runs in turn.
+///
+/// # Safety
+/// Each has half of `len` elements, rounded up, and `to` has room.
+#[inline(always)]
+pub(super) unsafe fn interleave(from: [*const f32; 2], to: *mut f32, len: usize) {
+    let mut done = 0;
+    // SAFETY: as promised by the caller.
+    unsafe {
+        macro_rules! blocks {
+            ($($n:literal)+) => {$(
+                while len - done >= 2 * $n {
+                    let [a, b] = from.map(|run| run.add(done / 2).cast::<[f32; $n]>().read_unaligned());
+                    let pairs: [f32; 2 * $n] = std::array::from_fn(|i| if i % 2 == 0 { a[i / 2] } else { b[i / 2] });
+                    to.add(done).cast::<[f32; 2 * $n]>().write_unaligned(pairs);
+                    done += 2 * $n;
+                }
+            )+};
+        }
+        blocks!(16 4 1);
+        (done..len).for_each(|i| *to.add(i) = *from[i % 2].add(i / 2));
+    }
+}

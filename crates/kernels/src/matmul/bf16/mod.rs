@@ -221,7 +221,14 @@ pub(super) fn convolve(
     }
     let a: Vec<_> = a.iter().map(|a| rounded(*a)).collect();
     let a: Vec<_> = a.iter().map(|a| a.view()).collect();
-    conv::convolve(Elements::Numbers, &a, rounded_images(&x).view(), window, epilogue, addend, out);
+    conv::convolve(
+        conv::Weight::Parts(Elements::Numbers, &a),
+        rounded_images(&x).view(),
+        window,
+        epilogue,
+        addend,
+        out,
+    );
 }
 
 /// As `matmul::weight_gradient`, of rounded operands.

@@ -81,7 +81,7 @@ pub fn convolve(
             }
             let planes =
                 ArrayView4::from_shape((images, pairs, height, width), &*planes).expect("as long as its shape says");
-            conv::convolve(ELEMENTS, &parts, planes, window, epilogue, addend, out);
+            conv::convolve(conv::Weight::Parts(ELEMENTS, &parts), planes, window, epilogue, addend, out);
         });
     });
 }

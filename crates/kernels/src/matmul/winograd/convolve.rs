@@ -1,0 +1,400 @@
+//! The convolution. A thread takes the tiles of some images, or of rows of one; V of these stays in its L2. Every element of a product
+//! is summed over the channels as `matmul` sums, so its bits depend on neither tasks nor threads.
+
+use super::{ELEMS, Kernel, both_axes, depth, load, of_source, of_taps, store, tiles, to_outputs};
+use crate::matmul::conv_task::{Target, sum};
+use crate::matmul::epilogue::{Epilogue, TileEpilogue};
+use crate::matmul::in_place::{self, Vectors};
+use crate::matmul::mat::MatRef;
+use crate::matmul::microkernel::{F32, MicroTile};
+use crate::matmul::pack;
+use crate::matmul::params::{LINE, MR, PARALLEL_MIN, TASKS_PER_THREAD, kc_sum, mr, nr};
+use crate::matmul::patches::Images;
+use crate::matmul::prefetch::{self, Prefetch};
+use crate::matmul::runs::{copy_masked, copy_of_pairs, interleave};
+use crate::matmul::transpose;
+use crate::parallel::{self, Rows};
+use ndarray::ArrayView2;
+use pulp::{Arch, Simd, WithSimd};
+use std::ops::Range;
+
+/// Elements of V in a task, about: half of a 1 MiB L2.
+const V_ELEMS: usize = 1 << 17;
+/// Rows of P that are computed before they are transformed back.
+const ROWS: usize = 24;
+
+/// A convolution as `conv::convolve` has it.
+pub(in crate::matmul) struct Winograd<'a> {
+    pub(in crate::matmul) kernel: Kernel,
+    pub(in crate::matmul) weight: Weight<'a>,
+    /// How many outputs a place has.
+    pub(in crate::matmul) rows: usize,
+    pub(in crate::matmul) source: Images,
+    pub(in crate::matmul) images: usize,
+    pub(in crate::matmul) grid: [usize; 2],
+    pub(in crate::matmul) epilogue: Epilogue<'a>,
+    pub(in crate::matmul) target: Target,
+}
+
+/// The weight of a convolution.
+#[derive(Clone, Copy)]
+pub(in crate::matmul) enum Weight<'a> {
+    /// [outputs, channels * taps], whose rows are adjacent elements.
+    Taps(ArrayView2<'a, f32>),
+    /// U.
+    Transformed(&'a [f32]),
+}
+
+// SAFETY: the threads read what is borrowed for the whole call, and write outputs of images and rows of their own.
+unsafe impl Sync for Winograd<'_> {}
+
+/// How tiles are divided into tasks.
+#[derive(Clone, Copy)]
+struct Tasks {
+    /// Images of a task; those of several are whole.
+    images: usize,
+    /// Rows of tiles of a task, and the tiles of a row.
+    rows: usize,
+    across: usize,
+    /// Tasks of an image.
+    bands: usize,
+    /// Outputs of a place that a task computes, and how many tasks compute those of the same tiles.
+    outputs: usize,
+    parts: usize,
+    count: usize,
+}
+
+impl Winograd<'_> {
+    pub fn run(self) {
+        Arch::new().dispatch(self);
+    }
+
+    fn tasks<S: Simd>(&self, threads: usize) -> Tasks {
+        let [down, across] = tiles(self.grid);
+        let tiles = (V_ELEMS / (ELEMS * self.source.channels)).max(nr::<S>());
+        let wanted = if threads == 1 { 1 } else { 2 * threads };
+        let images = (tiles / (down * across)).clamp(1, self.images.div_ceil(wanted));
+        let groups = self.images.div_ceil(images);
+        // For the threads, bands of at least a panel; then they share the outputs of each, whose V each computes.
+        let for_threads = wanted.div_ceil(groups).min((down * across).div_ceil(nr::<S>()));
+        let bands = if images > 1 { 1 } else { (down * across).div_ceil(tiles).max(for_threads).min(down) };
+        let rows = down.div_ceil(bands);
+        let bands = down.div_ceil(rows);
+        let parts = wanted.div_ceil(groups * bands).min(self.rows.div_ceil(ROWS));
+        let outputs = self.rows.div_ceil(parts).next_multiple_of(MR);
+        let parts = self.rows.div_ceil(outputs);
+        Tasks { images, rows, across, bands, outputs, parts, count: groups * bands * parts }
+    }
+}
+
+impl WithSimd for Winograd<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let work = self.images * self.grid[0] * self.grid[1] * self.rows * self.source.channels * 4;
+        let threads = if work < PARALLEL_MIN { 1 } else { parallel::threads() };
+        match self.weight {
+            Weight::Transformed(u) => self.run_tasks(simd, u, threads),
+            Weight::Taps(a) => pack::with_scratch(transformed_len(a), |u| {
+                transform(simd, &self.kernel, a, u, threads);
+                self.run_tasks(simd, u, threads);
+            }),
+        }
+    }
+}
+
+impl Winograd<'_> {
+    /// Computes the outputs, task by task.
+    #[inline(always)]
+    fn run_tasks<S: Simd>(&self, simd: S, u: &[f32], threads: usize) {
+        let tasks = self.tasks::<S>(threads);
+        let room = Room::of(self, &tasks);
+        parallel::for_each_chunk(0..tasks.count, threads.saturating_mul(TASKS_PER_THREAD), |chunk| {
+            pack::with_buffer(room.len(), |buffer| {
+                for task in chunk {
+                    let (of_tiles, part) = (task / tasks.parts, task % tasks.parts);
+                    let (group, band) = (of_tiles / tasks.bands, of_tiles % tasks.bands);
+                    let outputs = part * tasks.outputs..self.rows.min((part + 1) * tasks.outputs);
+                    let images = group * tasks.images..self.images.min((group + 1) * tasks.images);
+                    let [down, _] = tiles(self.grid);
+                    let rows = band * tasks.rows..down.min((band + 1) * tasks.rows);
+                    simd.vectorize(Task { call: self, u, room, images, rows, outputs, buffer });
+                }
+            });
+        });
+    }
+}
+
+/// Elements of U of a weight[outputs, channels * taps].
+pub(super) fn transformed_len(a: ArrayView2<f32>) -> usize {
+    a.nrows() * depth(a.ncols() / 9).1
+}
+
+/// U of a weight[outputs, channels * taps].
+#[inline(always)]
+pub(super) fn transform<S: Simd>(simd: S, kernel: &Kernel, a: ArrayView2<f32>, u: &mut [f32], threads: usize) {
+    assert!(a.ncols() <= 1 || a.strides()[1] == 1);
+    let channels = a.ncols() / 9;
+    let (pitch, depth) = depth(channels);
+    let grain = if threads == 1 { a.nrows() } else { (1 << 12) / channels + 1 };
+    parallel::for_each(Rows(u, depth), grain, |first, Rows(u, _)| {
+        pack::with_scratch(9 * pitch, |taps| simd.vectorize(Rewrite { kernel, a, first, u, taps }));
+    });
+}
+
+/// U of some rows.
+struct Rewrite<'a> {
+    kernel: &'a Kernel,
+    a: ArrayView2<'a, f32>,
+    first: usize,
+    u: &'a mut [f32],
+    /// Room for the taps of a row, each of all channels.
+    taps: &'a mut [f32],
+}
+
+impl WithSimd for Rewrite<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { kernel, a, first, u, taps } = self;
+        let channels = a.ncols() / 9;
+        let (pitch, depth) = depth(channels);
+        taps.fill(0.0);
+        for (i, u) in u.chunks_exact_mut(depth).enumerate() {
+            let row = a.row(first + i);
+            // SAFETY: the row has 9 taps of each channel, adjacent, and whole vectors lie inside of a row of taps and of an element of U.
+            unsafe {
+                transpose::matrix::<S>(row.as_ptr(), 9, [channels, 9], taps.as_mut_ptr(), pitch);
+                for at in (0..pitch).step_by(S::F32_LANES) {
+                    both_axes!(
+                        simd, of_taps, 3 -> 4,
+                        |i, j| load::<S>(taps.as_ptr().add(kernel.order[3 * i + j] * pitch + at)),
+                        |k, l, x| store::<S>(u.as_mut_ptr().add((4 * k + l) * pitch + at), x)
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// Where a task's arrays lie in its buffer.
+#[derive(Clone, Copy)]
+struct Room {
+    /// From one row of V, and of P, to the next.
+    pitch: usize,
+    /// From one element of V, and of P, to the next.
+    of_v: usize,
+    of_p: usize,
+    /// From one row of the padded source to the next, and its length.
+    padded_row: usize,
+    padded: usize,
+    /// The columns of the source that each column of a tile's 4 x 4 reads, even and odd rows.
+    columns: usize,
+}
+
+impl Room {
+    fn of(call: &Winograd, tasks: &Tasks) -> Self {
+        let tiles = tasks.rows * tasks.across;
+        // What is behind the last tile is written and read, and never used.
+        let pitch = (tasks.images * tiles).next_multiple_of(LINE) + LINE;
+        let padded_row = (2 * tasks.across + 2).next_multiple_of(LINE) + LINE;
+        let padded = padded_row * (2 * tasks.rows + 2) + LINE;
+        let columns = ((tasks.rows + 1) * tasks.across).next_multiple_of(LINE) + LINE;
+        let of_v = call.source.channels * pitch + LINE;
+        Self { pitch, of_v, of_p: ROWS * pitch + LINE, padded_row, padded, columns }
+    }
+
+    fn len(&self) -> usize {
+        ELEMS * (self.of_v + self.of_p) + self.padded + 8 * self.columns
+    }
+}
+
+/// The outputs of some rows of tiles of some images.
+struct Task<'a, 'b> {
+    call: &'a Winograd<'b>,
+    u: &'a [f32],
+    room: Room,
+    images: Range<usize>,
+    rows: Range<usize>,
+    outputs: Range<usize>,
+    buffer: *mut f32,
+}
+
+impl WithSimd for Task<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { room, ref outputs, .. } = self;
+        let v = self.buffer;
+        let p = v.wrapping_add(ELEMS * room.of_v);
+        let scratch = p.wrapping_add(ELEMS * room.of_p);
+        // SAFETY: the buffer has room for all of them.
+        unsafe { self.transform_source(simd, scratch, v) };
+        for first in outputs.clone().step_by(ROWS) {
+            let rows = first..outputs.end.min(first + ROWS);
+            // SAFETY: as above.
+            unsafe {
+                self.multiply(simd, rows.clone(), v, p);
+                self.transform_products(simd, rows, p, scratch);
+            }
+        }
+    }
+}
+
+impl Task<'_, '_> {
+    fn tiles(&self) -> usize {
+        self.rows.len() * self.across()
+    }
+
+    fn across(&self) -> usize {
+        tiles(self.call.grid)[1]
+    }
+
+    /// V[element][channel][tile], image by image.
+    ///
+    /// # Safety
+    /// There is room for the padded source and its columns, and for V.
+    #[inline(always)]
+    unsafe fn transform_source<S: Simd>(&self, simd: S, scratch: *mut f32, v: *mut f32) {
+        let (call, room, across) = (self.call, self.room, self.across());
+        let Images { data, image, plane, channels, height, width } = call.source;
+        let [top, left] = call.kernel.first;
+        let (padded, columns) = (scratch, scratch.wrapping_add(room.padded));
+        // The padding stays zero: each channel is copied inside of it.
+        // SAFETY: there is room.
+        unsafe { std::slice::from_raw_parts_mut(padded, room.padded).fill(0.0) };
+        // The rows of the padded source that exist.
+        let first = 2 * self.rows.start as isize + top;
+        let above = (-first).max(0) as usize;
+        let from_row = first.max(0) as usize;
+        let count = (2 * self.rows.len() + 2).saturating_sub(above).min(height.saturating_sub(from_row));
+        let before = left.unsigned_abs();
+        let wide = (2 * across + 2 - before).min(width);
+        let rest = simd.mask_between_m32s(0, (wide % S::F32_LANES) as u32);
+        let inside = padded.wrapping_add(above * room.padded_row + before);
+        let half = self.rows.len() + 1;
+        for c in 0..channels {
+            for (i, n) in self.images.clone().enumerate() {
+                let from = data.wrapping_add(n * image + c * plane + from_row * width);
+                // Planes are apart, so that hardware prefetchers begin anew with each.
+                prefetch::line_by_line(from.wrapping_add(plane), count * width);
+                // SAFETY: the rows exist, and lie inside of the padded source; there is room for whole vectors behind the last tile.
+                unsafe {
+                    for y in 0..count {
+                        let (from, to) = (from.wrapping_add(y * width), inside.wrapping_add(y * room.padded_row));
+                        copy_masked(simd, from, to, wide, rest);
+                    }
+                    // What each column of the tiles' 4 x 4 reads, even rows and odd ones: then tiles are adjacent.
+                    for y in 0..2 * half {
+                        let from = padded.wrapping_add(y * room.padded_row);
+                        let to = columns.wrapping_add(y % 2 * room.columns + y / 2 * across);
+                        for j in 0..4 {
+                            copy_of_pairs::<0>(from.wrapping_add(j), to.wrapping_add(2 * j * room.columns), across);
+                        }
+                    }
+                    let to = v.wrapping_add(c * room.pitch + i * self.tiles());
+                    for at in (0..self.tiles()).step_by(S::F32_LANES) {
+                        both_axes!(
+                            simd, of_source, 4 -> 4,
+                            |i, j| {
+                                let at = (2 * j + i % 2) * room.columns + i / 2 * across + at;
+                                load::<S>(columns.wrapping_add(at))
+                            },
+                            |k, l, x| store::<S>(to.wrapping_add((4 * k + l) * room.of_v + at), x)
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    /// P[element][row][tile] of some rows.
+    ///
+    /// # Safety
+    /// V is as above, and there is room for P.
+    #[inline(always)]
+    unsafe fn multiply<S: Simd>(&self, simd: S, rows: Range<usize>, v: *const f32, p: *mut f32) {
+        let (call, room) = (self.call, self.room);
+        let channels = call.source.channels;
+        let (pitch, depth) = depth(call.source.channels);
+        let offsets: Vec<usize> = (0..channels).map(|c| c * room.pitch).collect();
+        let count = self.images.len() * self.tiles();
+        for e in 0..ELEMS {
+            let a = MatRef { ptr: self.u[e * pitch..].as_ptr(), rs: depth as isize, cs: 1 };
+            for first in (0..count).step_by(nr::<S>()) {
+                let columns = nr::<S>().min(count - first);
+                let vectors = columns.div_ceil(S::F32_LANES);
+                let b = Vectors::packed::<S>(v.wrapping_add(e * room.of_v + first), &offsets);
+                let mr = mr::<S>(columns);
+                for row in rows.clone().step_by(mr) {
+                    let micro = MicroTile::<F32> {
+                        kc: channels,
+                        kc_sum: kc_sum(channels),
+                        a: a.from(row, 0),
+                        b: std::ptr::null(),
+                        c: p.wrapping_add(e * room.of_p + (row - rows.start) * room.pitch + first),
+                        rs_c: room.pitch as isize,
+                        accumulate: false,
+                        prefetch: Prefetch::rows(a, 0),
+                        epilogue: TileEpilogue::NONE,
+                    };
+                    // SAFETY: the tile lies inside of P, and what it reads inside of U and V.
+                    unsafe { in_place::compute(simd, mr.min(rows.end - row), vectors, micro, b) };
+                }
+            }
+        }
+    }
+
+    /// The outputs of some rows, and what follows.
+    ///
+    /// # Safety
+    /// P is as above, and there is room for the outputs of the tiles of an image, side by side.
+    #[inline(always)]
+    unsafe fn transform_products<S: Simd>(&self, simd: S, rows: Range<usize>, p: *const f32, scratch: *mut f32) {
+        let (call, room, across) = (self.call, self.room, self.across());
+        let Target { data, addend, image, row, y: down, .. } = call.target;
+        let [height, width] = call.grid;
+        let whole = self.tiles().next_multiple_of(S::F32_LANES);
+        let line = scratch.wrapping_add(4 * room.columns);
+        for m in rows.clone() {
+            let tile = call.epilogue.tile(m..m + 1, std::ptr::null());
+            let tile = if addend.is_some() { tile.linear() } else { tile };
+            for (i, n) in self.images.clone().enumerate() {
+                let p = p.wrapping_add((m - rows.start) * room.pitch + i * self.tiles());
+                // SAFETY: as promised by the caller; the rows of outputs are this task's own, and the addend lies as they do.
+                unsafe {
+                    for at in (0..whole).step_by(S::F32_LANES) {
+                        both_axes!(
+                            simd, to_outputs, 4 -> 2,
+                            |i, j| load::<S>(p.wrapping_add((4 * i + j) * room.of_p + at)),
+                            |k, l, x| {
+                                let to = scratch.wrapping_add((2 * k + l) * room.columns + at);
+                                store::<S>(to, x);
+                            }
+                        );
+                    }
+                    for part in 0..4 {
+                        tile.apply(simd, 1, whole / S::F32_LANES, scratch.wrapping_add(part * room.columns), 0);
+                    }
+                    for y in 0..(2 * self.rows.len()).min(height - 2 * self.rows.start) {
+                        let at = n * image + m * row + (2 * self.rows.start + y) * down;
+                        let of = |j: usize| {
+                            scratch.wrapping_add((y % 2 * 2 + j) * room.columns + y / 2 * across).cast_const()
+                        };
+                        let to = data.wrapping_add(at);
+                        match addend {
+                            None => interleave([of(0), of(1)], to, width),
+                            Some(addend) => {
+                                interleave([of(0), of(1)], line, width);
+                                sum(simd, line, addend.wrapping_add(at), to, width, call.epilogue.relu);
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
