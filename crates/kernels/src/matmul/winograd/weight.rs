@@ -25,8 +25,8 @@ use std::ops::Range;
 
 /// Groups of images, at most.
 const GROUPS: usize = 16;
-/// Elements of all groups' sums together, about: 8 MiB.
-const SUMS: usize = 1 << 21;
+/// Elements of all groups' sums together, about: 16 MiB.
+const SUMS: usize = 1 << 22;
 /// Elements of V and W of a block together, about: a 1 MiB L2.
 const BLOCK_ELEMS: usize = 1 << 18;
 /// Tiles of a block, at least if there are as many: less would read and write the sums too often.
@@ -87,7 +87,8 @@ impl Gradient {
         let tiles = (BLOCK_ELEMS / (ELEMS * (channels + self.m))).max(BLOCK_TILES_MIN);
         let images = (tiles / (down * across)).clamp(1, self.images);
         let rows = (tiles / across).clamp(1, down);
-        let groups = (SUMS / (self.m * depth)).clamp(1, GROUPS).min(self.images.div_ceil(images));
+        // A power of two, which threads can share.
+        let groups = 1 << (SUMS / (self.m * depth)).clamp(1, GROUPS).min(self.images.div_ceil(images)).ilog2();
         Blocks { images, rows, groups }
     }
 }
@@ -109,8 +110,8 @@ impl WithSimd for Whole<'_> {
         let [down, across] = call.tiles();
         let work = m * pitch * call.images * down * across * ELEMS;
         let threads = if work < PARALLEL_MIN { 1 } else { parallel::threads() };
-        // A task is a part of the rows of a group.
-        let parts = if threads == 1 { 1 } else { (2 * threads).div_ceil(blocks.groups).min(m.div_ceil(MR)).max(1) };
+        // A task is a part of the rows of a group, of which each computes V.
+        let parts = threads.div_ceil(blocks.groups).min(m.div_ceil(MR));
         let part = m.div_ceil(parts).next_multiple_of(MR);
         pack::with_scratch(blocks.groups * m * depth, |sums| {
             let mut pieces: Vec<_> = sums
