@@ -1,7 +1,7 @@
 import { expectInteger, expectOptions, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { Tensor } from "../tensor/tensor.js";
-import { expectClassNames } from "./dataset.js";
+import { expectClassNames, NO_LABEL } from "./dataset.js";
 import { hasTargets } from "./task_name.js";
 import { DATASET_OPTIONS, type DatasetOptions, TensorDataset } from "./tensor_dataset.js";
 
@@ -9,7 +9,7 @@ import { DATASET_OPTIONS, type DatasetOptions, TensorDataset } from "./tensor_da
 export interface Sample {
   /** Its values: as many in each sample; a tensor is flattened. */
   readonly input: ArrayLike<number> | Tensor;
-  /** Its class, from 0; of another task its target, or its targets. */
+  /** Its class, from 0, or -1 with `unlabelled`; of another task its target, or its targets. */
   readonly label: number | ArrayLike<number>;
 }
 
@@ -42,7 +42,7 @@ export async function fromIterable(
     rows.push(readInput(location, sample, rows[0]?.length));
     if (isOther)
       labels.push(...readTargets(location, sample, rows.length > 1 ? labels.length / (rows.length - 1) : null));
-    else labels.push(readLabel(location, sample, classes));
+    else labels.push(readLabel(location, sample, classes, options.unlabelled));
   }
   const [first] = rows;
   if (first === undefined) throw new DistilleryError("BAD_ARGUMENT", "samples: expected at least one, got none");
@@ -92,14 +92,18 @@ function readInput(location: string, sample: Sample, expected: number | undefine
 
 /** What they have to be, the data set says; each sample has as many. */
 function readTargets(location: string, { label }: Sample, expected: number | null): number[] {
-  const targets = typeof label === "number" ? [label] : Array.from(label ?? []);
-  if (targets.length === (expected ?? Math.max(1, targets.length))) return targets;
+  const targets: readonly unknown[] = typeof label === "object" && label !== null ? Array.from(label) : [label];
+  if (!targets.every((target) => typeof target === "number")) {
+    throw new DistilleryError("BAD_DTYPE", `${location}: label: expected a number or several, got ${show(label)}`);
+  }
+  if (targets.length === (expected ?? Math.max(1, targets.length))) return [...targets];
   const text = `${expected ?? "one value or several"}${expected === null ? "" : " values as in sample 0"}, got ${targets.length}`;
   throw new DistilleryError("SHAPE_MISMATCH", `${location}: label: expected ${text}`);
 }
 
-function readLabel(location: string, { label }: Sample, classes: number): number {
+function readLabel(location: string, { label }: Sample, classes: number, unlabelled = false): number {
   if (typeof label === "number" && Number.isInteger(label) && label >= 0 && label < classes) return label;
+  if (unlabelled && label === NO_LABEL) return label;
   const text = `${location}: label: expected a class from 0 to ${classes - 1}, got ${show(label)}`;
   throw new DistilleryError("LABEL_OUT_OF_RANGE", text);
 }

@@ -47,6 +47,20 @@ describe("samples become a data set", () => {
   });
 });
 
+test("samples without a label, and targets, whose elements are numbers", async () => {
+  const some = [...samples, { input: [1, 2], label: -1 }];
+  const { labels, classes } = await fromIterable(some, { unlabelled: true });
+  expect([Array.from(labels), classes]).toEqual([[2, 0, 1, -1], 3]);
+  const targets = await fromIterable([{ input: [1], label: Float32Array.of(0.5, 2) }], { task: "regression" });
+  expect(targets.slice(0, 1).targets?.toArray()).toEqual([[0.5, 2]]);
+  for (const label of ["12", ["1", 2], null]) {
+    const text = await refusal("BAD_DTYPE", () =>
+      fromIterable([{ input: [1], label: label as never }], { task: "regression" }),
+    );
+    expect(text).toMatch(/^sample 0: label: expected a number or several, got /);
+  }
+});
+
 describe("refused", () => {
   const ending = (sample: unknown, options?: object) => fromIterable([...samples, sample as Sample], options);
   const input = [1, 2];
