@@ -1,4 +1,5 @@
 export { badData, ioError } from "./file_errors.js";
+export { hashFile } from "./hash_file.js";
 export { makeFolder } from "./make_folder.js";
 export { kindOf, listFiles, listFolders, MAX_FILE_BYTES, readWhole, readWholeSync } from "./read.js";
 export { openSliced, readHead, readSlice, type SlicedFile } from "./slices.js";

@@ -1,10 +1,7 @@
-import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
 import { join } from "node:path";
-import { pipeline } from "node:stream/promises";
 import { badArgument, show, showList } from "../../checks.js";
 import { DistilleryError } from "../../errors.js";
-import { badData, ioError, kindOf, listFiles } from "../../files/index.js";
+import { badData, hashFile, kindOf, listFiles } from "../../files/index.js";
 import { NO_LABEL } from "../dataset.js";
 import type { LoadDataOptions, TableOptions } from "../load_options.js";
 import type { TablePreprocessing } from "../preprocessing/spec.js";
@@ -120,7 +117,7 @@ async function openTable(
     : reader.labels.map(({ name }) => name);
   const part = async ({ rows, reader: own, ...rest }: ReadTable): Promise<RawPart> => {
     const targets = isClasses ? { labels: own.labels[0].classes(classNames) } : tableTargets(own, task);
-    return { rows, ...targets, ...rest, sha256: await hashOf(own.file) };
+    return { rows, ...targets, ...rest, sha256: await hashFile(own.file) };
   };
   return {
     train: await part(training),
@@ -156,7 +153,7 @@ async function openTextsAlone(
   const header = textHeader((await open(file)).first(), file, own);
   if (header === null) return null;
   const { reader, ...rest } = await textParts(file, header, own, open).training();
-  const train = { ...rest, labels: new Int32Array(rest.rows.length).fill(NO_LABEL), sha256: await hashOf(file) };
+  const train = { ...rest, labels: new Int32Array(rest.rows.length).fill(NO_LABEL), sha256: await hashFile(file) };
   return { train, test: null, validation: null, classes: 1 };
 }
 
@@ -177,7 +174,7 @@ async function openGiven(
   const texts = textHeader((await open(file)).first(), file, own);
   if (texts === null) throw badArgument("targets", "a table of texts (--text-column)", options.targets);
   const { reader, ...rest } = await textParts(file, texts, own, open).training();
-  const train = { ...rest, ...given.of(rest.rows.length), sha256: await hashOf(file) };
+  const train = { ...rest, ...given.of(rest.rows.length), sha256: await hashFile(file) };
   return { train, test: null, validation: null, task: given.task, classes: given.classes };
 }
 
@@ -270,7 +267,7 @@ async function openEncoded(
     if (labels === null) throw badData(path, `the label, ${show(spec.label.name)}, is missing`);
     const rows = new MemoryRows(inputs.data, [inputs.shape[1]]);
     const known = { ...(targets && { targets }), ...(texts && { texts: (of: Int32Array) => pick(texts, of) }) };
-    return { rows, labels, ...known, isEncoded: true, sha256: await hashOf(path) };
+    return { rows, labels, ...known, isEncoded: true, sha256: await hashFile(path) };
   };
   const { task, classes, classNames } = spec;
   const parts = {
@@ -279,17 +276,6 @@ async function openEncoded(
     validation: validation === null ? null : await part(validation),
   };
   return { ...parts, ...(task && { task }), classes, ...(classNames && { classNames }) };
-}
-
-/** SHA-256 in hex over a file, as it is. */
-async function hashOf(file: string): Promise<string> {
-  const hash = createHash("sha256");
-  try {
-    await pipeline(createReadStream(file), hash);
-  } catch (error) {
-    throw ioError("read", file, error);
-  }
-  return hash.digest("hex");
 }
 
 function pick(texts: readonly string[], rows: Int32Array): string[] {

@@ -1,9 +1,6 @@
-import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
 import { constants, type FileHandle, lstat, open, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
-import { pipeline } from "node:stream/promises";
 import { setTimeout as wait } from "node:timers/promises";
-import { ioError } from "../../files/index.js";
+import { hashFile, ioError } from "../../files/index.js";
 import type { PublicFile } from "./catalog.js";
 import { publicAddress, type Rest, requestRest, ServerFailure } from "./http.js";
 
@@ -76,15 +73,7 @@ async function isWhole(path: string, { bytes, sha256 }: PublicFile): Promise<boo
     ({ size }) => size === bytes,
     () => false,
   );
-  return there && (await hashOf(path)) === sha256;
-}
-
-async function hashOf(path: string): Promise<string> {
-  const hash = createHash("sha256");
-  await pipeline(createReadStream(path), hash).catch((error: unknown) => {
-    throw ioError("read", path, error);
-  });
-  return hash.digest("hex");
+  return there && (await hashFile(path)) === sha256;
 }
 
 /** What has come of a file, beside the tag of the version that it is of. */
@@ -127,7 +116,7 @@ class Part {
         rest.close();
       }
     }
-    const got = await hashOf(this.path);
+    const got = await hashFile(this.path);
     if (got === sha256) return await rm(this.#tagPath, { force: true });
     const text = `expected the SHA-256 ${sha256}, got ${got}: it is another file`;
     await this.remove();

@@ -1,7 +1,9 @@
 //! The convolution. A thread takes the tiles of some images, or of rows of one; V of these stays in its L2. Every element of a product
 //! is summed over the channels as `matmul` sums, so its bits depend on neither tasks nor threads.
 
-use super::{ELEMS, Kernel, both_axes, depth, load, of_source, of_taps, store, tiles, to_outputs};
+use super::taps::{transform, transformed_len};
+use super::transforms::{both_axes, load, of_source, store, to_outputs};
+use super::{ELEMS, Kernel, depth, tiles};
 use crate::matmul::conv_task::{Target, sum};
 use crate::matmul::epilogue::{Epilogue, TileEpilogue};
 use crate::matmul::in_place::{self, Vectors};
@@ -12,8 +14,7 @@ use crate::matmul::params::{LINE, MR, PARALLEL_MIN, TASKS_PER_THREAD, kc_sum, mr
 use crate::matmul::patches::Images;
 use crate::matmul::prefetch::{self, Prefetch};
 use crate::matmul::runs::{copy_masked, copy_of_pairs, interleave};
-use crate::matmul::transpose;
-use crate::parallel::{self, Rows};
+use crate::parallel;
 use ndarray::ArrayView2;
 use pulp::{Arch, Simd, WithSimd};
 use std::ops::Range;
@@ -123,59 +124,6 @@ impl Winograd<'_> {
                 }
             });
         });
-    }
-}
-
-/// Elements of U of a weight[outputs, channels * taps].
-pub(super) fn transformed_len(a: ArrayView2<f32>) -> usize {
-    a.nrows() * depth(a.ncols() / 9).1
-}
-
-/// U of a weight[outputs, channels * taps].
-#[inline(always)]
-pub(super) fn transform<S: Simd>(simd: S, kernel: &Kernel, a: ArrayView2<f32>, u: &mut [f32], threads: usize) {
-    assert!(a.ncols() <= 1 || a.strides()[1] == 1);
-    let channels = a.ncols() / 9;
-    let (pitch, depth) = depth(channels);
-    let grain = if threads == 1 { a.nrows() } else { (1 << 12) / channels + 1 };
-    parallel::for_each(Rows(u, depth), grain, |first, Rows(u, _)| {
-        pack::with_scratch(9 * pitch, |taps| simd.vectorize(Rewrite { kernel, a, first, u, taps }));
-    });
-}
-
-/// U of some rows.
-struct Rewrite<'a> {
-    kernel: &'a Kernel,
-    a: ArrayView2<'a, f32>,
-    first: usize,
-    u: &'a mut [f32],
-    /// Room for the taps of a row, each of all channels.
-    taps: &'a mut [f32],
-}
-
-impl WithSimd for Rewrite<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let Self { kernel, a, first, u, taps } = self;
-        let channels = a.ncols() / 9;
-        let (pitch, depth) = depth(channels);
-        taps.fill(0.0);
-        for (i, u) in u.chunks_exact_mut(depth).enumerate() {
-            let row = a.row(first + i);
-            // SAFETY: the row has 9 taps of each channel, adjacent, and whole vectors lie inside of a row of taps and of an element of U.
-            unsafe {
-                transpose::matrix::<S>(row.as_ptr(), 9, [channels, 9], taps.as_mut_ptr(), pitch);
-                for at in (0..pitch).step_by(S::F32_LANES) {
-                    both_axes!(
-                        simd, of_taps, 3 -> 4,
-                        |i, j| load::<S>(taps.as_ptr().add(kernel.order[3 * i + j] * pitch + at)),
-                        |k, l, x| store::<S>(u.as_mut_ptr().add((4 * k + l) * pitch + at), x)
-                    );
-                }
-            }
-        }
     }
 }
 

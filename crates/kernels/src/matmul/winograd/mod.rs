@@ -11,14 +11,14 @@
 //! ```
 
 mod convolve;
+mod taps;
+mod transforms;
 mod weight;
 
 use super::params::LINE;
 use super::patches::Window;
-use crate::parallel;
 pub(super) use convolve::{Weight, Winograd};
-use ndarray::ArrayView2;
-use pulp::{Arch, Simd, WithSimd};
+pub use taps::TransformedWeight;
 pub(super) use weight::weight_gradient;
 
 /// Elements of a transformed tile.
@@ -68,130 +68,9 @@ fn tiles(grid: [usize; 2]) -> [usize; 2] {
     grid.map(|length| length.div_ceil(2))
 }
 
-/// U of a weight, computed once for convolutions that read it many times: those of a frozen network.
-pub struct TransformedWeight {
-    pub(super) kernel: Kernel,
-    pub(super) u: Vec<f32>,
-    /// Outputs and channels.
-    pub(super) size: [usize; 2],
-}
-
-impl TransformedWeight {
-    /// That of weight[outputs, channels * taps], if a convolution with this window would compute it.
-    pub(crate) fn new(weight: ArrayView2<f32>, window: &Window) -> Option<Self> {
-        let size = [weight.nrows(), weight.ncols() / window.taps[0].len()];
-        let kernel = Kernel::of(window, size[1], size[0])?;
-        let mut u = vec![0.0; convolve::transformed_len(weight)];
-        Arch::new().dispatch(Transform { kernel: &kernel, weight, u: &mut u });
-        Some(Self { kernel, u, size })
-    }
-
-    /// Its outputs and channels.
-    pub fn size(&self) -> [usize; 2] {
-        self.size
-    }
-}
-
-struct Transform<'a> {
-    kernel: &'a Kernel,
-    weight: ArrayView2<'a, f32>,
-    u: &'a mut [f32],
-}
-
-impl WithSimd for Transform<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        convolve::transform(simd, self.kernel, self.weight, self.u, parallel::threads());
-    }
-}
-
 /// The channels of U, V or Q, filled up to whole vectors, and from one row of U or Q to the next: 16 elements of all channels, and a
 /// line so that rows do not share a set of the cache.
 fn depth(channels: usize) -> (usize, usize) {
     let channels = channels.next_multiple_of(LINE);
     (channels, ELEMS * channels + LINE)
 }
-
-/// A vector of adjacent elements.
-///
-/// # Safety
-/// They exist.
-#[inline(always)]
-unsafe fn load<S: Simd>(from: *const f32) -> S::f32s {
-    // SAFETY: as promised by the caller.
-    unsafe { from.cast::<S::f32s>().read_unaligned() }
-}
-
-/// Writes a vector.
-///
-/// # Safety
-/// There is room.
-#[inline(always)]
-unsafe fn store<S: Simd>(to: *mut f32, x: S::f32s) {
-    // SAFETY: as promised by the caller.
-    unsafe { to.cast::<S::f32s>().write_unaligned(x) };
-}
-
-/// G g for a column g.
-#[inline(always)]
-fn of_taps<S: Simd>(simd: S, [a, b, c]: [S::f32s; 3]) -> [S::f32s; 4] {
-    let half = simd.splat_f32s(0.5);
-    let (outer, inner) = (simd.mul_f32s(half, simd.add_f32s(a, c)), simd.mul_f32s(half, b));
-    [a, simd.add_f32s(outer, inner), simd.sub_f32s(outer, inner), c]
-}
-
-/// G^T q for a column q.
-#[inline(always)]
-fn to_taps<S: Simd>(simd: S, [a, b, c, d]: [S::f32s; 4]) -> [S::f32s; 3] {
-    let half = simd.splat_f32s(0.5);
-    let (sum, difference) = (simd.mul_f32s(half, simd.add_f32s(b, c)), simd.mul_f32s(half, simd.sub_f32s(b, c)));
-    [simd.add_f32s(a, sum), difference, simd.add_f32s(sum, d)]
-}
-
-/// B^T d for a column d.
-#[inline(always)]
-fn of_source<S: Simd>(simd: S, [a, b, c, d]: [S::f32s; 4]) -> [S::f32s; 4] {
-    [simd.sub_f32s(a, c), simd.add_f32s(b, c), simd.sub_f32s(c, b), simd.sub_f32s(b, d)]
-}
-
-/// A y for a column y.
-#[inline(always)]
-fn of_outputs<S: Simd>(simd: S, [a, b]: [S::f32s; 2]) -> [S::f32s; 4] {
-    [a, simd.add_f32s(a, b), simd.sub_f32s(a, b), simd.sub_f32s(simd.splat_f32s(0.0), b)]
-}
-
-/// A^T p for a column p.
-#[inline(always)]
-fn to_outputs<S: Simd>(simd: S, [a, b, c, d]: [S::f32s; 4]) -> [S::f32s; 2] {
-    [simd.add_f32s(simd.add_f32s(a, b), c), simd.sub_f32s(simd.sub_f32s(b, c), d)]
-}
-
-/// Transforms the columns of a matrix of $n x $n vectors, then the rows, which makes it $m x $m: B^T d B, G g G^T and so on.
-macro_rules! both_axes {
-    ($simd:expr, $transform:ident, $n:literal -> $m:literal, |$i:ident, $j:ident| $read:expr, |$k:ident, $l:ident, $x:ident| $write:expr) => {{
-        // Counted loops, which are unrolled: the elements stay in registers.
-        let zero = $simd.splat_f32s(0.0);
-        let mut columns = [[zero; $m]; $n];
-        for $j in 0..$n {
-            let mut column = [zero; $n];
-            for $i in 0..$n {
-                column[$i] = $read;
-            }
-            columns[$j] = $transform($simd, column);
-        }
-        for $k in 0..$m {
-            let mut row = [zero; $n];
-            for j in 0..$n {
-                row[j] = columns[j][$k];
-            }
-            let row = $transform($simd, row);
-            for $l in 0..$m {
-                let $x = row[$l];
-                $write;
-            }
-        }
-    }};
-}
-use both_axes;

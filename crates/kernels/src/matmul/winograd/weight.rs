@@ -3,10 +3,9 @@
 //! Images are summed in groups, and the groups in order: how many there are depends on the shape alone, so the bits do not depend on
 //! the threads.
 
-use super::{
-    CHANNELS_MIN_WEIGHT, ELEMS, TILES_MIN_WEIGHT, both_axes, depth, load, of_outputs, of_source, pays, store, tiles,
-    to_taps,
-};
+use super::taps;
+use super::transforms::{both_axes, load, of_outputs, of_source, store};
+use super::{CHANNELS_MIN_WEIGHT, ELEMS, TILES_MIN_WEIGHT, depth, pays, tiles};
 use crate::matmul::conv_weight::ConvParams;
 use crate::matmul::epilogue::TileEpilogue;
 use crate::matmul::in_place::{self, Vectors};
@@ -17,7 +16,6 @@ use crate::matmul::params::{LINE, MR, PARALLEL_MIN, mr, nr};
 use crate::matmul::patches::Images;
 use crate::matmul::prefetch::{self, Prefetch};
 use crate::matmul::runs::{copy_of_pairs, zero};
-use crate::matmul::transpose;
 use crate::parallel::{self, Rows};
 use ndarray::{ArrayView4, ArrayViewMut4};
 use pulp::{Arch, Simd, WithSimd};
@@ -136,7 +134,7 @@ impl WithSimd for Whole<'_> {
             let grain = if threads == 1 { m } else { (1 << 12) / channels + 1 };
             parallel::for_each(Rows(grad_weight, channels * 9), grain, |first, Rows(out, _)| {
                 pack::with_scratch(9 * pitch, |taps| {
-                    simd.vectorize(Taps { sums, group: m * depth, channels, first, out, taps });
+                    simd.vectorize(taps::Gradient { sums, group: m * depth, channels, first, out, taps });
                 });
             });
         });
@@ -351,49 +349,6 @@ impl Group<'_> {
                     }
                 }
             }
-        }
-    }
-}
-
-/// The gradient of some rows from the groups' sums.
-struct Taps<'a> {
-    sums: &'a [f32],
-    /// From one group to the next.
-    group: usize,
-    channels: usize,
-    first: usize,
-    out: &'a mut [f32],
-    taps: &'a mut [f32],
-}
-
-impl WithSimd for Taps<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let Self { sums, group, channels, first, out, taps } = self;
-        let (pitch, depth) = depth(channels);
-        for (i, out) in out.chunks_exact_mut(9 * channels).enumerate() {
-            let sums = &sums[(first + i) * depth..];
-            for at in (0..pitch).step_by(S::F32_LANES) {
-                // SAFETY: whole vectors lie inside of an element of the sums, and of a row of taps.
-                unsafe {
-                    both_axes!(
-                        simd, to_taps, 4 -> 3,
-                        |i, j| {
-                            let of_group = |group: usize| sums[group + (4 * i + j) * pitch + at..].as_ptr();
-                            let mut sum = load::<S>(of_group(0));
-                            for other in (group..sums.len()).step_by(group) {
-                                sum = simd.add_f32s(sum, load::<S>(of_group(other)));
-                            }
-                            sum
-                        },
-                        |k, l, x| store::<S>(taps.as_mut_ptr().add((3 * k + l) * pitch + at), x)
-                    );
-                }
-            }
-            // SAFETY: the taps of all channels lie in both.
-            unsafe { transpose::matrix::<S>(taps.as_ptr(), pitch, [9, channels], out.as_mut_ptr(), 9) };
         }
     }
 }
