@@ -10,7 +10,7 @@ use distillery_kernels::matmul::bf16::{from_bits, to_bits};
 /// Images, channels, height, width; outputs, kernel; stride, padding, dilation; groups.
 type Case = ([usize; 4], [usize; 3], [usize; 2], [usize; 2], [usize; 2], usize);
 
-const CASES: [Case; 62] = [
+const CASES: [Case; 65] = [
     ([1, 1, 1, 1], [1, 1, 1], [1, 1], [0, 0], [1, 1], 1),
     ([2, 3, 5, 7], [4, 3, 3], [1, 1], [1, 1], [1, 1], 1),
     ([2, 3, 5, 7], [4, 3, 3], [1, 1], [0, 0], [1, 1], 1),
@@ -74,6 +74,9 @@ const CASES: [Case; 62] = [
     ([5, 40, 6, 6], [32, 3, 3], [1, 1], [0, 2], [1, 1], 1),
     ([1, 50, 31, 34], [33, 3, 3], [1, 1], [1, 1], [1, 1], 1),
     ([70, 32, 4, 5], [36, 3, 3], [1, 1], [1, 1], [1, 1], 1),
+    ([3, 35, 11, 13], [33, 3, 3], [1, 1], [0, 0], [1, 1], 1),
+    ([2, 33, 9, 8], [40, 3, 3], [1, 1], [2, 2], [1, 1], 1),
+    ([1, 16, 4, 1000], [16, 3, 3], [1, 1], [1, 1], [1, 1], 1),
     ([2, 64, 11, 70], [66, 3, 3], [1, 1], [1, 1], [1, 1], 2),
     ([2, 400, 5, 4], [17, 3, 3], [1, 1], [1, 1], [1, 1], 1),
     // Gradients of columns in three parts, of which the last has a column less.
@@ -380,6 +383,20 @@ fn what_does_not_fit_is_refused() {
     let wide = Window { stride: [8192; 2], padding: [4096; 2], dilation: [1, 1] };
     let limit = "at most 2^20 elements in a padded channel, or 16 times those of its input and output";
     refused(Shape { window: wide, ..shape }, &format!("conv2d: padding: expected {limit}, got 67190809"));
+    // A weight that was transformed for another padding.
+    let padded = shape_of(([1, 16, 8, 8], [16, 3, 3], [1, 1], [1, 1], [1, 1], 1));
+    let other = shape_of(([1, 16, 8, 8], [16, 3, 3], [1, 1], [0, 0], [1, 1], 1));
+    let weight = transform(&padded, &vec![0.0; 16 * 16 * 9]).unwrap().unwrap();
+    refuses(
+        forward(
+            &other,
+            Operands { x: &[0.0; 1024], weight: Weight::Transformed(&weight), bias: None },
+            Epilogue::default(),
+            &mut [0.0; 576],
+        ),
+        "BAD_ARGUMENT",
+        "conv2d: weight: expected one that was transformed for this shape, got NaN",
+    );
     refuses(
         forward(
             &shape,

@@ -334,6 +334,20 @@ fn what_does_not_fit_is_refused() {
 }
 
 #[test]
+fn a_node_that_is_refused_leaves_the_graph_as_it_was() {
+    let image = || [Length::Rows(1), Length::Fixed(16), Length::Fixed(8), Length::Fixed(8)].to_vec();
+    let mut graph = GraphBuilder::new(image());
+    let weight = graph.constant(&[0.5; 16 * 15 * 9], &[16, 15, 3, 3]).unwrap();
+    let conv = Attributes { window: vec![1; 7], ..Attributes::default() };
+    let message = "conv2d: weight: expected shape [16, 16, 3, 3], got [16, 15, 3, 3]";
+    refuses(graph.node("conv2d", vec![0, weight], image(), &conv), "SHAPE_MISMATCH", message);
+    let relu = graph.node("relu", vec![0], image(), &Attributes::default()).unwrap();
+    let input = matrix(3, 16 * 64, 1);
+    let got = run(graph.finish(vec![relu]).unwrap(), &input, &[input.len()]).unwrap();
+    assert_eq!(got[0], input.iter().map(|x| x.max(0.0)).collect::<Vec<_>>());
+}
+
+#[test]
 fn a_batch_of_one_in_train_mode_is_refused_when_it_is_taken() {
     let (mut queue, mut state, input) = (network(true, true), State::new(), matrix(1, WIDTHS[0], 1));
     let mut stream = state.stream.clone();

@@ -77,8 +77,8 @@ pub fn forward(shape: &Shape, operands: Operands, epilogue: Epilogue, out: &mut 
         Weight::Taps(weight, precision) => (weight, precision),
         Weight::Transformed(weight) => {
             let [outputs, channels, ..] = shape.weight;
-            expect_shape(OP, "weight", &weight.size(), &[outputs, channels])?;
-            expect_that(shape.groups == 1, OP, "groups", shape.groups as f64, "1, of a transformed weight")?;
+            let fits = shape.groups == 1 && weight.fits(&window, [outputs, channels]);
+            expect_that(fits, OP, "weight", f64::NAN, "one that was transformed for this shape")?;
             let epilogue = matmul::Epilogue { bias: bias.map_or(Bias::None, Bias::Rows), norm, relu };
             matmul::convolve_transformed(weight, x, &window, epilogue, addend_view, view_mut(out_shape, out));
             return Ok(());

@@ -52,8 +52,8 @@ struct Node {
     op: Op,
     inputs: Vec<usize>,
     output: usize,
-    /// The weight of its product: of a convolution and in bfloat16 from the beginning, of a linear layer in single precision from the first
-    /// pass of few rows on that is to keep it.
+    /// The weight of its product: in bfloat16, and of a convolution that Winograd's transforms compute, from the beginning; of a linear layer
+    /// in single precision from the first pass of few rows on that is to keep it.
     packed: OnceLock<Packed>,
 }
 
@@ -129,13 +129,13 @@ impl GraphBuilder {
             return Ok(self.value(shape, self.values[input].place));
         }
         let op = Op::new(name, inputs.len(), attributes)?;
-        let output = self.value(shape, Place::Buffer(self.nodes.len()));
         let packed = OnceLock::new();
         let weight = match op.product() {
             Some(Precision::Bfloat16) => pack(Precision::Bfloat16, &self.values[inputs[1]], &self.constants),
             Some(Precision::Float32) => None,
             None => self.transformed(&op, &inputs)?,
         };
+        let output = self.value(shape, Place::Buffer(self.nodes.len()));
         if let Some(weight) = weight {
             packed.get_or_init(|| weight);
         }

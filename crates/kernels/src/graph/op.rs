@@ -20,6 +20,7 @@ pub(super) struct Op {
     momentum: Option<f32>,
     /// The precision of a product whose weight is the second input.
     product: Option<Precision>,
+    /// Whether it is a convolution.
     convolves: bool,
 }
 

@@ -55,7 +55,7 @@ pub(super) fn convolve(
                     && a.iter().zip(&window.taps).all(|(a, taps)| a.dim() == (rows, channels * taps.len()))
             );
         }
-        Weight::Transformed(weight) => assert_eq!((weight.size, parts), ([rows, channels], 1)),
+        Weight::Transformed(weight) => assert!(weight.fits(window, [rows, channels])),
     }
     assert_eq!((images, [height, width.div_ceil(parts)]), (x.dim().0, window.grid));
     if out.is_empty() {
@@ -72,10 +72,8 @@ pub(super) fn convolve(
         Weight::Transformed(TransformedWeight { kernel, u, .. }) => {
             winograd(*kernel, winograd::Weight::Transformed(u)).run()
         }
-        Weight::Parts(elements, a) => match Kernel::of(window, channels, rows) {
-            Some(kernel) if matches!(elements, Elements::Numbers) => {
-                winograd(kernel, winograd::Weight::Taps(a[0])).run()
-            }
+        Weight::Parts(elements, a) => match (elements, Kernel::of(window, channels, rows)) {
+            (Elements::Numbers, Some(kernel)) => winograd(kernel, winograd::Weight::Taps(a[0])).run(),
             _ => Arch::new().dispatch(Convolution { elements, a, source, images, rows, window, epilogue, target }),
         },
     }

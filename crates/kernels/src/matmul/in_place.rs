@@ -44,7 +44,7 @@ impl<'a> Vectors<'a> {
         Vectors { columns: self.columns, offsets }
     }
 
-    /// From a packed panel whose rows are `nr` apart, at these offsets.
+    /// From a panel whose vectors are adjacent, and whose rows are at these offsets.
     #[inline(always)]
     pub fn packed<S: Simd>(panel: *const f32, offsets: &'a [usize]) -> Self {
         let columns = std::array::from_fn(|j| panel.wrapping_add(j * S::F32_LANES));

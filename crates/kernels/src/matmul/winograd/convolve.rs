@@ -1,4 +1,4 @@
-//! The convolution. A thread takes the tiles of some images, or of rows of one; V of these stays in its L2. Every element of a product
+//! The convolution. A thread takes the tiles of some images, or of rows of one; V of these stays in its L2 unless channels are very many. Every element of a product
 //! is summed over the channels as `matmul` sums, so its bits depend on neither tasks nor threads.
 
 use super::taps::{transform, transformed_len};
@@ -19,7 +19,7 @@ use ndarray::ArrayView2;
 use pulp::{Arch, Simd, WithSimd};
 use std::ops::Range;
 
-/// Elements of V in a task, about: half of a 1 MiB L2.
+/// Elements of V in a task, about, but a panel at least: half of a 1 MiB L2.
 const V_ELEMS: usize = 1 << 17;
 /// Rows of P that are computed before they are transformed back.
 const ROWS: usize = 24;

@@ -27,14 +27,14 @@ const ELEMS: usize = 16;
 const CHANNELS_MIN: usize = 16;
 const CHANNELS_MIN_WEIGHT: usize = 32;
 /// Tiles of an image for the same: with fewer, a single image would wait longer for the weight than it gains. A gradient by the weight, of
-/// which there is one a batch, takes fewer.
+/// which there is one a batch, needs fewer.
 const TILES_MIN: usize = 16;
 const TILES_MIN_WEIGHT: usize = 4;
 /// Elements of a transformed row of tiles, at most: 2 MiB.
 const ROW_MAX: usize = 1 << 19;
 
 /// The taps of a kernel of 3 x 3 without gaps: the place of its upper left one, and where each is in the order of the weight.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Kernel {
     first: [isize; 2],
     order: [usize; 9],

@@ -27,9 +27,9 @@ impl TransformedWeight {
         Some(Self { kernel, u, size })
     }
 
-    /// Its outputs and channels.
-    pub fn size(&self) -> [usize; 2] {
-        self.size
+    /// Whether a convolution with this window would compute it, of a weight with so many outputs and channels.
+    pub(crate) fn fits(&self, window: &Window, [outputs, channels]: [usize; 2]) -> bool {
+        self.size == [outputs, channels] && Kernel::of(window, channels, outputs) == Some(self.kernel)
     }
 }
 

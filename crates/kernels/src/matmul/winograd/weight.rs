@@ -25,12 +25,12 @@ use std::ops::Range;
 const GROUPS: usize = 16;
 /// Elements of all groups' sums together, about: 16 MiB.
 const SUMS: usize = 1 << 22;
-/// Elements of V and W of a block together, about: a 1 MiB L2.
+/// Elements of V and W of a block together, about, if these are enough tiles: a 1 MiB L2.
 const BLOCK_ELEMS: usize = 1 << 18;
-/// Tiles of a block, at least if there are as many: less would read and write the sums too often.
+/// Tiles of a block, about, at least: less would read and write the sums too often.
 const BLOCK_TILES_MIN: usize = 128;
 
-/// The gradient as `conv_weight::weight_gradient` has it, if the kernel is one of 3 x 3 that moves by 1, and if the sizes pay; whether it is.
+/// The gradient as `conv_weight::weight_gradient` has it, if the kernel is one of 3 x 3 that moves by 1, and if the sizes pay. Gives whether it did.
 pub(in crate::matmul) fn weight_gradient(
     grad: ArrayView4<f32>,
     x: ArrayView4<f32>,
@@ -152,7 +152,7 @@ struct Room {
     /// Of the source with channels last, with its padding: from one row to the next, and its length.
     padded_row: usize,
     padded: usize,
-    /// From one to the next of the four gradients of tiles, side by side.
+    /// From one to the next of the four elements of the tiles' gradients, each side by side.
     quarter: usize,
 }
 
@@ -162,7 +162,7 @@ impl Room {
         let (pitch, _) = depth(channels);
         let across = call.tiles()[1];
         let tiles = blocks.images * blocks.rows * across;
-        // What is behind the last tile, or channel, is written and read, and never used.
+        // What is behind the last tile, or channel, may be left over, is read, and never used.
         let row = tiles.next_multiple_of(LINE) + LINE;
         let padded_row = (2 * across + 2) * channels;
         let padded = padded_row * (2 * blocks.rows + 2) + LINE;
