@@ -193,12 +193,18 @@ export function expectFits(
   throw new DistilleryError("SHAPE_MISMATCH", isSynthetic ? `${takes}: --data is needed, with its own data` : takes);
 }
 
-/** The configuration with the network that the teacher's file names, or the sum of several, if the teacher is read from one. */
+/**
+ * The configuration with the network that the teacher's file names, or the sum of several, if the teacher is read from one;
+ * without any, if none of Distillery's networks teaches.
+ */
 export function withTeacherNetwork<
   C extends { teacher?: string | readonly string[] | undefined; teacherNetwork: string },
->(config: C, teacher: unknown): C {
-  if (config.teacher === undefined || !(teacher instanceof Module)) return config;
+>(config: C, teacher: Module | Teacher | (() => Module) | null): Omit<C, "teacherNetwork"> {
+  const { teacherNetwork, ...others } = config;
+  // One that is made is of the configuration's network.
+  if (typeof teacher === "function" || (config.teacher === undefined && teacher instanceof Module)) return config;
+  if (!(teacher instanceof Module)) return others;
   const networks = teacher instanceof Ensemble ? teacher.networks : [teacher];
-  const names = networks.map((network) => networkSpecOf(network)?.network ?? config.teacherNetwork);
-  return { ...config, teacherNetwork: names.join(" + ") };
+  const names = networks.map((network) => networkSpecOf(network)?.network ?? teacherNetwork);
+  return { ...others, teacherNetwork: names.join(" + ") };
 }

@@ -6,9 +6,12 @@ import { joinRanks } from "../train/ranks.js";
 import type { TrainingFlags } from "./flags.js";
 import type { Settings } from "./settings.js";
 
+/** The options of all training commands. */
+type Kept = Pick<ResolvedConfig<RunName>, keyof ResolvedConfig<RunName>>;
+
 /** How a training command's run is kept, by its configuration. */
-export async function controlsOf<C extends RunName>(
-  { config, userOptions }: Settings<C>,
+export async function controlsOf(
+  { config, userOptions }: { config: Kept; userOptions: Settings<RunName>["userOptions"] },
   { resume = false, overwrite = false }: TrainingFlags,
 ): Promise<RunControls> {
   const { out, checkpointEvery, keepCheckpoints } = config;
@@ -24,7 +27,7 @@ export async function controlsOf<C extends RunName>(
   };
 }
 
-function logsOf({ out, tensorboard, csv }: ResolvedConfig<RunName>): MetricsLog[] {
+function logsOf({ out, tensorboard, csv }: Kept): MetricsLog[] {
   const path = (given: string | boolean, usual: string) => (given === true ? join(out, usual) : given);
   const [folder, file] = [path(tensorboard, "tensorboard"), path(csv, "metrics.csv")];
   return [...(folder === false ? [] : [tensorBoardLog(folder)]), ...(file === false ? [] : [csvLog(file)])];

@@ -95,9 +95,9 @@ export function teacherOptions(config: TeacherOptions): TeacherOptions {
  * modules of the user's own the hashes of their files), and under `userOptions` the options as the user wrote them, so that the
  * file can configure another run.
  */
-export async function runMetadata<C extends ConfigName>(
-  config: ResolvedConfig<C>,
-  userOptions: ConfigOf<C>,
+export async function runMetadata(
+  config: Partial<ResolvedConfig<ConfigName>>,
+  userOptions: ConfigOf<ConfigName>,
 ): Promise<NonNullable<RunControls["metadata"]>> {
   const isExpression = (name: string) => (EXPRESSION_OPTIONS as readonly string[]).includes(name);
   const isNetwork = (name: string) => name === "student" || name === "teacherNetwork";

@@ -43,6 +43,7 @@ describe("a user's loss and network", () => {
     const alone = ["distill", ...COMMON, ...loss, "--student", "./net.mjs#Tiny", "--out", "alone"];
     const printed = await succeed(alone, cwd);
     expect(printed).not.toContain("is no network of Distillery's");
+    expect(configOf("alone")).not.toHaveProperty("teacherNetwork");
     const network = ["--teacher-network", "./net.mjs#Tiny"];
     await succeed(["train-teacher", ...COMMON, ...loss, ...network, "--out", "labels"], cwd);
     const figures = (out: string) =>

@@ -55,6 +55,7 @@ test("the guide's commands on teachers from elsewhere do what they say", async (
   const configOf = (run: string) => JSON.parse(readFileSync(join(cwd, "runs", run, "config.json"), "utf8"));
   expect(configOf("top2").loss).toMatchObject({ name: "top-k-kd", k: 2 });
   for (const run of ["raw", "resized"]) expect(configOf(run).teacher).toBe("onnx");
+  for (const run of ["top2", "raw"]) expect(configOf(run)).not.toHaveProperty("teacherNetwork");
 });
 
 test("logits that do not fit the data are refused in one line, and nothing is written", async () => {
