@@ -8,6 +8,7 @@ import type { PairReader } from "./formats/format.js";
 import { FORMATS } from "./formats/index.js";
 import { expectBothOrNone, givenNormalisation } from "./given_normalisation.js";
 import { type RawPart, toDatasets } from "./raw_data.js";
+import { countClasses } from "./seen_classes.js";
 import type { Normalisation } from "./statistics.js";
 import type { StreamedDataset } from "./streamed_dataset.js";
 import type { DatasetOptions } from "./tensor_dataset.js";
@@ -36,7 +37,7 @@ export interface StreamOptions extends DatasetOptions, Partial<Normalisation> {
  * measure; nothing has to be closed.
  *
  * @throws DistilleryError `NOT_FOUND`, `IO_ERROR`, `BAD_ARGUMENT`, and `BAD_DATA` with the file and the location, also if
- * a file changes after it was opened.
+ * a file changes after it was opened, and for a class below the highest without a sample unless `classes` or `classNames` are given.
  * @example
  * ```ts
  * const data = await openStreamed({ inputs: "x_train.npy", labels: "y_train.npy" });
@@ -52,7 +53,7 @@ export async function openStreamed(source: StreamedFiles, options: StreamOptions
   const { part, path, labelsAt, classes: known } = await openFiles(source);
   const name = options.name ?? basename(path);
   if (typeof name !== "string") throw new DistilleryError("BAD_ARGUMENT", `name: expected a text, got ${show(name)}`);
-  const classes = countClasses(part.labels, labelsAt, known, options);
+  const classes = classesOf(part.labels, labelsAt, known, options);
   const normalisation = givenNormalisation(part, { mean, std });
   const raw = { train: part, test: null, classes, classNames: expectClassNames(classNames, classes) };
   const all = indexRange(0, part.rows.length);
@@ -106,10 +107,10 @@ function readerOf(file: string, head: Uint8Array): PairReader {
   throw badData(file, `expected ${readers.map(({ help }) => help).join(" or ")}: ${start}`);
 }
 
-/** The number of classes in the options, in the format, or as the labels show. */
-function countClasses(labels: Int32Array, file: string, known: number | null, options: DatasetOptions): number {
+/** The number of classes in the options, in the format, or as the labels show, all of which have a sample then. */
+function classesOf(labels: Int32Array, file: string, known: number | null, options: DatasetOptions): number {
   const { classNames, classes = expectClassNames(classNames)?.length ?? known } = options;
-  if (classes === null) return labels.reduce((a, b) => Math.max(a, b), 0) + 1;
+  if (classes === null) return countClasses(labels, file, "number them from 0 on, or give their number as classes");
   expectInteger("classes", classes, 1, 2 ** 31 - 1);
   const wrong = labels.findIndex((label) => label >= classes);
   if (wrong < 0) return classes;

@@ -292,18 +292,6 @@ function byChannel(part: RawPart, numbers: number | readonly number[]): readonly
   return typeof numbers === "number" ? new Array<number>(channelsOf(part)).fill(numbers) : numbers;
 }
 
-/** Refuses a test label of a class that no training sample has: one that no model can have learnt. */
-export function expectSeen(
-  training: Int32Array,
-  testing: Int32Array,
-  file: string,
-  locationOf = (at: number) => `label ${at}`,
-): void {
-  const seen = new Set<number>(training);
-  const at = testing.findIndex((label) => !seen.has(label));
-  if (at >= 0) throw badData(file, `${locationOf(at)}: class ${testing[at]} is not in the training set`);
-}
-
 /** Refuses test samples that are not like those for training. */
 export function expectSameKind(train: RowSource, test: RowSource, file: string): void {
   const [expected, got] = [train, test].map(kindOf);

@@ -2,7 +2,7 @@ import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
-import { loadImages } from "../../src/data/index.js";
+import { labelsOf, loadData, loadImages, preprocessingOf } from "../../src/data/index.js";
 import { FILES, folderOf, idx, images, refusal } from "./support.js";
 
 /** The pixels of {@link images} for training: their mean and standard deviation, by hand. */
@@ -53,9 +53,20 @@ describe("a folder with four files", () => {
   });
 
   test("classes above 9", async () => {
-    const labels = { "train-labels-idx1-ubyte": idx([4], [46, 1, 2, 0]) };
-    const { train, test } = await loadImages(folderOf({ ...images(), ...labels }));
+    const all = Array.from({ length: 47 }, (_, label) => label);
+    const many = {
+      "train-images-idx3-ubyte": idx([47, 2, 2], new Uint8Array(188)),
+      "train-labels-idx1-ubyte": idx([47], all),
+    };
+    const { train, test } = await loadImages(folderOf({ ...images(), ...many }));
     expect([train.classes, test.classes]).toEqual([47, 47]);
+  });
+
+  test("classes that a network knows, of which only some have a sample", async () => {
+    const preprocessing = preprocessingOf((await loadImages(folderOf(images()))).train);
+    const labels = { "train-labels-idx1-ubyte": idx([4], [2, 2, 1, 1]) };
+    const { train } = await loadData(folderOf({ ...images(), ...labels }), { preprocessing });
+    expect([train.classes, ...labelsOf(train)]).toEqual([3, 2, 2, 1, 1]);
   });
 });
 
@@ -90,6 +101,12 @@ describe("files that do not fit together", () => {
       "train-labels-idx1-ubyte",
       idx([4], [2, 0, 2, 0]),
       () => "label 0: class 1 is not in the training set",
+    ],
+    [
+      "a stray label",
+      "train-labels-idx1-ubyte",
+      idx([4], [2, 0, 255, 1]),
+      () => "label 2: class 255, but class 3 has no sample: number the classes from 0 on, or correct the label",
     ],
     ["labels for images", "train-images-idx3-ubyte", idx([4], [1, 2, 3, 4]), () => "byte 3: expected 3 axes, got 1"],
     ["a cut file", "train-images-idx3-ubyte", idx([4, 2, 2], [1, 2]), () => "truncated: claims 32 bytes, has 18"],

@@ -363,6 +363,14 @@ describe("refused", () => {
     expect(await refusal("BAD_DATA", call)).toBe(`${y}: label 1: expected a class from 0 to 0, got 1`);
   });
 
+  test("a class without a sample, unless the number of classes is given", async () => {
+    const gap = idx([2], [0, 2]);
+    const { y, call } = open(idx([2, 1, 1], pixels), gap);
+    const text = "label 1: class 2, but class 1 has no sample: number them from 0 on, or give their number as classes";
+    expect(await refusal("BAD_DATA", call)).toBe(`${y}: ${text}`);
+    expect((await open(idx([2, 1, 1], pixels), gap, { classes: 4 }).call()).classes).toBe(4);
+  });
+
   test("CIFAR's records", async () => {
     const record = new Uint8Array(3073).fill(10);
     const folder = folderOf({ good: new Uint8Array(3073), wrong: record, cut: new Uint8Array(3072) });

@@ -2,8 +2,9 @@ import { join } from "node:path";
 import { DistilleryError } from "../../errors.js";
 import { badData, listFiles, openSliced, readHead, readWhole } from "../../files/index.js";
 import { encodeSamples } from "../preprocessing/encode.js";
-import { expectSameKind, expectSeen, ON_DISK, type RawData, type RawPart } from "../raw_data.js";
+import { expectSameKind, ON_DISK, type RawData, type RawPart } from "../raw_data.js";
 import { FileRecords, MemoryRows, RecordRows, type RowSource } from "../row_source.js";
+import { countClasses, expectSeen } from "../seen_classes.js";
 import { type Format, numbered } from "./format.js";
 import { gunzip, isGzip } from "./gzip.js";
 
@@ -25,7 +26,7 @@ export const idx: Format = {
   folder: `four IDX files (${IDX_FILES[0][0]}, ...)`,
   detect: ({ files }) => IDX_FILES.flat().some((file) => files.has(file)),
 
-  async open(folder, { stream }): Promise<RawData> {
+  async open(folder, { stream, preprocessing }): Promise<RawData> {
     const there = await listFiles(folder);
     const found = IDX_FILES.map((names) => names.find((name) => there.has(name)));
     const missing = IDX_FILES.flatMap(([first], i) => (found[i] === undefined ? [first] : []));
@@ -39,7 +40,8 @@ export const idx: Format = {
     ]);
     expectSameKind(train.rows, test.rows, files[2]);
     expectSeen(train.labels, test.labels, files[3]);
-    return { train, test, classes: train.labels.reduce((a, b) => Math.max(a, b)) + 1 };
+    const advice = "number the classes from 0 on, or correct the label if it is a stray one";
+    return { train, test, classes: countClasses(train.labels, files[1], advice, preprocessing !== undefined) };
   },
 
   pair: {

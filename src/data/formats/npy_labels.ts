@@ -6,7 +6,7 @@ const REGRESSION = ": --task regression takes numbers as targets";
 /** What takes samples without labels. */
 const BY_FLAG = "; --unlabelled takes -1 as no label";
 /** What makes classes of any labels. */
-const BY_UNIQUE = "np.unique(y, return_inverse=True) numbers them from 0 on";
+export const BY_UNIQUE = "np.unique(y, return_inverse=True) numbers them from 0 on";
 
 /** Classes from 0 out of an array [n] or [n, 1] of whole numbers, one for each sample. */
 export function toLabels({ shape, data }: NpyArray, count: number, where: string, unlabelled = false): Int32Array {
@@ -33,16 +33,4 @@ export function toLabels({ shape, data }: NpyArray, count: number, where: string
     labels[i] = label;
   }
   return labels;
-}
-
-/** The number of classes of training labels, all of which have a sample. */
-export function countClasses(labels: Int32Array, where: string): number {
-  const seen = new Set(labels);
-  const highest = labels.reduce((a, b) => Math.max(a, b), 0);
-  for (let label = 0; label <= highest; label++) {
-    if (seen.has(label)) continue;
-    throw badData(where, `class ${label} has no sample, class ${highest} has: ${BY_UNIQUE}`);
-  }
-  if (highest === 0) throw badData(where, "expected at least two classes, got one");
-  return highest + 1;
 }

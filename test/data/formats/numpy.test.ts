@@ -213,7 +213,7 @@ describe("labels of NumPy's other types", () => {
     expect([train.task, train.classes]).toEqual(["regression", 1]);
     const labelled = loadData(folder, { task: "classification" });
     expect(await refusal("BAD_DATA", () => labelled)).toBe(
-      `${folder}/y.npy: class 0 has no sample, class 2813 has: np.unique(y, return_inverse=True) numbers them from 0 on`,
+      `${folder}/y.npy: label 49: class 2813, but class 0 has no sample: np.unique(y, return_inverse=True) numbers them from 0 on`,
     );
   });
 
@@ -269,12 +269,12 @@ describe("refused", () => {
     [
       "an empty class",
       { ...numbers, "y.npy": npy([6], Int32Array.of(0, 3, 0, 1, 1, 0)) },
-      "/y.npy: class 2 has no sample, class 3 has: np.unique(y, return_inverse=True) numbers them from 0 on",
+      "/y.npy: label 1: class 3, but class 2 has no sample: np.unique(y, return_inverse=True) numbers them from 0 on",
     ],
     [
       "classes from 1",
       { ...numbers, "y.npy": npy([6], Int32Array.of(1, 2, 1, 2, 1, 2)) },
-      "/y.npy: class 0 has no sample, class 2 has: np.unique(y, return_inverse=True) numbers them from 0 on",
+      "/y.npy: label 1: class 2, but class 0 has no sample: np.unique(y, return_inverse=True) numbers them from 0 on",
     ],
     [
       "one class",

@@ -279,7 +279,11 @@ describe("errors are those of the reader in memory", () => {
       },
       "x_valid.npy: expected 2 values a sample, as for training, got 3 values a sample",
     ],
-    ["BAD_DATA", { "x.npy": x, "y.npy": npy([4], Int32Array.of(0, 2, 0, 2)) }, "class 1 has no sample, class 2 has"],
+    [
+      "BAD_DATA",
+      { "x.npy": x, "y.npy": npy([4], Int32Array.of(0, 2, 0, 2)) },
+      "label 1: class 2, but class 1 has no sample",
+    ],
     ["BAD_DATA", { "x.npy": x, "y.npy": npy([3], Int32Array.of(0, 1, 0)) }, "expected 4 labels, one a sample, got 3"],
     [
       "BAD_DATA",
