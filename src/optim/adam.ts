@@ -133,11 +133,11 @@ function below1(x: number): boolean {
 /** The arguments of `adam` and `adamw` in expressions. */
 export const adamArguments = {
   betas: described(
-    v.optional(v.tuple([fractionBelow1(), fractionBelow1()]), [0.9, 0.999]),
+    v.optional(v.tuple([fractionBelow1(), fractionBelow1()]), [...DEFAULTS.betas]),
     "decay of the averages of the gradient and of its square",
   ),
-  eps: described(v.optional(nonNegative(), 1e-8), "added to the denominator"),
-  amsgrad: described(v.optional(boolean(), false), "use the largest average of the square so far"),
+  eps: described(v.optional(nonNegative(), DEFAULTS.eps), "added to the denominator"),
+  amsgrad: described(v.optional(boolean(), DEFAULTS.amsgrad), "use the largest average of the square so far"),
 };
 
 /** `adam` in expressions. */

@@ -6,6 +6,7 @@ import {
   annealCosine,
   expectSchedule,
   exponentialSchedule,
+  GAMMA,
   linearSchedule,
   multiStepSchedule,
   type Schedule,
@@ -81,7 +82,7 @@ export class StepLR extends DefinedLR<{ stepSize: number; gamma?: number }> {
   constructor(optimizer: Optimizer, options: { stepSize: number; gamma?: number }) {
     super(optimizer, options, {
       keys: { stepSize: "step_size", gamma: "gamma" },
-      defaults: { gamma: 0.1 },
+      defaults: { gamma: GAMMA },
       rate: ({ stepSize, gamma }) => times(stepSchedule({ stepSize: expectInteger("stepSize", stepSize, 1), gamma })),
     });
   }
@@ -100,7 +101,7 @@ export class MultiStepLR extends DefinedLR<{ milestones: readonly number[]; gamm
   constructor(optimizer: Optimizer, options: { milestones: readonly number[]; gamma?: number }) {
     super(optimizer, options, {
       keys: { milestones: "milestones", gamma: "gamma" },
-      defaults: { gamma: 0.1 },
+      defaults: { gamma: GAMMA },
       rate: ({ milestones, gamma }) => {
         for (const [i, step] of expectList("milestones", milestones).entries()) {
           expectInteger(`milestones[${i}]`, step, 0);

@@ -6,7 +6,10 @@ import type { ParamGroup } from "./param_group.js";
 import { annealCosine, type Schedule } from "./schedules.js";
 import { dictField } from "./state_dict.js";
 
-/** The form of one cycle, with PyTorch's defaults. */
+/**
+ * The form of one cycle, with PyTorch's defaults; the schedule `one-cycle` of runs has the reference script's two factors, 20 and
+ * 100.
+ */
 export interface OneCycleForm {
   /** The fraction of the cycle that rises; default 0.3. */
   pctStart?: number;
@@ -36,15 +39,16 @@ export interface OneCycleOptions extends OneCycleForm {
   maxMomentum?: number;
 }
 
-const FORM_DEFAULTS = {
+const FORM = {
   pctStart: 0.3,
   annealStrategy: "cos",
   divFactor: 25,
   finalDivFactor: 1e4,
   threePhase: false,
 } as const;
-const DEFAULTS = { ...FORM_DEFAULTS, cycleMomentum: true, baseMomentum: 0.85, maxMomentum: 0.95 } as const;
-const OPTIONS = ["maxLr", "totalSteps", "epochs", "stepsPerEpoch", ...Object.keys(DEFAULTS)];
+/** PyTorch's defaults. */
+export const ONE_CYCLE_DEFAULTS = { ...FORM, cycleMomentum: true, baseMomentum: 0.85, maxMomentum: 0.95 } as const;
+const OPTIONS = ["maxLr", "totalSteps", "epochs", "stepsPerEpoch", ...Object.keys(ONE_CYCLE_DEFAULTS)];
 
 /** The phases of a cycle: up to the peak, down to the start if there are three, and down to the last step. */
 interface Phases {
@@ -67,8 +71,8 @@ type Values = readonly [start: number, peak: number, end: number];
  * ```
  */
 export function oneCycleSchedule(options: OneCycleForm = {}): Schedule {
-  expectOptions("options", options, Object.keys(FORM_DEFAULTS));
-  const form = withDefaults(FORM_DEFAULTS, options);
+  expectOptions("options", options, Object.keys(FORM));
+  const form = withDefaults(FORM, options);
   const values = lrsOf(1, form);
   phasesOf(1, form); // Refuses now what it would refuse at the first step.
   // A linear descent falls below 0 after the last step.
@@ -91,7 +95,7 @@ export class OneCycleLR extends LRScheduler {
 
   constructor(optimizer: Optimizer, options: OneCycleOptions) {
     expectOptions("options", options, OPTIONS);
-    const all = withDefaults(DEFAULTS, options);
+    const all = withDefaults(ONE_CYCLE_DEFAULTS, options);
     const phases = phasesOf(stepsOf(all), all);
     const { cycleMomentum, maxLr } = all;
     const momenta = {

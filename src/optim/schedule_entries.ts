@@ -11,11 +11,14 @@ import {
   positive,
 } from "../registry/index.js";
 import type { LRScheduler } from "./lr_scheduler.js";
-import { OneCycleLR } from "./one_cycle_lr.js";
+import { ONE_CYCLE_DEFAULTS, OneCycleLR } from "./one_cycle_lr.js";
 import type { Optimizer } from "./optimizer.js";
 import {
+  COSINE_DEFAULTS,
   constantSchedule,
   cosineSchedule,
+  GAMMA,
+  LINEAR_DEFAULTS,
   linearSchedule,
   multiStepSchedule,
   type Schedule,
@@ -31,22 +34,30 @@ export interface ScheduleContext {
 }
 
 const warmupSteps = described(v.optional(integer(0), 0), "steps over which the rate rises first");
-const gamma = described(v.optional(fraction(), 0.1), "what the rate is multiplied with");
+const gamma = described(v.optional(fraction(), GAMMA), "what the rate is multiplied with");
 
-/** `one-cycle` in expressions. */
+const { pctStart, annealStrategy, divFactor, finalDivFactor, threePhase, cycleMomentum } = ONE_CYCLE_DEFAULTS;
+
+/** `one-cycle` in expressions: its two factors are the reference script's. */
 export const oneCycleEntry = defineEntry({
   name: "one-cycle",
   help: "up to the learning rate, then down below the start; momentum or beta1 moves the other way",
   options: {
-    pctStart: described(v.optional(fraction(), 0.3), "the fraction of the run that rises"),
-    annealStrategy: described(v.optional(oneOf(["cos", "linear"]), "cos"), "how the rate moves in each phase"),
-    divFactor: described(v.optional(positive(), 20), "the start is the highest rate divided by this"),
-    finalDivFactor: described(v.optional(positive(), 100), "the end is the start divided by this"),
+    pctStart: described(v.optional(fraction(), pctStart), "the fraction of the run that rises"),
+    annealStrategy: described(v.optional(oneOf(["cos", "linear"]), annealStrategy), "how the rate moves in each phase"),
+    divFactor: described(
+      v.optional(positive(), 20),
+      `the start is the highest rate divided by this (the reference script's; PyTorch's is ${divFactor})`,
+    ),
+    finalDivFactor: described(
+      v.optional(positive(), 100),
+      `the end is the start divided by this (the reference script's; PyTorch's is ${finalDivFactor})`,
+    ),
     threePhase: described(
-      v.optional(boolean(), false),
+      v.optional(boolean(), threePhase),
       "whether the rate falls to the start as fast as it rose, and only then to the end",
     ),
-    cycleMomentum: described(v.optional(boolean(), true), "whether momentum or beta1 is cycled too"),
+    cycleMomentum: described(v.optional(boolean(), cycleMomentum), "whether momentum or beta1 is cycled too"),
   },
   create: (options, { optimizer, epochs, stepsPerEpoch }: ScheduleContext): LRScheduler =>
     new OneCycleLR(optimizer, {
@@ -61,7 +72,7 @@ export const cosineEntry = defineEntry({
   name: "cosine",
   help: "half a cosine from the learning rate down to a fraction of it",
   options: {
-    end: described(v.optional(nonNegative(), 0), "the fraction of the learning rate at the end"),
+    end: described(v.optional(nonNegative(), COSINE_DEFAULTS.end), "the fraction of the learning rate at the end"),
     warmupSteps,
   },
   create: ({ end, warmupSteps }): Schedule => warmup(warmupSteps, cosineSchedule({ end })),
@@ -101,8 +112,11 @@ export const linearEntry = defineEntry({
   name: "linear",
   help: "a straight line between two fractions of the learning rate",
   options: {
-    start: described(v.optional(nonNegative(), 1), "the fraction of the learning rate at the start"),
-    end: described(v.optional(nonNegative(), 0), "the fraction of the learning rate at the end"),
+    start: described(
+      v.optional(nonNegative(), LINEAR_DEFAULTS.start),
+      "the fraction of the learning rate at the start",
+    ),
+    end: described(v.optional(nonNegative(), LINEAR_DEFAULTS.end), "the fraction of the learning rate at the end"),
     warmupSteps,
   },
   create: ({ start, end, warmupSteps }): Schedule => warmup(warmupSteps, linearSchedule({ start, end })),

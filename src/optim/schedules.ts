@@ -13,6 +13,11 @@ import { DistilleryError } from "../errors.js";
  */
 export type Schedule = (step: number, steps: number) => number;
 
+/** What each step and milestone multiplies the rate with by default. */
+export const GAMMA = 0.1;
+export const COSINE_DEFAULTS = { end: 0 } as const;
+export const LINEAR_DEFAULTS = { start: 1, end: 0 } as const;
+
 /**
  * The base rate all the way.
  *
@@ -36,7 +41,7 @@ export function constantSchedule(): Schedule {
  * ```
  */
 export function cosineSchedule(options: { end?: number } = {}): Schedule {
-  const { end } = optionsOf({ end: 0 }, options);
+  const { end } = optionsOf(COSINE_DEFAULTS, options);
   expectFactor("end", end);
   return (step, steps) => annealCosine(1, end, step / steps);
 }
@@ -52,7 +57,7 @@ export function cosineSchedule(options: { end?: number } = {}): Schedule {
  * ```
  */
 export function linearSchedule(options: { start?: number; end?: number } = {}): Schedule {
-  const { start, end } = optionsOf({ start: 1, end: 0 }, options);
+  const { start, end } = optionsOf(LINEAR_DEFAULTS, options);
   expectFactor("start", start);
   expectFactor("end", end);
   return (step, steps) => start + ((end - start) * step) / steps;
@@ -82,7 +87,7 @@ export function exponentialSchedule(options: { gamma: number }): Schedule {
  * ```
  */
 export function stepSchedule(options: { stepSize: number; gamma?: number }): Schedule {
-  const { stepSize, gamma } = optionsOf({ gamma: 0.1 }, options, ["stepSize"]);
+  const { stepSize, gamma } = optionsOf({ gamma: GAMMA }, options, ["stepSize"]);
   expectNumber("stepSize", stepSize, (x) => x > 0, "a number above 0");
   const length = stepsOrFraction("stepSize", stepSize);
   expectFactor("gamma", gamma);
@@ -101,7 +106,7 @@ export function stepSchedule(options: { stepSize: number; gamma?: number }): Sch
  * ```
  */
 export function multiStepSchedule(options: { milestones: readonly number[]; gamma?: number }): Schedule {
-  const { milestones, gamma } = optionsOf({ gamma: 0.1 }, options, ["milestones"]);
+  const { milestones, gamma } = optionsOf({ gamma: GAMMA }, options, ["milestones"]);
   if (!Array.isArray(milestones) || milestones.length === 0) {
     throw new DistilleryError("BAD_ARGUMENT", `milestones: expected a list of steps, got ${show(milestones)}`);
   }

@@ -101,9 +101,15 @@ export const sgdEntry = defineEntry({
   name: "sgd",
   help: "stochastic gradient descent, with weight decay added to the gradient",
   options: {
-    momentum: described(v.optional(nonNegative(), 0), "what of the momentum buffer remains in each step"),
-    dampening: described(v.optional(fraction(), 0), "one minus this is what the gradient adds to the buffer"),
-    nesterov: described(v.optional(boolean(), false), "look ahead by the momentum"),
+    momentum: described(
+      v.optional(nonNegative(), DEFAULTS.momentum),
+      "what of the momentum buffer remains in each step",
+    ),
+    dampening: described(
+      v.optional(fraction(), DEFAULTS.dampening),
+      "one minus this is what the gradient adds to the buffer",
+    ),
+    nesterov: described(v.optional(boolean(), DEFAULTS.nesterov), "look ahead by the momentum"),
   },
   create: (options, { params, lr, weightDecay }: OptimizerContext): Optimizer =>
     new SGD(params, { ...options, lr, weightDecay }),
