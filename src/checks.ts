@@ -40,6 +40,12 @@ export function expectOneOf<N extends string>(name: string, value: unknown, name
   throw new DistilleryError("BAD_ARGUMENT", `${name}: expected ${quoted}, got ${show(value)}${advice}`);
 }
 
+/** A path that was given as an argument. */
+export function expectPath(name: string, path: unknown, expected = "a path"): string {
+  if (typeof path === "string" && path !== "" && !path.includes("\0")) return path;
+  throw badArgument(name, expected, path);
+}
+
 /** What the body of a function gave; `BAD_ARGUMENT` for a promise, as the function ends at the body's first `await`. */
 export function expectSync<T>(name: string, result: T): T {
   if (!types.isPromise(result)) return result;
@@ -86,7 +92,7 @@ export function expectElements(name: string, shape: readonly number[]): void {
 
 /** How a value is shown in an error: short, and telling its type. */
 export function show(value: unknown): string {
-  if (typeof value === "string") return JSON.stringify(value.length > 60 ? `${value.slice(0, 60)}...` : value);
+  if (typeof value === "string") return JSON.stringify(value.length > 80 ? `${value.slice(0, 80)}...` : value);
   if (typeof value === "object" && value !== null) {
     // JSON may have a "constructor" of its own.
     const name: unknown = value.constructor?.name;

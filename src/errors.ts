@@ -63,6 +63,11 @@ export class DistilleryError extends Error {
   }
 }
 
+/** Whether work ended because its signal said so. */
+export function isAbort(error: unknown): boolean {
+  return error instanceof DistilleryError && error.code === "ABORTED";
+}
+
 const NATIVE_CODES: ReadonlyMap<unknown, ErrorCode> = new Map([
   ["SHAPE_MISMATCH", "SHAPE_MISMATCH"],
   ["BAD_ARGUMENT", "BAD_ARGUMENT"],

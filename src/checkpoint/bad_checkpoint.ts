@@ -15,11 +15,6 @@ export function saveAgain(file: string, how: string, part = ""): string {
   return `in Python, ${line} mends it${how === TRUSTED ? " (it runs the file's code: only if you trust it)" : ""}`;
 }
 
-/** Text from a file, safe for a message: quoted, on one line, short. */
-export function quote(text: string): string {
-  return JSON.stringify(text.length > 80 ? `${text.slice(0, 80)}...` : text);
-}
-
 /** The error of names and texts that fill more than a reader would accept. */
 export function tooMany(argument: string, bytes: number, most: number): DistilleryError {
   const text = `${argument}: expected names and texts of at most ${most} bytes, got ${bytes}`;

@@ -1,4 +1,5 @@
-import { badCheckpoint, quote, saveAgain, TRUSTED } from "./bad_checkpoint.js";
+import { show } from "../checks.js";
+import { badCheckpoint, saveAgain, TRUSTED } from "./bad_checkpoint.js";
 import { type Dict, type Foreign, isKind, kindOf, type StoredView, type Value } from "./pickle/values.js";
 
 const PLAIN_ONLY = "only plain dictionaries of tensors are read";
@@ -52,14 +53,14 @@ function candidateAt(root: Value, key: string, name: string): Candidate {
   if (nested.length === 0 && !isAtTop) throw noWeights(root, name);
   const held = found === undefined ? "nothing" : `a ${kindOf(found)}${isKind(found, "dict") ? " without tensors" : ""}`;
   const advice = nested.length > 0 ? choiceOf(root, nested) : "its tensors are at its top: leave the key out";
-  throw badCheckpoint(name, `holds ${held} under ${quote(key)}; ${advice}`);
+  throw badCheckpoint(name, `holds ${held} under ${show(key)}; ${advice}`);
 }
 
 /** What is under a key, or under the keys that points join. */
 function valueAt(root: Value, key: string, name: string): Value | undefined {
   if (key === "") return root;
   const found = entriesOf(root).filter((entry) => entry.key === key);
-  if (found.length > 1) throw badCheckpoint(name, `the key ${quote(key)} is repeated`);
+  if (found.length > 1) throw badCheckpoint(name, `the key ${show(key)} is repeated`);
   if (found.length === 1) return found[0].value;
   for (let at = key.indexOf("."); at >= 0; at = key.indexOf(".", at + 1)) {
     const outer = entriesOf(root).find((entry) => entry.key === key.slice(0, at));
@@ -137,7 +138,7 @@ function tensorsOf({ entries }: Dict, name: string): [string, StoredView][] {
     if (isOtherTensor(value)) throw value.refusal();
     if (!isKind(value, "tensor")) return [];
     if (typeof key !== "string") throw badCheckpoint(name, `a key is a ${kindOf(key)}, not a str; ${PLAIN_ONLY}`);
-    if (seen.has(key)) throw badCheckpoint(name, `the key ${quote(key)} is repeated`);
+    if (seen.has(key)) throw badCheckpoint(name, `the key ${show(key)} is repeated`);
     seen.add(key);
     return [[key, value]];
   });
@@ -162,7 +163,7 @@ function shown(key: Value, value: Value): string {
 }
 
 function nameOf(key: Value): string {
-  return typeof key === "string" ? quote(key) : typeof key === "number" ? String(key) : `a ${kindOf(key)}`;
+  return typeof key === "string" ? show(key) : typeof key === "number" ? String(key) : `a ${kindOf(key)}`;
 }
 
 /** The first foreign value in a value, but not in `weights`; each is visited once, so that cycles end. */
@@ -179,11 +180,11 @@ function foreignIn(root: Value, weights: Dict): Foreign | null {
 }
 
 function choiceOf(root: Value, nested: readonly Candidate[]): string {
-  const names = nested.map(({ path }) => quote(path));
+  const names = nested.map(({ path }) => show(path));
   const some = names.length > MAX_SHOWN ? [...names.slice(0, MAX_SHOWN), "..."] : names;
   const own = isKind(root, "dict") && hasWeights(root) ? `; others are at the top, under ""` : "";
   const [{ path }] = nested;
-  const choice = `choose one, as in load(file, { key: ${quote(path)} }), on the command line --key ${path}`;
+  const choice = `choose one, as in load(file, { key: ${show(path)} }), on the command line --key ${path}`;
   return `state dicts are under ${some.join(", ")}${own}: ${choice}`;
 }
 
@@ -192,8 +193,8 @@ function noWeights(root: Value, file: string): Error {
   const entries: [Value, Value][] = isKind(root, "dict") ? root.entries : [];
   const [key, module] = [["", root] as const, ...entries].find(([, value]) => isModule(value)) ?? [];
   if (isKind(module, "foreign")) {
-    const [place, part] = key === "" ? ["is", ""] : [`holds under ${quote(String(key))}`, `[${JSON.stringify(key)}]`];
-    const text = `${place} a whole network, pickled by its class ${quote(module.name)}, which is not read`;
+    const [place, part] = key === "" ? ["is", ""] : [`holds under ${show(String(key))}`, `[${JSON.stringify(key)}]`];
+    const text = `${place} a whole network, pickled by its class ${show(module.name)}, which is not read`;
     return badCheckpoint(file, `${text}: ${saveAgain(file, TRUSTED, `${part}.state_dict()`)}`);
   }
   if (isKind(root, "foreign")) return root.refusal();

@@ -4,7 +4,7 @@ import { readWhole } from "../files/index.js";
 import { native } from "../native.js";
 import type { StateDict } from "../nn/state_dict.js";
 import { Tensor } from "../tensor/tensor.js";
-import { badCheckpoint, quote } from "./bad_checkpoint.js";
+import { badCheckpoint } from "./bad_checkpoint.js";
 import type { CheckpointValue } from "./checkpoint_value.js";
 import { otherFile } from "./other_files.js";
 import { plainValue } from "./plain_value.js";
@@ -148,14 +148,11 @@ function stripped(stored: readonly StoredTensor[], file: string, { stripPrefix, 
   }
   const kept = stored.filter(({ key }) => key.startsWith(stripPrefix) && key !== stripPrefix);
   if (kept.length === 0) {
-    const keys = stored.slice(0, MAX_SHOWN).map(({ key }) => quote(key));
-    throw badCheckpoint(
-      file,
-      `no key begins with ${quote(stripPrefix)}, which was to be taken off: ${keys.join(", ")}`,
-    );
+    const keys = stored.slice(0, MAX_SHOWN).map(({ key }) => show(key));
+    throw badCheckpoint(file, `no key begins with ${show(stripPrefix)}, which was to be taken off: ${keys.join(", ")}`);
   }
   const others = stored.length - kept.length;
-  if (others > 0) onNote?.(`${file}: left out ${others} tensors whose keys do not begin with ${quote(stripPrefix)}`);
+  if (others > 0) onNote?.(`${file}: left out ${others} tensors whose keys do not begin with ${show(stripPrefix)}`);
   return kept.map((entry) => ({ ...entry, key: entry.key.slice(stripPrefix.length) }));
 }
 
@@ -210,7 +207,7 @@ function refuseNonFinite(tensors: Iterable<readonly [key: string, tensor: AnyTen
     const found = isUnknown
       ? `lies behind more than ${MAX_NON_FINITE} numbers that are not finite`
       : `holds ${tensor.data[place - start]} as its element ${place - start}`;
-    throw badCheckpoint(name, `${quote(key)} ${found}; the option allowNonFinite reads it all the same`);
+    throw badCheckpoint(name, `${show(key)} ${found}; the option allowNonFinite reads it all the same`);
   }
 }
 

@@ -1,6 +1,7 @@
 import { basename } from "node:path";
+import { show } from "../checks.js";
 import { shellQuoted } from "../shell_quoted.js";
-import { quote, SAFE, saveAgain } from "./bad_checkpoint.js";
+import { SAFE, saveAgain } from "./bad_checkpoint.js";
 
 /** How PyTorch's format before 1.6 begins: the pickle of a number. */
 const LEGACY = "\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19";
@@ -69,7 +70,7 @@ export function otherFile(bytes: Uint8Array, file: string): string {
   }
   const neither = "is neither a .pth file of PyTorch nor a .safetensors file";
   // Printable: the answer of a server, an index of other files.
-  return /^[\s!-~]+$/.test(head) ? `${neither}, but a text: ${quote(head.trim())}` : neither;
+  return /^[\s!-~]+$/.test(head) ? `${neither}, but a text: ${show(head.trim())}` : neither;
 }
 
 /** What a zip archive is that `torch.save` did not write, by the names of its entries. */
@@ -80,7 +81,7 @@ export function otherArchive(paths: readonly string[], file: string): string {
     return `a .npz file, arrays of NumPy: in Python, import numpy, torch; z = numpy.load(${python(file)}); ${line} converts it`;
   }
   const inner = paths.find((path) => /\.(pth?|ckpt|bin|safetensors)$/.test(path));
-  if (inner !== undefined) return `a zip archive around ${quote(inner)}: unzip ${shellQuoted(file)} unpacks it`;
+  if (inner !== undefined) return `a zip archive around ${show(inner)}: unzip ${shellQuoted(file)} unpacks it`;
   return "a zip archive, but not one of PyTorch: it has no data.pkl";
 }
 

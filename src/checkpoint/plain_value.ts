@@ -1,4 +1,5 @@
-import { badCheckpoint, quote } from "./bad_checkpoint.js";
+import { show } from "../checks.js";
+import { badCheckpoint } from "./bad_checkpoint.js";
 import { type CheckpointValue, MAX_DEPTH, MAX_OBJECTS } from "./checkpoint_value.js";
 import { type Dict, kindOf, type Value } from "./pickle/values.js";
 import type { StorageReader } from "./storage_reader.js";
@@ -61,7 +62,7 @@ class PlainReader {
       case "dict":
         return this.#dict(value, path, depth);
       default:
-        throw badCheckpoint(this.name, `holds a ${kindOf(value)} under ${quote(path)}, which is not read`);
+        throw badCheckpoint(this.name, `holds a ${kindOf(value)} under ${show(path)}, which is not read`);
     }
   }
 
@@ -69,11 +70,11 @@ class PlainReader {
     const parts = new Map<string | number, Part>();
     for (const [key, value] of entries) {
       if (typeof key !== "string" && !Number.isSafeInteger(key)) {
-        const text = `a key in ${quote(path)} is a ${kindOf(key)}; only str and int of less than 2^53 are read`;
+        const text = `a key in ${show(path)} is a ${kindOf(key)}; only str and int of less than 2^53 are read`;
         throw badCheckpoint(this.name, text);
       }
       const place = below(path, key as string | number);
-      if (parts.has(key as string | number)) throw badCheckpoint(this.name, `the key ${quote(place)} is repeated`);
+      if (parts.has(key as string | number)) throw badCheckpoint(this.name, `the key ${show(place)} is repeated`);
       parts.set(key as string | number, this.read(value, place, depth + 1));
     }
     const values = [...parts].map(([key, part]): [string | number, CheckpointValue] => [key, part.value]);

@@ -1,5 +1,6 @@
+import { show } from "../checks.js";
 import type { ZipEntries } from "../files/zip_reader.js";
-import { badCheckpoint, quote, tooMany } from "./bad_checkpoint.js";
+import { badCheckpoint, tooMany } from "./bad_checkpoint.js";
 import type { CheckpointValue } from "./checkpoint_value.js";
 import { findStateDict } from "./find_state_dict.js";
 import { otherArchive } from "./other_files.js";
@@ -84,7 +85,7 @@ function folderOf(paths: readonly string[], name: string): string {
   if (pickle === undefined) throw badCheckpoint(name, otherArchive(paths, name));
   const folder = pickle.slice(0, pickle.indexOf("/") + 1);
   const stray = paths.find((path) => !path.startsWith(folder));
-  if (stray !== undefined) throw badCheckpoint(name, `entry ${quote(stray)} lies outside of ${quote(folder)}`);
+  if (stray !== undefined) throw badCheckpoint(name, `entry ${show(stray)} lies outside of ${show(folder)}`);
   if (paths.includes(`${folder}constants.pkl`)) {
     const line = `torch.save(torch.jit.load(${JSON.stringify(name)}).state_dict(), "weights.pth")`;
     throw badCheckpoint(name, `a TorchScript program: in PyTorch, ${line} writes its weights`);
@@ -97,16 +98,16 @@ function openArchive(entries: ZipEntries, name: string): Files {
   const folder = folderOf([...entries.keys()], name);
   const files = (path: string): Uint8Array => {
     const data = entries.get(folder + path);
-    if (data === undefined) throw badCheckpoint(name, `entry ${quote(path)} is missing in its archive`);
+    if (data === undefined) throw badCheckpoint(name, `entry ${show(path)} is missing in its archive`);
     return data;
   };
   const text = (path: string) => Buffer.from(files(path).subarray(0, 32)).toString("latin1");
   if (!/^([1-9]|10)\n?$/.test(text("version"))) {
-    throw badCheckpoint(name, `format version ${quote(text("version"))} is not known`);
+    throw badCheckpoint(name, `format version ${show(text("version"))} is not known`);
   }
   // Files of PyTorch before 2.1 do not say.
   if (entries.has(`${folder}byteorder`) && text("byteorder") !== "little") {
-    throw badCheckpoint(name, `byte order ${quote(text("byteorder"))}; only "little" is read`);
+    throw badCheckpoint(name, `byte order ${show(text("byteorder"))}; only "little" is read`);
   }
   return files;
 }

@@ -2,7 +2,7 @@ import * as v from "valibot";
 import { show } from "../checks.js";
 import { openSliced, readHead, readSlice } from "../files/index.js";
 import type { StateDict } from "../nn/state_dict.js";
-import { badCheckpoint, quote, tooMany } from "./bad_checkpoint.js";
+import { badCheckpoint, tooMany } from "./bad_checkpoint.js";
 import { elementCount } from "./shape.js";
 import {
   type AnyTensor,
@@ -215,26 +215,26 @@ function readTensor(key: string, value: unknown, dataStart: number, name: string
   const type = STORED_TYPES.find(({ safetensors }) => safetensors === dtype);
   if (type === undefined) {
     const read = STORED_TYPES.map(({ safetensors }) => safetensors).join(", ");
-    throw badCheckpoint(name, `${quote(key)} is of type ${quote(dtype)}; only ${read} are read`);
+    throw badCheckpoint(name, `${show(key)} is of type ${show(dtype)}; only ${read} are read`);
   }
   const size = elementCount(key, shape);
   if ("problem" in size) throw badCheckpoint(name, size.problem);
   if (offsets[1] - offsets[0] !== size.count * type.width) {
     const expected = `${size.count * type.width} bytes for [${shape.join(", ")}] in ${dtype}`;
-    throw badCheckpoint(name, `${quote(key)}: expected ${expected}, got ${offsets[1] - offsets[0]}`);
+    throw badCheckpoint(name, `${show(key)}: expected ${expected}, got ${offsets[1] - offsets[0]}`);
   }
   return { key, type, shape, start: dataStart + offsets[0], end: dataStart + offsets[1] };
 }
 
 /** The texts of the metadata. By hand: valibot's record leaves out keys such as "constructor". */
 function readTexts(value: unknown, name: string): Record<string, string> {
-  const place = `in its header, ${quote(METADATA_KEY)}`;
+  const place = `in its header, ${show(METADATA_KEY)}`;
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     throw badCheckpoint(name, `${place}: expected texts by their keys`);
   }
   for (const [key, text] of Object.entries(value)) {
     if (typeof text !== "string")
-      throw badCheckpoint(name, `${place}.${quote(key)}: expected a text, got ${show(text)}`);
+      throw badCheckpoint(name, `${place}.${show(key)}: expected a text, got ${show(text)}`);
   }
   return value as Record<string, string>;
 }
@@ -246,7 +246,7 @@ function checkCoverage(tensors: readonly HeaderTensor[], dataStart: number, file
     if (tensor.start !== end) {
       throw badCheckpoint(
         name,
-        `${quote(tensor.key)} ${tensor.start < end ? "overlaps" : "leaves a gap after"} another`,
+        `${show(tensor.key)} ${tensor.start < end ? "overlaps" : "leaves a gap after"} another`,
       );
     }
     end = tensor.end;
@@ -261,7 +261,7 @@ function check<S extends v.GenericSchema>(schema: S, value: unknown, key: string
   const [issue] = issues;
   // A field that is unknown is a problem of the object.
   const path = (issue.path ?? []).slice(0, issue.expected === "never" ? -1 : undefined);
-  const place = [quote(key), ...path.map((part) => quote(String(part.key)))].join(".");
+  const place = [show(key), ...path.map((part) => show(String(part.key)))].join(".");
   throw badCheckpoint(name, `in its header, ${place}: ${issue.message}`);
 }
 

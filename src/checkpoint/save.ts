@@ -1,8 +1,7 @@
 import { extname } from "node:path";
-import { badArgument, expectOptions } from "../checks.js";
+import { badArgument, expectOptions, show } from "../checks.js";
 import { MAX_FILE_BYTES, writeWhole } from "../files/index.js";
 import type { StateDict } from "../nn/state_dict.js";
-import { quote } from "./bad_checkpoint.js";
 import { type CheckpointValue, checkText, checkValue, isRecord, isTensor } from "./checkpoint_value.js";
 import { encodePth } from "./pth.js";
 import { encodeSafetensors, METADATA_KEY } from "./safetensors.js";
@@ -76,10 +75,10 @@ function checkState(state: StateDict): void {
   const entries = Object.entries(state);
   let bytes = 0;
   for (const [key, value] of entries) {
-    if (!isTensor(value)) throw badArgument(`state[${quote(key)}]`, "a tensor", value);
+    if (!isTensor(value)) throw badArgument(`state[${show(key)}]`, "a tensor", value);
     if (key === METADATA_KEY)
       throw badArgument("state", `no key ${METADATA_KEY}, which .safetensors keeps for itself`, state);
-    checkText(`state[${quote(key)}]`, key);
+    checkText(`state[${show(key)}]`, key);
     bytes += value.data.byteLength + 2 * key.length + 512;
   }
   if (entries.length > MAX_TENSORS) throw badArgument("state", `at most ${MAX_TENSORS} tensors`, entries.length);
@@ -94,8 +93,8 @@ function checkSize(name: string, value: unknown, bytes: number): void {
 function checkMetadata(metadata: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
   if (!isRecord(metadata)) throw badArgument("metadata", "texts by their keys", metadata);
   for (const [key, value] of Object.entries(metadata)) {
-    if (typeof value !== "string") throw badArgument(`metadata[${quote(key)}]`, "a text", value);
-    checkText(`metadata[${quote(key)}]`, key + value);
+    if (typeof value !== "string") throw badArgument(`metadata[${show(key)}]`, "a text", value);
+    checkText(`metadata[${show(key)}]`, key + value);
   }
   return metadata;
 }

@@ -1,5 +1,5 @@
+import { show } from "../checks.js";
 import { gatherStrided } from "../tensor/gather_strided.js";
-import { quote } from "./bad_checkpoint.js";
 import type { StoredArray } from "./stored_types.js";
 
 const MAX_RANK = 64;
@@ -10,16 +10,16 @@ const MAX_LENGTH = 2 ** 31 - 1;
  * more than any file can hold. Called before anything is allocated for the tensor.
  */
 export function elementCount(key: string, shape: readonly unknown[]): { count: number } | { problem: string } {
-  if (shape.length > MAX_RANK) return { problem: `${quote(key)} has ${shape.length} axes, more than ${MAX_RANK}` };
+  if (shape.length > MAX_RANK) return { problem: `${show(key)} has ${shape.length} axes, more than ${MAX_RANK}` };
   let [count, nonZero] = [1, 1];
   for (const length of shape) {
     if (typeof length !== "number" || !Number.isInteger(length) || length < 0 || length > MAX_LENGTH) {
-      return { problem: `${quote(key)} has a length of ${String(length)} in its shape` };
+      return { problem: `${show(key)} has a length of ${String(length)} in its shape` };
     }
     count *= length;
     nonZero *= Math.max(length, 1);
     // Also if another length is 0: the product must stay exact in any order of multiplication.
-    if (nonZero > Number.MAX_SAFE_INTEGER) return { problem: `${quote(key)} has an impossible shape` };
+    if (nonZero > Number.MAX_SAFE_INTEGER) return { problem: `${show(key)} has an impossible shape` };
   }
   return { count };
 }

@@ -1,4 +1,5 @@
-import { badCheckpoint, quote } from "./bad_checkpoint.js";
+import { show } from "../checks.js";
+import { badCheckpoint } from "./bad_checkpoint.js";
 import type { Storage, StoredView } from "./pickle/values.js";
 import { elementCount, takeView } from "./shape.js";
 import { type AnyTensor, type StoredArray, tensorOf } from "./stored_types.js";
@@ -23,7 +24,7 @@ export class StorageReader {
     if ("problem" in size) throw badCheckpoint(this.name, size.problem);
     const width = view.storage.type.dtype === "int64" ? 8 : 4;
     const taken = takeView(this.#array(key, view.storage), view, size.count);
-    if ("problem" in taken) throw badCheckpoint(this.name, `${quote(key)} ${taken.problem}`);
+    if ("problem" in taken) throw badCheckpoint(this.name, `${show(key)} ${taken.problem}`);
     if (taken.copied) this.allowance -= size.count * width;
     if (this.allowance < 0) throw badCheckpoint(this.name, "its strided views hold more than the file");
     return tensorOf(taken.data, view.shape);
@@ -33,12 +34,12 @@ export class StorageReader {
     const known = this.#arrays.get(storage.key);
     if (known !== undefined) {
       if (known.storage.type === storage.type && known.storage.count === storage.count) return known.array;
-      throw badCheckpoint(this.name, `${quote(key)} shares a storage with a tensor of another type`);
+      throw badCheckpoint(this.name, `${show(key)} shares a storage with a tensor of another type`);
     }
     const bytes = this.files(`data/${storage.key}`);
     if (bytes.length !== storage.count * storage.type.width) {
       const expected = `${storage.count} elements of ${storage.type.width} bytes`;
-      throw badCheckpoint(this.name, `${quote(key)}: expected ${expected}, got ${bytes.length} bytes`);
+      throw badCheckpoint(this.name, `${show(key)}: expected ${expected}, got ${bytes.length} bytes`);
     }
     const array = storage.type.decode(bytes);
     this.#arrays.set(storage.key, { storage, array });

@@ -1,7 +1,7 @@
 import { inspect } from "node:util";
 import { CommanderError } from "commander";
 import { show, suggestion } from "../checks.js";
-import { DistilleryError } from "../errors.js";
+import { DistilleryError, isAbort } from "../errors.js";
 import { shortageOf } from "../shortage.js";
 import { fromUserCode } from "../user_code.js";
 import { namedByFlag } from "./flag_names.js";
@@ -80,11 +80,6 @@ function lostFolder(error: unknown): DistilleryError | null {
   if ((error as NodeJS.ErrnoException | null)?.syscall !== "uv_cwd") return null;
   const text = "the working folder is gone: change to one that exists";
   return new DistilleryError("IO_ERROR", text, { cause: error });
-}
-
-/** Whether a signal stopped it. */
-export function isAbort(error: unknown): boolean {
-  return error instanceof DistilleryError && error.code === "ABORTED";
 }
 
 /** The signal that stopped the command. */

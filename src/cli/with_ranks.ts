@@ -1,6 +1,7 @@
+import { isAbort } from "../errors.js";
 import { isSilentRank, ranksOfJob } from "../mpi.js";
 import type { Ranks } from "../train/index.js";
-import { exitCodeOf, isAbort, oneLine, UsageError } from "./error_boundary.js";
+import { exitCodeOf, oneLine, UsageError } from "./error_boundary.js";
 import type { ShowFlags } from "./flags.js";
 
 /**

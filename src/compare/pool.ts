@@ -1,7 +1,7 @@
 import { setMaxListeners } from "node:events";
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
-import { DistilleryError } from "../errors.js";
+import { DistilleryError, isAbort } from "../errors.js";
 import { getNumThreads } from "../threads.js";
 import type { Experiment } from "./experiment.js";
 import type { SharedLogits, TrainedTeacher } from "./teacher.js";
@@ -126,9 +126,4 @@ export async function named<T>(name: string, run: Promise<T>): Promise<T> {
     if (subject.endsWith(name)) throw error;
     throw new DistilleryError(error.code, `${name}: ${error.message}`, { cause: error });
   }
-}
-
-/** Whether a trial stopped because of the signal. */
-export function isAbort(error: unknown): boolean {
-  return error instanceof DistilleryError && error.code === "ABORTED";
 }

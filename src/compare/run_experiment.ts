@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { DistilleryError } from "../errors.js";
+import { DistilleryError, isAbort } from "../errors.js";
 import { Module } from "../nn/module.js";
 import type { ResolvedDistillation } from "../train/options.js";
 import { stepsPerEpoch } from "../train/steps_per_epoch.js";
@@ -7,7 +7,7 @@ import { progressOf } from "../train/trainer_state.js";
 import type { Experiment, ExperimentProgress } from "./experiment.js";
 import { logitsFilesIn } from "./external_teacher.js";
 import { fractionOf } from "./fraction_of.js";
-import { isAbort, named, openRunners, runTrials } from "./pool.js";
+import { named, openRunners, runTrials } from "./pool.js";
 import { announced, readyTeacher } from "./shared_teacher.js";
 import {
   computeTeacherLogits,

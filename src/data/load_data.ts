@@ -1,4 +1,4 @@
-import { expectObject, show } from "../checks.js";
+import { expectObject, expectPath, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { badData } from "../files/index.js";
 import { conform } from "./conform.js";
@@ -63,10 +63,7 @@ export interface ImageSets extends Omit<DataSets, "validation"> {
  * ```
  */
 export async function loadData(source: string, options: LoadDataOptions & ForNetwork = {}): Promise<DataSets> {
-  if (typeof source !== "string" || source === "" || source.includes("\0")) {
-    const text = `source: expected a data set's name, a file or a folder, got ${show(source)}`;
-    throw new DistilleryError("BAD_ARGUMENT", text);
-  }
+  expectPath("source", source, "a data set's name, a file or a folder");
   expectObject("loadData", options);
   const { preprocessing, ...given } = options;
   const loading = resolveLoading(given);

@@ -1,5 +1,5 @@
 import { basename } from "node:path";
-import { expectInteger, expectOptions, show } from "../checks.js";
+import { expectInteger, expectOptions, expectPath, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { badData, openSliced, readHead, readWhole } from "../files/index.js";
 import { expectClassNames, indexRange } from "./dataset.js";
@@ -61,6 +61,8 @@ export async function openStreamed(source: StreamedFiles, options: StreamOptions
   return train as StreamedDataset;
 }
 
+const A_FILE = "the path of a file";
+
 interface OpenedFiles {
   readonly part: RawPart;
   readonly path: string;
@@ -72,7 +74,7 @@ interface OpenedFiles {
 
 async function openFiles(source: StreamedFiles): Promise<OpenedFiles> {
   if ("inputs" in Object(source) && "inputs" in source) {
-    const [inputs, labels] = [expectPath("inputs", source.inputs), expectPath("labels", source.labels)];
+    const [inputs, labels] = [expectPath("inputs", source.inputs, A_FILE), expectPath("labels", source.labels, A_FILE)];
     return { part: await openPair(inputs, labels), path: inputs, labelsAt: labels, classes: null };
   }
   const { format, files } = Object(source) as Partial<Exclude<StreamedFiles, { inputs: string }>>;
@@ -83,7 +85,7 @@ async function openFiles(source: StreamedFiles): Promise<OpenedFiles> {
   if (!Array.isArray(files) || files.length === 0) {
     throw new DistilleryError("BAD_ARGUMENT", `files: expected a list of paths, got ${show(files)}`);
   }
-  const paths = files.map((file, i) => expectPath(`files[${i}]`, file));
+  const paths = files.map((file, i) => expectPath(`files[${i}]`, file, A_FILE));
   const part = await openCifar(format, paths, true);
   return { part, path: paths[0], labelsAt: paths.join(", "), classes: CIFAR_VERSIONS[format].classes };
 }
@@ -115,9 +117,4 @@ function classesOf(labels: Int32Array, file: string, known: number | null, optio
   const wrong = labels.findIndex((label) => label >= classes);
   if (wrong < 0) return classes;
   throw badData(file, `label ${wrong}: expected a class from 0 to ${classes - 1}, got ${labels[wrong]}`);
-}
-
-function expectPath(name: string, path: unknown): string {
-  if (typeof path === "string" && path !== "" && !path.includes("\0")) return path;
-  throw new DistilleryError("BAD_ARGUMENT", `${name}: expected the path of a file, got ${show(path)}`);
 }

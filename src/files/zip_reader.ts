@@ -1,6 +1,7 @@
 import { promisify } from "node:util";
 import { crc32, inflateRaw } from "node:zlib";
 import { type Entry, type FileEntry, Reader, Uint8ArrayWriter, ZipReader } from "@zip.js/zip.js";
+import { show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { MAX_FILE_BYTES } from "./read.js";
 
@@ -113,7 +114,7 @@ const SIGNATURES = ["PK\x06\x06", "PK\x06\x07", "PK\x05\x06"];
 
 async function readEntry(entry: Entry, bytes: Uint8Array, kind: ZipKind): Promise<Uint8Array> {
   const { filename, compressionMethod, compressedSize, uncompressedSize } = entry;
-  const refuse = (problem: string, cause?: unknown) => kind.fail(`entry ${quote(filename)} ${problem}`, cause);
+  const refuse = (problem: string, cause?: unknown) => kind.fail(`entry ${show(filename)} ${problem}`, cause);
   if (entry.directory || entry.symlink) throw refuse("is a folder or a link");
   if (entry.encrypted) throw refuse("is encrypted");
   const compressed = compressionMethod !== 0 || compressedSize !== uncompressedSize;
@@ -153,11 +154,6 @@ async function inflate(
   return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 }
 
-/** A name as it is shown in a message: quoted, on one line, short. */
-function quote(text: string): string {
-  return JSON.stringify(text.length > 80 ? `${text.slice(0, 80)}...` : text);
-}
-
 function describe(error: unknown): string {
   const {
     message = String(error),
@@ -168,7 +164,7 @@ function describe(error: unknown): string {
     reason?: string;
     filename?: string;
   };
-  return [message.toLowerCase(), reason, filename === undefined ? undefined : quote(filename)]
+  return [message.toLowerCase(), reason, filename === undefined ? undefined : show(filename)]
     .filter((part) => part !== undefined)
     .join(", ");
 }

@@ -1,5 +1,6 @@
+import { expectPath } from "../checks.js";
 import { type EpochRecord, flattenRecord } from "./epoch_record.js";
-import { expectPath, FileMetricsLog, type MetricsLog } from "./metrics_log.js";
+import { FileMetricsLog, type MetricsLog } from "./metrics_log.js";
 
 /**
  * Metrics as a CSV file (RFC 4180): a line of the names that `metrics.jsonl` has too, then a line an epoch; a cell is

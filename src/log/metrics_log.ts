@@ -63,9 +63,3 @@ export class FileMetricsLog implements MetricsLog {
     this.#file = null;
   }
 }
-
-/** A path that was given as an argument. */
-export function expectPath(name: string, path: unknown): string {
-  if (typeof path === "string" && path !== "") return path;
-  throw new DistilleryError("BAD_ARGUMENT", `${name}: expected a path, got ${show(path)}`);
-}

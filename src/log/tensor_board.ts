@@ -1,10 +1,11 @@
 import { readdir, rm, truncate } from "node:fs/promises";
 import { hostname } from "node:os";
 import { basename, join } from "node:path";
+import { expectPath } from "../checks.js";
 import { ioError } from "../files/index.js";
 import { metricOfKey } from "../tasks/metrics.js";
 import type { EpochRecord } from "./epoch_record.js";
-import { expectPath, FileMetricsLog, type MetricsLog } from "./metrics_log.js";
+import { FileMetricsLog, type MetricsLog } from "./metrics_log.js";
 
 /** The tags of what every run has; a loss's own metric is `loss/NAME`, a figure of the validation set `validation/NAME`. */
 const TAGS: Readonly<Record<string, string>> = { loss: "loss", validationLoss: "validation/loss" };

@@ -31,7 +31,9 @@ export const RESERVED = ["name", "weight"] as const;
 
 const MAX_LENGTH = 65_536;
 const MAX_DEPTH = 32;
-const NUMBER = /^[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?$/;
+const DIGITS = String.raw`[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?`;
+/** A plain number. */
+export const NUMBER = new RegExp(`^${DIGITS}$`);
 const KEYWORDS: ReadonlyMap<string, boolean | null> = new Map([
   ["true", true],
   ["True", true],
@@ -42,7 +44,7 @@ const KEYWORDS: ReadonlyMap<string, boolean | null> = new Map([
 ]);
 const NAME = /[A-Za-z_][\w.-]*/y;
 const ARGUMENT = /([A-Za-z_]\w*)\s*=/y;
-const WEIGHT = /([+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)\s*\*\s*/y;
+const WEIGHT = new RegExp(String.raw`(${DIGITS})\s*\*\s*`, "y");
 /** Two numbers, of the first and of the last epoch. */
 const MOVING_WEIGHT = /\[\s*([^\s,[\]]+)\s*,\s*([^\s,[\]]+)\s*\]\s*\*\s*/y;
 const PATH_START = /(?:\.{0,2}[\\/]|file:|[A-Za-z]:[\\/])/y;

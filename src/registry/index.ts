@@ -4,6 +4,7 @@ export {
   formatExpression,
   isModulePath,
   isWeight,
+  NUMBER,
   parseExpression,
   type StructuredTerm,
   splitExpressions,

@@ -2,6 +2,7 @@ import { expectShape, show } from "../checks.js";
 import type { Dataset } from "../data/dataset.js";
 import { targetsOf } from "../data/targets.js";
 import { DistilleryError } from "../errors.js";
+import { concatenated } from "../tensor/concatenated.js";
 import type { TaskEvaluation } from "./metrics.js";
 import type { Evaluator } from "./task.js";
 
@@ -34,23 +35,13 @@ export function collecting<E extends TaskEvaluation>(report: (all: Collected) =>
       if (teacher !== undefined) teachers.push(Float32Array.from(teacher));
     },
     report() {
-      const teacher = teachers.length === 0 ? null : joined(teachers);
+      const teacher = teachers.length === 0 ? null : concatenated(teachers);
       return report({
         ...{ samples, width, targetWidth, teacherWidth: teacher === null ? 0 : teacher.length / samples },
-        ...{ outputs: joined(outputs), targets: joined(targets), teacher },
+        ...{ outputs: concatenated(outputs), targets: concatenated(targets), teacher },
       });
     },
   };
-}
-
-function joined(parts: readonly Float32Array[]): Float32Array {
-  const all = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
-  }
-  return all;
 }
 
 /** The targets of some data that are the same in all samples: their names as errors show them, and their values. */

@@ -15,6 +15,7 @@ import { rowsFor } from "../nn/rows_for.js";
 import { showCount } from "../show_count.js";
 import { noGrad } from "../tensor/autograd.js";
 import { allocate, emptyCache, withArena } from "../tensor/buffer_pool.js";
+import { concatenated } from "../tensor/concatenated.js";
 import { currentPrecision, expectPrecision, type Precision, withPrecision } from "../tensor/precision.js";
 import { currentGenerator } from "../tensor/random.js";
 import { Tensor } from "../tensor/tensor.js";
@@ -86,7 +87,7 @@ export class TeacherCache {
     // The run that follows takes arrays of other lengths.
     emptyCache();
     const isStandardized = data.targetScale !== undefined;
-    return new TeacherCache(concatenate(logits), hash, data.fingerprint(), data.length, isStandardized, precision);
+    return new TeacherCache(concatenated(logits), hash, data.fingerprint(), data.length, isStandardized, precision);
   }
 
   /**
@@ -200,14 +201,4 @@ function fromAnother(what: string): DistilleryError {
 
 function forward(teacher: Module, inputs: Tensor): Tensor {
   return withEvalMode(teacher, () => noGrad(() => teacher.forward(inputs)));
-}
-
-function concatenate(parts: readonly Float32Array[]): Float32Array {
-  const whole = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
 }

@@ -1,5 +1,5 @@
 import { expectObject } from "../checks.js";
-import { DistilleryError } from "../errors.js";
+import { DistilleryError, isAbort } from "../errors.js";
 import type { EpochRecord } from "../log/epoch_record.js";
 import { PendingCallbacks } from "../pending_callbacks.js";
 import { currentGenerator, Generator } from "../tensor/random.js";
@@ -102,7 +102,7 @@ export function startRun<I extends RunControls>(
 }
 
 function throwUnlessStopped(error: unknown): void {
-  if (!(error instanceof DistilleryError) || error.code !== "ABORTED") throw error;
+  if (!isAbort(error)) throw error;
 }
 
 function nested(): DistilleryError {

@@ -65,7 +65,7 @@ describe("texts name the argument, what came and what was expected", () => {
     [() => setNumThreads(0), "threads: expected a whole number from 1 to 1024, got 0"],
     [() => zeros([2, -1]), "shape[1]: expected a whole number from 0 to 2147483647, got -1"],
     [() => tensor("abc" as never), 'values: expected numbers nested in arrays, got "abc"'],
-    [() => tensor("x".repeat(99) as never), `values: expected numbers nested in arrays, got "${"x".repeat(60)}..."`],
+    [() => tensor("x".repeat(99) as never), `values: expected numbers nested in arrays, got "${"x".repeat(80)}..."`],
     [() => tensor(7n as never), "values: expected numbers nested in arrays, got 7n"],
     [
       () => tensor(Object.create(null) as never),

@@ -1,4 +1,4 @@
-import { quote } from "../bad_checkpoint.js";
+import { show } from "../../checks.js";
 import { STORED_TYPES, type StoredType } from "../stored_types.js";
 import {
   type Bytes,
@@ -51,14 +51,14 @@ export function globalNamed(name: string, reading: Reading): Global | Foreign {
   if (ALLOWED.has(name)) return { kind: "global", name };
   if (/^torch\.\w+Storage$/.test(name)) {
     const read = STORED_TYPES.map((type) => type.torch).join(", ");
-    return reading.foreign(name, `GLOBAL ${quote(name)}: elements of this type are not read, only ${read}`);
+    return reading.foreign(name, `GLOBAL ${show(name)}: elements of this type are not read, only ${read}`);
   }
   return reading.foreign(name, notAllowed(name));
 }
 
 function notAllowed(name: string): string {
   const text = "is not allowed: only tensors, numbers and texts are read, and nothing of the file is run";
-  return `GLOBAL ${quote(name)} ${text}; load(file) reads the weights and leaves the rest out`;
+  return `GLOBAL ${show(name)} ${text}; load(file) reads the weights and leaves the rest out`;
 }
 
 /** What calling one of the globals would give, made without calling anything. */
@@ -76,7 +76,7 @@ export function reduce(callee: Value, args: Value, reading: Reading): Value {
   const made = madeOf(callee.name, items);
   if (made !== null) return made;
   if (callee.place !== undefined) return reading.foreign(callee.name, notAllowed(callee.name), callee.place);
-  throw reading.fail(`REDUCE of ${quote(callee.name)} with ${items.length} arguments is not allowed`);
+  throw reading.fail(`REDUCE of ${show(callee.name)} with ${items.length} arguments is not allowed`);
 }
 
 /** Values that are their arguments; null for other arguments than Python's. */
@@ -209,10 +209,10 @@ function scalarOf(args: readonly Value[]): { value: number | bigint | boolean } 
   const width = Number(type.code.slice(1));
   if (read === undefined || type.order !== (width === 1 ? "|" : "<")) {
     const known = [...NUMBERS.keys()].join(", ");
-    return { problem: `a NumPy value of type ${quote(`${type.order ?? ""}${type.code}`)}: only ${known} are read` };
+    return { problem: `a NumPy value of type ${show(`${type.order ?? ""}${type.code}`)}: only ${known} are read` };
   }
   if (bytes.text.length !== width) {
-    return { problem: `a NumPy value of type ${quote(type.code)} in ${bytes.text.length} bytes` };
+    return { problem: `a NumPy value of type ${show(type.code)} in ${bytes.text.length} bytes` };
   }
   const value = read(Buffer.from(bytes.text, "latin1"));
   if (typeof value !== "bigint") return { value };

@@ -1,4 +1,5 @@
-import { badCheckpoint, quote, saveAgain, TRUSTED } from "../bad_checkpoint.js";
+import { show } from "../../checks.js";
+import { badCheckpoint, saveAgain, TRUSTED } from "../bad_checkpoint.js";
 import { globalNamed, orderOf, reduce, storageOf } from "./globals.js";
 import { PickleMachine } from "./machine.js";
 import { opcodeName } from "./opcodes.js";
@@ -112,7 +113,7 @@ function build(machine: PickleMachine): void {
     key === "_metadata" ? isKind(value, "dict") : typeof key === "string" && !key.startsWith("__");
   const isMetadata = isKind(state, "dict") && state.entries.every(isAttribute);
   if (!isMetadata || !machine.topDict().ordered) {
-    throw machine.fail(`attributes other than a state_dict's ${quote("_metadata")} are not allowed`);
+    throw machine.fail(`attributes other than a state_dict's ${show("_metadata")} are not allowed`);
   }
 }
 

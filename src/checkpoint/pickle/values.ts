@@ -1,4 +1,4 @@
-import { quote } from "../bad_checkpoint.js";
+import { show } from "../../checks.js";
 import type { StoredType } from "../stored_types.js";
 
 /** What a pickle of tensors is made of: data only. Nothing here can be called. */
@@ -89,7 +89,7 @@ export function kindOf(value: Value): string {
   if (value === null) return "None";
   if (typeof value === "object") {
     if (value.kind !== "foreign") return value.kind;
-    return `${value.isModule ? "whole network" : "value"} of ${quote(value.name)}`;
+    return `${value.isModule ? "whole network" : "value"} of ${show(value.name)}`;
   }
   return { boolean: "bool", number: "number", bigint: "number", string: "str" }[typeof value as Scalar];
 }

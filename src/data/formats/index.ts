@@ -1,5 +1,5 @@
 import { basename, extname, parse, resolve } from "node:path";
-import { expectOptions, show, showList, suggestion } from "../../checks.js";
+import { expectOptions, expectPath, showList, suggestion } from "../../checks.js";
 import { DistilleryError } from "../../errors.js";
 import { badData, kindOf, listFiles, listFolders } from "../../files/index.js";
 import { givenFormatOptions, type LoadDataOptions } from "../load_options.js";
@@ -88,9 +88,7 @@ export async function readSamples(
   options: SampleOptions = {},
 ): Promise<FileSamples> {
   expectOptions("readSamples", options, ["encoding", "exifOrientation", "dropColumns"]);
-  if (typeof file !== "string" || file === "" || file.includes("\0")) {
-    throw new DistilleryError("BAD_ARGUMENT", `file: expected a file, got ${show(file)}`);
-  }
+  expectPath("file", file, "a file");
   expectPreprocessing(spec);
   const readers = FORMATS.flatMap(({ samples }) => (samples?.accepts(spec) ? [samples] : []));
   const extension = extname(file).toLowerCase();

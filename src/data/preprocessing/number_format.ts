@@ -1,3 +1,5 @@
+import { NUMBER } from "../../registry/index.js";
+
 /** How the numbers of a column are written, if it is not as 1234.5. */
 export interface NumberFormat {
   readonly decimal: "." | ",";
@@ -6,9 +8,6 @@ export interface NumberFormat {
   /** The sign that each number has: `%`, or a currency's; empty: none. */
   readonly unit: string;
 }
-
-/** A plain number, as {@link parseNumber} reads it. */
-export const NUMBER = /^[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?$/;
 
 /** The finite number that a text without spaces around it is; null if it is none. Not JavaScript's `0x10` or ``. */
 export function parseNumber(text: string): number | null {

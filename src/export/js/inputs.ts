@@ -1,6 +1,6 @@
 import type { TextColumn } from "../../data/dataset.js";
 import { MISSING_TEXTS } from "../../data/preprocessing/encode.js";
-import { formatPattern, NUMBER } from "../../data/preprocessing/number_format.js";
+import { formatPattern } from "../../data/preprocessing/number_format.js";
 import type {
   ImagePreprocessing,
   Preprocessing,
@@ -9,6 +9,7 @@ import type {
 } from "../../data/preprocessing/spec.js";
 import { columnWidth, inputFeatures } from "../../data/preprocessing/spec.js";
 import { entryOf } from "../../data/text/encodings.js";
+import { NUMBER } from "../../registry/index.js";
 
 /** How an exported module makes the network's values out of what it is given. */
 interface InputJs {
