@@ -43,7 +43,7 @@ export function ambiguousHeader(cells: readonly string[], line: number, file: st
 }
 
 /** Whether a first record names columns: none of its cells is a number, or one is a usual name of labels. */
-function namesColumns(cells: readonly string[], line: number, file: string): boolean {
+export function namesColumns(cells: readonly string[], line: number, file: string): boolean {
   const numbers = cells.filter(isNumberLike);
   if (numbers.length === 0 || cells.some(isLabel)) return true;
   // As pandas writes columns without names, beside a named one or not.

@@ -180,3 +180,35 @@ describe("one clear error for", () => {
     expect(() => augment(train, { noise: 0.1 })).toThrow("has texts, which are ids: they can't be shifted or mixed");
   });
 });
+
+describe("texts alone beside a column that is left out", () => {
+  const alone = ["good film,0", "bad film,1", "no film,2"];
+  const folder = folderOf({
+    "rows.csv": bytes(alone.join("\n")),
+    "behind.csv": bytes(alone.map((line) => line.split(",").reverse().join(",")).join("\n")),
+    "named.csv": bytes([",text", ...alone.map((line) => line.split(",").reverse().join(","))].join("\n")),
+  });
+  const load = async (file: string, options: object) =>
+    (await loadData(join(folder, file), { testFraction: 0, ...options })).train;
+
+  test.each([
+    ["rows.csv", { dropColumns: ["1"], textColumn: "0" }],
+    ["rows.csv", { dropColumns: [1], textColumn: 0, header: false }],
+    ["behind.csv", { dropColumns: ["0"], textColumn: -1 }],
+    ["named.csv", { dropColumns: [0], textColumn: 1 }],
+    ["named.csv", { dropColumns: [0], textColumn: "text" }],
+  ])("%s, %j: columns count in the file, and its first row is one without names", async (file, options) => {
+    const train = await load(file, options);
+    expect(train.texts?.(Int32Array.of(0, 1, 2))).toEqual(["good film", "bad film", "no film"]);
+    const { inputs } = await readSamples(join(folder, file), preprocessingOf(train));
+    expect([...inputs.data]).toEqual([...train.slice(0, 3).inputs.data]);
+  });
+
+  test.each([
+    ["rows.csv", { dropColumns: ["0"], textColumn: 0 }, '"0"'],
+    ["named.csv", { dropColumns: [1], textColumn: "text" }, '"text"'],
+  ])("%s, %j is refused", async (file, options, column) => {
+    const text = await refusal("BAD_ARGUMENT", () => load(file, options));
+    expect(text).toBe(`textColumn: ${column} is left out by dropColumns`);
+  });
+});

@@ -7,7 +7,7 @@ import type { LoadDataOptions, TableOptions } from "../load_options.js";
 import type { TablePreprocessing } from "../preprocessing/spec.js";
 import type { RawData, RawPart } from "../raw_data.js";
 import { MemoryRows } from "../row_source.js";
-import { findColumns, indexOf, indicesOf, places, readTableHeader } from "../table_header.js";
+import { findColumns, indexOf, indicesOf, namesColumns, places, readTableHeader } from "../table_header.js";
 import { TableReader } from "../table_reader.js";
 import { type LabelReader, tableTargets, taskOfTable } from "../table_task.js";
 import { hasTargets } from "../task_name.js";
@@ -141,15 +141,26 @@ async function openTextsAlone(
   options: OpenTable,
   openRecords: (file: string) => Promise<CellRecords>,
 ): Promise<RawData | null> {
-  const isNamed = (options.labelColumn ?? options.labelColumns) !== undefined;
-  if (isNamed || (others.test ?? others.validation) !== null) return null;
-  const records = await openRecords(file);
-  const dropped = expectColumns(file, records, options.header ?? true, options.dropColumns);
-  const [first] = records.first();
-  if (first === undefined || first.value.length - dropped.size !== 1) return null;
+  const isLabelled = (options.labelColumn ?? options.labelColumns) !== undefined;
+  if (isLabelled || (others.test ?? others.validation) !== null) return null;
+  const [first] = (await openRecords(file)).first();
+  if (first === undefined) return null;
+  const { value: cells, line } = first;
+  const isNamed = options.header ?? namesColumns(cells, line, file);
+  const names = isNamed ? cells : places(cells);
+  const dropped = new Set(options.dropColumns?.map((column) => indexOf(names, "dropColumns", column, file)));
+  if (cells.length - dropped.size !== 1) return null;
+  const { textColumn } = options;
+  const text = textColumn === undefined ? null : indexOf(names, "textColumn", textColumn, file);
+  if (text !== null && dropped.has(text)) {
+    throw new DistilleryError("BAD_ARGUMENT", `textColumn: ${show(names[text])} is left out by dropColumns`);
+  }
+  // Without names a column is known by its place.
+  const left = isNamed ? dropped : new Set<number>();
   const open = async (path: string) =>
-    without(await openRecords(path), dropped).map((cells, isFirst) => [...cells, isFirst ? "label" : ""]);
-  const own = { ...options, dropColumns: [], labelColumn: -1, unlabelled: true };
+    without(await openRecords(path), left).map((own, isFirst) => [...own, isFirst && isNamed ? "label" : ""]);
+  const beside = { header: isNamed, dropColumns: [], labelColumn: -1, unlabelled: true };
+  const own = { ...options, ...beside, ...(text !== null && { textColumn: isNamed ? 0 : text }) };
   const header = textHeader((await open(file)).first(), file, own);
   if (header === null) return null;
   const { reader, ...rest } = await textParts(file, header, own, open).training();
