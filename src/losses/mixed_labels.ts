@@ -1,5 +1,6 @@
 import type { Labels } from "../tensor/int_tensor.js";
 import { computeLoss, type DistillationLoss, type LossBatch } from "./loss.js";
+import { isSum } from "./weighted_sum.js";
 
 /** The second labels of mixed samples, and how much the first ones count. */
 export interface Mixture {
@@ -10,13 +11,15 @@ export interface Mixture {
 /**
  * The loss of mixed samples: w times that with their own labels and 1 - w times that with the labels of those that they are mixed
  * with, and so the metrics. Of the cross-entropy, which is linear in the labels, that is the one with mixed labels. A loss
- * that reads no labels is computed once.
+ * that reads no labels, or such a term of a sum, is computed once.
  */
 export function computeMixedLoss(
   loss: DistillationLoss,
   batch: LossBatch,
-  { labels, weight }: Mixture,
+  mixture: Mixture,
 ): ReturnType<typeof computeLoss> {
+  if (isSum(loss)) return loss.computeBy((term, own) => computeMixedLoss(term, own, mixture), batch);
+  const { labels, weight } = mixture;
   let isRead = false;
   const watched: LossBatch = {
     ...batch,
@@ -29,9 +32,13 @@ export function computeMixedLoss(
   const own = computeLoss(loss, watched);
   if (!isRead || labels === null) return own;
   const other = computeLoss(loss, { ...batch, isMixed: true, labels });
-  const metrics = Object.entries(own.metrics).map(([name, value]): [string, number] => [
-    name,
-    weight * value + (1 - weight) * (other.metrics[name] ?? value),
-  ]);
-  return { loss: own.loss.mul(weight).add(other.loss.mul(1 - weight)), metrics: Object.fromEntries(metrics) };
+  const mixed = (first: number, second = first) => weight * first + (1 - weight) * second;
+  const metrics = Object.entries(own.metrics).map(
+    ([name, value]) => [name, mixed(value, other.metrics[name])] as const,
+  );
+  return {
+    loss: own.loss.mul(weight).add(other.loss.mul(1 - weight)),
+    metrics: Object.fromEntries(metrics),
+    ...(own.unweighted !== undefined && { unweighted: mixed(own.unweighted, other.unweighted) }),
+  };
 }

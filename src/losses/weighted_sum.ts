@@ -6,8 +6,24 @@ import type { Tensor } from "../tensor/tensor.js";
 import { type Annealed, inEpoch } from "./annealed.js";
 import { commonTasks } from "./for_task.js";
 import { functionLoss, type LossFunction } from "./function_loss.js";
-import { computeLoss, type DistillationLoss, expectDistillationLoss, type Json, readsTeacherLogits } from "./loss.js";
+import {
+  computeLoss,
+  type DistillationLoss,
+  expectDistillationLoss,
+  type Json,
+  type LossBatch,
+  readsTeacherLogits,
+} from "./loss.js";
 import { expectMetricName } from "./metric_name.js";
+
+/** A sum of losses, each of which may be computed in another way than by {@link computeLoss}. */
+interface Sum extends DistillationLoss {
+  computeBy(computeTerm: typeof computeLoss, batch: LossBatch): ReturnType<typeof computeLoss>;
+}
+
+export function isSum(loss: DistillationLoss): loss is Sum {
+  return "computeBy" in loss;
+}
 
 /**
  * A sum of losses, each times its weight: a number, or two, from the first of which it moves evenly to the other in the last epoch.
@@ -43,7 +59,20 @@ export function weightedSum(
   const losses = terms.map(([, loss]) => loss);
   const tasks = commonTasks(losses);
   const names = uniqueNames(losses);
-  return {
+  const computeBy: Sum["computeBy"] = (computeTerm, batch) => {
+    const metrics: Record<string, number> = {};
+    let sum: Tensor | null = null;
+    for (const [i, [weight, term]] of terms.entries()) {
+      const { loss, metrics: own, unweighted } = computeTerm(term, batch);
+      metrics[names[i]] = unweighted ?? loss.item();
+      for (const [name, value] of Object.entries(own)) metrics[`${names[i]}.${name}`] = value;
+      const factor = inEpoch(weight, batch);
+      const weighted = factor === 1 ? loss : loss.mul(factor);
+      sum = sum === null ? weighted : sum.add(weighted);
+    }
+    return { loss: sum as Tensor, metrics };
+  };
+  const made: Sum = {
     name: names.join("+"),
     needsTeacher: losses.some(({ needsTeacher }) => needsTeacher),
     needsTeacherLogits: losses.some(readsTeacherLogits),
@@ -58,21 +87,11 @@ export function weightedSum(
         Object.entries(modules).map(([name, module]): [string, Module] => [`${names[i]}.${name}`, module]),
       ),
     ),
-    compute(batch) {
-      const metrics: Record<string, number> = {};
-      let sum: Tensor | null = null;
-      for (const [i, [weight, term]] of terms.entries()) {
-        const { loss, metrics: own, unweighted } = computeLoss(term, batch);
-        metrics[names[i]] = unweighted ?? loss.item();
-        for (const [name, value] of Object.entries(own)) metrics[`${names[i]}.${name}`] = value;
-        const factor = inEpoch(weight, batch);
-        const weighted = factor === 1 ? loss : loss.mul(factor);
-        sum = sum === null ? weighted : sum.add(weighted);
-      }
-      return { loss: sum as Tensor, metrics };
-    },
+    computeBy,
+    compute: (batch) => computeBy(computeLoss, batch),
     config: () => terms.map(([weight, loss]): Json => ({ weight, loss: loss.config() })),
   };
+  return made;
 }
 
 function uniqueNames(losses: readonly DistillationLoss[]): string[] {

@@ -10,6 +10,7 @@ import {
   type Dataset,
   type DistillInput,
   distill,
+  dkdLoss,
   functionTeacher,
   Generator,
   kdLoss,
@@ -20,6 +21,7 @@ import {
   noGrad,
   Subset,
   synthetic,
+  type Tensor,
   TensorDataset,
   trainTeacher,
   withGenerator,
@@ -165,6 +167,26 @@ test.each(["kd(temperature=2)", "logit-standardized-kd(temperature=2)"])(
     computed.mockRestore();
   },
 );
+
+test("of a sum the terms that read no labels are computed once, the others with both", async () => {
+  const { teacher, student, data } = setting();
+  const { inputs, labels, mixed } = batchOf(data, 6);
+  const [own, target] = noGrad(() => [student.forward(inputs), teacher.forward(inputs)]);
+  const weight = mixed?.weight ?? 1;
+  const both = (of: (labels: Batch["labels"]) => Tensor) =>
+    weight * of(labels).item() + (1 - weight) * of(mixed?.labels ?? labels).item();
+  const [hard, decoupled] = [both((one) => crossEntropy(own, one)), both((one) => dkdLoss(own, target, one))];
+  const soft = kdLoss(own, target, labels, { temperature: 2, alpha: 1 }).item();
+  const computed = vi.spyOn(native, "kdLoss");
+  const loss = "0.5*cross-entropy + 2*kd(temperature=2) + dkd(warmup=2)";
+  const metrics = await firstLoss({ teacher, student, data, loss }, 6);
+  expect(computed).toHaveBeenCalledTimes(1);
+  computed.mockRestore();
+  expect(metrics.kd).toBe(soft);
+  expect(metrics["cross-entropy"]).toBeCloseTo(hard, 6);
+  expect(metrics.dkd).toBeCloseTo(decoupled, 5);
+  expect(metrics.loss).toBeCloseTo(0.5 * hard + 2 * soft + 0.5 * decoupled, 5);
+});
 
 test("a function of one's own gets both labels, one after the other", async () => {
   const { teacher, student, data } = setting();
