@@ -272,6 +272,17 @@ describe("refused", () => {
     expect(await refusal("BAD_DATA", () => loadData(folder))).toMatch(/dog\/b\.png: damaged: .*CRC/);
   });
 
+  test("a WebP of one colour has any size in 30 bytes, of which 2^26 pixels are read", async () => {
+    const of = (width: number, height: number) =>
+      tree({ "a/1.webp": blackWebp(width, height), "a/2.webp": blackWebp(width, height), "b/1.webp": blackWebp(1, 1) });
+    const { train } = await loadData(of(500, 400), { testFraction: 0, imageSize: [400, 500] });
+    expect((train as ImageDataset).image).toMatchObject({ height: 400, width: 500, mean: [0, 0, 0] });
+    const folder = of(8192, 8193);
+    expect(await refusal("BAD_DATA", () => loadData(folder))).toBe(
+      `${join(folder, "a/1.webp")}: 8192 x 8193 pixels; at most ${2 ** 26} are read`,
+    );
+  });
+
   test("a header that claims 3.6 thousand million pixels allocates nothing", async () => {
     const bomb = colour.slice();
     new DataView(bomb.buffer).setUint32(16, 60_000);
@@ -338,3 +349,12 @@ test.each([
     expect([train.length, tested?.length]).toEqual([3, 1]);
   }
 });
+
+/** A lossless WebP whose five prefix codes have one symbol each, so that a pixel takes no bit. */
+function blackWebp(width: number, height: number): Uint8Array {
+  const bytes = Buffer.from("RIFF\0\0\0\0WEBPVP8L\0\0\0\0\x2f\0\0\0\0\x88\x88\x08\0\0", "latin1");
+  bytes.writeUInt32LE(bytes.length - 8, 4);
+  bytes.writeUInt32LE(bytes.length - 20, 16);
+  bytes.writeUInt32LE(width - 1 + (height - 1) * 2 ** 14, 21);
+  return bytes;
+}
