@@ -2,7 +2,7 @@ import { extname } from "node:path";
 import { openSafetensors } from "../checkpoint/index.js";
 import { show } from "../checks.js";
 import { openNpyFile } from "../data/formats/npy.js";
-import { openNpz } from "../data/formats/numpy.js";
+import { openNpz } from "../data/formats/npz.js";
 import { badData, readWhole } from "../files/index.js";
 import type { Precision } from "../tensor/precision.js";
 

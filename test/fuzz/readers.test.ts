@@ -5,7 +5,7 @@ import fc from "fast-check";
 import { afterAll, describe, expect, it } from "vitest";
 import { decodeNpy } from "../../src/data/formats/npy.js";
 import { parseNpyHeader } from "../../src/data/formats/npy_header.js";
-import { openNpz } from "../../src/data/formats/numpy.js";
+import { openNpz } from "../../src/data/formats/npz.js";
 import { loadData } from "../../src/index.js";
 import { native } from "../../src/native.js";
 import { image } from "../data/image_support.js";
