@@ -1,5 +1,5 @@
 import type { AdaptiveSize, AvgPool2dOptions, MaxPool2dOptions, Pair } from "../ops/index.js";
-import { adaptiveSize, avgPool2dWindows, maxPool2dWindows } from "../ops/pool.js";
+import { adaptiveSize, avgPool2dWindows, maxPool2dWindows } from "../ops/pool_windows.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { adaptiveAvgPool2d, avgPool2d, maxPool2d } from "./functional.js";
 import { Module } from "./module.js";

@@ -26,14 +26,8 @@ export {
 export { bmm, matmul, outer } from "./matmul.js";
 export { argmax, argmin, max, min, type ValuesAndIndices } from "./max.js";
 export { permute, transpose } from "./permute.js";
-export {
-  type AdaptiveSize,
-  type AvgPool2dOptions,
-  adaptiveAvgPool2d,
-  avgPool2d,
-  type MaxPool2dOptions,
-  maxPool2d,
-} from "./pool.js";
+export { adaptiveAvgPool2d, avgPool2d, maxPool2d } from "./pool.js";
+export type { AdaptiveSize, AvgPool2dOptions, MaxPool2dOptions } from "./pool_windows.js";
 export { relu } from "./relu.js";
 export { reshape } from "./reshape.js";
 export { cosineSimilarity, normalize } from "./similarity.js";
