@@ -7,16 +7,8 @@ import { showCount } from "../show_count.js";
 import { type Metric, metricsOf, showChange, showMetric, showSigned, type TaskEvaluation } from "../tasks/metrics.js";
 import { interruptible } from "./error_boundary.js";
 import { dryRunExperiment, expectTaskBatches, experimentControls, networksOf, openExperiment } from "./experiment.js";
-import {
-  addLoading,
-  addOptions,
-  addRunning,
-  type Flag,
-  givenFlags,
-  type LoadFlags,
-  REAL_DATA,
-  type TrainingFlags,
-} from "./flags.js";
+import { type Flag, REAL_DATA } from "./flag_table.js";
+import { addLoading, addOptions, addRunning, givenFlags, type LoadFlags, type TrainingFlags } from "./flags.js";
 import { withTeacherNetwork } from "./networks.js";
 import { ExperimentPrinter } from "./printer.js";
 import { commandLine } from "./run_summary.js";

@@ -21,15 +21,8 @@ import {
   shownTeacher,
   withoutTeacherColumn,
 } from "./external_teacher.js";
-import {
-  addLoading,
-  addOptions,
-  addRunning,
-  givenFlags,
-  type LoadFlags,
-  TEACHER_TEXT,
-  type TrainingFlags,
-} from "./flags.js";
+import { TEACHER_TEXT } from "./flag_table.js";
+import { addLoading, addOptions, addRunning, givenFlags, type LoadFlags, type TrainingFlags } from "./flags.js";
 import { expectReadable, Networks, withTeacherNetwork } from "./networks.js";
 import { openingLines } from "./opening.js";
 import { RunPrinter } from "./printer.js";

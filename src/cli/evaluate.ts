@@ -21,6 +21,7 @@ import { Tensor } from "../tensor/tensor.js";
 import { type Evaluation, evaluate, logitsOf, measureLatency } from "../train/index.js";
 import { evaluationData } from "./evaluation_data.js";
 import { columnTeacher, withoutTeacherColumn } from "./external_teacher.js";
+import { TEACHER_TEXT } from "./flag_table.js";
 import {
   addLoading,
   addNetwork,
@@ -31,7 +32,6 @@ import {
   loadOptions,
   partOptions,
   type ShowFlags,
-  TEACHER_TEXT,
 } from "./flags.js";
 import { expectFits, type NetworkOptions, Networks } from "./networks.js";
 import { percent } from "./printer.js";

@@ -5,15 +5,8 @@ import { runMetadata, SCHEMAS, trainingOptions } from "../config/index.js";
 import { epochKey, metricsOf, showChange, showMetric, testKey } from "../tasks/metrics.js";
 import { interruptible } from "./error_boundary.js";
 import { dryRunExperiment, experimentControls, networksOf, openExperiment } from "./experiment.js";
-import {
-  addLoading,
-  addOptions,
-  addRunning,
-  givenFlags,
-  type LoadFlags,
-  REAL_DATA,
-  type TrainingFlags,
-} from "./flags.js";
+import { REAL_DATA } from "./flag_table.js";
+import { addLoading, addOptions, addRunning, givenFlags, type LoadFlags, type TrainingFlags } from "./flags.js";
 import { withTeacherNetwork } from "./networks.js";
 import { ExperimentPrinter } from "./printer.js";
 import { commandLine } from "./run_summary.js";
