@@ -5,7 +5,8 @@ import { DistilleryError } from "../errors.js";
 import { readWhole } from "../files/index.js";
 import { type Expression, issuesOf, rebaseModules } from "../registry/index.js";
 import { defineConfig, formatIssue, type ResolvedConfig } from "./define_config.js";
-import { type ConfigName, type ConfigOf, EXPRESSION_OPTIONS, linksOf, SCHEMAS } from "./schemas.js";
+import { linksOf } from "./option_values.js";
+import { type ConfigName, type ConfigOf, EXPRESSION_OPTIONS, SCHEMAS } from "./schemas.js";
 
 /**
  * Reads a configuration from a `.json`, `.yaml` or `.yml` file, or from the `config.json` of a run. The options of `more`

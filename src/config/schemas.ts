@@ -1,19 +1,14 @@
 import * as v from "valibot";
-import { show } from "../checks.js";
 import { MAX_SEEDS, SEEDS, SWEEP_DEFAULTS } from "../compare/options.js";
 import { loadSchema } from "../data/load_options.js";
 import { MAX_MIXUP } from "../data/mixup.js";
 import { LOSSES } from "../losses/index.js";
 import { AVERAGES } from "../models/ensemble.js";
 import { MODELS } from "../models/index.js";
-import { OPTIMIZERS, SCHEDULES } from "../optim/index.js";
-import type { Schedule } from "../optim/schedules.js";
+import { OPTIMIZERS } from "../optim/index.js";
 import {
-  atHome,
   boolean,
-  type Expression,
   expected,
-  formatExpression,
   fraction,
   fractionAbove0,
   fractionBelow1,
@@ -23,7 +18,6 @@ import {
   oneOf,
   path,
   positive,
-  type Registry,
   range,
   text,
 } from "../registry/index.js";
@@ -32,42 +26,17 @@ import { MAX_THREADS } from "../threads.js";
 import { MUTUAL_LOSS } from "../train/mutual.js";
 import { distillationSchema, trainingSchema } from "../train/options.js";
 
-/** A file or folder, or whether the default one is used. */
-const pathOrFlag = (what: string) =>
-  v.pipe(v.union([v.boolean(), text(what)], expected(`true, false or ${what}`)), v.transform(atHome));
-const folder = (usual: string) => v.optional(path("a folder"), usual);
-const files = () =>
-  v.optional(
-    v.lazy(
-      (value) => (Array.isArray(value) ? list(path("a file"), "a file, or a list of files") : path("a file")) as Files,
-    ),
-  );
-type Files = v.GenericSchema<string | string[]>;
-const upTo = (max: number) => integer(1, max);
-
-type Named = Pick<Registry<unknown>, "issueOf" | "canonical">;
-
-/**
- * What a registry makes by name, as text or by its parts; kept as text, with every default unless `isShort`: those of an
- * optimizer or schedule may come from other options.
- */
-function named(registry: Named, { sum = false, isShort = false } = {}) {
-  return v.pipe(
-    v.custom<Expression>(() => true),
-    v.rawTransform(({ dataset, addIssue, NEVER }): string => {
-      const message = registry.issueOf(dataset.value, { sum });
-      if (message === null) return isShort ? formatExpression(dataset.value) : registry.canonical(dataset.value);
-      addIssue({ message });
-      return NEVER;
-    }),
-  );
-}
-
-type ScheduleSchema = v.GenericSchema<Expression | Schedule, string | Schedule>;
-const isFunction = v.custom<Schedule>((value) => typeof value === "function");
-const schedule = v.lazy(
-  (value): ScheduleSchema => (typeof value === "function" ? isFunction : named(SCHEDULES, { isShort: true })),
-);
+import {
+  CHAIN,
+  type CheckpointEvery,
+  files,
+  folder,
+  named,
+  pathOrFlag,
+  STEPS,
+  schedule,
+  upTo,
+} from "./option_values.js";
 
 /** Which samples there are: the data, how they are read, what is held out for testing, the random stream. */
 const DATA = {
@@ -104,11 +73,6 @@ const TRAINING_DATA = {
     ),
   ),
 } as const;
-
-const STEPS = v.strictObject({ steps: integer(1) }, ({ input }) =>
-  input === undefined ? "needed" : `expected a number of epochs, or { steps: 100 }, got ${show(input)}`,
-);
-type CheckpointEvery = v.GenericSchema<number | { steps: number }>;
 
 /** What a run writes, and where. */
 const OUTPUT = {
@@ -175,31 +139,6 @@ const EXTERNAL_TEACHER = {
   /** Whether the teacher's logits are scaled to fit the validation set; default: they are as they are. */
   calibrateTeacher: v.optional(v.boolean(expected('true or false ("both" in compare alone)'))),
 } as const;
-
-/** The networks of a chain, as text or as a list. */
-export function linksOf(chain: string | readonly Expression[]): readonly Expression[] {
-  return typeof chain === "string" ? chain.split("->").map((text) => text.trim()) : chain;
-}
-
-/** Networks in their order, each with every default. */
-const CHAIN = v.pipe(
-  v.custom<string | readonly Expression[]>(() => true),
-  v.rawTransform(({ dataset, addIssue, NEVER }): string[] => {
-    const links = linksOf(dataset.value);
-    const refuse = (message: string) => {
-      addIssue({ message });
-      return NEVER;
-    };
-    if (!Array.isArray(links) || links.length < 2) {
-      return refuse(
-        `expected two networks or more, as "mlp(hidden=[64]) -> mlp(hidden=[16])", got ${show(dataset.value)}`,
-      );
-    }
-    const issues = links.map((link) => MODELS.issueOf(link));
-    const wrong = issues.findIndex((issue) => issue !== null);
-    return wrong < 0 ? links.map((link) => MODELS.canonical(link)) : refuse(`link ${wrong + 1}: ${issues[wrong]}`);
-  }),
-);
 
 /** Weights that the trained network starts from; default: drawn from the seed. */
 const FROM = v.optional(path("a file"));
