@@ -62,6 +62,12 @@ describe("a folder with four files", () => {
     expect([train.classes, test.classes]).toEqual([47, 47]);
   });
 
+  test("classes from 1 on, as EMNIST's letters", async () => {
+    const labels = { "train-labels-idx1-ubyte": idx([4], [1, 2, 3, 1]), "t10k-labels-idx1-ubyte": idx([2], [3, 2]) };
+    const { train, test } = await loadImages(folderOf({ ...images(), ...labels }));
+    expect([train.classes, [...labelsOf(train)], [...labelsOf(test)]]).toEqual([4, [1, 2, 3, 1], [3, 2]]);
+  });
+
   test("classes that a network knows, of which only some have a sample", async () => {
     const preprocessing = preprocessingOf((await loadImages(folderOf(images()))).train);
     const labels = { "train-labels-idx1-ubyte": idx([4], [2, 2, 1, 1]) };
@@ -106,7 +112,7 @@ describe("files that do not fit together", () => {
       "a stray label",
       "train-labels-idx1-ubyte",
       idx([4], [2, 0, 255, 1]),
-      () => "label 2: class 255, but class 3 has no sample: number the classes from 0 on, or correct the label",
+      () => "label 2: class 255, but class 3 has no sample: number the classes without a gap, or correct the label",
     ],
     ["labels for images", "train-images-idx3-ubyte", idx([4], [1, 2, 3, 4]), () => "byte 3: expected 3 axes, got 1"],
     ["a cut file", "train-images-idx3-ubyte", idx([4, 2, 2], [1, 2]), () => "truncated: claims 32 bytes, has 18"],

@@ -133,7 +133,7 @@ async function openArrays(arrays: Arrays, options: LabelOptions, family = expect
   };
   const test = await other(testX === undefined || testY === undefined ? null : [testX, testY]);
   const isKnown = options.preprocessing !== undefined;
-  const classes = outputs ?? countClasses(train.labels, arrays.locationOf(y), BY_UNIQUE, isKnown);
+  const classes = outputs ?? countClasses(train.labels, arrays.locationOf(y), BY_UNIQUE, { isKnown });
   const validation = validationFamily(family, arrays.names);
   expectNoOtherPart(arrays, [...family, ...(validation ?? [])]);
   const valid = await other(validation);
