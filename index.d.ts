@@ -116,6 +116,7 @@ export interface BatchNormBackward {
   gradAddend: F32Mut | null
   saved: NormSaved
   weight: F32
+  bias: F32
   gradients: NormGradients
   rows: number
   features: number

@@ -101,6 +101,7 @@ function batchNormBackwardCase(features: number): Case {
         grad,
         saved: { x, mean, invStd, train: true },
         weight,
+        bias: layer.bias,
         gradients: { x: gradX, weight: gradWeight, bias: gradBias },
         rows: ROWS,
         features,

@@ -47,7 +47,7 @@ export const batchNormOp = defineOp<BatchNormAttributes, NormSaved>({
     });
     return { data, shape: x.shape, saved: { mean, invStd } };
   },
-  backward(grad, [gradX, gradWeight, gradBias], { inputs: [x, weight], attributes, saved }) {
+  backward(grad, [gradX, gradWeight, gradBias], { inputs: [x, weight, bias], attributes, saved }) {
     const [rows, features] = x.shape;
     native.batchNormBackward({
       grad,
@@ -55,6 +55,7 @@ export const batchNormOp = defineOp<BatchNormAttributes, NormSaved>({
       gradAddend: null,
       saved: { x: x.data, mean: saved.mean, invStd: saved.invStd, train: attributes.training },
       weight: weight.data,
+      bias: bias.data,
       gradients: {
         x: gradX ?? allocate(x.size),
         weight: gradWeight ?? allocate(features),

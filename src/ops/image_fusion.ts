@@ -142,7 +142,7 @@ const normAddReluOp: Op<{ training: boolean }, NormSaved> = {
   },
   backward(grad, into, { inputs, attributes, output, saved }) {
     const [intoX, intoWeight, intoBias] = into.slice(-3);
-    const [x, weight] = inputs.slice(-3);
+    const [x, weight, bias] = inputs.slice(-3);
     const [images, features] = x.shape;
     native.batchNormBackward({
       grad,
@@ -150,6 +150,7 @@ const normAddReluOp: Op<{ training: boolean }, NormSaved> = {
       gradAddend: into.length > 3 ? into[0] : null,
       saved: { x: x.data, mean: saved.mean, invStd: saved.invStd, train: attributes.training },
       weight: weight.data,
+      bias: bias.data,
       gradients: {
         x: intoX ?? allocate(x.size),
         weight: intoWeight ?? allocate(features),

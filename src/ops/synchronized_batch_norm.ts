@@ -42,13 +42,14 @@ const synchronizedBatchNormOp = defineOp<Attributes, Saved>({
     ]);
     return { data: out, shape: x.shape, saved: { mean: taken, invStd, own: null } };
   },
-  barrier(grad, { inputs: [x, weight], saved }) {
+  barrier(grad, { inputs: [x, weight, bias], saved }) {
     const [rows, features] = x.shape;
     const own = { x: allocate(x.size), weight: allocate(features), bias: allocate(features) };
     native.batchNormBackward({
       ...{ grad, y: null, gradAddend: null },
       saved: { x: x.data, mean: saved.mean, invStd: saved.invStd, train: false },
       weight: weight.data,
+      bias: bias.data,
       gradients: own,
       ...{ rows, features, length: numel(x.shape.slice(2)) },
     });

@@ -113,6 +113,7 @@ export const CALLS: Record<string, Argument[]> = {
     "saved.mean": three,
     "saved.invStd": three,
     weight: three,
+    bias: three,
     "gradients.x": write(12),
     "gradients.weight": write(3),
     "gradients.bias": write(3),

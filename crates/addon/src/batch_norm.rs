@@ -163,6 +163,7 @@ pub struct BatchNormBackward {
     pub grad_addend: Option<F32Mut>,
     pub saved: NormSaved,
     pub weight: F32,
+    pub bias: F32,
     pub gradients: NormGradients,
     pub rows: u32,
     pub features: u32,
@@ -183,7 +184,7 @@ pub fn batch_norm_backward(mut call: BatchNormBackward) -> Result<()> {
             inv_std: memory.read(&call.saved.inv_std)?,
             train: call.saved.train,
         };
-        let weight = memory.read(&call.weight)?;
+        let affine = Affine { weight: memory.read(&call.weight)?, bias: memory.read(&call.bias)? };
         let into = Gradients {
             x: planes_mut("gradients.x", memory.write(&mut call.gradients.x)?, size)?,
             weight: memory.write(&mut call.gradients.weight)?,
@@ -191,7 +192,7 @@ pub fn batch_norm_backward(mut call: BatchNormBackward) -> Result<()> {
         };
         let epilogue =
             EpilogueGradient { y: memory.read_some(&call.y)?, addend: memory.write_some(&mut call.grad_addend)? };
-        return channel_norm::backward(grad, &saved, weight, epilogue, into).map_err(kernel);
+        return channel_norm::backward(grad, &saved, affine, epilogue, into).map_err(kernel);
     }
     let grad = matrix("grad", memory.read(&call.grad)?, rows, features)?;
     let saved = call.saved.borrow(&mut memory, rows, features)?;

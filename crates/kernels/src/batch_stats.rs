@@ -3,7 +3,7 @@
 
 use crate::error::{KernelError, Result, contiguous, expect_shape};
 use crate::parallel::{self, Split};
-use crate::plane_sums;
+use crate::plane_sums::{self, Planes};
 use crate::vectorised::vectorised;
 use ndarray::ArrayView3;
 
@@ -160,9 +160,11 @@ pub fn moments(x: ArrayView3<f32>, mean: &mut [f64], squares: &mut [f64]) -> Res
         });
         return Ok(());
     }
-    for (c, moments) in plane_sums::moments(x, features, length).into_iter().enumerate() {
-        [mean[c], squares[c]] = moments;
-    }
+    parallel::for_each((mean, squares), GRAIN / (rows * length).max(1) + 1, |first, (mean, squares)| {
+        for (c, (mean, squares)) in (first..).zip(mean.iter_mut().zip(squares)) {
+            [*mean, *squares] = plane_sums::moments(Planes::new(x, c, features, length));
+        }
+    });
     Ok(())
 }
 

@@ -1,17 +1,18 @@
 //! Batch normalization of images by channel, `torch.nn.BatchNorm2d`, and its gradients: x[images, channels, length].
 //!
-//! Sums are taken plane by plane in the order of memory, for the planes of a channel lie far apart: a processor that reads them one
-//! after the other waits for each. Planes that are short are columns of rows instead (`short_planes.rs`).
+//! A thread takes a channel, whose planes stay in its L2 from the sums to the last pass. They lie far apart, so each is prefetched
+//! while the one before is read. Planes that are short are columns of rows instead (`short_planes.rs`).
 
-use crate::batch_norm::{Gradients, Norm, Outputs, Saved, normalize_element};
+use crate::batch_norm::{Affine, Gradients, Norm, Outputs, Saved, normalize_element};
 use crate::batch_stats::{self, Moments, RunningUpdate, Statistics, ema_update};
 use crate::error::{Result, contiguous, expect_shape};
-use crate::parallel::{self, Rows};
-use crate::plane_sums;
+use crate::parallel;
+use crate::plane_sums::{self, Numbers, Planes, behind};
+use crate::prefetch;
 use crate::relu;
 use crate::short_planes;
 use crate::vectorised::vectorised;
-use ndarray::{ArrayView3, Ix3};
+use ndarray::{ArrayView3, ArrayViewMut3, Axis, Ix3};
 
 const OP: &str = "batch_norm";
 /// Elements per task, at least.
@@ -51,27 +52,37 @@ pub fn forward(x: ArrayView3<f32>, norm: Norm, epilogue: Epilogue, outputs: Outp
         update(statistics, &moments);
         return Ok(());
     }
-    if let Some((running_mean, var)) = running {
-        mean.copy_from_slice(running_mean);
-        inv_std.iter_mut().zip(var).for_each(|(inv_std, var)| *inv_std = batch_stats::inv_std(*var, eps));
-    } else {
-        let count = (images * length) as f64;
-        for (c, [average, squares]) in plane_sums::moments(x, channels, length).into_iter().enumerate() {
-            let var = squares / count;
-            (mean[c], inv_std[c]) = (average as f32, (1.0 / (var + f64::from(eps)).sqrt()) as f32);
-            moments[c] = [average, var * (count / (count - 1.0))];
-        }
-    }
-    if x.is_empty() {
-        update(statistics, &moments);
-        return Ok(());
-    }
-    let out = out.as_slice_mut().expect("checked before");
-    parallel::for_each(Rows(out, length), grain(length), |first, part| {
-        for (i, out) in (first..).zip(part.0.chunks_exact_mut(length)) {
-            let c = i % channels;
-            let numbers = [mean[c], inv_std[c], affine.weight[c], affine.bias[c]];
-            normalize(plane(x, i, length), numbers, addend.map(|addend| plane(addend, i, length)), relu, out);
+    let count = (images * length) as f64;
+    let mut parts: Vec<_> =
+        out.axis_iter_mut(Axis(1)).zip(mean.iter_mut().zip(inv_std.iter_mut()).zip(&mut moments)).collect();
+    parallel::for_each(&mut parts[..], grain(images * length), |first, parts| {
+        for (c, (out, ((mean, inv_std), moments))) in (first..).zip(parts) {
+            let x = Planes::new(x, c, channels, length);
+            (**mean, **inv_std) = match running {
+                Some((mean, var)) => (mean[c], batch_stats::inv_std(var[c], eps)),
+                None => {
+                    let [average, squares] = plane_sums::moments(x);
+                    let var = squares / count;
+                    **moments = [average, var * (count / (count - 1.0))];
+                    (average as f32, (1.0 / (var + f64::from(eps)).sqrt()) as f32)
+                }
+            };
+            let numbers = [**mean, **inv_std, affine.weight[c], affine.bias[c]];
+            let addend = addend.map(|addend| Planes::new(addend, c, channels, length));
+            let mut outs = out.outer_iter_mut().enumerate().peekable();
+            while let Some((i, mut out)) = outs.next() {
+                if let Some((_, next)) = outs.peek() {
+                    prefetch::to_write(next.as_ptr(), length);
+                }
+                if running.is_some() {
+                    x.prefetch(i + 1);
+                }
+                let addend = addend.map(|addend| {
+                    addend.prefetch(i + 1);
+                    addend.of(i)
+                });
+                normalize(x.of(i), numbers, addend, relu, out.as_slice_mut().expect("checked before"));
+            }
         }
     });
     update(statistics, &moments);
@@ -96,7 +107,7 @@ fn update(statistics: Statistics, moments: &[[f64; 2]]) {
 /// What the gradient passes before the normalisation, of what followed it.
 #[derive(Default)]
 pub struct EpilogueGradient<'a> {
-    /// The output, if ReLU followed.
+    /// The output, if ReLU followed. If nothing was added, long planes compute its sign again from x, which they read anyway.
     pub y: Option<&'a [f32]>,
     /// Where the gradient of the addend goes, if there was one.
     pub addend: Option<&'a mut [f32]>,
@@ -107,7 +118,7 @@ pub struct EpilogueGradient<'a> {
 pub fn backward(
     grad: ArrayView3<f32>,
     saved: &Saved<Ix3>,
-    weight: &[f32],
+    affine: Affine,
     epilogue: EpilogueGradient,
     into: Gradients<Ix3>,
 ) -> Result<()> {
@@ -120,10 +131,10 @@ pub fn backward(
     expect_shape(OP, "grad_x", grad_x.shape(), saved.x.shape())?;
     let (grad, x) = (contiguous(OP, "grad", &grad)?, contiguous(OP, "x", &saved.x)?);
     contiguous(OP, "grad_x", &grad_x.view())?;
+    affine.check(channels)?;
     for (what, len) in [
         ("mean", saved.mean.len()),
         ("inv_std", saved.inv_std.len()),
-        ("weight", weight.len()),
         ("grad_weight", grad_weight.len()),
         ("grad_bias", grad_bias.len()),
     ] {
@@ -132,7 +143,7 @@ pub fn backward(
     let scale = if saved.train { 1.0 / (images * length) as f32 } else { 0.0 };
     if short_planes::fit(length) {
         let (mean, inv_std) = (saved.mean, saved.inv_std);
-        let call = short_planes::Backward { grad, y, x, mean, inv_std, weight, scale };
+        let call = short_planes::Backward { grad, y, x, mean, inv_std, weight: affine.weight, scale };
         call.run(grad_x, addend, grad_weight, grad_bias);
         return Ok(());
     }
@@ -141,60 +152,70 @@ pub fn backward(
         grad_bias.fill(0.0);
         return Ok(());
     }
-    let mut sums = vec![[0.0; 2]; images * channels];
-    let (grad, y) = match addend {
-        None => {
-            parallel::for_each(&mut sums[..], grain(length), |first, sums| {
-                for (i, sums) in (first..).zip(sums) {
-                    let y = y.map(|y| plane(y, i, length));
-                    *sums = plane_sums::dots(plane(grad, i, length), y, plane(x, i, length), saved.mean[i % channels]);
-                }
-            });
-            (grad, y)
-        }
-        Some(addend) => {
-            let parts = (Rows(&mut *addend, length), &mut sums[..]);
-            parallel::for_each(parts, grain(length), |first, (addend, sums)| {
-                for (i, (behind, sums)) in (first..).zip(addend.0.chunks_exact_mut(length).zip(sums)) {
-                    match y {
-                        Some(y) => relu::gradient(plane(grad, i, length), plane(y, i, length), behind),
-                        None => behind.copy_from_slice(plane(grad, i, length)),
+    let mut addend = addend.map(|addend| ArrayViewMut3::from_shape(saved.x.raw_dim(), addend).expect("checked before"));
+    let mut addends = addend.as_mut().map(|addend| addend.axis_iter_mut(Axis(1)));
+    let mut parts: Vec<_> = grad_x
+        .axis_iter_mut(Axis(1))
+        .zip(grad_weight.iter_mut().zip(grad_bias))
+        .map(|(x, sums)| (x, addends.as_mut().and_then(Iterator::next), sums))
+        .collect();
+    parallel::for_each(&mut parts[..], grain(images * length), |first, parts| {
+        for (c, (grad_x, addend, (grad_weight, grad_bias))) in (first..).zip(parts) {
+            let [x, grad] = [x, grad].map(|array| Planes::new(array, c, channels, length));
+            let y = y.map(|y| Planes::new(y, c, channels, length));
+            let numbers @ [_, inv_std, weight, _] = [saved.mean[c], saved.inv_std[c], affine.weight[c], affine.bias[c]];
+            let (mut dots, mut sums) = (0.0, 0.0);
+            for i in 0..images {
+                x.prefetch(i + 1);
+                grad.prefetch(i + 1);
+                let [dot, sum] = match (&mut *addend, y) {
+                    (None, None) => plane_sums::dots::<false>(grad.of(i), x.of(i), numbers),
+                    (None, Some(_)) => plane_sums::dots::<true>(grad.of(i), x.of(i), numbers),
+                    (Some(addend), y) => {
+                        let mut behind = addend.index_axis_mut(Axis(0), i);
+                        let behind = behind.as_slice_mut().expect("checked before");
+                        match y {
+                            Some(y) => {
+                                y.prefetch(i + 1);
+                                relu::gradient(grad.of(i), y.of(i), behind);
+                            }
+                            None => behind.copy_from_slice(grad.of(i)),
+                        }
+                        plane_sums::dots::<false>(behind, x.of(i), numbers)
                     }
-                    *sums = plane_sums::dots(behind, None, plane(x, i, length), saved.mean[i % channels]);
+                };
+                (dots, sums) = (dots + dot, sums + sum);
+            }
+            (**grad_weight, **grad_bias) = ((dots * f64::from(inv_std)) as f32, sums as f32);
+            let factors = [weight * inv_std, scale, **grad_weight, **grad_bias];
+            let mut outs = grad_x.outer_iter_mut().enumerate().peekable();
+            while let Some((i, mut grad_x)) = outs.next() {
+                if let Some((_, next)) = outs.peek() {
+                    prefetch::to_write(next.as_ptr(), length);
                 }
-            });
-            (&*addend, None)
-        }
-    };
-    for (c, [dots, grads]) in plane_sums::by_channel(&sums, channels).enumerate() {
-        grad_weight[c] = (dots * f64::from(saved.inv_std[c])) as f32;
-        grad_bias[c] = grads as f32;
-    }
-    let grad_x = grad_x.as_slice_mut().expect("checked before");
-    parallel::for_each(Rows(grad_x, length), grain(length), |first, part| {
-        for (i, grad_x) in (first..).zip(part.0.chunks_exact_mut(length)) {
-            let c = i % channels;
-            let (mean, inv_std) = (saved.mean[c], saved.inv_std[c]);
-            let numbers = [mean, inv_std, weight[c] * inv_std, scale, grad_weight[c], grad_bias[c]];
-            let y = y.map(|y| plane(y, i, length));
-            input_gradient(plane(grad, i, length), y, plane(x, i, length), numbers, grad_x);
+                let (x, grad_x) = (x.of(i), grad_x.as_slice_mut().expect("checked before"));
+                match (&*addend, y) {
+                    (None, None) => input_gradient::<false>(grad.of(i), x, numbers, factors, grad_x),
+                    (None, Some(_)) => input_gradient::<true>(grad.of(i), x, numbers, factors, grad_x),
+                    (Some(addend), _) => {
+                        let behind = addend.index_axis(Axis(0), i);
+                        let behind = behind.to_slice().expect("checked before");
+                        input_gradient::<false>(behind, x, numbers, factors, grad_x);
+                    }
+                }
+            }
         }
     });
     Ok(())
 }
 
-/// Planes of a task.
-fn grain(length: usize) -> usize {
-    GRAIN / length + 1
-}
-
-/// The i-th plane: channel i % channels of image i / channels.
-fn plane(x: &[f32], i: usize, length: usize) -> &[f32] {
-    &x[i * length..][..length]
+/// Channels of a task.
+fn grain(elements: usize) -> usize {
+    GRAIN / elements.max(1) + 1
 }
 
 vectorised! {
-fn normalize<'a>(x: &'a [f32], numbers: [f32; 4], addend: Option<&'a [f32]>, relu: bool, out: &'a mut [f32]) {
+fn normalize<'a>(x: &'a [f32], numbers: Numbers, addend: Option<&'a [f32]>, relu: bool, out: &'a mut [f32]) {
     let [mean, inv_std, weight, bias] = numbers;
     let norm = |x: f32| normalize_element(x, mean, inv_std, weight, bias);
     let to = out.iter_mut().zip(x);
@@ -210,20 +231,18 @@ fn normalize<'a>(x: &'a [f32], numbers: [f32; 4], addend: Option<&'a [f32]>, rel
 }
 
 vectorised! {
-/// The gradient of x, from that of the output y if ReLU ended it.
-fn input_gradient<'a>(grad: &'a [f32], y: Option<&'a [f32]>, x: &'a [f32], numbers: [f32; 6], out: &'a mut [f32]) {
-    let places = out.iter_mut().zip(grad).zip(x);
-    match y {
-        None => places.for_each(|((out, grad), x)| *out = gradient_element(*grad, *x, numbers)),
-        Some(y) => places.zip(y).for_each(|(((out, grad), x), y)| {
-            *out = gradient_element(relu::backward(*grad, *y), *x, numbers);
-        }),
+/// The gradient of x from that of the output, or from what ReLU leaves of it.
+fn input_gradient<'a, const RELU: bool>(
+    grad: &'a [f32],
+    x: &'a [f32],
+    numbers: Numbers,
+    factors: [f32; 4],
+    out: &'a mut [f32],
+) {
+    let ([mean, inv_std, ..], [factor, scale, grad_weight, grad_bias]) = (numbers, factors);
+    for ((out, &grad), &x) in out.iter_mut().zip(grad).zip(x) {
+        let x_hat = (x - mean) * inv_std;
+        *out = factor * (behind::<RELU>(grad, x, numbers) - scale * (grad_bias + x_hat * grad_weight));
     }
 }
-}
-
-#[inline(always)]
-fn gradient_element(grad: f32, x: f32, [mean, inv_std, factor, scale, grad_weight, grad_bias]: [f32; 6]) -> f32 {
-    let x_hat = (x - mean) * inv_std;
-    factor * (grad - scale * (grad_bias + x_hat * grad_weight))
 }

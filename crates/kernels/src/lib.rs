@@ -32,6 +32,7 @@ pub mod parallel;
 pub mod peak;
 mod plane_sums;
 pub mod pool;
+mod prefetch;
 pub mod reduce;
 mod relu;
 pub mod rng;

@@ -1,7 +1,8 @@
-//! Sums over the elements of a channel, in the fixed order of their lanes. Products are summed in single precision over a
-//! block, and the blocks in double precision.
+//! Sums over the elements of a channel, plane by plane, in the fixed order of their lanes. Products are summed in single precision
+//! over a block, and the blocks in double precision.
 
-use crate::parallel;
+use crate::batch_norm::normalize_element;
+use crate::prefetch;
 use crate::relu;
 use crate::vectorised::vectorised;
 
@@ -11,43 +12,37 @@ const LANES: usize = 16;
 const LANES_F32: usize = 32;
 /// Elements of a block.
 const BLOCK: usize = 16 * LANES_F32;
-/// Elements of a task, at least.
-const GRAIN: usize = 1 << 14;
-
-/// The mean of each channel of x[images, channels, length], and the sum of squared distances from it.
-pub(crate) fn moments(x: &[f32], channels: usize, length: usize) -> Vec<[f64; 2]> {
-    let planes = x.len().checked_div(length).unwrap_or(0);
-    let count = (planes.checked_div(channels).unwrap_or(0) * length).max(1) as f64;
-    let mut sums = vec![[0.0]; planes];
-    let mut each = |f: &(dyn Fn(usize, &[f32]) -> f64 + Sync)| -> Vec<[f64; 1]> {
-        parallel::for_each(&mut sums[..], GRAIN / length.max(1) + 1, |first, sums| {
-            (first..).zip(sums).for_each(|(i, to)| *to = [f(i % channels, &x[i * length..][..length])]);
-        });
-        by_channel(&sums, channels).collect()
-    };
-    let means: Vec<f64> = each(&|_, plane| sum(plane)).iter().map(|[sum]| sum / count).collect();
-    let distances = each(&|c, plane| squared_distances(plane, means[c] as f32));
-    let moments = means.iter().zip(distances).map(|(&mean, [squares])| {
-        // The distances are from the rounded mean: what that lacks is taken off.
-        let rest = mean - f64::from(mean as f32);
-        let squares = squares - count * rest * rest;
-        [mean, if squares < 0.0 { 0.0 } else { squares }]
-    });
-    moments.collect()
+/// The planes of one channel of an array [images, channels, length].
+#[derive(Clone, Copy)]
+pub(crate) struct Planes<'a> {
+    x: &'a [f32],
+    channel: usize,
+    channels: usize,
+    length: usize,
 }
 
-/// What the planes of each channel add up to, image by image.
-pub(crate) fn by_channel<const N: usize>(
-    planes: &[[f64; N]],
-    channels: usize,
-) -> impl Iterator<Item = [f64; N]> + use<'_, N> {
-    (0..channels).map(move |c| {
-        planes
-            .iter()
-            .skip(c)
-            .step_by(channels)
-            .fold([0.0; N], |sums, plane| std::array::from_fn(|i| sums[i] + plane[i]))
-    })
+impl<'a> Planes<'a> {
+    pub fn new(x: &'a [f32], channel: usize, channels: usize, length: usize) -> Self {
+        Self { x, channel, channels, length }
+    }
+
+    /// The plane of an image.
+    #[inline(always)]
+    pub fn of(&self, image: usize) -> &'a [f32] {
+        &self.x[(image * self.channels + self.channel) * self.length..][..self.length]
+    }
+
+    fn images(&self) -> usize {
+        self.x.len().checked_div(self.channels * self.length).unwrap_or(0)
+    }
+
+    /// Prefetches the plane of an image, if there is one: the planes of a channel lie far apart, where a processor expects none of them.
+    #[inline(always)]
+    pub fn prefetch(&self, image: usize) {
+        if image < self.images() {
+            prefetch::to_read(self.of(image));
+        }
+    }
 }
 
 /// Adds the lanes of a block to the sums.
@@ -57,21 +52,59 @@ fn flush(lanes: &[f32; LANES_F32], sums: &mut [f64; LANES_F32]) {
 }
 
 vectorised! {
+/// The mean of a channel, and the sum of squared distances from it: those of its planes, which stay in L1 for the second pass, added as
+/// by Chan, Golub and LeVeque (1979).
+pub(crate) fn moments<'a>(planes: Planes<'a>) -> [f64; 2] {
+    let (mut mean, mut squares, length) = (0.0, 0.0, planes.length as f64);
+    for i in 0..planes.images() {
+        planes.prefetch(i + 1);
+        let plane = planes.of(i);
+        let plane_mean = sum_of(plane) / length;
+        let distance = plane_mean - mean;
+        mean += distance / (i + 1) as f64;
+        // The distances are from the rounded mean: what that lacks is taken off.
+        let rest = plane_mean - f64::from(plane_mean as f32);
+        squares += (squared_distances(plane, plane_mean as f32) - length * rest * rest).max(0.0);
+        squares += distance * distance * length * (i as f64 / (i + 1) as f64);
+    }
+    [mean, squares]
+}
+}
+
+vectorised! {
 /// The sum of some elements, all of it in double precision.
 pub(crate) fn sum<'a>(x: &'a [f32]) -> f64 {
+    sum_of(x)
+}
+}
+
+/// The sum of lanes, in halves.
+#[inline(always)]
+fn total<const N: usize>(mut lanes: [f64; N]) -> f64 {
+    let mut half = N / 2;
+    while half > 0 {
+        for j in 0..half {
+            lanes[j] += lanes[j + half];
+        }
+        half /= 2;
+    }
+    lanes[0]
+}
+
+#[inline(always)]
+fn sum_of(x: &[f32]) -> f64 {
     let mut sums = [0.0f64; LANES];
     let (whole, rest) = x.as_chunks::<LANES>();
     for x in whole {
         sums.iter_mut().zip(x).for_each(|(sum, x)| *sum += f64::from(*x));
     }
     rest.iter().zip(&mut sums).for_each(|(x, sum)| *sum += f64::from(*x));
-    sums.iter().sum()
-}
+    total(sums)
 }
 
-vectorised! {
 /// The sum of squared distances from a mean.
-pub(crate) fn squared_distances<'a>(x: &'a [f32], mean: f32) -> f64 {
+#[inline(always)]
+fn squared_distances(x: &[f32], mean: f32) -> f64 {
     let mut sums = [0.0f64; LANES_F32];
     for block in x.chunks(BLOCK) {
         let mut lanes = [0.0f32; LANES_F32];
@@ -84,42 +117,41 @@ pub(crate) fn squared_distances<'a>(x: &'a [f32], mean: f32) -> f64 {
         rest.iter().zip(&mut lanes).for_each(|(x, lane)| *lane += (x - mean) * (x - mean));
         flush(&lanes, &mut sums);
     }
-    sums.iter().sum()
+    total(sums)
 }
+
+/// A channel's mean, its inverse standard deviation, weight and bias.
+pub(crate) type Numbers = [f32; 4];
+
+/// What ReLU leaves of a gradient, if it followed the normalisation of x.
+#[inline(always)]
+pub(crate) fn behind<const RELU: bool>(grad: f32, x: f32, [mean, inv_std, weight, bias]: Numbers) -> f32 {
+    if RELU { relu::backward(grad, normalize_element(x, mean, inv_std, weight, bias)) } else { grad }
 }
 
 vectorised! {
-/// The sum of g[i] * (x[i] - mean), and that of g[i]; g is grad, or what ReLU of the output y leaves of it.
-pub(crate) fn dots<'a>(grad: &'a [f32], y: Option<&'a [f32]>, x: &'a [f32], mean: f32) -> [f64; 2] {
-    match y {
-        None => sum_dots::<false>(grad, grad, x, mean),
-        Some(y) => sum_dots::<true>(grad, y, x, mean),
-    }
-}
-}
-
-#[inline(always)]
-fn sum_dots<const RELU: bool>(grad: &[f32], y: &[f32], x: &[f32], mean: f32) -> [f64; 2] {
-    let behind = |grad: f32, y: f32| if RELU { relu::backward(grad, y) } else { grad };
+/// The sum of g[i] * (x[i] - mean), and that of g[i]; g is grad, or what ReLU leaves of it.
+pub(crate) fn dots<'a, const RELU: bool>(grad: &'a [f32], x: &'a [f32], numbers: Numbers) -> [f64; 2] {
+    let mean = numbers[0];
     let (mut dots, mut sums) = ([0.0f64; LANES_F32], [0.0f64; LANES_F32]);
-    for ((grad, y), x) in grad.chunks(BLOCK).zip(y.chunks(BLOCK)).zip(x.chunks(BLOCK)) {
+    for (grad, x) in grad.chunks(BLOCK).zip(x.chunks(BLOCK)) {
         let (mut dot_lanes, mut sum_lanes) = ([0.0f32; LANES_F32], [0.0f32; LANES_F32]);
-        let ((whole, rest), (whole_y, rest_y), (whole_x, rest_x)) =
-            (grad.as_chunks::<LANES_F32>(), y.as_chunks::<LANES_F32>(), x.as_chunks::<LANES_F32>());
-        for ((grad, y), x) in whole.iter().zip(whole_y).zip(whole_x) {
+        let ((whole, rest), (whole_x, rest_x)) = (grad.as_chunks::<LANES_F32>(), x.as_chunks::<LANES_F32>());
+        for (grad, x) in whole.iter().zip(whole_x) {
             for j in 0..LANES_F32 {
-                let grad = behind(grad[j], y[j]);
+                let grad = behind::<RELU>(grad[j], x[j], numbers);
                 dot_lanes[j] += grad * (x[j] - mean);
                 sum_lanes[j] += grad;
             }
         }
-        for (j, ((grad, y), x)) in rest.iter().zip(rest_y).zip(rest_x).enumerate() {
-            let grad = behind(*grad, *y);
+        for (j, (grad, x)) in rest.iter().zip(rest_x).enumerate() {
+            let grad = behind::<RELU>(*grad, *x, numbers);
             dot_lanes[j] += grad * (x - mean);
             sum_lanes[j] += grad;
         }
         flush(&dot_lanes, &mut dots);
         flush(&sum_lanes, &mut sums);
     }
-    [dots.iter().sum(), sums.iter().sum()]
+    [total(dots), total(sums)]
+}
 }

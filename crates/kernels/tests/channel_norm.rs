@@ -59,7 +59,7 @@ fn gradients(shape: [usize; 3], x: &[f32], weight: &[f32], bias: &[f32], grad: &
         weight: &mut grad_weight,
         bias: &mut grad_bias,
     };
-    backward(view(grad), &saved, weight, EpilogueGradient::default(), into).unwrap();
+    backward(view(grad), &saved, Affine { weight, bias }, EpilogueGradient::default(), into).unwrap();
     [grad_x, grad_weight, grad_bias]
 }
 
@@ -129,7 +129,7 @@ fn what_follows_has_the_bits_of_its_steps() {
                 bias: &mut grad_bias,
             };
             let epilogue = EpilogueGradient { y: Some(&want), addend: with_addend.then_some(&mut grad_addend[..]) };
-            backward(view(&grad), &saved, &weight, epilogue, into).unwrap();
+            backward(view(&grad), &saved, Affine { weight: &weight, bias: &bias }, epilogue, into).unwrap();
             assert_eq!([grad_x, grad_weight, grad_bias], [want_x, want_weight, want_bias]);
             assert!(!with_addend || grad_addend == behind);
         }
@@ -203,7 +203,7 @@ fn planes_without_elements_are_normalised_by_running_statistics_only() {
     let x = ArrayViewMut3::from_shape(shape, &mut []).unwrap();
     let into = Gradients { x, weight: &mut grad_weight, bias: &mut grad_bias };
     let saved = Saved { x: empty(), mean: &mean, inv_std: &inv_std, train: false };
-    backward(empty(), &saved, &weight, EpilogueGradient::default(), into).unwrap();
+    backward(empty(), &saved, Affine { weight: &weight, bias: &bias }, EpilogueGradient::default(), into).unwrap();
     assert_eq!([grad_weight, grad_bias], [[0.0; 3]; 2]);
 }
 

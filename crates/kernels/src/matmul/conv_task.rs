@@ -7,8 +7,9 @@ use super::mat::MatRef;
 use super::microkernel::{self, F32, MicroTile};
 use super::params::{MR_NARROW, NR_MAX, kc_sum, mr, nr};
 use super::patches::{Images, Layout, Segment, Window};
-use super::prefetch::{self, Prefetch};
+use super::prefetch::Prefetch;
 use super::runs;
+use crate::prefetch::{into_l2, to_write};
 use crate::relu;
 use ndarray::ArrayView2;
 use pulp::{Simd, WithSimd};
@@ -90,9 +91,9 @@ impl WithSimd for Task<'_, '_> {
         let mut segments = [Segment::default(); NR_MAX];
         let Target { image, y: down, width: target_width, .. } = call.target;
         let (width, parts) = (call.window.grid[1], self.parts.len());
-        let columns = images.len() * rows.len() * width;
-        for first in (0..columns).step_by(nr::<S>()) {
-            let columns = first..columns.min(first + nr::<S>());
+        let of_task = images.len() * rows.len() * width;
+        for first in (0..of_task).step_by(nr::<S>()) {
+            let columns = first..of_task.min(first + nr::<S>());
             let is_flat = layout.is_flat(width);
             let from = self.segments(&columns, is_flat, 1, &mut segments, |n, y| n * layout.image + y * layout.pitch);
             // What a copy's last vector reads beyond it is never used; there is room.
@@ -105,12 +106,26 @@ impl WithSimd for Task<'_, '_> {
             let to = self.segments(&columns, is_flat, parts, &mut segments, |n, y| {
                 (images.start + n) * image + (rows.start + y) * down
             });
+            self.prefetch_source(source, columns.end..of_task.min(columns.end + nr::<S>()));
             self.multiply(simd, columns.len(), in_place, to);
         }
     }
 }
 
 impl Task<'_, '_> {
+    /// Prefetches what the next columns read of each channel, if the source is read as it is.
+    #[inline(always)]
+    fn prefetch_source(&self, source: *const f32, next: Range<usize>) {
+        let Self { layout, ref rows, .. } = *self;
+        let width = self.call.window.grid[1];
+        if layout.in_place && layout.is_flat(width) {
+            let Images { plane, channels, .. } = self.call.source;
+            let (image, place) = (next.start / (rows.len() * width), next.start % (rows.len() * width));
+            let from = source.wrapping_add(image * layout.image + place);
+            (0..channels).for_each(|c| into_l2(from.wrapping_add(c * plane), next.len()));
+        }
+    }
+
     /// The segments of some columns, by the place of the first output of a row of an image; outputs are `step` apart there, and
     /// so are rows if they are flat.
     #[inline(always)]
@@ -178,9 +193,19 @@ impl Task<'_, '_> {
             && self.parts.len() == 1
             && target.addend.is_none()
             && epilogue.norm.is_none();
+        let place = |row: usize, segment: &Segment| row * target.row + segment.at;
+        let parts = self.parts.len();
+        let prefetch_outputs = |rows: Range<usize>| {
+            for row in rows {
+                for segment in segments {
+                    to_write(target.data.wrapping_add(place(row, segment)), parts * segment.len);
+                }
+            }
+        };
+        prefetch_outputs(0..m.min(mr));
         for row in (0..m).step_by(mr) {
             let rows = row..m.min(row + mr);
-            let place = |row: usize, segment: &Segment| row * target.row + segment.at;
+            prefetch_outputs(rows.end..m.min(rows.end + mr));
             let (c, rs_c) = if direct {
                 (target.data.wrapping_add(place(row, &segments[0])), target.row)
             } else {
@@ -191,7 +216,7 @@ impl Task<'_, '_> {
                 tile = tile.linear();
                 for row in rows.clone() {
                     for segment in segments {
-                        prefetch::line_by_line(addend.wrapping_add(place(row, segment)), segment.len);
+                        into_l2(addend.wrapping_add(place(row, segment)), segment.len);
                     }
                 }
             }

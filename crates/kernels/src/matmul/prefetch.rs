@@ -13,6 +13,7 @@
 
 use super::mat::MatRef;
 use super::params::LINE;
+use crate::prefetch::line_into_l2;
 use std::ops::Range;
 
 /// What a microtile prefetches.
@@ -56,28 +57,10 @@ impl Prefetch {
     #[inline(always)]
     pub fn issue(&mut self) {
         for i in 0..self.count {
-            fetch(self.next.wrapping_offset(i as isize * self.stride));
+            line_into_l2(self.next.wrapping_offset(i as isize * self.stride));
         }
         // A select, not a branch: that would be mispredicted at the end of each run.
         let (step, left) = if self.left == 1 { (self.step + self.jump, self.run) } else { (self.step, self.left - 1) };
         (self.next, self.left) = (self.next.wrapping_offset(step), left);
-    }
-}
-
-/// Prefetches what is read when a microtile's sums are complete.
-#[inline(always)]
-pub(super) fn line_by_line(from: *const f32, len: usize) {
-    for at in (0..len).step_by(LINE) {
-        fetch(from.wrapping_add(at));
-    }
-}
-
-/// Prefetches a cache line into L2; any address will do.
-#[inline(always)]
-fn fetch(_address: *const f32) {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: a hint that neither reads nor faults.
-    unsafe {
-        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T1 }>(_address.cast());
     }
 }

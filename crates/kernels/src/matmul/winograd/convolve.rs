@@ -12,9 +12,10 @@ use crate::matmul::microkernel::{F32, MicroTile};
 use crate::matmul::pack;
 use crate::matmul::params::{LINE, MR, PARALLEL_MIN, TASKS_PER_THREAD, kc_sum, mr, nr};
 use crate::matmul::patches::Images;
-use crate::matmul::prefetch::{self, Prefetch};
+use crate::matmul::prefetch::Prefetch;
 use crate::matmul::runs::{copy_masked, copy_of_pairs, interleave};
 use crate::parallel;
+use crate::prefetch::into_l2;
 use ndarray::ArrayView2;
 use pulp::{Arch, Simd, WithSimd};
 use std::ops::Range;
@@ -228,7 +229,7 @@ impl Task<'_, '_> {
             for (i, n) in self.images.clone().enumerate() {
                 let from = data.wrapping_add(n * image + c * plane + from_row * width);
                 // Planes are apart, so that hardware prefetchers begin anew with each.
-                prefetch::line_by_line(from.wrapping_add(plane), count * width);
+                into_l2(from.wrapping_add(plane), count * width);
                 // SAFETY: the rows exist, and lie inside of the padded source; there is room for whole vectors behind the last tile.
                 unsafe {
                     for y in 0..count {

@@ -14,9 +14,10 @@ use crate::matmul::microkernel::{F32, MicroTile};
 use crate::matmul::pack;
 use crate::matmul::params::{LINE, MR, PARALLEL_MIN, mr, nr};
 use crate::matmul::patches::Images;
-use crate::matmul::prefetch::{self, Prefetch};
+use crate::matmul::prefetch::Prefetch;
 use crate::matmul::runs::{copy_of_pairs, zero};
 use crate::parallel::{self, Rows};
+use crate::prefetch::into_l2;
 use ndarray::{ArrayView4, ArrayViewMut4};
 use pulp::{Arch, Simd, WithSimd};
 use std::ops::Range;
@@ -280,10 +281,7 @@ impl Group<'_> {
             for (i, n) in images.clone().enumerate() {
                 let from = grad.data.wrapping_add(n * grad.image + m * grad.plane + 2 * tiles.start * width);
                 // Planes are apart, so that hardware prefetchers begin anew with each.
-                prefetch::line_by_line(
-                    from.wrapping_add(grad.plane),
-                    (2 * tiles.len()).min(height - 2 * tiles.start) * width,
-                );
+                into_l2(from.wrapping_add(grad.plane), (2 * tiles.len()).min(height - 2 * tiles.start) * width);
                 // SAFETY: the elements exist; there is room for whole vectors.
                 unsafe {
                     for y in 0..2 * tiles.len() {
