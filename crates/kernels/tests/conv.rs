@@ -17,7 +17,7 @@ const CASES: [Case; 65] = [
     ([3, 2, 9, 6], [7, 3, 3], [2, 2], [1, 1], [1, 1], 1),
     ([1, 5, 8, 8], [6, 1, 1], [1, 1], [0, 0], [1, 1], 1),
     ([2, 5, 8, 9], [6, 1, 1], [2, 2], [0, 0], [1, 1], 1),
-    ([2, 17, 32, 32], [19, 3, 3], [1, 1], [1, 1], [1, 1], 1),
+    ([2, 17, 32, 32], [31, 3, 3], [1, 1], [1, 1], [1, 1], 1),
     ([2, 16, 16, 16], [13, 3, 3], [1, 1], [1, 1], [1, 1], 1),
     ([5, 20, 8, 8], [65, 3, 3], [1, 1], [1, 1], [1, 1], 1),
     ([9, 8, 4, 4], [12, 3, 3], [1, 1], [1, 1], [1, 1], 1),
@@ -76,7 +76,7 @@ const CASES: [Case; 65] = [
     ([70, 32, 4, 5], [36, 3, 3], [1, 1], [1, 1], [1, 1], 1),
     ([3, 35, 11, 13], [33, 3, 3], [1, 1], [0, 0], [1, 1], 1),
     ([2, 33, 9, 8], [40, 3, 3], [1, 1], [2, 2], [1, 1], 1),
-    ([1, 16, 4, 1000], [16, 3, 3], [1, 1], [1, 1], [1, 1], 1),
+    ([1, 16, 4, 1000], [32, 3, 3], [1, 1], [1, 1], [1, 1], 1),
     ([2, 64, 11, 70], [66, 3, 3], [1, 1], [1, 1], [1, 1], 2),
     ([2, 400, 5, 4], [17, 3, 3], [1, 1], [1, 1], [1, 1], 1),
     // Gradients of columns in three parts, of which the last has a column less.
@@ -269,7 +269,7 @@ fn threads_do_not_change_the_bits() {
     }
     // Large enough for several threads.
     for case in [
-        ([9, 16, 32, 32], [16, 3, 3], [1, 1], [1, 1], [1, 1], 1),
+        ([9, 16, 32, 32], [32, 3, 3], [1, 1], [1, 1], [1, 1], 1),
         ([1, 24, 33, 31], [40, 3, 3], [2, 2], [1, 1], [1, 1], 1),
         ([1, 40, 33, 31], [40, 3, 3], [1, 1], [1, 1], [1, 1], 1),
         ([40, 64, 8, 8], [64, 3, 3], [1, 1], [1, 1], [1, 1], 1),
@@ -384,15 +384,15 @@ fn what_does_not_fit_is_refused() {
     let limit = "at most 2^20 elements in a padded channel, or 16 times those of its input and output";
     refused(Shape { window: wide, ..shape }, &format!("conv2d: padding: expected {limit}, got 67190809"));
     // A weight that was transformed for another padding.
-    let padded = shape_of(([1, 16, 8, 8], [16, 3, 3], [1, 1], [1, 1], [1, 1], 1));
-    let other = shape_of(([1, 16, 8, 8], [16, 3, 3], [1, 1], [0, 0], [1, 1], 1));
-    let weight = transform(&padded, &vec![0.0; 16 * 16 * 9]).unwrap().unwrap();
+    let padded = shape_of(([1, 16, 8, 8], [32, 3, 3], [1, 1], [1, 1], [1, 1], 1));
+    let other = shape_of(([1, 16, 8, 8], [32, 3, 3], [1, 1], [0, 0], [1, 1], 1));
+    let weight = transform(&padded, &vec![0.0; 32 * 16 * 9]).unwrap().unwrap();
     refuses(
         forward(
             &other,
             Operands { x: &[0.0; 1024], weight: Weight::Transformed(&weight), bias: None },
             Epilogue::default(),
-            &mut [0.0; 576],
+            &mut [0.0; 1152],
         ),
         "BAD_ARGUMENT",
         "conv2d: weight: expected one that was transformed for this shape, got NaN",

@@ -25,6 +25,8 @@ pub(super) use weight::weight_gradient;
 const ELEMS: usize = 16;
 /// Channels and outputs from which on the transforms cost less than they save, of a convolution and of a gradient by the weight.
 const CHANNELS_MIN: usize = 16;
+/// Channels times outputs for the same: 16 to 16 are faster summed directly.
+const PRODUCT_MIN: usize = 512;
 const CHANNELS_MIN_WEIGHT: usize = 32;
 /// Tiles of an image for the same: with fewer, a single image would wait longer for the weight than it gains. A gradient by the weight, of
 /// which there is one a batch, needs fewer.
@@ -51,6 +53,7 @@ impl Kernel {
             *to = taps.iter().position(|tap| *tap == place(i))?;
         }
         let fits = taps.len() == 9 && window.step == [1, 1] && first.iter().all(|place| (-2..=0).contains(place));
+        let fits = fits && channels * outputs >= PRODUCT_MIN;
         (fits && pays([channels, outputs], window.grid, CHANNELS_MIN, TILES_MIN)).then_some(Self { first, order })
     }
 }
