@@ -3,6 +3,7 @@
 use crate::batch_stats::{COLUMN_BLOCK, Statistics, columns_per_task};
 use crate::dropout::Mask;
 use crate::error::{Result, contiguous, contiguous_mut, expect_shape};
+use crate::normalized::normalize_element;
 use crate::parallel::{self, Rows};
 use crate::vectorised::vectorised;
 use crate::{dropout, relu};
@@ -175,12 +176,6 @@ pub(crate) fn backward_with(
         }
     });
     Ok(())
-}
-
-/// One normalized element: the forward pass and what computes it again in the backward pass agree on its bits.
-#[inline(always)]
-pub(crate) fn normalize_element(x: f32, mean: f32, inv_std: f32, weight: f32, bias: f32) -> f32 {
-    (x - mean) * inv_std * weight + bias
 }
 
 vectorised! {

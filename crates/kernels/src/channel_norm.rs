@@ -3,11 +3,12 @@
 //! A thread takes a channel, whose planes stay in its L2 from the sums to the last pass. They lie far apart, so each is prefetched
 //! while the one before is read. Planes that are short are columns of rows instead (`short_planes.rs`).
 
-use crate::batch_norm::{Affine, Gradients, Norm, Outputs, Saved, normalize_element};
+use crate::batch_norm::{Affine, Gradients, Norm, Outputs, Saved};
 use crate::batch_stats::{self, Moments, RunningUpdate, Statistics, ema_update};
 use crate::error::{Result, contiguous, expect_shape};
+use crate::normalized::{Numbers, behind, normalize_element};
 use crate::parallel;
-use crate::plane_sums::{self, Numbers, Planes, behind};
+use crate::plane_sums::{self, Planes};
 use crate::prefetch;
 use crate::relu;
 use crate::short_planes;

@@ -27,6 +27,7 @@ pub mod linear;
 pub mod matmul;
 pub mod moving_average;
 pub mod norm_relu_dropout;
+mod normalized;
 pub mod optimizer;
 pub mod parallel;
 pub mod peak;

@@ -1,9 +1,8 @@
 //! Sums over the elements of a channel, plane by plane, in the fixed order of their lanes. Products are summed in single precision
 //! over a block, and the blocks in double precision.
 
-use crate::batch_norm::normalize_element;
+use crate::normalized::{Numbers, behind};
 use crate::prefetch;
-use crate::relu;
 use crate::vectorised::vectorised;
 
 /// Sums that run side by side in double precision.
@@ -118,15 +117,6 @@ fn squared_distances(x: &[f32], mean: f32) -> f64 {
         flush(&lanes, &mut sums);
     }
     total(sums)
-}
-
-/// A channel's mean, its inverse standard deviation, weight and bias.
-pub(crate) type Numbers = [f32; 4];
-
-/// What ReLU leaves of a gradient, if it followed the normalisation of x.
-#[inline(always)]
-pub(crate) fn behind<const RELU: bool>(grad: f32, x: f32, [mean, inv_std, weight, bias]: Numbers) -> f32 {
-    if RELU { relu::backward(grad, normalize_element(x, mean, inv_std, weight, bias)) } else { grad }
 }
 
 vectorised! {

@@ -1,0 +1,18 @@
+//! One normalised element: what computes it again in the backward pass gets its bits.
+
+use crate::relu;
+
+/// A mean, an inverse standard deviation, weight and bias.
+pub(crate) type Numbers = [f32; 4];
+
+/// BatchNorm of one element.
+#[inline(always)]
+pub(crate) fn normalize_element(x: f32, mean: f32, inv_std: f32, weight: f32, bias: f32) -> f32 {
+    (x - mean) * inv_std * weight + bias
+}
+
+/// What ReLU leaves of a gradient, if it followed the normalisation of x.
+#[inline(always)]
+pub(crate) fn behind<const RELU: bool>(grad: f32, x: f32, [mean, inv_std, weight, bias]: Numbers) -> f32 {
+    if RELU { relu::backward(grad, normalize_element(x, mean, inv_std, weight, bias)) } else { grad }
+}
