@@ -2,9 +2,10 @@
 //!
 //! The random stream is sequential, so threads cannot share the drawing of the mask: it runs beside the work before it.
 
-use crate::batch_norm::{self, Affine, Gradients, Norm, Outputs, Saved, normalize, normalize_element};
+use crate::batch_norm::{self, Affine, Gradients, Norm, Outputs, Saved, normalize};
 use crate::dropout::{self, Mask};
 use crate::error::{Result, contiguous, contiguous_mut, expect_shape};
+use crate::normalized::normalize_element;
 use crate::rng::Generator;
 use crate::vectorised::vectorised;
 use crate::{linear, parallel, relu};

@@ -10,8 +10,8 @@
 //! ```
 
 use super::{Epilogue, Shape, Window};
-use crate::batch_norm::normalize_element;
 use crate::matmul::{LANES, deinterleave, interleave, with_scratch};
+use crate::normalized::normalize_element;
 use crate::parallel::{self, Rows};
 use crate::relu;
 use crate::vectorised::vectorised;

@@ -7,6 +7,7 @@ use super::params::{EDGE_ROWS, KC_SUM_MAX, LINE, MR_NARROW, NR_MAX, kc_sum, nr};
 use super::prefetch::Prefetch;
 use super::problem::Gemm;
 use super::transpose::{self, SIDE};
+use crate::prefetch::to_write;
 use pulp::{Simd, WithSimd};
 use std::mem::MaybeUninit;
 use std::ops::Range;
@@ -145,6 +146,9 @@ impl MacroKernel<'_, '_> {
             unsafe { gather(c_tile, rows.len(), columns.len(), width, edge) };
         }
         let (c, rs_c) = if panel.direct { (c_tile.ptr, c_tile.rs) } else { (edge, width as isize) };
+        if panel.direct {
+            (0..rows.len()).for_each(|i| to_write(c.wrapping_offset(i as isize * rs_c), width));
+        }
         let micro = MicroTile::<F32> {
             kc: self.ks.len(),
             kc_sum: kc_sum(k),
