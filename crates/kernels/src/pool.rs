@@ -6,6 +6,7 @@
 use crate::error::{KernelError, Result, expect_shape, expect_that};
 use crate::matmul::{LANES, deinterleave, interleave, with_scratch};
 use crate::parallel::{self, Rows};
+use crate::prefetch::planes_to_write;
 use crate::vectorised::vectorised;
 
 /// Elements read per task, at least.
@@ -174,6 +175,7 @@ impl Windows {
                 interleave(&grad[first * plane_out..], plane_out, planes, lanes_out);
                 interleave(&x[first * plane..], plane, planes, lanes);
                 lanes_x.fill([0.0; LANES]);
+                planes_to_write(grad_x, plane, planes, plane);
                 f(lanes_out, lanes, lanes_x);
                 deinterleave(lanes_x, grad_x, plane, planes);
             });

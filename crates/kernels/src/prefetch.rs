@@ -5,8 +5,8 @@ use std::arch::x86_64::{_MM_HINT_ET0, _MM_HINT_T0, _MM_HINT_T1, _mm_prefetch};
 
 /// Elements of a cache line.
 const LINE: usize = 16;
-/// Elements that are prefetched of a slice, at most, a page: behind it a processor follows by itself.
-const AHEAD: usize = 1024;
+/// Elements of a page: of a slice no more are prefetched, for behind them a processor follows by itself.
+const PAGE: usize = 1024;
 
 macro_rules! hint {
     ($address:expr, $hint:ident) => {{
@@ -34,7 +34,7 @@ pub(crate) fn into_l2(from: *const f32, len: usize) {
 /// What will be read next, into L1.
 #[inline(always)]
 pub(crate) fn to_read(next: &[f32]) {
-    for at in (0..next.len().min(AHEAD)).step_by(LINE) {
+    for at in (0..next.len().min(PAGE)).step_by(LINE) {
         hint!(next.as_ptr().wrapping_add(at), _MM_HINT_T0);
     }
 }
@@ -42,7 +42,15 @@ pub(crate) fn to_read(next: &[f32]) {
 /// What will be written next, into L1, as its own: a store to a line that is elsewhere has to fetch it first.
 #[inline(always)]
 pub(crate) fn to_write(next: *const f32, len: usize) {
-    for at in (0..len.min(AHEAD)).step_by(LINE) {
+    for at in (0..len.min(PAGE)).step_by(LINE) {
         hint!(next.wrapping_add(at), _MM_HINT_ET0);
+    }
+}
+
+/// The same for some planes, a stride apart; not if that is a multiple of a page, for then their lines share a set of L1, which has fewer
+/// ways than there are planes.
+pub(crate) fn planes_to_write(next: &[f32], stride: usize, planes: usize, len: usize) {
+    if !stride.is_multiple_of(PAGE) {
+        next.chunks(stride).take(planes).for_each(|plane| to_write(plane.as_ptr(), len));
     }
 }

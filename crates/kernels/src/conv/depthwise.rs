@@ -13,7 +13,7 @@ use super::{Epilogue, Shape, Window};
 use crate::matmul::{LANES, deinterleave, interleave, with_scratch};
 use crate::normalized::normalize_element;
 use crate::parallel::{self, Rows};
-use crate::prefetch::to_write;
+use crate::prefetch::planes_to_write;
 use crate::relu;
 use crate::vectorised::vectorised;
 use std::ops::Range;
@@ -22,8 +22,6 @@ use std::ops::Range;
 const GRAIN: usize = 1 << 16;
 /// Places of a copy, at most if a row of outputs does not need more: 128 KiB.
 const COPY_PLACES: usize = 1 << 11;
-/// Elements of a page.
-const PAGE: usize = 1 << 10;
 /// Outputs, or taps, whose sums run side by side.
 const SUMS: usize = 4;
 /// Images whose part of a weight's gradient is a task.
@@ -223,7 +221,7 @@ pub(super) fn forward(
                     let at = band.rows.start * planes.out[1];
                     let sums = &mut sums[..band.rows.len() * planes.out[1]];
                     for (j, [weights, bias, norm]) in tables.iter().enumerate() {
-                        prefetch_outputs(&out[j * plane + at..], multiplier * plane, count, sums.len());
+                        planes_to_write(&out[j * plane + at..], multiplier * plane, count, sums.len());
                         let (weights, step) = (weights.all(first), [planes.down[0] * planes.pitch(), planes.down[1]]);
                         correlate(grid, &weights, &offsets, bias.at(0, first), planes.out[1], step, sums);
                         let norm = epilogue.norm.map(|_| [0, 1, 2, 3].map(|i| *norm.at(i, first)));
@@ -265,7 +263,7 @@ pub(super) fn input_gradient(shape: &Shape, out_shape: [usize; 4], grad: &[f32],
                     let source = &mut source[..band.source.len() * planes.source[1]];
                     let sums = &mut sums[..band.rows.len() * planes.out[1]];
                     total.fill([0.0; LANES]);
-                    prefetch_outputs(&grad_x[band.rows.start * planes.out[1]..], plane_x, count, sums.len());
+                    planes_to_write(&grad_x[band.rows.start * planes.out[1]..], plane_x, count, sums.len());
                     for (j, weights) in tables.iter().enumerate() {
                         let stride = multiplier * plane;
                         planes.copy(&band, &grad[first * stride + j * plane..], stride, count, source, grid);
@@ -281,14 +279,6 @@ pub(super) fn input_gradient(shape: &Shape, out_shape: [usize; 4], grad: &[f32],
             }
         });
     });
-}
-
-/// Prefetches what will be written to some planes, a stride apart; not if that is a multiple of a page, for then their lines share a set
-/// of L1, which has fewer ways than there are planes.
-fn prefetch_outputs(out: &[f32], stride: usize, planes: usize, len: usize) {
-    if !stride.is_multiple_of(PAGE) {
-        out.chunks(stride).take(planes).for_each(|plane| to_write(plane.as_ptr(), len));
-    }
 }
 
 /// The gradient of the weight: sums over places and images. Those of some images are a task, and are added in order.
