@@ -12,7 +12,7 @@ import { expectFit, exportedGraph, recordedFeatures } from "./exported_graph.js"
 import { OnnxGraph, onnxShape } from "./onnx_graph.js";
 import { MODEL, type VALUE_INFO } from "./onnx_schema.js";
 import { checkOnnxOptions, type OnnxOptions } from "./options.js";
-import { inputNames, standardisationOf, standardise } from "./preprocessing.js";
+import { expectPrecise, inputNames, standardisationOf, standardise } from "./preprocessing.js";
 import { encode, type Message } from "./protobuf.js";
 
 /**
@@ -91,6 +91,7 @@ function writeModel(network: Module, given: OnnxOptions): OnnxSummary & { model:
   }
   const graph = exportedGraph(network, options, "ONNX");
   if (preprocessing !== null) expectFit(preprocessing, graph);
+  if (embedded && preprocessing !== null && standardisation !== null) expectPrecise(preprocessing, standardisation);
   const shape = graph.input.shape.slice(1) as number[];
   const isPixels = embedded && normalisation !== undefined;
   const input: OnnxValue = {

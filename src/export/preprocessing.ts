@@ -1,4 +1,6 @@
+import { show } from "../checks.js";
 import { columnWidth, type Preprocessing } from "../data/preprocessing/spec.js";
+import { DistilleryError } from "../errors.js";
 import type { OnnxNode } from "../tensor/onnx_node.js";
 import { finite } from "./constants.js";
 import type { OnnxGraph } from "./onnx_graph.js";
@@ -39,6 +41,24 @@ export function inputNames(spec: Preprocessing): readonly string[] | null {
     if ("categories" in column) return column.categories.map((text) => `${column.name}=${text}`);
     return [column.name, `${column.name} is missing`].slice(0, columnWidth(column));
   });
+}
+
+/** How much of a deviation float32 inputs may lose, at most. */
+const LOSS_MAX = 1e-3;
+
+/**
+ * Refuses inputs that float32 can't tell apart: of a mean far from 0 and a small deviation, such as those of times in seconds, the
+ * graph would subtract one rounded number from another.
+ */
+export function expectPrecise(spec: Preprocessing, { mean, std }: Standardisation): void {
+  const at = mean.findIndex((mean, i) => Math.abs(mean) * 2 ** -24 > LOSS_MAX * std[i]);
+  if (at < 0) return;
+  const of = inputNames(spec)?.[at] ?? `input ${at}`;
+  throw new DistilleryError(
+    "BAD_ARGUMENT",
+    `embedNormalisation: ${show(of)} has a mean of ${mean[at]} and a deviation of ${std[at]}, which float32 inputs of ONNX do not hold: ` +
+      "leave it out (--no-embed-normalisation), and standardise in double precision before",
+  );
 }
 
 /** The nodes from the numbers of a row to the network's own input. */

@@ -118,6 +118,28 @@ test("a network of a matrix takes its numbers as they are", async () => {
   expect([...got]).toEqual(close([...logits.data]));
 });
 
+test("numbers that float32 does not tell apart are not standardised in the graph", async () => {
+  const layout = { mean: [0.5, 1_700_000_000], std: [0.1, 65] };
+  const data = new StandardizedDataset(
+    tensor([
+      [0, 2],
+      [-1, 0],
+      [2, 1],
+      [1, 1],
+    ]),
+    Int32Array.of(0, 1, 0, 1),
+    {
+      values: layout,
+    },
+  );
+  const model = createNetwork("mlp(hidden=[4])", { shape: [2], classes: 2 });
+  await trainTeacher({ model, data, epochs: 1, batchSize: 2 });
+  expect(() => exportOnnx(model)).toThrow(
+    'embedNormalisation: "input 1" has a mean of 1700000000 and a deviation of 65, which float32 inputs of ONNX do not hold',
+  );
+  expect(exportOnnx(model, { embedNormalisation: false }).length).toBeGreaterThan(100);
+});
+
 test("a network whose input is wider than its first layer says to pass features", async () => {
   class Second extends Module {
     fc = new Linear(2, 3);
