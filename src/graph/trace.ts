@@ -23,7 +23,7 @@ export interface TraceOptions {
  * differs follows the batch. Modes, buffers and the random stream stay as they are.
  *
  * @throws DistilleryError `BAD_ARGUMENT` if the two runs did not do the same, or something was computed outside of the
- * library's operations.
+ * library's operations, or if `forward()` reads values that follow from the input: a branch on them would be lost.
  * @example
  * ```ts
  * const graph = traceModule(new StudentNet(), [784], { training: false });
@@ -71,6 +71,8 @@ class Merger {
     if (output === undefined || output.kind === "constant" || this.#twins.get(output) !== second.output) {
       throw new UntraceableError("the result does not come from the input by the library's operations");
     }
+    // Last, for the others say more.
+    if (first.isRead) throw new UntraceableError("values of the batch are read, and what follows may depend on them");
     const taps = Object.entries(first.taps).map(([path, tensor]) => [path, this.#merge(tensor, second.taps[path])]);
     return { input: this.#input, output, taps: Object.fromEntries(taps), nodes };
   }

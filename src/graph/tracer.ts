@@ -5,6 +5,7 @@ import { Taps } from "../nn/taps.js";
 import { noGrad } from "../tensor/autograd.js";
 import type { Op } from "../tensor/op.js";
 import { Generator, randn, withGenerator } from "../tensor/random.js";
+import { withReader } from "../tensor/reads.js";
 import { expectTensor, type Tensor } from "../tensor/tensor.js";
 import { withTracer } from "../tensor/tracer.js";
 import type { Attributes } from "./graph.js";
@@ -23,6 +24,8 @@ export interface Trace {
   readonly output: Tensor;
   readonly taps: Readonly<Record<string, Tensor>>;
   readonly ops: readonly TracedOp[];
+  /** Whether the pass read values that follow from the input. */
+  readonly isRead: boolean;
 }
 
 /**
@@ -32,19 +35,33 @@ export interface Trace {
 export function trace(module: Module, sampleShape: readonly number[], rows: number, taps: readonly string[]): Trace {
   const traced: TracedOp[] = [];
   const sources = new Map<Tensor, Tensor>();
+  const following = new Set<object>();
+  let isRead = false;
+  const onRead = (tensor: object) => {
+    if (following.has(tensor)) isRead = true;
+  };
   const sourceOf = (tensor: Tensor) => sources.get(tensor) ?? tensor;
   const onOp = (output: Tensor, inputs: readonly Tensor[], op: Op, attributes: unknown) => {
+    if (inputs.some((tensor) => following.has(tensor))) following.add(output);
     if (op.name === "detach") sources.set(output, sourceOf(inputs[0]));
     else traced.push({ op, attributes: (attributes ?? {}) as Attributes, inputs: inputs.map(sourceOf), output });
   };
   const tapped = new Taps(module, taps, "taps");
   const run = () => {
     const input = randn([rows, ...sampleShape]);
-    const { value, taps } = tapped.record(() => withTracer(onOp, () => module.forward(input)));
+    following.add(input);
+    const pass = () => withTracer(onOp, () => withReader(onRead, () => module.forward(input)));
+    const { value, taps } = tapped.record(pass);
     expectTensor("network.forward()", value);
     const output = sourceOf(value);
     const sourceTaps = Object.fromEntries(Object.entries(taps).map(([path, tensor]) => [path, sourceOf(tensor)]));
-    return { input, output, taps: sourceTaps, ops: between(input, [output, ...Object.values(sourceTaps)], traced) };
+    return {
+      input,
+      output,
+      taps: sourceTaps,
+      ops: between(input, [output, ...Object.values(sourceTaps)], traced),
+      isRead,
+    };
   };
   return keepingBuffers(module, () => withGenerator(new Generator(rows), () => noGrad(run)));
 }

@@ -3,6 +3,7 @@ import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
 import { allocate } from "../tensor/buffer_pool.js";
 import { IntTensor, type Labels, labelData } from "../tensor/int_tensor.js";
+import { unread } from "../tensor/reads.js";
 import { expectTensor, type Tensor } from "../tensor/tensor.js";
 import { lossOutput } from "./loss_output.js";
 import { permute } from "./permute.js";
@@ -42,7 +43,8 @@ export function crossEntropy(logits: Tensor, labels: Labels, options: CrossEntro
   if (logits.shape.length > 2) return crossEntropy(...asRows(logits, labels), options);
   const [rows, classes] = logits.shape;
   const grad = allocate(logits.size);
-  const loss = native.crossEntropy(logits.data, labelData(labels), grad, rows, classes, labelSmoothing);
+  const data = unread(() => logits.data);
+  const loss = native.crossEntropy(data, labelData(labels), grad, rows, classes, labelSmoothing);
   return lossOutput(loss, logits, grad);
 }
 

@@ -1,6 +1,7 @@
 import { badArgument, expectOptions } from "../checks.js";
 import { isRecording, record } from "../tensor/autograd.js";
 import type { Op } from "../tensor/op.js";
+import { unread } from "../tensor/reads.js";
 import { once } from "../tensor/replay.js";
 import { expectTensor, Tensor } from "../tensor/tensor.js";
 import { traceOp } from "../tensor/tracer.js";
@@ -75,7 +76,7 @@ function run<A, S>(op: Op<A, S>, inputs: readonly Tensor[], attributes: A): read
 }
 
 function computed<A, S>(op: Op<A, S>, inputs: readonly Tensor[], attributes: A): readonly [Tensor, S] {
-  const result = op.forward(inputs, attributes);
+  const result = unread(() => op.forward(inputs, attributes));
   const output = new Tensor(result.data, result.shape);
   traceOp(output, inputs, op as Op, attributes);
   if (op.backward !== undefined && isRecording(inputs)) record(output, op, inputs, attributes, result);

@@ -6,6 +6,7 @@ import { type Node, runBackward } from "./autograd.js";
 import { runDeferred } from "./deferred.js";
 import { newElements } from "./element_limit.js";
 import { printTensor } from "./print.js";
+import { noteRead } from "./reads.js";
 import { expectOneElement, numel, toNested } from "./shape.js";
 
 const NOTHING = new Float32Array(0);
@@ -98,6 +99,7 @@ export class Tensor {
 
   /** The elements, row by row: the tensor's own memory. */
   get data(): Float32Array {
+    noteRead(this);
     runDeferred();
     if (this.values === null) this.settle((this.compute as () => Float32Array)());
     return this.values as Float32Array;

@@ -117,6 +117,7 @@ describe("a forward that is no graph is refused", () => {
   test.each([
     ["draws random numbers by itself", (x) => x.add(randn([3])), "a tensor changes with the batch"],
     ["multiplies by the number of rows", (x) => x.mul(x.shape[0]), "a tensor changes with the batch"],
+    ["branches by a value", (x) => (x.sum().item() > 1e9 ? x.relu() : x), "values of the batch are read"],
     ["branches by the rows", (x) => (x.shape[0] === 2 ? x.relu() : x.add(1)), "what is computed depends on the batch"],
     ["gives a constant", () => ones([3]), "the result does not come from the input"],
     [

@@ -1,0 +1,25 @@
+/** Called with each tensor whose values something else than an operation reads. */
+type Reader = (tensor: object) => void;
+
+let current: Reader | null = null;
+
+/** Runs `body` and calls `reader`, if there is one, with each tensor whose values are read outside of operations. */
+export function withReader<T>(reader: Reader | null, body: () => T): T {
+  const before = current;
+  current = reader;
+  try {
+    return body();
+  } finally {
+    current = before;
+  }
+}
+
+/** Runs what computes an operation: what that reads is no one's concern. */
+export function unread<T>(body: () => T): T {
+  return current === null ? body() : withReader(null, body);
+}
+
+/** Says that the values of a tensor are read. */
+export function noteRead(tensor: object): void {
+  current?.(tensor);
+}
