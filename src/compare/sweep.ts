@@ -8,6 +8,7 @@ import { type Expression, formatExpression, isModulePath, parseExpression, type 
 import { taskOf } from "../tasks/index.js";
 import { epochKey, type Metric, metricsOf, type TaskEvaluation } from "../tasks/metrics.js";
 import { Generator, withGenerator } from "../tensor/random.js";
+import { expectSmoothed } from "../train/resolve_loss.js";
 import { isBetterEpoch, metricsOfEpoch } from "../train/trainer_state.js";
 import {
   describeConfig,
@@ -102,10 +103,11 @@ async function planOf(input: SweepInput): Promise<Plan & { experiment: Experimen
     }),
   );
   const { temperature: _, alpha: __, ...config } = describeConfig("sweep", experiment, { ...grid });
-  await makeLosses(
+  const made = await makeLosses(
     experiment,
     trials.map(({ loss }) => loss),
   );
+  for (const one of made.values()) if (one !== null) expectSmoothed(one, experiment.options);
   return { experiment, grid, points, trials, config };
 }
 

@@ -1,13 +1,12 @@
-import type { DistillationLoss } from "../losses/index.js";
 import { readsTeacherLogits } from "../losses/loss.js";
 import { taskOf } from "../tasks/index.js";
 import { Generator, withGenerator } from "../tensor/random.js";
-import { readsLogitsAlone, resolveLoss } from "../train/resolve_loss.js";
+import { type MadeLoss, makeLoss, readsLogitsAlone } from "../train/resolve_loss.js";
 import type { Experiment } from "./experiment.js";
 import type { Trial } from "./trial.js";
 
 /** The losses made for an experiment, by what was given; null is that of temperature and alpha. */
-type MadeLosses = ReadonlyMap<Trial["loss"], DistillationLoss | null>;
+type MadeLosses = ReadonlyMap<Trial["loss"], MadeLoss | null>;
 
 /** Makes losses for an experiment's networks and data; refuses those that do not go with them, before anything is written. */
 export async function makeLosses(
@@ -20,26 +19,26 @@ export async function makeLosses(
   const teacher = trained ?? external?.teacher ?? untrained();
   const generator = new Generator(0);
   const student = withGenerator(generator, task.student);
-  const made = new Map<Trial["loss"], DistillationLoss | null>();
+  const made = new Map<Trial["loss"], MadeLoss | null>();
   for (const loss of new Set(losses)) {
     const use = { student, teacher, data, labelSmoothing, generator };
-    made.set(loss, loss === null ? null : await resolveLoss(loss, use));
+    made.set(loss, loss === null ? null : await makeLoss(loss, use));
   }
   return made;
 }
 
 /** Whether a loss reads the teacher's logits, so that calibrating them changes its students. */
-export function readsLogits(made: DistillationLoss | null): boolean {
-  return made === null || readsTeacherLogits(made);
+export function readsLogits(made: MadeLoss | null): boolean {
+  return made === null || readsTeacherLogits(made.loss);
 }
 
 /** Whether a loss is what the baseline is trained with. */
-export function isOfBaseline(made: DistillationLoss | null, { task, options }: Experiment): boolean {
+export function isOfBaseline(made: MadeLoss | null, { task, options }: Experiment): boolean {
   if (made === null) return false;
-  return JSON.stringify(made.config()) === JSON.stringify(taskOf(task.data).hardLoss(options).config());
+  return JSON.stringify(made.loss.config()) === JSON.stringify(taskOf(task.data).hardLoss(options).config());
 }
 
-/** The trials with whether they use cached logits. */
+/** The trials with whether they use cached logits, and without the label smoothing that the baseline alone reads. */
 export async function withCacheUse(
   experiment: Experiment,
   trials: readonly Trial[],
@@ -47,9 +46,10 @@ export async function withCacheUse(
 ): Promise<Trial[]> {
   const distilled = trials.filter(({ kind }) => kind === "distilled").map(({ loss }) => loss);
   const made = await makeLosses(experiment, distilled, teacher);
-  const isUser = ({ kind, loss }: Trial) => {
-    const one = made.get(loss);
-    return kind === "distilled" && (one == null || readsLogitsAlone(one));
-  };
-  return trials.map((trial) => ({ ...trial, usesCachedLogits: isUser(trial) }));
+  return trials.map((trial) => {
+    const one = made.get(trial.loss) ?? null;
+    if (trial.kind !== "distilled") return { ...trial, usesCachedLogits: false };
+    const options = one === null || one.isSmoothed ? trial.options : { ...trial.options, labelSmoothing: 0 };
+    return { ...trial, options, usesCachedLogits: one === null || readsLogitsAlone(one.loss) };
+  });
 }

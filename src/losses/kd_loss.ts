@@ -175,6 +175,6 @@ export const kdEntry = defineEntry({
       "weight of the soft targets, the labels have the rest (default: soft targets alone)",
     ),
   },
-  create: ({ temperature, alpha }, { labelSmoothing }: LossContext): DistillationLoss =>
-    kdDistillationLoss({ temperature, alpha, labelSmoothing: alpha === undefined ? 0 : labelSmoothing }),
+  create: ({ temperature, alpha }, context: LossContext): DistillationLoss =>
+    kdDistillationLoss({ temperature, alpha, labelSmoothing: alpha === undefined ? 0 : context.labelSmoothing }),
 });

@@ -254,7 +254,8 @@ export class Registry<T, C = void, E extends Entry<T, C> = Entry<T, C>> {
     const made = fromOwnCode(place, userDefined.advice, () =>
       isEntry<T, C>(exported)
         ? exported.create(this.#options(exported, term, argument), context)
-        : construct(exported, { ...given, ...term.args }),
+        : // What computes a value when it is read stays so.
+          construct(exported, Object.defineProperties({ ...term.args }, Object.getOwnPropertyDescriptors(given))),
     );
     const value = userDefined.convert === undefined ? made : userDefined.convert(made, context, place);
     if (userDefined.accepts(value)) return value;

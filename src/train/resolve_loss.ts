@@ -28,8 +28,29 @@ export function isExpression(spec: LossSpec | undefined): spec is Expression {
   return typeof spec === "string" || (typeof spec === "object" && spec !== null && !isDistillationLoss(spec));
 }
 
-/** The loss that a run's specification says; imports the modules of the user's own that it names. */
+/** A loss, and whether it asked for the run's label smoothing when it was made. */
+export interface MadeLoss {
+  readonly loss: DistillationLoss;
+  readonly isSmoothed: boolean;
+}
+
+/** {@link makeLoss}, whose loss has to read a label smoothing. */
 export async function resolveLoss(spec: LossSpec, use: LossUse): Promise<DistillationLoss> {
+  return expectSmoothed(await makeLoss(spec, use), use);
+}
+
+/** Refuses a label smoothing that no term of the loss reads, rather than train as if it was not given. */
+export function expectSmoothed(
+  { loss, isSmoothed }: MadeLoss,
+  { labelSmoothing }: Pick<LossUse, "labelSmoothing">,
+): DistillationLoss {
+  if (isSmoothed || labelSmoothing === 0) return loss;
+  const text = `no term of the loss ${loss.name} reads it: leave it out, or add one, as "0.1*cross-entropy"`;
+  throw new DistilleryError("BAD_ARGUMENT", `labelSmoothing: ${text}`);
+}
+
+/** The loss that a run's specification says; imports the modules of the user's own that it names. */
+export async function makeLoss(spec: LossSpec, use: LossUse): Promise<MadeLoss> {
   const modules = isExpression(spec)
     ? await importModules([formatExpression(parseExpression(spec, "loss"))])
     : undefined;
@@ -38,8 +59,13 @@ export async function resolveLoss(spec: LossSpec, use: LossUse): Promise<Distill
     if (network === "teacher" && use.teacher === null) throw missingTeacher(isExpression(spec) ? namesOf(spec) : "it");
     return use[network];
   };
+  let isSmoothed = false;
   const context: LossContext = {
-    ...{ classes: data.classes, task: data.task, labelSmoothing, samples: data.length },
+    ...{ classes: data.classes, task: data.task, samples: data.length },
+    get labelSmoothing() {
+      isSmoothed = true;
+      return labelSmoothing;
+    },
     tapShape: (network, path) => tapShapeOf(networkOf(network), data, network, path),
     features: (network) => {
       const module = expectNetwork(networkOf(network), network);
@@ -51,7 +77,7 @@ export async function resolveLoss(spec: LossSpec, use: LossUse): Promise<Distill
   const own = new Generator().copyFrom(generator);
   const loss = withGenerator(own, () => createLoss(spec, context, modules && { modules }));
   expectApart(loss, use.teacher);
-  return loss;
+  return { loss, isSmoothed };
 }
 
 /** The names of an expression's losses, as their sum has them. */

@@ -186,6 +186,12 @@ describe("losses by name", () => {
     );
   });
 
+  test("--label-smoothing beside a --loss that reads none is refused", async () => {
+    const text = 'no term of the loss kd reads it: leave it out, or add one, as "0.1*cross-entropy" (BAD_ARGUMENT)';
+    const flags = ["--loss", "kd", "--label-smoothing", "0.5"];
+    expect(await refused(distill("none", ...flags), cwd, 2, "BAD_ARGUMENT")).toBe(`--label-smoothing: ${text}`);
+  });
+
   test("a sweep tries what the loss's terms take", async () => {
     const sweep = ["sweep", ...COMMON, ...TEACHER, "--no-report", "--parallel", "1", "--out", "terms"];
     await succeed([...sweep, "--loss", "0.5*cross-entropy + 0.5*kd", "--temperatures", "1,4", "--alphas", "0.5"], cwd);

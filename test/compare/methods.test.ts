@@ -275,6 +275,13 @@ test("the loss of temperature and alpha is called as its expression", async () =
   expect(await of({ labelSmoothing: 0.1 })).toEqual(["kd(temperature=3.5, alpha=0.6, labelSmoothing=0.1)"]);
 });
 
+test("a label smoothing that the baseline alone reads is no obstacle", async () => {
+  const { methods } = await compare(
+    compareInput(newRun(), { seeds: 1, epochs: 1, losses: ["kd"], labelSmoothing: 0.1 }),
+  );
+  expect(methods.map(({ name }) => name)).toEqual(["kd"]);
+});
+
 test("losses that come, go and change places keep their runs", async () => {
   const out = newRun();
   const trained = async (losses: string[]) => {

@@ -283,6 +283,10 @@ describe("refusals", () => {
     [{ loss: "kdd" }, /^loss: unknown loss "kdd", did you mean kd\?/],
     [{ loss: "kd(temprature=3)" }, /^loss: kd: temprature: unknown argument, did you mean temperature\?/],
     [{ loss: "kd", alpha: 0.3 }, /^alpha: the loss has its own/],
+    ...(["kd", logitMse, "2*dkd + cross-entropy(labelSmoothing=0.1)"] as const).map((loss): [Options, RegExp] => [
+      { loss, labelSmoothing: 0.5 },
+      /^labelSmoothing: no term of the loss (kd|mse|dkd\+cross-entropy) reads it: leave it out, or add one, as "0.1\*cross-entropy"$/,
+    ]),
     [{ loss: () => 3 as never }, /^epoch 1, step 1 of 4: loss function: expected a scalar, got 3$/],
     [
       { loss: ({ student }: LossBatch) => student.logits },
