@@ -1,6 +1,7 @@
 import { relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { types } from "node:util";
+import { show } from "./checks.js";
 import { DistilleryError } from "./errors.js";
 import { ROOT } from "./package.js";
 
@@ -21,14 +22,20 @@ function placeInUserCode({ stack = "" }: Error): string | null {
 const OWN_FOLDERS = ["src/", "dist/"].map((folder) => fileURLToPath(new URL(folder, ROOT)));
 
 /**
- * An error that the user's own code threw as a `BAD_ARGUMENT` with the file and the line; null for any other error.
+ * What the user's own code threw, an error or, as the library never does, something else, as a `BAD_ARGUMENT` with the file and the line; null for any other error.
  *
  * @param place what the library was doing, as `epoch 1, step 1 of 4`.
  */
 export function fromUserCode(error: unknown, place?: string): DistilleryError | null {
-  if (!(error instanceof Error || types.isNativeError(error)) || error instanceof DistilleryError) return null;
-  const where = placeInUserCode(error);
-  if (where === null) return null;
-  const text = `${where}: ${error.name}: ${error.message}`;
+  const text = textOf(error);
+  if (text === null) return null;
   return new DistilleryError("BAD_ARGUMENT", place === undefined ? text : `${place}: ${text}`, { cause: error });
+}
+
+function textOf(error: unknown): string | null {
+  if (error instanceof DistilleryError) return null;
+  if (!(error instanceof Error || types.isNativeError(error)))
+    return `expected an Error to be thrown, got ${show(error)}`;
+  const where = placeInUserCode(error);
+  return where === null ? null : `${where}: ${error.name}: ${error.message}`;
 }

@@ -134,7 +134,7 @@ export function expectDistillationLoss(value: unknown, place: string): Distillat
   const {
     name,
     compute,
-    config,
+    config: configOf,
     needsTeacher,
     needsTeacherLogits,
     tasks,
@@ -143,7 +143,7 @@ export function expectDistillationLoss(value: unknown, place: string): Distillat
   } = value as Partial<DistillationLoss>;
   if (typeof name !== "string") refuse("whose name is a text", name);
   if (typeof compute !== "function") refuse("whose compute is a function of the batch", compute);
-  if (typeof config !== "function") refuse("whose config is a function, as () => ({ name })", config);
+  if (typeof configOf !== "function") refuse("whose config is a function, as () => ({ name })", configOf);
   if (typeof needsTeacher !== "boolean") refuse("whose needsTeacher is true or false", needsTeacher);
   if (needsTeacherLogits !== undefined && typeof needsTeacherLogits !== "boolean") {
     refuse("whose needsTeacherLogits is true or false", needsTeacherLogits);
@@ -161,7 +161,16 @@ export function expectDistillationLoss(value: unknown, place: string): Distillat
   if (typeof modules !== "object" || modules === null) refuse("whose modules are Modules by their names", modules);
   const wrong = Object.entries(modules).find(([, module]) => !(module instanceof Module));
   if (wrong !== undefined) refuse(`whose modules.${wrong[0]} is a Module`, wrong[1]);
-  return value as DistillationLoss;
+  const loss = value as DistillationLoss;
+  const config = loss.config();
+  try {
+    JSON.stringify(config);
+  } catch (error) {
+    const [problem] = (error as Error).message.split("\n");
+    const text = `${place}: expected a loss whose config() gives what JSON can hold: ${problem}`;
+    throw new DistilleryError("BAD_ARGUMENT", text, { cause: error });
+  }
+  return loss;
 }
 
 /** What a loss gives for a batch, checked: a scalar, and metrics that are numbers; `BAD_ARGUMENT` that names the loss. */

@@ -1,3 +1,4 @@
+import { withOutputExpected } from "../nn/expect_output.js";
 import { Module } from "../nn/module.js";
 import { Registry } from "../registry/index.js";
 import { bert } from "./bert.js";
@@ -58,5 +59,6 @@ const NETWORKS: readonly NetworkEntry[] = [
 /** The networks that can be made by name: `createNetwork("mlp(hidden=[64])", ...)`, `--student "mlp(hidden=[64])"`. */
 export const MODELS = new Registry<Module, NetworkContext, NetworkEntry>("network", NETWORKS, {
   expected: "a Module, a class of one, or a function that returns one",
+  convert: (value, _, place) => (value instanceof Module ? withOutputExpected(value, place) : value),
   accepts: (value) => value instanceof Module,
 });

@@ -283,7 +283,7 @@ function fromOwnCode<V>(place: string, advice: string | undefined, body: () => V
   } catch (thrown) {
     const error = fromUserCode(thrown, place);
     if (error === null) throw thrown;
-    const isCalledWrongly = advice !== undefined && (thrown as Error).name === "TypeError";
+    const isCalledWrongly = advice !== undefined && (thrown as Error | null)?.name === "TypeError";
     throw isCalledWrongly ? new DistilleryError(error.code, `${error.message}: ${advice}`, { cause: thrown }) : error;
   }
 }

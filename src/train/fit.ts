@@ -8,6 +8,7 @@ import type { Metrics } from "../log/epoch_record.js";
 import type { DistillationLoss, Outputs } from "../losses/index.js";
 import { computeLoss, type LossBatch } from "../losses/loss.js";
 import { computeMixedLoss, type Mixture } from "../losses/mixed_labels.js";
+import { expectOutput } from "../nn/expect_output.js";
 import { inputsFor } from "../nn/inputs_for.js";
 import { Taps } from "../nn/taps.js";
 import { clipGradNorm } from "../optim/clip_grad_norm.js";
@@ -33,13 +34,14 @@ export async function fit(trainer: Trainer, loss: DistillationLoss, teacher: Tea
     loss.drawsRandomNumbers === true || drawsRandomNumbers(model, shape);
   const batches = teacher && new TeacherPrefetcher(teacher, data, drawsOtherwise);
   const labelling = new Labelling(data);
+  const network = teacher === null ? "model" : "student";
   const tapped = new Taps(model, loss.taps?.student ?? [], "student");
   const shards = options.shards === 1 ? null : new Shards(options, trainer, loss, teacher);
 
   const forward: Forward = (batch, teacherOutputs) => {
     const { targets = null, indices, mixed } = batch;
     const inputs = inputsFor(model, batch.inputs);
-    const { value: logits, taps } = tapped.record(() => model.forward(inputs));
+    const { value: logits, taps } = tapped.record(() => expectOutput(network, model.forward(inputs)));
     if (teacher !== null) expectTaps(teacher, loss, teacherOutputs);
     const lossBatch = {
       student: { logits, taps },
@@ -87,22 +89,30 @@ export async function fit(trainer: Trainer, loss: DistillationLoss, teacher: Tea
   return trainer.finish();
 }
 
-/** A loss; if it refuses the logits of a network that gives another number of them than there are classes, says which. */
+/** A loss; if it refuses the logits of a network that gives others than one for each sample and class, says which. */
 function computed(loss: DistillationLoss, batch: LossBatch, mixture: Mixture | undefined, data: Dataset) {
   try {
     return mixture === undefined ? computeLoss(loss, batch) : computeMixedLoss(loss, batch, mixture);
   } catch (error) {
     const isRefusal =
       error instanceof DistilleryError && (error.code === "SHAPE_MISMATCH" || error.code === "LABEL_OUT_OF_RANGE");
-    const { student, teacher } = batch;
+    const { student, teacher, indices } = batch;
+    const rows = indices.length;
     const networks = teacher === NO_TEACHER ? { model: student } : { student, teacher };
-    const wrong = Object.entries(networks).find(([, { logits }]) => logits.shape.at(-1) !== data.classes);
+    const wrong = Object.entries(networks).find(([, { logits }]) => !isShape(logits.shape, [rows, data.classes]));
     if (!isRefusal || wrong === undefined) throw error;
     const [name, { logits }] = wrong;
+    const { shape } = logits;
     const given = hasTargets(data) ? "outputs" : "logits";
-    const text = `${name}: gives ${logits.shape.at(-1)} ${given} a sample, the data have ${outputsText(data)}`;
-    throw new DistilleryError(error.code, text, { cause: error });
+    const text = isShape(shape, [rows, shape[1]])
+      ? `gives ${shape[1]} ${given} a sample, the data have ${outputsText(data)}`
+      : `expected ${given} of shape [${rows}, ${data.classes}], got [${shape.join(", ")}]`;
+    throw new DistilleryError(error.code, `${name}: ${text}`, { cause: error });
   }
+}
+
+function isShape(shape: readonly number[], [rows, columns]: readonly [number, number]): boolean {
+  return shape.length === 2 && shape[0] === rows && shape[1] === columns;
 }
 
 /** What a loss gets of the labels of data that may lack some. */

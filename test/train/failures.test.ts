@@ -99,7 +99,7 @@ describe("options that make no sense", () => {
 });
 
 /** Networks or data that do not fit; then `out` holds no result and nothing half-written. */
-async function fails(code: string, options: Options, place: RegExp): Promise<string> {
+async function fails(code: string, options: Options, place: RegExp | string): Promise<string> {
   const out = join(folder, `${code}-${Math.random()}`);
   const { setting, done } = start({ ...options, out, checkpointEvery: 1 });
   const { teacher, student } = { ...setting, ...options };
@@ -121,6 +121,27 @@ describe("networks that do not fit", () => {
   test("a student of other outputs than the teacher's", async () => {
     const message = /^epoch 1, step 1 of 4: student: gives 2 logits a sample, the data have 3 classes$/;
     await fails("SHAPE_MISMATCH", { student: student(6, 2) }, message);
+  });
+
+  test.each([
+    [[16], (x: Tensor) => x.sum(1)],
+    [[16, 1, 3], (x: Tensor) => x.reshape([16, 1, 3])],
+  ])("a student that gives %j", async (shape, change) => {
+    class Changed extends StudentNet {
+      override forward(x: Tensor): Tensor {
+        return change(super.forward(x));
+      }
+    }
+    const own = new Changed({ inFeatures: 6, hidden: [8, 5], classes: 3 });
+    const text = `epoch 1, step 1 of 4: student: expected logits of shape [16, 3], got [${shape.join(", ")}]`;
+    await fails("SHAPE_MISMATCH", { student: own }, text);
+  });
+
+  test("a student whose forward gives no tensor", async () => {
+    const own = student(6, 3);
+    Object.assign(own, { forward: () => [] });
+    const text = "epoch 1, step 1 of 4: student: forward: expected a Tensor, got a list";
+    await fails("BAD_ARGUMENT", { student: own }, text);
   });
 
   test("a student of other inputs than the data's", async () => {
