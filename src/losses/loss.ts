@@ -1,4 +1,5 @@
 import { types } from "node:util";
+import leven from "leven";
 import { expectOneOf, show } from "../checks.js";
 import { NO_LABEL } from "../data/dataset.js";
 import { TASK_NAMES, type TaskName } from "../data/task_name.js";
@@ -131,6 +132,10 @@ export function expectDistillationLoss(value: unknown, place: string): Distillat
     throw new DistilleryError("BAD_ARGUMENT", `${place}: expected a loss ${text}, got ${show(got)}`);
   };
   if (typeof value !== "object" || value === null) return refuse("with name, compute, config and needsTeacher", value);
+  const [wrongKey, meant] = misspelt(value) ?? [];
+  if (wrongKey !== undefined) {
+    throw new DistilleryError("BAD_ARGUMENT", `${place}: unknown field ${show(wrongKey)}, did you mean ${meant}?`);
+  }
   const {
     name,
     compute,
@@ -171,6 +176,26 @@ export function expectDistillationLoss(value: unknown, place: string): Distillat
     throw new DistilleryError("BAD_ARGUMENT", text, { cause: error });
   }
   return loss;
+}
+
+const FIELDS: Readonly<Record<keyof DistillationLoss, true>> = {
+  ...{ name: true, taps: true, modules: true, needsTeacher: true, needsTeacherLogits: true },
+  ...{ tasks: true, drawsRandomNumbers: true, compute: true, config: true },
+};
+
+/** A key that is one or two letters off a field which the loss lacks, and the field; others are the loss's own. */
+function misspelt(loss: object): [key: string, field: string] | null {
+  const missing = Object.keys(FIELDS).filter((field) => !(field in loss));
+  for (const key of Object.keys(loss).filter((key) => !Object.hasOwn(FIELDS, key))) {
+    const field = missing.find((field) => isNear(key, field));
+    if (field !== undefined) return [key, field];
+  }
+  return null;
+}
+
+/** Short fields are near to many a word, as taps to tau: of them a key may lack or add a last letter alone. */
+function isNear(key: string, field: string): boolean {
+  return field.length < 6 ? `${key}s` === field || key === `${field}s` : leven(key, field, { maxDistance: 3 }) < 3;
 }
 
 /** What a loss gives for a batch, checked: a scalar, and metrics that are numbers; `BAD_ARGUMENT` that names the loss. */

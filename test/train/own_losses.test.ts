@@ -277,11 +277,40 @@ test("the modules of a loss in a file of one's own are drawn from the run's stre
   expect(await run()).toBe(first);
 });
 
+test("fields and methods of a loss's own are no misspelt ones", async () => {
+  class Own implements DistillationLoss {
+    readonly name = "own";
+    readonly needsTeacher = true;
+    readonly tau = 2;
+    readonly masks = [];
+    _config = { tau: this.tau };
+    config() {
+      return this._config;
+    }
+    compute({ student }: LossBatch) {
+      return { loss: student.logits.mean().mul(this.tau), metrics: {} };
+    }
+  }
+  const { history } = await start({ loss: new Own(), epochs: 1 }).done;
+  expect(history).toHaveLength(1);
+});
+
 describe("refusals", () => {
   test.each<[Options, RegExp | string]>([
     [{ loss: 3 as never }, /^loss: expected an expression, a loss or a function of the batch, got 3$/],
     [{ loss: "kdd" }, /^loss: unknown loss "kdd", did you mean kd\?/],
     [{ loss: "kd(temprature=3)" }, /^loss: kd: temprature: unknown argument, did you mean temperature\?/],
+    ...[
+      ["needsTeachr", "needsTeacher"],
+      ["needsTeacherLogit", "needsTeacherLogits"],
+      ["drawRandomNumbers", "drawsRandomNumbers"],
+      ["module", "modules"],
+      ["task", "tasks"],
+    ].map(([key, field]): [Options, RegExp] => {
+      const { [field as "needsTeacher"]: _, ...loss } = logitMse;
+      const text = `^loss: unknown field "${key}", did you mean ${field}\\?$`;
+      return [{ loss: { ...loss, [key]: true } as never }, new RegExp(text)];
+    }),
     [{ loss: "kd", alpha: 0.3 }, /^alpha: the loss has its own/],
     ...(["kd", logitMse, "2*dkd + cross-entropy(labelSmoothing=0.1)"] as const).map((loss): [Options, RegExp] => [
       { loss, labelSmoothing: 0.5 },
