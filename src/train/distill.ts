@@ -80,6 +80,10 @@ export function distill(input: DistillInput): RunHandle {
     ] = splitControls(given);
     expectFlags({ calibrateTeacher: isCalibrated });
     expectModule("student", student);
+    if (whole === student) {
+      const text = "expected another network than the student, got the same object: it would be trained towards itself";
+      throw new DistilleryError("BAD_ARGUMENT", `teacher: ${text}`);
+    }
     expectDataset(data, "data");
     expectCache(teacherCache);
     const source = whole instanceof Module ? fitNetwork(whole, data, "teacher") : whole;

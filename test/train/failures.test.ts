@@ -177,6 +177,13 @@ describe("networks that do not fit", () => {
   });
 });
 
+test("a teacher that is the student", async () => {
+  const { student } = setting();
+  const text =
+    "teacher: expected another network than the student, got the same object: it would be trained towards itself";
+  expect((await failure(start({ teacher: student, student }).done, "BAD_ARGUMENT")).message).toBe(text);
+});
+
 test("a batch of one that batch norm would see", async () => {
   const student = new Sequential(new Linear(6, 8), new BatchNorm1d(8), new ReLU(), new Linear(8, 3));
   const data = setting(2 * BATCH + 1).data;
