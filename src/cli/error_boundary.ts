@@ -3,6 +3,7 @@ import { CommanderError } from "commander";
 import { show, suggestion } from "../checks.js";
 import { DistilleryError, isAbort } from "../errors.js";
 import { shortageOf } from "../shortage.js";
+import { unsettled } from "../unsettled.js";
 import { fromUserCode } from "../user_code.js";
 import { namedByFlag } from "./flag_names.js";
 import { eraseInterrupt, printError, whileRead } from "./terminal.js";
@@ -58,6 +59,22 @@ export function reportFailure(error: unknown, debug: boolean): void {
   }
   printError(debug && error instanceof Error ? inspect(error) : oneLine(error));
   process.exitCode = exitCodeOf(error);
+}
+
+/** Says of a command whose process ends before it that it did not finish, and that it failed; gives what ends that. */
+export function expectEnd(): () => void {
+  const fail = (text: string) => reportFailure(new DistilleryError("BAD_ARGUMENT", text), false);
+  const onIdle = () => {
+    const asked = unsettled();
+    fail(
+      `${asked ?? "the command did not finish"}: ${asked ? "its promise" : "a promise that it waits for"} never settled`,
+    );
+  };
+  const onExit = (code: number) => {
+    if (code === 0) fail("the command did not finish: a module of your own called process.exit");
+  };
+  process.once("beforeExit", onIdle).once("exit", onExit);
+  return () => void process.off("beforeExit", onIdle).off("exit", onExit);
 }
 
 /** The exit code of a failed command. */

@@ -2,7 +2,7 @@ import { Command } from "commander";
 import { show } from "../checks.js";
 import { ranksOfJob } from "../mpi.js";
 import { MANIFEST } from "../package.js";
-import { errorBoundary, reportFailure, UsageError } from "./error_boundary.js";
+import { errorBoundary, expectEnd, reportFailure, UsageError } from "./error_boundary.js";
 import { toList } from "./flag_values.js";
 import { configured } from "./settings.js";
 import { writeError, writeOutput } from "./terminal.js";
@@ -90,11 +90,14 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
 
 /** Runs the command that `process.argv` asks for. A failure is printed, and sets the exit code. */
 export async function run(): Promise<void> {
+  const onEnd = expectEnd();
   try {
     const program = await requestedProgram(process.argv[2] ?? "");
     await program.parseAsync();
   } catch (error) {
     reportFailure(error, process.argv.includes("--debug"));
+  } finally {
+    onEnd();
   }
 }
 

@@ -8,6 +8,7 @@ import { outputText, standardized } from "../data/targets.js";
 import { DistilleryError } from "../errors.js";
 import type { Outputs } from "../losses/loss.js";
 import { Tensor } from "../tensor/tensor.js";
+import { settling } from "../unsettled.js";
 import { noteAccuracy } from "./accuracy_note.js";
 import { expectNotAugmented } from "./by_index.js";
 import { LogitsStore } from "./logits_store.js";
@@ -181,7 +182,9 @@ class FunctionTeacher implements Teacher {
       },
     });
     return types.isPromise(given)
-      ? given.then((answer) => scaled(asOutputs(answer, indices, data), data))
+      ? settling(given, () => `teacher: ${samplesText(indices)}`).then((answer) =>
+          scaled(asOutputs(answer, indices, data), data),
+        )
       : scaled(asOutputs(given, indices, data), data);
   }
 }

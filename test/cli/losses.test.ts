@@ -2,7 +2,20 @@ import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { temporaryFolder } from "../checkpoint/support.js";
-import { bytes, distillery, jsonLines, lines, refused, STUDENT, succeed, tree, userFolder } from "./support.js";
+import {
+  bytes,
+  distillery,
+  ended,
+  jsonLines,
+  launch,
+  lines,
+  newFolder,
+  refused,
+  STUDENT,
+  succeed,
+  tree,
+  userFolder,
+} from "./support.js";
 
 const temporary = temporaryFolder();
 let cwd: string;
@@ -180,6 +193,23 @@ describe("mistakes in a user's module are no defect of Distillery", () => {
     expect(lines(stderr).at(-1)).toBe(`distillery: ${place}--${flag}: ${module}: ${message} (BAD_ARGUMENT)`);
     expect(code).toBe(place === "" ? 2 : 1);
   });
+});
+
+test.each([
+  [
+    "a teacher's promise that never settles",
+    ["--teacher", "./ends.mjs"],
+    "teacher: samples 0 to 63: its promise never settled",
+  ],
+  [
+    "process.exit(0)",
+    ["--loss", "./ends.mjs#exits"],
+    "the command did not finish: a module of your own called process.exit",
+  ],
+])("%s ends the command as a failed one", async (_, flags, message) => {
+  const { code, stderr } = await ended(launch(["distill", ...COMMON, "--out", newFolder(cwd), ...flags], cwd));
+  expect(lines(stderr).at(-1)).toBe(`distillery: ${message} (BAD_ARGUMENT)`);
+  expect(code).toBe(1);
 });
 
 describe("losses by name", () => {
