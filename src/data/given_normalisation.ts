@@ -25,7 +25,12 @@ export function givenNormalisation({ rows, isImage = true }: RawPart, { mean, st
   }
   const channels = isImage ? rows.shape[0] : 1;
   return {
-    mean: expectChannels("mean", mean, channels, () => true, "a finite number"),
-    std: expectChannels("std", std, channels, (x) => Math.fround(x) > 0, "a number above 0"),
+    mean: expectChannels("mean", spread(mean, channels), channels, () => true, "a finite number"),
+    std: expectChannels("std", spread(std, channels), channels, (x) => Math.fround(x) > 0, "a number above 0"),
   };
+}
+
+/** A list of one number is for all channels. */
+function spread(given: number | readonly number[], channels: number): number | readonly number[] {
+  return typeof given !== "number" && given.length === 1 ? new Array<number>(channels).fill(given[0]) : given;
 }

@@ -32,8 +32,9 @@ function columns() {
 }
 
 function numbers() {
-  const message = expected("a list of numbers, one for each channel");
-  return v.array(v.pipe(v.number(message), v.finite(message)), message);
+  const message = expected("a number, or a list of them, one for each channel");
+  const one = v.pipe(v.number(message), v.finite(message));
+  return v.union([one, v.array(one)], message);
 }
 
 /** An encoding that `TextDecoder` knows. */
@@ -192,7 +193,7 @@ export const loadSchema = v.strictObject({
     flag(boolean(), { value: "", help: "turn images as their EXIF orientation says (default: as they are stored)" }),
     false,
   ),
-  /** What is taken off pixels / 255, a number for each channel; default: the data set's usual one, or measured. With `std`. */
+  /** What is taken off pixels / 255, a number for each channel or one for all; default: the data set's usual one, or measured. With `std`. */
   mean: v.optional(
     flag(numbers(), {
       value: "<list>",
@@ -200,7 +201,7 @@ export const loadSchema = v.strictObject({
       parse: "numbers",
     }),
   ),
-  /** What the rest is divided by, a number for each channel. */
+  /** What the rest is divided by, a number for each channel or one for all. */
   std: v.optional(flag(numbers(), { value: "<list>", help: "the same, as 0.2675,0.2565,0.2761", parse: "numbers" })),
   /** Whether the values stay on the disk and are read in shuffled chunks, for data that do not fit into memory. */
   stream: v.optional(flag(boolean(), { value: "", help: "stream from disk in shuffled chunks" }), false),

@@ -47,6 +47,23 @@ test("by channel, in memory and streamed", async () => {
 });
 
 test.each([
+  { mean: 0.1, std: 0.5 },
+  { mean: [0.1], std: [0.5] },
+])("one for all channels: %j", async (options) => {
+  const { train } = await loadData(cifar(), options);
+  expect(preprocessingOf(train)).toMatchObject({ mean: [0.1, 0.1, 0.1], std: [0.5, 0.5, 0.5] });
+});
+
+test("of several, as many as channels", async () => {
+  await expect(loadData(cifar(), { mean: [0, 0], std: 1 })).rejects.toThrow(
+    "mean: expected 3 numbers, one a channel, got 2",
+  );
+  await expect(loadData(cifar(), { mean: "0" as never, std: 1 })).rejects.toThrow(
+    'mean: expected a number, or a list of them, one for each channel, got "0"',
+  );
+});
+
+test.each([
   [{ mean: [0.5] }, "mean, std: expected both or none, got one of them"],
   [{ mean: [0.5, 0.5], std: [1, 1] }, "mean: expected"],
   [{ mean: [0.5], std: [0] }, "std[0]: expected a number above 0"],
