@@ -144,7 +144,11 @@ const OTHERS: Readonly<Record<string, string>> = { learningrate: "lr", tau: "tem
 /** `, did you mean NAME?` with the nearest of the names, or nothing if none is near. */
 export function suggestion(name: string, names: readonly string[]): string {
   const meant = OTHERS[name.toLowerCase().replaceAll(/[_-]/g, "")];
-  if (meant !== undefined && names.includes(meant)) return `, did you mean ${meant}?`;
-  const nearest = closestMatch(name, [...names], { maxDistance: Math.ceil(name.length / 3) });
-  return nearest === undefined ? "" : `, did you mean ${nearest}?`;
+  const near = meant !== undefined && names.includes(meant) ? meant : nearest(name, names);
+  return near === undefined ? "" : `, did you mean ${near}?`;
+}
+
+/** The nearest of the names, if one is near. */
+export function nearest(name: string, names: readonly string[]): string | undefined {
+  return closestMatch(name, [...names], { maxDistance: Math.ceil(name.length / 3) });
 }

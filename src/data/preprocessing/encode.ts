@@ -1,5 +1,5 @@
 import { types } from "node:util";
-import { badArgument, expectInteger, expectShape, show, showList } from "../../checks.js";
+import { badArgument, expectInteger, expectShape, nearest, show, showList } from "../../checks.js";
 import { DistilleryError } from "../../errors.js";
 import { native } from "../../native.js";
 import { Tensor } from "../../tensor/tensor.js";
@@ -94,14 +94,20 @@ function encodeRows({ columns }: TablePreprocessing, rows: readonly TableRow[]):
     }
     for (const column of columns) {
       const cell = Object.hasOwn(row, column.name) ? row[column.name] : undefined;
-      // Only of a text is an empty one, or null, a value like others.
-      const isAbsent = "text" in column && cell === undefined;
-      const problem = isAbsent ? "expected a text, got nothing" : encodeCell(column, cell ?? "", data, at);
+      const problem = cell === undefined ? absent(column, columns, row) : encodeCell(column, cell ?? "", data, at);
       if (problem !== null) throw new DistilleryError("BAD_ARGUMENT", `rows[${i}], ${show(column.name)}: ${problem}`);
       at += columnWidth(column);
     }
   }
   return new Tensor(data, [rows.length, features]);
+}
+
+/** What is wrong with a row that lacks a column: a missing cell is null or empty. */
+function absent(column: TableColumn, columns: readonly TableColumn[], row: TableRow): string {
+  const wanted = "text" in column ? "a text" : "mean" in column ? "a number" : `one of ${showList(column.categories)}`;
+  const others = Object.keys(row).filter((key) => columns.every(({ name }) => name !== key));
+  const near = nearest(column.name, others);
+  return `expected ${wanted}, got nothing${near === undefined ? "" : `: the row has ${show(near)}`}`;
 }
 
 /** The most columns of an example. */
