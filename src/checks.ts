@@ -102,6 +102,13 @@ export function show(value: unknown): string {
   return typeof value === "bigint" ? `${value}n` : String(value);
 }
 
+/** How a value is shown that may be a short list of others: `[4, "a"]`. */
+export function showValue(value: unknown): string {
+  if (!Array.isArray(value)) return show(value);
+  if (value.length === 0) return "an empty list";
+  return value.length > 8 ? `a list of ${value.length}` : `[${value.map(show).join(", ")}]`;
+}
+
 /** Texts in an error: the first few, quoted. */
 export function showList(texts: readonly string[], most = 5): string {
   const shown = texts.slice(0, most).map((text) => show(text));
@@ -150,5 +157,7 @@ export function suggestion(name: string, names: readonly string[]): string {
 
 /** The nearest of the names, if one is near. */
 export function nearest(name: string, names: readonly string[]): string | undefined {
+  const beginning = names.filter((known) => name.length >= 3 && known.startsWith(name));
+  if (beginning.length === 1) return beginning[0];
   return closestMatch(name, [...names], { maxDistance: Math.ceil(name.length / 3) });
 }

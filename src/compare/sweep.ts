@@ -4,6 +4,7 @@ import { DistilleryError } from "../errors.js";
 import type { Metrics } from "../log/epoch_record.js";
 import { LOSSES } from "../losses/index.js";
 import { isDistillationLoss } from "../losses/loss.js";
+import { expectTemperature } from "../losses/temperature.js";
 import { type Expression, formatExpression, isModulePath, parseExpression, type Term } from "../registry/index.js";
 import { taskOf } from "../tasks/index.js";
 import { epochKey, type Metric, metricsOf, type TaskEvaluation } from "../tasks/metrics.js";
@@ -120,7 +121,7 @@ function readSweep({ seeds = SWEEP_DEFAULTS.seeds, temperatures, alphas, ...rest
 } {
   const single = ["temperature", "alpha"].find((name) => name in rest);
   if (single !== undefined) throw new DistilleryError("BAD_ARGUMENT", `${single}: a sweep takes a list, ${single}s`);
-  const isTemperature = (name: string, t: unknown) => expectNumber(name, t, (x) => x > 0, "a number above 0");
+  const isTemperature = (name: string, t: unknown) => expectTemperature(name, t);
   const isAlpha = (name: string, a: unknown) => expectNumber(name, a, (x) => x >= 0 && x <= 1, "a number from 0 to 1");
   const experiment = parseExperiment(rest);
   const takes = sweepArguments(experiment.loss, experiment.task.data);

@@ -6,6 +6,7 @@ import type { Tensor } from "../tensor/tensor.js";
 import { type Annealed, annealed, expectAnnealed, inEpoch } from "./annealed.js";
 import { expectLogits, finite } from "./logits.js";
 import type { DistillationLoss } from "./loss.js";
+import { expectTemperature } from "./temperature.js";
 
 /** The options of {@link distLoss}. */
 export interface DistLossOptions {
@@ -42,7 +43,7 @@ export function distLoss(studentLogits: Tensor, teacherLogits: Tensor, options: 
   const { beta, gamma, temperature } = withDefaults(DEFAULTS, options);
   expectNumber("beta", beta, (b) => b >= 0, "a number of at least 0");
   expectNumber("gamma", gamma, (g) => g >= 0, "a number of at least 0");
-  expectNumber("temperature", temperature, (t) => t > 0, "a number above 0");
+  expectTemperature("temperature", temperature);
   const [p, q] = [softmax(teacher.div(temperature)), softmax(studentLogits.div(temperature))];
   const scale = temperature ** 2;
   const loss = correlationDistance(q, p, 1)

@@ -8,6 +8,7 @@ import type { Tensor } from "../tensor/tensor.js";
 import { type Annealed, annealed, expectAnnealed, inEpoch } from "./annealed.js";
 import { divergence, expectLogits, finite } from "./logits.js";
 import { type DistillationLoss, labelsFor } from "./loss.js";
+import { expectTemperature } from "./temperature.js";
 
 /** The options of {@link dkdLoss}. */
 export interface DkdLossOptions {
@@ -49,7 +50,7 @@ export function dkdLoss(
   const { alpha, beta, temperature } = withDefaults(DEFAULTS, options);
   expectNumber("alpha", alpha, (a) => a >= 0, "a number of at least 0");
   expectNumber("beta", beta, (b) => b >= 0, "a number of at least 0");
-  expectNumber("temperature", temperature, (t) => t > 0, "a number above 0");
+  expectTemperature("temperature", temperature);
   const [rows, classes] = studentLogits.shape;
   const places = placesOf(labelData(labels), rows, classes);
   const student = decoupled(studentLogits.div(temperature), places);

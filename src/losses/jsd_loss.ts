@@ -6,6 +6,7 @@ import type { Tensor } from "../tensor/tensor.js";
 import { type Annealed, annealed, expectAnnealed, inEpoch } from "./annealed.js";
 import { divergence, expectLogits, finite } from "./logits.js";
 import type { DistillationLoss } from "./loss.js";
+import { expectTemperature } from "./temperature.js";
 
 /** The options of {@link jsdLoss}. */
 export interface JsdLossOptions {
@@ -39,7 +40,7 @@ export function jsdLoss(studentLogits: Tensor, teacherLogits: Tensor, options: J
   expectOptions(name, options, Object.keys(DEFAULTS));
   const { beta, temperature } = withDefaults(DEFAULTS, options);
   expectNumber("beta", beta, (b) => b >= 0 && b <= 1, "a number from 0 to 1");
-  expectNumber("temperature", temperature, (t) => t > 0, "a number above 0");
+  expectTemperature("temperature", temperature);
   const [p, q] = [logSoftmax(teacher.div(temperature)), logSoftmax(studentLogits.div(temperature))];
   const loss = between(p, q, beta).div(studentLogits.shape[0]);
   return finite(name, loss, { studentLogits, teacherLogits });

@@ -10,6 +10,7 @@ import { expectTensor, type Tensor } from "../tensor/tensor.js";
 import { type Annealed, annealed, expectAnnealed, inEpoch } from "./annealed.js";
 import { labelledCrossEntropy } from "./cross_entropy.js";
 import { type DistillationLoss, type LossBatch, type LossContext, labelledRows, someLabelsFor } from "./loss.js";
+import { expectTemperature } from "./temperature.js";
 
 /** How soft the targets are, and how much they weigh against the true labels. */
 export interface KdLossOptions {
@@ -73,7 +74,7 @@ export function kdLossParts(
   expectShape("kdLoss: teacherLogits", teacherLogits.shape, studentLogits.shape);
   expectOptions("kdLoss", options, KD_OPTIONS);
   const { temperature, alpha, labelSmoothing } = withDefaults(KD_DEFAULTS, options);
-  expectNumber("temperature", temperature, (t) => t > 0, "a number above 0");
+  expectTemperature("temperature", temperature);
   expectNumber("alpha", alpha, (a) => a >= 0 && a <= 1, "a number from 0 to 1");
   expectLabelSmoothing(labelSmoothing);
   const [rows, classes] = studentLogits.shape;

@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { expectNumber, expectOptions, withDefaults } from "../checks.js";
+import { expectOptions, withDefaults } from "../checks.js";
 import { native } from "../native.js";
 import { defineOp } from "../ops/define_op.js";
 import { defineEntry, described } from "../registry/index.js";
@@ -9,6 +9,7 @@ import { type Annealed, annealed, expectAnnealed, inEpoch } from "./annealed.js"
 import { softLoss } from "./kd_loss.js";
 import { expectLogits, finite } from "./logits.js";
 import type { DistillationLoss } from "./loss.js";
+import { expectTemperature } from "./temperature.js";
 
 /** The options of {@link logitStandardizedKdLoss}. */
 export interface LogitStandardizedKdLossOptions {
@@ -43,7 +44,7 @@ export function logitStandardizedKdLoss(
   const teacher = expectLogits(name, studentLogits, teacherLogits, 2);
   expectOptions(name, options, Object.keys(DEFAULTS));
   const { temperature } = withDefaults(DEFAULTS, options);
-  expectNumber("temperature", temperature, (t) => t > 0, "a number above 0");
+  expectTemperature("temperature", temperature);
   const [student, target] = [standardized([studentLogits], null), standardized([teacher], null)];
   finite(name, student.detach().sum().add(target.sum()), { studentLogits, teacherLogits });
   return softLoss(student, target, temperature);

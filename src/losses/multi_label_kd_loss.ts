@@ -1,11 +1,12 @@
 import * as v from "valibot";
-import { expectNumber, expectOptions, withDefaults } from "../checks.js";
+import { expectOptions, withDefaults } from "../checks.js";
 import { logSigmoid } from "../ops/index.js";
 import { defineEntry, described } from "../registry/index.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { type Annealed, annealed, expectAnnealed, inEpoch } from "./annealed.js";
 import { divergence, expectLogits, finite } from "./logits.js";
 import type { DistillationLoss } from "./loss.js";
+import { expectTemperature } from "./temperature.js";
 
 /** The options of {@link multiLabelKdLoss}. */
 export interface MultiLabelKdLossOptions {
@@ -38,7 +39,7 @@ export function multiLabelKdLoss(
   const teacher = expectLogits(name, studentLogits, teacherLogits);
   expectOptions(name, options, Object.keys(DEFAULTS));
   const { temperature } = withDefaults(DEFAULTS, options);
-  expectNumber("temperature", temperature, (t) => t > 0, "a number above 0");
+  expectTemperature("temperature", temperature);
   const [z, s] = [teacher.div(temperature), studentLogits.div(temperature)];
   const sum = divergence(logSigmoid(z), logSigmoid(s)).add(divergence(logSigmoid(z.neg()), logSigmoid(s.neg())));
   return finite(name, sum.mul(temperature ** 2 / studentLogits.shape[0]), { studentLogits, teacherLogits });

@@ -1,12 +1,12 @@
 import { homedir } from "node:os";
 import * as v from "valibot";
-import { show } from "../checks.js";
+import { showValue } from "../checks.js";
 
 /** The message of a value that is not what was expected. */
 export const expected =
   (what: string) =>
   ({ input }: { input: unknown }): string =>
-    `expected ${what}, got ${show(input)}`;
+    `expected ${what}, got ${showValue(input)}`;
 
 /** A text that is not empty. */
 export function text(what: string) {

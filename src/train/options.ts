@@ -1,6 +1,7 @@
 import * as v from "valibot";
 import { DistilleryError } from "../errors.js";
 import { KD_DEFAULTS } from "../losses/kd_loss.js";
+import { temperature } from "../losses/temperature.js";
 import type { Optimizer } from "../optim/optimizer.js";
 import type { Schedule } from "../optim/schedules.js";
 import {
@@ -105,7 +106,7 @@ export const trainingSchema = v.strictObject(TRAINING);
 /** What distillation adds. */
 export const distillationSchema = v.strictObject({
   ...TRAINING,
-  temperature: v.optional(positive(), KD_DEFAULTS.temperature),
+  temperature: v.optional(temperature(), KD_DEFAULTS.temperature),
   alpha: v.optional(fraction(), KD_DEFAULTS.alpha),
   teacherMode: v.optional(oneOf(["train", "eval"]), "eval"),
 });

@@ -153,6 +153,11 @@ test("the test set is not read before all training is done", async () => {
 describe("what is refused, before anything is written", () => {
   const bad: [string, Partial<SweepInput>, string][] = [
     ["no temperature", { temperatures: [] }, "temperatures: expected a list of numbers, got a value of type Array"],
+    [
+      "a temperature beyond single precision",
+      { temperatures: [1e30] },
+      "temperatures[0]: expected a temperature from 0.001 to 1000000, got 1e+30",
+    ],
     ["a temperature of 0", { temperatures: [1, 0] }, "temperatures[1]: expected a number above 0, got 0"],
     ["an alpha above 1", { alphas: [1.5] }, "alphas[0]: expected a number from 0 to 1, got 1.5"],
     ["an alpha twice", { alphas: [0.5, 0.5] }, "alphas[1]: expected each once, got 0.5 again"],

@@ -173,6 +173,10 @@ describe("one clear error for", () => {
     expect(
       await refusal("BAD_ARGUMENT", () => loadData(at("text,label\na,x\nb,y\n"), { textEncoding: "hash(bucket=3)" })),
     ).toMatch(/^textEncoding: hash: bucket: unknown argument, did you mean buckets\?/);
+    const characters = { textEncoding: "hash(characters=[3, 2])" };
+    expect(await refusal("BAD_ARGUMENT", () => loadData(at("text,label\na,x\nb,y\n"), characters))).toBe(
+      "textEncoding: hash: characters: expected the least and most characters, as [3, 5], or [] for none, got [3, 2]",
+    );
   });
 
   test("random changes of texts", async () => {

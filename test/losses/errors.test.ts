@@ -90,6 +90,11 @@ describe("kdLoss refuses", () => {
     );
   });
 
+  it.each([1e30, 1e-30])("a temperature of %s, of which nothing is left in single precision", (temperature) => {
+    const message = `temperature: expected a temperature from 0.001 to 1000000, got ${temperature}`;
+    expect(at({ temperature })).toThrow(refused("BAD_ARGUMENT", message));
+  });
+
   it.each([-0.01, 1.01, Number.NaN, Number.NEGATIVE_INFINITY, "0.5", null])("an alpha of %s", (alpha) => {
     expect(at({ alpha: alpha as number })).toThrow(refused("BAD_ARGUMENT", "alpha: expected a number from 0 to 1"));
   });

@@ -8,6 +8,7 @@ import {
   distill,
   Generator,
   ImageDataset,
+  kdDistillationLoss,
   Linear,
   Module,
   randint,
@@ -191,5 +192,20 @@ describe("weights and temperatures that follow the epoch", () => {
     expect(of("dkd(warmup=0)")).toThrow("loss: dkd: warmup: expected a whole number of at least 1, got 0");
     expect(of("kd(temperature=[4])")).toThrow("kd: temperature: expected a number above 0, or two: [first epoch's");
     expect(of("cross-entropy(warmup=2)")).toThrow("warmup: unknown argument");
+    const oneOrTwo = "expected a number above 0, or two: [first epoch's, last epoch's], got";
+    for (const [value, problem] of [
+      ["0", "temperature: expected a number above 0, got 0"],
+      ["[4]", `temperature: ${oneOrTwo} [4]`],
+      ["[4, 2, 1]", `temperature: ${oneOrTwo} [4, 2, 1]`],
+      ["[4, 0]", "temperature.1: expected a number above 0, got 0"],
+      ["1e30", "temperature: expected a temperature from 0.001 to 1000000, got 1e+30"],
+      ["[1, 1e-30]", "temperature.1: expected a temperature from 0.001 to 1000000, got 1e-30"],
+    ]) {
+      expect(of(`kd(temperature=${value})`)).toThrow(`loss: kd: ${problem}`);
+    }
+    expect(of("kd(temp=3)")).toThrow("loss: kd: temp: unknown argument, did you mean temperature?");
+    expect(() => kdDistillationLoss({ temperature: [4] as never })).toThrow(
+      "temperature: expected two numbers, got [4]",
+    );
   });
 });

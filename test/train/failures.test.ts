@@ -37,6 +37,7 @@ describe("options that make no sense", () => {
     [{ temperature: 0 }, "temperature: expected a number above 0, got 0"],
     [{ temperature: -1 }, "temperature: expected a number above 0, got -1"],
     [{ temperature: Number.POSITIVE_INFINITY }, "temperature: expected a number above 0, got Infinity"],
+    [{ temperature: 1e30 }, "temperature: expected a temperature from 0.001 to 1000000, got 1e+30"],
     [{ alpha: 2 }, "alpha: expected a number from 0 to 1, got 2"],
     [{ alpha: -0.1 }, "alpha: expected a number from 0 to 1, got -0.1"],
     [{ alpha: Number.NaN }, "alpha: expected a number from 0 to 1, got NaN"],
