@@ -1,5 +1,6 @@
 import { expectFlags, expectInteger, expectOneOf, expectOptions } from "../checks.js";
 import { type EmbeddingBagOptions, embedding, embeddingBag } from "../ops/index.js";
+import type { IntTensor } from "../tensor/int_tensor.js";
 import { randn } from "../tensor/random.js";
 import { Parameter, type Tensor } from "../tensor/tensor.js";
 import { Module } from "./module.js";
@@ -48,7 +49,7 @@ abstract class Table extends Module {
 
 /**
  * The row of each id: ids [...] to [..., embeddingDim]. `torch.nn.Embedding`, with its initial values, normals, and its state key:
- * weight. Ids are whole numbers in a float tensor, as all inputs of a network.
+ * weight. Ids are whole numbers, in an IntTensor or in a float tensor, as all inputs of a network.
  *
  * @throws DistilleryError `BAD_ARGUMENT` for an id that names no row.
  * @example
@@ -63,7 +64,7 @@ export class Embedding extends Table {
     super(numEmbeddings, embeddingDim, options);
   }
 
-  override forward(ids: Tensor): Tensor {
+  override forward(ids: Tensor | IntTensor): Tensor {
     return embedding(ids, this.weight, { paddingIdx: this.paddingIdx, sparse: this.sparse });
   }
 }
@@ -94,7 +95,7 @@ export class EmbeddingBag extends Table {
   }
 
   /** `perSampleWeights` [bags, length]: what each row is multiplied by; with mode `sum` alone. */
-  override forward(ids: Tensor, perSampleWeights?: Tensor): Tensor {
+  override forward(ids: Tensor | IntTensor, perSampleWeights?: Tensor): Tensor {
     const { mode, paddingIdx, sparse } = this;
     return embeddingBag(ids, this.weight, { mode, paddingIdx, sparse, perSampleWeights: perSampleWeights ?? null });
   }

@@ -1,11 +1,12 @@
-import { badArgument, expectFlags, expectInteger, expectOneOf, expectOptions, expectShape } from "../checks.js";
+import { badArgument, expectFlags, expectInteger, expectOneOf, expectOptions, expectShape, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
 import { allocate } from "../tensor/buffer_pool.js";
+import { IntTensor } from "../tensor/int_tensor.js";
 import type { JsFunction } from "../tensor/js_form.js";
 import { DATA_TYPE, int } from "../tensor/onnx_node.js";
 import type { GradRows } from "../tensor/op.js";
-import { expectTensor, type Tensor } from "../tensor/tensor.js";
+import { expectTensor, Tensor } from "../tensor/tensor.js";
 import { isTracing } from "../tensor/tracer.js";
 import { defineOp } from "./define_op.js";
 
@@ -112,8 +113,8 @@ const embeddingBagOp = defineOp<Attributes, null>({
  * F.embeddingBag(tensor([[1, 2, 0]]), table, { paddingIdx: 0 }).toArray(); // [[2, 3]]
  * ```
  */
-export function embeddingBag(ids: Tensor, table: Tensor, options: EmbeddingBagOptions = {}): Tensor {
-  expectTensor("embeddingBag: ids", ids);
+export function embeddingBag(ids: Tensor | IntTensor, table: Tensor, options: EmbeddingBagOptions = {}): Tensor {
+  const floats = idsOf("embeddingBag: ids", ids);
   expectTensor("embeddingBag: table", table);
   expectOptions("embeddingBag", options, ["mode", "paddingIdx", "perSampleWeights", "sparse"]);
   const { mode = "mean", paddingIdx = null, perSampleWeights = null, sparse = false } = options;
@@ -121,16 +122,25 @@ export function embeddingBag(ids: Tensor, table: Tensor, options: EmbeddingBagOp
   expectFlags({ sparse });
   expectShape("embeddingBag: ids", ids.shape, [-1, -1]);
   expectShape("embeddingBag: table", table.shape, [-1, -1]);
-  if (ids.requiresGrad) throw badArgument("embeddingBag: ids", "a tensor that requires no gradient", ids);
   if (paddingIdx !== null) expectInteger("paddingIdx", paddingIdx, 0, table.shape[0] - 1);
   const attributes = { mean: mode === "mean", padding: paddingIdx ?? -1, sparse };
-  if (perSampleWeights === null) return embeddingBagOp([ids, table], attributes);
+  if (perSampleWeights === null) return embeddingBagOp([floats, table], attributes);
   expectTensor("embeddingBag: perSampleWeights", perSampleWeights);
   expectShape("embeddingBag: perSampleWeights", perSampleWeights.shape, ids.shape);
   if (mode === "mean") {
     throw new DistilleryError("BAD_ARGUMENT", 'perSampleWeights: expected mode "sum" with them, got "mean"');
   }
-  return embeddingBagOp([ids, table, perSampleWeights], attributes);
+  return embeddingBagOp([floats, table, perSampleWeights], attributes);
+}
+
+/** Ids in single precision, which holds those of every table: an operation's inputs are floats. */
+export function idsOf(name: string, given: Tensor | IntTensor): Tensor {
+  const ids = given instanceof IntTensor ? given.float() : given;
+  if (!(ids instanceof Tensor)) {
+    throw new DistilleryError("BAD_DTYPE", `${name}: expected a Tensor or an IntTensor, got ${show(ids)}`);
+  }
+  if (ids.requiresGrad) throw badArgument(name, "a tensor that requires no gradient", ids);
+  return ids;
 }
 
 /**

@@ -7,6 +7,7 @@ import {
   Embedding,
   EmbeddingBag,
   F,
+  IntTensor,
   manualSeed,
   type Optimizer,
   randn,
@@ -52,6 +53,17 @@ test("an id that names no row is refused; of bags a negative one subtracts its r
     expect(() => F.embedding(tensor([id]), table), `${id}`).toThrow(/id/);
   }
   expect(F.embeddingBag(tensor([[-1, 0]]), table, { mode: "sum" }).toArray()).toEqual([[-2, -2]]);
+});
+
+test("ids may be integers, as in PyTorch, also of layers", () => {
+  const [ids, whole] = [tensor([[1, 0]]), new IntTensor(Int32Array.of(1, 0), [1, 2])];
+  for (const layer of [new Embedding(2, 3), new EmbeddingBag(2, 3)]) {
+    expect(layer.forward(whole).toArray()).toEqual(layer.forward(ids).toArray());
+  }
+  expect(() => new Embedding(2, 3).forward(Int32Array.of(1) as never)).toThrow(
+    "embedding: ids: expected a Tensor or an IntTensor, got a value of type Int32Array",
+  );
+  expect(() => new Embedding(2, 3).forward(new IntTensor(Int32Array.of(2)))).toThrow("id");
 });
 
 describe("equals PyTorch", () => {
