@@ -1,4 +1,4 @@
-import { expectInteger, expectList, show } from "../checks.js";
+import { expectInteger, expectList, expectShape, showValue } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
 import { allocate } from "../tensor/buffer_pool.js";
@@ -86,7 +86,8 @@ export function cat(tensors: readonly Tensor[], dim = 0): Tensor {
 
 /** Tensors of one shape side by side along a new axis. `torch.stack`. */
 export function stack(tensors: readonly Tensor[], dim = 0): Tensor {
-  expectTensors("stack", tensors);
+  const [{ shape }] = expectTensors("stack", tensors);
+  for (const [i, x] of tensors.entries()) expectShape(`stack: tensors[${i}]`, x.shape, shape);
   return cat(
     tensors.map((x) => unsqueeze(x, dim)),
     dim,
@@ -116,7 +117,7 @@ function equalParts(length: number, size: number): number[] {
 
 function expectTensors(op: string, tensors: readonly Tensor[]): readonly Tensor[] {
   if (!Array.isArray(tensors) || tensors.length === 0) {
-    throw new DistilleryError("BAD_ARGUMENT", `${op}: tensors: expected a list of tensors, got ${show(tensors)}`);
+    throw new DistilleryError("BAD_ARGUMENT", `${op}: tensors: expected a list of tensors, got ${showValue(tensors)}`);
   }
   for (const [i, x] of tensors.entries()) expectTensor(`${op}: tensors[${i}]`, x);
   return tensors;

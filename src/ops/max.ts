@@ -62,7 +62,7 @@ function define(name: "max" | "min", largest: boolean) {
     name,
     forward([x], { axis, keepdim }) {
       const { outer, inner } = aroundAxis(x.shape, axis);
-      const indices = places(x, axis, largest);
+      const indices = places(name, x, axis, largest);
       const data = allocate(outer * inner);
       native.gather(x.data, cube(x, axis), 1, indices, [outer, 1, inner], data);
       return { data, shape: reducedShape(x.shape, axis, keepdim), saved: indices };
@@ -113,11 +113,11 @@ function cube(x: Tensor, axis: number | null): number[] {
 }
 
 /** Where the largest or smallest lies along an axis. */
-function places(x: Tensor, axis: number | null, largest: boolean): Int32Array {
+function places(name: string, x: Tensor, axis: number | null, largest: boolean): Int32Array {
   const { outer, length, inner } = aroundAxis(x.shape, axis);
   if (length === 0 && outer * inner > 0) {
     const shape = `[${x.shape.join(", ")}]`;
-    throw new DistilleryError("SHAPE_MISMATCH", `${largest ? "max" : "min"}: x: expected elements, got shape ${shape}`);
+    throw new DistilleryError("SHAPE_MISMATCH", `${name}: x: expected elements, got shape ${shape}`);
   }
   const indices = new Int32Array(outer * inner);
   native.argmax(x.data, indices, outer, length, inner, largest);
@@ -173,7 +173,7 @@ function argExtremum(name: string, x: Tensor, dim: number | undefined, keepdim: 
   expectTensor(`${name}: x`, x);
   const axis = dim === undefined ? null : axisOrAll(x.shape, dim);
   const shape = reducedShape(x.shape, axis, keepdim);
-  return new IntTensor(numel(shape) === 0 ? new Int32Array(0) : places(x, axis, largest), shape);
+  return new IntTensor(numel(shape) === 0 ? new Int32Array(0) : places(name, x, axis, largest), shape);
 }
 
 defineMethods({ max, min, argmax, argmin });

@@ -1,5 +1,4 @@
-import { expectDimensions, expectInteger, expectNumber, expectOptions, show } from "../checks.js";
-import { DistilleryError } from "../errors.js";
+import { badArgument, expectDimensions, expectInteger, expectNumber, expectOptions } from "../checks.js";
 import { native } from "../native.js";
 import { newElements } from "./element_limit.js";
 import { IntTensor } from "./int_tensor.js";
@@ -29,7 +28,7 @@ export class Generator {
   /** Starts the stream of a seed, a whole number of up to 64 bits, as `torch.Generator.manual_seed`. */
   manualSeed(seed: number | bigint): this {
     if (typeof seed !== "bigint" && !Number.isSafeInteger(seed)) {
-      throw new DistilleryError("BAD_ARGUMENT", `seed: expected a whole number, got ${show(seed)}`);
+      throw badArgument("seed", `a whole number${Number.isInteger(seed) ? " up to 2^53 - 1, or a BigInt" : ""}`, seed);
     }
     native.randomSeed(this.state, Number(BigInt.asUintN(32, BigInt(seed))));
     return this;

@@ -1,4 +1,4 @@
-import { badArgument, expectFlags, expectInteger } from "../checks.js";
+import { badArgument, expectFlags, expectInteger, expectPath } from "../checks.js";
 import type { EpochRecord } from "../log/epoch_record.js";
 import type { MetricsLog } from "../log/metrics_log.js";
 import type { StepProgress, WorkProgress } from "../log/progress_line.js";
@@ -79,7 +79,7 @@ const CALLED = must((value) => typeof value === "function", "a function");
 const LOG = "{ begin, epoch, close }, as tensorBoardLog(folder) gives";
 
 const CONTROLS: Readonly<Record<keyof RunControls, Check>> = {
-  out: must((value) => typeof value === "string" && value !== "", "a folder"),
+  out: (name, value) => expectPath(name, value, "a folder"),
   resume: FLAG,
   overwrite: FLAG,
   checkpointEvery: (name, value) => {

@@ -147,7 +147,15 @@ export function predict<P extends TaskPrediction = Prediction>(
   const starts = Array.from({ length: Math.ceil(rows / most) }, (_, i) => i * most);
   return starts.flatMap((start) =>
     withArena(() => {
-      const outputs = forwardEval(model, inputs.slice(start, Math.min(start + most, rows)), width);
+      const outputs = forwardEval(
+        model,
+        inputs.slice(start, Math.min(start + most, rows)),
+        options.classNames ? -1 : width,
+      );
+      if (width >= 0 && outputs.shape[1] !== width) {
+        const text = `classNames: expected ${outputs.shape[1]} names, got ${width}`;
+        throw new DistilleryError("SHAPE_MISMATCH", text);
+      }
       const wrong = outputs.data.findIndex((x) => Number.isNaN(x) || x === Number.POSITIVE_INFINITY);
       if (wrong >= 0) {
         const sample = start + Math.floor(wrong / outputs.shape[1]);

@@ -1,5 +1,19 @@
 import { describe, expect, it } from "vitest";
-import { cat, F, IntTensor, matmul, ones, stack, type Tensor, tensor, where, zeros } from "../../src/index.js";
+import {
+  argmax,
+  argmin,
+  cat,
+  F,
+  IntTensor,
+  manualSeed,
+  matmul,
+  ones,
+  stack,
+  type Tensor,
+  tensor,
+  where,
+  zeros,
+} from "../../src/index.js";
 
 const x = zeros([2, 3]);
 const index = (values: number[], shape: number[]) => new IntTensor(Int32Array.from(values), shape);
@@ -22,7 +36,16 @@ describe("what an operation refuses, with its name, the argument and the shapes"
     ],
     [() => x.expand([3, 3]), "SHAPE_MISMATCH", "expand: shape: expected one that [2, 3] broadcasts to, got [3, 3]"],
     [() => cat([x, zeros([2, 2])]), "SHAPE_MISMATCH", "cat: tensors[1]: expected shape [*, 3], got [2, 2]"],
-    [() => stack([]), "BAD_ARGUMENT", "stack: tensors: expected a list of tensors, got a value of type Array"],
+    [() => stack([]), "BAD_ARGUMENT", "stack: tensors: expected a list of tensors, got an empty list"],
+    [() => cat([]), "BAD_ARGUMENT", "cat: tensors: expected a list of tensors, got an empty list"],
+    [() => stack([zeros([2]), zeros([3])]), "SHAPE_MISMATCH", "stack: tensors[1]: expected shape [2], got [3]"],
+    [() => argmax(zeros([2, 0]), 1), "SHAPE_MISMATCH", "argmax: x: expected elements, got shape [2, 0]"],
+    [() => argmin(zeros([0])), "SHAPE_MISMATCH", "argmin: x: expected elements, got shape [0]"],
+    [
+      () => manualSeed(2 ** 53),
+      "BAD_ARGUMENT",
+      "seed: expected a whole number up to 2^53 - 1, or a BigInt, got 9007199254740992",
+    ],
     [() => x.split([1, 2]), "BAD_ARGUMENT", "split: size: expected sizes that add up to 2, got 3"],
     [() => x.slice(0, 2, { step: 0 }), "BAD_ARGUMENT", "slice: step: expected a whole number of at least 1, got 0"],
     [() => x.gather(1, index([0], [1])), "SHAPE_MISMATCH", "gather: index: expected as many axes as [2, 3], got [1]"],

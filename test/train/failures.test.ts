@@ -91,6 +91,12 @@ describe("options that make no sense", () => {
     expect(existsSync(out)).toBe(false);
   });
 
+  test.each(["", "a\0b"])("a folder that can't be: %j", async (out) => {
+    expect((await failure(start({ out }).done, "BAD_ARGUMENT")).message).toBe(
+      `out: expected a folder, got ${JSON.stringify(out)}`,
+    );
+  });
+
   test("trainTeacher takes none of a distillation", async () => {
     const { student, data } = setting();
     const input = { model: student, data, alpha: 0.5, epochs: -1 };

@@ -70,7 +70,7 @@ describe("predict", () => {
     );
     const classNames = ["a", "b", "c"];
     expect(await refusal("SHAPE_MISMATCH", () => predict(network, tensor([[1, 2, 3]]), { classNames }))).toBe(
-      "logits: expected shape [1, 3], got [1, 2]",
+      "classNames: expected 2 names, got 3",
     );
     await refusal("BAD_DTYPE", () => predict(network, [[1, 2, 3]] as unknown as Tensor));
     expect(
