@@ -207,7 +207,7 @@ function refuseNonFinite(tensors: Iterable<readonly [key: string, tensor: AnyTen
     const found = isUnknown
       ? `lies behind more than ${MAX_NON_FINITE} numbers that are not finite`
       : `holds ${tensor.data[place - start]} as its element ${place - start}`;
-    throw badCheckpoint(name, `${show(key)} ${found}; the option allowNonFinite reads it all the same`);
+    throw badCheckpoint(name, `${show(key)} ${found}; allowNonFinite (--allow-non-finite) reads it all the same`);
   }
 }
 

@@ -20,7 +20,7 @@ test.each([".pth", ".safetensors"])(
     await save(state, file);
     const { message } = await failure(load(file), "BAD_CHECKPOINT");
     expect(message).toBe(
-      `${file}: "fc1.weight" holds NaN as its element 3; the option allowNonFinite reads it all the same`,
+      `${file}: "fc1.weight" holds NaN as its element 3; allowNonFinite (--allow-non-finite) reads it all the same`,
     );
     expect((await load(file, { allowNonFinite: true }))["fc1.weight"]?.data).toEqual(Float32Array.of(0, 1, 2, nan));
     expect((await inspectCheckpoint(file)).tensors).toHaveLength(3);
