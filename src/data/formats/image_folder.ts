@@ -123,14 +123,18 @@ class ImageRows implements RowSource {
 /** The classes of a folder: its folders, with the images in them and in the folders inside, as torchvision walks them. */
 async function classesOf(folder: string, onNote: Notes): Promise<Classes> {
   const others: string[] = [];
+  const note = (files: readonly string[], one: string, several: string, why: string) => {
+    if (files.length === 0) return;
+    const shown = files.map((file) => relative(folder, file)).sort();
+    const [subject, verb] = files.length === 1 ? ["file is", one] : ["files are", several];
+    onNote?.(`${folder}: ${showCount(files.length)} ${subject} not read, which ${verb} ${why}: ${showList(shown, 4)}`);
+  };
   const imagesIn = async (name: string) => [name, await imagesBelow(join(folder, name), others)] as const;
   const classes = new Map(await Promise.all((await listFolders(folder)).map(imagesIn)));
-  others.push(...(await otherFiles(folder)));
-  if (others.length > 0) {
-    const shown = others.map((file) => relative(folder, file)).sort();
-    const count = `${showCount(others.length)} ${others.length === 1 ? "file is" : "files are"}`;
-    onNote?.(`${folder}: ${count} not read, which ${READ}: ${showList(shown, 4)}`);
-  }
+  const beside = await otherFiles(folder);
+  others.push(...beside.filter((file) => !isImage(file)));
+  note(others, "has", "have", `none of the extensions ${IMAGE_EXTENSIONS.join(" ")}`);
+  note(beside.filter(isImage), "lies", "lie", "outside the class folders");
   for (const [name, files] of classes) {
     const has = others.some((file) => file.startsWith(join(folder, name, "/"))) ? ", only others" : "";
     const text = `an empty class: it has no ${IMAGE_EXTENSIONS.slice(0, -1).join(", ")} or ${IMAGE_EXTENSIONS.at(-1)} file`;
@@ -140,7 +144,6 @@ async function classesOf(folder: string, onNote: Notes): Promise<Classes> {
 }
 
 type Notes = LoadDataOptions["onNote"];
-const READ = `have none of the extensions ${IMAGE_EXTENSIONS.join(" ")}`;
 /** Folders in folders, beyond which a link is taken for a circle. */
 const MAX_DEPTH = 16;
 

@@ -168,6 +168,16 @@ describe("what else is in a folder of images", () => {
     ]);
   });
 
+  test("an image beside the class folders, and one other file", async () => {
+    const folder = tree({ "a/1.png": grey, "b/1.png": grey, "x.png": grey, "b/notes.txt": "x" });
+    const notes: string[] = [];
+    await loadData(folder, { ...WHOLE, onNote: (text) => notes.push(text) });
+    expect(notes).toEqual([
+      `${folder}: 1 file is not read, which has none of the extensions .png .jpg .jpeg .webp .bmp .gif: "b/notes.txt"`,
+      `${folder}: 1 file is not read, which lies outside the class folders: "x.png"`,
+    ]);
+  });
+
   test("a link to a folder above", async () => {
     const folder = tree({ "a/1.png": grey, "b/1.png": grey });
     symlinkSync(folder, join(folder, "a", "up"), "junction");
