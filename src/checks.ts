@@ -82,12 +82,15 @@ export function expectDimensions(name: string, shape: unknown): readonly number[
   return shape;
 }
 
+/** What is too large for an array: `BAD_ARGUMENT`. */
+export class TooManyElements extends DistilleryError {}
+
 /** Refuses a shape of more elements than an array holds. */
 export function expectElements(name: string, shape: readonly number[]): void {
   const count = shape.reduce((product, length) => product * length, 1);
   if (count < 2 ** 31) return;
   const text = `${name}: expected fewer than 2^31 elements, got ${count} of [${shape.join(", ")}]`;
-  throw new DistilleryError("BAD_ARGUMENT", text);
+  throw new TooManyElements("BAD_ARGUMENT", text);
 }
 
 /** How a value is shown in an error: short, and telling its type. */

@@ -1,4 +1,4 @@
-import { expectOptions, show } from "../checks.js";
+import { expectOptions, show, TooManyElements } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { prefixAdvice, unwrapped } from "../nn/key_prefixes.js";
 import type { Module } from "../nn/module.js";
@@ -74,7 +74,8 @@ function inMemory(shape: readonly number[], make: () => Module): Module {
   try {
     return make();
   } catch (error) {
-    if (!(error instanceof RangeError) || shortageOf(error) === null) throw error;
+    const isShortage = error instanceof RangeError && shortageOf(error) !== null;
+    if (!isShortage && !(error instanceof TooManyElements)) throw error;
     const values = showCount(shape.reduce((product, length) => product * length, 1));
     const advice = "smaller images (--image-size), fewer columns (--drop-columns) or a smaller network";
     const text = `network: its weights for samples of ${values} values do not fit into memory: use ${advice}`;

@@ -1,4 +1,4 @@
-import { expectDimensions } from "../checks.js";
+import { expectDimensions, expectElements } from "../checks.js";
 import { numel } from "./shape.js";
 
 let remaining = Number.POSITIVE_INFINITY;
@@ -22,6 +22,7 @@ export function withElementLimit<T>(limit: number, error: () => Error, body: () 
 export function newElements(shape: readonly number[]): number {
   const count = numel(expectDimensions("shape", shape));
   if (count > remaining) throw tooMany();
+  if (count >= 2 ** 31) expectElements("shape", shape);
   remaining -= count;
   return count;
 }
