@@ -316,7 +316,7 @@ test("refused: one student of a mutual run", async () => {
   expect(flag).toBe(`--student: ${expected}, got "mlp([8])" (BAD_ARGUMENT)`);
   const list = await refused(["mutual", "--data", data, "--student", "mlp([8]), mlp"], cwd, 2, "BAD_ARGUMENT");
   expect(list).toBe(`--student: ${expected}, got "mlp([8]), mlp" (BAD_ARGUMENT)`);
-  expect((await failure(one(), "BAD_CONFIG")).message).toBe(`student: ${expected}, got a value of type Array`);
+  expect((await failure(one(), "BAD_CONFIG")).message).toBe(`student: ${expected}, got ["student(hidden=[512, 256])"]`);
 });
 
 test("refused: students of a mutual run that learn no classes, before a dry run too", async () => {
