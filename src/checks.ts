@@ -159,7 +159,7 @@ export function suggestion(name: string, names: readonly string[]): string {
 }
 
 /** The nearest of the names, if one is near. */
-export function nearest(name: string, names: readonly string[]): string | undefined {
+function nearest(name: string, names: readonly string[]): string | undefined {
   const beginning = names.filter((known) => name.length >= 3 && known.startsWith(name));
   if (beginning.length === 1) return beginning[0];
   return closestMatch(name, [...names], { maxDistance: Math.ceil(name.length / 3) });

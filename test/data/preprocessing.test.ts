@@ -111,17 +111,15 @@ describe("samples that can't be encoded", () => {
   });
 
   test.each<[unknown, string]>([
-    [{ a: 1 }, 'rows[0], "colour": expected one of "blue", "red", got nothing'],
-    [{ a: 1, color: "red" }, 'rows[0], "colour": expected one of "blue", "red", got nothing: the row has "color"'],
-    [{ colour: "red" }, 'rows[0], "a": expected a number, got nothing'],
-    [{ a: null, colour: "red" }, 'rows[0], "a": is empty'],
+    [{ a: 1 }, 'rows[0], "colour": is empty'],
+    [{ colour: "red" }, 'rows[0], "a": is empty'],
     [{ a: "", colour: "red" }, 'rows[0], "a": is empty'],
     [{ a: "1O", colour: "red" }, 'rows[0], "a": expected a number, got "1O"'],
     [{ a: Number.NaN, colour: "red" }, 'rows[0], "a": expected a number, got "NaN"'],
     [{ a: 1e300, colour: "red" }, 'rows[0], "a": "1e+300" is too far from the column\'s mean of 4'],
     [{ a: 1, colour: "green" }, 'rows[0], "colour": expected one of "blue", "red", got "green"'],
     [{ a: 1, colour: ["red"] }, 'rows[0], "colour": expected a text or a number, got a value of type Array'],
-    [{ __proto__: { a: 1, colour: "red" } }, 'rows[0], "a": expected a number, got nothing'],
+    [{ __proto__: { a: 1, colour: "red" } }, 'rows[0], "a": is empty'],
     [null, 'rows[0]: expected cells by the names of columns, as {"a": 4, "colour": "blue"}, got null'],
   ])("the row %j", async (row, text) => {
     const described = preprocessingOf(await table()) as TablePreprocessing;

@@ -1,5 +1,5 @@
 import { types } from "node:util";
-import { badArgument, expectInteger, expectShape, nearest, show, showList } from "../../checks.js";
+import { badArgument, expectInteger, expectShape, show, showList } from "../../checks.js";
 import { DistilleryError } from "../../errors.js";
 import { native } from "../../native.js";
 import { Tensor } from "../../tensor/tensor.js";
@@ -85,6 +85,7 @@ function encodeValues({ features, mean, std }: ValuePreprocessing, values: Float
 
 function encodeRows({ columns }: TablePreprocessing, rows: readonly TableRow[]): Tensor {
   const features = widthOf(columns);
+  const names = new Set(columns.map(({ name }) => name));
   const data = new Float32Array(expectInteger("rows.length", rows.length, 1) * features);
   let at = 0;
   for (const [i, row] of rows.entries()) {
@@ -94,7 +95,10 @@ function encodeRows({ columns }: TablePreprocessing, rows: readonly TableRow[]):
     }
     for (const column of columns) {
       const cell = Object.hasOwn(row, column.name) ? row[column.name] : undefined;
-      const problem = cell === undefined ? absent(column, columns, row) : encodeCell(column, cell ?? "", data, at);
+      // Only of a text is an empty one, or null, a value like others.
+      const isAbsent = "text" in column && cell === undefined;
+      const wrong = isAbsent ? "expected a text, got nothing" : encodeCell(column, cell ?? "", data, at);
+      const problem = wrong ?? (cell === undefined ? misnamed(row, names) : null);
       if (problem !== null) throw new DistilleryError("BAD_ARGUMENT", `rows[${i}], ${show(column.name)}: ${problem}`);
       at += columnWidth(column);
     }
@@ -102,12 +106,10 @@ function encodeRows({ columns }: TablePreprocessing, rows: readonly TableRow[]):
   return new Tensor(data, [rows.length, features]);
 }
 
-/** What is wrong with a row that lacks a column: a missing cell is null or empty. */
-function absent(column: TableColumn, columns: readonly TableColumn[], row: TableRow): string {
-  const wanted = "text" in column ? "a text" : "mean" in column ? "a number" : `one of ${showList(column.categories)}`;
-  const others = Object.keys(row).filter((key) => columns.every(({ name }) => name !== key));
-  const near = nearest(column.name, others);
-  return `expected ${wanted}, got nothing${near === undefined ? "" : `: the row has ${show(near)}`}`;
+/** What is wrong with a missing cell: its column's name may be written wrongly. */
+function misnamed(row: TableRow, names: ReadonlySet<string>): string | null {
+  const other = Object.keys(row).find((key) => !names.has(key));
+  return other === undefined ? null : `expected a cell, got nothing: the row has ${show(other)}, which is no column`;
 }
 
 /** The most columns of an example. */

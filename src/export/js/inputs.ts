@@ -156,6 +156,7 @@ function formatted(text, { pattern, unit, decimal }) {
     encodeJs === null
       ? ""
       : `  if (column.text !== undefined) {
+    if (cell === undefined) return "expected a text, got nothing";
     ${encodeJs.name}(column.text, text, x.subarray(at, at + column.text.length));
     return null;
   }
@@ -164,6 +165,7 @@ function formatted(text, { pattern, unit, decimal }) {
 const columns = [
 ${described.map((text) => `  ${text},`).join("\n")}
 ];
+const names = new Set(columns.map(({ name }) => name));
 const missing = new Set(${JSON.stringify(MISSING_TEXTS)});
 
 /** The values of a row's cells by the names of their columns: numbers as (x - mean) / std, of texts one value a category. */
@@ -174,27 +176,32 @@ ${only === undefined ? "" : `  const row = typeof input === "string" ? { [${JSON
   const x = new Float32Array(${width});
   let at = 0;
   for (const column of columns) {
-    const problem = encodeCell(column, Object.hasOwn(row, column.name) ? row[column.name] : undefined, x, at);
+    const cell = Object.hasOwn(row, column.name) ? row[column.name] : undefined;
+    const problem = encodeCell(column, cell, x, at) ?? (cell === undefined ? misnamed(row) : null);
     if (problem !== null) throw inputError("BAD_ARGUMENT", \`row, \${JSON.stringify(column.name)}: \${problem}\`);
     at += ${texts.length === 0 ? "" : "column.text?.length ?? "}column.categories?.length ?? (column.missing === "category" ? 2 : 1);
   }
   return x;
 }
 
+/** What is wrong with a missing cell: its column's name may be written wrongly. */
+function misnamed(row) {
+  const other = Object.keys(row).find((key) => !names.has(key));
+  return other === undefined ? null : \`expected a cell, got nothing: the row has \${JSON.stringify(other)}, which is no column\`;
+}
+
 /** Writes what a cell becomes at x[at] and after; the problem's text if it can't. */
 function encodeCell(column, cell, x, at) {
   const { categories, mean, std } = column;
-  // A cell that is missing is null or empty.
-  if (cell === undefined) return \`expected \${wanted(column)}got nothing\`;
-  if (cell !== null && typeof cell !== "string" && typeof cell !== "number") {
+  if (cell !== undefined && cell !== null && typeof cell !== "string" && typeof cell !== "number") {
     return \`expected a text or a number, got \${typeof cell}\`;
   }
   const text = String(cell ?? "").trim();
 ${textCell}  const isMissing = missing.has(text);
-  const got = cell === null ? "nothing" : JSON.stringify(text);
+  const got = cell === undefined || cell === null ? "nothing" : JSON.stringify(text);
   if (categories !== undefined) {
     const category = categories.indexOf(isMissing && categories.includes("") ? "" : text);
-    if (category < 0) return \`expected \${wanted(column)}got \${got}\`;
+    if (category < 0) return \`expected one of \${categories.map((name) => JSON.stringify(name)).join(", ")}; got \${got}\`;
     x[at + category] = 1;
     return null;
   }
@@ -205,14 +212,8 @@ ${textCell}  const isMissing = missing.has(text);
   const isFinite = typeof cell === "number" && Number.isFinite(cell);
   const number = isFinite ? cell : ${format ? "column.pattern ? formatted(text, column) : " : ""}plain(text);
   x[at] = (number - mean) / std;
-  if (Number.isNaN(number)) return \`expected \${wanted(column)}got \${got}\`;
+  if (Number.isNaN(number)) return \`expected a number, got \${got}\`;
   return Number.isFinite(x[at]) ? null : \`\${got} is too far from the column's mean of \${mean}\`;
-}
-
-/** What a column's cells are. */
-function wanted({ categories${encodeJs === null ? "" : ", text"} }) {
-  if (categories !== undefined) return \`one of \${categories.map((name) => JSON.stringify(name)).join(", ")}; \`;
-  return ${encodeJs === null ? '"a number, "' : 'text === undefined ? "a number, " : "a text, "'};
 }
 
 /** The number that a text is; NaN if it is none, as \`0x10\` or an empty text. */
@@ -225,9 +226,9 @@ ${formatted ?? ""}${encodeJs === null ? "" : `\n${encodeJs.source.trim()}\n`}`;
     if ("text" in column) return `  ${name}: string | null;`;
     if ("categories" in column) {
       const texts = column.categories.map((text) => JSON.stringify(text)).join(" | ");
-      return `  ${name}: ${texts}${column.categories.includes("") ? " | null" : ""};`;
+      return `  ${name}${column.categories.includes("") ? "?" : ""}: ${texts};`;
     }
-    return `  ${name}: number | string${column.missing ? " | null" : ""};`;
+    return `  ${name}${column.missing ? "?" : ""}: number | string;`;
   });
   return {
     code: code.trim(),
