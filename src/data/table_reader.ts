@@ -50,7 +50,7 @@ class ReadColumn {
 
   /** Whether what {@link see} returned is not what {@link value} would. */
   get isOther(): boolean {
-    return this.#texts === 0 ? this.#format !== null : this.#numbers > 0;
+    return this.#texts === 0 ? this.#format !== null || !this.#finder.isPlain : this.#numbers > 0;
   }
 
   /** Takes note of a cell that is not missing: the number that it is, or the code of a text. */

@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { show } from "../../../src/checks.js";
 import {
   encodeSamples,
   type LoadDataOptions,
@@ -78,6 +79,15 @@ describe("numbers as people write them", () => {
     expect(await refusal("BAD_DATA", () => sets)).toBe(
       `${file}: ${problem}: write all numbers of the column alike, with a decimal point`,
     );
+  });
+
+  test.each([["- 5"], ["1".repeat(400)]])("a number that no format of the column is: %s", async (cell) => {
+    for (const stream of [false, true]) {
+      const { file, sets } = load(column("1.5", "2", cell, "7"), { stream });
+      expect(await refusal("BAD_DATA", () => sets)).toBe(
+        `${file}: line 4, "a": expected a number, as in the training file, got ${show(cell)}`,
+      );
+    }
   });
 
   test("new samples are read in the format of the training file", async () => {
