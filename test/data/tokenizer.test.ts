@@ -51,6 +51,16 @@ describe("ids are those of Hugging Face's tokenizers, 0 behind the last", () => 
   });
 });
 
+test("spaces around a text of JSON lines are no tokens, as in rows that a network is given", async () => {
+  const texts = [" play chess", "the lazy dog\n"];
+  const lines = texts.map((text, i) => `${JSON.stringify({ text, label: "ab"[i] })}\n`).join("");
+  const path = join(folderOf({ "t.jsonl": bytes(lines) }), "t.jsonl");
+  const { train } = await loadData(path, { testFraction: 0, textEncoding: expression(fixture("bpe"), 16) });
+  const spec = preprocessingOf(train) as TablePreprocessing;
+  const rows = texts.map((text) => ({ text }));
+  expect(train.slice(0, 2).inputs.data).toEqual(encodeSamples(spec, rows).data);
+});
+
 test("--tokenizer is the encoding with its default length, kept with the network", async () => {
   const { train } = await loadData(table(), { testFraction: 0, tokenizer: fixture("wordpiece") });
   expect(train.shape).toEqual([128]);

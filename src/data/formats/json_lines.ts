@@ -27,7 +27,7 @@ export const jsonLines = tableFormat({
   openRecords: openJsonLines,
 });
 
-/** The names of the columns, out of the first object, then the cells of each object. */
+/** The names of the columns, out of the first object, then the cells of each object, without spaces around them. */
 async function openJsonLines(path: string, encoding?: string): Promise<TextRecords<readonly string[]>> {
   let names: ReadonlySet<string> | undefined;
   const parse: ParseText<readonly string[]> = (text, firstLine) => {
@@ -65,7 +65,7 @@ function cellsOf(object: Record<string, unknown>, names: ReadonlySet<string>, li
     throw badData(file, `line ${line}: the first line has no column ${show(unknown)}: ${KEYS}`);
   return Array.from(names, (name) => {
     const cell = (Object.hasOwn(object, name) ? object[name] : null) ?? "";
-    if (typeof cell === "string" || typeof cell === "number") return String(cell);
+    if (typeof cell === "string" || typeof cell === "number") return String(cell).trim();
     // A teacher's logits, which are no column of the samples.
     if (Array.isArray(cell) && cell.length > 1 && cell.every((x) => typeof x === "number")) return JSON.stringify(cell);
     const advice = typeof cell === "boolean" ? `: write ${Number(cell)}, or "${cell}" for a text` : "";

@@ -47,6 +47,16 @@ describe("JSON lines", () => {
     expect([labels, locations[1]]).toEqual([null, expect.stringMatching(/line 3$/)]);
   });
 
+  test("have cells without spaces around them, as those that a network is given", async () => {
+    const path = file("t.jsonl", '{"a":" 5","c":"red ","label":1}\n{"a":"6 ","c":"blue","label":" 2 "}\n');
+    for (const stream of [false, true]) {
+      const { train } = await loadData(path, { testFraction: 0, stream });
+      const spec = preprocessingOf(train);
+      expect(spec).toMatchObject({ classNames: ["1", "2"], columns: [{ mean: 5.5 }, { categories: ["blue", "red"] }] });
+      expect((await readSamples(path, spec)).inputs.data).toEqual(train.slice(0, 2).inputs.data);
+    }
+  });
+
   test.each([
     ['{"a":1,"label":"x"}\n{"a":', /line 2: .*JSON/],
     ["[1]\n", /line 1: expected an object/],
