@@ -111,6 +111,11 @@ describe("a column of texts", () => {
     const path = join(folderOf({ "t.csv": bytes(`label,sentence\n${rows}`) }), "t.csv");
     const { train } = await loadData(path, { testFraction: 0 });
     expect(train.table?.columns[0]).toMatchObject({ name: "sentence", text: { kind: "hash" } });
+    const long = join(
+      folderOf({ "t.csv": bytes(`label,sentence\n${rows.replaceAll("\n", `${" word".repeat(1000)}\n`)}`) }),
+      "t.csv",
+    );
+    expect((await loadData(long, { testFraction: 0 })).train.shape).toEqual([256]);
     const ids = join(folderOf({ "t.csv": bytes(`label,id\n${rows.replaceAll("sentence number ", "id-")}`) }), "t.csv");
     expect(await refusal("BAD_DATA", () => loadData(ids, { testFraction: 0 }))).toContain(
       "or one column of texts to read (--text-column)",

@@ -1,6 +1,6 @@
 import { badData, openSliced } from "../../files/index.js";
 import { tableFormat } from "./table_format.js";
-import { type ParseText, type TextRecord, TextRecords } from "./text_records.js";
+import { type ParsedText, type ParseText, type TextRecord, TextRecords } from "./text_records.js";
 
 /** Tables in comma-separated text. */
 export const csvTable = tableFormat({
@@ -75,17 +75,17 @@ function parseCsv(
   papa: Papa,
   text: string,
   { delimiter, firstLine, isLast, file }: { delimiter: string; firstLine: number; isLast: boolean; file: string },
-): TextRecord<readonly string[]>[] | null {
+): ParsedText<readonly string[]> {
   const records: TextRecord<readonly string[]>[] = [];
   const isQuoted = text.includes('"');
   let line = firstLine;
-  let isCut = false;
+  let cut: number | null = null;
   papa.parse<string[]>(text, {
     delimiter,
     newline: "\n",
     step: ({ data, errors: [problem] }, parser) => {
       if (problem?.code === "MissingQuotes" && !isLast) {
-        isCut = true;
+        cut = line;
         return parser.abort();
       }
       if (problem !== undefined) throw badData(file, `line ${line}: ${problem.message.toLowerCase()}`);
@@ -94,7 +94,7 @@ function parseCsv(
       line += isQuoted ? linesOf(data) : 1;
     },
   });
-  return isCut ? null : records;
+  return { records, cut };
 }
 
 /** The lines of a record: its quoted cells may hold line ends. */

@@ -41,7 +41,7 @@ async function openJsonLines(path: string, encoding?: string): Promise<TextRecor
       if (firstLine === 1 && records.length === 0) records.push({ value: [...names], line });
       records.push({ value: cellsOf(object, names, line, path), line });
     }
-    return records;
+    return { records, cut: null };
   };
   return new TextRecords(await openSliced(path), parse, encoding);
 }

@@ -103,7 +103,7 @@ async function openTable(
   if (given !== null) return openGiven(file, options, open, given);
   const alone = await openTextsAlone(file, others, options, open);
   if (alone !== null) return alone;
-  const texts = textHeader((await open(file)).first(), file, options);
+  const texts = textHeader(await open(file), options);
   if (texts === null) expectNoEncoding(file, options);
   const parts = texts === null ? tableParts(file, options, open) : textParts(file, texts, options, open);
   const training = await parts.training();
@@ -161,7 +161,7 @@ async function openTextsAlone(
     without(await openRecords(path), left).map((own, isFirst) => [...own, isFirst && isNamed ? "label" : ""]);
   const beside = { header: isNamed, dropColumns: [], labelColumn: -1, unlabelled: true };
   const own = { ...options, ...beside, ...(text !== null && { textColumn: isNamed ? 0 : text }) };
-  const header = textHeader((await open(file)).first(), file, own);
+  const header = textHeader(await open(file), own);
   if (header === null) return null;
   const { reader, ...rest } = await textParts(file, header, own, open).training();
   const train = { ...rest, labels: new Int32Array(rest.rows.length).fill(NO_LABEL), sha256: await hashFile(file) };
@@ -182,7 +182,7 @@ async function openGiven(
 ): Promise<RawData> {
   const open = async (path: string) => given.beside(await openRecords(path));
   const own = given.within(options);
-  const texts = textHeader((await open(file)).first(), file, own);
+  const texts = textHeader(await open(file), own);
   if (texts === null) throw badArgument("targets", "a table of texts (--text-column)", options.targets);
   const { reader, ...rest } = await textParts(file, texts, own, open).training();
   const train = { ...rest, ...given.of(rest.rows.length), sha256: await hashFile(file) };

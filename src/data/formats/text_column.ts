@@ -29,26 +29,17 @@ export interface TextHeader extends TableHeader {
   readonly text: number;
 }
 
-/**
- * The header of a table of texts: of one with `textColumn`, or that shows by itself that it is one; null for another table. `first` are
- * its first records.
- */
+/** The header of a table of texts: of one with `textColumn`, or that shows by itself that it is one; null for another table. */
 export function textHeader(
-  first: readonly { value: readonly string[]; line: number }[],
-  file: string,
+  records: CellRecords,
   options: TableOptions & Pick<LoadDataOptions, "onNote">,
 ): TextHeader | null {
   const { textColumn, header: isGiven } = options;
-  const [record] = first;
+  const file = records.file.path;
+  const [record] = records.first();
   if (record === undefined) return null;
   const { value: cells, line } = record;
-  const found =
-    textColumn === undefined
-      ? looksLikeTexts(
-          first.map(({ value }) => value),
-          options,
-        )
-      : -1;
+  const found = textColumn === undefined ? looksLikeTexts(cells, records, options) : -1;
   if (textColumn === undefined && found < 0) return null;
   const plain = readTableHeader(cells, line, file, { ...options, dropColumns: [] });
   const text = textColumn === undefined ? found : indexOf(plain.names, "textColumn", textColumn, file);
@@ -72,10 +63,14 @@ export function textHeader(
   return { ...plain, isGiven: isGiven !== undefined, label: labels[0], labels, labelBy, dropped, text };
 }
 
+/** The rows, at least, that show whether a column without a usual name holds texts to read. */
+const LOOKED_AT = 1000;
+
 /** The index of a column that is called text, or of the only one beside the label if it holds more different texts than can be
  * categories, mostly of several words; -1: none. */
 function looksLikeTexts(
-  [names = [], ...rows]: readonly (readonly string[])[],
+  names: readonly string[],
+  records: CellRecords,
   { header, labelColumn, labelColumns, dropColumns = [] }: TableOptions,
 ): number {
   if (header === false) return -1;
@@ -88,7 +83,8 @@ function looksLikeTexts(
   const others = names.map((_, i) => i).filter((i) => free(names[i]));
   if (labels.length === 0 || others.length !== 1) return -1;
   const [only] = others;
-  const cells = rows.map((row) => row[only]).filter((cell) => cell !== undefined);
+  const [, ...rows] = records.first(LOOKED_AT);
+  const cells = rows.flatMap(({ value }) => value[only] ?? []);
   const isMostly = (of: readonly string[]) => of.length * 2 > cells.length;
   const different = [...new Set(cells)];
   // Not ids or names of one word.

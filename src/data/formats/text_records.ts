@@ -1,12 +1,17 @@
+import { constants } from "node:buffer";
 import { setImmediate } from "node:timers/promises";
 import { DistilleryError } from "../../errors.js";
 import { badData, readSlice, type SlicedFile } from "../../files/index.js";
 
-/**
- * Splits a text, whose first line has this number, into records. Null if it ends inside a record and is not the file's
- * last text.
- */
-export type ParseText<R> = (text: string, line: number, isLast: boolean) => readonly TextRecord<R>[] | null;
+/** Splits a text, whose first line has this number, into records; one that is not the file's last may cut its last record off. */
+export type ParseText<R> = (text: string, line: number, isLast: boolean) => ParsedText<R>;
+
+/** The whole records of a text. */
+export interface ParsedText<R> {
+  readonly records: readonly TextRecord<R>[];
+  /** The line in which a record begins that is cut off; null: there is none. */
+  readonly cut: number | null;
+}
 
 /** A record and the line that it begins in. */
 export interface TextRecord<R> {
@@ -47,29 +52,36 @@ export class TextRecords<R> {
 
   /** The same with each record changed. */
   map<S>(change: (record: R, isFirst: boolean) => S): TextRecords<S> {
-    const parse: ParseText<S> = (text, line, isLast) =>
-      this.parse(text, line, isLast)?.map((record, i) => ({
-        value: change(record.value, line === 1 && i === 0),
-        line: record.line,
-      })) ?? null;
+    const parse: ParseText<S> = (text, line, isLast) => {
+      const { records, cut } = this.parse(text, line, isLast);
+      const changed = records.map(({ value, line: at }, i) => ({
+        value: change(value, line === 1 && i === 0),
+        line: at,
+      }));
+      return { records: changed, cut };
+    };
     return new TextRecords(this.file, parse, this.#encoding);
   }
 
-  /** The first records, those of a block. */
-  first(): readonly TextRecord<R>[] {
-    return this.file.size === 0 ? [] : this.#nextBlock(0, 1).records;
+  /** The first records: those of a block, and of more until there are `least` of them. */
+  first(least = 1): readonly TextRecord<R>[] {
+    let first: readonly TextRecord<R>[] = [];
+    for (let [start, line] = [0, 1]; start < this.file.size && first.length < least; ) {
+      const { end, nextLine, records } = this.#nextBlock(start, line);
+      [start, line, first] = [end, nextLine, first.concat(records)];
+    }
+    return first;
   }
 
   /** Reads all records, `take` is called with each. */
   async scan(take: (record: R, line: number) => void): Promise<void> {
     let [start, line] = [0, 1];
     while (start < this.file.size) {
-      const { text, end, records } = this.#nextBlock(start, line);
+      const { end, nextLine, records } = this.#nextBlock(start, line);
       this.#blocks.push({ start, end, line, first: this.length });
       this.length += records.length;
       for (const { value, line: at } of records) take(value, at);
-      line += countLines(text);
-      start = end;
+      [start, line] = [end, nextLine];
       await setImmediate();
     }
   }
@@ -79,7 +91,7 @@ export class TextRecords<R> {
     let i = this.#blocks.findLastIndex(({ first }) => first <= start);
     for (; i < this.#blocks.length && this.#blocks[i].first < end; i++) {
       const { start: from, end: to, line, first } = this.#blocks[i];
-      const records = this.parse(this.#text(from, to, line), line, true) ?? [];
+      const { records } = this.parse(this.#text(from, to, line), line, true);
       for (let at = Math.max(0, start - first); at < records.length && first + at < end; at++) {
         take(records[at].value, records[at].line, first + at);
       }
@@ -87,18 +99,26 @@ export class TextRecords<R> {
   }
 
   /** Whole records from `start` on: as many lines as fit into a block, or more if they are one record. */
-  #nextBlock(start: number, line: number): { text: string; end: number; records: readonly TextRecord<R>[] } {
+  #nextBlock(start: number, line: number): { end: number; nextLine: number; records: readonly TextRecord<R>[] } {
     const { size } = this.file;
     for (let length = BLOCK; ; length *= 2) {
       const isLast = start + length >= size;
       const bytes = new Uint8Array(Math.min(length, size - start));
+      if (bytes.length > constants.MAX_STRING_LENGTH) {
+        const text = `a record has more than ${length / 2} bytes: does a quote or a line not end?`;
+        throw badData(this.file.path, `line ${line}: ${text}`);
+      }
       readSlice(this.file, start, bytes);
       if (start === 0) this.#encoding = markedEncoding(bytes) ?? this.#encoding;
       const end = isLast ? bytes.length : lastLineEnd(bytes, this.#encoding);
       if (end === 0) continue;
       const text = this.#decode(bytes.subarray(0, end), start, line);
-      const records = this.parse(text, line, isLast);
-      if (records !== null) return { text, end: start + end, records };
+      const { records, cut } = this.parse(text, line, isLast);
+      if (cut === null) return { end: start + end, nextLine: line + countLines(text), records };
+      // The next block begins with the record that is cut off.
+      if (records.length > 0) {
+        return { end: start + endOfLines(bytes, this.#encoding, cut - line), nextLine: cut, records };
+      }
     }
   }
 
@@ -187,6 +207,19 @@ function lastLineEnd(bytes: Uint8Array, encoding: string): number {
   const end = bytes.lastIndexOf(LF) + 1;
   // Not a carriage return at the very end, which a line feed may follow.
   return end > 0 ? end : bytes.lastIndexOf(CR, bytes.length - 2) + 1;
+}
+
+/** The end of the first whole lines, which are as many. */
+function endOfLines(bytes: Uint8Array, encoding: string, lines: number): number {
+  const isWide = encoding.startsWith("utf-16");
+  const low = encoding === "utf-16be" ? 1 : 0;
+  const unit = (at: number) => (isWide ? bytes[at + low] + 256 * bytes[at + 1 - low] : bytes[at]);
+  const width = isWide ? 2 : 1;
+  let at = 0;
+  for (let left = lines; left > 0; at += width) {
+    if (unit(at) === LF || (unit(at) === CR && unit(at + width) !== LF)) left--;
+  }
+  return at;
 }
 
 function countLines(text: string): number {

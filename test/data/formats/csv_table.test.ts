@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { csvTable } from "../../../src/data/formats/csv_table.js";
 import {
   type LoadDataOptions,
   labelsOf,
@@ -24,6 +25,8 @@ function load(
   const folder = folderOf(Object.fromEntries(entries.map(([name, body]) => [name, text(body)])));
   return { file: join(folder, file), folder, sets: loadData(join(folder, file), options) };
 }
+
+const openCsv = csvTable.openRecords as NonNullable<typeof csvTable.openRecords>;
 
 const ROWS = "height,colour,weight,kind\n1,red,10,pear\n3,blue,10,apple\n5,red,10,pear\n";
 /** Of 1, 3, 5. */
@@ -79,6 +82,34 @@ describe("what is read", () => {
   test("texts with commas, quotes and line ends", async () => {
     const { train } = await load('a,kind\n1,"a, ""b""\nc"\n2,d\n3,d\n').sets;
     expect(train.classNames).toEqual(['a, "b"\nc', "d"]);
+  });
+
+  test.each<[string, string, BufferEncoding]>([
+    ["LF", "\n", "utf8"],
+    ["CRLF", "\r\n", "utf8"],
+    ["CR", "\r", "utf8"],
+    ["LF, in UTF-16", "\n", "utf16le"],
+    ["CRLF, in UTF-16", "\r\n", "utf16le"],
+  ])("texts of many lines are read in blocks of whole records: %s", async (_, end, encoding) => {
+    // U+0A0D and U+0D0A have the bytes of line ends in UTF-16.
+    const texts = Array.from({ length: 2000 }, (_, i) => `${i}: "\u0a0d"${"\na line, \u0d0a".repeat(i % 40)}`);
+    const rows = texts.map((text, i) => `"${text.replaceAll('"', '""')}",${"ab"[i % 2]}\n`);
+    const content = `\ufefftext,label\n${rows.join("")}`.replaceAll("\n", end);
+    const path = join(folderOf({ "t.csv": Buffer.from(content, encoding) }), "t.csv");
+    const records = await openCsv(path);
+    const seen: [readonly string[], number][] = [];
+    await records.scan((cells, line) => seen.push([cells, line]));
+    let line = 2;
+    const expected = texts.map((text, i): [readonly string[], number] => {
+      const own = line;
+      line += 1 + (i % 40);
+      return [[text, "ab"[i % 2]], own];
+    });
+    expect(seen).toEqual([[["text", "label"], 1], ...expected]);
+    expect(records.first().length).toBeLessThan(1500);
+    const again: unknown[] = [];
+    records.read(1500, 1502, (cells, line, number) => again.push([cells, line, number]));
+    expect(again).toEqual([1500, 1501].map((number) => [...expected[number - 1], number]));
   });
 
   test.each<[string, string, LoadDataOptions, Partial<TableLayout>]>([

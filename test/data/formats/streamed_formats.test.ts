@@ -352,9 +352,17 @@ describe("what is too large to be read at once", () => {
   });
 
   test("so can a table", async () => {
-    const file = join(folderOf({ "t.csv": Buffer.from("a,label\n") }), "t.csv");
+    const file = join(folderOf({ "t.csv": Buffer.from(`a,label\n${"1,x\n".repeat(1000)}`) }), "t.csv");
     truncateSync(file, 2 ** 31);
     expect(await refusal("IO_ERROR", () => loadData(file))).toBe(`${file}: ${most}: ${advice}`);
+  });
+
+  test("a record is refused as such", async () => {
+    const file = join(folderOf({ "t.csv": Buffer.from("a,b,label\n1,2,x\n") }), "t.csv");
+    truncateSync(file, 2 ** 30);
+    expect(await refusal("BAD_DATA", () => loadData(file, { stream: true }))).toBe(
+      `${file}: line 3: a record has more than 268435456 bytes: does a quote or a line not end?`,
+    );
   });
 });
 
