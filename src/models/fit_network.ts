@@ -176,7 +176,12 @@ export function expectOrder(network: Module, data: Dataset, name: string): void 
 class FittedNetwork extends Module {
   readonly encoding: TextEncoding | null;
   readonly #network: Module;
-  readonly #inputs: { index: Int32Array | null; scale: Tensor; offset: Tensor } | null;
+  readonly #inputs: {
+    index: Int32Array | null;
+    scale: Tensor;
+    offset: Tensor;
+    missing: { index: Int32Array; more: Tensor } | null;
+  } | null;
   readonly #classes: Int32Array | null;
   readonly #outputs: { scale: Tensor; offset: Tensor } | null;
 
@@ -188,6 +193,10 @@ class FittedNetwork extends Module {
       index: inputs.index,
       scale: new Tensor(inputs.scale, [inputs.scale.length]),
       offset: new Tensor(inputs.offset, [inputs.offset.length]),
+      missing: inputs.missing && {
+        index: inputs.missing.index,
+        more: new Tensor(inputs.missing.more, [inputs.missing.more.length]),
+      },
     };
     this.#classes = classes;
     this.#outputs = outputs && {
@@ -240,9 +249,10 @@ class FittedNetwork extends Module {
 
   #adapt(x: Tensor): Tensor {
     if (this.#inputs === null) return x;
-    const { index, scale, offset } = this.#inputs;
-    if (index !== null) return add(mul(indexSelect(x, 1, index), scale), offset);
-    const shape = x.shape.slice(1);
-    return add(mul(x, new Tensor(scale.data, shape)), new Tensor(offset.data, shape));
+    const { index, scale, offset, missing } = this.#inputs;
+    const own = index === null ? x : indexSelect(x, 1, index);
+    const shape = own.shape.slice(1);
+    const adapted = add(mul(own, new Tensor(scale.data, shape)), new Tensor(offset.data, shape));
+    return missing === null ? adapted : add(adapted, mul(indexSelect(x, 1, missing.index), missing.more));
   }
 }

@@ -45,15 +45,16 @@ export function planInputs(spec: InputSpec, data: Dataset, inputs: TeacherInputs
 /** Values that become those of a file's own preprocessing; `columns` null: they go in as they are. */
 export function planColumns(spec: InputSpec, data: Dataset, columns: Adaptation["inputs"]): InputPlan {
   if (columns === null) return planInputs(spec, data, {});
-  const { index, scale, offset } = columns;
+  const { index, scale, offset, missing } = columns;
   const width = scale.length;
   if (!fits(spec.shape, [width])) throw misfit(spec, data.name, [width]);
   const convert = (values: Float32Array, rows: number) => {
     const out = new Float32Array(rows * width);
     for (let i = 0; i < out.length; i++) {
       const column = i % width;
-      const from = ((i - column) / width) * data.features + (index === null ? column : index[column]);
-      out[i] = values[from] * scale[column] + offset[column];
+      const row = ((i - column) / width) * data.features;
+      out[i] = values[row + (index === null ? column : index[column])] * scale[column] + offset[column];
+      if (missing !== null) out[i] += values[row + missing.index[column]] * missing.more[column];
     }
     return out;
   };

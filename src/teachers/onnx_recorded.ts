@@ -40,8 +40,9 @@ export function recordedUse(
   const isGiven = isImage ? inputs.size !== undefined : inputs.mean !== undefined || inputs.std !== undefined;
   const own: Preprocessing = isGiven
     ? { kind: "values", features: data.features, classes, classNames }
-    : { ...(embedded ? asGiven(preprocessing) : preprocessing), classNames };
-  const adaptation = adaptationOf({ spec: own, name: file }, { spec: preprocessingOf(data), name: data.name });
+    : { ...preprocessing, classNames };
+  const network = { spec: own, name: file, takesRaw: embedded };
+  const adaptation = adaptationOf(network, { spec: preprocessingOf(data), name: data.name });
   const encoding = adaptation?.encoding ?? null;
   if (encoding !== null) expectTexts(data, file);
   const use = { outputs: classes, classes: adaptation?.classes ?? null, encoding };
@@ -49,16 +50,6 @@ export function recordedUse(
   return isGiven || data.image !== undefined
     ? { ...use, inputs }
     : { ...use, inputs, columns: adaptation?.inputs ?? null };
-}
-
-/** The same samples before anything was standardised. */
-function asGiven(spec: Preprocessing): Preprocessing {
-  if (spec.kind === "table") {
-    const columns = spec.columns.map((column) => ("mean" in column ? { ...column, mean: 0, std: 1 } : column));
-    return { ...spec, columns };
-  }
-  if (spec.kind === "image" || spec.mean === undefined) return spec;
-  return { ...spec, mean: spec.mean.map(() => 0), std: spec.mean.map(() => 1) };
 }
 
 /** What normalises images; nothing if the data's own are the same. */

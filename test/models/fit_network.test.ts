@@ -17,6 +17,7 @@ import {
   logitsOf,
   type Module,
   predict,
+  preprocessingOf,
   readPreprocessing,
   Subset,
   splitDataset,
@@ -227,6 +228,43 @@ describe("a network of images", () => {
     expect(evaluate(await trained(["0", "1"]), data({})).samples).toBe(60);
     const none = data({ unlabelled: true, classes: 2 }, new Int32Array(60).fill(-1));
     expect(logitsOf(named, none).shape).toEqual([60, 2]);
+  });
+});
+
+describe("missing numbers", () => {
+  const gaps = (shift = 0) => rows(60, shift).map((row, i) => (i % 4 === 0 ? { ...row, a: "" } : row));
+  const read = async (name: string, missing: "mean" | "category" | "error", table = rows(60)) =>
+    (await loadData(csv(name, table), { missing, testFraction: 0 })).train;
+  const trained = async (data: Dataset) => {
+    const model = createNetwork("mlp(hidden=[4])", { shape: [data.features], classes: 3 });
+    await trainTeacher({ model, data, epochs: 1 });
+    return model;
+  };
+
+  test.each(["mean", "category"] as const)("are the mean of a network's own numbers: %s", async (missing) => {
+    const data = await read("gaps.csv", missing, gaps());
+    const model = await trained(data);
+    const spec = preprocessingOf(data);
+    if (spec.kind !== "table") throw new TypeError("no table");
+    const shifted = gaps(1.5);
+    const other = await read("shifted_gaps.csv", "category", shifted);
+    const { data: logits } = model.eval().forward(encodeSamples(spec, shifted));
+    expect([...logitsOf(model, other).data]).toEqual([...logits].map((x) => expect.closeTo(x, 4)));
+  });
+
+  test("are refused by a network that knows none", async () => {
+    const model = await trained(await read("whole.csv", "error"));
+    const some = await read("some.csv", "category", gaps());
+    expect(() => evaluate(model, some)).toThrow('model: takes no missing cell in the column "a": some has some');
+  });
+
+  test("are refused with the mean in their place by a network that tells them apart", async () => {
+    const model = await trained(await read("told.csv", "category", gaps()));
+    const filled = await read("filled.csv", "mean", gaps());
+    expect(() => evaluate(model, filled)).toThrow(
+      'model: tells missing cells in the column "a": filled has the mean in their place: load it with missing category (--missing category)',
+    );
+    expect(evaluate(model, await read("none.csv", "error")).samples).toBe(60);
   });
 });
 

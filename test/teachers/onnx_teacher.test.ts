@@ -197,6 +197,23 @@ describe("a file of Distillery's own says what goes in, and which classes come o
     expect((await failure(answers(join(folder, "own-true.onnx"), lacking), "SHAPE_MISMATCH")).message).toMatch(message);
   });
 
+  test("a missing number is the network's mean, with and without the standardisation in the graph", async () => {
+    const gaps = (name: string, shift: number) => {
+      const lines = rows.map(({ kind, a, b }, i) => [i % 5 === 0 ? "" : a + shift, b, "xyz"[kind]].join(","));
+      writeFileSync(join(folder, name), `a,b,label\n${lines.join("\n")}\n`);
+      return loadData(join(folder, name), { missing: "category" });
+    };
+    const network = await trained((await gaps("gaps.csv", 0)).train);
+    const data = (await gaps("shifted.csv", 300)).train;
+    const own = fitNetwork(network, data).forward(data.slice(0, data.length).inputs);
+    for (const embedNormalisation of [true, false]) {
+      const file = join(folder, `gaps-${embedNormalisation}.onnx`);
+      await saveOnnx(network, file, { embedNormalisation });
+      const { logits } = await answers(file, data);
+      for (const [i, value] of logits.data.entries()) expect(value).toBeCloseTo(own.data[i], 3);
+    }
+  });
+
   test("another program's file gets standardised values, which is said", async () => {
     const { train } = await table("foreign.csv", ["a", "b"], ["x", "y", "z"]);
     const file = join(folder, "foreign.onnx");

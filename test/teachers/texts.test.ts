@@ -37,7 +37,9 @@ const HASH = "hash(buckets=60, length=9)";
 const temporary = temporaryFolder();
 const WORDS = ["play", "chess", "with", "cards", "games", "a", "tool", "for", "text", ""];
 const TEXTS = Array.from({ length: 40 }, (_, i) =>
-  Array.from({ length: 1 + (i % 6) }, (_, k) => WORDS[(i * 7 + k * 3) % 10]).join(" ").trim(),
+  Array.from({ length: 1 + (i % 6) }, (_, k) => WORDS[(i * 7 + k * 3) % 10])
+    .join(" ")
+    .trim(),
 );
 const path = join(
   folderOf({

@@ -17,6 +17,8 @@ export interface Adaptation {
     readonly index: Int32Array | null;
     readonly scale: Float32Array;
     readonly offset: Float32Array;
+    /** Where the value at `index`, 1 or 0, says that a number is missing, its input is `more` than that; null: none says it. */
+    readonly missing: { readonly index: Int32Array; readonly more: Float32Array } | null;
   } | null;
   /** Null: texts are encoded as the network takes them. */
   readonly encoding: TextEncoding | null;
@@ -32,6 +34,8 @@ interface Named<P = Preprocessing> {
   readonly name: string;
   /** Of data: false if no sample has a label. */
   readonly isLabelled?: boolean;
+  /** Of a network: whether it standardises numbers itself. */
+  readonly takesRaw?: boolean;
 }
 
 /**
@@ -132,7 +136,9 @@ function inputsOf(network: Named, data: Named): Adaptation["inputs"] {
     const plane = to.height * to.width;
     return affine(inputFeatures(to), (i) => Math.floor(i / plane), from, to);
   }
-  const [wanted, given] = [to, from].map(statisticsOf);
+  const given = statisticsOf(from);
+  const own = statisticsOf(to);
+  const wanted = own && network.takesRaw ? { mean: own.mean.map(() => 0), std: own.std.map(() => 1) } : own;
   const isSize = inputFeatures(to) === inputFeatures(from);
   const isUnknown = (to.kind === "values" && wanted === null) || (from.kind === "values" && given === null);
   const isOneImage = (to.kind === "image") !== (from.kind === "image");
@@ -162,6 +168,7 @@ function affine(
     index: null,
     scale: new Float32Array(features).map((_, i) => from.std[part(i)] / to.std[part(i)]),
     offset: new Float32Array(features).map((_, i) => (from.mean[part(i)] - to.mean[part(i)]) / to.std[part(i)]),
+    missing: null,
   };
 }
 
@@ -184,35 +191,36 @@ function tableInputs(network: Named<TablePreprocessing>, data: Named<TablePrepro
     throw refusal(network, `was trained on ${which}, which ${data.name} lacks: it has ${has}`);
   }
   const [index, scale, offset]: [number[], number[], number[]] = [[], [], []];
+  const absent: { index: number[]; more: number[] } = { index: [], more: [] };
+  const take = (at: number, factor = 1, shift = 0, flag = at, more = 0) => {
+    index.push(at);
+    scale.push(factor);
+    offset.push(shift);
+    absent.index.push(flag);
+    absent.more.push(more);
+  };
   for (const to of wanted) {
     const { column: from, at } = places.get(to.name) as { column: TableColumn; at: number };
     if ("mean" in to && "mean" in from) {
-      index.push(at);
-      scale.push(from.std / to.std);
-      offset.push((from.mean - to.mean) / to.std);
-      if (to.missing !== "category") continue;
-      // Its second value: whether the number is missing.
+      expectMissing(network, data, to, from);
+      const { mean, std } = network.takesRaw ? { mean: 0, std: 1 } : to;
+      const shift = (from.mean - mean) / std;
+      // Of a second value that says whether the number is missing: then it is the network's mean.
       const isSaid = from.missing === "category";
-      index.push(isSaid ? at + 1 : at);
-      scale.push(isSaid ? 1 : 0);
-      offset.push(0);
+      if (isSaid) take(at, from.std / std, shift, at + 1, (to.mean - mean) / std - shift);
+      else take(at, from.std / std, shift);
+      if (to.missing === "category") take(isSaid ? at + 1 : at, isSaid ? 1 : 0);
     } else if ("categories" in to && "categories" in from) {
       expectKnown(network, data, to, from);
       for (const text of to.categories) {
         const place = from.categories.indexOf(text);
-        index.push(at + Math.max(place, 0));
-        scale.push(place < 0 ? 0 : 1);
-        offset.push(0);
+        take(at + Math.max(place, 0), place < 0 ? 0 : 1);
       }
     } else if ("text" in to && "text" in from) {
       if (!isDeepStrictEqual(to.text, from.text)) {
         throw refusal(network, `reads texts in the column ${show(to.name)} by another encoding than ${data.name}`);
       }
-      for (let i = 0; i < to.text.length; i++) {
-        index.push(at + i);
-        scale.push(1);
-        offset.push(0);
-      }
+      for (let i = 0; i < to.text.length; i++) take(at + i);
     } else {
       const kindOf = (column: TableColumn) =>
         "mean" in column ? "numbers" : "text" in column ? "texts to read" : "texts";
@@ -221,12 +229,26 @@ function tableInputs(network: Named<TablePreprocessing>, data: Named<TablePrepro
     }
   }
   const isOrdered = index.length === width && index.every((at, i) => at === i);
-  if (isOrdered && scale.every((factor, i) => factor === 1 && offset[i] === 0)) return null;
+  const hasMissing = absent.more.some((more) => more !== 0);
+  if (isOrdered && !hasMissing && scale.every((factor, i) => factor === 1 && offset[i] === 0)) return null;
   return {
     index: isOrdered ? null : Int32Array.from(index),
     scale: Float32Array.from(scale),
     offset: Float32Array.from(offset),
+    missing: hasMissing ? { index: Int32Array.from(absent.index), more: Float32Array.from(absent.more) } : null,
   };
+}
+
+type NumberColumn = Extract<TableColumn, { mean: number }>;
+
+/** Refuses missing numbers that the network was not trained with, and a mean in their place where it tells them apart. */
+function expectMissing(network: Named, data: Named, to: NumberColumn, from: NumberColumn): void {
+  if (from.missing === "category" && to.missing === undefined) {
+    throw refusal(network, `takes no missing cell in the column ${show(to.name)}: ${data.name} has some`);
+  }
+  if (from.missing !== true || to.missing !== "category") return;
+  const text = `tells missing cells in the column ${show(to.name)}: ${data.name} has the mean in their place`;
+  throw refusal(network, `${text}: load it with missing category (--missing category)`);
 }
 
 type CategoryColumn = Extract<TableColumn, { categories: readonly string[] }>;
