@@ -21,6 +21,7 @@ export const classification: Task<Evaluation> = {
       report: () => metrics.report(),
     };
   },
+  isValid: (outputs) => outputs.every((x) => x < Number.POSITIVE_INFINITY) && outputs.some(Number.isFinite),
   predictions: (outputs, { classNames }) => classPredictions(outputs, classNames),
   scores(outputs, data) {
     const labels = labelsOf(data);

@@ -41,6 +41,7 @@ export const multiLabel: Task<MultiLabelEvaluation> = {
     withTeacher(alpha, [bceDistillationLoss()], multiLabelKdDistillationLoss({ temperature })),
   width: (classes) => classes,
   evaluator: () => collecting(evaluation),
+  isValid: (outputs) => outputs.every((x) => x < Number.POSITIVE_INFINITY),
   predictions: (outputs, { classNames }) => labelPredictions(outputs, classNames),
   keep: ({ data }) => data,
   // In any order, average precision comes to the fraction of samples that have the label.

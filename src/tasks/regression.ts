@@ -35,6 +35,7 @@ export const regression: Task<RegressionEvaluation> = {
   distillationLoss: ({ alpha }) => withTeacher(alpha, [mseDistillationLoss()], logitMseDistillationLoss()),
   width: (classes) => classes,
   evaluator: ({ targetScale }) => collecting((all) => evaluation(all, targetScale)),
+  isValid: (outputs) => outputs.every(Number.isFinite),
   predictions: (outputs, { targets }) =>
     rowsOf(outputs).map((row) => ({ values: Array.from(inUnits(Float64Array.from(row), targets)) })),
   keep: ({ data }) => data,

@@ -41,6 +41,8 @@ export interface Task<E extends TaskEvaluation = TaskEvaluation> {
   width(classes: number): number;
   /** Evaluates outputs for samples of the data. */
   evaluator(data: Pick<Dataset, "classes" | "classNames" | "targetScale">): Evaluator<E>;
+  /** Whether the outputs of a sample say something of it; a class or label of -Infinity is never predicted. */
+  isValid(outputs: Float32Array): boolean;
   /** What outputs [n, outputs] say of each sample, in the words and units of the data. */
   predictions(outputs: Tensor, spec: Pick<ClassSpec, "classNames" | "targets">): TaskPrediction[];
   /** Of each sample a number, whose mean is the task's first metric; without it that is no mean over samples. */

@@ -34,6 +34,7 @@ export const vectors: Task<VectorEvaluation> = {
   // Similarities compare vectors of any length.
   width: () => -1,
   evaluator: () => collecting(evaluation),
+  isValid: (outputs) => outputs.every(Number.isFinite),
   predictions: (outputs) => rowsOf(outputs).map((row) => ({ values: Array.from(row) })),
   keep: ({ data }) => data,
   // Each of the others is among the nearest with the same probability.

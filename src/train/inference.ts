@@ -15,7 +15,7 @@ import { rowsFor } from "../nn/rows_for.js";
 import type { Evaluation } from "../tasks/classification_metrics.js";
 import { taskOf } from "../tasks/index.js";
 import type { TaskEvaluation } from "../tasks/metrics.js";
-import type { Prediction, TaskPrediction } from "../tasks/prediction.js";
+import { type Prediction, rowsOf, type TaskPrediction } from "../tasks/prediction.js";
 import { noGrad } from "../tensor/autograd.js";
 import { withArena } from "../tensor/buffer_pool.js";
 import { Tensor } from "../tensor/tensor.js";
@@ -156,10 +156,9 @@ export function predict<P extends TaskPrediction = Prediction>(
         const text = `classNames: expected ${outputs.shape[1]} names, got ${width}`;
         throw new DistilleryError("SHAPE_MISMATCH", text);
       }
-      const wrong = outputs.data.findIndex((x) => Number.isNaN(x) || x === Number.POSITIVE_INFINITY);
+      const wrong = rowsOf(outputs).findIndex((row) => !task.isValid(row));
       if (wrong >= 0) {
-        const sample = start + Math.floor(wrong / outputs.shape[1]);
-        throw new DistilleryError("NON_FINITE", `inputs[${sample}]: the network's logits are not finite`);
+        throw new DistilleryError("NON_FINITE", `inputs[${start + wrong}]: the network's outputs are not finite`);
       }
       return task.predictions(outputs, { classNames: names, ...(spec?.targets && { targets: spec.targets }) }) as P[];
     }),

@@ -1,13 +1,16 @@
 import { describe, expect, test } from "vitest";
+import type { TaskName } from "../../src/data/task_name.js";
 import {
   BatchNorm1d,
   Dropout,
   Linear,
   Module,
   manualSeed,
+  type Preprocessing,
   predict,
   randn,
   Sequential,
+  type TaskPrediction,
   type Tensor,
   tensor,
 } from "../../src/index.js";
@@ -83,6 +86,34 @@ describe("predict", () => {
           ]),
         ),
       ),
-    ).toBe("inputs[1]: the network's logits are not finite");
+    ).toBe("inputs[1]: the network's outputs are not finite");
+  });
+
+  test("outputs of -Infinity: a class that is never predicted, no number", async () => {
+    const never = Number.NEGATIVE_INFINITY;
+    const spec = (task: TaskName): Preprocessing => ({
+      kind: "values",
+      features: 2,
+      task,
+      classes: 2,
+      classNames: null,
+    });
+    const of = (task: TaskName, ...row: number[]) =>
+      predict<TaskPrediction>(new Same(), tensor([row]), { preprocessing: spec(task) });
+    expect(of("classification", 1, never)).toEqual([
+      { class: 0, className: "0", probability: 1, probabilities: [1, 0] },
+    ]);
+    expect(of("multi-label", never, 1)).toMatchObject([
+      { labels: ["1"], probabilities: [0, expect.closeTo(0.731, 3)] },
+    ]);
+    for (const [task, ...row] of [
+      ["regression", 1, never],
+      ["vectors", 1, never],
+      ["classification", never, never],
+    ] as const) {
+      expect(await refusal("NON_FINITE", () => of(task, ...row))).toBe(
+        "inputs[0]: the network's outputs are not finite",
+      );
+    }
   });
 });

@@ -42,7 +42,7 @@ export function classify(input) {
   return { class: best, className: classNames[best], probability: probabilities[best], probabilities };
 }
 
-${LOGITS}`,
+${logitsJs("outputs.every((x) => x < Infinity) && outputs.some(Number.isFinite)")}`,
         types: `${PREDICTION}
 
 export const classNames: readonly string[];
@@ -62,7 +62,7 @@ export function classify(input) {
   return { labels: classNames.filter((_, i) => probabilities[i] > 0.5), probabilities };
 }
 
-${LOGITS}`,
+${logitsJs("outputs.every((x) => x < Infinity)")}`,
         types: `/** What the network says of a sample: the labels whose probability is above 0.5, and the probabilities of all. */
 export interface Prediction {
   labels: string[];
@@ -111,14 +111,18 @@ export function embed(input: INPUT): Float32Array;`,
   }
 }
 
-const FINITE = `function finite(outputs) {
-  if (outputs.every(Number.isFinite)) return outputs;
+/** The function that refuses outputs which do not fulfil a condition. */
+const finite = (condition: string) => `function finite(outputs) {
+  if (${condition}) return outputs;
   throw inputError("NON_FINITE", "the network's outputs for this input are not finite");
 }`;
 
-const LOGITS = `/** The logits of a sample. */
+const FINITE = finite("outputs.every(Number.isFinite)");
+
+/** A class or label of -Infinity is never predicted. */
+const logitsJs = (condition: string) => `/** The logits of a sample. */
 export function logits(input) {
   return finite(forward(encode(input)));
 }
 
-${FINITE}`;
+${finite(condition)}`;

@@ -12,6 +12,7 @@ import {
   predict,
   Sequential,
   type TablePreprocessing,
+  tensor,
 } from "../../../src/index.js";
 import { type Exported, exported } from "./support.js";
 
@@ -238,6 +239,13 @@ describe("bad input: one clear error", () => {
     const model = network(2);
     model.parameters()[0]?.data.fill(3e38);
     expect(() => exported(model).classify([3e38, 3e38])).toThrow(expect.objectContaining({ code: "NON_FINITE" }));
+    const [weight, bias] = model.parameters();
+    weight.data.fill(0).set([-1, -1]);
+    bias.data.fill(0);
+    expect(exported(model).classify([3e38, 3e38])).toEqual(predict(model, tensor([[3e38, 3e38]]))[0]);
+    const values: Preprocessing = { kind: "values", features: 2, task: "regression", classes: 3, classNames: null };
+    const { predict: ask } = exported(model, { preprocessing: values });
+    expect(() => ask([3e38, 3e38])).toThrow(expect.objectContaining({ code: "NON_FINITE" }));
   });
 });
 
