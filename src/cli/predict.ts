@@ -46,8 +46,10 @@ interface FilePredictions {
   file: string;
   predictions: TaskPrediction[];
   locations: readonly string[];
-  /** -1 for a text that is no class. */
+  /** -1 for a text that is no class, and for no text. */
   labels: Int32Array | null;
+  /** How many have a text. */
+  labelled?: number;
   /** Of another task: those of the file [n, outputs]. */
   targets?: Float64Array;
 }
@@ -178,7 +180,8 @@ function targetTable(results: readonly FilePredictions[], description: Preproces
 
 function tableOf(results: readonly FilePredictions[], top: number, names: readonly string[] | null): string[] {
   const name = (label: number) => (label < 0 ? "?" : (names?.[label] ?? String(label)));
-  const isLabelled = results.some(({ labels }) => labels !== null);
+  const total = results.reduce((sum, { labelled = 0 }) => sum + labelled, 0);
+  const isLabelled = total > 0;
   const rows = results.flatMap(({ file, predictions, locations, labels }) =>
     (predictions as readonly Prediction[]).map(({ probabilities }, i) => {
       // One file's name is not repeated in each row.
@@ -191,14 +194,12 @@ function tableOf(results: readonly FilePredictions[], top: number, names: readon
   );
   const heads = Array.from({ length: top }, (_, i) => ordinal(i + 1));
   const table = formatTable([["", ...heads, ...(isLabelled ? ["label"] : [])], ...rows]);
-  return isLabelled ? [table, "", rightOf(results)] : [table];
+  return isLabelled ? [table, "", rightOf(results, total)] : [table];
 }
 
-/** How many predicted classes are the labels of the files. */
-function rightOf(results: readonly FilePredictions[]): string {
-  const labelled = results.filter(({ labels }) => labels !== null);
-  const total = labelled.reduce((sum, { predictions }) => sum + predictions.length, 0);
-  const right = labelled.reduce(
+/** How many predicted classes are the labels of the files, of which there are `total`. */
+function rightOf(results: readonly FilePredictions[], total: number): string {
+  const right = results.reduce(
     (sum, { predictions, labels }) =>
       sum + (predictions as readonly Prediction[]).filter((one, i) => one.class === labels?.[i]).length,
     0,

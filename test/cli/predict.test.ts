@@ -76,6 +76,19 @@ describe("a user's table", () => {
     expect(Number(right)).toBeGreaterThan(135);
   });
 
+  test("a row without a label is neither right nor wrong, one of another class is wrong", async () => {
+    const last = async (label: (own: string, i: number) => string) => {
+      const rows = flowers(30).map((row, i) => row.replace(/[^,]*$/, (own) => label(own, i)));
+      writeFileSync(join(cwd, "half.csv"), ["width,height,colour,species", ...rows, ""].join("\n"));
+      return lines(await succeed(["predict", "half.csv", "--student", DISTILLED], cwd)).at(-1);
+    };
+    const [, right] =
+      /^(\d+) of 15 as labelled/.exec((await last((own, i) => (i < 15 ? own : ["", "NA"][i % 2]))) ?? "") ?? [];
+    expect(Number(right)).toBeGreaterThan(10);
+    expect(await last((own, i) => (i < 15 ? own : "orchid"))).toMatch(new RegExp(`^${right} of 30 as labelled`));
+    expect(await last(() => "")).toMatch(/^line 31 .*%$/);
+  });
+
   test("a row that can't be encoded, with file and line", async () => {
     writeFileSync(join(cwd, "green.csv"), "width,height,colour\n1,2,red\n1,2,green\n");
     expect(await refused(["predict", "green.csv", "--student", DISTILLED], cwd, 1, "BAD_DATA")).toBe(

@@ -23,6 +23,7 @@ export async function readSampleRows(
   const isOther = spec.task !== undefined;
   const isTexts = textColumnOf({ table: spec }) !== null;
   const targets: number[] = [];
+  let labelled = 0;
   let indices: ColumnIndices | undefined;
   await records.scan((cells, line) => {
     if (indices === undefined) {
@@ -54,10 +55,12 @@ export async function readSampleRows(
       labels.push(NO_LABEL);
       return;
     }
-    const label = classOf(cells[indices.label], spec);
+    const cell = cells[indices.label];
+    const label = classOf(cell, spec);
+    const isAbsent = label < 0 && isMissing(cell);
+    if (!isAbsent) labelled++;
     if (label < 0 && isLabelled) {
-      const cell = cells[indices.label];
-      if (cell === "" || isMissing(cell)) {
+      if (isAbsent) {
         throw badData(file, `line ${line}: its label, ${show(spec.label.name)}, is missing: leave the row out`);
       }
       const [got, known] = [show(cell), showList(spec.classNames ?? [], 8)];
@@ -75,7 +78,7 @@ export async function readSampleRows(
     locations,
     labels: given,
     ...(isTexts && { texts }),
-    ...(isOther && given && { targets: Float64Array.from(targets) }),
+    ...(given && (isOther ? { targets: Float64Array.from(targets) } : { labelled })),
   };
 }
 
