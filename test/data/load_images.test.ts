@@ -125,6 +125,14 @@ describe("files that do not fit together", () => {
   });
 });
 
+test("for a network that knows the classes any of them will do", async () => {
+  const image = { kind: "image", channels: 1, height: 2, width: 2, mean: [0], std: [1] } as const;
+  const preprocessing = { ...image, classes: 5, classNames: null };
+  const few = { "train-labels-idx1-ubyte": idx([4], [2, 2, 0, 2]), "t10k-labels-idx1-ubyte": idx([2], [4, 1]) };
+  const { test: held } = await loadData(folderOf({ ...images(), ...few }), { preprocessing });
+  expect(held && [...labelsOf(held)]).toEqual([4, 1]);
+});
+
 describe("what is not there", () => {
   test("files that are missing are all named", async () => {
     const { "train-images-idx3-ubyte": _, "t10k-labels-idx1-ubyte": __, ...rest } = images();

@@ -4,7 +4,7 @@ import { badData, listFiles, openSliced, readHead, readWhole } from "../../files
 import { encodeSamples } from "../preprocessing/encode.js";
 import { expectSameKind, ON_DISK, type RawData, type RawPart } from "../raw_data.js";
 import { FileRecords, MemoryRows, RecordRows, type RowSource } from "../row_source.js";
-import { countClasses, expectSeen } from "../seen_classes.js";
+import { countClasses, countKnown, expectSeen } from "../seen_classes.js";
 import { type Format, numbered } from "./format.js";
 import { gunzip, isGzip } from "./gzip.js";
 
@@ -39,11 +39,11 @@ export const idx: Format = {
       openIdxPair(files[2], files[3], stream),
     ]);
     expectSameKind(train.rows, test.rows, files[2]);
+    if (preprocessing !== undefined) return { train, test, classes: countKnown([train, test]) };
     expectSeen(train.labels, test.labels, files[3]);
     // EMNIST's letters are numbered from 1 on, and have 27 classes in torchvision as well.
-    const known = { isKnown: preprocessing !== undefined, first: 1 };
     const advice = "number the classes without a gap, or correct the label if it is a stray one";
-    return { train, test, classes: countClasses(train.labels, files[1], advice, known) };
+    return { train, test, classes: countClasses(train.labels, files[1], advice, 1) };
   },
 
   pair: {

@@ -74,18 +74,19 @@ async function openFolders(
   options: ImageOptions & Pick<OpenOptions, "preprocessing" | "onNote">,
 ): Promise<RawData> {
   const train = await classesOf(trainFolder, options.onNote);
-  const classNames = [...train.keys()];
-  if (classNames.length < 2 && options.preprocessing === undefined) {
-    throw badData(trainFolder, `expected at least two classes, got ${showList(classNames)} alone`);
+  const isKnown = options.preprocessing !== undefined;
+  if (train.size < 2 && !isKnown) {
+    throw badData(trainFolder, `expected at least two classes, got ${showList([...train.keys()])} alone`);
   }
   const others = otherFolders.map(async (folder) => {
     if (folder === null) return null;
     const classes = await classesOf(folder, options.onNote);
     const unseen = [...classes.keys()].find((name) => !train.has(name));
-    if (unseen !== undefined) throw badData(join(folder, unseen), `a class that is not in ${trainFolder}`);
+    if (unseen !== undefined && !isKnown) throw badData(join(folder, unseen), `a class that is not in ${trainFolder}`);
     return classes;
   });
   const [test, validation] = await Promise.all(others);
+  const classNames = [...new Set([train, test, validation].flatMap((part) => [...(part?.keys() ?? [])]))].sort();
   const size = await commonSize([...train.values()][0][0], options);
   const part = (classes: Classes): RawPart => {
     const labels = [...classes].flatMap(([name, { length }]) =>

@@ -5,7 +5,7 @@ import { encodeSamples } from "../preprocessing/encode.js";
 import type { ImagePreprocessing, ValuePreprocessing } from "../preprocessing/spec.js";
 import { expectSameKind, ON_DISK, type RawData, type RawPart } from "../raw_data.js";
 import { featuresOf, type MemoryRows } from "../row_source.js";
-import { countClasses, expectSeen } from "../seen_classes.js";
+import { countClasses, countKnown, expectSeen } from "../seen_classes.js";
 import { hasTargets, type TaskName, taskNameOf } from "../task_name.js";
 import {
   expectFamily,
@@ -133,7 +133,7 @@ async function openArrays(arrays: Arrays, options: LabelOptions, family = expect
   };
   const test = await other(testX === undefined || testY === undefined ? null : [testX, testY]);
   const isKnown = options.preprocessing !== undefined;
-  const classes = outputs ?? countClasses(train.labels, arrays.locationOf(y), BY_UNIQUE, { isKnown });
+  if (outputs === null && !isKnown) countClasses(train.labels, arrays.locationOf(y), BY_UNIQUE);
   const validation = validationFamily(family, arrays.names);
   expectNoOtherPart(arrays, [...family, ...(validation ?? [])]);
   const valid = await other(validation);
@@ -143,8 +143,9 @@ async function openArrays(arrays: Arrays, options: LabelOptions, family = expect
   ] as const) {
     if (part === null || partX === undefined || partY === undefined) continue;
     expectSameKind(train.rows, part.rows, arrays.locationOf(partX));
-    if (outputs === null) expectSeen(train.labels, part.labels, arrays.locationOf(partY));
+    if (outputs === null && !isKnown) expectSeen(train.labels, part.labels, arrays.locationOf(partY));
   }
+  const classes = outputs ?? countKnown([train, test, valid]);
   return { train, test, validation: valid, ...(outputs !== null && { task }), classes };
 }
 

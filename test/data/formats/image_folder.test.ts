@@ -92,6 +92,19 @@ describe("images by class", () => {
     expect(preprocessingOf(train)).toMatchObject({ kind: "image", channels: 3, classNames: ["a", "b"] });
   });
 
+  test("for a network that knows the classes, any of them in any part", async () => {
+    const all = await loadData(tree({ "a/1.png": grey, "b/1.png": grey, "c/1.png": grey, "d/1.png": grey }), WHOLE);
+    const preprocessing = preprocessingOf(all.train);
+    const few = tree({ "train/b/1.png": grey, "train/d/1.png": grey, "test/c/1.png": grey, "val/a/1.png": grey });
+    const { train, test: held, validation } = await loadData(few, { preprocessing });
+    expect([train, held, validation].map((part) => part && [...labelsOf(part)])).toEqual([[1, 3], [2], [0]]);
+    expect(train.classNames).toEqual(["a", "b", "c", "d"]);
+    const other = tree({ "train/b/1.png": grey, "test/e/1.png": grey });
+    expect(await refusal("BAD_DATA", () => loadData(other, { preprocessing }))).toContain(
+      'the network does not know the class "e": it knows "a", "b", "c", "d"',
+    );
+  });
+
   test("more images than are read at once", async () => {
     const files = Array.from({ length: 70 }, (_, i) => [
       `c${i % 2}/${i}.png`,

@@ -9,6 +9,7 @@ import {
   type LoadDataOptions,
   labelsOf,
   loadData,
+  type Preprocessing,
   parsePreprocessing,
   preprocessingOf,
   readSamples,
@@ -234,6 +235,27 @@ describe("labels of NumPy's other types", () => {
     expect(await refusal("BAD_DATA", () => sets())).toBe(
       `${folder}/y.npy: elements of type "<U2"; whole numbers, truth values and floats of 2, 4 and 8 bytes are read: ` +
         "np.unique(y, return_inverse=True) makes classes of texts and objects",
+    );
+  });
+});
+
+describe("for a network that knows the classes", () => {
+  const { "x.npy": values, "y.npy": labels } = numbers;
+  const held = (...own: number[]) => ({
+    ...{ "x_train.npy": values, "y_train.npy": labels },
+    ...{ "x_test.npy": values, "y_test.npy": npy([6], Int32Array.from(own)) },
+  });
+  const preprocessing: Preprocessing = { kind: "values", features: 2, classes: 4, classNames: null };
+
+  test("any of them will do in any part", async () => {
+    const { test } = await loadData(folderOf(held(3, 0, 2, 0, 0, 0)), { preprocessing });
+    expect(test && [...labelsOf(test)]).toEqual([3, 0, 2, 0, 0, 0]);
+  });
+
+  test("one that it has not is refused", async () => {
+    const folder = folderOf(held(0, 0, 4, 0, 0, 0));
+    expect(await refusal("BAD_DATA", () => loadData(folder, { preprocessing }))).toBe(
+      `${folder}: the network knows 4 classes, the data have 5`,
     );
   });
 });
