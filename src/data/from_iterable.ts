@@ -36,13 +36,17 @@ export async function fromIterable(
   const { classNames, classes = expectClassNames(classNames)?.length ?? 2 ** 31 - 1 } = options;
   expectInteger("classes", classes, 1, 2 ** 31 - 1);
   const isOther = hasTargets(options);
-  const [rows, labels]: [Float32Array[], number[]] = [[], []];
+  const rows: Float32Array[] = [];
+  /** Of each sample its class, or its targets. */
+  const labels: (readonly number[])[] = [];
   for await (const sample of expectIterable(samples)) {
     const location = `sample ${rows.length}`;
     rows.push(readInput(location, sample, rows[0]?.length));
-    if (isOther)
-      labels.push(...readTargets(location, sample, rows.length > 1 ? labels.length / (rows.length - 1) : null));
-    else labels.push(readLabel(location, sample, classes, options.unlabelled));
+    labels.push(
+      isOther
+        ? readTargets(location, sample, labels[0]?.length)
+        : [readLabel(location, sample, classes, options.unlabelled)],
+    );
   }
   const [first] = rows;
   if (first === undefined) throw new DistilleryError("BAD_ARGUMENT", "samples: expected at least one, got none");
@@ -50,8 +54,8 @@ export async function fromIterable(
   for (const [i, row] of rows.entries()) inputs.set(row, i * first.length);
   const name = options.name ?? "samples";
   const given = isOther
-    ? new Tensor(Float32Array.from(labels), [rows.length, labels.length / rows.length])
-    : Int32Array.from(labels);
+    ? new Tensor(Float32Array.from(labels.flat()), [rows.length, labels[0].length])
+    : Int32Array.from(labels.flat());
   return new TensorDataset(new Tensor(inputs, [rows.length, first.length]), given, {
     ...options,
     name,
@@ -91,13 +95,13 @@ function readInput(location: string, sample: Sample, expected: number | undefine
 }
 
 /** What they have to be, the data set says; each sample has as many. */
-function readTargets(location: string, { label }: Sample, expected: number | null): number[] {
+function readTargets(location: string, { label }: Sample, expected: number | undefined): number[] {
   const targets: readonly unknown[] = typeof label === "object" && label !== null ? Array.from(label) : [label];
   if (!targets.every((target) => typeof target === "number")) {
     throw new DistilleryError("BAD_DTYPE", `${location}: label: expected a number or several, got ${show(label)}`);
   }
-  if (targets.length === (expected ?? Math.max(1, targets.length))) return [...targets];
-  const text = `${expected ?? "one value or several"}${expected === null ? "" : " values as in sample 0"}, got ${targets.length}`;
+  if (targets.length === (expected ?? Math.max(1, targets.length))) return targets.slice();
+  const text = `${expected ?? "one value or several"}${expected === undefined ? "" : " values as in sample 0"}, got ${targets.length}`;
   throw new DistilleryError("SHAPE_MISMATCH", `${location}: label: expected ${text}`);
 }
 

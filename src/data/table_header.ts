@@ -69,7 +69,9 @@ export function readTableHeader(
   const dropped = new Set(dropColumns.map((column) => indexOf(known, "dropColumns", column, file)));
   const names = isNamed ? expectNames(known, line, file, dropped) : known;
   if (names.length < 2) throw badData(file, `line ${line}: expected at least two columns, got ${names.length}`);
-  const usual = isNamed ? names.filter(isLabel) : [];
+  const named = isNamed ? names.flatMap((name, index) => (isLabel(name) ? [index] : [])) : [];
+  const kept = named.filter((index) => !dropped.has(index));
+  const usual = kept.length > 0 ? kept : named;
   if (labelColumn !== undefined && labelColumns !== undefined) {
     throw new DistilleryError("BAD_ARGUMENT", "labelColumns: expected one of labelColumn and labelColumns");
   }
@@ -81,10 +83,11 @@ export function readTableHeader(
     );
   }
   if (labelColumn === undefined && several === undefined && usual.length > 1) {
-    throw badData(file, `line ${line}: ${showList(usual)} could each be the label: set labelColumn (--label-column)`);
+    const labels = showList(usual.map((index) => names[index]));
+    throw badData(file, `line ${line}: ${labels} could each be the label: set labelColumn (--label-column)`);
   }
   const isByName = labelColumn === undefined && usual.length === 1;
-  const place = isByName ? names.indexOf(usual[0]) : names.length - 1;
+  const place = isByName ? usual[0] : names.length - 1;
   const labels = several ?? [labelColumn === undefined ? place : indexOf(names, "labelColumn", labelColumn, file)];
   const twice = labels.find((label) => dropped.has(label));
   if (twice !== undefined) {
@@ -138,7 +141,7 @@ export function findColumns(
   }
   const places = new Map(cells.map((name, index) => [name, index]));
   const repeated = new Set(cells.filter((name, index) => places.get(name) !== index));
-  const twice = columns.find(({ name }) => repeated.has(name));
+  const twice = [...columns, ...labels].find(({ name }) => repeated.has(name));
   if (twice !== undefined) throw badData(file, `line ${line}: two columns are called ${show(twice.name)}`);
   const missing = columns.find(({ name }) => !places.has(name));
   if (missing === undefined) {

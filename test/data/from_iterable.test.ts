@@ -53,6 +53,12 @@ test("samples without a label, and targets, whose elements are numbers", async (
   expect([Array.from(labels), classes]).toEqual([[2, 0, 1, -1], 3]);
   const targets = await fromIterable([{ input: [1], label: Float32Array.of(0.5, 2) }], { task: "regression" });
   expect(targets.slice(0, 1).targets?.toArray()).toEqual([[0.5, 2]]);
+  const vector = Float32Array.from({ length: 200_000 }, (_, i) => i);
+  const long = await fromIterable(
+    [1, 2].map((x) => ({ input: [x], label: vector })),
+    { task: "vectors" },
+  );
+  expect(long.slice(1, 2).targets?.data).toEqual(vector);
   for (const label of ["12", ["1", 2], null]) {
     const text = await refusal("BAD_DTYPE", () =>
       fromIterable([{ input: [1], label: label as never }], { task: "regression" }),

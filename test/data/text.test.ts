@@ -88,6 +88,15 @@ describe("a column of texts", () => {
     ]);
   });
 
+  test("beside two columns that could be the label, one of them left out", async () => {
+    const path = join(folderOf({ "t.csv": bytes("text,y,label\nthe cat,1,a\na dog,2,b\n") }), "t.csv");
+    const { train } = await loadData(path, { testFraction: 0, dropColumns: ["y"] });
+    expect([train.classNames, train.table?.label]).toEqual([["a", "b"], { name: "label", index: 2 }]);
+    expect(await refusal("BAD_ARGUMENT", () => loadData(path, { testFraction: 0, dropColumns: ["z"] }))).toContain(
+      "dropColumns: expected a column of",
+    );
+  });
+
   test("is named by textColumn, beside a label in the last place or not", async () => {
     const folder = folderOf({ "t.csv": bytes("section,summary\nx,the cat\ny,a dog\n") });
     const options = {

@@ -41,7 +41,7 @@ export function textHeader(
   const { value: cells, line } = record;
   const found = textColumn === undefined ? looksLikeTexts(cells, records, options) : -1;
   if (textColumn === undefined && found < 0) return null;
-  const plain = readTableHeader(cells, line, file, { ...options, dropColumns: [] });
+  const plain = readTableHeader(cells, line, file, options);
   const text = textColumn === undefined ? found : indexOf(plain.names, "textColumn", textColumn, file);
   const others = plain.names.map((_, i) => i).filter((i) => i !== text);
   const isByPlace = plain.labelBy === "place";

@@ -166,6 +166,7 @@ describe("--missing category", () => {
 describe("columns that are left out", () => {
   test.each<[string, string, LoadDataOptions]>([
     ["by name", "id,a,name,label\n1,5,p,x\n2,6,q,y\n", { dropColumns: ["id", "name"] }],
+    ["one that could be the label", "a,y,class\n5,1,x\n6,2,y\n", { dropColumns: ["y"] }],
     ["by place", "id,a,name,label\n1,5,p,x\n2,6,q,y\n", { dropColumns: [0, "-2"] }],
     ["one without a name, as pandas writes", ",a,label\n0,5,x\n1,6,y\n", { dropColumns: [0] }],
     ["without a header", "1,5,p,x\n2,6,q,y\n", { dropColumns: [0, 2] }],

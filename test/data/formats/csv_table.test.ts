@@ -204,6 +204,13 @@ describe("what is read", () => {
 });
 
 describe("a test part", () => {
+  test("whose label is there twice is refused", async () => {
+    const { folder, sets } = load(ROWS, {}, { "t_test.csv": "kind,weight,colour,height,kind\npear,12,blue,7,apple\n" });
+    expect(await refusal("BAD_DATA", () => sets)).toBe(
+      `${join(folder, "t_test.csv")}: line 1: two columns are called "kind"`,
+    );
+  });
+
   const TESTED = "kind,weight,colour,id,height\npear,12,blue,7,7\n";
 
   test.each([
