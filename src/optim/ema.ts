@@ -38,6 +38,8 @@ export class ExponentialMovingAverage {
   readonly useBuffers: boolean;
   readonly #model: Module;
   readonly #averages: StateDict;
+  /** Each average once: a shared tensor has one under all of its keys. */
+  readonly #distinct: StateDict = {};
   /** For each entry of `swap`: the same memory, as the entries are exchanged one after the other. */
   #scratch: Record<string, StateDict[string]["data"]> | null = null;
   readonly #updates = new LongTensor(new BigInt64Array(1), []);
@@ -49,9 +51,14 @@ export class ExponentialMovingAverage {
     expectFlags({ useBuffers });
     this.useBuffers = useBuffers;
     this.#model = model;
-    this.#averages = Object.fromEntries(
-      Object.entries(model.stateDict()).map(([key, { data, shape }]) => [key, tensorOf(data.slice(), shape)]),
-    );
+    const averages = new Map<StateDict[string], StateDict[string]>();
+    this.#averages = {};
+    for (const [key, tensor] of Object.entries(model.stateDict())) {
+      const average = averages.get(tensor) ?? tensorOf(tensor.data.slice(), tensor.shape);
+      if (!averages.has(tensor)) this.#distinct[key] = average;
+      averages.set(tensor, average);
+      this.#averages[key] = average;
+    }
   }
 
   /** How often it was updated. */
@@ -62,12 +69,12 @@ export class ExponentialMovingAverage {
   /** Moves the averages toward the weights as they are now, by a decay: after each step of the optimizer. */
   update(decay = this.decay): void {
     const state = this.#model.stateDict();
-    const buffers = new Set(this.#model.namedBuffers().map(([key]) => key));
+    const buffers = new Set<StateDict[string]>(this.#model.namedBuffers().map(([, buffer]) => buffer));
     const isFirst = this.#updates.data[0] === 0n;
     const averaged: [average: Float32Array, value: Float32Array][] = [];
-    for (const [key, average] of Object.entries(this.#averages)) {
+    for (const [key, average] of Object.entries(this.#distinct)) {
       const value = state[key].data;
-      if (isFirst || (buffers.has(key) && !this.useBuffers)) average.data.set(value as never);
+      if (isFirst || (buffers.has(state[key]) && !this.useBuffers)) average.data.set(value as never);
       else if (average instanceof Tensor) averaged.push([average.data, value as Float32Array]);
       else if (average instanceof LongTensor) moveCounts(average.data, value as BigInt64Array, decay);
     }
@@ -87,9 +94,9 @@ export class ExponentialMovingAverage {
   /** Exchanges the network's weights and the averages; a second call puts them back. */
   swap(): void {
     const state = this.#model.stateDict();
-    this.#scratch ??= scratchFor(this.#averages);
+    this.#scratch ??= scratchFor(this.#distinct);
     const scratch = this.#scratch;
-    for (const [key, average] of Object.entries(this.#averages)) {
+    for (const [key, average] of Object.entries(this.#distinct)) {
       scratch[key].set(state[key].data as never);
       state[key].data.set(average.data as never);
       average.data.set(scratch[key] as never);

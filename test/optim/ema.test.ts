@@ -6,9 +6,11 @@ import {
   ExponentialMovingAverage,
   Linear,
   LongTensor,
+  Module,
   manualSeed,
   Sequential,
   type StateDict,
+  type Tensor,
 } from "../../src/index.js";
 import { expectClose } from "../parity/close.js";
 
@@ -39,6 +41,24 @@ const values = (state: StateDict) =>
   Object.fromEntries(
     Object.entries(state).map(([key, { data }]) => [key, Array.from<number | bigint, number>(data, Number)]),
   );
+
+/** Two layers, each under a second name too. */
+class Tied extends Module {
+  readonly first = new Linear(3, 4);
+  readonly norm = new BatchNorm1d(4);
+  readonly again: Linear | null;
+  readonly same: BatchNorm1d | null;
+
+  constructor(isTied = true) {
+    super();
+    this.again = isTied ? this.first : null;
+    this.same = isTied ? this.norm : null;
+  }
+
+  override forward(x: Tensor): Tensor {
+    return this.norm.forward(this.first.forward(x));
+  }
+}
 
 describe("ExponentialMovingAverage", () => {
   it.each(fixture.cases)(
@@ -81,6 +101,30 @@ describe("ExponentialMovingAverage", () => {
     await expect(average.withWeights(() => Promise.reject(new Error("stopped")))).rejects.toThrow("stopped");
     expect(values(model.stateDict())).toEqual(own);
     expect(values(average.modelState())).toEqual(averaged);
+  });
+
+  it("a tensor of two names has one average, which is in the network during a call and out of it afterwards", async () => {
+    for (const useBuffers of [false, true]) {
+      const [model, plain] = [new Tied(), new Tied(false)];
+      const [average, wanted] = [model, plain].map(
+        (module) => new ExponentialMovingAverage(module, { decay: 0.5, useBuffers }),
+      );
+      for (let update = 1; update <= 3; update++) {
+        for (const module of [model, plain]) {
+          for (const [i, { data }] of [...new Set(Object.values(module.stateDict()))].entries())
+            data.fill((data instanceof BigInt64Array ? BigInt(7 * update) : update * (i + 1)) as never);
+        }
+        average.update();
+        wanted.update();
+      }
+      const own = values(model.stateDict());
+      const expected = values(wanted.modelState());
+      for (const [key, numbers] of Object.entries(expected))
+        expected[key.replace("first", "again").replace("norm", "same")] = numbers;
+      expect(await average.withWeights(() => values(model.stateDict()))).toEqual(expected);
+      expect(values(model.stateDict())).toEqual(own);
+      expect(values(average.modelState())).toEqual(expected);
+    }
   });
 
   it.each([{ decay: 1.5 }, { decay: Number.NaN }, { decays: 0.9 }, { useBuffers: "false" as never }])(
