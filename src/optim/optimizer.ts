@@ -86,8 +86,7 @@ export abstract class Optimizer<G extends ParamGroup = ParamGroup, S extends obj
         this.update(group, params, gradScale);
       }
       for (const param of group.params) {
-        if (param.gradRows !== null)
-          updateRows(param, this.state, (part) => this.update(group, [part], param.gradScale));
+        if (param.gradRows !== null) updateRows(param, this.state, (part) => this.update(group, [part], 1));
       }
     }
   }

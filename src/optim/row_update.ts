@@ -11,7 +11,8 @@ export function updateRows<S extends object>(
   state: Map<Tensor, S>,
   update: (part: Tensor) => void,
 ): void {
-  const { gradRows: rows, gradData } = param;
+  const { gradRows: rows } = param;
+  const gradData = param.scaledGrad();
   if (rows === null || gradData === null || rows.length === 0) return;
   const part = new Tensor(rowsOf(param.data, param, rows), [rows.length, param.shape[1]]);
   part.gradData = gradData;

@@ -177,6 +177,7 @@ export class Tensor {
 
   /** Multiplies the gradient, at once if it was handed out, else when it is next used. @internal */
   scaleGrad(coefficient: number): void {
+    if (this.gradData === null) return;
     this.#gradScale *= coefficient;
     if (this.#grad !== null) this.materializedGrad();
   }

@@ -1,5 +1,17 @@
 import { expect, test } from "vitest";
-import { AdamW, clipGradNorm, Generator, Parameter, randn, withGenerator } from "../../src/index.js";
+import {
+  AdamW,
+  clipGradNorm,
+  F,
+  Generator,
+  Optimizer,
+  Parameter,
+  type ParamGroup,
+  randn,
+  type Tensor,
+  tensor,
+  withGenerator,
+} from "../../src/index.js";
 
 /** Two steps, the gradients clipped; `look` may read them in between. */
 function run(look: (parameters: Parameter[]) => void): Float32Array[] {
@@ -33,4 +45,37 @@ test("a gradient that was handed out before is scaled at once, and one that is a
   x.sum().backward();
   expect(x.grad?.toArray()).toEqual([2.5, 3].map((value) => expect.closeTo(value, 5)));
   expect(clipGradNorm([x], 1)).toBeCloseTo(Math.hypot(2.5, 3), 5);
+});
+
+test("an optimizer of one's own gets the clipped gradient of a sparse table's rows", () => {
+  const seen: unknown[] = [];
+  class Watching extends Optimizer {
+    protected override update(_: ParamGroup, [{ grad }]: readonly Tensor[]) {
+      seen.push(grad?.toArray());
+    }
+  }
+  const table = new Parameter(Float32Array.of(1, 2, 3, 4, 5, 6), [3, 2]);
+  F.embedding(tensor([2, 0]), table, { sparse: true })
+    .mul(4)
+    .sum()
+    .backward();
+  clipGradNorm([table], 4);
+  new Watching([table], { lr: 1, weightDecay: 0 }).step();
+  const clipped = expect.closeTo(2, 5) as unknown;
+  expect(seen).toEqual([
+    [
+      [clipped, clipped],
+      [clipped, clipped],
+    ],
+  ]);
+});
+
+test("what is clipped while a parameter has no gradient does not scale its next one", () => {
+  const [x, table] = [new Parameter(Float32Array.of(30, 40)), new Parameter(Float32Array.of(1, 2), [2, 1])];
+  x.mul(x).sum().backward();
+  clipGradNorm([x, table], 1);
+  F.embedding(tensor([1]), table, { sparse: true })
+    .sum()
+    .backward();
+  expect(table.grad?.toArray()).toEqual([[0], [1]]);
 });
