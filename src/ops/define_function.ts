@@ -1,4 +1,5 @@
 import { expectOptions, expectShape } from "../checks.js";
+import { DistilleryError } from "../errors.js";
 import { isRecording, noGrad, record } from "../tensor/autograd.js";
 import { allocate } from "../tensor/buffer_pool.js";
 import type { Op } from "../tensor/op.js";
@@ -29,7 +30,7 @@ export interface CustomFunction<Inputs extends readonly Tensor[]> {
   /** Computes the result by any operations; none of them is recorded. */
   forward(context: FunctionContext, ...inputs: Inputs): Tensor;
   /**
-   * The gradient of each input from that of the result; null for one that has none. What is computed in it ends with it: to
+   * The gradient of each input from that of the result; null for one that has none; the tensor itself for a single input. What is computed in it ends with it: to
    * read one of its tensors later is an error, unless its data were copied.
    */
   backward(context: FunctionContext, grad: Tensor): readonly (Tensor | null)[] | Tensor;
@@ -43,7 +44,7 @@ interface Saved {
 /**
  * A function whose gradient is given by hand, in terms of tensors. `torch.autograd.Function`.
  *
- * @throws DistilleryError `BAD_ARGUMENT` for a definition without a name, `forward` or `backward`; in the backward pass: `BAD_DTYPE` or `SHAPE_MISMATCH` for a gradient that does not fit its input.
+ * @throws DistilleryError `BAD_ARGUMENT` for a definition without a name, `forward` or `backward`; in the backward pass: `BAD_ARGUMENT` for another number of gradients than inputs, `BAD_DTYPE` or `SHAPE_MISMATCH` for a gradient that does not fit its input.
  * @example
  * ```ts
  * const roundStraightThrough = defineFunction({
@@ -73,9 +74,13 @@ export function defineFunction<Inputs extends readonly Tensor[]>(
         upstream.set(grad);
         const result = noGrad(() => custom.backward(context, new Tensor(upstream, shape)));
         const grads = Array.isArray(result) ? (result as readonly (Tensor | null)[]) : [result as Tensor];
+        if (grads.length !== inputs.length) {
+          const text = `backward(): expected a gradient, or null, of each of ${inputs.length} inputs, got ${grads.length}`;
+          throw new DistilleryError("BAD_ARGUMENT", `${custom.name}: ${text}`);
+        }
         for (const [i, target] of into.entries()) {
           if (target === null) continue;
-          const given = grads[i] ?? null;
+          const given = grads[i];
           if (given === null) {
             target.fill(0);
             continue;

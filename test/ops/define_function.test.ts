@@ -62,6 +62,21 @@ describe("defineFunction", () => {
     expect(() => loss.backward()).toThrow("wrong: gradient 0: expected shape [2], got []");
     expect(() => wrong(3 as never)).toThrow("wrong: input 0: expected a Tensor, got 3");
   });
+
+  it.each<[unknown, string]>([
+    [tensor([1, 1]), "two: backward(): expected a gradient, or null, of each of 2 inputs, got 1"],
+    [[null, null, null], "two: backward(): expected a gradient, or null, of each of 2 inputs, got 3"],
+    [undefined, "two: backward(): expected a gradient, or null, of each of 2 inputs, got 1"],
+    [[tensor([1, 1]), undefined], "two: gradient 1: expected a Tensor, got undefined"],
+  ])("refuses gradients that are not one for each input: %#", (given, message) => {
+    const two = defineFunction({
+      name: "two",
+      forward: (_, x: Tensor, y: Tensor) => x.add(y),
+      backward: () => given as never,
+    });
+    const [x, y] = [tensor([1, 2], { requiresGrad: true }), tensor([1, 2], { requiresGrad: true })];
+    expect(() => two(x, y).sum().backward()).toThrow(message);
+  });
 });
 
 describe("defineOp", () => {
