@@ -1,4 +1,5 @@
 import { expectFlags, expectInteger, expectOneOf, expectOptions } from "../checks.js";
+import { MOST_ROWS } from "../ops/embedding_bag.js";
 import { type EmbeddingBagOptions, embedding, embeddingBag } from "../ops/index.js";
 import type { IntTensor } from "../tensor/int_tensor.js";
 import { randn } from "../tensor/random.js";
@@ -25,7 +26,7 @@ abstract class Table extends Module {
     { paddingIdx = null, sparse = false }: EmbeddingOptions,
   ) {
     super();
-    expectInteger("numEmbeddings", numEmbeddings, 1, 2 ** 24);
+    expectInteger("numEmbeddings", numEmbeddings, 1, MOST_ROWS);
     expectInteger("embeddingDim", embeddingDim, 1, 2 ** 31 - 1);
     expectFlags({ sparse });
     if (paddingIdx !== null) expectInteger("paddingIdx", paddingIdx, 0, numEmbeddings - 1);

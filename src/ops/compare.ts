@@ -1,6 +1,7 @@
 import { show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
+import { isRecording } from "../tensor/autograd.js";
 import { allocate } from "../tensor/buffer_pool.js";
 import { gatherStrided } from "../tensor/gather_strided.js";
 import { IntTensor } from "../tensor/int_tensor.js";
@@ -87,7 +88,9 @@ export function where(mask: IntTensor, a: Tensor | number, b: Tensor | number): 
   if (!(mask instanceof IntTensor)) {
     throw new DistilleryError("BAD_DTYPE", `where: mask: expected an IntTensor, got ${show(mask)}`);
   }
-  return selectOp([asTensor("where: a", a), asTensor("where: b", b)], { mask });
+  const inputs = [asTensor("where: a", a), asTensor("where: b", b)];
+  // A copy, for the backward pass: its array is the caller's.
+  return selectOp(inputs, { mask: isRecording(inputs) ? new IntTensor(mask.data.slice(), mask.shape) : mask });
 }
 
 function asTensor(name: string, x: Tensor | number): Tensor {

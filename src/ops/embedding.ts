@@ -1,13 +1,13 @@
-import { expectFlags, expectInteger, expectOptions, expectShape } from "../checks.js";
+import { expectFlags, expectInteger, expectOptions } from "../checks.js";
 import { native } from "../native.js";
 import { allocate } from "../tensor/buffer_pool.js";
 import type { IntTensor } from "../tensor/int_tensor.js";
 import type { JsFunction } from "../tensor/js_form.js";
 import { DATA_TYPE, int } from "../tensor/onnx_node.js";
-import { expectTensor, type Tensor } from "../tensor/tensor.js";
+import type { Tensor } from "../tensor/tensor.js";
 import { isTracing } from "../tensor/tracer.js";
 import { defineOp } from "./define_op.js";
-import { bagsOf, type EmbeddingBagOptions, idsOf, nameRows, rowsOfGradient } from "./embedding_bag.js";
+import { bagsOf, type EmbeddingBagOptions, expectTable, idsOf, nameRows, rowsOfGradient } from "./embedding_bag.js";
 
 interface Attributes {
   /** The id whose row gets no gradient; -1: none. */
@@ -68,10 +68,9 @@ export function embedding(
   options: Pick<EmbeddingBagOptions, "paddingIdx" | "sparse"> = {},
 ): Tensor {
   const floats = idsOf("embedding: ids", ids);
-  expectTensor("embedding: table", table);
+  expectTable("embedding: table", table);
   expectOptions("embedding", options, ["paddingIdx", "sparse"]);
   const { paddingIdx = null, sparse = false } = options;
-  expectShape("embedding: table", table.shape, [-1, -1]);
   expectFlags({ sparse });
   if (paddingIdx !== null) expectInteger("paddingIdx", paddingIdx, 0, table.shape[0] - 1);
   return embeddingOp([floats, table], { padding: paddingIdx ?? -1, sparse });

@@ -115,13 +115,12 @@ const embeddingBagOp = defineOp<Attributes, null>({
  */
 export function embeddingBag(ids: Tensor | IntTensor, table: Tensor, options: EmbeddingBagOptions = {}): Tensor {
   const floats = idsOf("embeddingBag: ids", ids);
-  expectTensor("embeddingBag: table", table);
+  expectTable("embeddingBag: table", table);
   expectOptions("embeddingBag", options, ["mode", "paddingIdx", "perSampleWeights", "sparse"]);
   const { mode = "mean", paddingIdx = null, perSampleWeights = null, sparse = false } = options;
   expectOneOf("mode", mode, MODES);
   expectFlags({ sparse });
   expectShape("embeddingBag: ids", ids.shape, [-1, -1]);
-  expectShape("embeddingBag: table", table.shape, [-1, -1]);
   if (paddingIdx !== null) expectInteger("paddingIdx", paddingIdx, 0, table.shape[0] - 1);
   const attributes = { mean: mode === "mean", padding: paddingIdx ?? -1, sparse };
   if (perSampleWeights === null) return embeddingBagOp([floats, table], attributes);
@@ -131,6 +130,16 @@ export function embeddingBag(ids: Tensor | IntTensor, table: Tensor, options: Em
     throw new DistilleryError("BAD_ARGUMENT", 'perSampleWeights: expected mode "sum" with them, got "mean"');
   }
   return embeddingBagOp([floats, table, perSampleWeights], attributes);
+}
+
+/** The rows that ids in single precision tell apart. */
+export const MOST_ROWS = 2 ** 24;
+
+/** Refuses what is no table [rows, dim], and one of more rows than ids name. */
+export function expectTable(name: string, table: unknown): asserts table is Tensor {
+  expectTensor(name, table);
+  expectShape(name, table.shape, [-1, -1]);
+  expectInteger(`${name}: rows`, table.shape[0], 0, MOST_ROWS);
 }
 
 /** Ids in single precision, which holds those of every table: an operation's inputs are floats. */

@@ -14,6 +14,9 @@ declare module "../tensor/tensor.js" {
   }
 }
 
+/** The largest finite number in single precision. */
+const LARGEST = (2 - 2 ** -23) * 2 ** 127;
+
 /** log(sum(exp(x))) along one or several axes, shifted by the maximum, so that nothing overflows. `torch.logsumexp`. */
 export function logsumexp(x: Tensor, dim: number | readonly number[], keepdim = false): Tensor {
   expectTensor("logsumexp: x", x);
@@ -21,7 +24,7 @@ export function logsumexp(x: Tensor, dim: number | readonly number[], keepdim = 
   if (axes.some((axis) => x.shape[axis] === 0)) return log(sum(exp(x), axes, keepdim));
   const largest = axes.reduce((rest, axis) => max(rest, axis, true).values, x);
   // An infinite maximum would give inf - inf.
-  const shift = clamp(detach(largest), -3e38, 3e38);
+  const shift = clamp(detach(largest), -LARGEST, LARGEST);
   const sums = log(sum(exp(sub(x, shift)), axes, keepdim));
   return add(sums, keepdim ? shift : reshape(shift, sums.shape));
 }

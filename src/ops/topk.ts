@@ -1,13 +1,13 @@
 import { expectInteger } from "../checks.js";
 import { native } from "../native.js";
-import { allocate } from "../tensor/buffer_pool.js";
+import { gatherStrided } from "../tensor/gather_strided.js";
 import { IntTensor } from "../tensor/int_tensor.js";
-import { axisOf } from "../tensor/shape.js";
+import { axisOf, stridesOf } from "../tensor/shape.js";
 import { expectTensor, type Tensor } from "../tensor/tensor.js";
 import { gather } from "./indexing.js";
 import type { ValuesAndIndices } from "./max.js";
 import { defineMethods } from "./methods.js";
-import { permuteData, transpose } from "./permute.js";
+import { transpose } from "./permute.js";
 
 declare module "../tensor/tensor.js" {
   interface Tensor {
@@ -31,10 +31,12 @@ export function topk(x: Tensor, k: number, dim = -1, largest = true): ValuesAndI
   const last = x.shape.length - 1;
   if (axis !== last) {
     const { values, indices } = topk(transpose(x, axis, last), k, -1, largest);
-    const turned = allocate(indices.size);
-    const dims = x.shape.map((_, i) => (i === axis ? last : i === last ? axis : i));
-    const shape = permuteData(Float32Array.from(indices.data), indices.shape, dims, turned);
-    return { values: transpose(values, axis, last), indices: new IntTensor(Int32Array.from(turned), shape) };
+    const strides = stridesOf(indices.shape);
+    const turned = transpose(values, axis, last);
+    const places = new Int32Array(indices.size);
+    const exchanged = x.shape.map((_, i) => strides[i === axis ? last : i === last ? axis : i]);
+    gatherStrided(indices.data, places, { shape: turned.shape, strides: exchanged });
+    return { values: turned, indices: new IntTensor(places, turned.shape) };
   }
   const length = x.shape[last];
   expectInteger("topk: k", k, 0, length);

@@ -27,6 +27,16 @@ describe("what an operation refuses, with its name, the argument and the shapes"
     [() => x.clamp(null), "BAD_ARGUMENT", "clamp: expected min, max or both"],
     [() => zeros([0, 3]).max(), "SHAPE_MISMATCH", "max: x: expected elements, got shape [0, 3]"],
     [() => zeros([2, 0]).min(1), "SHAPE_MISMATCH", "min: x: expected elements, got shape [2, 0]"],
+    [
+      () => F.embedding(x, zeros([2 ** 24 + 1, 1])),
+      "BAD_ARGUMENT",
+      "embedding: table: rows: expected a whole number from 0 to 16777216, got 16777217",
+    ],
+    [
+      () => F.embeddingBag(x, zeros([2 ** 24 + 1, 1])),
+      "BAD_ARGUMENT",
+      "embeddingBag: table: rows: expected a whole number from 0 to 16777216, got 16777217",
+    ],
     [() => x.topk(4), "BAD_ARGUMENT", "topk: k: expected a whole number from 0 to 3, got 4"],
     [() => x.permute([0, 0]), "BAD_ARGUMENT", "permute: dims: expected each axis of [2, 3] once, got [0, 0]"],
     [
@@ -91,15 +101,36 @@ describe("what an operation refuses, with its name, the argument and the shapes"
   });
 });
 
+it("topk gives places beyond those that single precision holds", () => {
+  const long = zeros([2 ** 24 + 2, 1]);
+  long.data[2 ** 24 + 1] = 1;
+  const { values, indices } = long.topk(1, 0);
+  expect([values.shape, values.item(), indices.shape, indices.item()]).toEqual([[1, 1], 1, [1, 1], 2 ** 24 + 1]);
+});
+
+it("where keeps its mask for the backward pass", () => {
+  const [a, b] = [3, 4].map((value) => tensor([value, value], { requiresGrad: true }));
+  const mask = index([1, 0], [2]);
+  const y = where(mask, a, b);
+  mask.data.fill(0);
+  y.sum().backward();
+  expect([a.grad?.toArray(), b.grad?.toArray()]).toEqual([
+    [1, 0],
+    [0, 1],
+  ]);
+});
+
 it("logsumexp does not overflow, and keeps infinity", () => {
   const values: Tensor = tensor([
     [1000, 1000],
     [-1000, -1000],
     [Number.NEGATIVE_INFINITY, Number.NEGATIVE_INFINITY],
     [Number.POSITIVE_INFINITY, 0],
+    [3.3e38, -3.3e38],
   ]);
-  const [large, small, none, infinite] = values.logsumexp(1).data;
+  const [large, small, none, infinite, largest] = values.logsumexp(1).data;
   expect(large).toBeCloseTo(1000 + Math.LN2, 3);
   expect(small).toBeCloseTo(-1000 + Math.LN2, 3);
   expect([none, infinite]).toEqual([Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY]);
+  expect(largest).toBe(Math.fround(3.3e38));
 });
