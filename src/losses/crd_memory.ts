@@ -1,4 +1,5 @@
-import { expectInteger, expectNumber, expectOptions, expectShape, withDefaults } from "../checks.js";
+import { types } from "node:util";
+import { expectInteger, expectNumber, expectOptions, expectShape, show, withDefaults } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { Module } from "../nn/module.js";
 import { IntTensor, LongTensor } from "../tensor/int_tensor.js";
@@ -53,7 +54,7 @@ export class CrdMemory extends Module {
     expectInteger("dimension", dimension, 1);
     expectInteger("negatives", negatives, 1);
     expectNumber("momentum", momentum, (m) => m >= 0 && m < 1, "a number from 0 to below 1");
-    if (labels !== undefined) expectShape("labels", [labels.length], [samples]);
+    if (labels !== undefined) expectClasses(labels, samples);
     this.negatives = Math.min(negatives, samples - 1);
     this.momentum = momentum;
     this.#classes = new Classes(labels ?? Int32Array.from({ length: samples }, (_, i) => i));
@@ -141,6 +142,17 @@ export class CrdMemory extends Module {
       }
     }
   }
+}
+
+function expectClasses(labels: Int32Array, samples: number): void {
+  if (!types.isInt32Array(labels)) {
+    throw new DistilleryError("BAD_DTYPE", `labels: expected an Int32Array, got ${show(labels)}`);
+  }
+  expectShape("labels", [labels.length], [samples]);
+  const wrong = labels.findIndex((label) => label < 0);
+  if (wrong < 0) return;
+  const text = `labels[${wrong}]: expected a class of at least 0, got ${labels[wrong]}`;
+  throw new DistilleryError("LABEL_OUT_OF_RANGE", text);
 }
 
 /** The samples of other classes, by number. */

@@ -88,7 +88,9 @@ export function vidLoss(studentFeatures: Tensor, teacherFeatures: Tensor, option
 }
 
 function logScaleOf(variance: number): number {
-  return Math.log(Math.expm1(variance - EPSILON));
+  const v = variance - EPSILON;
+  // Above 40 they are equal, and above 709 expm1 overflows.
+  return v > 40 ? v : Math.log(Math.expm1(v));
 }
 
 /** {@link vidLoss} as a loss of `distill`: `vid` in expressions. */

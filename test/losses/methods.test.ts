@@ -145,6 +145,12 @@ describe("slopes are central differences", () => {
       const regressor = new VidRegressor(4, 3);
       const { weight } = regressor.fc3;
       checkGradients(() => vidLoss(student, teacher, { regressor }), [regressor.log_scale, weight]);
+      const sure = [1, 5, 1000].map((initialVariance) => new VidRegressor(4, 3, { initialVariance }).log_scale.data[0]);
+      expect(sure.map((scale) => Math.log1p(Math.exp(-scale)) + scale + 1e-5)).toEqual([
+        expect.closeTo(1, 5),
+        expect.closeTo(5, 5),
+        expect.closeTo(1000, 3),
+      ]);
       const hint = new Linear(4, 3);
       student.zeroGrad();
       checkGradients(() => hintLoss(student, teacher, { regressor: hint }), [student, hint.weight]);
@@ -207,6 +213,18 @@ describe("crdLoss", () => {
       expect(others.map((j) => classes[j])).not.toContain(classes[own]);
     }
     expect(() => a.contrast(Int32Array.of(9))).toThrow("indices: expected samples from 0 to 8, got 9");
+    expect(() => new CrdMemory({ samples: 3, labels: Int32Array.of(1, -1, 0) })).toThrow(
+      expect.objectContaining({
+        code: "LABEL_OUT_OF_RANGE",
+        message: "labels[1]: expected a class of at least 0, got -1",
+      }),
+    );
+    expect(() => new CrdMemory({ samples: 2, labels: [0, 1] as never })).toThrow(
+      expect.objectContaining({
+        code: "BAD_DTYPE",
+        message: "labels: expected an Int32Array, got a value of type Array",
+      }),
+    );
     const same = new CrdMemory({ samples: 3, dimension: 2, labels: new Int32Array(3) });
     for (const [own, ...others] of same.contrast(Int32Array.of(0, 1, 2)).toArray() as number[][]) {
       expect(others).toHaveLength(2);
