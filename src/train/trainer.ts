@@ -72,7 +72,7 @@ export class Trainer {
     /** Ends the claim to the parameters. */
     private readonly letGo: () => void,
   ) {
-    const { model, loss, data, validation, teacher, options, stream } = input;
+    const { model, loss, data, validation, teacher, options } = input;
     this.model = model;
     this.data = data;
     this.options = options;
@@ -81,8 +81,7 @@ export class Trainer {
     this.#modes = new Modes([model, ...Object.values(loss.modules ?? {})].map((module) => [module, true] as const));
     const role = input.command === "distill" ? "student" : "model";
     this.#layout = new Layout({ [role]: model, ...loss.modules });
-    this.#validator =
-      validation && new Validator(validation, teacher, stream.generator, options.precision, input.parts);
+    this.#validator = validation && new Validator(validation, teacher, options.precision, input.parts);
   }
 
   /** Sets a run up; with `resume` in the state of its checkpoint. */

@@ -11,7 +11,7 @@ import { epochKey, type Metric, metricsOf, type TaskEvaluation } from "../tasks/
 import type { Task, TeacherOutputs } from "../tasks/task.js";
 import type { Teacher } from "../teachers/index.js";
 import { inPrecision, type Precision } from "../tensor/precision.js";
-import { type Generator, withGenerator } from "../tensor/random.js";
+import { Generator, withGenerator } from "../tensor/random.js";
 import { TensorArena } from "../tensor/step.js";
 import { expectFinite } from "./arguments.js";
 import { forwardEval, widthFor } from "./inference.js";
@@ -21,7 +21,7 @@ const BATCH = 512;
 
 /**
  * Evaluates on a validation set after each epoch of a run; the event loop gets its turn after each batch. What a fixed
- * teacher says is computed once.
+ * teacher says is computed once. Draws are of streams of its own: that of the run goes on as without it.
  */
 export class Validator {
   readonly #task: Task;
@@ -34,7 +34,6 @@ export class Validator {
   constructor(
     private readonly data: Dataset,
     teacher: Teacher | null,
-    private readonly generator: Generator,
     /** Of the teacher; the model is evaluated in float32, as it will be used. */
     private readonly precision: Precision,
     /** Networks in the model whose own figure is reported too. */
@@ -58,10 +57,11 @@ export class Validator {
     const kept: TeacherOutputs[] = [];
     this.#rows ??= rowsFor([model], () => takeSlice(data, 0, 1).inputs, BATCH);
     const loader = new DataLoader(data, { batchSize: this.#rows }).epochFrom(null);
+    const generator = new Generator();
     for (let i = 0; i < loader.length; i++) {
       await setImmediate();
       const arena = new TensorArena();
-      const run = <T>(body: () => T) => arena.run(() => withGenerator(this.generator, body));
+      const run = <T>(body: () => T) => arena.run(() => withGenerator(generator, body));
       try {
         const batch = run(() => loader.batch(i));
         const own = known?.[i] ?? (this.#teacher && (await this.#keep(this.#teacher, batch, run)));
@@ -96,7 +96,9 @@ export class Validator {
   }
 
   async #keep(teacher: Teacher, batch: Batch, run: <T>(body: () => T) => T): Promise<TeacherOutputs | null> {
-    const given = run(() => inPrecision(this.precision, () => teacher.evaluate?.(batch)));
+    const evaluate = () => inPrecision(this.precision, () => teacher.evaluate?.(batch));
+    // A stream of its own: the model's draws are the same where what the teacher says is known.
+    const given = run(() => withGenerator(new Generator(), evaluate));
     const outputs = types.isPromise(given) ? await given : given;
     if (outputs === undefined) return null;
     const { indices } = batch;

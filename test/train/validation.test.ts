@@ -8,11 +8,15 @@ import {
   type EpochRecord,
   evaluate,
   Generator,
+  live,
   load,
   type MetricsLog,
   noGrad,
+  randn,
   StudentNet,
   synthetic,
+  type Teacher,
+  type Tensor,
   trainTeacher,
   withGenerator,
 } from "../../src/index.js";
@@ -54,6 +58,30 @@ describe("a validation set", () => {
     own.student.eval();
     const loss = noGrad(() => crossEntropy(own.student.forward(inputs), labels)).item();
     expect(last.validationLoss).toBeCloseTo(loss, 6);
+  });
+
+  test("of a student or a teacher that draws random numbers changes nothing else, and resumes with the same figures", async () => {
+    class Noisy extends StudentNet {
+      override forward(x: Tensor): Tensor {
+        return super.forward(x.add(this.training ? 0 : randn(x.shape).mul(0.1)));
+      }
+    }
+    const networks = (seed = 3) =>
+      withGenerator(new Generator(seed), () => ({ ...setting(), student: new Noisy({ ...SIZES, hidden: [8, 5] }) }));
+    const noisy = (): Teacher => {
+      const twin = live(networks(3).teacher);
+      return { ...twin, isFixed: true, evaluate: ({ indices }) => ({ logits: randn([indices.length, 3]), taps: {} }) };
+    };
+    const options = () => ({ ...networks(), teacher: noisy() as never });
+    const plain = await start(options()).done;
+    const validated = await start({ ...options(), validation: held() }).done;
+    expect(validated.history.map((record) => withoutValidation(timeless(record)))).toEqual(plain.history.map(timeless));
+    const out = newRun();
+    const controller = new AbortController();
+    const onStep = ({ step }: { step: number }) => step === 6 && controller.abort();
+    await failure(start({ ...options(), validation: held(), out, signal: controller.signal, onStep }).done, "ABORTED");
+    const resumed = await start({ ...options(), validation: held(), out, resume: true }).done;
+    expect(resumed.history.map(timeless)).toEqual(validated.history.map(timeless));
   });
 
   test("a teacher in train mode, which changes, is evaluated after each epoch", async () => {
