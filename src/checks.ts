@@ -50,8 +50,17 @@ export function expectPath(name: string, path: unknown, expected = "a path"): st
 export function expectSync<T>(name: string, result: T): T {
   if (!types.isPromise(result)) return result;
   result.catch(() => {});
+  throw isAsync(name);
+}
+
+/** Refuses an `async` body; one that gives a promise otherwise, as that of a run, is taken. */
+export function expectNotAsync(name: string, body: unknown): void {
+  if (types.isAsyncFunction(body)) throw isAsync(name);
+}
+
+function isAsync(name: string): DistilleryError {
   const text = `body: expected a function that is not async: await outside of ${name}, which ends at the first await`;
-  throw new DistilleryError("BAD_ARGUMENT", text);
+  return new DistilleryError("BAD_ARGUMENT", text);
 }
 
 /** The given shape, -1 standing for any length; otherwise `SHAPE_MISMATCH`. */

@@ -195,7 +195,7 @@ async function comparison(experiment: Experiment, plan: Plan): Promise<CompareRe
   const { task, test, controls } = experiment;
   const { teacher, outcomes } = await runExperiment(experiment, trials, seeds[0]);
   await expectUnchanged(teacher);
-  const student = withGenerator(new Generator(0), task.student);
+  const student = withGenerator(new Generator(0), () => task.student());
   const { external } = experiment;
   const evaluator = await TestEvaluator.open(teacher, { test, external, student, files: 2 * trials.length, controls });
   const ofASeed = methods.length + 1;

@@ -191,7 +191,7 @@ async function swept(experiment: Experiment, parts: Plan): Promise<SweepResult> 
   const spreads = grid.seeds.length < 2 ? null : spreadOfPoints(all, at);
   const points = all.map(({ point }, i): SweepPoint => ({ ...point, ...(spreads && { spread: spreads[i] }) }));
   const chosen = points[at];
-  const student = withGenerator(new Generator(0), task.student);
+  const student = withGenerator(new Generator(0), () => task.student());
   const { external } = experiment;
   const { files } = all[at];
   const evaluator = await TestEvaluator.open(teacher, { test, external, student, files: files.length, controls });

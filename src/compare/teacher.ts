@@ -57,7 +57,7 @@ export async function trainOrTakeTeacher(task: SplitTask, training: TeacherTrain
   if (typeof teacher !== "function") return { source: teacher, file: null, outcome: null };
   const { seed, options, keepCheckpoints, signal, onStep, onNote } = training;
   const generator = new Generator(seed);
-  const module = withGenerator(generator, teacher);
+  const module = withGenerator(generator, () => teacher());
   const result = await withGenerator(generator, () =>
     trainTeacher({
       ...ofTraining(options),
@@ -165,7 +165,7 @@ export async function takeTeacher(
     return { teacher: { source: external.teacher, file: null, outcome: null }, logits };
   }
   const path = join(out, file ?? "");
-  const module = typeof teacher === "function" ? withGenerator(new Generator(), teacher) : (teacher as Module);
+  const module = typeof teacher === "function" ? withGenerator(new Generator(), () => teacher()) : (teacher as Module);
   if (typeof teacher === "function") module.loadStateDict(await load(path, { allowNonFinite: true }));
   if (hashOf(module, data) !== hash) throw changedMeanwhile(path);
   const taken = { source: module, file: path, outcome: null };

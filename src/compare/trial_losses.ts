@@ -15,10 +15,10 @@ export async function makeLosses(
   trained?: unknown,
 ): Promise<MadeLosses> {
   const { teacher: given, data } = task;
-  const untrained = () => (typeof given === "function" ? withGenerator(new Generator(0), given) : given);
+  const untrained = () => (typeof given === "function" ? withGenerator(new Generator(0), () => given()) : given);
   const teacher = trained ?? external?.teacher ?? untrained();
   const generator = new Generator(0);
-  const student = withGenerator(generator, task.student);
+  const student = withGenerator(generator, () => task.student());
   const made = new Map<Trial["loss"], MadeLoss | null>();
   for (const loss of new Set(losses)) {
     const use = { student, teacher, data, labelSmoothing, generator };

@@ -78,7 +78,7 @@ export async function distillChain(input: ChainInput): Promise<TrainedLink[]> {
   return runLinks(links, async ({ item: make, ...link }, before: TrainedLink | null) => {
     const run = { ...common, ...(out !== undefined && { out: join(out, link.name) }) };
     const generator = new Generator(link.seed);
-    const network = withGenerator(generator, make);
+    const network = withGenerator(generator, () => make());
     expectModule(`networks: ${link.name}`, network);
     const source = before?.network ?? teacher;
     const handle = withGenerator(generator, () =>

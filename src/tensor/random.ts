@@ -1,4 +1,11 @@
-import { badArgument, expectDimensions, expectInteger, expectNumber, expectOptions } from "../checks.js";
+import {
+  badArgument,
+  expectDimensions,
+  expectInteger,
+  expectNotAsync,
+  expectNumber,
+  expectOptions,
+} from "../checks.js";
 import { native } from "../native.js";
 import { newElements } from "./element_limit.js";
 import { IntTensor } from "./int_tensor.js";
@@ -55,8 +62,16 @@ export function currentGenerator(): Generator {
   return current;
 }
 
-/** Runs `body` with its draws taken from `generator`, so that runs side by side do not disturb each other's streams. */
+/**
+ * Runs `body` with its draws taken from `generator`, so that runs side by side do not disturb each other's streams.
+ *
+ * @throws DistilleryError `BAD_ARGUMENT` for what is no generator, a body that is no function, and for an `async` one, which would go on
+ * in the stream from before. A run takes its stream when it starts: `() => distill(...)` is fine.
+ */
 export function withGenerator<T>(generator: Generator, body: () => T): T {
+  if (!(generator instanceof Generator)) throw badArgument("generator", "a Generator", generator);
+  if (typeof body !== "function") throw badArgument("body", "a function", body);
+  expectNotAsync("withGenerator", body);
   const before = current;
   current = generator;
   try {

@@ -14,9 +14,9 @@ import {
   splitDataset,
   type TeacherNet,
   TensorDataset,
-  withGenerator,
 } from "../../src/index.js";
 import { failure, temporaryFolder } from "../checkpoint/support.js";
+import { drawingFrom } from "../helpers/drawing_from.js";
 import { compareInput, PROBLEM } from "./support.js";
 
 const temporary = temporaryFolder();
@@ -42,7 +42,7 @@ test("a data-size curve: students of parts of the training data, as a run of the
   );
   const accuracies = await Promise.all(
     [0, 1].map((seed) =>
-      withGenerator(new Generator(seed), async () => {
+      drawingFrom(new Generator(seed), async () => {
         const student = PROBLEM.student();
         const data = splitDataset(train, { fraction: 0.2, seed: 0 }).heldOut;
         const { best } = await distill({ teacher, student, data, validation, epochs: 3, batchSize: 32, lr: 0.01 });

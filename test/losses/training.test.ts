@@ -22,6 +22,7 @@ import { inEpoch } from "../../src/losses/annealed.js";
 import { createLoss, LOSSES, weightedSum } from "../../src/losses/index.js";
 import { Taps } from "../../src/nn/taps.js";
 import { failure, temporaryFolder } from "../checkpoint/support.js";
+import { drawingFrom } from "../helpers/drawing_from.js";
 
 const folder = temporaryFolder();
 const SIZES = { inFeatures: 6, classes: 4 };
@@ -98,7 +99,7 @@ describe("every loss trains a student by its name, and resumes to the bit", () =
 
 test("attention transfer teaches a resnet8 by its name from the feature maps of a resnet14", async () => {
   const hidden = (path: string) => !path.startsWith("fc");
-  await withGenerator(new Generator(4), async () => {
+  await drawingFrom(new Generator(4), async () => {
     const shape = [3, 8, 8];
     const [teacher, student] = ["resnet14", "resnet8"].map((name) => createNetwork(name, { shape, classes: 4 }));
     const image = { channels: 3, height: 8, width: 8 };

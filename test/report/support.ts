@@ -30,6 +30,7 @@ import {
   tensor,
   withGenerator,
 } from "../../src/index.js";
+import { drawingFrom } from "../helpers/drawing_from.js";
 
 export const IMAGE = { channels: 3, height: 4, width: 5 } as const;
 export const FEATURES = 60;
@@ -59,7 +60,7 @@ export interface Trained {
 }
 
 export async function trained(seed = 0, classNames?: readonly string[]): Promise<Trained> {
-  return withGenerator(new Generator(seed), async () => {
+  return drawingFrom(new Generator(seed), async () => {
     const sizes = { inFeatures: FEATURES, classes: CLASSES };
     const teacher = new TeacherNet({ ...sizes, hidden: [16, 12, 8] }).freeze();
     const student = new StudentNet({ ...sizes, hidden: [10, 8] });

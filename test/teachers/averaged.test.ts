@@ -21,6 +21,7 @@ import {
   trainTeacher,
   withGenerator,
 } from "../../src/index.js";
+import { drawingFrom } from "../helpers/drawing_from.js";
 import { BATCH, SAMPLES, SIZES, setting, timeless } from "../train/support.js";
 
 type Own = ReturnType<typeof setting> & { second: Module };
@@ -32,7 +33,7 @@ function own(): Own {
 
 /** A run with the teacher that is made of the networks. */
 function run(make: (own: Own) => unknown, more: object = {}) {
-  return withGenerator(new Generator(0), async () => {
+  return drawingFrom(new Generator(0), async () => {
     const { second, ...rest } = own();
     const teacher = (await make({ ...rest, second })) as Teacher;
     const validation = withGenerator(new Generator(9), setting).data;

@@ -16,6 +16,7 @@ import {
   withGenerator,
 } from "../../src/index.js";
 import { native } from "../../src/native.js";
+import { drawingFrom } from "../helpers/drawing_from.js";
 
 const threads = getNumThreads();
 afterAll(() => setNumThreads(threads));
@@ -49,7 +50,7 @@ async function run(teacherName: string, kind: typeof frozen | "cache" | "cached"
               ? cached(await TeacherCache.compute(teacher, data))
               : kind(teacher, { mode: teacherMode }),
         };
-  const { history } = await withGenerator(generator, async () =>
+  const { history } = await drawingFrom(generator, async () =>
     distill({ student, data, epochs: 2, batchSize: 8, lr: 0.01, ...given, ...more }),
   );
   const [ofStudent, ofTeacher] = [student, teacher].map((network) => fingerprint(network.stateDict()));

@@ -13,11 +13,11 @@ import {
   TensorDataset,
   tensor,
   trainTeacher,
-  withGenerator,
 } from "../../src/index.js";
 import { failure, temporaryFolder } from "../checkpoint/support.js";
 import { folderOf } from "../data/support.js";
 import { Of } from "../export/networks.js";
+import { drawingFrom } from "../helpers/drawing_from.js";
 
 const TOKENIZER = fileURLToPath(new URL("../data/fixtures/tokenizer/wordpiece.json", import.meta.url));
 const temporary = temporaryFolder();
@@ -36,7 +36,7 @@ describe("a network of tokens, and data of hashed words", () => {
   beforeAll(async () => {
     tokens = await read(`tokenizer(file=${JSON.stringify(TOKENIZER)}, length=16)`);
     hashed = await read("hash(buckets=160, length=16)");
-    network = await withGenerator(new Generator(3), async () => {
+    network = await drawingFrom(new Generator(3), async () => {
       const model = createNetwork("text_transformer(layers=1, dim=8, heads=2, buckets=160)", {
         shape: [16],
         classes: 2,

@@ -24,6 +24,7 @@ import {
 } from "../../src/index.js";
 import { fitNetwork } from "../../src/models/fit_network.js";
 import { failure, temporaryFolder } from "../checkpoint/support.js";
+import { drawingFrom } from "../helpers/drawing_from.js";
 
 const folder = temporaryFolder();
 const path = (name: string) => fileURLToPath(new URL(`fixtures/${name}`, import.meta.url));
@@ -99,7 +100,7 @@ describe("logits equal PyTorch's", () => {
 test("it teaches: cached where that is exact, with the agreement on the validation set, and at random changes step by step", async () => {
   const data = imagesOf("nchw");
   const run = (more: object) =>
-    withGenerator(new Generator(0), async () => {
+    drawingFrom(new Generator(0), async () => {
       const student = createNetwork("mlp(hidden=[4])", { shape: [24], classes: CLASSES });
       const teacher = await openTeacher(path("nchw.onnx"), { teacherMean: [0.4], teacherStd: [0.2] });
       const notes: string[] = [];
@@ -161,7 +162,7 @@ describe("a file of Distillery's own says what goes in, and which classes come o
     return loadData(file);
   };
   const trained = (train: Dataset) =>
-    withGenerator(new Generator(0), async () => {
+    drawingFrom(new Generator(0), async () => {
       const network = createNetwork("mlp(hidden=[8])", { shape: [train.features], classes: 3 });
       const out = join(folder, train.name);
       await trainTeacher({ model: network, data: train, epochs: 30, lr: 0.05, batchSize: 8, out });

@@ -13,13 +13,14 @@ import {
   withGenerator,
 } from "../../src/index.js";
 import { failure } from "../checkpoint/support.js";
+import { drawingFrom } from "../helpers/drawing_from.js";
 import { BATCH, setting, timeless } from "../train/support.js";
 
 type Own = ReturnType<typeof setting>;
 
 /** A run with the teacher that is made of the networks. */
 function run(make: (own: Own) => unknown, more: object = {}) {
-  return withGenerator(new Generator(0), async () => {
+  return drawingFrom(new Generator(0), async () => {
     const own = setting();
     const teacher = (await make(own)) as Teacher;
     const validation = withGenerator(new Generator(9), setting).data;

@@ -29,6 +29,7 @@ import {
   withPrecision,
 } from "../../src/index.js";
 import { native } from "../../src/native.js";
+import { drawingFrom } from "../helpers/drawing_from.js";
 
 const threads = getNumThreads();
 beforeEach(() => setNumThreads(2));
@@ -101,7 +102,7 @@ test.each(["eval", "train"] as const)("a teacher of one's own is prefetched in d
   const run = async (kind: typeof frozen) => {
     const generator = new Generator(5);
     const started = vi.spyOn(native, "inferenceEnqueue");
-    const student = await withGenerator(generator, async () => {
+    const student = await drawingFrom(generator, async () => {
       const student = new Sequential(new Linear(6, 8), new ReLU(), new Linear(8, 3));
       const teacher = kind(new Residual().freeze(), { mode });
       await distill({ teacher, student, data: data(), epochs: 2, batchSize: 10 });

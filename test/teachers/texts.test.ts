@@ -29,6 +29,7 @@ import {
 import { recordOf, setRecord, type TrainingRecord } from "../../src/models/training_record.js";
 import { temporaryFolder } from "../checkpoint/support.js";
 import { folderOf, refusal } from "../data/support.js";
+import { drawingFrom } from "../helpers/drawing_from.js";
 import { timeless } from "../train/support.js";
 
 const BERT = fileURLToPath(new URL("../models/fixtures/bert", import.meta.url));
@@ -60,7 +61,7 @@ let teacher: Module;
 
 beforeAll(async () => {
   [tokens, hashed] = [await read(TOKENS), await read(HASH)];
-  teacher = await withGenerator(new Generator(3), async () => {
+  teacher = await drawingFrom(new Generator(3), async () => {
     const model = createNetwork("text_transformer(layers=1, dim=8, heads=2, buckets=160)", { shape: [16], classes: 2 });
     await trainTeacher({ model, data: tokens, epochs: 2, lr: 0.05, batchSize: 16 });
     return model;
@@ -75,7 +76,7 @@ async function ownLogits(): Promise<string> {
 }
 
 const run = (options: Partial<Parameters<typeof distill>[0]> = {}) =>
-  withGenerator(new Generator(5), async () => {
+  drawingFrom(new Generator(5), async () => {
     const student = createNetwork("text_bag(buckets=60, dim=4)", { shape: [9], classes: 2 });
     const { history } = await distill({
       ...{ teacher, student, data: hashed, epochs: 2, batchSize: 16, lr: 0.05, ...options },

@@ -50,6 +50,16 @@ describe("generators", () => {
     expect(currentGenerator()).toBe(before);
   });
 
+  it.each<[() => unknown, string]>([
+    [() => withGenerator(3 as never, draw), "generator: expected a Generator, got 3"],
+    [() => withGenerator(new Generator(1), 3 as never), "body: expected a function, got 3"],
+    [() => withGenerator(new Generator(1), async () => draw()), "body: expected a function that is not async"],
+  ])("are refused: %#", (call, message) => {
+    expect(call).toThrow(
+      expect.objectContaining({ code: "BAD_ARGUMENT", message: expect.stringContaining(message) as unknown }),
+    );
+  });
+
   it("interleaved, do not disturb each other nor the global one", () => {
     const [a, b] = [new Generator(1), new Generator(2)];
     manualSeed(3);

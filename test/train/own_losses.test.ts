@@ -29,6 +29,7 @@ import {
 } from "../../src/index.js";
 import { createLoss } from "../../src/losses/index.js";
 import { failure, temporaryFolder } from "../checkpoint/support.js";
+import { drawingFrom } from "../helpers/drawing_from.js";
 import { readEvents } from "../log/event_reader.js";
 import { BATCH, type Options, setting, start, timeless } from "./support.js";
 
@@ -111,7 +112,7 @@ describe("the loss of a distillation", () => {
 
   test("one that needs no teacher is trainTeacher's cross-entropy, to the bit", async () => {
     const train = (run: (own: ReturnType<typeof setting>) => Promise<unknown>) =>
-      withGenerator(new Generator(0), async () => {
+      drawingFrom(new Generator(0), async () => {
         const own = setting();
         await run(own);
         return fingerprint(own.student.stateDict());
