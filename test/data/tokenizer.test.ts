@@ -61,6 +61,26 @@ test("spaces around a text of JSON lines are no tokens, as in rows that a networ
   expect(train.slice(0, 2).inputs.data).toEqual(encodeSamples(spec, rows).data);
 });
 
+test.each(["wordpiece", "bpe", "unigram"])("a long text has the ids of its beginning: %s", async (name) => {
+  const spec = await specOf(fixture(name), 32);
+  const idsOf = (text: string) => [...encodeSamples(spec, [{ text }]).data];
+  const ids = idsOf("play chess ".repeat(40));
+  expect(ids).not.toContain(0);
+  expect(idsOf("play chess ".repeat(20_000))).toEqual(ids);
+});
+
+test("a word is one unknown id, however long it is", async () => {
+  const ids = encodeSamples(await specOf(fixture("wordpiece"), 8), [{ text: `${"x".repeat(3000)} play` }]).data;
+  expect([...ids]).toEqual([2, 1, 71, 3, 0, 0, 0, 0]);
+});
+
+test("a text that the library can't hold has the ids of its beginning", async () => {
+  const spec = await specOf(fixture("unigram"), 16_384);
+  // All of it is one unknown id, as Hugging Face's.
+  const idsOf = (text: string) => [...encodeSamples(spec, [{ text }]).data];
+  expect(idsOf("漢".repeat(150_000))).toEqual(idsOf("漢"));
+});
+
 test("--tokenizer is the encoding with its default length, kept with the network", async () => {
   const { train } = await loadData(table(), { testFraction: 0, tokenizer: fixture("wordpiece") });
   expect(train.shape).toEqual([128]);

@@ -7,7 +7,7 @@ import { DistilleryError } from "../../errors.js";
 import { badData, readWholeSync } from "../../files/index.js";
 import { described, expected } from "../../registry/index.js";
 import { defineTextEncoding, idsOfText, MAX_IDS } from "./encoding.js";
-import { tokenizerJs } from "./tokenizer_js.js";
+import { CHARACTERS_OF_ID, tokenizerJs } from "./tokenizer_js.js";
 
 type Library = typeof import("@huggingface/tokenizers");
 
@@ -163,8 +163,22 @@ function load(json: unknown, file: string): Loaded {
   }
 }
 
-/** At most so many ids: what a longer text has too much is cut off, between the special tokens before and behind it. */
-function idsOf({ encode, specials }: Loaded, text: string, most: number): number[] {
+/** At most so many ids, of as much of the text as they need. */
+function idsOf(loaded: Loaded, text: string, most: number): number[] {
+  try {
+    let end = CHARACTERS_OF_ID * most;
+    // Behind the last id that is kept, as many again: the end of what is read may have other ids than the text has there.
+    while (end < text.length && loaded.encode(text.slice(0, end), false).length < 2 * most) end *= 2;
+    return firstIds(loaded, text.slice(0, end), most);
+  } catch (error) {
+    // The library can't hold some 100,000 parts of one word, which may be all of a text.
+    if (!(error instanceof RangeError) || text === "") throw error;
+    return idsOf(loaded, text.slice(0, Math.floor(0.75 * text.length)), most);
+  }
+}
+
+/** What a longer text has too much is cut off, between the special tokens before and behind it. */
+function firstIds({ encode, specials }: Loaded, text: string, most: number): number[] {
   const all = encode(text, true);
   if (all.length <= most) return all;
   const plain = encode(text, false);

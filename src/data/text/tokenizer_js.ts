@@ -4,6 +4,9 @@ import { dirname, join } from "node:path";
 import { DistilleryError } from "../../errors.js";
 import type { JsFunction } from "../../tensor/js_form.js";
 
+/** More than most ids stand for: so much of a text is read first. */
+export const CHARACTERS_OF_ID = 16;
+
 /** What a tokenizer's ids are in an exported module: how much higher they are, and how many are added to each text. */
 interface Numbers {
   readonly offset: number;
@@ -24,19 +27,34 @@ ${code.trim()}
 })();
 let made;
 
-/** Writes the ids of a text into out: what a longer one has too much is cut off, between the special tokens before and behind it. */
+/** Writes the ids of a text into out, of as much of the text as they need. */
 function encodeTokens({ tokenizer }, text, out) {
   made ??= new Tokenizer(JSON.parse(tokenizer), {});
-  const idsOf = (special) => {
-    const { ids } = made.encode(text, { add_special_tokens: special });
-    return ids.filter((id) => id !== undefined)${offset === 0 ? "" : `.map((id) => id + ${offset})`};
-  };
-  const all = idsOf(true);
-  if (all.length <= out.length) return out.set(all);
-  const plain = idsOf(false);
+  try {
+    let end = ${CHARACTERS_OF_ID} * out.length;
+    // Behind the last id that is kept, as many again: the end of what is read may have other ids than the text has there.
+    while (end < text.length && tokensOf(text.slice(0, end), false).length < 2 * out.length) end *= 2;
+    out.set(firstTokens(text.slice(0, end), out.length));
+  } catch (error) {
+    // The library can't hold some 100,000 parts of one word, which may be all of a text.
+    if (!(error instanceof RangeError) || text === "") throw error;
+    encodeTokens({ tokenizer }, text.slice(0, Math.floor(0.75 * text.length)), out);
+  }
+}
+
+function tokensOf(text, special) {
+  const { ids } = made.encode(text, { add_special_tokens: special });
+  return ids.filter((id) => id !== undefined)${offset === 0 ? "" : `.map((id) => id + ${offset})`};
+}
+
+/** What a longer text has too much is cut off, between the special tokens before and behind it. */
+function firstTokens(text, most) {
+  const all = tokensOf(text, true);
+  if (all.length <= most) return all;
+  const plain = tokensOf(text, false);
   let before = 0;
   while (before + plain.length < all.length && !plain.every((id, i) => all[before + i] === id)) before++;
-  out.set([...all.slice(0, before), ...plain.slice(0, out.length - ${specials}), ...all.slice(before + plain.length)]);
+  return [...all.slice(0, before), ...plain.slice(0, most - ${specials}), ...all.slice(before + plain.length)];
 }`,
   };
 }

@@ -283,6 +283,7 @@ test.each(["wordpiece", "bpe", "unigram"])("a text becomes the ids of the tokeni
     "the quick brown fox",
     "Größe, naïve 🎲 漢字",
     "play chess with cards and dice over the network, too",
+    "play chess ".repeat(15_000),
   ]) {
     const inputs = encodeSamples(spec, [{ says }]);
     expect(module.encode(says), says).toEqual(inputs.data);
