@@ -47,8 +47,12 @@ unigram.train_from_iterator(LINES, trainers.UnigramTrainer(vocab_size=90, specia
 unigram.post_processor = processors.TemplateProcessing(single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)])
 unigram.decoder = decoders.Metaspace()
 
+wordlevel = Tokenizer(models.WordLevel(unk_token="[UNK]"))
+wordlevel.pre_tokenizer = pre_tokenizers.Whitespace()
+wordlevel.train_from_iterator(LINES, trainers.WordLevelTrainer(vocab_size=60, special_tokens=["[UNK]"], show_progress=False))
+
 found = {}
-for name, tokenizer, offset in [("wordpiece", wordpiece, 0), ("bpe", bpe, 1), ("unigram", unigram, 1)]:
+for name, tokenizer, offset in [("wordpiece", wordpiece, 0), ("bpe", bpe, 1), ("unigram", unigram, 1), ("wordlevel", wordlevel, 1)]:
     tokenizer.no_truncation()
     tokenizer.save(str(FOLDER / f"{name}.json"), pretty=False)
     found[name] = cases(tokenizer, offset) | dict(rows=tokenizer.get_vocab_size() + offset)

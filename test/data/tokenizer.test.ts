@@ -122,7 +122,27 @@ describe("refuses", () => {
     [
       "a model that is unknown",
       '{"model": {"type": "Other", "vocab": {"a": 0}}, "added_tokens": []}',
+      'model.type: expected "BPE", "Unigram", "WordPiece", "WordLevel", got "Other"',
+    ],
+    [
+      "words without one for those that are unknown",
+      '{"model": {"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "[UNK]"}, "added_tokens": []}',
+      'model.unk_token: expected a word of model.vocab, got "[UNK]"',
+    ],
+    [
+      "an unknown id that is none",
+      '{"model": {"type": "Unigram", "vocab": [["a", 0]], "unk_id": 999}, "added_tokens": []}',
+      "model.unk_id: expected a place in model.vocab, which has 1, got 999",
+    ],
+    [
+      "a part that is missing",
+      '{"model": {"type": "BPE", "vocab": {"a": 0}, "merges": []}, "added_tokens": []}',
       "@huggingface/tokenizers can't use this tokenizer: ",
+    ],
+    [
+      "values in values",
+      `${"[".repeat(200_000)}${"]".repeat(200_000)}`,
+      "expected a tokenizer.json of Hugging Face, got values that are nested too deep",
     ],
   ])("%s", async (_, text, message) => {
     const message_ = await refusal("BAD_DATA", load({ tokenizer: file(text) }));

@@ -1,12 +1,12 @@
-import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
-import { dirname, join } from "node:path";
+import { dirname } from "node:path";
 import * as v from "valibot";
-import { show } from "../../checks.js";
+import { show, showList } from "../../checks.js";
 import { DistilleryError } from "../../errors.js";
 import { badData, readWholeSync } from "../../files/index.js";
 import { described, expected } from "../../registry/index.js";
 import { defineTextEncoding, idsOfText, MAX_IDS } from "./encoding.js";
+import { forLibrary } from "./tokenizer_for_library.js";
 import { CHARACTERS_OF_ID, tokenizerJs } from "./tokenizer_js.js";
 
 type Library = typeof import("@huggingface/tokenizers");
@@ -27,6 +27,7 @@ const STORED = v.object({
 /** What is read of a `tokenizer.json`. */
 const TOKENIZER = v.looseObject({
   model: v.looseObject({
+    type: v.optional(v.string()),
     vocab: v.union([v.record(v.string(), v.number()), v.array(v.tuple([v.string(), v.number()]))]),
     unk_token: v.nullish(v.string()),
     unk_id: v.nullish(v.number()),
@@ -34,9 +35,8 @@ const TOKENIZER = v.looseObject({
   added_tokens: v.array(v.looseObject({ id: v.number(), content: v.string() })),
 });
 
-const CASED = v.looseObject({ do_lower_case: v.boolean() });
-const BERT_NORMALIZER = v.looseObject({ type: v.literal("BertNormalizer") });
-const NORMALIZED = v.looseObject({ normalizer: v.nullish(v.looseObject({ type: v.string() })) });
+/** The models of the library, which reads what it does not know as one of them. */
+const MODELS = ["BPE", "Unigram", "WordPiece"];
 
 export const tokenizer = defineTextEncoding({
   name: "tokenizer",
@@ -65,38 +65,12 @@ export const tokenizer = defineTextEncoding({
 /** The encoding of a `tokenizer.json`. `NOT_FOUND`, or `BAD_DATA` for a file that is none. */
 function readTokenizer(file: string, length: number): TokenizerEncoding {
   const text = new TextDecoder().decode(readWholeSync(file));
-  const json = withCase(parseJson(text, file), dirname(file));
-  const encoding = { kind: "tokenizer" as const, length, tokenizer: JSON.stringify(json) };
+  const json = forLibrary(parseJson(text, file), dirname(file));
+  const encoding = { kind: "tokenizer" as const, length, tokenizer: stringify(json, file) };
   const { specials } = loaded(encoding, file);
   if (length > specials) return encoding;
   const wanted = `more than the ${specials} ids that the tokenizer adds to each text`;
   throw new DistilleryError("BAD_ARGUMENT", `textEncoding: tokenizer: length: expected ${wanted}, got ${length}`);
-}
-
-/**
- * A tokenizer with the case that the files beside it ask for, as Hugging Face's libraries read them: `do_lower_case` of `tokenizer_config.json` is that of BERT's
- * normaliser, and that of `sentence_bert_config.json`, if it is true, makes the texts small before.
- */
-function withCase(tokenizer: unknown, folder: string): unknown {
-  if (!v.is(NORMALIZED, tokenizer)) return tokenizer;
-  const bert = lowerCase(join(folder, "tokenizer_config.json"));
-  const { normalizer } = tokenizer;
-  const own = bert !== undefined && v.is(BERT_NORMALIZER, normalizer) ? { ...normalizer, lowercase: bert } : normalizer;
-  if (lowerCase(join(folder, "sentence_bert_config.json")) !== true) return { ...tokenizer, normalizer: own };
-  const normalizers = [{ type: "Lowercase" }, ...(own ? [own] : [])];
-  return { ...tokenizer, normalizer: { type: "Sequence", normalizers } };
-}
-
-/** What a file says of it; undefined if it says nothing, or is not there. */
-function lowerCase(file: string): boolean | undefined {
-  if (!existsSync(file)) return undefined;
-  try {
-    const json: unknown = JSON.parse(new TextDecoder().decode(readWholeSync(file)));
-    return v.is(CASED, json) ? json.do_lower_case : undefined;
-  } catch (error) {
-    if (!(error instanceof SyntaxError)) throw error;
-    return undefined;
-  }
 }
 
 interface Loaded {
@@ -132,6 +106,14 @@ function parseJson(text: string, file: string): unknown {
   }
 }
 
+function stringify(json: unknown, file: string): string {
+  try {
+    return JSON.stringify(json);
+  } catch (error) {
+    throw badData(file, "expected a tokenizer.json of Hugging Face, got values that are nested too deep", error);
+  }
+}
+
 function load(json: unknown, file: string): Loaded {
   if (!v.is(TOKENIZER, json))
     throw badData(file, "expected a tokenizer.json of Hugging Face, with model.vocab and added_tokens");
@@ -145,6 +127,7 @@ function load(json: unknown, file: string): Loaded {
   const wrong = ids.find((id) => !Number.isInteger(id) || id < 0 || id > most);
   if (wrong !== undefined) throw badData(file, `expected whole ids from 0 to ${most}, got ${wrong}`);
   const rows = ids.reduce((largest, id) => Math.max(largest, id), 0) + 1 + offset;
+  expectModel(json, file);
   const { Tokenizer } = library(file);
   try {
     const made = new Tokenizer(json, {});
@@ -160,6 +143,22 @@ function load(json: unknown, file: string): Loaded {
     return { encode, rows, offset, specials: around.length, unknown: new Set(known) };
   } catch (error) {
     throw badData(file, `${LIBRARY} can't use this tokenizer: ${(error as Error).message}`);
+  }
+}
+
+/** Refuses a model that the library would take for another, and one whose id of what is unknown is none of its own. */
+function expectModel({ model, added_tokens: added }: v.InferOutput<typeof TOKENIZER>, file: string): void {
+  const { type, vocab, unk_token: token, unk_id: id } = model;
+  if (type !== undefined && !MODELS.includes(type))
+    throw badData(file, `model.type: expected ${showList([...MODELS, "WordLevel"])}, got ${show(type)}`);
+  if (Array.isArray(vocab)) {
+    if (id != null && vocab[id] === undefined)
+      throw badData(file, `model.unk_id: expected a place in model.vocab, which has ${vocab.length}, got ${id}`);
+  } else if (
+    type === "WordPiece" &&
+    !(token && (Object.hasOwn(vocab, token) || added.some(({ content }) => content === token)))
+  ) {
+    throw badData(file, `model.unk_token: expected a word of model.vocab, got ${show(token)}`);
   }
 }
 

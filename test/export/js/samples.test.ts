@@ -270,7 +270,7 @@ test.each([
   expect(() => exportJs(network(2), options as never)).toThrow(message);
 });
 
-test.each(["wordpiece", "bpe", "unigram"])("a text becomes the ids of the tokenizer %s", (name) => {
+test.each(["wordpiece", "bpe", "unigram", "wordlevel"])("a text becomes the ids of the tokenizer %s", (name) => {
   const file = fileURLToPath(new URL(`../../data/fixtures/tokenizer/${name}.json`, import.meta.url));
   const spec: TablePreprocessing = {
     ...{ kind: "table", header: true, label: { name: "label", index: 1 }, ...names },
