@@ -5,7 +5,8 @@ import { DistilleryError } from "./errors.js";
 /** Has a server listen, and gives its port; port 0 takes any that is free. `IN_USE` if the port is taken, `IO_ERROR`. */
 export async function listen(server: Server, port: number, host: string): Promise<number> {
   await new Promise<void>((resolve, reject) => {
-    server.once("error", (error: NodeJS.ErrnoException) => {
+    // For good: that of a connection later on, as with too many files open, is not the server's end.
+    server.on("error", (error: NodeJS.ErrnoException) => {
       const isTaken = error.code === "EADDRINUSE";
       const text = isTaken
         ? `port ${port} is taken: give another, or 0 for any that is free`
