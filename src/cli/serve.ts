@@ -44,7 +44,12 @@ export function serveCommand(run: (flags: ServeFlags) => Promise<void>): Command
       toNumber,
       maxSamples,
     )
-    .option("--timeout <ms>", "the most milliseconds in which a request has to arrive", toNumber, timeout);
+    .option(
+      "--timeout <ms>",
+      "the most milliseconds in which a request has to arrive, and its answer to be read",
+      toNumber,
+      timeout,
+    );
   const sizes = { imageSize: "pixels of the images that a .pth file's network is for, such as 32 or 32x48" };
   return addNetwork(addLoading(addShowing(addOptions(command, serveSchema, sizes), "print a JSON object"))).action(
     (file: string) => run({ ...(command.opts() as ServeFlags), ...givenFlags(command), file }),

@@ -18,12 +18,14 @@ export function samplesOf(body: unknown, preprocessing: Preprocessing | null, kn
   }
   if (preprocessing?.kind === "table") return encodeSamples(preprocessing, body as readonly TableRow[]);
   const features = preprocessing === null ? (known ?? lengthOf(body[0], 0)) : inputFeatures(preprocessing);
-  const numbers = new Float64Array(body.length * features);
   for (const [i, sample] of body.entries()) {
     const length = lengthOf(sample, i);
-    if (length !== features) {
-      throw new DistilleryError("SHAPE_MISMATCH", `samples[${i}]: expected ${features} numbers, got ${length}`);
-    }
+    if (length === features) continue;
+    throw new DistilleryError("SHAPE_MISMATCH", `samples[${i}]: expected ${features} numbers, got ${length}`);
+  }
+  // A few short samples do not make it large.
+  const numbers = new Float64Array(body.length * features);
+  for (const [i, sample] of body.entries()) {
     for (let j = 0; j < features; j++) numbers[i * features + j] = numberOf(sample[j], i, j, preprocessing?.kind);
   }
   if (preprocessing === null) return new Tensor(Float32Array.from(numbers), [body.length, features]);

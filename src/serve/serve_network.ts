@@ -4,19 +4,14 @@ import { badArgument, expectInteger, expectOptions, show } from "../checks.js";
 import { expectPreprocessing, type Preprocessing } from "../data/preprocessing/spec.js";
 import { DistilleryError } from "../errors.js";
 import { listen } from "../listen.js";
-import { networkSpecOf } from "../models/create_network.js";
-import { freezeGraph } from "../models/index.js";
 import { recordOf } from "../models/training_record.js";
 import { expectModule } from "../nn/expect_module.js";
-import { inputsFor } from "../nn/inputs_for.js";
 import type { Module } from "../nn/module.js";
 import { cat } from "../ops/cat.js";
-import type { TaskPrediction } from "../tasks/prediction.js";
-import { isSameShape, numel } from "../tensor/shape.js";
 import type { Tensor } from "../tensor/tensor.js";
-import { predict } from "../train/index.js";
 import { Batcher } from "./batcher.js";
 import { Metrics } from "./metrics.js";
+import { Predictor } from "./predictor.js";
 import { samplesOf } from "./samples.js";
 
 /** How a network is served, and what a request may cost. */
@@ -29,7 +24,10 @@ export interface ServeOptions {
   maxBody?: number;
   /** The most samples of a request, and of what is computed at once; default 1000. */
   maxSamples?: number;
-  /** The most milliseconds in which a request has to arrive, and that a closing server waits for answers; default 10 s. */
+  /**
+   * The most milliseconds in which a request has to arrive, in which a client reads nothing of its answer, and that a closing server
+   * waits for answers; default 10 s.
+   */
   timeout?: number;
   /** How samples become inputs; default: what the network was trained with; null: they are the inputs. */
   preprocessing?: Preprocessing | null;
@@ -74,7 +72,7 @@ class Refusal extends Error {
  * network, whose weights are therefore not to change; others, and those of a network that can't be frozen, by the network as it is.
  * Errors are JSON, `{ code, message }`.
  *
- * @throws DistilleryError `BAD_ARGUMENT` for a wrong option, `IN_USE` if the port is taken, `IO_ERROR`.
+ * @throws DistilleryError `BAD_ARGUMENT` for a wrong option, `SHAPE_MISMATCH` for a preprocessing of another network, `IN_USE` if the port is taken, `IO_ERROR`.
  * @example
  * ```ts
  * const { url, close } = await serveNetwork(await loadNetwork("student.safetensors"), { port: 8080 });
@@ -94,49 +92,37 @@ export async function serveNetwork(network: Module, options: ServeOptions = {}):
   const { preprocessing = recordOf(network)?.preprocessing ?? null } = options;
   if (preprocessing !== null) expectPreprocessing(preprocessing);
   const metrics = new Metrics();
-  // Without preprocessing samples arrive as rows of values; a network of images takes them in its own shape.
-  const own = network.readsImages ? networkSpecOf(network)?.shape : undefined;
-  // The network frozen for samples of the first request's shape; null if it can't be frozen: then the network itself computes.
-  let frozen: { network: Module; shape: readonly number[] } | null | undefined;
+  const predictor = new Predictor(network, preprocessing);
+  predictor.expectFit();
   const compute = (samples: Tensor) => {
     metrics.batch(samples.shape[0]);
-    const inputs =
-      own !== undefined && samples.shape.length === 2 ? samples.reshape([samples.shape[0], ...own]) : samples;
-    const shape = inputsFor(network, inputs).shape.slice(1);
-    const asked = frozen && isSameShape(frozen.shape, shape) ? frozen.network : network;
-    const options = { preprocessing, classNames: preprocessing?.classNames };
-    const predictions = predict<TaskPrediction>(asked, inputs, options);
-    if (frozen === undefined) frozen = frozenFor(network, shape);
-    return predictions;
+    return predictor.predict(samples);
   };
   const batcher = new Batcher(compute, cat, maxSamples);
   const late = new WeakSet<Duplex>();
-  let inFlight = 0;
+  const inFlight = new Set<ServerResponse>();
   let isClosing = false;
 
   const answerPredict = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const start = performance.now();
     const { socket } = request;
-    inFlight += 1;
+    inFlight.add(response);
     try {
       const body = parsed(await bodyOf(request, maxBody));
       if (Array.isArray(body) && body.length > maxSamples) {
         throw new Refusal(413, "TOO_LARGE", `body: expected at most ${maxSamples} samples, got ${body.length}`);
       }
-      send(response, 200, {
-        predictions: await batcher.add(samplesOf(body, preprocessing, own === undefined ? null : numel(own))),
-      });
+      send(response, 200, { predictions: await batcher.add(samplesOf(body, preprocessing, predictor.features)) });
     } catch (error) {
       if (!socket.destroyed) refuse(response, error);
     } finally {
-      inFlight -= 1;
+      inFlight.delete(response);
       const status = late.has(socket) ? 408 : socket.destroyed ? CLIENT_LEFT : response.statusCode;
       metrics.request(status, (performance.now() - start) / 1000);
     }
   };
   const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
-    // The server closes only when no connection is left, and clients keep theirs unless told otherwise.
-    if (isClosing) response.setHeader("Connection", "close");
+    if (isClosing) endConnection(response);
     const { method = "", url = "/" } = request;
     const path = url.split("?", 1)[0];
     const route = ROUTES.find((one) => one.path === path);
@@ -152,12 +138,15 @@ export async function serveNetwork(network: Module, options: ServeOptions = {}):
     if (path === "/predict") return answerPredict(request, response);
     if (path === "/healthz") return send(response, isClosing ? 503 : 200, { status: isClosing ? "closing" : "ok" });
     response.writeHead(200, { "Content-Type": "text/plain; version=0.0.4; charset=utf-8" });
-    response.end(metrics.text(inFlight));
+    response.end(metrics.text(inFlight.size));
   };
 
   const limits = { requestTimeout: timeout, headersTimeout: timeout, connectionsCheckingInterval: CHECK_MS };
   const handle = (request: IncomingMessage, response: ServerResponse) => {
-    void answer(request, response).catch(() => response.destroy());
+    void answer(request, response)
+      .catch(() => response.destroy())
+      // A client that does not read its answer would keep it in memory.
+      .finally(() => response.setTimeout(timeout));
   };
   const server = createServer(limits, handle);
   server.on("checkContinue", (request, response) => {
@@ -179,11 +168,12 @@ export async function serveNetwork(network: Module, options: ServeOptions = {}):
     url: `http://${host.includes(":") ? `[${host}]` : host}:${taken}/`,
     async close() {
       isClosing = true;
+      for (const response of inFlight) endConnection(response);
       const closed = new Promise((resolve) => server.close(resolve));
       server.closeIdleConnections();
-      const late = setTimeout(() => server.closeAllConnections(), timeout);
+      const patience = setTimeout(() => server.closeAllConnections(), timeout);
       await closed;
-      clearTimeout(late);
+      clearTimeout(patience);
     },
   };
 }
@@ -213,6 +203,11 @@ const CLIENT_ERRORS: Readonly<Record<string, ClientError>> = {
     message: () => `headers: expected at most ${maxHeaderSize} bytes, got more`,
   },
 };
+
+/** The server closes only when no connection is left, and clients keep theirs unless told otherwise. */
+function endConnection(response: ServerResponse): void {
+  if (!response.headersSent) response.setHeader("Connection", "close");
+}
 
 function isTooLong({ headers }: IncomingMessage, maxBody: number): boolean {
   return Number(headers["content-length"] ?? 0) > maxBody;
@@ -256,14 +251,4 @@ function refuse(response: ServerResponse, error: unknown): void {
   // The rest of the body is read and dropped: many clients read no answer before they have sent all of it.
   response.req.resume();
   send(response, status, { code, message });
-}
-
-function frozenFor(network: Module, shape: readonly number[]): { network: Module; shape: readonly number[] } | null {
-  try {
-    return { network: freezeGraph(network, shape), shape };
-  } catch (error) {
-    // What freezeGraph says of a network that it can't freeze.
-    if (error instanceof DistilleryError && error.code === "BAD_ARGUMENT") return null;
-    throw error;
-  }
 }

@@ -38,6 +38,39 @@ test("a late client that keeps its half of the connection open is neither waited
   }
 });
 
+test("a connection that is kept ends with the answer to what came before the server closed", async () => {
+  const { url, port } = await serve(10_000);
+  const socket = connect(port, "127.0.0.1");
+  socket.write("POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 7\r\n\r\n[[1");
+  await expect.poll(() => metric(url, "distillery_requests_in_flight")).toBe("distillery_requests_in_flight 1");
+  const start = performance.now();
+  const closed = served?.close();
+  served = null;
+  socket.write(",2]]");
+  const text = Buffer.concat(await socket.toArray()).toString();
+  expect(text).toMatch(/^HTTP\/1\.1 200 OK\r\n.*Connection: close\r\n.*"predictions"/s);
+  await closed;
+  expect(performance.now() - start).toBeLessThan(3000);
+});
+
+test("a client that does not read its answer is disconnected", async () => {
+  const network = new Linear(1, 2000).eval();
+  served = await serveNetwork(network, { port: 0, timeout: 500 });
+  const socket = connect(Number(new URL(served.url).port), "127.0.0.1").on("error", () => {});
+  const body = JSON.stringify(Array.from({ length: 500 }, () => [1]));
+  socket.write(`POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
+  await expect
+    .poll(() => metric(served?.url ?? "", 'distillery_requests_total{status="200"}'), { timeout: 5000 })
+    .toMatch(/ 1$/);
+  await new Promise((resolve) => setTimeout(resolve, 2000));
+  let last = "";
+  socket.on("data", (part) => {
+    last = part.toString().slice(-20);
+  });
+  await once(socket, "close");
+  expect(last).not.toMatch(/\]\}\]\}\r\n0\r\n\r\n$/);
+});
+
 test("headers that are too large", async () => {
   const { port } = await serve(2000);
   const socket = connect(port, "127.0.0.1").on("error", () => {});

@@ -243,6 +243,15 @@ describe("refused, as JSON with a code", () => {
     expect((json.message as string).startsWith(start), json.message).toBe(true);
   });
 
+  test("few short samples behind a long one", async () => {
+    const url = await serve(small());
+    const body = `[[${"0,".repeat(4_900_000)}0]${",[]".repeat(999)}]`;
+    expect(await post(url, body)).toEqual({
+      status: 400,
+      json: { code: "SHAPE_MISMATCH", message: "samples[1]: expected 4900001 numbers, got 0" },
+    });
+  });
+
   test("another path, another method", async () => {
     const url = await serve(small());
     const [path, method] = await Promise.all([fetch(`${url}x`), fetch(`${url}predict`)]);
@@ -339,6 +348,16 @@ test.each([
   [{ prot: 1 }, 'options: unknown option "prot", did you mean port?'],
 ])("a wrong option: %j", async (options, message) => {
   await expect(serveNetwork(small(), options as never)).rejects.toThrow(message);
+});
+
+test.each([
+  [{ features: 5, classes: 3 }, "linear: x: expected shape"],
+  [{ features: 6, classes: 4 }, "logits: expected shape [1, 4], got [1, 3]"],
+])("the preprocessing of another network: %j", async (own, problem) => {
+  const preprocessing = { kind: "values", classNames: null, ...own } as const;
+  const serving = serveNetwork(small(), { port: 0, preprocessing });
+  await expect(serving).rejects.toMatchObject({ code: "SHAPE_MISMATCH" });
+  await expect(serving).rejects.toThrow(`preprocessing: does not fit the network: ${problem}`);
 });
 
 test("a port that is taken", async () => {
