@@ -1,4 +1,4 @@
-import { expectNumber } from "../checks.js";
+import { badArgument, expectNumber } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { holm, isAlike, type PairedDifference, pairedDifference, type SampleStats, sampleStats } from "./statistics.js";
 import { criticalValue, twoSidedPValue } from "./t_distribution.js";
@@ -146,10 +146,18 @@ function expectScores(a: readonly ArrayLike<number>[], b: readonly ArrayLike<num
   if (!Array.isArray(a) || a.length === 0) throw refuse("a: expected the scores of at least one seed");
   if (!Array.isArray(b) || b.length !== a.length)
     throw refuse(`b: expected ${a.length} lists of scores, one for each of a`);
+  const lists = Object.entries({ a, b }).flatMap(([name, scores]) =>
+    scores.map((one, i): [string, ArrayLike<number>] => [`${name}[${i}]`, one]),
+  );
+  for (const [name, one] of lists) {
+    if (!Number.isInteger(one?.length)) throw badArgument(name, "a list of scores", one);
+  }
   const samples = a[0].length;
-  for (const [name, scores] of Object.entries({ a, b })) {
-    const i = scores.findIndex((one) => one.length !== samples || samples === 0);
-    if (i >= 0) throw refuse(`${name}[${i}]: expected ${samples || "at least 1"} scores, got ${scores[i].length}`);
+  for (const [name, one] of lists) {
+    if (one.length !== samples || samples === 0) {
+      throw refuse(`${name}: expected ${samples || "at least 1"} scores, got ${one.length}`);
+    }
+    for (let j = 0; j < samples; j++) expectNumber(`${name}[${j}]`, one[j], () => true, "a finite number");
   }
   return samples;
 }

@@ -1,4 +1,4 @@
-import { expectNumber, show } from "../checks.js";
+import { badArgument, expectNumber, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { criticalValue, twoSidedPValue } from "./t_distribution.js";
 
@@ -79,12 +79,17 @@ export function isAlike({ std }: SampleStats, values: readonly number[]): boolea
  * P values corrected for there being several (Holm, 1979): the smallest times their number, the next times one less, and so on,
  * none smaller than the one before, at most 1. In the order of the p values. `statsmodels.multipletests(method="holm")`.
  *
+ * @throws DistilleryError `BAD_ARGUMENT` for what is no p value.
  * @example
  * ```ts
  * holm([0.01, 0.04, 0.03]); // [0.03, 0.06, 0.06]
  * ```
  */
 export function holm(pValues: readonly number[]): number[] {
+  if (!Array.isArray(pValues)) throw badArgument("pValues", "a list of numbers", pValues);
+  for (const [i, p] of pValues.entries()) {
+    expectNumber(`pValues[${i}]`, p, (x) => x >= 0 && x <= 1, "a number from 0 to 1");
+  }
   const corrected = new Array<number>(pValues.length);
   let least = 0;
   const order = [...pValues.keys()].sort((a, b) => pValues[a] - pValues[b]);
