@@ -2,7 +2,7 @@ import { expectInteger, expectNumber, expectOptions, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { type Labels, labelData } from "../tensor/int_tensor.js";
 import { Generator, randperm, withGenerator } from "../tensor/random.js";
-import { type Dataset, indexRange, NO_LABEL } from "./dataset.js";
+import { type Dataset, expectDataset, indexRange, NO_LABEL } from "./dataset.js";
 import { type Selection, Subset } from "./subset.js";
 import { strataOf } from "./targets.js";
 
@@ -31,7 +31,7 @@ export interface SplitOptions {
  * ```
  */
 export function splitDataset(dataset: Dataset, options: SplitOptions): { train: Subset; heldOut: Subset } {
-  const { strata, count } = strataOf(dataset);
+  const { strata, count } = strataOf(expectDataset(dataset));
   const parts = stratify(strata, count, options, dataset.unlabelled === true);
   return subsetsOf(dataset, parts, options);
 }

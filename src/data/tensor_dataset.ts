@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { expectInteger, expectNumber, expectObject, expectOptions, expectShape, show } from "../checks.js";
+import { badArgument, expectInteger, expectNumber, expectObject, expectOptions, expectShape, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
 import { detach, slice } from "../ops/index.js";
@@ -17,6 +17,7 @@ import {
   type TableLayout,
   type ValueLayout,
 } from "./dataset.js";
+import { expectTable } from "./preprocessing/spec.js";
 import { type GivenLabels, readLabels } from "./targets.js";
 import type { TaskName } from "./task_name.js";
 
@@ -74,7 +75,7 @@ export abstract class InMemoryDataset implements Dataset {
     ({ labels: this.labels, classes: this.classes } = checked);
     if (checked.task !== undefined) this.task = checked.task;
     this.#targets = checked.targets;
-    if (targetScale !== undefined) this.targetScale = expectScale(targetScale, this.classes);
+    if (targetScale !== undefined) this.targetScale = expectLayout("targetScale", targetScale, this.classes);
     this.unlabelled = unlabelled;
     if (classNames !== undefined) this.classNames = expectClassNames(classNames, this.classes);
     if (typeof name !== "string") throw new DistilleryError("BAD_ARGUMENT", `name: expected a text, got ${show(name)}`);
@@ -182,6 +183,7 @@ export class TableDataset extends TensorDataset {
     expectObject("TableDataset", options);
     const { table, ...shared } = options;
     super(inputs, labels, shared);
+    expectTable(table, this.features);
     this.table = table;
   }
 }
@@ -194,7 +196,7 @@ export class StandardizedDataset extends TensorDataset {
     expectObject("StandardizedDataset", options);
     const { values, ...shared } = options;
     super(inputs, labels, shared);
-    this.values = values;
+    this.values = expectLayout("values", values, this.features);
   }
 }
 
@@ -211,14 +213,16 @@ export function targetsText({ task, targetScale }: Pick<Dataset, "task" | "targe
   return `${task} ${JSON.stringify(targetScale ?? null)}\n`;
 }
 
-function expectScale(scale: ValueLayout, outputs: number): ValueLayout {
-  expectOptions("targetScale", scale, ["mean", "std"]);
-  for (const [name, list] of Object.entries(scale)) {
-    expectShape(`targetScale.${name}`, [list.length], [outputs]);
+function expectLayout(argument: string, layout: ValueLayout, count: number): ValueLayout {
+  expectOptions(argument, layout, ["mean", "std"]);
+  for (const name of ["mean", "std"] as const) {
+    const list: unknown = layout[name];
+    if (!Array.isArray(list)) throw badArgument(`${argument}.${name}`, `a list of ${count} numbers`, list);
+    expectShape(`${argument}.${name}`, [list.length], [count]);
     for (const [i, x] of list.entries())
-      expectNumber(`targetScale.${name}[${i}]`, x, (y) => name === "mean" || y > 0, "a finite number, a std above 0");
+      expectNumber(`${argument}.${name}[${i}]`, x, (y) => name === "mean" || y > 0, "a finite number, a std above 0");
   }
-  return scale;
+  return layout;
 }
 
 /** The memory of an array, byte by byte. */

@@ -2,18 +2,25 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import {
   encodeSamples,
+  exportJs,
   ImageDataset,
   type ImagePreprocessing,
   inputFeatures,
+  Linear,
   loadData,
+  type Preprocessing,
   parsePreprocessing,
   preprocessingOf,
+  StandardizedDataset,
   splitDataset,
+  TableDataset,
+  type TableLayout,
   type TablePreprocessing,
   type TableRow,
   TensorDataset,
   tensor,
   type ValuePreprocessing,
+  zeros,
 } from "../../src/index.js";
 import { folderOf, refusal } from "./support.js";
 
@@ -190,6 +197,40 @@ describe("descriptions that are wrong", () => {
   ])("%j", async (value, problem) => {
     const text = `s.safetensors: its preprocessing${problem}`;
     expect(await refusal("BAD_DATA", () => parsePreprocessing(value, "s.safetensors"))).toBe(text);
+    const given = () => exportJs(new Linear(1, 2), { preprocessing: value as Preprocessing });
+    const isNone = value === null || (value as Preprocessing).kind === ("sound" as string);
+    if (!isNone) expect(await refusal("BAD_ARGUMENT", given)).toBe(`preprocessing${problem.replace(/^, /, ".")}`);
+  });
+});
+
+describe("the layout of a data set in memory is checked", () => {
+  const [two, labels] = [zeros([2, 2]), Int32Array.of(0, 1)];
+  const column = { name: "a", mean: 0, std: 1 };
+  const table = (columns: readonly object[]) => ({ columns, label: { name: "y", index: 2 }, header: true });
+
+  test.each<[string, string, () => unknown]>([
+    [
+      "BAD_ARGUMENT",
+      "table: expected the layout of a table, got undefined",
+      () => new TableDataset(two, labels, {} as never),
+    ],
+    [
+      "BAD_ARGUMENT",
+      "table.columns.0.std: expected a number above 0, got 0",
+      () => new TableDataset(two, labels, { table: table([{ ...column, std: 0 }]) as TableLayout }),
+    ],
+    [
+      "SHAPE_MISMATCH",
+      "table: its columns become 1 values, and a sample has 2",
+      () => new TableDataset(two, labels, { table: table([column]) as TableLayout }),
+    ],
+    [
+      "SHAPE_MISMATCH",
+      "values.mean: expected shape [2], got [1]",
+      () => new StandardizedDataset(two, labels, { values: { mean: [0], std: [1] } }),
+    ],
+  ])("%s: %s", async (code, text, make) => {
+    expect(await refusal(code, make)).toBe(text);
   });
 });
 

@@ -149,6 +149,11 @@ describe("refused", () => {
       () => splitDataset({} as never, { fraction: 0.5 }),
       "dataset: expected a Dataset, got a value of type Object",
     ],
+    [
+      "BAD_ARGUMENT",
+      () => splitDataset(undefined as never, { fraction: 0.1 }),
+      "dataset: expected a Dataset, got undefined",
+    ],
   ])("%s %#", async (code, body, text) => {
     expect(await refusal(code, body)).toBe(text);
   });

@@ -332,6 +332,11 @@ describe("targets in a program", () => {
       () => new TensorDataset(inputs, tensor([0, 1, 2, 0]), { targetScale: { mean: [0], std: [0] } }),
       "targetScale.std[0]",
     ],
+    [
+      "a scale without a deviation",
+      () => new TensorDataset(inputs, tensor([0, 1, 2, 0]), { targetScale: { mean: [0] } as never }),
+      "targetScale.std: expected a list of 1 numbers, got undefined",
+    ],
   ])("%s is refused", (_, make, problem) => {
     expect(make).toThrow(problem);
   });

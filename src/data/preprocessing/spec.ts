@@ -75,15 +75,6 @@ export function preprocessingOf(dataset: Dataset): Preprocessing {
   return { kind: "values", features, ...structuredClone(values), ...names };
 }
 
-/** Refuses what no network's file and no data set gave: null where `readPreprocessing` found none. */
-export function expectPreprocessing(value: unknown): void {
-  if (typeof value === "object" && value !== null && "kind" in value && KINDS.includes(value.kind)) return;
-  const wanted = "what readPreprocessing(file) gives or, if that is null, preprocessingOf(train) of its training data";
-  throw new DistilleryError("BAD_ARGUMENT", `preprocessing: expected ${wanted}; got ${show(value)}`);
-}
-
-const KINDS: readonly unknown[] = ["image", "table", "values"];
-
 /** The column of texts whose ids are all that a sample is; null if it is something else. */
 export function textColumnOf({ table }: { readonly table?: Pick<TableLayout, "columns"> }): TextColumn | null {
   const [column, ...more] = table?.columns ?? [];
@@ -174,6 +165,12 @@ const COLUMN = v.union(
   "expected a column with mean and std, with categories, or with the encoding of texts",
 );
 const LABEL = v.object({ name: v.string(), index: integer(0) }, expected("the label's name and index"));
+const TABLE = {
+  columns: v.pipe(v.array(COLUMN), v.minLength(1, "expected at least one column")),
+  label: LABEL,
+  labels: v.exactOptional(v.array(LABEL)),
+  header: v.boolean(expected("true or false")),
+};
 const DESCRIPTION = v.variant(
   "kind",
   [
@@ -186,14 +183,7 @@ const DESCRIPTION = v.variant(
       std: v.array(deviation()),
       ...CLASSES,
     }),
-    v.object({
-      kind: v.literal("table"),
-      columns: v.pipe(v.array(COLUMN), v.minLength(1, "expected at least one column")),
-      label: LABEL,
-      labels: v.exactOptional(v.array(LABEL)),
-      header: v.boolean(expected("true or false")),
-      ...CLASSES,
-    }),
+    v.object({ kind: v.literal("table"), ...TABLE, ...CLASSES }),
     v.object({
       kind: v.literal("values"),
       features: integer(1),
@@ -216,42 +206,75 @@ const DESCRIPTION = v.variant(
  * ```
  */
 export function parsePreprocessing(value: unknown, file: string): Preprocessing {
+  return checked(value, (path, problem) =>
+    badData(file, `its preprocessing${path === "" ? "" : `, ${path}`}: ${problem}`),
+  );
+}
+
+/** Refuses what no network's file and no data set gave: null where `readPreprocessing` found none. */
+export function expectPreprocessing(value: unknown): void {
+  if (!KINDS.includes(Object(value ?? {}).kind)) {
+    const wanted =
+      "what readPreprocessing(file) gives or, if that is null, preprocessingOf(train) of its training data";
+    throw new DistilleryError("BAD_ARGUMENT", `preprocessing: expected ${wanted}; got ${show(value)}`);
+  }
+  checked(value, (path, problem) => badPart("preprocessing", path, problem));
+}
+
+const KINDS: readonly unknown[] = ["image", "table", "values"];
+
+/** Refuses the layout of a table that does not say what so many values are. */
+export function expectTable(table: unknown, features: number): void {
+  const { success, output, issues } = v.safeParse(v.object(TABLE, expected("the layout of a table")), table);
+  if (!success) throw badPart("table", v.getDotPath(issues[0]) ?? "", issues[0].message);
+  const width = widthOf(output.columns);
+  if (width === features) return;
+  throw new DistilleryError(
+    "SHAPE_MISMATCH",
+    `table: its columns become ${width} values, and a sample has ${features}`,
+  );
+}
+
+function badPart(argument: string, path: string, problem: string): DistilleryError {
+  return new DistilleryError("BAD_ARGUMENT", `${argument}${path === "" ? "" : `.${path}`}: ${problem}`);
+}
+
+/** Makes an error of what is wrong at a path. */
+type Refuse = (path: string, problem: string) => DistilleryError;
+
+function checked(value: unknown, refuse: Refuse): Preprocessing {
   const { success, output, issues } = v.safeParse(DESCRIPTION, value);
-  if (!success) throw refuse(file, v.getDotPath(issues[0]) ?? "", issues[0].message);
+  if (!success) throw refuse(v.getDotPath(issues[0]) ?? "", issues[0].message);
   const { classes, classNames } = output;
   if (classNames !== null && classNames.length !== classes) {
-    throw refuse(file, "classNames", `expected ${classes} names, got ${classNames.length}`);
+    throw refuse("classNames", `expected ${classes} names, got ${classNames.length}`);
   }
-  if (output.targets !== undefined) expectEach(file, output.targets, classes, "target");
+  if (output.targets !== undefined) expectEach(refuse, output.targets, classes, "target");
   if (output.kind === "image") {
-    expectEach(file, output, output.channels, "channel");
+    expectEach(refuse, output, output.channels, "channel");
   }
   if (output.kind === "values" && (output.mean ?? output.std) !== undefined) {
-    expectEach(file, output, output.features, "column");
+    expectEach(refuse, output, output.features, "column");
   }
   if (output.kind === "table") {
     const twice = firstRepeated(output.columns.map(({ name }) => name));
-    if (twice !== undefined) throw refuse(file, "columns", `two columns are called ${show(twice)}`);
+    if (twice !== undefined) throw refuse("columns", `two columns are called ${show(twice)}`);
   }
-  if (inputFeatures(output) > MAX) throw refuse(file, "", `expected at most ${MAX} values a sample`);
+  if (inputFeatures(output) > MAX) throw refuse("", `expected at most ${MAX} values a sample`);
   return output;
 }
 
 /** Refuses a mean or deviation that has not a number for each channel or column. */
 function expectEach(
-  file: string,
+  refuse: Refuse,
   { mean = [], std = [] }: { mean?: readonly number[]; std?: readonly number[] },
   count: number,
   what: string,
 ): void {
   for (const [name, list] of Object.entries({ mean, std })) {
     if (list.length === count) continue;
-    throw refuse(file, name, `expected ${count} numbers, one a ${what}, got ${list.length}`);
+    throw refuse(name, `expected ${count} numbers, one a ${what}, got ${list.length}`);
   }
-}
-
-function refuse(file: string, path: string, problem: string): Error {
-  return badData(file, `its preprocessing${path === "" ? "" : `, ${path}`}: ${problem}`);
 }
 
 /** The first text that occurs a second time. */
