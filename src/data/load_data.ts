@@ -49,6 +49,7 @@ export interface ImageSets extends Omit<DataSets, "validation"> {
  * | folder with CIFAR's binary version | `data_batch_1.bin`, ..., or `train.bin` and `test.bin` |
  * | `.npz`, `.npy` or a folder of `.npy` | `x_train`, `y_train`, `x_val`, `y_val`, `x_test`, `y_test`; or `x` and `y`, `images` and `labels` |
  * | `.csv`, `.tsv` | rows of numbers and texts, one column the label, or several the targets; `NAME_test.csv` beside `NAME.csv` is the test part, `NAME_val.csv` the validation part |
+ * | `.jsonl`, `.ndjson` | the same as an object a line, whose keys are the columns |
  * | folder of folders | PNG, JPEG, WebP, BMP and GIF images by class, or `train/`, `val/` (`valid/`, `validation/`) and `test/` with these |
  *
  * Pixels are normalised and columns standardised by what is measured over the training rows; {@link preprocessingOf}

@@ -62,7 +62,7 @@ function refusal(text: string): DistilleryError {
  * @example
  * ```ts
  * const network = freezeGraph(await loadNetwork("student.safetensors"), [784]);
- * const [{ label }] = predict(network, sample);
+ * const [{ className }] = predict(network, sample);
  * ```
  */
 export function freezeGraph(network: Module, sampleShape: readonly number[]): Module {

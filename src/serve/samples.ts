@@ -1,6 +1,6 @@
 import { show, showList } from "../checks.js";
-import { encodeSamples, exampleRow } from "../data/preprocessing/encode.js";
-import { inputFeatures, type Preprocessing, type TableRow } from "../data/preprocessing/spec.js";
+import { encodeRows, encodeSamples, exampleRow } from "../data/preprocessing/encode.js";
+import { inputFeatures, type Preprocessing } from "../data/preprocessing/spec.js";
 import { DistilleryError } from "../errors.js";
 import { Tensor } from "../tensor/tensor.js";
 
@@ -16,7 +16,7 @@ export function samplesOf(body: unknown, preprocessing: Preprocessing | null, kn
     const example = preprocessing?.kind === "table" ? exampleRow(preprocessing.columns) : "[0, 1, ...]";
     throw new DistilleryError("BAD_ARGUMENT", `body: expected a list of samples, as [${example}], got ${got}`);
   }
-  if (preprocessing?.kind === "table") return encodeSamples(preprocessing, body as readonly TableRow[]);
+  if (preprocessing?.kind === "table") return encodeRows(preprocessing, body, "samples");
   const features = preprocessing === null ? (known ?? lengthOf(body[0], 0)) : inputFeatures(preprocessing);
   for (const [i, sample] of body.entries()) {
     const length = lengthOf(sample, i);

@@ -113,11 +113,11 @@ test("rows of a table by the names of their columns, classes by name", async () 
   expect(["ant", "bee"]).toContain((json.predictions as Prediction[])[0]?.className);
   expect(await post(url, [{ a: 1, b: "z" }])).toEqual({
     status: 400,
-    json: { code: "BAD_ARGUMENT", message: 'rows[0], "b": expected one of "x", "y", got "z"' },
+    json: { code: "BAD_ARGUMENT", message: 'samples[0], "b": expected one of "x", "y", got "z"' },
   });
-  expect((await post(url, [{ a: 1 }])).json).toMatchObject({ message: 'rows[0], "b": is empty' });
+  expect((await post(url, [{ a: 1 }])).json).toMatchObject({ message: 'samples[0], "b": is empty' });
   expect((await post(url, [[150, "y"]])).json).toMatchObject({
-    message: 'rows[0]: expected cells by the names of columns, as {"a": 100, "b": "x"}, got a value of type Array',
+    message: 'samples[0]: expected cells by the names of columns, as {"a": 100, "b": "x"}, got a value of type Array',
   });
   expect((await post(url, { instances: [{ a: 1, b: "x" }] })).json).toMatchObject({
     message: 'body: expected a list of samples, as [{"a": 100, "b": "x"}], got an object with "instances"',

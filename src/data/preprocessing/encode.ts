@@ -83,14 +83,15 @@ function encodeValues({ features, mean, std }: ValuePreprocessing, values: Float
   return new Tensor(data, [length, features]);
 }
 
-function encodeRows({ columns }: TablePreprocessing, rows: readonly TableRow[]): Tensor {
+/** {@link encodeSamples} of rows; `name` is what errors call them. */
+export function encodeRows({ columns }: TablePreprocessing, rows: readonly TableRow[], name = "rows"): Tensor {
   const features = widthOf(columns);
   const names = new Set(columns.map(({ name }) => name));
-  const data = new Float32Array(expectInteger("rows.length", rows.length, 1) * features);
+  const data = new Float32Array(expectInteger(`${name}.length`, rows.length, 1) * features);
   let at = 0;
   for (const [i, row] of rows.entries()) {
     if (typeof row !== "object" || row === null || Array.isArray(row)) {
-      const text = `rows[${i}]: expected cells by the names of columns, as ${exampleRow(columns)}, got ${show(row)}`;
+      const text = `${name}[${i}]: expected cells by the names of columns, as ${exampleRow(columns)}, got ${show(row)}`;
       throw new DistilleryError("BAD_ARGUMENT", text);
     }
     for (const column of columns) {
@@ -99,7 +100,8 @@ function encodeRows({ columns }: TablePreprocessing, rows: readonly TableRow[]):
       const isAbsent = "text" in column && cell === undefined;
       const wrong = isAbsent ? "expected a text, got nothing" : encodeCell(column, cell ?? "", data, at);
       const problem = wrong ?? (cell === undefined ? misnamed(row, names) : null);
-      if (problem !== null) throw new DistilleryError("BAD_ARGUMENT", `rows[${i}], ${show(column.name)}: ${problem}`);
+      if (problem !== null)
+        throw new DistilleryError("BAD_ARGUMENT", `${name}[${i}], ${show(column.name)}: ${problem}`);
       at += columnWidth(column);
     }
   }
