@@ -173,6 +173,9 @@ pub fn backward(
                     (None, None) => plane_sums::dots::<false>(grad.of(i), x.of(i), numbers),
                     (None, Some(_)) => plane_sums::dots::<true>(grad.of(i), x.of(i), numbers),
                     (Some(addend), y) => {
+                        if i + 1 < images {
+                            prefetch::to_write(addend.index_axis(Axis(0), i + 1).as_ptr(), length);
+                        }
                         let mut behind = addend.index_axis_mut(Axis(0), i);
                         let behind = behind.as_slice_mut().expect("checked before");
                         match y {

@@ -14,6 +14,11 @@ use ndarray::{ArrayView2, ArrayView4, ArrayViewMut4, Axis, Slice, s};
 use shape::OP;
 pub use shape::{Shape, Window};
 
+/// Elements of a weight that a task transposes, at least.
+const TRANSPOSED: usize = 1 << 14;
+/// Channels that are transposed side by side: what they read of a 1x1 kernel is a cache line.
+const CHANNELS: usize = 16;
+
 /// What a convolution reads.
 #[derive(Clone, Copy)]
 pub struct Operands<'a> {
@@ -209,11 +214,7 @@ fn input_gradient(precision: Precision, shape: &Shape, grad: ArrayView4<f32>, we
                 let (mut rest, mut of_parts) = (transposed, Vec::with_capacity(parts));
                 for met in &met {
                     let (transposed, behind) = rest.split_at_mut(per_group * outputs * met.len());
-                    for (i, to) in transposed.chunks_exact_mut(met.len().max(1)).enumerate() {
-                        let (c, o) = (i / outputs, i % outputs);
-                        let from = &of_group[(o * per_group + c) * ky * kx..];
-                        to.iter_mut().zip(met).for_each(|(to, (tap, _))| *to = from[*tap]);
-                    }
+                    transpose(of_group, [outputs, per_group, ky * kx], met.iter().map(|(tap, _)| *tap), transposed);
                     of_parts.push(matrix(transposed, per_group));
                     rest = behind;
                 }
@@ -222,6 +223,35 @@ fn input_gradient(precision: Precision, shape: &Shape, grad: ArrayView4<f32>, we
             });
         }
     }
+}
+
+/// The weight of a group [outputs, channels, taps] as [channels, outputs, some of the taps].
+fn transpose(
+    weight: &[f32],
+    [outputs, channels, taps]: [usize; 3],
+    some: impl ExactSizeIterator<Item = usize> + Clone + Sync,
+    to: &mut [f32],
+) {
+    let (count, width) = (some.len(), outputs * some.len());
+    if to.is_empty() {
+        return;
+    }
+    parallel::for_each(parallel::Rows(to, width), TRANSPOSED / width + 1, |first, parallel::Rows(to, _)| {
+        for (at, rows) in to.chunks_mut(CHANNELS * width).enumerate() {
+            let first = first + at * CHANNELS;
+            for o in 0..outputs {
+                for (c, row) in (first..).zip(rows.chunks_exact_mut(width)) {
+                    let from = &weight[(o * channels + c) * taps..][..taps];
+                    let to = &mut row[o * count..][..count];
+                    if count == taps {
+                        to.copy_from_slice(from);
+                    } else {
+                        to.iter_mut().zip(some.clone()).for_each(|(to, tap)| *to = from[tap]);
+                    }
+                }
+            }
+        }
+    });
 }
 
 /// The gradient of the bias: the sums over images and places, image by image, in double precision.
