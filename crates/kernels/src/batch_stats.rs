@@ -4,6 +4,7 @@
 use crate::error::{KernelError, Result, contiguous, expect_shape};
 use crate::parallel::{self, Split};
 use crate::plane_sums::{self, Planes};
+use crate::prefetch;
 use crate::vectorised::vectorised;
 use ndarray::ArrayView3;
 
@@ -176,7 +177,9 @@ pub(crate) fn columns_per_task(rows: usize) -> usize {
 vectorised! {
 /// Adds the columns from `first` on to the sums.
 pub(crate) fn column_sums<'a>(x: &'a [f32], features: usize, first: usize, sums: &'a mut [f64]) {
-    for row in x.chunks_exact(features) {
+    let mut rows = x.chunks_exact(features).peekable();
+    while let Some(row) = rows.next() {
+        rows.peek().iter().for_each(|next| prefetch::to_read(&next[first..][..sums.len()]));
         sums.iter_mut().zip(&row[first..]).for_each(|(sum, &x)| *sum += f64::from(x));
     }
 }

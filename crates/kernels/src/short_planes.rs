@@ -4,6 +4,7 @@
 use crate::batch_norm::{Affine, add_gradients, input_gradient, normalize_row};
 use crate::batch_stats::{self, COLUMN_BLOCK, column_squares, column_sums};
 use crate::parallel;
+use crate::prefetch;
 use crate::relu;
 use crate::vectorised::vectorised;
 use ndarray::{ArrayViewMut3, Axis};
@@ -83,7 +84,13 @@ impl Forward<'_> {
                 }
                 let numbers = [&**mean, &**inv_std, &affine.weight[first..last], &affine.bias[first..last]];
                 let [mean, inv_std, weight, bias] = numbers.map(|numbers| spread(numbers, length));
-                for (n, mut out) in out.outer_iter_mut().enumerate() {
+                let mut outs = out.outer_iter_mut().enumerate().peekable();
+                while let Some((n, mut out)) = outs.next() {
+                    if let Some((next, row)) = outs.peek() {
+                        prefetch::to_write(row.as_ptr(), width);
+                        prefetch::to_read(&x[next * features + start..][..width]);
+                        addend.iter().for_each(|addend| prefetch::to_read(&addend[next * features + start..][..width]));
+                    }
                     let out = out.as_slice_mut().expect("checked before");
                     let row = &x[n * features + start..][..width];
                     if relu && addend.is_none() {
@@ -139,7 +146,18 @@ impl Backward<'_> {
                 let (last, start, width) = (first + grad_bias.len(), first * length, grad_bias.len() * length);
                 let numbers = [mean, inv_std, weight].map(|numbers| spread(&numbers[first..last], length));
                 let (mut dots, mut sums) = ([0.0; COLUMN_BLOCK], [0.0; COLUMN_BLOCK]);
-                for (n, mut behind) in grad_x.outer_iter_mut().enumerate() {
+                let mut rows = grad_x.outer_iter_mut().enumerate().peekable();
+                while let Some((n, mut behind)) = rows.next() {
+                    if let Some((next, row)) = rows.peek() {
+                        prefetch::to_write(row.as_ptr(), width);
+                        let place = next * features + start..next * features + start + width;
+                        prefetch::to_read(&x[place.clone()]);
+                        prefetch::to_read(&grad[place.clone()]);
+                        y.iter().for_each(|y| prefetch::to_read(&y[place.clone()]));
+                        addend.iter().for_each(|addend| {
+                            prefetch::to_write(addend.index_axis(Axis(0), *next).as_ptr(), width);
+                        });
+                    }
                     // The gradient behind ReLU stands in that of x for now.
                     let behind = behind.as_slice_mut().expect("checked before");
                     let place = n * features + start..n * features + start + width;

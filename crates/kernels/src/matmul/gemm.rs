@@ -59,7 +59,7 @@ impl Gemm<'_> {
             // Half the elements: the other half of L2 is for the next block, which is prefetched.
             let nc_panels = PACK_B_ELEMS / 2 / (kc_sum * nr::<S>());
             let per_task = panels.div_ceil(TASKS_PER_THREAD / 2 * threads);
-            self.private_b(simd, kc_sum, nc_panels.min(per_task).max(1));
+            self.private_b(simd, kc_sum, nc_panels.min(per_task).max(1), threads);
         } else {
             let blocks = self.k.div_ceil(KC_MAX).max(1);
             let kc = self.k.div_ceil(blocks).next_multiple_of(kc_sum);
@@ -91,10 +91,10 @@ impl Gemm<'_> {
     }
 
     /// Each thread packs blocks of its own columns, and goes through all rows of C.
-    fn private_b<S: Simd>(&self, simd: S, kc: usize, nc_panels: usize) {
+    fn private_b<S: Simd>(&self, simd: S, kc: usize, nc_panels: usize, threads: usize) {
         let (panels, tiles) = (self.panels::<S>(), self.tiles::<S>());
         // LOOP jc: NC columns of B and C, on all threads.
-        parallel::for_each_chunk(0..panels.div_ceil(nc_panels), usize::MAX, |chunk| {
+        parallel::for_each_chunk(0..panels.div_ceil(nc_panels), TASKS_PER_THREAD / 2 * threads, |chunk| {
             let jc = chunk.map(|block| block * nc_panels..panels.min((block + 1) * nc_panels));
             // LOOP pc: KC rows of B, columns of A; one iterator for both loops, to know which block comes next.
             let mut blocks = jc.flat_map(|panels| self.k_blocks(kc).map(move |ks| (panels.clone(), ks)));

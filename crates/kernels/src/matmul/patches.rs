@@ -14,6 +14,7 @@
 use super::params::LINE;
 use super::runs::{copy_masked, copy_of_pairs, copy_shifted, zero};
 use super::transpose;
+use crate::prefetch::into_l2;
 use pulp::Simd;
 use std::ops::Range;
 
@@ -48,6 +49,8 @@ impl Images {
         let Self { data, plane, channels, width, .. } = *self;
         for (i, y) in rows.enumerate() {
             let from = data.wrapping_add(image * self.image + y * width);
+            // Channels are apart, and more than hardware prefetchers follow.
+            (0..channels).for_each(|c| into_l2(from.wrapping_add(c * plane + width), columns));
             // SAFETY: as promised by the caller.
             unsafe { transpose::matrix::<S>(from, plane, [channels, columns], to.wrapping_add(i * pitch), channels) };
         }
