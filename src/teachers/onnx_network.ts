@@ -1,6 +1,6 @@
 import { types } from "node:util";
 import type { InferenceSession, TypedTensor } from "onnxruntime-common";
-import { showList } from "../checks.js";
+import { show, showList } from "../checks.js";
 import type { Batch, Dataset } from "../data/dataset.js";
 import { standardized } from "../data/targets.js";
 import { encodedTexts } from "../data/text/encoded_texts.js";
@@ -9,6 +9,7 @@ import { importRuntime } from "../export/import_runtime.js";
 import type { OnnxRecord } from "../export/onnx_record.js";
 import { badData } from "../files/index.js";
 import { fromFloat16 } from "../tensor/float16.js";
+import { numel } from "../tensor/shape.js";
 import { getNumThreads } from "../threads.js";
 import { columnsOf } from "./class_columns.js";
 import { type InputPlan, planColumns, planIds, planInputs, type TeacherInputs } from "./onnx_inputs.js";
@@ -83,11 +84,17 @@ export class OnnxNetwork {
     const { outputs: width, classes, encoding } = recorded;
     const [inputs, outputs] = [session.inputMetadata, session.outputMetadata].map((values) => values.map(valueFrom));
     const [input, plan] = this.#inputOf(inputs, data, recorded);
-    const fitting = ({ shape }: Value) => {
-      const last = shape.at(-1);
-      return typeof last !== "number" || last === width;
+    const isFitting = ({ shape, type }: Value) => {
+      // An open length has a name, or none.
+      const lengths = shape.slice(1).map(Number);
+      const isOpen = shape.length === 0 || !lengths.every((length) => length > 0);
+      return FLOATS.includes(type) && (isOpen || numel(lengths) === width);
     };
-    const output = this.#pick("output", outputs, use.output, fitting, `a number for each of the ${width} classes`);
+    const output = this.#pick("output", outputs, use.output, isFitting, `a number for each of the ${width} classes`);
+    if (!FLOATS.includes(output.type)) {
+      const text = `expected an output of ${FLOATS.join(", ")}, got ${output.type} of ${show(output.name)}`;
+      throw new DistilleryError("BAD_ARGUMENT", `${file}: ${text}`);
+    }
     const [rows] = input.shape;
     const fixed = typeof rows === "number" && rows > 0 ? rows : null;
     return { data, input: input.name, output: output.name, rows: fixed, plan, encoding, outputs: width, classes };
@@ -98,8 +105,10 @@ export class OnnxNetwork {
     data: Dataset,
     { inputs: given, columns, encoding }: RecordedUse,
   ): [Value, InputPlan] {
+    // An input of any rank takes samples as they are.
+    const own = (data.shape ?? [data.features]).map(() => "any");
     const plan = ({ shape, type }: Value) => {
-      const spec = { name: this.file, shape: shape.slice(1), type };
+      const spec = { name: this.file, shape: shape.length === 0 ? own : shape.slice(1), type };
       if (encoding !== null) return planIds(spec, data, encoding.length);
       return columns === undefined ? planInputs(spec, data, given) : planColumns(spec, data, columns);
     };
@@ -130,12 +139,9 @@ export class OnnxNetwork {
     }
     const fitting = values.length === 1 ? values : values.filter(fits);
     if (fitting.length === 1) return fitting[0];
-    const which = fitting.length === 0 ? "none" : "several";
+    const which = fitting.length === 0 ? `none of its ${kind}s fits` : `several of its ${kind}s fit`;
     const option = kind === "input" ? "teacherInput (--teacher-input)" : "teacherOutput (--teacher-output)";
-    throw new DistilleryError(
-      "BAD_ARGUMENT",
-      `${this.file}: ${which} of its ${kind}s fits ${what}: ${has}: name one by ${option}`,
-    );
+    throw new DistilleryError("BAD_ARGUMENT", `${this.file}: ${which} ${what}: ${has}: name one by ${option}`);
   }
 
   /** The logits [rows, classes] of samples. */
@@ -163,7 +169,7 @@ export class OnnxNetwork {
     count: number,
     rows: number,
   ): Promise<Float32Array> {
-    const width = plan.shape.reduce((product, n) => product * n, 1);
+    const width = numel(plan.shape);
     let own = values.subarray(start * width, (start + count) * width);
     if (count < rows) {
       // A network of a fixed batch size: the last row again.
@@ -180,8 +186,7 @@ export class OnnxNetwork {
         });
       });
     const { data: numbers, dims } = result[output];
-    const size = dims.reduce((product, n) => product * n, 1);
-    if (dims[0] !== rows || size !== rows * outputs) {
+    if (dims[0] !== rows || numel(dims) !== rows * outputs) {
       const text = `expected an output of [${rows}, ${outputs}] for ${data.name}, got [${dims.join(", ")}] of ${JSON.stringify(output)}`;
       throw new DistilleryError("BAD_ARGUMENT", `${this.file}: ${text}`);
     }
@@ -197,10 +202,14 @@ function inOrder(given: Float32Array, outputs: number, places: Int32Array): Floa
   return logits;
 }
 
+/** The types of outputs that are logits. */
+const FLOATS = ["float32", "float64", "float16"];
+
 /** An input or output of a network. */
 interface Value {
   readonly name: string;
   readonly type: string;
+  /** Of no length: of any rank. */
   readonly shape: readonly (number | string)[];
 }
 

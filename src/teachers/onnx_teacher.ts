@@ -110,8 +110,11 @@ class OnnxTeacher implements Teacher {
     const bytes = 4 * data.length * data.classes;
     if (once || data.augmented === true || bytes > MAX_KEPT) return;
     const alone = await this.network.run(setting, takeSlice(data, 0, 1));
-    if (!alone.every((x, i) => Object.is(x, together[i]))) {
-      return onNote?.("teacher logits not cached: the teacher's logits depend on the other samples of a batch");
+    const isSame = (logits: Float32Array) => alone.every((x, i) => Object.is(x, logits[i]));
+    if (!isSame(together)) {
+      const isRandom = !isSame(await this.network.run(setting, takeSlice(data, 0, 1)));
+      const why = isRandom ? "are others each time" : "depend on the other samples of a batch";
+      return onNote?.(`teacher logits not cached: the teacher's logits ${why}`);
     }
     const kept = new Float32Array(data.length * data.classes);
     for (let start = 0; start < data.length; start += BATCH) {
