@@ -15,7 +15,7 @@ export {
   type ReadOptions,
 } from "./load.js";
 export { type LoadNetworkOptions, loadNetwork, modelMetadata, type NetworkFile, openNetwork } from "./load_network.js";
-export { countTestLook, expectReplaceable, expectResumable, RunDirectory } from "./run_directory.js";
+export { countTestLook, expectLastLonger, expectReplaceable, expectResumable, RunDirectory } from "./run_directory.js";
 export { expectFreeFolder, isFileOfRun, lockFolder, withLockedFolder } from "./run_folder.js";
 export {
   decodeSafetensors,

@@ -1,5 +1,5 @@
 import { appendFileSync, rmSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { ioError, kindOf, readWhole, writeWhole } from "../files/index.js";
@@ -76,8 +76,7 @@ export class RunDirectory {
   ): Promise<void> {
     expectFreeFolder(path);
     if (!resume && !overwrite) await expectReplaceable(path, config, { unknown: open });
-    const hasCheckpoint = namesIn(path).some((name) => ageOf(name) !== null);
-    if (resume && hasCheckpoint) await expectResumable(path, config, new Set(open));
+    if (resume && hasCheckpoint(path)) await expectResumable(path, config, new Set(open));
   }
 
   /** Refuses to write on if another host has taken the folder over; `IN_USE`. */
@@ -211,6 +210,22 @@ export async function expectResumable(
   const before = await readConfig(file);
   if (!canGoOn(before, config, mayChange)) refuseOther(path, before, config, mayChange, advice);
   return true;
+}
+
+/** Refuses more epochs for the runs of a chain, in folders in their order, if the next one has learned from what would change. */
+export async function expectLastLonger(folders: readonly string[], epochs: number): Promise<void> {
+  for (const [i, folder] of folders.slice(0, -1).entries()) {
+    const [file, next] = [join(folder, CONFIG), folders[i + 1]];
+    if (!hasCheckpoint(next) || (await kindOf(file)) === null) continue;
+    const before = await readConfig(file);
+    if (typeof before.epochs !== "number" || before.epochs >= epochs) continue;
+    const text = `epochs was ${before.epochs}, is ${epochs}, and ${basename(next)} has learned from it`;
+    throw new DistilleryError("BAD_CONFIG", `${folder}: ${text}: ${OVERWRITE_ADVICE}`);
+  }
+}
+
+function hasCheckpoint(path: string): boolean {
+  return namesIn(path).some((name) => ageOf(name) !== null);
 }
 
 /** What to do about other options, where a run can be replaced. */

@@ -1,22 +1,26 @@
 import { join } from "node:path";
-import { CheckpointFiles, countTestLook, withLockedFolder } from "../checkpoint/index.js";
+import { CheckpointFiles, countTestLook, expectLastLonger, withLockedFolder } from "../checkpoint/index.js";
 import { type ConfigOf, distillationOptions, type ResolvedConfig, SCHEMAS, trainingOptions } from "../config/index.js";
 import { AVERAGE_OPTIONS } from "../config/schemas.js";
 import { hasTargets } from "../data/task_name.js";
+import { DistilleryError } from "../errors.js";
 import { writeWhole } from "../files/index.js";
 import { Ensemble } from "../models/ensemble.js";
 import { Module } from "../nn/module.js";
 import { type Link as PlannedLink, planLinks, runLinks } from "../report/chain.js";
 import { mainMetric, metricsOf, testKey } from "../tasks/metrics.js";
 import { teacherSchema } from "../teachers/options.js";
+import { Generator } from "../tensor/random.js";
 import { evaluate } from "../train/index.js";
+import { resolveLoss } from "../train/resolve_loss.js";
 import { without } from "../without.js";
 import { runDistill } from "./distill.js";
 import { dryRun, type PlannedRun } from "./dry_run.js";
+import { UsageError } from "./error_boundary.js";
 import { withoutTeacherColumn } from "./external_teacher.js";
 import type { LoadFlags, TrainingFlags } from "./flags.js";
 import { networkTable } from "./network_table.js";
-import { Networks } from "./networks.js";
+import { expectReadable, Networks } from "./networks.js";
 import { Printer } from "./printer.js";
 import { looksText, type RunSummary } from "./run_summary.js";
 import { type Settings, settingsFrom } from "./settings.js";
@@ -68,6 +72,9 @@ async function train(
   flags: TrainingFlags & LoadFlags,
   printer: Printer,
 ): Promise<void> {
+  const folders = links.map(({ out }) => out);
+  if (flags.resume) await expectLastLonger(folders, config.epochs);
+  await expectFitting(config, links);
   // Else each link's folder is checked when it is opened. What is replaced must not be resumed later, if this call is interrupted.
   if (flags.overwrite) for (const { out } of links) new CheckpointFiles(out, config.keepCheckpoints).remove();
   const summaries = await runLinks(links, (link, before: RunSummary | null) => {
@@ -96,6 +103,23 @@ async function train(
     ...(testLooks === null ? [] : [looksText(testLooks, source.validation !== null)]),
     `Written to ${file}`,
   ]);
+}
+
+/** Refuses, before the first link is trained, a later one that does not fit the data or the network that teaches it. */
+async function expectFitting(config: ResolvedConfig<"distill">, links: readonly Link[]): Promise<void> {
+  const { source } = await setUp(withoutTeacherColumn(config), undefined, { quiet: true });
+  const data = source.train();
+  const { loss, labelSmoothing } = config;
+  let teacher: Module | null = null;
+  for (const link of links) {
+    const student = await madeFor(link, source);
+    const use = { student, teacher, data, labelSmoothing, generator: new Generator() };
+    await underLink(link, async () => {
+      expectReadable("student", student, data);
+      if (loss !== undefined && teacher !== null) await resolveLoss(loss, use);
+    });
+    teacher = student;
+  }
 }
 
 /** Trains a link: by the options of the command, with those of the link; `before` is the file of the link before. */
@@ -159,6 +183,20 @@ async function dryRunChain(
   await dryRun({ teacher: network, student: students.at(-1) as Module }, planned, source, flags);
 }
 
-async function madeFor({ network }: Link, { context }: Source): Promise<Module> {
-  return (await Networks.open({ student: network })).make("student", context);
+function madeFor(link: Link, { context }: Source): Promise<Module> {
+  return underLink(link, async () => (await Networks.open({ student: link.network })).make("student", context));
+}
+
+/** Runs `body`, whose refusals name the link of a chain: a flag of its own for its network was not given. */
+async function underLink<T>({ name }: Link, body: () => Promise<T>): Promise<T> {
+  try {
+    return await body();
+  } catch (error) {
+    if (!(error instanceof DistilleryError) || !name.startsWith("link")) throw error;
+    const { code, message } = error;
+    const text = `--chain: ${name.replace("-", " ")}: ${message.replace(/^--student: /, "")}`;
+    throw code === "BAD_ARGUMENT"
+      ? new UsageError(text, { cause: error })
+      : new DistilleryError(code, text, { cause: error });
+  }
 }

@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import * as v from "valibot";
+import { expectLastLonger } from "../checkpoint/index.js";
 import { badArgument, expectInteger, expectObject } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { expectModule } from "../nn/expect_module.js";
@@ -66,7 +67,7 @@ export async function distillChain(input: ChainInput): Promise<TrainedLink[]> {
   expectObject("distillChain", input);
   const { networks, teacher, seed = 0, out, ...common } = input;
   const [controls, options] = splitControls(common);
-  resolveOptions(CHAIN, { networks, teacher, ...options });
+  const { epochs } = resolveOptions(CHAIN, { networks, teacher, ...options });
   expectInteger("seed", seed, 0);
   if (Object.hasOwn(controls, "logs")) {
     const text =
@@ -75,6 +76,10 @@ export async function distillChain(input: ChainInput): Promise<TrainedLink[]> {
   }
   expectMakers(networks);
   const links = planLinks(networks, { seed, hasTeacher: teacher !== undefined });
+  if (out !== undefined && controls.resume === true) {
+    const folders = links.map(({ name }) => join(out, name));
+    await expectLastLonger(folders, epochs);
+  }
   return runLinks(links, async ({ item: make, ...link }, before: TrainedLink | null) => {
     const run = { ...common, ...(out !== undefined && { out: join(out, link.name) }) };
     const generator = new Generator(link.seed);

@@ -156,6 +156,20 @@ describe("a chain and generations", () => {
     expect(readdirSync(join(cwd, "was-there"))).toEqual([]);
   });
 
+  test.each([
+    ["mlp([4]) -> resnet8", [], "resnet8 takes images [channels, height, width], got samples of [2]"],
+    ["mlp([4]) -> text_bag(dim=4)", [], "reads texts, and flowers has none: --text-column names their column"],
+    [
+      "mlp([4]) -> mlp([2])",
+      ["--loss", "hint(student=no, teacher=fc1)"],
+      'loss: hint: student: no module "no". It has',
+    ],
+  ])("a later link that does not fit is refused before the first is trained: %s %j", async (chain, more, text) => {
+    const args = ["distill", ...common, "--chain", chain, ...more, "--out", "late"];
+    expect(await refused(args, cwd, 2, "BAD_ARGUMENT")).toContain(`--chain: link 2: ${text}`);
+    expect(existsSync(join(cwd, "late"))).toBe(false);
+  });
+
   test("a loss that the data are not for is refused, also as a module's object", async () => {
     const numbers = Array.from({ length: 60 }, (_, i) => `${i % 7},${i % 5},${(i % 7) * 10.5 + (i % 5)}`);
     writeFileSync(join(cwd, "numbers.csv"), ["a,b,price", ...numbers].join("\n"));
@@ -191,6 +205,12 @@ describe("a chain and generations", () => {
     // That of the generation, and that of all together.
     expect(text).toMatch(/^The test set is for the end: .*; runs in this folder looked at it 2 times\.$/m);
     expect(configOf("generations", "generation-2").testLooks.count).toBe(2);
+    // The second has learned from the first, which more epochs would change.
+    const longer = ["distill", ...common.with(3, "4"), ...teacher, "--generations", "2", "--out", "generations"];
+    expect(await refused([...longer, "--resume"], cwd, 78, "BAD_CONFIG")).toContain(
+      "generation-1: epochs was 3, is 4, and generation-2 has learned from it: give the options of before",
+    );
+    expect(weights("generations", "generation-1")).toBe(weights("alone"));
     expect(readdirSync(join(cwd, "generations")).sort()).toEqual([
       "generation-1",
       "generation-2",

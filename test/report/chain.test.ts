@@ -60,6 +60,11 @@ test("a teacher of one's own teaches the first; what is done is not trained agai
   const again = await distillChain({ ...input, out, resume: true, onStep: () => steps++ });
   expect(again.map(({ network }) => hash(network))).toEqual(whole.map(({ network }) => hash(network)));
   expect(steps).toBe(0);
+  const longer = distillChain({ ...input, epochs: 4, out, resume: true, onStep: () => steps++ });
+  expect((await failure(longer, "BAD_CONFIG")).message).toContain(
+    "link-1: epochs was 2, is 4, and link-2 has learned from it: ",
+  );
+  expect(steps).toBe(0);
 });
 
 test("what is wrong is said, and in which link", async () => {
