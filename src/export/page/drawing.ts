@@ -17,6 +17,8 @@ export function drawing(input: Extract<DemoInput, { kind: "image" }>, onSample: 
   const colour = h("input", { type: "color", id: "colour", value: "#ffffff" });
   /** What the network's pixels are made of: the drawing, or an image as it came. */
   let source: CanvasImageSource = canvas;
+  /** The image that is being read: what is done meanwhile counts, not it. */
+  let coming: Blob | null = null;
   let at = { x: canvas.width / 2, y: canvas.height / 2 };
   let isDown = false;
 
@@ -32,11 +34,13 @@ export function drawing(input: Extract<DemoInput, { kind: "image" }>, onSample: 
     onSample(image);
   };
   const clear = () => {
+    coming = null;
     paint(pen);
     source = canvas;
     show();
   };
   const lineTo = (to: { x: number; y: number }) => {
+    coming = null;
     source = canvas;
     pen.strokeStyle = colour.value;
     pen.lineWidth = Math.max(canvas.width, canvas.height) / 12;
@@ -59,14 +63,16 @@ export function drawing(input: Extract<DemoInput, { kind: "image" }>, onSample: 
     if (!file) return;
     const problem = h("p", { class: "problem", role: "alert" }, "This file is no image that the browser can read.");
     status.replaceChildren();
+    coming = file;
     try {
       const image = await createImageBitmap(file);
+      if (coming !== file) return image.close();
       // As predict does: the whole image, in the network's size.
       paint(pen, image);
       source = image;
       show();
     } catch {
-      status.replaceChildren(problem);
+      if (coming === file) status.replaceChildren(problem);
     }
   };
 

@@ -118,6 +118,41 @@ describeWith(CHROMIUM, "in Chromium, from disk", () => {
     });
   });
 
+  test("an image that is read after a later one, or after Clear, is not shown", async () => {
+    const [slow, fast] = [join(folder, "slow.png"), join(folder, "fast.png")];
+    const pixels = Uint8Array.from({ length: SIDE * SIDE }, (_, i) => (i * 53) % 256);
+    writeFileSync(slow, encodePng(new Uint8Array(SIDE * SIDE).fill(255), SIDE, SIDE));
+    writeFileSync(fast, encodePng(pixels, SIDE, SIDE));
+    await open("image", async (page) => {
+      await page.evaluate(() => {
+        const read = createImageBitmap;
+        const asked = new EventTarget();
+        const isSlow = (image: unknown) => image instanceof File && image.name === "slow.png";
+        const late = async (image: ImageBitmapSource) => {
+          if (isSlow(image)) await new Promise((resolve) => asked.addEventListener("go", resolve, { once: true }));
+          const bitmap = await read(image);
+          if (isSlow(image)) setTimeout(() => document.body.setAttribute("data-slow", "read"));
+          return bitmap;
+        };
+        Object.assign(window, { createImageBitmap: late, asked });
+      });
+      const readSlow = async () => {
+        await page.evaluate("document.body.removeAttribute('data-slow'); asked.dispatchEvent(new Event('go'))");
+        await page.locator("[data-slow]").waitFor();
+      };
+      const file = page.getByLabel("Choose an image");
+      await file.setInputFiles(slow);
+      await file.setInputFiles(fast);
+      await expect.poll(() => bars(page)).toEqual(barsOf(predicted(pixels)));
+      await readSlow();
+      expect(await bars(page)).toEqual(barsOf(predicted(pixels)));
+      await file.setInputFiles(slow);
+      await page.getByRole("button", { name: "Clear" }).click();
+      await readSlow();
+      expect(await bars(page)).toEqual(barsOf(predicted(new Uint8Array(SIDE * SIDE))));
+    });
+  });
+
   test("what is transparent is black, whatever was there before", async () => {
     const [white, half] = [join(folder, "white.png"), join(folder, "half.png")];
     const pixels = Uint8Array.from({ length: SIDE * SIDE }, (_, i) => (i % SIDE < SIDE / 2 ? 255 : 0));

@@ -126,12 +126,16 @@ function reportsOf(run: Trained, regression: Regression): Record<Kind, Report> {
 /** The second of them is unfolded by those who want to read it. */
 export const TEXTS = [EVIL, `${"word ".repeat(60)}${EVIL}`];
 
+/** A row, a column of which has a name that is longer than a line. */
+const CELLS = { ["pct_households_below_poverty_line_".repeat(6)]: 1.5, x: null };
+
 /** The same of texts in lines of a file instead of images. */
 function ofTexts<R extends { predictions: NonNullable<RunReport["predictions"]> }>(report: R): R {
   const mistakes = report.predictions.mistakes.map(({ image: _, ...mistake }, i) => ({
     ...mistake,
     source: { file: "reviews.jsonl", line: i + 2 },
     text: TEXTS[i % TEXTS.length],
+    cells: CELLS,
   }));
   return { ...report, predictions: { ...report.predictions, mistakes } };
 }
