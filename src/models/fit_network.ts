@@ -41,7 +41,7 @@ export function fitNetwork(network: Module, data: Dataset, name = "the network")
   const { spec } = own;
   const adaptation =
     spec === null
-      ? withTokenizer(network, data)
+      ? withTokenizer(network, data, own.name)
       : adaptationOf(
           { ...own, spec },
           {
@@ -62,11 +62,16 @@ export function fitNetwork(network: Module, data: Dataset, name = "the network")
 }
 
 /** What a network needs whose weights lie beside a tokenizer, if the ids of the data are those of something else; null: nothing. */
-function withTokenizer(network: Module, data: Dataset): Adaptation | null {
+function withTokenizer(network: Module, data: Dataset, name: string): Adaptation | null {
   const [own, given] = [tokenizerOf(network), textColumnOf(data)?.text];
   if (own === null || given === undefined) return null;
   // Of the same tokenizer it takes as many ids as the user says.
-  if (given.kind === "tokenizer" && own.kind === "tokenizer" && given.tokenizer === own.tokenizer) return null;
+  if (given.kind === "tokenizer" && own.kind === "tokenizer" && given.tokenizer === own.tokenizer) {
+    const most = bertIn(network)?.embeddings.position_embeddings.numEmbeddings ?? given.length;
+    if (given.length <= most) return null;
+    const text = `reads at most ${most} ids a text, the encoding of ${data.name} has ${given.length}`;
+    throw new DistilleryError("BAD_ARGUMENT", `${name}: ${text}: give that length=${most} (--text-encoding)`);
+  }
   return { inputs: null, encoding: own, classes: null, outputs: null };
 }
 
@@ -127,7 +132,7 @@ function expectRows({ vocabulary }: Module, encoding: TextEncoding, name: string
 function expectIds(network: Module, encoding: TextEncoding, name: string, whose: string): void {
   if (network.vocabulary === null) return;
   const entry = entryOf(encoding);
-  if (holdsBert(network)) {
+  if (bertIn(network) !== null) {
     const offset = entry.offset?.(encoding);
     if (offset === 0) return;
     const reads = "bert reads the ids of a tokenizer whose id 0 is its padding, such as [PAD]";
@@ -140,8 +145,14 @@ function expectIds(network: Module, encoding: TextEncoding, name: string, whose:
   throw new DistilleryError("BAD_ARGUMENT", `${name}: ${text}: use an encoding without signed=true, or text_bag`);
 }
 
-function holdsBert(network: Module): boolean {
-  return network instanceof Bert || network.namedChildren().some(([, child]) => holdsBert(child));
+/** The BERT that a network is or holds; null: none. */
+function bertIn(network: Module): Bert | null {
+  if (network instanceof Bert) return network;
+  for (const [, child] of network.namedChildren()) {
+    const found = bertIn(child);
+    if (found !== null) return found;
+  }
+  return null;
 }
 
 /** The module inside that says the network's {@link Module.vocabulary}. */

@@ -270,6 +270,15 @@ describe("BERT with its tokenizer.json beside its weights", () => {
     expect(notes).toEqual([expect.stringMatching(/texts are cut at \d+ ids: no sentence_bert_config.json/)]);
   });
 
+  test("refused: more ids of its tokenizer than it has positions", async () => {
+    const encoding = (length: number) => `tokenizer(file=${JSON.stringify(TOKENIZER)}, length=${length})`;
+    const file = beside(json);
+    expect(await refusal("BAD_ARGUMENT", async () => vectors(file, await read(encoding(65))))).toContain(
+      "reads at most 64 ids a text, the encoding of t has 65: give that length=64 (--text-encoding)",
+    );
+    expect(await vectors(file, await read(encoding(64)))).toEqual(await vectors(file, hashed));
+  });
+
   test("refused: a tokenizer.json whose id 0 is no padding", async () => {
     const { model, added_tokens, ...rest } = JSON.parse(json);
     const vocab = { ...model.vocab, "[PAD]": 4, "[MASK]": 0 };
