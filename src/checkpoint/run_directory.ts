@@ -29,8 +29,8 @@ interface RunDirectoryOptions {
  */
 export class RunDirectory {
   readonly #lock: FolderLock;
-  /** The configuration of a run that became longer. */
-  #extended: RunConfig | null = null;
+  /** The configuration of a run that becomes longer, and what says it. */
+  #extended: { readonly config: RunConfig; note(): void } | null = null;
 
   private constructor(
     readonly path: string,
@@ -86,7 +86,10 @@ export class RunDirectory {
 
   /** Replaces `metrics.jsonl`, once the run is known to go on; `config.json` says it if the run became longer. */
   async writeMetrics(lines: readonly unknown[]): Promise<void> {
-    if (this.#extended !== null) await writeConfig(this.path, this.#extended);
+    if (this.#extended !== null) {
+      await writeConfig(this.path, this.#extended.config);
+      this.#extended.note();
+    }
     await writeWhole(join(this.path, METRICS), lines.map((line) => `${JSON.stringify(line)}\n`).join(""));
   }
 
@@ -132,8 +135,8 @@ export class RunDirectory {
     if (canGoOn(before, config)) {
       const { epochs } = config;
       const extended = [...((before.extended as unknown[] | undefined) ?? []), { epochs: before.epochs }];
-      this.#extended = { ...config, extended };
-      onNote(`${this.path}: ${before.epochs} epochs become ${epochs}, by the schedule of ${epochs} from here on`);
+      const text = `goes on to epoch ${epochs} instead of ${before.epochs}, by the schedule of ${epochs} from here on`;
+      this.#extended = { config: { ...config, extended }, note: () => onNote(`${this.path}: ${text}`) };
       return checkpoint;
     }
     return refuseOther(this.path, before, config);

@@ -95,7 +95,7 @@ describe("a finished run goes on", () => {
     const controller = new AbortController();
     const stop: Options = { signal: controller.signal, onStep: ({ step }) => step === 6 && controller.abort() };
     await failure(start({ ...longer, ...stop, out }).done, "ABORTED");
-    expect(notes[0]).toBe(`${out}: 1 epochs become 3, by the schedule of 3 from here on`);
+    expect(notes[0]).toBe(`${out}: goes on to epoch 3 instead of 1, by the schedule of 3 from here on`);
     expect(configOf(out)).toMatchObject({ epochs: 3, extended: [{ epochs: 1 }] });
     const end = await start({ ...longer, out }).end;
     // A constant rate does not depend on the number of epochs: the run is the one that had three from its beginning.
@@ -115,7 +115,10 @@ describe("a finished run goes on", () => {
     const { history } = await start({ epochs: 1, out, keepCheckpoints: 0, resume: true }).done;
     expect(history).toHaveLength(1);
     const before = configOf(out);
-    const { message } = await failure(start({ epochs: 2, out, resume: true }).done, "BAD_CHECKPOINT");
+    const notes: string[] = [];
+    const onNote = (text: string) => notes.push(text);
+    const { message } = await failure(start({ epochs: 2, out, resume: true, onNote }).done, "BAD_CHECKPOINT");
+    expect(notes).toEqual([]);
     expect(message).toContain("is of a finished run, kept without the optimizer's state: it can't go on");
     expect(configOf(out)).toEqual(before);
   });
