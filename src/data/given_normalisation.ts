@@ -1,5 +1,5 @@
 import { DistilleryError } from "../errors.js";
-import { expectChannels } from "./image_dataset.js";
+import { expectNormalisation } from "./image_dataset.js";
 import type { RawPart } from "./raw_data.js";
 import type { Normalisation } from "./statistics.js";
 
@@ -24,10 +24,7 @@ export function givenNormalisation({ rows, isImage = true }: RawPart, { mean, st
     throw new DistilleryError("BAD_ARGUMENT", text);
   }
   const channels = isImage ? rows.shape[0] : 1;
-  return {
-    mean: expectChannels("mean", spread(mean, channels), channels, () => true, "a finite number"),
-    std: expectChannels("std", spread(std, channels), channels, (x) => Math.fround(x) > 0, "a number above 0"),
-  };
+  return expectNormalisation({ mean: spread(mean, channels), std: spread(std, channels) }, channels);
 }
 
 /** A list of one number is for all channels. */

@@ -52,17 +52,16 @@ export class ImageDataset extends InMemoryDataset implements Normalisation {
     const channels = image?.channels ?? 1;
     const shape = image === undefined ? [features] : [channels, image.height, image.width];
     super(size, shape, labels, { ...options, name });
-    const means = expectChannels("mean", mean, channels, () => true, "a finite number");
-    const deviations = expectChannels("std", std, channels, (x) => Math.fround(x) > 0, "a number above 0");
+    const normalisation = expectNormalisation({ mean, std }, channels);
     this.pixels = pixels;
     this.mean = mean;
     this.std = std;
     if (image !== undefined) {
       const { height, width } = image;
-      this.image = { channels, height, width, mean: means, std: deviations };
+      this.image = { channels, height, width, ...normalisation };
     }
-    this.#mean = Float32Array.from(means);
-    this.#std = Float32Array.from(deviations);
+    this.#mean = Float32Array.from(normalisation.mean);
+    this.#std = Float32Array.from(normalisation.std);
   }
 
   protected override gather(indices: Int32Array, out: Float32Array): void {
@@ -93,8 +92,24 @@ function expectFeatures({ features, image }: ImageDatasetOptions): number {
   return product;
 }
 
+/** A mean and a deviation for each channel, by which pixels stay finite in float32. */
+export function expectNormalisation({ mean, std }: Normalisation, channels: number) {
+  const means = expectChannels("mean", mean, channels, (x) => isFloat(x), "a finite number of float32's range");
+  const deviations = expectChannels("std", std, channels, (x) => Math.fround(x) > 0, "a number above 0");
+  for (const [channel, deviation] of deviations.entries()) {
+    if ([0, 1].every((pixel) => isFloat((pixel - means[channel]) / deviation))) continue;
+    const text = `expected numbers by which pixels stay finite, got ${means[channel]} and ${deviation}`;
+    throw new DistilleryError("BAD_ARGUMENT", `mean, std: ${text}`);
+  }
+  return { mean: means, std: deviations };
+}
+
+function isFloat(x: number): boolean {
+  return Number.isFinite(Math.fround(x));
+}
+
 /** A number for each channel. */
-export function expectChannels(
+function expectChannels(
   name: string,
   value: number | readonly number[],
   channels: number,

@@ -70,10 +70,16 @@ describe("refused", () => {
     ["SHAPE_MISMATCH", make({ features: 3 }), "labels: expected shape [2], got [3]"],
     ["BAD_ARGUMENT", make({ features: 0 }), "features: expected a whole number from 1 to 2147483647, got 0"],
     ["BAD_ARGUMENT", make({}, new Uint8Array(0)), "samples: expected a whole number from 1 to 2147483647, got 0"],
-    ["BAD_ARGUMENT", make({ mean: Number.NaN }), "mean: expected a finite number, got NaN"],
+    ["BAD_ARGUMENT", make({ mean: Number.NaN }), "mean: expected a finite number of float32's range, got NaN"],
     ["BAD_ARGUMENT", make({ std: 0 }), "std: expected a number above 0, got 0"],
     ["BAD_ARGUMENT", make({ std: -1 }), "std: expected a number above 0, got -1"],
     // Above 0, but not in single precision.
+    ["BAD_ARGUMENT", make({ mean: 1e39 }), "mean: expected a finite number of float32's range, got 1e+39"],
+    [
+      "BAD_ARGUMENT",
+      make({ std: 1e-44 }),
+      "mean, std: expected numbers by which pixels stay finite, got 0.2 and 1e-44",
+    ],
     ["BAD_ARGUMENT", make({ std: 1e-60 }), "std: expected a number above 0, got 1e-60"],
     ["LABEL_OUT_OF_RANGE", make({ classes: 4 }), "labels[1]: expected a class from 0 to 3, got 4"],
     ["BAD_ARGUMENT", () => dataset.batch(Int32Array.of(3)), "indices[0]: expected a whole number from 0 to 2, got 3"],
@@ -122,7 +128,7 @@ describe("colour", () => {
   test.each<[string, object, string]>([
     ["BAD_ARGUMENT", { mean: [0.1, 0.2] }, "mean: expected 3 numbers, one a channel, got 2"],
     ["BAD_ARGUMENT", { std: [1, 1, 0] }, "std[2]: expected a number above 0, got 0"],
-    ["BAD_ARGUMENT", { mean: [1, Number.NaN, 0] }, "mean[1]: expected a finite number, got NaN"],
+    ["BAD_ARGUMENT", { mean: [1, Number.NaN, 0] }, "mean[1]: expected a finite number of float32's range, got NaN"],
     [
       "BAD_ARGUMENT",
       { image: { ...image, height: 0 } },
