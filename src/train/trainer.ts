@@ -1,5 +1,4 @@
 import { setImmediate } from "node:timers/promises";
-import { types } from "node:util";
 import type { Dataset } from "../data/dataset.js";
 import type { EpochBatches } from "../data/loader.js";
 import { DataLoader } from "../data/loader.js";
@@ -195,7 +194,8 @@ export class Trainer {
         progress.seconds += (performance.now() - start) / 1000;
         progress.step += 1;
         const answer = this.#recordStep(step);
-        if (types.isPromise(answer)) await answer;
+        // A promise, or what counts as one.
+        if (typeof answer === "object") await answer;
       }
       await this.#endEpoch();
     }

@@ -69,6 +69,9 @@ describe("a callback that is async", () => {
   test("the run ends with the reason of its rejection", async () => {
     const reason = new Error("no more");
     await expect(start({ onStep: () => Promise.reject(reason) }).done).rejects.toBe(reason);
+    // biome-ignore lint/suspicious/noThenProperty: what counts as a promise without being one
+    const thenable = { then: (_: unknown, reject: (reason: unknown) => void) => reject(reason) };
+    await expect(start({ onStep: () => thenable as Promise<void> }).done).rejects.toBe(reason);
     const out = join(temporary, "noted");
     const onNote = () => Promise.reject(reason);
     await start({ out, epochs: 1 }).done;
