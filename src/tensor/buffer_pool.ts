@@ -1,4 +1,4 @@
-import { runDeferred } from "./deferred.js";
+import { discardDeferred, runDeferred } from "./deferred.js";
 
 /**
  * Reuse of arrays. A training loop runs each step in {@link withArena}: what the step allocated is handed out again in
@@ -52,6 +52,9 @@ export class Arena {
       const result = body();
       runDeferred();
       return result;
+    } catch (error) {
+      discardDeferred();
+      throw error;
     } finally {
       inUse = outer;
       bytesInUse = outerBytes;

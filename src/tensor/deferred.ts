@@ -9,6 +9,11 @@ export function defer(run: () => void): void {
   pending = run;
 }
 
+/** Forgets what is put off, as what it reads ends. */
+export function discardDeferred(): void {
+  pending = null;
+}
+
 /** Runs what is put off, if anything is. */
 export function runDeferred(): void {
   if (pending === null) return;

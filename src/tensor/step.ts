@@ -1,6 +1,4 @@
-import { types } from "node:util";
-import { show } from "../checks.js";
-import { DistilleryError } from "../errors.js";
+import { badArgument, expectSync } from "../checks.js";
 import { Arena } from "./buffer_pool.js";
 import { collectTensors, Tensor } from "./tensor.js";
 
@@ -25,19 +23,10 @@ import { collectTensors, Tensor } from "./tensor.js";
  * ```
  */
 export function step<T>(body: () => T): T {
-  if (typeof body !== "function") {
-    throw new DistilleryError("BAD_ARGUMENT", `body: expected a function, got ${show(body)}`);
-  }
+  if (typeof body !== "function") throw badArgument("body", "a function", body);
   const arena = new TensorArena();
   try {
-    const result = arena.run(body);
-    if (types.isPromise(result)) {
-      throw new DistilleryError(
-        "BAD_ARGUMENT",
-        "body: expected a function that is not async: await outside of the step",
-      );
-    }
-    return copyOut(result) as T;
+    return copyOut(expectSync("step", arena.run(body))) as T;
   } finally {
     arena.release();
   }

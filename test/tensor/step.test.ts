@@ -1,6 +1,7 @@
 import { describe, expect, test, vi } from "vitest";
 import {
   AdamW,
+  BatchNorm1d,
   crossEntropy,
   Generator,
   IntTensor,
@@ -109,6 +110,18 @@ describe("a tensor of a step that ended", () => {
     expect(() => (escaped as unknown as Tensor).data).toThrow(ended);
   });
 
+  test("is not read by what a body that failed put off", () => {
+    const layer = withGenerator(new Generator(3), () => new Linear(4, 3));
+    const norm = new BatchNorm1d(3);
+    for (let i = 0; i < 3; i++) step(() => norm.forward(layer.forward(x.mul(2))).relu());
+    const fail = () => {
+      layer.forward(x.mul(2));
+      throw new RangeError("of the body");
+    };
+    expect(() => step(fail)).toThrow(RangeError);
+    expect(tensor([1, 2]).toArray()).toEqual([1, 2]);
+  });
+
   test("but one whose memory is its own can", () => {
     let own: Tensor | null = null;
     step(() => {
@@ -121,5 +134,6 @@ describe("a tensor of a step that ended", () => {
 test("what is no function of a step is refused", () => {
   expect(() => step(7 as never)).toThrow("body: expected a function, got 7");
   expect(() => step(async () => 1)).toThrow("body: expected a function that is not async");
+  expect(() => step(() => Promise.reject(new Error("nobody waits for it")))).toThrow("await outside of step");
   vi.restoreAllMocks();
 });
