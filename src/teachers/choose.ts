@@ -64,13 +64,16 @@ export async function openCache(teacher: Module, use: TeacherUse): Promise<Teach
   return cache;
 }
 
-function whyNotCacheable(teacher: Module, { student, data, mode = "eval", taps = [] }: TeacherUse): string | null {
+function whyNotCacheable(
+  teacher: Module,
+  { student, data, mode = "eval", taps = [], precision }: TeacherUse,
+): string | null {
   if (mode === "train") {
     return "a teacher in train mode gives other logits at each step, by dropout and the batch's statistics: use eval mode";
   }
   if (taps.length > 0) return "the loss reads hidden outputs of the teacher";
   if (sharesParameters(teacher, student)) return "teacher and student share parameters";
-  return TeacherCache.whyNotCacheable(teacher, data);
+  return TeacherCache.whyNotCacheable(teacher, data, precision);
 }
 
 function sharesParameters(teacher: Module, student: Module): boolean {

@@ -1,6 +1,6 @@
 import { setImmediate } from "node:timers/promises";
 import { badCheckpoint, fingerprint, inspectCheckpoint, load, save } from "../checkpoint/index.js";
-import { expectShape } from "../checks.js";
+import { expectOptions, expectShape, show } from "../checks.js";
 import type { Dataset } from "../data/dataset.js";
 import { expectDataset, takeSlice } from "../data/dataset.js";
 import { DataLoader } from "../data/loader.js";
@@ -16,7 +16,7 @@ import { showCount } from "../show_count.js";
 import { noGrad } from "../tensor/autograd.js";
 import { allocate, emptyCache, withArena } from "../tensor/buffer_pool.js";
 import { concatenated } from "../tensor/concatenated.js";
-import { currentPrecision, expectPrecision, type Precision, withPrecision } from "../tensor/precision.js";
+import { currentPrecision, expectPrecision, PRECISIONS, type Precision, withPrecision } from "../tensor/precision.js";
 import { currentGenerator } from "../tensor/random.js";
 import { Tensor } from "../tensor/tensor.js";
 import { TEACHER_LOGITS } from "./logits_in_order.js";
@@ -65,10 +65,11 @@ export class TeacherCache {
     data: Dataset,
     options: { signal?: AbortSignal; precision?: Precision; onWork?: (progress: WorkProgress) => void } = {},
   ): Promise<TeacherCache> {
+    expectOptions("TeacherCache.compute", options, ["signal", "precision", "onWork"]);
     const { signal, precision = currentPrecision(), onWork } = options;
     expectModule("teacher", teacher);
     expectDataset(data, "data");
-    const reason = TeacherCache.whyNotCacheable(teacher, data);
+    const reason = TeacherCache.whyNotCacheable(teacher, data, precision);
     if (reason !== null) throw new DistilleryError("BAD_ARGUMENT", `teacherCache: ${reason}`);
     const network = fitNetwork(teacher, data, "teacher");
     const hash = teacherFingerprint(network);
@@ -104,16 +105,17 @@ export class TeacherCache {
 
   /**
    * Why a teacher's logits can't be cached; null if they can. They can't if the data are augmented at random, or if a
-   * network draws random numbers in eval mode or its logits depend on the other samples of a batch (a probe of three rows).
+   * network draws random numbers in eval mode or its logits depend on the other samples of a batch (a probe of three rows, in the precision of the run).
    */
-  static whyNotCacheable(teacher: Module, data: Dataset): string | null {
+  static whyNotCacheable(teacher: Module, data: Dataset, precision: Precision = currentPrecision()): string | null {
     if (data.augmented === true) return "the data are augmented at random";
     const batch = takeSlice(data, 0, Math.min(3, data.length));
     const { state } = currentGenerator();
     const before = state.slice();
     const network = fitNetwork(teacher, data, "teacher");
     const inputs = inputsOf(network, batch);
-    const [together, alone] = [inputs, inputs.slice(0, 1)].map((rows) => forward(network, rows).data);
+    const outputs = (rows: Tensor) => withPrecision(precision, () => forward(network, rows).data);
+    const [together, alone] = [inputs, inputs.slice(0, 1)].map(outputs);
     if (before.some((word, i) => word !== state[i])) {
       state.set(before);
       return "the teacher draws random numbers in eval mode";
@@ -138,7 +140,9 @@ export class TeacherCache {
       throw badCheckpoint(file, "holds no teacher's logits as TeacherCache.save writes them");
     }
     if (fingerprint({ logits }) !== logitsHash) throw badCheckpoint(file, "is damaged: its checksum is wrong");
-    const precision = metadata.precision === "bfloat16" ? metadata.precision : "float32";
+    const precision = PRECISIONS.find((known) => known === (metadata.precision ?? "float32"));
+    if (precision === undefined)
+      throw badCheckpoint(file, `holds logits of an unknown precision ${show(metadata.precision)}`);
     return new TeacherCache(logits.data, teacherHash, dataHash, samples, metadata.unit === STANDARDIZED, precision);
   }
 

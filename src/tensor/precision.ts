@@ -5,7 +5,7 @@ import { native } from "../native.js";
 /** What the operands of the products of linear layers, attention and convolutions are rounded to; sums, and all else, are float32. */
 export type Precision = "float32" | "bfloat16";
 
-const PRECISIONS: readonly Precision[] = ["float32", "bfloat16"];
+export const PRECISIONS: readonly Precision[] = ["float32", "bfloat16"];
 
 let current: Precision = "float32";
 

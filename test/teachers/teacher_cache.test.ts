@@ -22,6 +22,7 @@ import {
   withGenerator,
   withPrecision,
 } from "../../src/index.js";
+import { currentPrecision } from "../../src/tensor/precision.js";
 import { failure, temporaryFolder } from "../checkpoint/support.js";
 import { BATCH, type Setting, setting } from "../train/support.js";
 
@@ -138,6 +139,22 @@ describe("cached(cache) of logits in bfloat16", () => {
   });
 });
 
+test("a teacher's logits are probed in the precision that they are computed in", async () => {
+  const { teacher, data } = setting();
+  const seen = new Set<string>();
+  const forward = teacher.forward.bind(teacher);
+  teacher.forward = (x: Tensor) => {
+    seen.add(currentPrecision());
+    return forward(x);
+  };
+  await TeacherCache.compute(teacher, data, { precision: "bfloat16" });
+  expect(seen).toEqual(new Set(["bfloat16"]));
+  const wrong = TeacherCache.compute(teacher, data, { sginal: undefined, precison: "bfloat16" } as never);
+  expect((await failure(wrong, "BAD_ARGUMENT")).message).toBe(
+    'TeacherCache.compute: unknown option "precison", did you mean precision?',
+  );
+});
+
 describe("what is no such file", () => {
   const hash = "0".repeat(64);
   const logits = tensor([[1, 2]]);
@@ -160,6 +177,12 @@ describe("what is no such file", () => {
   ])("%s", async (_, state, metadata) => {
     await save(state, file, { metadata });
     expect(await refused()).toBe(`${file}: holds no teacher's logits as TeacherCache.save writes them`);
+  });
+
+  test("a precision that is none", async () => {
+    const metadata = { teacherHash: hash, dataHash: hash, logitsHash: fingerprint({ logits }), precision: "float16" };
+    await save({ logits }, file, { metadata });
+    expect(await refused()).toBe(`${file}: holds logits of an unknown precision "float16"`);
   });
 
   test("no checksum", async () => {
