@@ -17,7 +17,7 @@ const CONFIG = "config.json";
 
 /** The contents of an experiment's folder. */
 interface FolderContents {
-  experiment: Pick<Experiment, "task" | "controls" | "external" | "calibrateTeacher">;
+  experiment: Pick<Experiment, "task" | "options" | "controls" | "external" | "calibrateTeacher">;
   /** The runs' folders below it. */
   runs: readonly string[];
   /** Written as `config.json`. */

@@ -128,9 +128,10 @@ export class ExternalTeacher {
   }
 
   /** Refuses a teacher whose logits can't be calibrated, before anything is written; each run calibrates them by itself. */
-  async expectCalibrated(): Promise<void> {
-    const { teacher, logits } = this;
-    await calibrateTeacher(logits === null ? teacher : taught(teacher.name, logits), this.task.validation);
+  async expectCalibrated(signal: AbortSignal): Promise<void> {
+    const { teacher, logits, precision } = this;
+    const asked = logits === null ? teacher : taught(teacher.name, logits);
+    await calibrateTeacher(asked, this.task.validation, { precision, signal });
   }
 
   /** Keeps the logits for other processes, and another call. */

@@ -84,19 +84,22 @@ async function keepTrained(module: Module, folder: string): Promise<TrainedTeach
 /** What says whether, and on what, a teacher is calibrated. */
 interface Calibrating {
   task: SplitTask;
+  options: { precision: Precision };
   external: ExternalTeacher | null;
   calibrateTeacher: boolean;
+  controls: { signal: AbortSignal };
 }
 
 /** Refuses a teacher whose logits are to be calibrated and can't be, unless it is yet to be trained. */
 export async function expectCalibrated(
-  { task, external, calibrateTeacher: isCalibrated }: Calibrating,
+  { task, options: { precision }, external, calibrateTeacher: isCalibrated, controls: { signal } }: Calibrating,
   teacher: unknown = task.teacher,
 ): Promise<void> {
   if (!isCalibrated) return;
   const { data, validation } = task;
-  if (external !== null) await external.expectCalibrated();
-  else if (teacher instanceof Module) await calibrateTeacher(live(fitNetwork(teacher, data, "teacher")), validation);
+  if (external !== null) await external.expectCalibrated(signal);
+  else if (teacher instanceof Module)
+    await calibrateTeacher(live(fitNetwork(teacher, data, "teacher")), validation, { precision, signal });
 }
 
 /** What tells a teacher of these data from others. */
@@ -111,7 +114,7 @@ export async function computeTeacherLogits(
   data: Dataset,
   { out, precision, signal, onWork, onNote }: Omit<Preparation, "resume"> & { precision: Precision },
 ): Promise<TeacherCache | null> {
-  const reason = TeacherCache.whyNotCacheable(teacher, data);
+  const reason = TeacherCache.whyNotCacheable(teacher, data, precision);
   if (reason !== null) {
     onNote(`teacher logits not cached: ${reason}`);
     return null;

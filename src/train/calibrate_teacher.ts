@@ -1,9 +1,11 @@
+import { setImmediate } from "node:timers/promises";
 import { expectShape } from "../checks.js";
 import { type Dataset, labelsOf, takeSlice } from "../data/dataset.js";
 import { hasTargets } from "../data/task_name.js";
 import { DistilleryError } from "../errors.js";
 import { changedLoss, type DistillationLoss } from "../losses/loss.js";
 import type { Teacher } from "../teachers/index.js";
+import { inPrecision, type Precision } from "../tensor/precision.js";
 import { Generator, withGenerator } from "../tensor/random.js";
 
 const BATCH = 512;
@@ -20,16 +22,24 @@ export interface Calibration {
 
 /**
  * The temperature that divides a teacher's logits so that the likelihood of the validation set's labels is largest (Guo et al.,
- * ICML 2017): the loss is convex in 1 / T, and the root of its slope is found by bisection in double precision.
+ * ICML 2017): the loss is convex in 1 / T, and the root of its slope is found by bisection in double precision. The logits are those of
+ * a run's precision; the event loop gets its turn before each batch.
  *
- * @throws DistilleryError `BAD_ARGUMENT` that says why there is none.
+ * @throws DistilleryError `BAD_ARGUMENT` that says why there is none, `ABORTED` by the signal.
  */
-export async function calibrateTeacher(teacher: Teacher, given: Dataset | undefined): Promise<Calibration> {
+export async function calibrateTeacher(
+  teacher: Teacher,
+  given: Dataset | undefined,
+  { precision, signal }: { precision: Precision; signal?: AbortSignal },
+): Promise<Calibration> {
   const { validation, evaluate } = expectCalibratable(given, teacher);
   const logits = new Float64Array(validation.length * validation.classes);
   for (let start = 0; start < validation.length; start += BATCH) {
     const batch = takeSlice(validation, start, Math.min(start + BATCH, validation.length));
-    const outputs = await withGenerator(new Generator(), () => evaluate.call(teacher, batch));
+    await setImmediate();
+    if (signal?.aborted) throw new DistilleryError("ABORTED", "stopped while the teacher was calibrated");
+    const asked = () => inPrecision(precision, () => evaluate.call(teacher, batch));
+    const outputs = await withGenerator(new Generator(), asked);
     expectShape("the teacher's logits of the validation set", outputs.logits.shape, [
       batch.indices.length,
       validation.classes,

@@ -102,37 +102,41 @@ export function distill(input: DistillInput): RunHandle {
       const { precision } = options;
       teacher.open?.({ data, student, taps: use.taps, validation: validation ?? null, labelFree, precision });
     }
-    if (isCalibrated) {
-      if (teacher === null || !readsTeacherLogits(plain)) throw logitsUnread([plain.name]);
-      expectCalibratable(validation, teacher);
-    }
-    let loss = plain;
-    let calibration: Calibration | null = null;
-    const prepare = async () => {
-      const { out = null, signal, onNote } = controls;
-      await teacher?.prepare?.({ out, ...(signal && { signal }), ...(onNote && { onNote }) });
-      if (teacher === null || !isCalibrated) return;
-      calibration = await calibrateTeacher(teacher, validation);
-      onNote?.(textOf(calibration));
-      loss = calibrated(plain, calibration.temperature);
-    };
-    const isPrepared = isCalibrated || (plain.needsTeacher && teacher?.prepare !== undefined);
-    const preparation = isPrepared ? { run: prepare, gives: isCalibrated ? ["teacherTemperature"] : [] } : null;
-    const config = () => ({
-      ...(calibration !== null && { teacherTemperature: calibration.temperature }),
-      ...(spec === undefined ? { temperature, alpha } : { loss: loss.config() }),
-      ...(source instanceof Module
-        ? { teacherMode, ...teacherHashes(source) }
-        : teacher && { teacher: teacher.name, teacherHash: teacher.fingerprint() }),
-    });
-    const teacherNetwork =
-      plain.needsTeacher && source instanceof Module ? { module: source, mode: teacherMode } : null;
-    const trainer = await Trainer.open({
-      ...{ command: "distill", name: STUDENT_FILE, model: student, loss: plain, lossSpec: spec, teacher, data },
-      ...{ teacherNetwork, validation: validation ?? null, options, config, preparation, controls, stream },
-    });
     let running = teacher;
+    let trainer: Trainer | null = null;
     try {
+      if (isCalibrated) {
+        if (teacher === null || !readsTeacherLogits(plain)) throw logitsUnread([plain.name]);
+        expectCalibratable(validation, teacher);
+      }
+      let loss = plain;
+      let calibration: Calibration | null = null;
+      const prepare = async () => {
+        const { out = null, signal, onNote } = controls;
+        await teacher?.prepare?.({ out, ...(signal && { signal }), ...(onNote && { onNote }) });
+        if (teacher === null || !isCalibrated) return;
+        calibration = await calibrateTeacher(teacher, validation, {
+          precision: options.precision,
+          ...(signal && { signal }),
+        });
+        onNote?.(textOf(calibration));
+        loss = calibrated(plain, calibration.temperature);
+      };
+      const isPrepared = isCalibrated || (plain.needsTeacher && teacher?.prepare !== undefined);
+      const preparation = isPrepared ? { run: prepare, gives: isCalibrated ? ["teacherTemperature"] : [] } : null;
+      const config = () => ({
+        ...(calibration !== null && { teacherTemperature: calibration.temperature }),
+        ...(spec === undefined ? { temperature, alpha } : { loss: loss.config() }),
+        ...(source instanceof Module
+          ? { teacherMode, ...teacherHashes(source) }
+          : teacher && { teacher: teacher.name, teacherHash: teacher.fingerprint() }),
+      });
+      const teacherNetwork =
+        plain.needsTeacher && source instanceof Module ? { module: source, mode: teacherMode } : null;
+      trainer = await Trainer.open({
+        ...{ command: "distill", name: STUDENT_FILE, model: student, loss: plain, lossSpec: spec, teacher, data },
+        ...{ teacherNetwork, validation: validation ?? null, options, config, preparation, controls, stream },
+      });
       if (source instanceof Module && loss.needsTeacher && !trainer.isFinished) {
         running = await chooseTeacher(source, {
           ...{ ...use, student, data, teacherCache, precision: options.precision },
@@ -141,8 +145,11 @@ export function distill(input: DistillInput): RunHandle {
       }
       return await fit(trainer, loss, loss.needsTeacher ? running : null);
     } finally {
-      running?.close?.();
-      await trainer.close();
+      try {
+        running?.close?.();
+      } finally {
+        await trainer?.close();
+      }
     }
   });
 }

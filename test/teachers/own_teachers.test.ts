@@ -1,5 +1,7 @@
+import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
+import { expectUnlocked } from "../../src/checkpoint/folder_lock.js";
 import {
   type Batch,
   cached,
@@ -12,10 +14,11 @@ import {
   TeacherCache,
   withGenerator,
 } from "../../src/index.js";
-import { failure } from "../checkpoint/support.js";
+import { failure, temporaryFolder } from "../checkpoint/support.js";
 import { drawingFrom } from "../helpers/drawing_from.js";
 import { BATCH, setting, timeless } from "../train/support.js";
 
+const folder = temporaryFolder();
 type Own = ReturnType<typeof setting>;
 
 /** A run with the teacher that is made of the networks. */
@@ -96,6 +99,34 @@ test("a teacher is closed when the run ends, and gets each batch once, in order"
   const epoch = Array.from({ length: 50 }, (_, i) => i);
   expect(seen).toEqual([...epoch, ...epoch]);
   expect(closed).toBe(1);
+});
+
+test.each<[string, Partial<Teacher>, object, string]>([
+  ["can't be calibrated", {}, { calibrateTeacher: true }, "the teacher gives no logits for the validation set"],
+  ["is not prepared", { prepare: () => Promise.reject(new Error("no answer")) }, {}, "no answer"],
+  ["goes with options that don't fit", {}, { patience: 1, validation: undefined }, "patience"],
+])("a teacher that was opened is closed if it %s", async (_, more, options, message) => {
+  const calls: string[] = [];
+  const teacher = (own: Own): Teacher => ({
+    name: "counted",
+    fingerprint: () => "1",
+    open: () => void calls.push("open"),
+    outputs: (batch) => ({ logits: logitsOf(own, batch), taps: {} }),
+    close: () => void calls.push("close"),
+    ...more,
+  });
+  await expect(run(teacher, options)).rejects.toThrow(message);
+  expect(calls).toEqual(["open", "close"]);
+});
+
+test("a run lets go of its folder if its teacher can't be closed", async () => {
+  const out = join(folder, "unclosed");
+  const teacher = (close: () => void) => (own: Own) => ({ ...live(own.teacher), close });
+  const fail = () => {
+    throw new Error("it is gone");
+  };
+  await expect(run(teacher(fail), { out })).rejects.toThrow("it is gone");
+  expect(() => expectUnlocked(out)).not.toThrow();
 });
 
 test("a teacher that can prefetch gets the batches to come", async () => {

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { fingerprint } from "../../src/checkpoint/fingerprint.js";
 import {
+  type Batch,
   type DistillationLoss,
   Generator,
   type LossBatch,
@@ -13,6 +14,7 @@ import {
   TensorDataset,
   withGenerator,
 } from "../../src/index.js";
+import { currentPrecision } from "../../src/tensor/precision.js";
 import { fitTemperature } from "../../src/train/calibrate_teacher.js";
 import { failure, temporaryFolder } from "../checkpoint/support.js";
 import { BATCH, type Options, SIZES, setting, start } from "./support.js";
@@ -99,6 +101,28 @@ describe("a calibrated teacher", () => {
     await by.done;
     expect(fingerprint(by.setting.student.stateDict())).toBe(student);
     expect((await start(options).end).student).not.toBe(student);
+  });
+
+  test("is asked in the run's precision, and the signal ends it", async () => {
+    const seen: string[] = [];
+    const controller = new AbortController();
+    const twin = live(network);
+    const teacher = {
+      ...twin,
+      prepare: async () => {
+        if (seen.length > 0) controller.abort();
+      },
+      evaluate: (batch: Batch) => {
+        seen.push(currentPrecision());
+        return twin.evaluate?.(batch);
+      },
+    };
+    const run = { ...options, calibrateTeacher: true, teacher: teacher as never, precision: "bfloat16" as const };
+    await start(run).done;
+    expect(seen.length).toBeGreaterThan(1);
+    expect(new Set(seen)).toEqual(new Set(["bfloat16"]));
+    const { message } = await failure(start({ ...run, signal: controller.signal }).done, "ABORTED");
+    expect(message).toBe("stopped while the teacher was calibrated");
   });
 
   test("takes a loss that is an object of a class", async () => {
