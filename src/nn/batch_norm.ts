@@ -1,4 +1,5 @@
-import { expectInteger, expectNumber, expectOptions, expectShape } from "../checks.js";
+import { expectInteger, expectOptions, expectShape } from "../checks.js";
+import { expectNormNumbers } from "../ops/batch_norm.js";
 import { LongTensor } from "../tensor/int_tensor.js";
 import { expectTensor, ones, Parameter, type Tensor, zeros } from "../tensor/tensor.js";
 import { batchNorm } from "./functional.js";
@@ -25,9 +26,9 @@ export abstract class BatchNorm extends Module {
     expectInteger("numFeatures", numFeatures, 1, 2 ** 31 - 1);
     expectOptions(this.constructor.name, options, ["eps", "momentum"]);
     const { eps = 1e-5, momentum = 0.1 } = options;
-    this.eps = expectNumber("eps", eps, (x) => x >= 0, "a number of at least 0");
-    // PyTorch's null, the cumulative average, is not among them.
-    this.momentum = expectNumber("momentum", momentum, (x) => x >= 0 && x <= 1, "a number from 0 to 1");
+    expectNormNumbers({ momentum, eps });
+    this.eps = eps;
+    this.momentum = momentum;
     this.weight = new Parameter(ones([numFeatures]).data);
     this.bias = new Parameter(zeros([numFeatures]).data);
     this.#runningMean = this.registerBuffer("running_mean", zeros([numFeatures]));

@@ -1,4 +1,4 @@
-import { expectOptions, expectShape } from "../checks.js";
+import { atLeast0, expectFlags, expectNumber, expectOptions, expectShape } from "../checks.js";
 import { native } from "../native.js";
 import { allocate } from "../tensor/buffer_pool.js";
 import type { JsFunction } from "../tensor/js_form.js";
@@ -98,11 +98,20 @@ export function batchNorm(
   expectVector("runningMean", runningMean, features);
   expectVector("runningVar", runningVar, features);
   const { training, momentum, eps } = options;
+  expectFlags({ training });
+  expectNormNumbers({ momentum, eps });
   if (training && isReplaying()) return batchNormOverShards(x, state, { momentum, eps });
   const inputs = [x, weight, bias, runningMean, runningVar];
   const attributes = { training, momentum, eps };
   const deferred = extendByNorm(batchNormOp, inputs, attributes) ?? deferNorm(batchNormOp, inputs, attributes);
   return deferred ?? rememberImageNorm(rememberNorm(batchNormOp(inputs, attributes), x), weight);
+}
+
+/** Refuses a momentum or an eps that is out of range. */
+export function expectNormNumbers({ momentum, eps }: { momentum: number; eps: number }): void {
+  expectNumber("eps", eps, atLeast0, "a number of at least 0");
+  // PyTorch's null, the cumulative average, is not among them.
+  expectNumber("momentum", momentum, (x) => x >= 0 && x <= 1, "a number from 0 to 1");
 }
 
 function expectVector(name: string, x: unknown, features: number): void {
