@@ -1,6 +1,7 @@
 import * as v from "valibot";
-import { expectNumber, expectOptions, expectShape, withDefaults } from "../checks.js";
+import { badArgument, expectNumber, expectOptions, expectShape, withDefaults } from "../checks.js";
 import { DistilleryError } from "../errors.js";
+import { expectModule } from "../nn/expect_module.js";
 import { Linear } from "../nn/linear.js";
 import { Module } from "../nn/module.js";
 import { exp, gather, linear, log1p } from "../ops/index.js";
@@ -78,6 +79,9 @@ export function crdLoss(
   expectOptions(name, options, ["memory", "student", "teacher", "tau"]);
   const { memory, student, teacher, tau } = withDefaults(DEFAULTS, options);
   expectNumber("tau", tau, (t) => t > 0, "a number above 0");
+  if (!(memory instanceof CrdMemory)) throw badArgument(`${name}: memory`, "a CrdMemory", memory);
+  for (const [key, embedding] of Object.entries({ student, teacher }))
+    if (embedding !== undefined) expectModule(`${name}: ${key}`, embedding);
   const features = expectFeatures(name, studentFeatures, teacherFeatures);
   const [samples, dimension] = memory.student.shape;
   expectShape(`${name}: indices`, [indices.length], [studentFeatures.shape[0]]);

@@ -1,5 +1,6 @@
 import * as v from "valibot";
 import { expectOptions } from "../checks.js";
+import { expectModule } from "../nn/expect_module.js";
 import { Linear } from "../nn/linear.js";
 import type { Module } from "../nn/module.js";
 import { mseLoss } from "../ops/index.js";
@@ -54,6 +55,7 @@ export function regressedLoss(
   options: HintLossOptions,
 ): Tensor {
   expectOptions(name, options, ["regressor"]);
+  if (options.regressor !== undefined) expectModule(`${name}: regressor`, options.regressor);
   const { student, teacher } = sameSize(name, expectFeatures(name, features.studentFeatures, features.teacherFeatures));
   const rows = positions(student);
   const [mapped, target] = [options.regressor?.forward(rows) ?? rows, positions(teacher)];

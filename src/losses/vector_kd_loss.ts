@@ -1,6 +1,7 @@
 import * as v from "valibot";
 import { expectNumber, expectOptions, withDefaults } from "../checks.js";
 import { DistilleryError } from "../errors.js";
+import { expectModule } from "../nn/expect_module.js";
 import { Linear } from "../nn/linear.js";
 import type { Module } from "../nn/module.js";
 import { mseLoss } from "../ops/index.js";
@@ -45,6 +46,7 @@ export function vectorKdLoss(
   for (const [option, weight] of Object.entries({ cosine, mse })) {
     expectNumber(option, weight, (w) => w >= 0, "a number of at least 0");
   }
+  if (projection !== undefined) expectModule(`${name}: projection`, projection);
   const { student, teacher } = expectFeatures(name, studentVectors, teacherVectors);
   const mapped = projection?.forward(student) ?? student;
   expectSameChannels(name, mapped, teacher);

@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { expectNumber, expectOptions, expectShape, withDefaults } from "../checks.js";
+import { badArgument, expectNumber, expectOptions, expectShape, withDefaults } from "../checks.js";
 import { Linear } from "../nn/linear.js";
 import { Module } from "../nn/module.js";
 import { log, softplus } from "../ops/index.js";
@@ -75,6 +75,8 @@ export function vidLoss(studentFeatures: Tensor, teacherFeatures: Tensor, option
   const name = "vidLoss";
   expectOptions(name, options, ["regressor"]);
   const { regressor } = options;
+  if (regressor !== undefined && !(regressor instanceof VidRegressor))
+    throw badArgument(`${name}: regressor`, "a VidRegressor", regressor);
   const { student, teacher } = sameSize(name, expectFeatures(name, studentFeatures, teacherFeatures));
   const [rows, target] = [positions(student), positions(teacher)];
   const predicted = regressor?.forward(rows) ?? rows;
