@@ -43,21 +43,9 @@ export interface AdamState {
 
 const DEFAULTS = { lr: 1e-3, betas: [0.9, 0.999], eps: 1e-8, weightDecay: 0, amsgrad: false, maximize: false } as const;
 
-/**
- * Adam (Kingma and Ba, 2015), with weight decay added to the gradient: `torch.optim.Adam`. All parameters of a group move
- * in one call of the kernel.
- *
- * @throws DistilleryError `BAD_ARGUMENT` for options that are unknown or out of range.
- * @example
- * ```ts
- * const optimizer = new Adam(
- *   [{ params: backbone.parameters(), lr: 1e-4 }, { params: head.parameters() }],
- *   { lr: 1e-3 },
- * );
- * ```
- */
-export class Adam extends Optimizer<AdamGroup, AdamState> {
-  constructor(params: Params<AdamOptions>, options: AdamOptions = {}, decoupledWeightDecay = false) {
+/** What {@link Adam} and {@link AdamW} share: their groups differ in `decoupledWeightDecay` alone. */
+export abstract class AdamBase extends Optimizer<AdamGroup, AdamState> {
+  protected constructor(params: Params<AdamOptions>, options: AdamOptions, decoupledWeightDecay: boolean) {
     expectOptions("options", options, Object.keys(DEFAULTS));
     super(params, { ...withDefaults(DEFAULTS, options), decoupledWeightDecay }, ["decoupledWeightDecay"]);
   }
@@ -123,6 +111,25 @@ export class Adam extends Optimizer<AdamGroup, AdamState> {
 
   protected override stateKeys({ amsgrad }: Partial<AdamGroup>): readonly string[] {
     return ["step", "exp_avg", "exp_avg_sq", ...(amsgrad ? ["max_exp_avg_sq"] : [])];
+  }
+}
+
+/**
+ * Adam (Kingma and Ba, 2015), with weight decay added to the gradient: `torch.optim.Adam`. All parameters of a group move
+ * in one call of the kernel.
+ *
+ * @throws DistilleryError `BAD_ARGUMENT` for options that are unknown or out of range.
+ * @example
+ * ```ts
+ * const optimizer = new Adam(
+ *   [{ params: backbone.parameters(), lr: 1e-4 }, { params: head.parameters() }],
+ *   { lr: 1e-3 },
+ * );
+ * ```
+ */
+export class Adam extends AdamBase {
+  constructor(params: Params<AdamOptions>, options: AdamOptions = {}) {
+    super(params, options, false);
   }
 }
 

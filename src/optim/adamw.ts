@@ -1,6 +1,6 @@
 import { withDefaults } from "../checks.js";
 import { defineEntry } from "../registry/index.js";
-import { Adam, type AdamOptions, adamArguments } from "./adam.js";
+import { AdamBase, type AdamOptions, adamArguments } from "./adam.js";
 import type { Optimizer, OptimizerContext } from "./optimizer.js";
 import type { Params } from "./param_group.js";
 
@@ -16,7 +16,7 @@ import type { Params } from "./param_group.js";
  * optimizer.step();
  * ```
  */
-export class AdamW extends Adam {
+export class AdamW extends AdamBase {
   constructor(params: Params<AdamOptions>, options: AdamOptions = {}) {
     super(params, withDefaults({ weightDecay: 1e-2 }, options), true);
   }

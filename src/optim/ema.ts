@@ -1,6 +1,7 @@
 import { types } from "node:util";
 import { expectFlags, expectNumber, expectOptions, withDefaults } from "../checks.js";
 import { native } from "../native.js";
+import { expectModule } from "../nn/expect_module.js";
 import type { Module } from "../nn/module.js";
 import { loadInto, type StateDict } from "../nn/state_dict.js";
 import { IntTensor, LongTensor } from "../tensor/int_tensor.js";
@@ -45,9 +46,10 @@ export class ExponentialMovingAverage {
   readonly #updates = new LongTensor(new BigInt64Array(1), []);
 
   constructor(model: Module, options: ExponentialMovingAverageOptions = {}) {
+    expectModule("model", model);
     expectOptions("options", options, Object.keys(DEFAULTS));
     const { decay, useBuffers } = withDefaults(DEFAULTS, options);
-    this.decay = expectNumber("decay", decay, (x) => x >= 0 && x <= 1, "a number from 0 to 1");
+    this.decay = expectDecay(decay);
     expectFlags({ useBuffers });
     this.useBuffers = useBuffers;
     this.#model = model;
@@ -68,6 +70,7 @@ export class ExponentialMovingAverage {
 
   /** Moves the averages toward the weights as they are now, by a decay: after each step of the optimizer. */
   update(decay = this.decay): void {
+    expectDecay(decay);
     const state = this.#model.stateDict();
     const buffers = new Set<StateDict[string]>(this.#model.namedBuffers().map(([, buffer]) => buffer));
     const isFirst = this.#updates.data[0] === 0n;
@@ -128,6 +131,10 @@ export class ExponentialMovingAverage {
     loadInto("ExponentialMovingAverage", this.stateDict(), state, true);
     return this;
   }
+}
+
+function expectDecay(decay: number): number {
+  return expectNumber("decay", decay, (x) => x >= 0 && x <= 1, "a number from 0 to 1");
 }
 
 /** An array for each entry, all in the memory of the largest. */

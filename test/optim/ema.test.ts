@@ -136,6 +136,17 @@ describe("ExponentialMovingAverage", () => {
     },
   );
 
+  it("refuses what is no network, and a decay of one update that is out of range", () => {
+    const refused = (message: string) => expect.objectContaining({ code: "BAD_ARGUMENT", message }) as unknown;
+    expect(() => new ExponentialMovingAverage(3 as never)).toThrow(refused("model: expected a Module, got 3") as Error);
+    const average = new ExponentialMovingAverage(network());
+    for (const decay of [Number.NaN, 2])
+      expect(() => average.update(decay)).toThrow(
+        refused(`decay: expected a number from 0 to 1, got ${decay}`) as Error,
+      );
+    expect(average.updates).toBe(0);
+  });
+
   it("refuses the state of another network", () => {
     const other = new ExponentialMovingAverage(new Linear(2, 2)).stateDict();
     expect(() => new ExponentialMovingAverage(network()).loadStateDict(other)).toThrow(

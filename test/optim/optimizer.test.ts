@@ -17,6 +17,12 @@ const parameter = (...values: number[]) => new Parameter(Float32Array.from(value
 const refused = (message: string) => expect.objectContaining({ code: "BAD_ARGUMENT", message });
 
 describe("parameter groups", () => {
+  it("of Adam and of AdamW are told apart by nothing that is given", () => {
+    const given = [[parameter(1)], {}, true] as unknown as [Parameter[]];
+    const decoupled = [new Adam(...given), new AdamW(...given)].map(({ paramGroups }) => paramGroups[0]);
+    expect(decoupled.map(({ decoupledWeightDecay }) => decoupledWeightDecay)).toEqual([false, true]);
+  });
+
   it("have the optimizer's options in place of those that they do not give", () => {
     const [a, b] = [parameter(1), parameter(1)];
     const optimizer = new SGD([{ params: a, lr: 0.5 }, { params: [b] }], { lr: 0.1 });
