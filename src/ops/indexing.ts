@@ -1,4 +1,4 @@
-import { expectElements, expectInteger, show } from "../checks.js";
+import { expectElements, expectInteger, expectShape, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
 import { allocate } from "../tensor/buffer_pool.js";
@@ -132,7 +132,9 @@ const ZERO = new Float32Array(1);
 /** The elements of an axis that the index [count] names, in its order. `torch.index_select`. */
 export function indexSelect(x: Tensor, dim: number, index: Labels): Tensor {
   expectTensor("indexSelect: x", x);
-  return indexSelectOp([x], { axis: axisOf(x.shape, dim), index: new IntTensor(labelData(index).slice()) });
+  const places = new IntTensor(labelData(index).slice());
+  if (index instanceof IntTensor && index.shape.length > 1) expectShape("indexSelect: index", index.shape, [-1]);
+  return indexSelectOp([x], { axis: axisOf(x.shape, dim), index: places });
 }
 
 /**

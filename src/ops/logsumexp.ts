@@ -4,7 +4,7 @@ import { detach } from "./detach.js";
 import { max } from "./max.js";
 import { defineMethods } from "./methods.js";
 import { reshape } from "./reshape.js";
-import { axesOf, sum } from "./sum.js";
+import { axesOf, expectKeepdim, sum } from "./sum.js";
 import { clamp, exp, log } from "./unary.js";
 
 declare module "../tensor/tensor.js" {
@@ -20,6 +20,7 @@ const LARGEST = (2 - 2 ** -23) * 2 ** 127;
 /** log(sum(exp(x))) along one or several axes, shifted by the maximum, so that nothing overflows. `torch.logsumexp`. */
 export function logsumexp(x: Tensor, dim: number | readonly number[], keepdim = false): Tensor {
   expectTensor("logsumexp: x", x);
+  expectKeepdim("logsumexp", keepdim);
   const axes = axesOf(x.shape, dim) ?? [...x.shape.keys()];
   if (axes.some((axis) => x.shape[axis] === 0)) return log(sum(exp(x), axes, keepdim));
   const largest = axes.reduce((rest, axis) => max(rest, axis, true).values, x);

@@ -1,4 +1,12 @@
-import { badArgument, expectNumber, expectOptions, expectShape } from "../checks.js";
+import {
+  badArgument,
+  expectFlags,
+  expectInteger,
+  expectNumber,
+  expectOneOf,
+  expectOptions,
+  expectShape,
+} from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { IntTensor, type Labels, labelData } from "../tensor/int_tensor.js";
 import { expectTensor, type Tensor, zeros } from "../tensor/tensor.js";
@@ -12,12 +20,11 @@ import { abs, clamp, exp, logSigmoid, neg, xLogX } from "./unary.js";
 /** How the values of a loss become one: not at all, their mean, or their sum. */
 export type Reduction = "none" | "mean" | "sum";
 
-function reduce(name: string, loss: Tensor, reduction: string): Tensor {
-  if (reduction === "mean") return mean(loss);
-  if (reduction === "sum") return sum(loss);
+const REDUCTIONS = ["none", "mean", "sum"] as const;
+
+function reduce(loss: Tensor, reduction: Reduction): Tensor {
   if (reduction === "none") return loss;
-  const text = `${name}: reduction: expected "none", "mean" or "sum", got ${String(reduction)}`;
-  throw new DistilleryError("BAD_ARGUMENT", text);
+  return reduction === "mean" ? mean(loss) : sum(loss);
 }
 
 function expectAlike(name: string, input: Tensor, target: Tensor): void {
@@ -31,8 +38,9 @@ export function mseLoss(input: Tensor, target: Tensor, options: { reduction?: Re
   expectAlike("mseLoss", input, target);
   expectOptions("mseLoss", options, ["reduction"]);
   const { reduction = "mean" } = options;
+  expectOneOf("mseLoss: reduction", reduction, REDUCTIONS);
   const difference = sub(input, target);
-  return reduce("mseLoss", mul(difference, difference), reduction);
+  return reduce(mul(difference, difference), reduction);
 }
 
 /** |input - target|, by default its mean. `torch.nn.functional.l1_loss`. */
@@ -40,7 +48,8 @@ export function l1Loss(input: Tensor, target: Tensor, options: { reduction?: Red
   expectAlike("l1Loss", input, target);
   expectOptions("l1Loss", options, ["reduction"]);
   const { reduction = "mean" } = options;
-  return reduce("l1Loss", abs(sub(input, target)), reduction);
+  expectOneOf("l1Loss: reduction", reduction, REDUCTIONS);
+  return reduce(abs(sub(input, target)), reduction);
 }
 
 /**
@@ -54,13 +63,14 @@ export function smoothL1Loss(
 ): Tensor {
   expectOptions("smoothL1Loss", options, ["reduction", "beta"]);
   const { reduction = "mean", beta = 1 } = options;
+  expectOneOf("smoothL1Loss: reduction", reduction, REDUCTIONS);
   expectAlike("smoothL1Loss", input, target);
   expectNumber("smoothL1Loss: beta", beta, (b) => b >= 0, "a number of at least 0");
   if (beta === 0) return l1Loss(input, target, { reduction });
   const distance = abs(sub(input, target));
   // min(d, beta)² / (2 beta) + (d - min(d, beta)) is both branches at once.
   const near = clamp(distance, null, beta);
-  return reduce("smoothL1Loss", add(div(mul(near, near), 2 * beta), sub(distance, near)), reduction);
+  return reduce(add(div(mul(near, near), 2 * beta), sub(distance, near)), reduction);
 }
 
 /**
@@ -74,11 +84,14 @@ export function binaryCrossEntropyWithLogits(
 ): Tensor {
   expectOptions("binaryCrossEntropyWithLogits", options, ["reduction", "weight", "posWeight"]);
   const { reduction = "mean", weight, posWeight } = options;
+  expectOneOf("binaryCrossEntropyWithLogits: reduction", reduction, REDUCTIONS);
   expectAlike("binaryCrossEntropyWithLogits", input, target);
+  for (const [key, factor] of Object.entries({ weight, posWeight }))
+    if (factor !== undefined) expectTensor(`binaryCrossEntropyWithLogits: ${key}`, factor);
   const logWeight = posWeight === undefined ? null : add(mul(sub(posWeight, 1), target), 1);
   const positive = logWeight === null ? logSigmoid(input) : mul(logWeight, logSigmoid(input));
   const loss = sub(mul(rsub(target, 1), input), positive);
-  return reduce("binaryCrossEntropyWithLogits", weight === undefined ? loss : mul(loss, weight), reduction);
+  return reduce(weight === undefined ? loss : mul(loss, weight), reduction);
 }
 
 /**
@@ -92,10 +105,12 @@ export function klDiv(
 ): Tensor {
   expectOptions("klDiv", options, ["reduction", "logTarget"]);
   const { reduction = "mean", logTarget = false } = options;
+  expectOneOf("klDiv: reduction", reduction, [...REDUCTIONS, "batchmean"]);
   expectAlike("klDiv", input, target);
+  expectFlags({ logTarget });
   const loss = logTarget ? mul(exp(target), sub(target, input)) : sub(xLogX(target), mul(target, input));
   if (reduction === "batchmean") return input.shape.length === 0 ? sum(loss) : div(sum(loss), input.shape[0]);
-  return reduce("klDiv", loss, reduction);
+  return reduce(loss, reduction);
 }
 
 /**
@@ -109,8 +124,10 @@ export function nllLoss(
 ): Tensor {
   expectOptions("nllLoss", options, ["reduction", "ignoreIndex"]);
   const { reduction = "mean", ignoreIndex = -100 } = options;
+  expectOneOf("nllLoss: reduction", reduction, REDUCTIONS);
   expectTensor("nllLoss: input", input);
   if (input.shape.length < 2) throw badArgument("nllLoss: input", "a shape [rows, classes, ...]", input.shape);
+  expectInteger("nllLoss: ignoreIndex", ignoreIndex, -(2 ** 31), 2 ** 31 - 1);
   const labels = labelData(target);
   const [rows, classes, ...inner] = input.shape;
   const shape = [rows, ...inner];
@@ -126,5 +143,5 @@ export function nllLoss(
   const picked = neg(gather(reshape(last, [input.size]), 0, places));
   if (reduction === "mean") return div(sum(picked), kept.length);
   const loss = kept.length === labels.length ? picked : scatter(zeros([labels.length]), 0, new IntTensor(kept), picked);
-  return reduce("nllLoss", reshape(loss, shape), reduction);
+  return reduce(reshape(loss, shape), reduction);
 }

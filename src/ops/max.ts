@@ -8,6 +8,7 @@ import { aroundAxis, axisOrAll, numel, reducedShape } from "../tensor/shape.js";
 import { expectTensor, type Tensor } from "../tensor/tensor.js";
 import { defineOp } from "./define_op.js";
 import { defineMethods } from "./methods.js";
+import { expectKeepdim } from "./sum.js";
 
 declare module "../tensor/tensor.js" {
   interface Tensor {
@@ -145,6 +146,7 @@ export function amax(x: Tensor, axis: number, keepdim: boolean): Tensor {
 
 function extremum(op: typeof maxOp, x: Tensor, dim: number | undefined, keepdim: boolean): Tensor | ValuesAndIndices {
   expectTensor(`${op.op.name}: x`, x);
+  expectKeepdim(op.op.name, keepdim);
   if (dim === undefined) return op([x], { axis: null, keepdim: false, isShared: true });
   const axis = axisOrAll(x.shape, dim);
   const [values, indices] = op.withSaved([x], { axis, keepdim, isShared: axis === null });
@@ -171,6 +173,7 @@ export function argmin(x: Tensor, dim?: number, keepdim = false): IntTensor {
 
 function argExtremum(name: string, x: Tensor, dim: number | undefined, keepdim: boolean, largest: boolean): IntTensor {
   expectTensor(`${name}: x`, x);
+  expectKeepdim(name, keepdim);
   const axis = dim === undefined ? null : axisOrAll(x.shape, dim);
   const shape = reducedShape(x.shape, axis, keepdim);
   return new IntTensor(numel(shape) === 0 ? new Int32Array(0) : places(name, x, axis, largest), shape);

@@ -1,4 +1,4 @@
-import { badArgument, expectOptions } from "../checks.js";
+import { badArgument, expectNumber, expectOptions } from "../checks.js";
 import { numel } from "../tensor/shape.js";
 import { expectTensor, type Tensor } from "../tensor/tensor.js";
 import { div, mul, sub } from "./binary.js";
@@ -6,7 +6,7 @@ import { amax, max } from "./max.js";
 import { defineMethods } from "./methods.js";
 import { permute } from "./permute.js";
 import { reshape } from "./reshape.js";
-import { axesOf, mean, sum } from "./sum.js";
+import { axesOf, expectKeepdim, mean, sum } from "./sum.js";
 import { abs, root } from "./unary.js";
 
 declare module "../tensor/tensor.js" {
@@ -32,6 +32,8 @@ export function variance(x: Tensor, dim?: number | readonly number[], options: V
   expectTensor("var: x", x);
   expectOptions("var", options, ["correction", "keepdim"]);
   const { correction = 1, keepdim = false } = options;
+  expectNumber("var: correction", correction, () => true, "a number");
+  expectKeepdim("var", keepdim);
   const axes = axesOf(x.shape, dim);
   const count = axes === null ? x.size : numel(axes.map((axis) => x.shape[axis]));
   const centred = sub(x, mean(x, dim, true));
@@ -48,6 +50,7 @@ export function std(x: Tensor, dim?: number | readonly number[], options: Varian
 /** The p-norm of all elements, or along axes: p of 1, 2 or Infinity. `torch.linalg.vector_norm`. */
 export function norm(x: Tensor, p = 2, dim?: number | readonly number[], keepdim = false): Tensor {
   expectTensor("norm: x", x);
+  expectKeepdim("norm", keepdim);
   if (p === 2) return root(sum(mul(x, x), dim, keepdim));
   if (p === 1) return sum(abs(x), dim, keepdim);
   if (p !== Number.POSITIVE_INFINITY) throw badArgument("norm: p", "1, 2 or Infinity", p);

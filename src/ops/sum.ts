@@ -51,15 +51,20 @@ const meanOp = define("mean");
 /** The sum of all elements, or along one or several axes, taken in double precision. `torch.sum`. */
 export function sum(x: Tensor, dim?: number | readonly number[], keepdim = false): Tensor {
   expectTensor("sum: x", x);
-  if (typeof keepdim !== "boolean") throw badArgument("sum: keepdim", "true or false", keepdim);
+  expectKeepdim("sum", keepdim);
   return sumOp([x], { axes: axesOf(x.shape, dim), keepdim });
 }
 
 /** The mean of all elements, or along one or several axes; of nothing it is NaN. `torch.mean`. */
 export function mean(x: Tensor, dim?: number | readonly number[], keepdim = false): Tensor {
   expectTensor("mean: x", x);
-  if (typeof keepdim !== "boolean") throw badArgument("mean: keepdim", "true or false", keepdim);
+  expectKeepdim("mean", keepdim);
   return meanOp([x], { axes: axesOf(x.shape, dim), keepdim });
+}
+
+/** Refuses what does not say whether reduced axes stay, of length 1. */
+export function expectKeepdim(op: string, keepdim: unknown): void {
+  if (typeof keepdim !== "boolean") throw badArgument(`${op}: keepdim`, "true or false", keepdim);
 }
 
 /** The axes that `dim` names, in ascending order; null for all. */

@@ -1,4 +1,4 @@
-import { expectSync } from "../checks.js";
+import { badArgument, expectSync } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
 import type { Barrier } from "./barrier.js";
@@ -58,6 +58,7 @@ let backwardPasses = 0;
  * ```
  */
 export function noGrad<T>(body: () => T): T {
+  if (typeof body !== "function") throw badArgument("body", "a function", body);
   const before = enabled;
   enabled = false;
   try {

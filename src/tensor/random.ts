@@ -1,6 +1,7 @@
 import {
   badArgument,
   expectDimensions,
+  expectElements,
   expectInteger,
   expectNotAsync,
   expectNumber,
@@ -42,10 +43,15 @@ export class Generator {
   }
 
   /** Continues the stream from another one's state. */
-  copyFrom({ state }: Generator): this {
-    this.state.set(state);
+  copyFrom(other: Generator): this {
+    expectGenerator("other", other);
+    this.state.set(other.state);
     return this;
   }
+}
+
+function expectGenerator(name: string, value: unknown): void {
+  if (!(value instanceof Generator)) throw badArgument(name, "a Generator", value);
 }
 
 /** A seed drawn from the current stream. `torch.empty((), dtype=torch.int64).random_()`. */
@@ -69,7 +75,7 @@ export function currentGenerator(): Generator {
  * in the stream from before. A run takes its stream when it starts: `() => distill(...)` is fine.
  */
 export function withGenerator<T>(generator: Generator, body: () => T): T {
-  if (!(generator instanceof Generator)) throw badArgument("generator", "a Generator", generator);
+  expectGenerator("generator", generator);
   if (typeof body !== "function") throw badArgument("body", "a function", body);
   expectNotAsync("withGenerator", body);
   const before = current;
@@ -107,7 +113,8 @@ export function rand(shape: readonly number[], from = 0, to = 1): Tensor {
 export function randint(low: number, high: number, shape: readonly number[]): IntTensor {
   expectInteger("low", low, -(2 ** 31), 2 ** 31 - 1);
   expectInteger("high", high, low + 1, 2 ** 31 - 1);
-  const out = new Int32Array(numel(expectDimensions("shape", shape)));
+  expectElements("shape", expectDimensions("shape", shape));
+  const out = new Int32Array(numel(shape));
   native.randomIntegers(current.state, out, low, high);
   return new IntTensor(out, shape);
 }

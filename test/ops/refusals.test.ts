@@ -7,6 +7,7 @@ import {
   IntTensor,
   manualSeed,
   matmul,
+  noGrad,
   ones,
   stack,
   type Tensor,
@@ -17,6 +18,10 @@ import {
 
 const x = zeros([2, 3]);
 const index = (values: number[], shape: number[]) => new IntTensor(Int32Array.from(values), shape);
+
+const vectors = { weight: ones([3]), bias: zeros([3]), runningMean: zeros([3]), runningVar: ones([3]) };
+const norm = (options: object) =>
+  F.batchNorm(x, vectors, { ...{ training: false, momentum: 0.1, eps: 1e-5 }, ...options });
 
 describe("what an operation refuses, with its name, the argument and the shapes", () => {
   it.each<[() => unknown, string, string]>([
@@ -73,7 +78,7 @@ describe("what an operation refuses, with its name, the argument and the shapes"
     [
       () => F.mseLoss(x, x, { reduction: "average" as never }),
       "BAD_ARGUMENT",
-      'mseLoss: reduction: expected "none", "mean" or "sum", got average',
+      'mseLoss: reduction: expected "none" or "mean" or "sum", got "average"',
     ],
     [() => F.klDiv(x, zeros([3])), "SHAPE_MISMATCH", "klDiv: target: expected shape [2, 3], got [3]"],
     [
@@ -86,6 +91,42 @@ describe("what an operation refuses, with its name, the argument and the shapes"
       "SHAPE_MISMATCH",
       "nllLoss: target: expected shape [2, 4], got [4, 2]",
     ],
+    [
+      () => F.klDiv(x, x, { reduction: "batchMean" as never }),
+      "BAD_ARGUMENT",
+      'klDiv: reduction: expected "none" or "mean" or "sum" or "batchmean", got "batchMean", did you mean batchmean?',
+    ],
+    [() => F.klDiv(x, x, { logTarget: 1 as never }), "BAD_ARGUMENT", "logTarget: expected true or false, got 1"],
+    [
+      () => F.nllLoss(x, Int32Array.of(0, 1), { ignoreIndex: "x" as never }),
+      "BAD_ARGUMENT",
+      'nllLoss: ignoreIndex: expected a whole number from -2147483648 to 2147483647, got "x"',
+    ],
+    [
+      () => F.binaryCrossEntropyWithLogits(x, x, { posWeight: 2 as never }),
+      "BAD_DTYPE",
+      "binaryCrossEntropyWithLogits: posWeight: expected a Tensor, got 2",
+    ],
+    [
+      () => F.binaryCrossEntropyWithLogits(x, x, { weight: 2 as never }),
+      "BAD_DTYPE",
+      "binaryCrossEntropyWithLogits: weight: expected a Tensor, got 2",
+    ],
+    [() => norm({ eps: -1 }), "BAD_ARGUMENT", "eps: expected a number of at least 0, got -1"],
+    [() => norm({ momentum: 2 }), "BAD_ARGUMENT", "momentum: expected a number from 0 to 1, got 2"],
+    [() => norm({ training: undefined }), "BAD_ARGUMENT", "training: expected true or false, got undefined"],
+    [() => x.max(1, "yes" as never), "BAD_ARGUMENT", 'max: keepdim: expected true or false, got "yes"'],
+    [() => x.argmin(1, 1 as never), "BAD_ARGUMENT", "argmin: keepdim: expected true or false, got 1"],
+    [() => x.logsumexp(1, 1 as never), "BAD_ARGUMENT", "logsumexp: keepdim: expected true or false, got 1"],
+    [() => x.norm(2, 1, 1 as never), "BAD_ARGUMENT", "norm: keepdim: expected true or false, got 1"],
+    [() => x.var(0, { correction: Number.NaN }), "BAD_ARGUMENT", "var: correction: expected a number, got NaN"],
+    [() => x.std(0, { keepdim: 1 as never }), "BAD_ARGUMENT", "var: keepdim: expected true or false, got 1"],
+    [
+      () => x.indexSelect(0, index([0, 1, 0, 1], [2, 2])),
+      "SHAPE_MISMATCH",
+      "indexSelect: index: expected shape [*], got [2, 2]",
+    ],
+    [() => noGrad(5 as never), "BAD_ARGUMENT", "body: expected a function, got 5"],
     [
       () => F.nllLoss(x, Int32Array.of(0, 3)),
       "LABEL_OUT_OF_RANGE",
