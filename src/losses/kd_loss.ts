@@ -4,7 +4,6 @@ import { native } from "../native.js";
 import { CROSS_ENTROPY_DEFAULTS, expectLabelSmoothing } from "../ops/cross_entropy.js";
 import { lossOutput } from "../ops/loss_output.js";
 import { defineEntry, described, fraction } from "../registry/index.js";
-import { allocate } from "../tensor/buffer_pool.js";
 import { IntTensor, type Labels, labelData } from "../tensor/int_tensor.js";
 import { expectTensor, type Tensor } from "../tensor/tensor.js";
 import { type Annealed, annealed, expectAnnealed, inEpoch } from "./annealed.js";
@@ -78,19 +77,14 @@ export function kdLossParts(
   expectNumber("alpha", alpha, (a) => a >= 0 && a <= 1, "a number from 0 to 1");
   expectLabelSmoothing(labelSmoothing);
   const [rows, classes] = studentLogits.shape;
-  const grad = allocate(studentLogits.size);
-  const [total, soft, hard] = native.kdLoss(
-    studentLogits.data,
-    teacherLogits.data,
-    labelData(labels),
-    grad,
-    rows,
-    classes,
-    temperature,
-    alpha,
-    labelSmoothing,
-  );
-  return { loss: lossOutput(total, studentLogits, grad), soft, hard };
+  let [soft, hard] = [0, 0];
+  const loss = lossOutput(studentLogits, (student, grad) => {
+    const [teacher, classOf] = [teacherLogits.data, labelData(labels)];
+    const parts = native.kdLoss(student, teacher, classOf, grad, rows, classes, temperature, alpha, labelSmoothing);
+    [soft, hard] = parts.slice(1);
+    return parts[0];
+  });
+  return { loss, soft, hard };
 }
 
 /** The soft part alone. */

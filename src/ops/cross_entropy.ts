@@ -1,9 +1,7 @@
 import { expectNumber, expectOptions, expectShape, withDefaults } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
-import { allocate } from "../tensor/buffer_pool.js";
 import { IntTensor, type Labels, labelData } from "../tensor/int_tensor.js";
-import { unread } from "../tensor/reads.js";
 import { expectTensor, type Tensor } from "../tensor/tensor.js";
 import { lossOutput } from "./loss_output.js";
 import { permute } from "./permute.js";
@@ -42,10 +40,9 @@ export function crossEntropy(logits: Tensor, labels: Labels, options: CrossEntro
   expectLabelSmoothing(labelSmoothing);
   if (logits.shape.length > 2) return crossEntropy(...asRows(logits, labels), options);
   const [rows, classes] = logits.shape;
-  const grad = allocate(logits.size);
-  const data = unread(() => logits.data);
-  const loss = native.crossEntropy(data, labelData(labels), grad, rows, classes, labelSmoothing);
-  return lossOutput(loss, logits, grad);
+  return lossOutput(logits, (data, grad) =>
+    native.crossEntropy(data, labelData(labels), grad, rows, classes, labelSmoothing),
+  );
 }
 
 /** Logits [rows, classes, ...] and labels [rows, ...] with a row for each label. */

@@ -1,4 +1,6 @@
 import { native } from "../native.js";
+import { allocate } from "../tensor/buffer_pool.js";
+import { unread } from "../tensor/reads.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { defineOp } from "./define_op.js";
 
@@ -10,7 +12,12 @@ const fusedLoss = defineOp<{ loss: number; grad: Float32Array }, null>({
   },
 });
 
-/** A scalar loss whose gradient by its logits is known already: what comes from above only scales it. */
-export function lossOutput(loss: number, logits: Tensor, gradOfLogits: Float32Array): Tensor {
-  return fusedLoss([logits], { loss, grad: gradOfLogits });
+/**
+ * A scalar loss that `compute` takes from the logits' values, and with it its gradient by them: what comes from above only scales it. As
+ * within any operation, what it reads is no one's concern.
+ */
+export function lossOutput(logits: Tensor, compute: (data: Float32Array, grad: Float32Array) => number): Tensor {
+  const grad = allocate(logits.size);
+  const loss = unread(() => compute(logits.data, grad));
+  return fusedLoss([logits], { loss, grad });
 }

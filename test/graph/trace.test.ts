@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { traceModule } from "../../src/graph/index.js";
+import { crossEntropy, kdLoss } from "../../src/index.js";
 import {
   BatchNorm1d,
   currentState,
@@ -131,6 +132,15 @@ describe("a forward that is no graph is refused", () => {
     expect(() => traceModule(new Of(body), [3])).toThrow(
       `network: expected one that can be traced; in forward(), ${reason}`,
     );
+  });
+
+  test("but not for a loss that is one operation", () => {
+    const labels = new Int32Array(2);
+    const losses = [(x: Tensor) => crossEntropy(x, labels), (x: Tensor) => kdLoss(x, x.mul(2), labels)];
+    for (const loss of losses) {
+      const network = new Of((x) => beside(loss(x.slice(0, 2)), x.relu()));
+      expect(ops(network, [3], false)).toEqual(["relu"]);
+    }
   });
 
   test("but not in eval mode if only dropout and statistics are in the way", () => {
