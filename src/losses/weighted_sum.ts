@@ -17,7 +17,7 @@ import {
 import { expectMetricName } from "./metric_name.js";
 
 /** A sum of losses, each of which may be computed in another way than by {@link computeLoss}. */
-interface Sum extends DistillationLoss {
+export interface Sum extends DistillationLoss {
   computeBy(computeTerm: typeof computeLoss, batch: LossBatch): ReturnType<typeof computeLoss>;
 }
 

@@ -3,7 +3,8 @@ import { expectShape } from "../checks.js";
 import { type Dataset, labelsOf, takeSlice } from "../data/dataset.js";
 import { hasTargets } from "../data/task_name.js";
 import { DistilleryError } from "../errors.js";
-import { changedLoss, type DistillationLoss } from "../losses/loss.js";
+import { changedLoss, type DistillationLoss, type LossBatch } from "../losses/loss.js";
+import { isSum, type Sum } from "../losses/weighted_sum.js";
 import type { Teacher } from "../teachers/index.js";
 import { inPrecision, type Precision } from "../tensor/precision.js";
 import { Generator, withGenerator } from "../tensor/random.js";
@@ -126,8 +127,22 @@ function likelihood(logits: Float64Array, labels: Int32Array, classes: number, b
 
 /** A loss that reads the teacher's logits divided by a temperature. */
 export function calibrated(loss: DistillationLoss, temperature: number): DistillationLoss {
-  return changedLoss(loss, {
-    compute: ({ teacher, ...batch }) =>
-      loss.compute({ ...batch, teacher: { taps: teacher.taps, logits: teacher.logits.div(temperature) } }),
+  const own = changedLoss(loss, { compute: (batch) => loss.compute(divided(batch, temperature)) });
+  if (!isSum(loss)) return own;
+  const sum: Sum = {
+    ...own,
+    computeBy: (computeTerm, batch) => loss.computeBy(computeTerm, divided(batch, temperature)),
+  };
+  return sum;
+}
+
+/** The batch with the teacher's logits divided; a spread would read its labels, and who reads them is watched. */
+function divided(batch: LossBatch, temperature: number): LossBatch {
+  const { taps, logits } = batch.teacher;
+  const fields = Object.getOwnPropertyDescriptors(batch);
+  const view: unknown = Object.create(Object.getPrototypeOf(batch), {
+    ...fields,
+    teacher: { value: { taps, logits: logits.div(temperature) }, enumerable: true },
   });
+  return view as LossBatch;
 }

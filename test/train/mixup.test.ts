@@ -8,11 +8,13 @@ import {
   createNetwork,
   crossEntropy,
   type Dataset,
+  type DistillationLoss,
   type DistillInput,
   distill,
   dkdLoss,
   functionTeacher,
   Generator,
+  IntTensor,
   kdLoss,
   type LossBatch,
   logitStandardizedKdLoss,
@@ -23,10 +25,14 @@ import {
   synthetic,
   type Tensor,
   TensorDataset,
+  tensor,
   trainTeacher,
+  weightedSum,
   withGenerator,
 } from "../../src/index.js";
+import { computeMixedLoss } from "../../src/losses/mixed_labels.js";
 import { native } from "../../src/native.js";
+import { calibrated } from "../../src/train/calibrate_teacher.js";
 import { failure, temporaryFolder } from "../checkpoint/support.js";
 
 const folder = temporaryFolder();
@@ -238,4 +244,38 @@ test("what does not go together is refused with the reason", async () => {
   expect(await refused({ loss: "crd(negatives=4)" })).toMatch(/crd: .*a mixed one is none of them: leave mixup out/);
   expect(() => augment(plain, { mixup: -1 })).toThrow("mixup: expected a number from 0 to 1000000, got -1");
   expect(() => augment(plain, { mixup: 1e300 })).toThrow("mixup: expected a number from 0 to 1000000, got 1e+300");
+});
+
+test("of a calibrated loss, as of any, what reads no labels is computed once", () => {
+  let calls = 0;
+  const counted = (factorOf: (batch: LossBatch) => number): DistillationLoss => ({
+    name: "counted",
+    needsTeacher: true,
+    compute(batch) {
+      calls += 1;
+      return { loss: batch.teacher.logits.sum().mul(factorOf(batch)), metrics: {} };
+    },
+    config: () => null,
+  });
+  const [unread, reading] = [counted(() => 1), counted(({ labels }) => 1 + (labels as IntTensor).data[0])];
+  const outputs = { logits: tensor([[2, 4]]), taps: {} };
+  const labels = new IntTensor(Int32Array.of(0));
+  const batch = { student: outputs, teacher: outputs, labels, indices: Int32Array.of(0), epoch: 1, epochs: 1 };
+  const mixture = { labels: new IntTensor(Int32Array.of(1)), weight: 0.5 };
+  for (const [loss, times, value] of [
+    [unread, 1, 3],
+    [reading, 2, 0.5 * 3 + 0.5 * 6],
+    [
+      weightedSum([
+        [1, unread],
+        [2, reading],
+      ]),
+      3,
+      3 + 2 * 4.5,
+    ],
+  ] as const) {
+    calls = 0;
+    expect(computeMixedLoss(calibrated(loss, 2), batch, mixture).loss.item()).toBe(value);
+    expect(calls).toBe(times);
+  }
 });
