@@ -20,9 +20,9 @@ export function expectNumber(name: string, value: unknown, ok: (x: number) => bo
   throw badArgument(name, expected, value);
 }
 
-/** For {@link expectNumber}. */
-export function atLeast0(x: number): boolean {
-  return x >= 0;
+/** A finite number of at least 0; otherwise `BAD_ARGUMENT` that names the argument. */
+export function expectAtLeast0(name: string, value: unknown): number {
+  return expectNumber(name, value, (x) => x >= 0, "a number of at least 0");
 }
 
 /** Refuses what is neither true nor false. */

@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { expectNumber, expectOptions, withDefaults } from "../checks.js";
+import { expectAtLeast0, expectOptions, withDefaults } from "../checks.js";
 import { norm, softmax } from "../ops/index.js";
 import { defineEntry, described, nonNegative } from "../registry/index.js";
 import type { Tensor } from "../tensor/tensor.js";
@@ -41,8 +41,8 @@ export function distLoss(studentLogits: Tensor, teacherLogits: Tensor, options: 
   const teacher = expectLogits(name, studentLogits, teacherLogits);
   expectOptions(name, options, Object.keys(DEFAULTS));
   const { beta, gamma, temperature } = withDefaults(DEFAULTS, options);
-  expectNumber("beta", beta, (b) => b >= 0, "a number of at least 0");
-  expectNumber("gamma", gamma, (g) => g >= 0, "a number of at least 0");
+  expectAtLeast0("beta", beta);
+  expectAtLeast0("gamma", gamma);
   expectTemperature("temperature", temperature);
   const [p, q] = [softmax(teacher.div(temperature)), softmax(studentLogits.div(temperature))];
   const scale = temperature ** 2;

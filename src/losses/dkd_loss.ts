@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { expectNumber, expectOptions, expectShape, withDefaults } from "../checks.js";
+import { expectAtLeast0, expectOptions, expectShape, withDefaults } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { cat, gather, logSoftmax, logsumexp } from "../ops/index.js";
 import { defineEntry, described, nonNegative } from "../registry/index.js";
@@ -48,8 +48,8 @@ export function dkdLoss(
   const teacherConstants = expectLogits(name, studentLogits, teacherLogits, 2);
   expectOptions(name, options, Object.keys(DEFAULTS));
   const { alpha, beta, temperature } = withDefaults(DEFAULTS, options);
-  expectNumber("alpha", alpha, (a) => a >= 0, "a number of at least 0");
-  expectNumber("beta", beta, (b) => b >= 0, "a number of at least 0");
+  expectAtLeast0("alpha", alpha);
+  expectAtLeast0("beta", beta);
   expectTemperature("temperature", temperature);
   const [rows, classes] = studentLogits.shape;
   const places = placesOf(labelData(labels), rows, classes);

@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { expectNumber, expectOptions, withDefaults } from "../checks.js";
+import { expectAtLeast0, expectOptions, withDefaults } from "../checks.js";
 import { bmm, clamp, smoothL1Loss, sqrt, transpose, unsqueeze } from "../ops/index.js";
 import { defineEntry, described, nonNegative } from "../registry/index.js";
 import { ones, Tensor } from "../tensor/tensor.js";
@@ -46,8 +46,8 @@ export function rkdLoss(studentFeatures: Tensor, teacherFeatures: Tensor, option
   const name = "rkdLoss";
   expectOptions(name, options, Object.keys(DEFAULTS));
   const { distanceWeight, angleWeight } = withDefaults(DEFAULTS, options);
-  expectNumber("distanceWeight", distanceWeight, (w) => w >= 0, "a number of at least 0");
-  expectNumber("angleWeight", angleWeight, (w) => w >= 0, "a number of at least 0");
+  expectAtLeast0("distanceWeight", distanceWeight);
+  expectAtLeast0("angleWeight", angleWeight);
   const { student, teacher } = expectFeatures(name, studentFeatures, teacherFeatures);
   const [of, target] = [differences(flatRows(student)), differences(flatRows(teacher))];
   const rows = studentFeatures.shape[0];

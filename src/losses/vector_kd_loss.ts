@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { expectNumber, expectOptions, withDefaults } from "../checks.js";
+import { expectAtLeast0, expectOptions, withDefaults } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { expectModule } from "../nn/expect_module.js";
 import { Linear } from "../nn/linear.js";
@@ -44,7 +44,7 @@ export function vectorKdLoss(
   const { projection, ...weights } = options;
   const { cosine, mse } = withDefaults(DEFAULTS, weights);
   for (const [option, weight] of Object.entries({ cosine, mse })) {
-    expectNumber(option, weight, (w) => w >= 0, "a number of at least 0");
+    expectAtLeast0(option, weight);
   }
   if (projection !== undefined) expectModule(`${name}: projection`, projection);
   const { student, teacher } = expectFeatures(name, studentVectors, teacherVectors);

@@ -1,4 +1,4 @@
-import { expectFlags, expectInteger, expectNumber, expectOptions, expectShape } from "../checks.js";
+import { expectAtLeast0, expectFlags, expectInteger, expectOptions, expectShape } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { mean, var as variance } from "../ops/index.js";
 import { expectTensor, ones, Parameter, type Tensor, zeros } from "../tensor/tensor.js";
@@ -36,7 +36,7 @@ export class GroupNorm extends Module {
       const text = `numGroups: expected a number that divides numChannels (${numChannels}), got ${numGroups}`;
       throw new DistilleryError("BAD_ARGUMENT", text);
     }
-    this.eps = expectNumber("eps", eps, (x) => x >= 0, "a number of at least 0");
+    this.eps = expectAtLeast0("eps", eps);
     this.weight = affine ? new Parameter(ones([numChannels]).data) : null;
     this.bias = affine && bias ? new Parameter(zeros([numChannels]).data) : null;
   }

@@ -1,4 +1,4 @@
-import { expectDimensions, expectNumber, expectOptions, expectShape } from "../checks.js";
+import { expectAtLeast0, expectDimensions, expectOptions, expectShape } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { mean, var as variance } from "../ops/index.js";
 import { expectTensor, ones, Parameter, type Tensor, zeros } from "../tensor/tensor.js";
@@ -42,7 +42,7 @@ export class LayerNorm extends Module {
     if (this.normalizedShape.length === 0) {
       throw new DistilleryError("BAD_ARGUMENT", "normalizedShape: expected at least one length, got []");
     }
-    this.eps = expectNumber("eps", eps, (x) => x >= 0, "a number of at least 0");
+    this.eps = expectAtLeast0("eps", eps);
     this.weight = elementwiseAffine ? new Parameter(ones(this.normalizedShape).data, this.normalizedShape) : null;
     this.bias =
       elementwiseAffine && bias ? new Parameter(zeros(this.normalizedShape).data, this.normalizedShape) : null;

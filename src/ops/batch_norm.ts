@@ -1,4 +1,4 @@
-import { atLeast0, expectFlags, expectNumber, expectOptions, expectShape } from "../checks.js";
+import { expectAtLeast0, expectFlags, expectNumber, expectOptions, expectShape } from "../checks.js";
 import { native } from "../native.js";
 import { allocate } from "../tensor/buffer_pool.js";
 import type { JsFunction } from "../tensor/js_form.js";
@@ -109,7 +109,7 @@ export function batchNorm(
 
 /** Refuses a momentum or an eps that is out of range. */
 export function expectNormNumbers({ momentum, eps }: { momentum: number; eps: number }): void {
-  expectNumber("eps", eps, atLeast0, "a number of at least 0");
+  expectAtLeast0("eps", eps);
   // PyTorch's null, the cumulative average, is not among them.
   expectNumber("momentum", momentum, (x) => x >= 0 && x <= 1, "a number from 0 to 1");
 }

@@ -1,8 +1,8 @@
 import {
   badArgument,
+  expectAtLeast0,
   expectFlags,
   expectInteger,
-  expectNumber,
   expectOneOf,
   expectOptions,
   expectShape,
@@ -65,7 +65,7 @@ export function smoothL1Loss(
   const { reduction = "mean", beta = 1 } = options;
   expectOneOf("smoothL1Loss: reduction", reduction, REDUCTIONS);
   expectAlike("smoothL1Loss", input, target);
-  expectNumber("smoothL1Loss: beta", beta, (b) => b >= 0, "a number of at least 0");
+  expectAtLeast0("smoothL1Loss: beta", beta);
   if (beta === 0) return l1Loss(input, target, { reduction });
   const distance = abs(sub(input, target));
   // min(d, beta)² / (2 beta) + (d - min(d, beta)) is both branches at once.

@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { atLeast0, expectFlags, expectNumber, expectOptions, withDefaults } from "../checks.js";
+import { expectAtLeast0, expectFlags, expectNumber, expectOptions, withDefaults } from "../checks.js";
 import { native } from "../native.js";
 import { boolean, defineEntry, described, fractionBelow1, nonNegative } from "../registry/index.js";
 import type { Tensor } from "../tensor/tensor.js";
@@ -85,11 +85,11 @@ export abstract class AdamBase extends Optimizer<AdamGroup, AdamState> {
   }
 
   protected override checkGroup({ lr, betas, eps, weightDecay, amsgrad, maximize }: AdamGroup): void {
-    expectNumber("lr", lr, atLeast0, "a number of at least 0");
+    expectAtLeast0("lr", lr);
     expectNumber("betas[0]", betas[0], below1, "a number from 0 to below 1");
     expectNumber("betas[1]", betas[1], below1, "a number from 0 to below 1");
-    expectNumber("eps", eps, atLeast0, "a number of at least 0");
-    expectNumber("weightDecay", weightDecay, atLeast0, "a number of at least 0");
+    expectAtLeast0("eps", eps);
+    expectAtLeast0("weightDecay", weightDecay);
     expectFlags({ amsgrad, maximize });
   }
 

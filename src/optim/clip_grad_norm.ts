@@ -1,4 +1,4 @@
-import { atLeast0, badArgument, expectNumber, expectOptions } from "../checks.js";
+import { badArgument, expectAtLeast0, expectOptions } from "../checks.js";
 import { native } from "../native.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { expectParameters, gradsOf } from "./optimizer.js";
@@ -18,7 +18,7 @@ export function clipGradNorm(
   options?: { normType?: 1 | 2 | typeof Infinity },
 ): number {
   const normType = normTypeOf(options);
-  if (maxNorm !== Infinity) expectNumber("maxNorm", maxNorm, atLeast0, "a number of at least 0");
+  if (maxNorm !== Infinity) expectAtLeast0("maxNorm", maxNorm);
   for (const parameter of expectParameters(parameters)) parameter.scaledGrad();
   const grads = gradsOf(parameters);
   const norm = normType === 2 ? native.gradNorm(grads) : otherNorm(grads, normType);
@@ -53,7 +53,7 @@ function otherNorm(grads: readonly Float32Array[], normType: number): number {
  * ```
  */
 export function clipGradValue(parameters: readonly Tensor[], clipValue: number): void {
-  expectNumber("clipValue", clipValue, atLeast0, "a number of at least 0");
+  expectAtLeast0("clipValue", clipValue);
   for (const parameter of expectParameters(parameters)) {
     const grad = parameter.scaledGrad();
     // Not Math.min and Math.max, whose -0 and 0 differ: PyTorch keeps what is in the range as it is.

@@ -1,4 +1,4 @@
-import { badArgument, expectInteger, expectNumber, show } from "../checks.js";
+import { badArgument, expectAtLeast0, expectInteger, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import type { Optimizer } from "./optimizer.js";
 import type { ParamGroup } from "./param_group.js";
@@ -111,7 +111,7 @@ export abstract class LRScheduler {
     }
     const most = Math.min(totalSteps, Number.MAX_SAFE_INTEGER);
     return {
-      baseLrs: stored.map((lr, i) => expectNumber(`base_lrs[${i}]`, lr, (x) => x >= 0, "a number of at least 0")),
+      baseLrs: stored.map((lr, i) => expectAtLeast0(`base_lrs[${i}]`, lr)),
       lastStep: expectInteger("last_epoch", dictField(state, "last_epoch"), 0, most),
     };
   }

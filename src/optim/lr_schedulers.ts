@@ -1,5 +1,13 @@
 import { types } from "node:util";
-import { expectInteger, expectList, expectNumber, expectOptions, show, withDefaults } from "../checks.js";
+import {
+  expectAtLeast0,
+  expectInteger,
+  expectList,
+  expectNumber,
+  expectOptions,
+  show,
+  withDefaults,
+} from "../checks.js";
 import { badState, expectOneEach, LRScheduler, type SchedulerAttribute } from "./lr_scheduler.js";
 import type { Optimizer } from "./optimizer.js";
 import {
@@ -146,7 +154,7 @@ export class CosineAnnealingLR extends DefinedLR<{ tMax: number; etaMin?: number
       defaults: { etaMin: 0 },
       rate: ({ tMax, etaMin }) => {
         expectInteger("tMax", tMax, 1);
-        expectNumber("etaMin", etaMin, (x) => x >= 0, "a number of at least 0");
+        expectAtLeast0("etaMin", etaMin);
         return (step, baseLr) => annealCosine(baseLr, etaMin, step / tMax);
       },
     });
@@ -178,8 +186,8 @@ export class LinearLR extends DefinedLR<LinearLROptions> {
       defaults: { startFactor: 1 / 3, endFactor: 1, totalIters: 5 },
       rate: ({ startFactor, endFactor, totalIters }) => {
         expectInteger("totalIters", totalIters, 1);
-        expectNumber("startFactor", startFactor, (x) => x >= 0, "a number of at least 0");
-        expectNumber("endFactor", endFactor, (x) => x >= 0, "a number of at least 0");
+        expectAtLeast0("startFactor", startFactor);
+        expectAtLeast0("endFactor", endFactor);
         const schedule = linearSchedule({ start: startFactor, end: endFactor });
         return (step, baseLr) => baseLr * schedule(Math.min(step, totalIters), totalIters);
       },
@@ -264,9 +272,7 @@ export class LambdaLR extends LRScheduler {
 
   protected override lrAt(step: number, baseLr: number, group: number): number {
     const factor = (this.#schedules[group] ?? this.#schedules[0])(step, this.totalSteps);
-    return (
-      baseLr * expectNumber(`schedule(${step}, ${this.totalSteps})`, factor, (x) => x >= 0, "a number of at least 0")
-    );
+    return baseLr * expectAtLeast0(`schedule(${step}, ${this.totalSteps})`, factor);
   }
 
   protected override attributes(): Record<string, SchedulerAttribute> {

@@ -1,4 +1,4 @@
-import { expectNumber, expectOptions, show, withDefaults } from "../checks.js";
+import { expectAtLeast0, expectNumber, expectOptions, show, withDefaults } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 
 /**
@@ -42,7 +42,7 @@ export function constantSchedule(): Schedule {
  */
 export function cosineSchedule(options: { end?: number } = {}): Schedule {
   const { end } = optionsOf(COSINE_DEFAULTS, options);
-  expectFactor("end", end);
+  expectAtLeast0("end", end);
   return (step, steps) => annealCosine(1, end, step / steps);
 }
 
@@ -58,8 +58,8 @@ export function cosineSchedule(options: { end?: number } = {}): Schedule {
  */
 export function linearSchedule(options: { start?: number; end?: number } = {}): Schedule {
   const { start, end } = optionsOf(LINEAR_DEFAULTS, options);
-  expectFactor("start", start);
-  expectFactor("end", end);
+  expectAtLeast0("start", start);
+  expectAtLeast0("end", end);
   return (step, steps) => start + ((end - start) * step) / steps;
 }
 
@@ -73,7 +73,7 @@ export function linearSchedule(options: { start?: number; end?: number } = {}): 
  */
 export function exponentialSchedule(options: { gamma: number }): Schedule {
   const { gamma } = optionsOf({}, options, ["gamma"]);
-  expectFactor("gamma", gamma);
+  expectAtLeast0("gamma", gamma);
   return (step) => gamma ** step;
 }
 
@@ -90,7 +90,7 @@ export function stepSchedule(options: { stepSize: number; gamma?: number }): Sch
   const { stepSize, gamma } = optionsOf({ gamma: GAMMA }, options, ["stepSize"]);
   expectNumber("stepSize", stepSize, (x) => x > 0, "a number above 0");
   const length = stepsOrFraction("stepSize", stepSize);
-  expectFactor("gamma", gamma);
+  expectAtLeast0("gamma", gamma);
   // A fraction of the steps may come out a rounding error above the whole number that it means.
   return (step, steps) => gamma ** Math.floor(step / length(steps) + 1e-9);
 }
@@ -111,7 +111,7 @@ export function multiStepSchedule(options: { milestones: readonly number[]; gamm
     throw new DistilleryError("BAD_ARGUMENT", `milestones: expected a list of steps, got ${show(milestones)}`);
   }
   const at = milestones.map((milestone, i) => stepsOrFraction(`milestones[${i}]`, milestone));
-  expectFactor("gamma", gamma);
+  expectAtLeast0("gamma", gamma);
   return (step, steps) => gamma ** at.filter((milestone) => step >= milestone(steps) - 1e-9).length;
 }
 
@@ -156,10 +156,6 @@ function optionsOf<O extends object, D extends Partial<O>>(
 ) {
   expectOptions("options", options, [...needed, ...Object.keys(defaults)]);
   return withDefaults(defaults, options);
-}
-
-function expectFactor(name: string, value: unknown): void {
-  expectNumber(name, value, (x) => x >= 0, "a number of at least 0");
 }
 
 /** A number of steps, given as such or as a fraction of the run. */

@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { expectFlags, expectNumber, expectOptions, withDefaults } from "../checks.js";
+import { expectAtLeast0, expectFlags, expectNumber, expectOptions, withDefaults } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
 import { boolean, defineEntry, described, fraction, nonNegative } from "../registry/index.js";
@@ -68,7 +68,7 @@ export class SGD extends Optimizer<SGDGroup, { momentumBuffer: Float32Array }> {
   protected override checkGroup(group: SGDGroup): void {
     const { momentum, dampening, nesterov, maximize } = group;
     for (const name of ["lr", "momentum", "weightDecay"] as const) {
-      expectNumber(name, group[name], (x) => x >= 0, "a number of at least 0");
+      expectAtLeast0(name, group[name]);
     }
     expectNumber("dampening", dampening, () => true, "a number");
     expectFlags({ nesterov, maximize });

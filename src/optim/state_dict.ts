@@ -1,5 +1,5 @@
 import { types } from "node:util";
-import { expectInteger, expectNumber, expectShape, show } from "../checks.js";
+import { expectAtLeast0, expectInteger, expectShape, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { Tensor } from "../tensor/tensor.js";
 import type { ParamGroup } from "./param_group.js";
@@ -133,7 +133,7 @@ function readOptions<G extends ParamGroup>(
   for (const key of SCHEDULED) {
     const value = plain(dictField(dict, key));
     if (value !== undefined) {
-      options[camelCase(key)] = expectNumber(key, value, (x) => x >= 0, "a number of at least 0");
+      options[camelCase(key)] = expectAtLeast0(key, value);
     }
   }
   return options as Partial<G>;
