@@ -22,6 +22,9 @@ interface RunDirectoryOptions {
   onNote: (text: string) => void;
 }
 
+/** What a run to resume is said to be that has not begun. */
+export const NOTHING_TO_RESUME = "nothing to resume, starting from the beginning";
+
 /**
  * The folder of one run: `config.json`, `metrics.jsonl` with a line an epoch, the checkpoints to resume from, and the
  * weights that it ended with. Each file is written whole or not at all, but `metrics.jsonl`, which grows. One run at a
@@ -126,7 +129,7 @@ export class RunDirectory {
   async #resume(config: RunConfig, onNote: (text: string) => void): Promise<FoundCheckpoint | null> {
     const checkpoint = await this.checkpoints.newest(({ message }) => onNote(`${message}: taking the one before`));
     if (checkpoint === null) {
-      onNote(`${this.path}: nothing to resume, starting from the beginning`);
+      onNote(`${this.path}: ${NOTHING_TO_RESUME}`);
       return null;
     }
     const before = await readConfig(join(this.path, CONFIG));

@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { NOTHING_TO_RESUME } from "../checkpoint/run_directory.js";
 import type { Dataset } from "../data/index.js";
 import { DistilleryError } from "../errors.js";
 import type { EpochRecord, Metrics } from "../log/epoch_record.js";
@@ -8,6 +9,7 @@ import type { Teacher } from "../teachers/index.js";
 import { Generator, withGenerator } from "../tensor/random.js";
 import { type BestEpoch, distill, type RunControls, type RunResult, trainTeacher } from "../train/index.js";
 import type { ResolvedDistillation } from "../train/options.js";
+import { RUN_FINISHED } from "../train/trainer.js";
 import { type SplitLogits, taught } from "./external_teacher.js";
 import { fractionOf } from "./fraction_of.js";
 
@@ -131,9 +133,10 @@ export class InProcessRunner implements TrialRunner {
   close(): void {}
 }
 
-/** Controls that resume the run in a folder; the notes "nothing to resume" and "is finished" are dropped. */
+/** Controls that resume the run in a folder; not noted is that it has not begun, or that it is finished. */
 export function resuming(out: string, onNote: (text: string) => void): RunControls {
-  return { out, resume: true, onNote: (text) => !/nothing to resume|is finished$/.test(text) && onNote(text) };
+  const dropped = [NOTHING_TO_RESUME, RUN_FINISHED].map((text) => `${out}: ${text}`);
+  return { out, resume: true, onNote: (text) => !dropped.includes(text) && onNote(text) };
 }
 
 /** The options without those of distillation. */

@@ -4,6 +4,7 @@ import { DistilleryError } from "../errors.js";
 import { formatExpression } from "../registry/index.js";
 import type { LoadDataOptions } from "./load_options.js";
 import { type Preprocessing, type TablePreprocessing, textColumnOf } from "./preprocessing/spec.js";
+import { isIndex } from "./table_header.js";
 import { taskNameOf } from "./task_name.js";
 import { textEncoding } from "./text/encodings.js";
 
@@ -98,10 +99,6 @@ function otherLabels(columns: readonly Column[], spec: TablePreprocessing): stri
   };
   if (columns.length === own.length && columns.every((column, i) => isSame(column, own[i]))) return null;
   return `the label ${showList(own.map(({ name }) => name))}`;
-}
-
-function isIndex(column: Column): boolean {
-  return typeof column === "number" || /^-?\d+$/.test(column);
 }
 
 /** Whether its numbers are standardised. */

@@ -294,11 +294,11 @@ function byChannel(part: RawPart, numbers: number | readonly number[]): readonly
 
 /** Refuses test samples that are not like those for training. */
 export function expectSameKind(train: RowSource, test: RowSource, file: string): void {
-  const [expected, got] = [train, test].map(kindOf);
+  const [expected, got] = [train, test].map(sampleText);
   if (got !== expected) throw badData(file, `expected ${expected}, as for training, got ${got}`);
 }
 
-function kindOf(rows: RowSource): string {
+function sampleText(rows: RowSource): string {
   if (rows.dtype !== "uint8") return `${featuresOf(rows)} values a sample`;
   return `images of ${rows.shape.join(" x ")}`;
 }

@@ -61,7 +61,7 @@ export function stratify(
 ): { train: Int32Array; heldOut: Int32Array } {
   expectOptions("split", options, ["fraction", "count", "seed"]);
   const data = labelData(labels);
-  const sizes = countClasses(data, expectInteger("classes", classes, 1, 2 ** 31 - 1), unlabelled);
+  const sizes = sizesOf(data, expectInteger("classes", classes, 1, 2 ** 31 - 1), unlabelled);
   const rest = holdOut(sizes, options);
   const order = withGenerator(
     new Generator(options.seed === undefined ? 0 : options.seed),
@@ -80,7 +80,7 @@ export function stratify(
 }
 
 /** The number of samples of each class, in the order of the classes. */
-function countClasses(labels: Int32Array, classes: number, unlabelled: boolean): Map<number, number> {
+function sizesOf(labels: Int32Array, classes: number, unlabelled: boolean): Map<number, number> {
   const sizes = new Map<number, number>();
   for (let i = 0; i < labels.length; i++) {
     const label = labels[i];

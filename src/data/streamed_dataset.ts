@@ -15,7 +15,7 @@ import {
 } from "./dataset.js";
 import { featuresOf, newRows, type RowData, type RowSource } from "./row_source.js";
 import type { TaskName } from "./task_name.js";
-import { bytesOf, rowsOf, targetsText } from "./tensor_dataset.js";
+import { bytesOf, gatherTargets, targetsText } from "./tensor_dataset.js";
 
 /** What is found when the files are opened. */
 interface StreamedParts {
@@ -108,7 +108,7 @@ export class StreamedDataset implements Dataset {
       native.gatherBytes(pixels, all, inputs.data, indices.length, features, this.#mean, this.#std);
     }
     const labels = indices.map((index) => this.labels.data[index]);
-    const targets = this.#targets && { targets: rowsOf(this.#targets, indices) };
+    const targets = this.#targets && { targets: gatherTargets(this.#targets, indices) };
     return { inputs, labels: new IntTensor(labels), ...targets, indices };
   }
 

@@ -183,11 +183,16 @@ export function isLabel(name: string): boolean {
   return LABELS.includes(name.toLowerCase());
 }
 
+/** Whether an option names a column by its index. */
+export function isIndex(column: string | number): boolean {
+  return typeof column === "number" || /^-?\d+$/.test(column);
+}
+
 /** The index of a column that an option names. */
 export function indexOf(names: readonly string[], option: string, column: string | number, file: string): number {
   const named = names.indexOf(String(column));
   if (typeof column === "string" && named >= 0) return named;
-  const index = typeof column === "string" && !/^-?\d+$/.test(column) ? Number.NaN : Number(column);
+  const index = isIndex(column) ? Number(column) : Number.NaN;
   const fromStart = index < 0 ? names.length + index : index;
   if (Number.isInteger(index) && fromStart >= 0 && fromStart < names.length) return fromStart;
   // Of one letter, or an index, any other is near.

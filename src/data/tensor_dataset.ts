@@ -113,7 +113,7 @@ export abstract class InMemoryDataset implements Dataset {
 
   /** The targets of these samples, if there are any. */
   #targetsAt(indices: Int32Array): Pick<Batch, "targets"> {
-    return this.#targets === undefined ? {} : { targets: rowsOf(this.#targets, indices) };
+    return this.#targets === undefined ? {} : { targets: gatherTargets(this.#targets, indices) };
   }
 
   /** Those of the samples `start` to `end`. */
@@ -201,7 +201,7 @@ export class StandardizedDataset extends TensorDataset {
 }
 
 /** Rows of targets, copied. */
-export function rowsOf({ data, shape }: Tensor, indices: Int32Array): Tensor {
+export function gatherTargets({ data, shape }: Tensor, indices: Int32Array): Tensor {
   const [rows, width] = shape;
   const out = new Tensor(allocate(indices.length * width), [indices.length, width]);
   native.gatherRows(data, indices, out.data, rows, width);

@@ -43,6 +43,9 @@ import {
 } from "./trainer_state.js";
 import { Validator } from "./validator.js";
 
+/** What a run that is resumed is said to be when nothing is left to do. */
+export const RUN_FINISHED = "this run is finished";
+
 /**
  * Everything around the training loop: optimizer, schedule and batches, a random stream of its own, turns for the event
  * loop, abortion, validation, metrics and checkpoints.
@@ -330,7 +333,7 @@ export class Trainer {
   #noteResumption(): void {
     const { onNote, out } = this.input.controls;
     const { epoch, step, bfloat16Unit: began } = this.state.progress;
-    if (this.isFinished) onNote?.(`${out}: this run is finished`);
+    if (this.isFinished) onNote?.(`${out}: ${RUN_FINISHED}`);
     else onNote?.(`${out}: resumed at epoch ${epoch + 1} of ${this.options.epochs}, step ${step + 1}`);
     const unit = bfloat16Unit();
     if (this.isFinished || began === undefined || began === unit) return;

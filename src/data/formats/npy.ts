@@ -54,7 +54,7 @@ const TYPES: Readonly<Record<NpyType, (buffer: ArrayBuffer) => NpyData>> = {
 export function decodeNpy(bytes: Uint8Array, file: string): NpyArray {
   const { type, isBigEndian, fortranOrder, shape, offset } = layoutOf(bytes, file, bytes.length);
   const data = take(bytes.subarray(offset), type, isBigEndian);
-  return { type, shape, data: fortranOrder ? toRows(data, shape) : data };
+  return { type, shape, data: fortranOrder ? rowByRow(data, shape) : data };
 }
 
 /** A list of texts, NumPy's type `<U...`, out of the bytes of a `.npy` file; `BAD_DATA` for anything else. */
@@ -179,7 +179,7 @@ function take(bytes: Uint8Array, type: NpyType, isBigEndian: boolean): NpyData {
 }
 
 /** Column by column (Fortran order) becomes row by row. */
-function toRows<D extends NpyData>(from: D, shape: readonly number[]): D {
+function rowByRow<D extends NpyData>(from: D, shape: readonly number[]): D {
   if (shape.length < 2) return from;
   const to = from.slice() as D;
   const strides = shape.map((_, axis) => shape.slice(0, axis).reduce((product, length) => product * length, 1));

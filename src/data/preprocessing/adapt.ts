@@ -47,7 +47,7 @@ interface Named<P = Preprocessing> {
  */
 export function adaptationOf(network: Named, data: Named): Adaptation | null {
   const encoding = otherEncoding(network.spec, data.spec);
-  const inputs = encoding === null ? inputsOf(network, data) : null;
+  const inputs = encoding === null ? inputMapOf(network, data) : null;
   const classes = classesOf(network, data);
   const outputs = outputsOf(network.spec, data.spec);
   const isSame = inputs === null && encoding === null && classes === null && outputs === null;
@@ -124,7 +124,7 @@ export function namelessProblem(
   };
 }
 
-function inputsOf(network: Named, data: Named): Adaptation["inputs"] {
+function inputMapOf(network: Named, data: Named): Adaptation["inputs"] {
   const [to, from] = [network.spec, data.spec];
   if (to.kind === "table" && from.kind === "table") {
     return tableInputs({ ...network, spec: to }, { ...data, spec: from });
