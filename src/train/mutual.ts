@@ -1,4 +1,4 @@
-import { show } from "../checks.js";
+import { showValue } from "../checks.js";
 import { expectDataset } from "../data/dataset.js";
 import type { Dataset } from "../data/index.js";
 import { hasTargets } from "../data/task_name.js";
@@ -12,7 +12,7 @@ import type { Tensor } from "../tensor/tensor.js";
 import { type RunControls, splitControls } from "./controls.js";
 import { fit } from "./fit.js";
 import { resolveOptions, type TrainingOptions, trainingSchema } from "./options.js";
-import { resolveLoss } from "./resolve_loss.js";
+import { resolveLoss, tapShapeOf } from "./resolve_loss.js";
 import { type RunHandle, startRun } from "./run_handle.js";
 import { Trainer } from "./trainer.js";
 
@@ -65,6 +65,7 @@ export function mutual(input: MutualInput): RunHandle {
     const options = resolveOptions(trainingSchema, rest);
     const { labelSmoothing } = options;
     const use = { student: students[0], teacher: null, data, labelSmoothing, generator: stream.generator };
+    expectAlike(students, data);
     const term = await resolveLoss(spec, use);
     const model = cohortOf(students);
     const parts = students.map((module, i) => ({ name: `student-${i + 1}`, path: `networks.${i}`, module }));
@@ -137,9 +138,18 @@ function learnFrom(term: DistillationLoss, batch: LossBatch, own: Tensor, others
   return { loss: others.length === 1 ? loss : loss.mul(1 / others.length), metrics };
 }
 
+/** Refuses students that give other numbers of logits; `SHAPE_MISMATCH`. */
+function expectAlike(students: readonly Module[], data: Dataset): void {
+  const shapes = students.map((student, i) => tapShapeOf(student, data, `students[${i}]`, "").join(", "));
+  const other = shapes.findIndex((shape) => shape !== shapes[0]);
+  if (other < 0) return;
+  const text = `expected logits of [${shapes[0]}] a sample, as students[0] gives, got [${shapes[other]}]`;
+  throw new DistilleryError("SHAPE_MISMATCH", `students[${other}]: ${text}`);
+}
+
 function expectStudents(students: readonly Module[]): void {
   if (!Array.isArray(students) || students.length < 2) {
-    throw new DistilleryError("BAD_ARGUMENT", `students: expected two networks or more, got ${show(students)}`);
+    throw new DistilleryError("BAD_ARGUMENT", `students: expected two networks or more, got ${showValue(students)}`);
   }
   const seen = new Set<Tensor>();
   for (const [i, student] of students.entries()) {

@@ -164,11 +164,22 @@ describe("students that teach each other", () => {
 });
 
 test.each<[string, Partial<MutualInput>, string]>([
-  ["one student", { students: [new StudentNet({ ...SIZES })] }, "students: expected two networks or more"],
+  [
+    "one student",
+    { students: [new StudentNet({ ...SIZES })] },
+    "students: expected two networks or more, got [a value of type StudentNet]",
+  ],
   ["a loss without the others", { loss: "cross-entropy" }, "loss: expected one that compares logits, as"],
   ["an unknown option", { temprature: 2 } as object, "temprature: unknown"],
 ])("refused: %s", async (_, more, message) => {
   expect((await failure(run(more).done, "BAD_ARGUMENT")).message).toContain(message);
+});
+
+test("refused: students of other classes", async () => {
+  const students = [new StudentNet({ ...SIZES }), new StudentNet({ ...SIZES, classes: SIZES.classes + 1 })];
+  const { message } = await failure(run({ students }).done, "SHAPE_MISMATCH");
+  const [own, other] = [SIZES.classes, SIZES.classes + 1];
+  expect(message).toBe(`students[1]: expected logits of [${own}] a sample, as students[0] gives, got [${other}]`);
 });
 
 test("refused: a student twice", async () => {
