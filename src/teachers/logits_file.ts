@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { setImmediate } from "node:timers/promises";
 import { expectInteger, expectOptions, showList } from "../checks.js";
 import { expectClassNames } from "../data/dataset.js";
+import type { DistilleryError } from "../errors.js";
 import { badData } from "../files/index.js";
 import { byIndex, type LogitsRows } from "./by_index.js";
 import { namesOf } from "./class_columns.js";
@@ -39,7 +40,8 @@ export async function logitsFile(file: string, options: LogitsFileOptions = {}):
   expectInteger("memory", memory, 0);
   const { arrays, classNames, dataHash, precision, isStandardized = false } = await openStoredArrays(file);
   const source = sourceOf(file, arrays);
-  const names = expectClassNames(namesOf(file, classNames, options.classes), source.classes ?? undefined);
+  const classes = source.classes ?? undefined;
+  const names = namesOf(file, namesIn(file, classNames, classes), expectClassNames(options.classes, classes));
   const { hash, values } = await scan(source, memory);
   const rows: LogitsRows = {
     ...{ name: file, samples: source.samples, classes: source.classes, hash, lowestClasses: source.lowestClasses() },
@@ -53,6 +55,15 @@ export async function logitsFile(file: string, options: LogitsFileOptions = {}):
     },
   };
   return byIndex("file", rows);
+}
+
+/** What a file says of its classes; what is wrong in that is a fault of the file. */
+function namesIn(file: string, names: readonly string[] | undefined, classes: number | undefined) {
+  try {
+    return expectClassNames(names, classes);
+  } catch (error) {
+    throw badData(file, (error as DistilleryError).message, error);
+  }
 }
 
 /** Rows of a file, and how they become logits. */

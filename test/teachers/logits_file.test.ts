@@ -162,6 +162,11 @@ describe("refused in one line", () => {
   };
   test.each<[string, () => string, RegExp]>([
     ["NaN in a .npy", () => inNpy(nan()), /logits\.npy: row 17, column 1: expected a finite number .*, got NaN$/],
+    [
+      "a class twice in a .npz",
+      () => inNpz(own().logits, ["0", "1", "1"]),
+      /logits\.npz: classNames\[2\]: expected texts, each once, got "1"$/,
+    ],
     ["NaN in a .npz", () => inNpz(nan()), /logits\.npz: logits: row 17, column 1: expected a finite number/],
     ["NaN in a .safetensors", () => inSafetensors(nan()), /: logits: row 17, column 1: expected a finite number/],
     [
