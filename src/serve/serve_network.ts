@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, maxHeaderSize, type ServerResponse, STATUS_CODES } from "node:http";
 import type { Duplex } from "node:stream";
+import { setImmediate } from "node:timers/promises";
 import { badArgument, expectInteger, expectOptions, show } from "../checks.js";
 import { expectPreprocessing, type Preprocessing } from "../data/preprocessing/spec.js";
 import { DistilleryError } from "../errors.js";
@@ -123,8 +124,12 @@ export async function serveNetwork(network: Module, options: ServeOptions = {}):
   };
   const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     if (isClosing) endConnection(response);
-    const { method = "", url = "/" } = request;
-    const path = url.split("?", 1)[0];
+    const { method = "", url = "/", headers, httpVersion } = request;
+    if (headers.host === undefined && httpVersion === "1.1") {
+      return refuse(response, new Refusal(400, "BAD_REQUEST", "headers: expected a Host, got none"));
+    }
+    // In the form for proxies, the whole address.
+    const path = url.replace(/^https?:\/\/[^/?]*/i, "").split("?", 1)[0];
     const route = ROUTES.find((one) => one.path === path);
     if (route === undefined) {
       const known = ROUTES.map((one) => `${one.method} ${one.path}`).join(", ");
@@ -141,7 +146,11 @@ export async function serveNetwork(network: Module, options: ServeOptions = {}):
     response.end(metrics.text(inFlight.size));
   };
 
-  const limits = { requestTimeout: timeout, headersTimeout: timeout, connectionsCheckingInterval: CHECK_MS };
+  const limits = {
+    ...{ requestTimeout: timeout, headersTimeout: timeout, connectionsCheckingInterval: CHECK_MS },
+    // Node.js would answer with the status alone.
+    requireHostHeader: false,
+  };
   const handle = (request: IncomingMessage, response: ServerResponse) => {
     void answer(request, response)
       .catch(() => response.destroy())
@@ -153,6 +162,12 @@ export async function serveNetwork(network: Module, options: ServeOptions = {}):
     if (!isTooLong(request, maxBody)) response.writeContinue();
     handle(request, response);
   });
+  server.on("checkExpectation", (request: IncomingMessage, response: ServerResponse) => {
+    const text = `Expect: expected 100-continue, got ${show(request.headers.expect)}`;
+    refuse(response, new Refusal(417, "BAD_EXPECTATION", text));
+  });
+  let connections = 0;
+  server.on("connection", () => connections++);
   server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
     if (!socket.writable) return void socket.destroy();
     const { status, code, message } = CLIENT_ERRORS[error.code ?? ""] ?? NO_HTTP;
@@ -169,6 +184,7 @@ export async function serveNetwork(network: Module, options: ServeOptions = {}):
     async close() {
       isClosing = true;
       for (const response of inFlight) endConnection(response);
+      await acceptWaiting(() => connections);
       const closed = new Promise((resolve) => server.close(resolve));
       server.closeIdleConnections();
       const patience = setTimeout(() => server.closeAllConnections(), timeout);
@@ -176,6 +192,18 @@ export async function serveNetwork(network: Module, options: ServeOptions = {}):
       clearTimeout(patience);
     },
   };
+}
+
+/** The most connections that wait until they are accepted, as Node.js has it. */
+const BACKLOG = 511;
+
+/** Accepts the connections that wait: one comes a turn of the event loop, of which the first may have begun. */
+async function acceptWaiting(connections: () => number): Promise<void> {
+  await setImmediate();
+  for (let i = 0, before = -1; i < BACKLOG && connections() > before; i++) {
+    before = connections();
+    await setImmediate();
+  }
 }
 
 const ROUTES = [

@@ -53,6 +53,17 @@ test("a connection that is kept ends with the answer to what came before the ser
   expect(performance.now() - start).toBeLessThan(3000);
 });
 
+test("closing answers requests whose connections are not accepted yet", async () => {
+  const { port } = await serve(10_000);
+  const body = "POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 7\r\n\r\n[[1,2]]";
+  const sockets = Array.from({ length: 10 }, () => connect(port, "127.0.0.1").on("error", () => {}));
+  for (const socket of sockets) socket.write(body);
+  await served?.close();
+  served = null;
+  const texts = await Promise.all(sockets.map(async (socket) => Buffer.concat(await socket.toArray()).toString()));
+  expect(texts.map((text) => text.slice(0, 15))).toEqual(texts.map(() => "HTTP/1.1 200 OK"));
+});
+
 test("a client that does not read its answer is disconnected", async () => {
   const network = new Linear(1, 2000).eval();
   served = await serveNetwork(network, { port: 0, timeout: 500 });

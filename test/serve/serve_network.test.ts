@@ -321,6 +321,14 @@ describe("refused, as JSON with a code", () => {
     left.resetAndDestroy();
     await expect.poll(() => counted(499)).toBe(1);
     expect(await counted(500)).toBe(NaN);
+    const none = "GET /healthz HTTP/1.1\r\nConnection: close\r\n\r\n";
+    expect(await talk(none)).toMatch(/^HTTP\/1\.1 400 .*\{"code":"BAD_REQUEST","message":"headers: expected a Host/s);
+    const other = "GET /healthz HTTP/1.1\r\nHost: x\r\nExpect: foo\r\nConnection: close\r\n\r\n";
+    expect(await talk(other)).toMatch(
+      /^HTTP\/1\.1 417 .*\{"code":"BAD_EXPECTATION","message":"Expect: expected 100-con/s,
+    );
+    const whole = "GET http://x/healthz?a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    expect(await talk(whole)).toMatch(/^HTTP\/1\.1 200 .*\{"status":"ok"\}/s);
     expect(await talk("nonsense\r\n\r\n")).toMatch(/^HTTP\/1\.1 400 .*\{"code":"BAD_REQUEST"/s);
     expect((await post(url, [Array(6).fill(0)])).status).toBe(200);
   });
