@@ -10,30 +10,30 @@ struct Taps {
     weights: Vec<i32>,
 }
 
+/// Half of the last bit that a byte keeps.
+const HALF: i32 = 1 << (PRECISION - 1);
+
 /// Resizes a plane of rows of `width` bytes to `new_height` rows of `new_width` in `out`.
 pub fn resize(plane: &[u8], width: usize, (new_width, new_height): (usize, usize), out: &mut [u8]) {
-    let height = plane.len() / width;
-    let narrowed = if new_width == width { plane.to_vec() } else { resize_rows(plane, width, new_width) };
-    if new_height == height {
-        return out.copy_from_slice(&narrowed);
-    }
-    for (row, taps) in out.chunks_exact_mut(new_width).zip(taps(height, new_height)) {
-        for (column, out) in row.iter_mut().enumerate() {
-            let values = narrowed[taps.first * new_width + column..].iter().step_by(new_width);
-            *out = weigh(&taps.weights, values);
+    let (columns, rows) = (taps(width, new_width), taps(plane.len() / width, new_height));
+    // Each row is narrowed and added where it belongs: all of them, narrowed, may need far more memory than `plane` and `out`.
+    let (mut narrowed, mut sums, mut first) = (vec![0; new_width], vec![HALF; out.len()], 0);
+    for (y, row) in plane.chunks_exact(width).enumerate() {
+        for (out, taps) in narrowed.iter_mut().zip(&columns) {
+            let products = taps.weights.iter().zip(&row[taps.first..]).map(|(weight, &x)| weight * i32::from(x));
+            *out = i32::from(rounded(HALF + products.sum::<i32>()));
+        }
+        first += rows[first..].iter().take_while(|taps| taps.first + taps.weights.len() <= y).count();
+        let reached = rows[first..].iter().take_while(|taps| taps.first <= y);
+        for (taps, sums) in reached.zip(sums[first * new_width..].chunks_exact_mut(new_width)) {
+            let weight = taps.weights[y - taps.first];
+            sums.iter_mut().zip(&narrowed).for_each(|(sum, x)| *sum += weight * x);
         }
     }
+    out.iter_mut().zip(sums).for_each(|(out, sum)| *out = rounded(sum));
 }
 
-fn resize_rows(plane: &[u8], width: usize, new_width: usize) -> Vec<u8> {
-    let taps = taps(width, new_width);
-    let row = |row: &'_ [u8]| taps.iter().map(|taps| weigh(&taps.weights, &row[taps.first..])).collect::<Vec<u8>>();
-    plane.chunks_exact(width).flat_map(row).collect()
-}
-
-fn weigh<'a>(weights: &[i32], values: impl IntoIterator<Item = &'a u8>) -> u8 {
-    let half = 1 << (PRECISION - 1);
-    let sum = weights.iter().zip(values).fold(half, |sum, (weight, &x)| sum + weight * i32::from(x));
+fn rounded(sum: i32) -> u8 {
     (sum >> PRECISION).clamp(0, 255) as u8
 }
 

@@ -1,7 +1,7 @@
 //! Files that are no image, are cut, or claim what they can't hold.
 
 use crate::common::{chunk, file, planes, png_chunk};
-use distillery_images::{Changes, Failure, ImageError, Shape, decode, decode_all, read_header};
+use distillery_images::{Changes, Failure, ImageError, Shape, decode, decode_all, read_header, resize};
 
 const SHAPE: Shape = Shape { channels: 3, height: 9, width: 13 };
 const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
@@ -119,6 +119,22 @@ fn more_pixels_than_are_read_are_refused() {
     let mut bytes = claiming(8192, 8193);
     bytes.splice(bytes.len() - 12..bytes.len() - 12, png_chunk(b"teXt", &vec![0; 200_000]));
     assert_eq!(refusal(&bytes), "8192 x 8193 pixels; at most 67108864 are read");
+}
+
+#[test]
+fn a_narrow_image_is_resized_in_little_memory() {
+    // The most that this process ever had, in kB; 0 where no one tells.
+    let peak = || {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or("0");
+        line.trim().trim_end_matches(" kB").parse::<usize>().unwrap()
+    };
+    let (plane, mut out) = (vec![9; 1 << 18], vec![0; 1 << 10]);
+    let before = peak();
+    resize(&plane, 1, (out.len(), 1), &mut out);
+    assert!(out.iter().all(|x| *x == 9));
+    // All rows as wide as `out` would be 262,144 kB.
+    assert!(peak() - before < 100_000, "{} kB", peak() - before);
 }
 
 #[test]
