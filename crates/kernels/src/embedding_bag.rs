@@ -23,36 +23,34 @@ pub struct Bags<'a> {
     pub signed: bool,
 }
 
-/// An id: its row, and -1 or 1.
-fn id(value: f32, rows: usize, signed: bool) -> Result<(usize, f32)> {
-    let row = if signed { value.abs() } else { value };
-    let inside = row >= 0.0 && row.fract() == 0.0 && (row as usize) < rows;
-    expect_that(inside, OP, "id", f64::from(value), "a whole number below the table's number of rows")?;
-    Ok((row as usize, if value < 0.0 { -1.0 } else { 1.0 }))
-}
-
 impl Bags<'_> {
-    fn check(&self) -> Result<()> {
-        match self.weights {
-            Some(weights) => expect_shape(OP, "weights", &[weights.len()], &[self.ids.len()]),
+    fn check(&self, rows: usize) -> Result<()> {
+        if let Some(weights) = self.weights {
+            expect_shape(OP, "weights", &[weights.len()], &[self.ids.len()])?;
+        }
+        let is_row = |&&value: &&f32| {
+            let row = if self.signed { value.abs() } else { value };
+            row >= 0.0 && row.fract() == 0.0 && (row as usize) < rows
+        };
+        match self.ids.iter().find(|value| !is_row(value)) {
+            Some(&id) => expect_that(false, OP, "id", f64::from(id), "a whole number below the table's number of rows"),
             None => Ok(()),
         }
     }
 
-    /// Calls `each` with the bag, the place, the row and the factor of every id.
-    fn visit(&self, rows: usize, mut each: impl FnMut(usize, usize, usize, f32)) -> Result<()> {
+    /// Calls `each` with the bag, the place, the row and the factor of every id, which were checked.
+    fn visit(&self, mut each: impl FnMut(usize, usize, usize, f32)) {
         let length = self.ids.ncols();
         for (bag, ids) in self.ids.rows().into_iter().enumerate() {
             let factor = if self.mean { 1.0 / self.count(bag) } else { 1.0 };
             for (i, &value) in ids.iter().enumerate() {
-                let (row, sign) = id(value, rows, self.signed)?;
+                let (row, sign) = (value.abs() as usize, if value < 0.0 { -1.0 } else { 1.0 });
                 if Some(row) != self.padding {
                     let place = bag * length + i;
                     each(bag, place, row, sign * factor * self.weights.map_or(1.0, |weights| weights[place]));
                 }
             }
         }
-        Ok(())
     }
 
     /// The number of ids of a bag, at least 1.
@@ -65,15 +63,15 @@ impl Bags<'_> {
 
 /// out[bag] = the sum over its ids of table[id], times the id's weight.
 pub fn forward(table: ArrayView2<f32>, bags: Bags, mut out: ArrayViewMut2<f32>) -> Result<()> {
-    bags.check()?;
+    bags.check(table.nrows())?;
     expect_shape(OP, "out", out.shape(), &[bags.ids.nrows(), table.ncols()])?;
     out.fill(0.0);
     // The mean is divided at the end, as PyTorch does.
-    Bags { mean: false, ..bags }.visit(table.nrows(), |bag, _, row, factor| {
+    Bags { mean: false, ..bags }.visit(|bag, _, row, factor| {
         for (out, &x) in out.row_mut(bag).iter_mut().zip(table.row(row)) {
             *out += factor * x;
         }
-    })?;
+    });
     if bags.mean {
         for (bag, mut row) in out.rows_mut().into_iter().enumerate() {
             let count = bags.count(bag);
@@ -85,9 +83,9 @@ pub fn forward(table: ArrayView2<f32>, bags: Bags, mut out: ArrayViewMut2<f32>) 
 
 /// The rows that the ids name, each once, ascending, at the start of `out`; gives their number.
 pub fn distinct(bags: Bags, rows: usize, out: &mut [i32]) -> Result<usize> {
-    bags.check()?;
+    bags.check(rows)?;
     let mut found = Vec::with_capacity(bags.ids.len());
-    bags.visit(rows, |_, _, row, _| found.push(row as i32))?;
+    bags.visit(|_, _, row, _| found.push(row as i32));
     found.sort_unstable();
     found.dedup();
     expect_that(found.len() <= out.len(), OP, "out", out.len() as f64, "room for every id")?;
@@ -103,32 +101,32 @@ pub fn backward(
     named: Option<&[i32]>,
     mut into: ArrayViewMut2<f32>,
 ) -> Result<()> {
-    bags.check()?;
+    bags.check(rows)?;
     expect_shape(OP, "grad", grad.shape(), &[bags.ids.nrows(), into.ncols()])?;
     expect_shape(OP, "into", &[into.nrows()], &[named.map_or(rows, <[i32]>::len)])?;
-    into.fill(0.0);
+    let place = |row: usize| named.map_or(Some(row), |named| named.binary_search(&(row as i32)).ok());
     let mut unnamed = None;
-    bags.visit(rows, |bag, _, row, factor| {
-        let place = named.map_or(Ok(row), |named| named.binary_search(&(row as i32)));
-        let Ok(place) = place else {
-            unnamed = Some(row);
-            return;
-        };
+    bags.visit(|_, _, row, _| unnamed = unnamed.or(if place(row).is_none() { Some(row) } else { None }));
+    expect_that(unnamed.is_none(), OP, "rows", unnamed.unwrap_or_default() as f64, "every row that an id names")?;
+    into.fill(0.0);
+    bags.visit(|bag, _, row, factor| {
+        let Some(place) = place(row) else { return };
         for (into, &x) in into.row_mut(place).iter_mut().zip(grad.row(bag)) {
             *into += factor * x;
         }
-    })?;
-    expect_that(unnamed.is_none(), OP, "rows", unnamed.unwrap_or_default() as f64, "every row that an id names")
+    });
+    Ok(())
 }
 
 /// into[bag, i] = grad[bag] . table[id]: the gradient of the weights; 0 for padding.
 pub fn weights_backward(grad: ArrayView2<f32>, table: ArrayView2<f32>, bags: Bags, into: &mut [f32]) -> Result<()> {
-    bags.check()?;
+    bags.check(table.nrows())?;
     expect_shape(OP, "grad", grad.shape(), &[bags.ids.nrows(), table.ncols()])?;
     expect_shape(OP, "into", &[into.len()], &[bags.ids.len()])?;
     into.fill(0.0);
-    Bags { weights: None, ..bags }.visit(table.nrows(), |bag, place, row, factor| {
+    Bags { weights: None, ..bags }.visit(|bag, place, row, factor| {
         let product: f32 = grad.row(bag).iter().zip(table.row(row)).map(|(g, x)| g * x).sum();
         into[place] = factor * product;
-    })
+    });
+    Ok(())
 }

@@ -33,6 +33,14 @@ pub enum KernelError {
         /// The range, in words.
         expected: &'static str,
     },
+    /// An operation has no such name.
+    #[error("{op}: no operation is named {name}")]
+    Unknown {
+        /// Who looked for it.
+        op: &'static str,
+        /// The name.
+        name: String,
+    },
     /// An array has no rows or no columns.
     #[error("{op}: {what}: expected at least one row and one column, got shape {got:?}")]
     Empty {
@@ -88,7 +96,7 @@ impl KernelError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Shape { .. } | Self::Empty { .. } | Self::Layout { .. } => "SHAPE_MISMATCH",
-            Self::Argument { .. } => "BAD_ARGUMENT",
+            Self::Argument { .. } | Self::Unknown { .. } => "BAD_ARGUMENT",
             Self::Label { .. } => "LABEL_OUT_OF_RANGE",
             Self::NonFinite { .. } => "NON_FINITE",
             Self::BatchTooSmall { .. } => "BATCH_TOO_SMALL",

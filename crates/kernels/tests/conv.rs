@@ -366,6 +366,23 @@ fn the_gradient_is_the_transposed_map() {
 }
 
 #[test]
+fn no_outputs_are_computed_without_harm() {
+    for case in [
+        ([1, 3, 8, 8], [0, 3, 3], [1, 1], [0, 0], [1, 1], 1),
+        ([0, 3, 8, 8], [4, 3, 3], [1, 1], [0, 0], [1, 1], 1),
+        ([0, 3, 8, 8], [3, 3, 3], [1, 1], [0, 0], [1, 1], 3),
+    ] {
+        let shape = shape_of(case);
+        let data = data(&shape);
+        for precision in [Precision::Float32, Precision::Bfloat16] {
+            assert!(run_in(precision, &shape, &data, true, true).is_empty());
+            let [grad_x, grad_weight, _] = gradients_in(precision, &shape, &data);
+            assert!(grad_x.iter().chain(&grad_weight).all(|gradient| *gradient == 0.0));
+        }
+    }
+}
+
+#[test]
 fn what_does_not_fit_is_refused() {
     let shape = shape_of(([2, 4, 5, 5], [6, 3, 3], [1, 1], [0, 0], [1, 1], 2));
     let refused = |shape: Shape, message: &str| {

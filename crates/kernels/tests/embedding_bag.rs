@@ -89,6 +89,23 @@ fn refuses_ids_that_are_no_rows() {
         let ids = [id];
         let bags = Bags { ids: matrix(&ids, 1), weights: None, padding: None, mean: false, signed: true };
         let message = format!("embeddingBag: id: expected a whole number below the table's number of rows, got {id}");
-        refuses(forward(matrix(&table, DIM), bags, matrix_mut(&mut [0.0; DIM], DIM)), "BAD_ARGUMENT", &message);
+        let mut out = [7.0; DIM];
+        refuses(forward(matrix(&table, DIM), bags, matrix_mut(&mut out, DIM)), "BAD_ARGUMENT", &message);
+        let mut rows = [7];
+        refuses(distinct(bags, ROWS, &mut rows), "BAD_ARGUMENT", &message);
+        let mut grad_table = [7.0; ROWS * DIM];
+        let into = matrix_mut(&mut grad_table, DIM);
+        refuses(backward(matrix(&table[..DIM], DIM), bags, ROWS, None, into), "BAD_ARGUMENT", &message);
+        let mut grad_weights = [7.0];
+        let grad = matrix(&table[..DIM], DIM);
+        let refused = weights_backward(grad, matrix(&table, DIM), bags, &mut grad_weights);
+        refuses(refused, "BAD_ARGUMENT", &message);
+        assert!(out.iter().chain(&grad_table).chain(&grad_weights).all(|x| *x == 7.0) && rows == [7]);
     }
+    let named = matrix(&[0.0, 3.0], 1);
+    let bags = Bags { ids: named, weights: None, padding: None, mean: false, signed: true };
+    let mut some = [7.0; DIM];
+    let refused = backward(matrix(&table[..2 * DIM], DIM), bags, ROWS, Some(&[0]), matrix_mut(&mut some, DIM));
+    refuses(refused, "BAD_ARGUMENT", "embeddingBag: rows: expected every row that an id names, got 3");
+    assert_eq!(some, [7.0; DIM]);
 }

@@ -378,3 +378,21 @@ fn passes_right_now_keep_packed_weights_and_those_ahead_do_not() {
         assert_eq!(now, ahead);
     }
 }
+
+#[test]
+fn a_reshape_to_another_length_and_an_unknown_operation_are_refused() {
+    let none = Attributes::default();
+    let input = [Length::Rows(1), Length::Fixed(4)];
+    for (shape, message) in [
+        (vec![Length::Rows(1), Length::Fixed(8)], "graph: reshape: expected shape [4], got [8]"),
+        (vec![Length::Fixed(4)], "graph: reshape: expected shape [8], got [4]"),
+        (vec![Length::Rows(2), Length::Rows(2)], "graph: reshape: expected shape [8], got [16]"),
+    ] {
+        let mut graph = GraphBuilder::new(input.to_vec());
+        refuses(graph.node("reshape", vec![0], shape, &none), "SHAPE_MISMATCH", message);
+    }
+    let mut graph = GraphBuilder::new(input.to_vec());
+    graph.node("reshape", vec![0], vec![Length::Fixed(2), Length::Rows(2)], &none).unwrap();
+    let message = "graph: no operation is named relv";
+    refuses(graph.node("relv", vec![0], input.to_vec(), &none), "BAD_ARGUMENT", message);
+}

@@ -232,6 +232,19 @@ fn products_in_bfloat16_have_their_own_bits() {
 
 /// A weight that was packed before gives the same bits: few rows and many, panels in part, and several runs of k.
 #[test]
+fn a_packed_weight_without_inputs_gives_the_bias() {
+    for (rows, outputs) in [(1, 129), (20, 1), (3, 1000)] {
+        let (x, weight, bias) = (Array2::zeros((rows, 0)), Array2::<f32>::zeros((outputs, 0)), vector(outputs, 3));
+        for precision in [Precision::Float32, Precision::Bfloat16] {
+            let panels = PackedB::new(precision, weight.t());
+            let mut out = blank(rows, outputs);
+            forward(x.view(), Weight::Packed(&panels), Some(bias.view()), false, out.view_mut()).unwrap();
+            assert!(out.rows().into_iter().all(|row| row == bias));
+        }
+    }
+}
+
+#[test]
 fn packed_weights_change_no_bits() {
     for (inputs, outputs) in [(784, 512), (1030, 70), (400, 64), (5, 3), (0, 4), (37, 0)] {
         let (weight, bias) = (matrix(outputs, inputs, 2), vector(outputs, 3));

@@ -90,6 +90,9 @@ pub fn forward(shape: &Shape, operands: Operands, epilogue: Epilogue, out: &mut 
         }
     };
     expect_shape(OP, "weight", &[weight.len()], &[shape.weight.iter().product()])?;
+    if out.is_empty() {
+        return Ok(());
+    }
     if shape.is_depthwise() {
         depthwise::forward(shape, out_shape, [operands.x, weight], bias, epilogue, out);
         return Ok(());

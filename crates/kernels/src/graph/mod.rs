@@ -125,8 +125,14 @@ impl GraphBuilder {
         }
         if name == "reshape" {
             let [input] = inputs[..] else { return Err(operands(inputs.len(), 1)) };
+            let input = &self.values[input];
+            // Lengths that are equal for one row and for two are equal for any number.
+            for rows in [1, 2] {
+                let [got, expected] = [&shape, &input.shape].map(|shape| numel(&of_rows(shape, rows)));
+                expect_shape(OP, "reshape", &[got], &[expected])?;
+            }
             // The same memory under another shape.
-            return Ok(self.value(shape, self.values[input].place));
+            return Ok(self.value(shape, input.place));
         }
         let op = Op::new(name, inputs.len(), attributes)?;
         let packed = OnceLock::new();
@@ -335,11 +341,7 @@ impl Graph {
     }
 
     fn shape(&self, value: usize, rows: usize) -> Vec<usize> {
-        let length = |length: &Length| match length {
-            Length::Fixed(length) => *length,
-            Length::Rows(times) => times * rows,
-        };
-        self.values[value].shape.iter().map(length).collect()
+        of_rows(&self.values[value].shape, rows)
     }
 
     fn data<'a>(&'a self, value: usize, input: &'a [f32], buffers: &'a [Vec<f32>]) -> &'a [f32] {
@@ -365,6 +367,15 @@ fn first<T: Clone + Default>(data: &mut Vec<T>, len: usize) -> &mut [T] {
         data.resize(len, T::default());
     }
     &mut data[..len]
+}
+
+/// A shape for so many rows.
+fn of_rows(shape: &[Length], rows: usize) -> Vec<usize> {
+    let length = |length: &Length| match length {
+        Length::Fixed(length) => *length,
+        Length::Rows(times) => times * rows,
+    };
+    shape.iter().map(length).collect()
 }
 
 fn numel(shape: &[usize]) -> usize {

@@ -71,7 +71,7 @@ impl Op {
             "scatter" => (arrays::scatter, 2),
             _ if attributes.unary.is_some() => (arrays::unary, 1),
             _ if attributes.binary.is_some() => (arrays::binary, 2),
-            _ => return Err(KernelError::Argument { op: OP, what: "op", got: f64::NAN, expected: "an operation" }),
+            _ => return Err(KernelError::Unknown { op: OP, name: name.to_owned() }),
         };
         if inputs != arity {
             return Err(operands(inputs, arity));

@@ -45,7 +45,7 @@ impl Prefetch {
     /// the current block's microtiles: the one before which prefetches were issued `done` times of `total`.
     #[inline(always)]
     pub fn block(b: MatRef, ks: Range<usize>, columns: Range<usize>, done: usize, total: usize) -> Self {
-        let lines = columns.len().div_ceil(LINE);
+        let lines = columns.len().div_ceil(LINE).max(1);
         // As few lines at a time as reach the end of the block.
         let count = (1..lines).find(|count| lines.div_ceil(*count) * ks.len() <= total).unwrap_or(lines);
         let (run, step) = (lines.div_ceil(count), (count * LINE) as isize);
