@@ -116,7 +116,15 @@ fn squared_distances(x: &[f32], mean: f32) -> f64 {
         rest.iter().zip(&mut lanes).for_each(|(x, lane)| *lane += (x - mean) * (x - mean));
         flush(&lanes, &mut sums);
     }
-    total(sums)
+    let sum = total(sums);
+    // Squares from 2^128 on have no place in single precision.
+    if sum.is_finite() { sum } else { squared_distances_f64(x, mean) }
+}
+
+/// The same, all of it in double precision.
+#[cold]
+fn squared_distances_f64(x: &[f32], mean: f32) -> f64 {
+    x.iter().map(|x| (f64::from(*x) - f64::from(mean)).powi(2)).sum()
 }
 
 vectorised! {

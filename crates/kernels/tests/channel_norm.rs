@@ -25,6 +25,19 @@ fn naive(shape: [usize; 3], x: &[f64], weight: &[f64], bias: &[f64]) -> Vec<f64>
     x.iter().enumerate().map(normal).collect()
 }
 
+#[test]
+fn squares_beyond_single_precision_are_summed() {
+    for shape in [[3, 5, 64], [3, 5, 65], [2, 2, 1000]] {
+        let x: Vec<f32> = fill(shape.iter().product(), 1).iter().map(|x| x.signum() * 1e20).collect();
+        let (weight, bias) = (fill(shape[1], 2), fill(shape[1], 3));
+        let got = run(shape, &x, &weight, &bias);
+        close(&format!("{shape:?}"), &got.out, &naive(shape, &wide(&x), &wide(&weight), &wide(&bias)), 2e-5);
+        let mut x = fill(shape.iter().product(), 1);
+        x[0] = f32::INFINITY;
+        assert!(run(shape, &x, &fill(shape[1], 2), &fill(shape[1], 3)).out[..shape[2]].iter().all(|x| x.is_nan()));
+    }
+}
+
 struct Run {
     out: Vec<f32>,
     mean: Vec<f32>,
