@@ -1,5 +1,5 @@
-//! Passes of a graph that run beside the kernels that the caller goes on with, each on one thread: a whole pass is better
-//! work for a thread than a part of a small kernel, because nobody waits inside.
+//! Passes of a graph that run beside the kernels that the caller goes on with, each on one thread while all have work: a whole pass is
+//! better work for a thread than a part of a small kernel, because nobody waits inside. An idle thread takes parts of a pass.
 
 use crate::error::{Result, expect_shape, expect_that};
 use crate::graph::{BatchMoments, Graph, Pass};

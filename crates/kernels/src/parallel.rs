@@ -45,8 +45,8 @@ pub fn set_threads(n: usize) {
     THREADS.store(n, Ordering::Relaxed);
 }
 
-/// The number of parts that work is split into: at most `wanted`, and 1 inside another parallel region's worker. For more
-/// than one, the calling thread's pool is created if needed and its workers are woken.
+/// The number of parts that work is split into: at most `wanted`. For more than one, the calling thread's pool is created if
+/// needed and its workers are woken; inside a worker it is there and awake.
 pub(crate) fn num_parts(wanted: usize) -> usize {
     let parts = wanted.min(threads());
     if parts < 2 || rayon::current_thread_index().is_some_and(|index| index > 0) {
