@@ -12,6 +12,9 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
+/// Parts for each thread.
+const PARTS: usize = 4;
+
 static THREADS: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
@@ -120,9 +123,14 @@ macro_rules! split_tuple {
 split_tuple!(A a0 a1, B b0 b1);
 split_tuple!(A a0 a1, B b0 b1, C c0 c1);
 
-/// Calls `f(index of the first item, part)` on parts of at least `grain` items, in parallel if there are several.
+/// Calls `f(index of the first item, part)` on parts of at least `grain` items, in parallel if there are several: more than threads, so
+/// that the others take over from one that the operating system interrupts.
 pub fn for_each<W: Split>(work: W, grain: usize, f: impl Fn(usize, W) + Sync) {
-    let parts = num_parts(work.items() / grain.max(1));
+    let most = work.items() / grain.max(1);
+    let parts = match num_parts(most) {
+        1 => 1,
+        threads => most.min(PARTS * threads),
+    };
     bisect(work, 0, parts, &f);
 }
 
