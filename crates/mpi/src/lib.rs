@@ -20,9 +20,7 @@ static UNIVERSE: Mutex<Option<Universe>> = Mutex::new(None);
 
 /// Runs `body` with MPI to itself; None if it is not running.
 fn with_world<T>(body: impl FnOnce(&SimpleCommunicator) -> T) -> Option<T> {
-    let universe = UNIVERSE
-        .lock()
-        .unwrap_or_else(|poisoned| poisoned.into_inner());
+    let universe = UNIVERSE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     universe.as_ref().map(|universe| body(&universe.world()))
 }
 
@@ -49,43 +47,37 @@ pub struct Place {
 }
 
 /// Starts MPI and the signs of life; once a process.
-#[napi]
+#[napi(catch_unwind)]
 pub fn start() -> Result<Place> {
-    let (universe, threading) = initialize_with_threading(Threading::Serialized)
-        .ok_or_else(|| Error::from_reason("MPI was started before"))?;
+    let (universe, threading) =
+        initialize_with_threading(Threading::Serialized).ok_or_else(|| Error::from_reason("MPI was started before"))?;
     if threading < Threading::Serialized {
-        return Err(Error::from_reason(
-            "this MPI can't be called from several threads",
-        ));
+        return Err(Error::from_reason("this MPI can't be called from several threads"));
     }
     let world = universe.world();
-    let place = Place {
-        rank: world.rank() as u32,
-        size: world.size() as u32,
-        host: processor_name().unwrap_or_default(),
-    };
-    *UNIVERSE
-        .lock()
-        .unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(universe);
+    let place =
+        Place { rank: world.rank() as u32, size: world.size() as u32, host: processor_name().unwrap_or_default() };
+    *UNIVERSE.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(universe);
     life::begin(place.rank as usize, place.size as usize);
     Ok(place)
 }
 
 /// Ends MPI, once all ranks are here.
-#[napi]
-pub fn stop() {
+#[napi(catch_unwind)]
+pub fn stop() -> Result<()> {
+    let Some(size) = with_world(|world| world.size() as usize) else {
+        return Ok(());
+    };
+    // Waits for them as long as they give signs of life, which a barrier does not.
+    exchange::exchange(&vec![&[][..]; size])?;
     life::end();
     with_world(|world| world.barrier());
-    drop(
-        UNIVERSE
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
-            .take(),
-    );
+    drop(UNIVERSE.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take());
+    Ok(())
 }
 
 /// Ends all ranks with an exit code, with a line on stderr that says why.
-#[napi]
+#[napi(catch_unwind)]
 pub fn abort(line: String, code: i32) {
     end_all(&line, code)
 }
@@ -100,11 +92,7 @@ impl Task for Exchange {
     type JsValue = Vec<Buffer>;
 
     fn compute(&mut self) -> Result<Self::Output> {
-        let messages: Vec<&[u8]> = self
-            .messages
-            .iter()
-            .map(|message| message.as_ref())
-            .collect();
+        let messages: Vec<&[u8]> = self.messages.iter().map(|message| message.as_ref()).collect();
         exchange::exchange(&messages)
     }
 
@@ -113,8 +101,9 @@ impl Task for Exchange {
     }
 }
 
-/// Sends message i to rank i; gives what each rank sent here, its own message unchanged. All ranks call it, one call after the other.
-#[napi(ts_return_type = "Promise<Array<Buffer>>")]
+/// Sends message i to rank i; gives what each rank sent here, its own message unchanged. All ranks call it, one call after the other;
+/// the messages stay as they are until it has resolved.
+#[napi(catch_unwind, ts_return_type = "Promise<Array<Buffer>>")]
 pub fn exchange(messages: Vec<Buffer>) -> AsyncTask<Exchange> {
     AsyncTask::new(Exchange { messages })
 }
