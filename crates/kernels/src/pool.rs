@@ -1,7 +1,7 @@
 //! Pooling of images, plane by plane: the largest or the mean of windows. A plane is a channel of an image.
 //!
 //! Some planes at a time are interleaved, so that a vector holds one element of each: a loop over a window is then a loop over vectors,
-//! whatever the window.
+//! whatever the window. One plane alone, or a very large one, is read as it lies.
 
 use crate::error::{KernelError, Result, expect_shape, expect_that};
 use crate::matmul::{LANES, deinterleave, interleave, with_scratch};
@@ -12,8 +12,8 @@ use crate::vectorised::vectorised;
 /// Elements read per task, at least.
 const GRAIN: usize = 1 << 14;
 
-/// The element at one place of each of some planes.
-type Lanes = [f32; LANES];
+/// Elements of a plane and its outputs that are interleaved, at most: 256 MiB of all lanes.
+const LANES_MAX: usize = 1 << 22;
 
 /// What one output reads along an axis: these elements, and how many it counts as where a mean is taken.
 #[derive(Clone, Copy, Debug)]
@@ -112,82 +112,113 @@ impl Places {
 
 /// out = the largest element of each window of x[planes, height, width]; of an empty window -infinity.
 pub fn max(windows: &Windows, x: &[f32], out: &mut [f32]) -> Result<()> {
-    windows.forward("max_pool", x, out, |x, out| largest(windows, x, out))
+    forward("max_pool", windows, &Largest, x, out)
 }
 
 /// The gradient of max's input: each output's goes to the element that it is, the first of equals, NaN above all, as in PyTorch.
 pub fn max_backward(windows: &Windows, grad: &[f32], x: &[f32], grad_x: &mut [f32]) -> Result<()> {
-    windows.backward("max_pool", grad, x, grad_x, |grad, x, grad_x| largest_backward(windows, grad, x, grad_x))
+    backward("max_pool", windows, &Largest, grad, x, grad_x)
 }
 
 /// out = scale * the sum of each window of x[planes, height, width] / its counts, in double precision.
 pub fn average(windows: &Windows, scale: f64, x: &[f32], out: &mut [f32]) -> Result<()> {
-    windows.forward("avg_pool", x, out, |x, out| mean(windows, scale, x, out))
+    forward("avg_pool", windows, &Mean(scale), x, out)
 }
 
 /// The gradient of average's input x: each output's goes back in equal parts.
 pub fn average_backward(windows: &Windows, scale: f64, grad: &[f32], x: &[f32], grad_x: &mut [f32]) -> Result<()> {
-    windows.backward("avg_pool", grad, x, grad_x, |grad, _, grad_x| mean_backward(windows, scale, grad, grad_x))
+    backward("avg_pool", windows, &Mean(scale), grad, x, grad_x)
 }
 
-impl Windows {
-    /// Calls `f` with x and out of some planes at a time, interleaved.
-    fn forward(
-        &self,
-        op: &'static str,
-        x: &[f32],
-        out: &mut [f32],
-        f: impl Fn(&[Lanes], &mut [Lanes]) + Sync,
-    ) -> Result<()> {
-        let (plane, plane_out) = self.check(op, x.len(), out.len())?;
-        if out.is_empty() {
-            return Ok(());
-        }
-        each_group(out, plane_out, plane + plane_out, |first, out| {
-            with_lanes(plane + plane_out, |lanes| {
-                let ((lanes, lanes_out), planes) = (lanes.split_at_mut(plane), out.len() / plane_out);
-                interleave(&x[first * plane..], plane, planes, lanes);
-                f(lanes, lanes_out);
-                deinterleave(lanes_out, out, plane_out, planes);
-            });
-        });
-        Ok(())
-    }
+/// What becomes of a window, of N planes side by side.
+trait Reduction: Sync {
+    fn forward<const N: usize>(&self, windows: &Windows, x: &[[f32; N]], out: &mut [[f32; N]]);
+    /// Adds to grad_x.
+    fn backward<const N: usize>(&self, windows: &Windows, grad: &[[f32; N]], x: &[[f32; N]], grad_x: &mut [[f32; N]]);
+}
 
-    /// Calls `f` with grad, x and grad_x of some planes at a time, interleaved; grad_x is 0.
-    fn backward(
-        &self,
-        op: &'static str,
-        grad: &[f32],
-        x: &[f32],
-        grad_x: &mut [f32],
-        f: impl Fn(&[Lanes], &[Lanes], &mut [Lanes]) + Sync,
-    ) -> Result<()> {
-        let (plane, plane_out) = self.check(op, x.len(), grad.len())?;
-        expect_shape(op, "grad_x", &[grad_x.len()], &[x.len()])?;
-        if x.is_empty() {
-            return Ok(());
-        }
-        each_group(grad_x, plane, plane + plane_out, |first, grad_x| {
-            with_lanes(2 * plane + plane_out, |lanes| {
-                let (lanes_out, lanes) = lanes.split_at_mut(plane_out);
-                let ((lanes, lanes_x), planes) = (lanes.split_at_mut(plane), grad_x.len() / plane);
-                interleave(&grad[first * plane_out..], plane_out, planes, lanes_out);
-                interleave(&x[first * plane..], plane, planes, lanes);
-                lanes_x.fill([0.0; LANES]);
-                planes_to_write(grad_x, plane, planes, plane);
-                f(lanes_out, lanes, lanes_x);
-                deinterleave(lanes_x, grad_x, plane, planes);
-            });
-        });
-        Ok(())
+struct Largest;
+
+/// The mean, times a scale.
+struct Mean(f64);
+
+impl Reduction for Largest {
+    fn forward<const N: usize>(&self, windows: &Windows, x: &[[f32; N]], out: &mut [[f32; N]]) {
+        largest(windows, x, out);
     }
+    fn backward<const N: usize>(&self, windows: &Windows, grad: &[[f32; N]], x: &[[f32; N]], grad_x: &mut [[f32; N]]) {
+        largest_backward(windows, grad, x, grad_x);
+    }
+}
+
+impl Reduction for Mean {
+    fn forward<const N: usize>(&self, windows: &Windows, x: &[[f32; N]], out: &mut [[f32; N]]) {
+        mean(windows, self.0, x, out);
+    }
+    fn backward<const N: usize>(&self, windows: &Windows, grad: &[[f32; N]], _: &[[f32; N]], grad_x: &mut [[f32; N]]) {
+        mean_backward(windows, self.0, grad, grad_x);
+    }
+}
+
+fn forward(op: &'static str, windows: &Windows, reduction: &impl Reduction, x: &[f32], out: &mut [f32]) -> Result<()> {
+    let (plane, plane_out) = windows.check(op, x.len(), out.len())?;
+    if out.is_empty() {
+        return Ok(());
+    }
+    each_group(out, plane_out, plane + plane_out, |first, out| {
+        let planes = out.len() / plane_out;
+        let x = &x[first * plane..][..planes * plane];
+        if planes == 1 {
+            return reduction.forward::<1>(windows, x.as_chunks().0, out.as_chunks_mut().0);
+        }
+        with_lanes(plane + plane_out, |lanes| {
+            let (lanes, lanes_out) = lanes.split_at_mut(plane);
+            interleave(x, plane, planes, lanes);
+            reduction.forward(windows, lanes, lanes_out);
+            deinterleave(lanes_out, out, plane_out, planes);
+        });
+    });
+    Ok(())
+}
+
+fn backward(
+    op: &'static str,
+    windows: &Windows,
+    reduction: &impl Reduction,
+    grad: &[f32],
+    x: &[f32],
+    grad_x: &mut [f32],
+) -> Result<()> {
+    let (plane, plane_out) = windows.check(op, x.len(), grad.len())?;
+    expect_shape(op, "grad_x", &[grad_x.len()], &[x.len()])?;
+    if x.is_empty() {
+        return Ok(());
+    }
+    each_group(grad_x, plane, 2 * plane + plane_out, |first, grad_x| {
+        let planes = grad_x.len() / plane;
+        let (grad, x) = (&grad[first * plane_out..][..planes * plane_out], &x[first * plane..][..planes * plane]);
+        if planes == 1 {
+            grad_x.fill(0.0);
+            return reduction.backward::<1>(windows, grad.as_chunks().0, x.as_chunks().0, grad_x.as_chunks_mut().0);
+        }
+        with_lanes(2 * plane + plane_out, |lanes| {
+            let (lanes_out, lanes) = lanes.split_at_mut(plane_out);
+            let (lanes, lanes_x) = lanes.split_at_mut(plane);
+            interleave(grad, plane_out, planes, lanes_out);
+            interleave(x, plane, planes, lanes);
+            lanes_x.fill([0.0; LANES]);
+            planes_to_write(grad_x, plane, planes, plane);
+            reduction.backward(windows, lanes_out, lanes, lanes_x);
+            deinterleave(lanes_x, grad_x, plane, planes);
+        });
+    });
+    Ok(())
 }
 
 vectorised! {
-fn largest<'a>(windows: &'a Windows, x: &'a [Lanes], out: &'a mut [Lanes]) {
+fn largest<'a, const N: usize>(windows: &'a Windows, x: &'a [[f32; N]], out: &'a mut [[f32; N]]) {
     windows.each(|at, places| {
-        let mut most = [f32::NEG_INFINITY; LANES];
+        let mut most = [f32::NEG_INFINITY; N];
         places.each(|place| {
             for (most, x) in most.iter_mut().zip(&x[place]) {
                 *most = if above(*x, *most) { *x } else { *most };
@@ -199,10 +230,10 @@ fn largest<'a>(windows: &'a Windows, x: &'a [Lanes], out: &'a mut [Lanes]) {
 }
 
 vectorised! {
-fn largest_backward<'a>(windows: &'a Windows, grad: &'a [Lanes], x: &'a [Lanes], grad_x: &'a mut [Lanes]) {
+fn largest_backward<'a, const N: usize>(windows: &'a Windows, grad: &'a [[f32; N]], x: &'a [[f32; N]], grad_x: &'a mut [[f32; N]]) {
     windows.each(|at, places| {
-        let mut most = [f32::NEG_INFINITY; LANES];
-        let mut chosen = [(places.rows.start * places.width + places.columns.start) as u32; LANES];
+        let mut most = [f32::NEG_INFINITY; N];
+        let mut chosen = [(places.rows.start * places.width + places.columns.start) as u32; N];
         places.each(|place| {
             let (x, before, number) = (x[place], most, place as u32);
             most = std::array::from_fn(|i| if above(x[i], before[i]) { x[i] } else { before[i] });
@@ -218,9 +249,9 @@ fn largest_backward<'a>(windows: &'a Windows, grad: &'a [Lanes], x: &'a [Lanes],
 }
 
 vectorised! {
-fn mean<'a>(windows: &'a Windows, scale: f64, x: &'a [Lanes], out: &'a mut [Lanes]) {
+fn mean<'a, const N: usize>(windows: &'a Windows, scale: f64, x: &'a [[f32; N]], out: &'a mut [[f32; N]]) {
     windows.each(|at, places| {
-        let mut sums = [0.0; LANES];
+        let mut sums = [0.0; N];
         places.each(|place| sums.iter_mut().zip(&x[place]).for_each(|(sum, x)| *sum += f64::from(*x)));
         out[at] = sums.map(|sum| places.share(scale, sum));
     });
@@ -228,7 +259,7 @@ fn mean<'a>(windows: &'a Windows, scale: f64, x: &'a [Lanes], out: &'a mut [Lane
 }
 
 vectorised! {
-fn mean_backward<'a>(windows: &'a Windows, scale: f64, grad: &'a [Lanes], grad_x: &'a mut [Lanes]) {
+fn mean_backward<'a, const N: usize>(windows: &'a Windows, scale: f64, grad: &'a [[f32; N]], grad_x: &'a mut [[f32; N]]) {
     windows.each(|at, places| {
         let shares = grad[at].map(|grad| places.share(scale, f64::from(grad)));
         places.each(|place| grad_x[place].iter_mut().zip(&shares).for_each(|(into, share)| *into += share));
@@ -242,15 +273,16 @@ fn above(x: f32, most: f32) -> bool {
     x > most || x.is_nan()
 }
 
-/// Calls `f` with some planes of `size` elements, at most as many as a vector has lanes, and the number of the first, for work on
-/// `read` elements a plane.
-fn each_group(planes: &mut [f32], size: usize, read: usize, f: impl Fn(usize, &mut [f32]) + Sync) {
-    parallel::for_each(Rows(planes, size), GRAIN / read + 1, |first, part| {
-        part.0.chunks_mut(LANES * size).enumerate().for_each(|(i, planes)| f(first + i * LANES, planes));
+/// Calls `f` with some planes of `size` elements and the number of the first: as many as a vector has lanes or, if these would need
+/// too much memory, one. A plane needs room for `elements`.
+fn each_group(planes: &mut [f32], size: usize, elements: usize, f: impl Fn(usize, &mut [f32]) + Sync) {
+    let group = if elements > LANES_MAX { 1 } else { LANES };
+    parallel::for_each(Rows(planes, size), GRAIN / elements + 1, |first, part| {
+        part.0.chunks_mut(group * size).enumerate().for_each(|(i, planes)| f(first + i * group, planes));
     });
 }
 
 /// Calls `f` with room for so many elements of each plane.
-fn with_lanes<R>(len: usize, f: impl FnOnce(&mut [Lanes]) -> R) -> R {
+fn with_lanes<R>(len: usize, f: impl FnOnce(&mut [[f32; LANES]]) -> R) -> R {
     with_scratch(len * LANES, |scratch| f(scratch.as_chunks_mut().0))
 }

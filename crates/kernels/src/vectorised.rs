@@ -5,14 +5,14 @@
 macro_rules! vectorised {
     (
         $(#[$meta:meta])*
-        $vis:vis fn $name:ident<$life:lifetime $(, const $flag:ident: bool)?>($($arg:ident: $type:ty),+ $(,)?)
+        $vis:vis fn $name:ident<$life:lifetime $(, const $flag:ident: $kind:ty)?>($($arg:ident: $type:ty),+ $(,)?)
         $(-> $out:ty)? $body:block
     ) => {
         $(#[$meta])*
         #[allow(clippy::too_many_arguments, reason = "the inner loop of a kernel, with one caller")]
-        $vis fn $name<$life $(, const $flag: bool)?>($($arg: $type),+) $(-> $out)? {
-            struct Call<$life $(, const $flag: bool)?>($($type,)+ std::marker::PhantomData<&$life ()>);
-            impl<$life $(, const $flag: bool)?> pulp::WithSimd for Call<$life $(, $flag)?> {
+        $vis fn $name<$life $(, const $flag: $kind)?>($($arg: $type),+) $(-> $out)? {
+            struct Call<$life $(, const $flag: $kind)?>($($type,)+ std::marker::PhantomData<&$life ()>);
+            impl<$life $(, const $flag: $kind)?> pulp::WithSimd for Call<$life $(, $flag)?> {
                 type Output = crate::vectorised::vectorised!(@out $($out)?);
                 #[inline(always)]
                 fn with_simd<S: pulp::Simd>(self, _: S) -> Self::Output {

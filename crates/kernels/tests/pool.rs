@@ -119,6 +119,27 @@ fn of_equal_elements_the_first_is_the_largest_and_the_last_nan_above_all() {
 }
 
 #[test]
+fn a_plane_that_is_too_large_to_interleave_is_pooled_as_small_ones_are() {
+    let (height, width) = (3, (1 << 20) + 1);
+    let windows = windows(height, width, 3, 1);
+    let x: Vec<f32> = (0..2 * height * width).map(|i| ((i * 7919) % 10_007) as f32).collect();
+    let outputs = windows.rows.len() * windows.columns.len();
+    let (mut largest, mut means) = (vec![f32::NAN; 2 * outputs], vec![f32::NAN; 2 * outputs]);
+    max(&windows, &x, &mut largest).unwrap();
+    average(&windows, 1.0, &x, &mut means).unwrap();
+    let mut grad_x = vec![f32::NAN; x.len()];
+    max_backward(&windows, &vec![1.0; 2 * outputs], &x, &mut grad_x).unwrap();
+    let mut counts = vec![0.0; x.len()];
+    for (i, places) in read(&windows, 2).iter().enumerate() {
+        let at = places.iter().copied().reduce(|best, at| if x[at] > x[best] { at } else { best }).unwrap();
+        let sum: f64 = places.iter().map(|&at| f64::from(x[at])).sum();
+        assert_eq!((largest[i], means[i]), (x[at], (sum / 9.0) as f32));
+        counts[at] += 1.0;
+    }
+    assert_eq!(grad_x, counts);
+}
+
+#[test]
 fn windows_beyond_the_plane_are_refused() {
     let mut windows = windows(4, 4, 2, 2);
     windows.rows[1].end = 5;
