@@ -150,6 +150,9 @@ pub fn moments(x: ArrayView3<f32>, mean: &mut [f64], squares: &mut [f64]) -> Res
     let x = contiguous("moments", "x", &x)?;
     expect_shape("moments", "mean", &[mean.len()], &[features])?;
     expect_shape("moments", "squares", &[squares.len()], &[features])?;
+    if features == 0 {
+        return Ok(());
+    }
     let count = (rows * length).max(1) as f64;
     if length == 1 {
         parallel::for_each((mean, squares), columns_per_task(rows), |first, (mean, squares)| {

@@ -1,5 +1,6 @@
 //! The fully connected layer, `torch.nn.functional.linear`, with bias and ReLU fused into the matrix product.
 
+use crate::batch_stats::COLUMN_BLOCK;
 use crate::error::{Result, contiguous, contiguous_mut, expect_shape};
 use crate::matmul::bf16::{self, Rhs, Unit};
 use crate::matmul::{Bias, Epilogue, PackedB, Precision, gemm_nt, product};
@@ -8,6 +9,8 @@ use crate::vectorised::vectorised;
 use ndarray::{ArrayView1, ArrayView2, ArrayViewMut1, ArrayViewMut2};
 
 const OP: &str = "linear";
+/// Rows whose sum is taken in single precision.
+const SUMMED_ROWS: usize = 512;
 
 /// The weight[outputs, inputs], and how it is multiplied.
 #[derive(Clone, Copy)]
@@ -138,21 +141,32 @@ pub fn backward_weight(
     product(precision, OP, grad.reversed_axes(), x, grad_weight)
 }
 
-/// The gradient of the bias: the column sums of grad[rows, outputs], in row order.
+/// The gradient of the bias: the column sums of grad[rows, outputs], of blocks of rows in single precision and in row order, of the
+/// blocks in double precision.
 pub fn backward_bias(grad: ArrayView2<f32>, mut grad_bias: ArrayViewMut1<f32>) -> Result<()> {
     let columns = grad.ncols();
     expect_shape(OP, "grad_bias", grad_bias.shape(), &[columns])?;
     let grad = contiguous(OP, "grad", &grad)?;
+    if columns == 0 {
+        return Ok(());
+    }
     parallel::for_each(contiguous_mut(OP, "grad_bias", &mut grad_bias)?, 512, |first, part| {
-        part.fill(0.0);
-        add_rows(grad, columns, first, part);
+        for (i, part) in part.chunks_mut(COLUMN_BLOCK).enumerate() {
+            let mut sums = [0.0; COLUMN_BLOCK];
+            for rows in grad.chunks(SUMMED_ROWS * columns) {
+                part.fill(0.0);
+                add_rows(rows, columns, first + i * COLUMN_BLOCK, part);
+                sums.iter_mut().zip(&*part).for_each(|(sum, part)| *sum += f64::from(*part));
+            }
+            part.iter_mut().zip(sums).for_each(|(part, sum)| *part = sum as f32);
+        }
     });
     Ok(())
 }
 
 vectorised! {
 fn add_rows<'a>(x: &'a [f32], stride: usize, first: usize, sums: &'a mut [f32]) {
-    for row in x.chunks_exact(stride.max(1)) {
+    for row in x.chunks_exact(stride) {
         sums.iter_mut().zip(&row[first..]).for_each(|(sum, x)| *sum += x);
     }
 }

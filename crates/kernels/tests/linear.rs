@@ -63,6 +63,12 @@ fn forward_is_the_naive_loop() {
 }
 
 #[test]
+fn bias_gradient_of_many_rows_keeps_its_digits() {
+    let grad = Array2::from_elem((300_001, 3), 0.1);
+    close("300001 rows", bias_gradient(&grad).as_slice().unwrap(), &[f64::from(0.1f32) * 300_001.0; 3], 1e-5);
+}
+
+#[test]
 fn bias_gradient_is_the_column_sums() {
     for (rows, outputs) in crate::common::pairs() {
         let grad = matrix(rows, outputs, 1);
