@@ -15,7 +15,7 @@ use super::conv_task::{Convolution, EDGE, Part, Target, Task};
 use super::epilogue::Epilogue;
 use super::mat::MatRef;
 use super::pack;
-use super::params::{LINE, PARALLEL_MIN, TASKS_PER_THREAD, nr};
+use super::params::{LINE, TASKS_PER_THREAD, nr, threads_for};
 use super::patches::{Images, Layout, Window};
 use super::winograd::{self, Kernel, TransformedWeight, Winograd};
 use crate::parallel;
@@ -104,11 +104,7 @@ impl WithSimd for Convolution<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let k: usize = self.a.iter().map(|a| a.ncols()).sum();
-        let threads = if self.images * self.window.grid[0] * self.window.grid[1] * self.rows * k < PARALLEL_MIN {
-            1
-        } else {
-            parallel::threads()
-        };
+        let threads = threads_for(self.images * self.window.grid[0] * self.window.grid[1] * self.rows * k);
         let tasks = self.tasks::<S>(threads);
         let layout = self.window.layout(&self.source, tasks.rows);
         let parts = self.parts::<S>(&layout);

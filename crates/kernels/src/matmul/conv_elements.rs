@@ -1,7 +1,7 @@
 //! What the elements of a convolution's operands are: all but the innermost loops is the same for each.
 
 use super::in_place::Vectors;
-use super::microkernel::{F32, MicroTile};
+use super::microkernel::MicroTile;
 
 /// The elements of both operands.
 #[derive(Clone, Copy)]
@@ -15,7 +15,7 @@ pub(super) enum Elements {
 /// The innermost loops for pairs, with vectors of 16, on a processor that has what they take.
 pub(super) struct PairKernels {
     /// As `in_place::compute` for a microtile of rows and vectors, without its epilogue.
-    pub multiply: unsafe fn(usize, usize, MicroTile<F32>, Vectors),
+    pub multiply: unsafe fn(usize, usize, MicroTile, Vectors),
     /// As `WeightTile::by_size` for a number of rows.
     pub add_products: unsafe fn(usize, WeightTile),
 }

@@ -4,7 +4,7 @@ use super::conv_elements::Elements;
 use super::epilogue::Epilogue;
 use super::in_place::{self, Vectors};
 use super::mat::MatRef;
-use super::microkernel::{self, F32, MicroTile};
+use super::microkernel::{self, MicroTile};
 use super::params::{MR_NARROW, NR_MAX, kc_sum, mr, nr};
 use super::patches::{Images, Layout, Segment, Window};
 use super::prefetch::Prefetch;
@@ -29,6 +29,9 @@ pub(super) struct Target {
     pub width: usize,
 }
 
+// SAFETY: threads write outputs of images and rows of their own.
+unsafe impl Sync for Target {}
+
 pub(super) struct Convolution<'a> {
     pub elements: Elements,
     pub a: &'a [ArrayView2<'a, f32>],
@@ -40,9 +43,6 @@ pub(super) struct Convolution<'a> {
     pub target: Target,
 }
 
-// SAFETY: the threads read what is borrowed for the whole call, and write outputs of images and rows of their own.
-unsafe impl Sync for Convolution<'_> {}
-
 /// What differs from part to part.
 pub(super) struct Part {
     pub a: MatRef,
@@ -53,9 +53,6 @@ pub(super) struct Part {
     /// Rows of the packed panels of the parts before.
     pub before: usize,
 }
-
-// SAFETY: what `a` leads to is only read.
-unsafe impl Sync for Part {}
 
 pub(super) struct Task<'a, 'b> {
     pub call: &'a Convolution<'b>,
@@ -222,7 +219,7 @@ impl Task<'_, '_> {
             }
             for (i, part) in self.parts.iter().enumerate().filter(|(_, part)| !part.offsets.is_empty()) {
                 let k = part.offsets.len();
-                let micro = MicroTile::<F32> {
+                let micro = MicroTile {
                     kc: k,
                     kc_sum: kc_sum(k),
                     a: part.a.from(row, 0),

@@ -8,7 +8,7 @@ use super::conv_elements::{Elements, WeightTile};
 use super::mat::vector;
 use super::microkernel::by_size;
 use super::pack;
-use super::params::{LINE, MR, PARALLEL_MIN, nr_vectors};
+use super::params::{LINE, MR, nr_vectors, threads_for};
 use super::patches::Images;
 use super::winograd;
 use crate::parallel::{self, Rows};
@@ -79,11 +79,6 @@ struct Problem {
     extent: [usize; 2],
 }
 
-// SAFETY: the threads only read what the pointers lead to.
-unsafe impl Sync for Problem {}
-// SAFETY: as above.
-unsafe impl Send for Problem {}
-
 impl Problem {
     /// How many adjacent elements of the source an output reads: those of a row of the kernel or, if the dilation separates
     /// its taps, those of one tap.
@@ -141,7 +136,7 @@ impl Problem {
     fn add_groups<S: Simd>(&self, simd: S, vectors: &[usize], groups: usize, width: usize, sums: &mut [f32]) {
         let (call, row) = (*self, vectors.len() * S::F32_LANES);
         let work = call.m * width * call.images * call.grid[0] * call.grid[1];
-        let threads = if work < PARALLEL_MIN { 1 } else { parallel::threads() };
+        let threads = threads_for(work);
         // A task is a part of the rows of a group.
         let parts = (2 * threads).div_ceil(groups).min(call.m.div_ceil(MR)).max(1);
         let parts = if threads == 1 { 1 } else { parts };

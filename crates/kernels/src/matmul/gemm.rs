@@ -19,25 +19,13 @@
 //! stays in registers. With shared B the threads wait for each other twice per block; with private B never.
 
 use super::macrokernel::{Ahead, MacroKernel};
+use super::mat::Shared;
 use super::pack::{self, PackB};
-use super::params::{KC_MAX, KC_TASK, PACK_B_ELEMS, PARALLEL_MIN, TASKS_PER_THREAD, kc_sum, nr};
+use super::params::{KC_MAX, KC_TASK, PACK_B_ELEMS, TASKS_PER_THREAD, kc_sum, nr, threads_for};
 use super::problem::Gemm;
 use crate::parallel;
 use pulp::{Simd, WithSimd};
 use std::ops::Range;
-
-/// A buffer that the threads fill, each its own part.
-#[derive(Clone, Copy)]
-struct SharedBuffer(*mut f32);
-
-// SAFETY: each part is written by one thread, and read by others only after all have been written.
-unsafe impl Sync for SharedBuffer {}
-
-impl SharedBuffer {
-    fn add(&self, offset: usize) -> *mut f32 {
-        self.0.wrapping_add(offset)
-    }
-}
 
 impl WithSimd for Gemm<'_> {
     type Output = ();
@@ -53,7 +41,7 @@ impl Gemm<'_> {
     /// Chooses the schedule and the block sizes. KC is a multiple of `kc_sum`, so that the bits do not depend on it.
     fn run<S: Simd>(&self, simd: S) {
         let (panels, tiles) = (self.panels::<S>(), self.tiles::<S>());
-        let threads = if self.m * self.n * self.k < PARALLEL_MIN { 1 } else { parallel::threads() };
+        let threads = threads_for(self.m * self.n * self.k);
         let kc_sum = kc_sum(self.k);
         if tiles < 8 * threads.max(2) && panels >= threads {
             // Half the elements: the other half of L2 is for the next block, which is prefetched.
@@ -73,7 +61,7 @@ impl Gemm<'_> {
     fn shared_b<S: Simd>(&self, simd: S, kc: usize, nc_panels: usize, threads: usize) {
         let (panels, tiles) = (self.panels::<S>(), self.tiles::<S>());
         pack::with_buffer(kc * nr::<S>() * nc_panels.min(panels), |packed| {
-            let packed = SharedBuffer(packed);
+            let packed = Shared(packed);
             // LOOP jc: NC columns of B and C.
             for first in (0..panels).step_by(nc_panels) {
                 let panels = first..panels.min(first + nc_panels);
@@ -118,7 +106,7 @@ impl Gemm<'_> {
         simd: S,
         panels: Range<usize>,
         ks: Range<usize>,
-        packed: SharedBuffer,
+        packed: Shared<f32>,
         threads: usize,
     ) {
         let parts = threads.div_ceil(panels.len()).min(ks.len().div_ceil(KC_TASK)).max(1);

@@ -2,7 +2,7 @@
 //! microkernel reads it there, at the offset of each row of patches. The sums are those of the packed form, in its order.
 
 use super::mat::{MatRef, vector};
-use super::microkernel::{F32, MicroTile, by_size};
+use super::microkernel::{MicroTile, by_size};
 use super::params::NR_VECTORS;
 use super::patches::Segment;
 use pulp::Simd;
@@ -69,7 +69,7 @@ impl<'a> Vectors<'a> {
 /// # Safety
 /// As `microkernel::compute`, for vectors that lie where `b` says.
 #[inline(always)]
-pub(super) unsafe fn compute<S: Simd>(simd: S, rows: usize, vectors: usize, tile: MicroTile<F32>, b: Vectors) {
+pub(super) unsafe fn compute<S: Simd>(simd: S, rows: usize, vectors: usize, tile: MicroTile, b: Vectors) {
     // SAFETY: as promised by the caller.
     by_size!(rows, vectors, |R, V| unsafe { run::<S, R, V>(simd, tile, b) });
     // SAFETY: as promised by the caller.
@@ -80,7 +80,7 @@ pub(super) unsafe fn compute<S: Simd>(simd: S, rows: usize, vectors: usize, tile
 /// As `compute`.
 #[inline(always)]
 #[allow(clippy::needless_range_loop, reason = "counted loops are unrolled, which keeps the sums in registers")]
-unsafe fn run<S: Simd, const R: usize, const V: usize>(simd: S, tile: MicroTile<F32>, b: Vectors) {
+unsafe fn run<S: Simd, const R: usize, const V: usize>(simd: S, tile: MicroTile, b: Vectors) {
     let MicroTile { a: MatRef { mut ptr, rs, cs }, c, rs_c, accumulate, .. } = tile;
     // SAFETY: the caller's promise covers every element that is read or written.
     unsafe {

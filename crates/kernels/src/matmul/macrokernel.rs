@@ -2,7 +2,7 @@
 
 use super::epilogue::TileEpilogue;
 use super::mat::{MatMut, MatRef};
-use super::microkernel::{self, F32, MicroTile};
+use super::microkernel::{self, MicroTile};
 use super::params::{EDGE_ROWS, KC_SUM_MAX, LINE, MR_NARROW, NR_MAX, kc_sum, nr};
 use super::prefetch::Prefetch;
 use super::problem::Gemm;
@@ -149,7 +149,7 @@ impl MacroKernel<'_, '_> {
         if panel.direct {
             (0..rows.len()).for_each(|i| to_write(c.wrapping_offset(i as isize * rs_c), width));
         }
-        let micro = MicroTile::<F32> {
+        let micro = MicroTile {
             kc: self.ks.len(),
             kc_sum: kc_sum(k),
             a,

@@ -21,6 +21,28 @@ pub(super) struct MatMut {
     pub cs: isize,
 }
 
+// SAFETY: what it leads to is borrowed for the whole call that threads share, and nobody writes it meanwhile.
+unsafe impl Send for MatRef {}
+// SAFETY: as above.
+unsafe impl Sync for MatRef {}
+// SAFETY: threads write parts that do not overlap.
+unsafe impl Send for MatMut {}
+// SAFETY: as above.
+unsafe impl Sync for MatMut {}
+
+/// A buffer that threads fill, each its own part.
+#[derive(Clone, Copy)]
+pub(super) struct Shared<T>(pub *mut T);
+
+// SAFETY: each part is written by one thread, and read by others only after all have been written.
+unsafe impl<T> Sync for Shared<T> {}
+
+impl<T> Shared<T> {
+    pub fn add(&self, offset: usize) -> *mut T {
+        self.0.wrapping_add(offset)
+    }
+}
+
 impl MatRef {
     #[inline(always)]
     pub fn at(self, i: usize, j: usize) -> *const f32 {

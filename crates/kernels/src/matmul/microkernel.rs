@@ -44,7 +44,7 @@ const _: () = assert!(MR == 6 && MR_NARROW == 12 && NR_VECTORS == 4, "the sizes 
 
 /// One microtile: its operands, and where its sums go.
 #[derive(Clone, Copy)]
-pub(super) struct MicroTile<K: MicroKernel> {
+pub(super) struct MicroTile {
     /// Steps over k.
     pub kc: usize,
     /// Steps of a partial sum (`params::kc_sum`).
@@ -52,7 +52,7 @@ pub(super) struct MicroTile<K: MicroKernel> {
     /// The rows of A, from the first step on.
     pub a: MatRef,
     /// A panel of packed B: for each step its columns, as whole vectors.
-    pub b: *const K::Rhs,
+    pub b: *const f32,
     /// The first row of C.
     pub c: *mut f32,
     /// From one row of C to the next.
@@ -65,85 +65,69 @@ pub(super) struct MicroTile<K: MicroKernel> {
     pub epilogue: TileEpilogue,
 }
 
-/// How a microtile is multiplied: `F32` today; another type of B (bfloat16, int8) is another implementation.
-pub(super) trait MicroKernel: Copy {
-    /// An element of packed B.
-    type Rhs: Copy;
-
-    /// Computes a microtile of R rows and V vectors of columns.
-    ///
-    /// # Safety
-    /// The pointers reach what the size of the tile, `kc` and the strides say, and nobody else accesses `c` meanwhile.
-    unsafe fn run<S: Simd, const R: usize, const V: usize>(simd: S, tile: MicroTile<Self>);
-}
-
-/// Single precision.
-#[derive(Clone, Copy)]
-pub(super) struct F32;
-
 /// Computes a microtile of any size up to the full ones, and applies its epilogue.
 ///
 /// # Safety
-/// As `MicroKernel::run`.
+/// The pointers reach what the size of the tile, `kc` and the strides say, and nobody else accesses `c` meanwhile.
 #[inline(always)]
-pub(super) unsafe fn compute<S: Simd, K: MicroKernel>(simd: S, rows: usize, vectors: usize, tile: MicroTile<K>) {
+pub(super) unsafe fn compute<S: Simd>(simd: S, rows: usize, vectors: usize, tile: MicroTile) {
     debug_assert!(vectors <= nr_vectors::<S>());
     // SAFETY: as promised by the caller.
-    by_size!(rows, vectors, |R, V| unsafe { K::run::<S, R, V>(simd, tile) });
+    by_size!(rows, vectors, |R, V| unsafe { run::<S, R, V>(simd, tile) });
     // SAFETY: as promised by the caller.
     unsafe { tile.epilogue.apply(simd, rows, vectors, tile.c, tile.rs_c) };
 }
 
-impl MicroKernel for F32 {
-    type Rhs = f32;
-
-    #[inline(always)]
-    #[allow(clippy::needless_range_loop, reason = "counted loops are unrolled, which keeps the sums in registers")]
-    unsafe fn run<S: Simd, const R: usize, const V: usize>(simd: S, tile: MicroTile<Self>) {
-        let MicroTile { a: MatRef { mut ptr, rs, cs }, c, rs_c, .. } = tile;
-        let (mut b, mut prefetch) = (tile.b, tile.prefetch);
-        let (mut left, mut accumulate) = (tile.kc, tile.accumulate);
-        // SAFETY: the caller's promise covers every element that is read or written; a prefetch does neither.
-        unsafe {
-            loop {
-                let steps = left.min(tile.kc_sum);
-                let mut sums = [[simd.splat_f32s(0.0); V]; R];
-                for start in (0..steps).step_by(LINE) {
-                    prefetch.issue();
-                    for _ in start..steps.min(start + LINE) {
-                        let mut columns = [simd.splat_f32s(0.0); V];
-                        for j in 0..V {
-                            columns[j] = vector::<S>(b, j).read_unaligned();
-                        }
-                        for i in 0..R {
-                            let x = simd.splat_f32s(*ptr.offset(i as isize * rs));
-                            for j in 0..V {
-                                sums[i][j] = simd.mul_add_f32s(x, columns[j], sums[i][j]);
-                            }
-                        }
-                        ptr = ptr.wrapping_offset(cs);
-                        b = b.wrapping_add(V * S::F32_LANES);
+/// Computes a microtile of R rows and V vectors of columns.
+///
+/// # Safety
+/// As `compute`.
+#[inline(always)]
+#[allow(clippy::needless_range_loop, reason = "counted loops are unrolled, which keeps the sums in registers")]
+unsafe fn run<S: Simd, const R: usize, const V: usize>(simd: S, tile: MicroTile) {
+    let MicroTile { a: MatRef { mut ptr, rs, cs }, c, rs_c, .. } = tile;
+    let (mut b, mut prefetch) = (tile.b, tile.prefetch);
+    let (mut left, mut accumulate) = (tile.kc, tile.accumulate);
+    // SAFETY: the caller's promise covers every element that is read or written; a prefetch does neither.
+    unsafe {
+        loop {
+            let steps = left.min(tile.kc_sum);
+            let mut sums = [[simd.splat_f32s(0.0); V]; R];
+            for start in (0..steps).step_by(LINE) {
+                prefetch.issue();
+                for _ in start..steps.min(start + LINE) {
+                    let mut columns = [simd.splat_f32s(0.0); V];
+                    for j in 0..V {
+                        columns[j] = vector::<S>(b, j).read_unaligned();
                     }
-                }
-                if accumulate {
                     for i in 0..R {
+                        let x = simd.splat_f32s(*ptr.offset(i as isize * rs));
                         for j in 0..V {
-                            let before = vector::<S>(c.offset(i as isize * rs_c), j).read_unaligned();
-                            sums[i][j] = simd.add_f32s(before, sums[i][j]);
+                            sums[i][j] = simd.mul_add_f32s(x, columns[j], sums[i][j]);
                         }
                     }
+                    ptr = ptr.wrapping_offset(cs);
+                    b = b.wrapping_add(V * S::F32_LANES);
                 }
+            }
+            if accumulate {
                 for i in 0..R {
                     for j in 0..V {
-                        vector::<S>(c.offset(i as isize * rs_c), j).cast_mut().write_unaligned(sums[i][j]);
+                        let before = vector::<S>(c.offset(i as isize * rs_c), j).read_unaligned();
+                        sums[i][j] = simd.add_f32s(before, sums[i][j]);
                     }
                 }
-                left -= steps;
-                if left == 0 {
-                    break;
-                }
-                accumulate = true;
             }
+            for i in 0..R {
+                for j in 0..V {
+                    vector::<S>(c.offset(i as isize * rs_c), j).cast_mut().write_unaligned(sums[i][j]);
+                }
+            }
+            left -= steps;
+            if left == 0 {
+                break;
+            }
+            accumulate = true;
         }
     }
 }

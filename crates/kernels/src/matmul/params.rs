@@ -1,5 +1,6 @@
 //! The sizes of the blocks, each with the registers or the cache that it targets, and how long partial sums are.
 
+use crate::parallel;
 use pulp::Simd;
 
 /// Rows of a full microtile. With 4 vectors of columns its 24 accumulators, the 4 vectors of B and the broadcast element
@@ -56,4 +57,9 @@ pub(super) const fn nr<S: Simd>() -> usize {
 /// Rows of a full microtile of a product with n columns.
 pub(super) const fn mr<S: Simd>(n: usize) -> usize {
     if n <= nr::<S>() / 2 { MR_NARROW } else { MR }
+}
+
+/// The threads for so many multiply-adds.
+pub(super) fn threads_for(work: usize) -> usize {
+    if work < PARALLEL_MIN { 1 } else { parallel::threads() }
 }

@@ -32,6 +32,11 @@ pub(super) struct Images {
     pub width: usize,
 }
 
+// SAFETY: they are borrowed for the whole call that threads share, and nobody writes them meanwhile.
+unsafe impl Send for Images {}
+// SAFETY: as above.
+unsafe impl Sync for Images {}
+
 impl Images {
     /// Copies some rows of an image, and columns from the first on, to channels last.
     ///

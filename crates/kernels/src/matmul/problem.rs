@@ -18,9 +18,6 @@ pub(super) struct Gemm<'a> {
     pub epilogue: Epilogue<'a>,
 }
 
-// SAFETY: the threads read A and B, which are borrowed for the whole call, and write parts of C that do not overlap.
-unsafe impl Sync for Gemm<'_> {}
-
 impl Gemm<'_> {
     /// The same product as C^T = B^T A^T, which packs A^T and reads B^T in place.
     pub(super) fn transposed(self) -> Self {

@@ -10,11 +10,11 @@
 //!
 //! An element's sum has the same terms in the same order, so its bits are those of the other loops.
 
-use super::super::mat::MatRef;
+use super::super::mat::{MatRef, Shared};
 use super::super::pack::with_buffer;
-use super::super::params::{LINE, PARALLEL_MIN, TASKS_PER_THREAD};
+use super::super::params::{LINE, TASKS_PER_THREAD, threads_for};
 use super::super::prefetch::Prefetch;
-use super::gemm::{Gemm, Shared, Source, Tile};
+use super::gemm::{Gemm, Tile};
 use super::pack::{mask, pack_a, pack_b, transpose};
 use crate::parallel;
 use std::arch::x86_64::*;
@@ -35,7 +35,10 @@ impl Gemm<'_> {
     /// The product. B's columns are contiguous, and C has no more rows than a panel of the kernel has columns.
     pub(super) fn run_few_rows(&self, b: MatRef) {
         let Self { kernel, m, n, k, .. } = *self;
-        let tasks = if m * n * k < PARALLEL_MIN { 1 } else { parallel::threads() * TASKS_PER_THREAD };
+        let tasks = match threads_for(m * n * k) {
+            1 => 1,
+            threads => threads * TASKS_PER_THREAD,
+        };
         let columns = COLUMNS_MAX.min(n.div_ceil(tasks).next_multiple_of(LINE));
         let width = m.next_multiple_of(LINE);
         with_buffer(kernel.pairs(k) * width, |packed| {
@@ -48,7 +51,7 @@ impl Gemm<'_> {
                     unsafe { pack_b(self.a.transposed().from(ks.start, 0), ks.len(), kernel.pairs(ks.len()), m, to) };
                 }
             });
-            let weight = Source(b.transposed());
+            let weight = b.transposed();
             parallel::for_each_chunk(0..n.div_ceil(columns), if tasks == 1 { 1 } else { usize::MAX }, |tasks| {
                 for task in tasks {
                     // SAFETY: the columns lie inside C, and are no other task's; A is packed.
@@ -62,7 +65,7 @@ impl Gemm<'_> {
     ///
     /// # Safety
     /// Nobody else accesses them, and A is packed.
-    unsafe fn columns(&self, packed_a: Shared, weight: Source, columns: Range<usize>) {
+    unsafe fn columns(&self, packed_a: Shared<u32>, weight: MatRef, columns: Range<usize>) {
         let Self { kernel, m, n, k, .. } = *self;
         let (rows_of_tile, width, count) = ((kernel.rows_of_tile)(m), m.next_multiple_of(LINE), columns.len());
         (kernel.enter)();

@@ -3,9 +3,9 @@
 //! k is cut into blocks of KC. A is packed whole, block after block, in each row after row. B is packed panel by panel, in each block
 //! after block: one block of a panel stays in L1 while the rows of A stream past it. The sums of a block are added to what C holds.
 
-use super::super::mat::{MatMut, MatRef};
+use super::super::mat::{MatMut, MatRef, Shared};
 use super::super::pack::{Line, with_buffer};
-use super::super::params::{LINE, PARALLEL_MIN, TASKS_PER_THREAD};
+use super::super::params::{LINE, TASKS_PER_THREAD, threads_for};
 use super::super::prefetch::Prefetch;
 use super::pack::{pack_a, pack_b};
 use crate::parallel;
@@ -49,25 +49,12 @@ pub struct PairPanels {
     lines: Vec<Line>,
 }
 
-/// A buffer that threads fill, each its own part.
-#[derive(Clone, Copy)]
-pub struct Shared(pub *mut u32);
-
-// SAFETY: each part is written by one thread, and read by others only after all have been written.
-unsafe impl Sync for Shared {}
-
-impl Shared {
-    pub fn add(&self, offset: usize) -> *mut u32 {
-        self.0.wrapping_add(offset)
-    }
-}
-
 impl PairPanels {
     /// Packs B.
     pub fn new(kernel: &'static Kernel, b: &ArrayView2<f32>) -> Self {
         let (k, n) = b.dim();
         let mut lines = vec![Line::ZERO; kernel.pairs(k) * n.next_multiple_of(LINE) / LINE];
-        let (b, to) = (Source(b.into()), Shared(lines.as_mut_ptr().cast()));
+        let (b, to): (MatRef, _) = (b.into(), Shared(lines.as_mut_ptr().cast()));
         parallel::for_each_chunk(0..n.div_ceil(kernel.nr), usize::MAX, |panels| {
             for panel in panels {
                 let columns = panel * kernel.nr..n.min((panel + 1) * kernel.nr);
@@ -88,19 +75,6 @@ impl PairPanels {
     }
 }
 
-/// A matrix that threads read.
-#[derive(Clone, Copy)]
-pub struct Source(pub MatRef);
-
-// SAFETY: it is borrowed for the whole call, and nobody writes it.
-unsafe impl Sync for Source {}
-
-impl Source {
-    pub fn from(&self, i: usize, j: usize) -> MatRef {
-        self.0.from(i, j)
-    }
-}
-
 /// C[m, n] = relu(A[m, k] B[k, n] + bias[n]), whose rows are contiguous.
 pub struct Gemm<'a> {
     pub kernel: &'static Kernel,
@@ -113,9 +87,6 @@ pub struct Gemm<'a> {
     pub bias: Option<&'a [f32]>,
     pub relu: bool,
 }
-
-// SAFETY: the threads read A and B, which are borrowed for the whole call, and write parts of C that do not overlap.
-unsafe impl Sync for Gemm<'_> {}
 
 /// out = relu(a b + bias); the shapes fit, and the rows of `out` are contiguous.
 pub fn multiply(a: &ArrayView2<f32>, b: Rhs, bias: Option<&[f32]>, relu: bool, out: &mut ArrayViewMut2<f32>) {
@@ -163,10 +134,13 @@ fn width(columns: &Range<usize>) -> usize {
 }
 
 impl Gemm<'_> {
-    fn run(&self, packed: Shared) {
+    fn run(&self, packed: Shared<u32>) {
         let Self { kernel, m, n, k, .. } = *self;
         let nr = kernel.nr;
-        let tasks = if m * n * k < PARALLEL_MIN { 1 } else { parallel::threads() * TASKS_PER_THREAD };
+        let tasks = match threads_for(m * n * k) {
+            1 => 1,
+            threads => threads * TASKS_PER_THREAD,
+        };
         let rows_of_tile = (kernel.rows_of_tile)(n);
         let (panels, tiles) = (n.div_ceil(nr), m.div_ceil(rows_of_tile));
         if panels == 0 || m == 0 {
@@ -203,7 +177,7 @@ impl Gemm<'_> {
     /// Nobody else accesses them, and A is packed.
     unsafe fn panel(
         &self,
-        packed_a: Shared,
+        packed_a: Shared<u32>,
         rows: Range<usize>,
         rows_of_tile: usize,
         columns: Range<usize>,

@@ -16,7 +16,7 @@ use super::super::conv_weight::{self, ConvParams};
 use super::super::epilogue::Epilogue;
 use super::super::in_place::Vectors;
 use super::super::mat::MatRef;
-use super::super::microkernel::{F32, MicroTile, by_size};
+use super::super::microkernel::{MicroTile, by_size};
 use super::super::params::LINE;
 use super::super::patches::Window;
 use super::super::with_scratch;
@@ -136,7 +136,7 @@ unsafe fn pair(first: *const f32, second: Option<*const f32>, to: &mut [f32]) {
 ///
 /// # Safety
 /// As `in_place::compute`, with vectors of 16, and the processor has the unit.
-unsafe fn multiply(rows: usize, vectors: usize, tile: MicroTile<F32>, b: Vectors) {
+unsafe fn multiply(rows: usize, vectors: usize, tile: MicroTile, b: Vectors) {
     // SAFETY: as promised by the caller.
     by_size!(rows, vectors, |R, V| unsafe { run::<R, V>(tile, b) });
 }
@@ -152,7 +152,7 @@ unsafe fn add_products(rows: usize, tile: WeightTile) {
 /// As `multiply`.
 #[target_feature(enable = "avx512f,avx512bf16,avx512bw,avx512vl")]
 #[allow(clippy::needless_range_loop, reason = "counted loops are unrolled, which keeps the sums in registers")]
-unsafe fn run<const R: usize, const V: usize>(tile: MicroTile<F32>, b: Vectors) {
+unsafe fn run<const R: usize, const V: usize>(tile: MicroTile, b: Vectors) {
     let MicroTile { a: MatRef { mut ptr, rs, cs }, c, rs_c, .. } = tile;
     let mut columns = [null(); V];
     columns.copy_from_slice(&b.columns()[..V]);

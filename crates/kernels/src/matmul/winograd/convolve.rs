@@ -8,9 +8,9 @@ use crate::matmul::conv_task::{Target, sum};
 use crate::matmul::epilogue::{Epilogue, TileEpilogue};
 use crate::matmul::in_place::{self, Vectors};
 use crate::matmul::mat::MatRef;
-use crate::matmul::microkernel::{F32, MicroTile};
+use crate::matmul::microkernel::MicroTile;
 use crate::matmul::pack;
-use crate::matmul::params::{LINE, MR, PARALLEL_MIN, TASKS_PER_THREAD, kc_sum, mr, nr};
+use crate::matmul::params::{LINE, MR, TASKS_PER_THREAD, kc_sum, mr, nr, threads_for};
 use crate::matmul::patches::Images;
 use crate::matmul::prefetch::Prefetch;
 use crate::matmul::runs::{copy_masked, copy_of_pairs, interleave};
@@ -46,9 +46,6 @@ pub(in crate::matmul) enum Weight<'a> {
     /// U.
     Transformed(&'a [f32]),
 }
-
-// SAFETY: the threads read what is borrowed for the whole call, and write outputs of images and rows of their own.
-unsafe impl Sync for Winograd<'_> {}
 
 /// How tiles are divided into tasks.
 #[derive(Clone, Copy)]
@@ -95,7 +92,7 @@ impl WithSimd for Winograd<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let work = self.images * self.grid[0] * self.grid[1] * self.rows * self.source.channels * 4;
-        let threads = if work < PARALLEL_MIN { 1 } else { parallel::threads() };
+        let threads = threads_for(work);
         match self.weight {
             Weight::Transformed(u) => self.run_tasks(simd, u, threads),
             Weight::Taps(a) => pack::with_scratch(transformed_len(a), |u| {
@@ -279,7 +276,7 @@ impl Task<'_, '_> {
                 let b = Vectors::packed::<S>(v.wrapping_add(e * room.of_v + first), &offsets);
                 let mr = mr::<S>(columns);
                 for row in rows.clone().step_by(mr) {
-                    let micro = MicroTile::<F32> {
+                    let micro = MicroTile {
                         kc: channels,
                         kc_sum: kc_sum(channels),
                         a: a.from(row, 0),

@@ -10,9 +10,9 @@ use crate::matmul::conv_weight::ConvParams;
 use crate::matmul::epilogue::TileEpilogue;
 use crate::matmul::in_place::{self, Vectors};
 use crate::matmul::mat::MatRef;
-use crate::matmul::microkernel::{F32, MicroTile};
+use crate::matmul::microkernel::MicroTile;
 use crate::matmul::pack;
-use crate::matmul::params::{LINE, MR, PARALLEL_MIN, mr, nr};
+use crate::matmul::params::{LINE, MR, mr, nr, threads_for};
 use crate::matmul::patches::Images;
 use crate::matmul::prefetch::Prefetch;
 use crate::matmul::runs::{copy_of_pairs, zero};
@@ -62,11 +62,6 @@ struct Gradient {
     padding: [usize; 2],
 }
 
-// SAFETY: the threads only read what the pointers lead to.
-unsafe impl Sync for Gradient {}
-// SAFETY: as above.
-unsafe impl Send for Gradient {}
-
 /// How tiles are divided into blocks: of some images, or of rows of one.
 #[derive(Clone, Copy)]
 struct Blocks {
@@ -108,7 +103,7 @@ impl WithSimd for Whole<'_> {
         let blocks = call.blocks();
         let [down, across] = call.tiles();
         let work = m * pitch * call.images * down * across * ELEMS;
-        let threads = if work < PARALLEL_MIN { 1 } else { parallel::threads() };
+        let threads = threads_for(work);
         // A task is a part of the rows of a group, of which each computes V.
         let parts = threads.div_ceil(blocks.groups).min(m.div_ceil(MR));
         let part = m.div_ceil(parts).next_multiple_of(MR);
@@ -330,7 +325,7 @@ impl Group<'_> {
                 let b = Vectors::packed::<S>(v.wrapping_add(e * room.of_v + first), &offsets);
                 let mr = mr::<S>(columns);
                 for row in (0..rows.len()).step_by(mr) {
-                    let micro = MicroTile::<F32> {
+                    let micro = MicroTile {
                         kc: count,
                         kc_sum: count,
                         a: a.from(row, 0),
