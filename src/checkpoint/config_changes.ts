@@ -28,15 +28,24 @@ export function changesOf(before: RunConfig, now: RunConfig, free = NONE): strin
   return [...(isExplained ? [] : hashes), ...said].flatMap((name) => changeOf(name, before[name], now[name]));
 }
 
-/** What keeps a run from going on with another configuration, in words: more epochs do not. */
-export function obstaclesOf(before: RunConfig, now: RunConfig, free = NONE): string[] {
-  const others = isMore(before, now) ? changesOf(before, now, new Set([...free, "epochs", "scheduleHash"])) : [];
+/** What may differ where a run goes on. */
+export interface Freedom {
+  readonly free?: ReadonlySet<string>;
+  /** Whether there may be more epochs; default true. */
+  readonly longer?: boolean;
+}
+
+/** What keeps a run from going on with another configuration, in words. */
+export function obstaclesOf(before: RunConfig, now: RunConfig, { free = NONE, longer = true }: Freedom = {}): string[] {
+  const isLonger = longer && isMore(before, now);
+  const others = isLonger ? changesOf(before, now, new Set([...free, "epochs", "scheduleHash"])) : [];
   return others.length > 0 ? others : changesOf(before, now, free);
 }
 
-/** Whether a run can go on with another configuration: only what is `free` differs, or there are more epochs. */
-export function canGoOn(before: RunConfig, now: RunConfig, free: ReadonlySet<string> = NONE): boolean {
-  return differing(before, now).every((name) => free.has(name) || (name === "epochs" && isMore(before, now)));
+/** Whether a run can go on with another configuration. */
+export function canGoOn(before: RunConfig, now: RunConfig, { free = NONE, longer = true }: Freedom = {}): boolean {
+  const isLonger = longer && isMore(before, now);
+  return differing(before, now).every((name) => free.has(name) || (name === "epochs" && isLonger));
 }
 
 function isMore({ epochs: from }: RunConfig, { epochs: to }: RunConfig): boolean {

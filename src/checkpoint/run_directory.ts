@@ -5,7 +5,7 @@ import { DistilleryError } from "../errors.js";
 import { ioError, kindOf, readWhole, writeWhole } from "../files/index.js";
 import type { StateDict } from "../nn/state_dict.js";
 import { CheckpointFiles, type FoundCheckpoint } from "./checkpoint_files.js";
-import { canGoOn, changesOf, obstaclesOf, type RunConfig } from "./config_changes.js";
+import { canGoOn, changesOf, type Freedom, obstaclesOf, type RunConfig } from "./config_changes.js";
 import type { FolderLock } from "./folder_lock.js";
 import { ageOf, CONFIG, expectFreeFolder, hasResults, lockFolder, METRICS, namesIn } from "./run_folder.js";
 import { save } from "./save.js";
@@ -79,7 +79,7 @@ export class RunDirectory {
   ): Promise<void> {
     expectFreeFolder(path);
     if (!resume && !overwrite) await expectReplaceable(path, config, { unknown: open });
-    if (resume && hasCheckpoint(path)) await expectResumable(path, config, new Set(open));
+    if (resume && hasCheckpoint(path)) await expectResumable(path, config, { free: new Set(open) });
   }
 
   /** Refuses to write on if another host has taken the folder over; `IN_USE`. */
@@ -201,20 +201,17 @@ async function readConfig(file: string): Promise<Record<string, unknown>> {
   throw new DistilleryError("BAD_CONFIG", `${file}: expected a JSON object, got ${show(config)}`);
 }
 
-/**
- * Refuses to go on in a folder with a configuration that differs in more than the options that may change, or more epochs;
- * gives whether there is one.
- */
+/** Refuses to go on in a folder with a configuration that differs in more than it may; gives whether there is one. */
 export async function expectResumable(
   path: string,
   config: RunConfig,
-  mayChange: ReadonlySet<string>,
+  freedom: Freedom,
   advice?: string,
 ): Promise<boolean> {
   const file = join(path, CONFIG);
   if ((await kindOf(file)) === null) return false;
   const before = await readConfig(file);
-  if (!canGoOn(before, config, mayChange)) refuseOther(path, before, config, mayChange, advice);
+  if (!canGoOn(before, config, freedom)) refuseOther(path, before, config, freedom, advice);
   return true;
 }
 
@@ -241,21 +238,21 @@ function refuseOther(
   path: string,
   before: RunConfig,
   now: RunConfig,
-  free?: ReadonlySet<string>,
+  freedom?: Freedom,
   advice = OVERWRITE_ADVICE,
 ): never {
-  const text = `${path}: can't resume a run with another configuration: ${obstaclesOf(before, now, free).join("; ")}`;
+  const text = `${path}: can't resume a run with another configuration: ${obstaclesOf(before, now, freedom).join("; ")}`;
   throw new DistilleryError("BAD_CONFIG", `${text}: ${advice}`);
 }
 
 /**
  * Refuses to replace a run of another configuration, unless it left nothing but that configuration. `unknown`: what is not
- * compared; `grows`: what may differ where it is resumed.
+ * compared; `resumed`: what may differ where it is resumed.
  */
 export async function expectReplaceable(
   path: string,
   config: RunConfig,
-  { unknown = [], grows = [] }: { unknown?: readonly string[]; grows?: readonly string[] } = {},
+  { unknown = [], resumed = {} }: { unknown?: readonly string[]; resumed?: Freedom } = {},
 ): Promise<void> {
   const file = join(path, CONFIG);
   if ((await kindOf(file)) === null) return;
@@ -264,7 +261,7 @@ export async function expectReplaceable(
   try {
     const before = await readConfig(file);
     changes = changesOf(before, config, new Set(unknown));
-    goesOn = canGoOn(before, config, new Set([...unknown, ...grows]));
+    goesOn = canGoOn(before, config, { ...resumed, free: new Set([...unknown, ...(resumed.free ?? [])]) });
   } catch (error) {
     if (!(error instanceof DistilleryError) || error.code !== "BAD_CONFIG") throw error;
     changes = [error.message];

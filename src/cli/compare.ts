@@ -8,12 +8,12 @@ import { type Metric, metricsOf, showChange, showMetric, showSigned, type TaskEv
 import { interruptible } from "./error_boundary.js";
 import { dryRunExperiment, expectTaskBatches, experimentControls, networksOf, openExperiment } from "./experiment.js";
 import { type Flag, REAL_DATA } from "./flag_table.js";
-import { addLoading, addOptions, addRunning, givenFlags, type LoadFlags, type TrainingFlags } from "./flags.js";
+import { addLoading, addOptions, givenFlags, type LoadFlags, type TrainingFlags } from "./flags.js";
 import { withTeacherNetwork } from "./networks.js";
 import { ExperimentPrinter } from "./printer.js";
 import { commandLine } from "./run_summary.js";
 import type { Settings } from "./settings.js";
-import { addShares, type ShareFlags, shareLine, shareOf } from "./share.js";
+import { addExperiment, type ShareFlags, shareLine, shareOf } from "./share.js";
 import { formatTable } from "./table.js";
 
 type CompareFlags = TrainingFlags & LoadFlags & ShareFlags;
@@ -28,9 +28,7 @@ export function compareCommand(run: (flags: CompareFlags) => Promise<void>): Com
   const command = new Command("compare").description(
     "does distilling help? baseline and distilled students of several seeds, on the same data with the same budget",
   );
-  addLoading(
-    addShares(addRunning(addOptions(command, SCHEMAS.compare, { ...REAL_DATA, calibrateTeacher: CALIBRATE }))),
-  );
+  addLoading(addExperiment(addOptions(command, SCHEMAS.compare, { ...REAL_DATA, calibrateTeacher: CALIBRATE })));
   return command.action(() => run(givenFlags(command)));
 }
 

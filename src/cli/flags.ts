@@ -67,10 +67,13 @@ export function addShowing(command: Command, json = "print JSON lines"): Command
 }
 
 /** Adds what a training command takes beside its configuration. */
-export function addRunning(command: Command): Command {
+export function addRunning(
+  command: Command,
+  resume = "resume from the checkpoint in --out; with more --epochs also a finished run",
+): Command {
   addGroup(command, RUNNING, {
     "--config <file>": "options from a .json or .yaml file; flags take precedence",
-    "--resume": "resume from the checkpoint in --out; with more --epochs also a finished run",
+    "--resume": resume,
     "--overwrite": "replace a run of other options in --out",
     "--dry-run": "say what would be trained, and what it takes; write nothing",
     "--quiet": "print nothing but failures",

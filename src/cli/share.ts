@@ -3,6 +3,7 @@ import type { Share, ShareResult } from "../compare/index.js";
 import { counted } from "../report/text.js";
 import { UsageError } from "./error_boundary.js";
 import { toNumber } from "./flag_values.js";
+import { addRunning } from "./flags.js";
 
 /** What says which share of an experiment's runs a process trains. */
 export interface ShareFlags {
@@ -13,14 +14,14 @@ export interface ShareFlags {
 
 const GROUP = "On several machines:";
 
-/** Adds the flags of shares. */
-export function addShares(command: Command): Command {
+/** Adds what `compare` and `sweep` take beside their configuration. */
+export function addExperiment(command: Command): Command {
   const flag = (form: string, text: string) => new Option(form, text).helpGroup(GROUP);
   const index =
     "train this share of the runs, from 0, in a shared --out (default: by SLURM_ARRAY_TASK_ID or JOB_COMPLETION_INDEX)";
   const of =
     "the number of shares (default: by SLURM_ARRAY_TASK_COUNT or JOB_COMPLETIONS); with it alone the index is that of the scheduler";
-  return command
+  return addRunning(command, "continue what is in --out: finished runs are kept, missing ones are trained")
     .addOption(flag("--index <number>", index).argParser(toNumber))
     .addOption(flag("--of <number>", of).argParser(toNumber))
     .addOption(flag("--collect", "when all shares are done: write the result and the report, train nothing"));

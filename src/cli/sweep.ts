@@ -6,12 +6,12 @@ import { epochKey, metricsOf, showChange, showMetric, testKey } from "../tasks/m
 import { interruptible } from "./error_boundary.js";
 import { dryRunExperiment, experimentControls, networksOf, openExperiment } from "./experiment.js";
 import { REAL_DATA } from "./flag_table.js";
-import { addLoading, addOptions, addRunning, givenFlags, type LoadFlags, type TrainingFlags } from "./flags.js";
+import { addLoading, addOptions, givenFlags, type LoadFlags, type TrainingFlags } from "./flags.js";
 import { withTeacherNetwork } from "./networks.js";
 import { ExperimentPrinter } from "./printer.js";
 import { commandLine } from "./run_summary.js";
 import type { Settings } from "./settings.js";
-import { addShares, type ShareFlags, shareLine, shareOf } from "./share.js";
+import { addExperiment, type ShareFlags, shareLine, shareOf } from "./share.js";
 import { formatTable } from "./table.js";
 
 type SweepFlags = TrainingFlags & LoadFlags & ShareFlags;
@@ -21,7 +21,7 @@ export function sweepCommand(run: (flags: SweepFlags) => Promise<void>): Command
   const command = new Command("sweep").description(
     "the best temperature and alpha: a student of each pair, chosen by the validation set",
   );
-  addLoading(addShares(addRunning(addOptions(command, SCHEMAS.sweep, REAL_DATA))));
+  addLoading(addExperiment(addOptions(command, SCHEMAS.sweep, REAL_DATA)));
   return command.action(() => run(givenFlags(command)));
 }
 

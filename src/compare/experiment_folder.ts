@@ -26,11 +26,20 @@ interface FolderContents {
   result: string;
 }
 
-/** What may change when an experiment is resumed: which trials there are. Each trial compares what is its own. */
-const MAY_CHANGE = new Set("seed seeds loss losses modules calibrateTeacher temperatures alphas fractions".split(" "));
+/**
+ * What may change when an experiment is resumed: which trials there are. Each trial compares what is its own. More epochs are another
+ * experiment: its trials would have the schedule of fewer first, unlike those that are added.
+ */
+const MAY_CHANGE = {
+  free: new Set("seed seeds loss losses modules calibrateTeacher temperatures alphas fractions".split(" ")),
+  longer: false,
+};
 
 /** Those of it that add trials to the ones of before. */
-const GROWS = ["seeds", "losses", "calibrateTeacher", "temperatures", "alphas", "fractions"];
+const GROWS = {
+  free: new Set(["seeds", "losses", "calibrateTeacher", "temperatures", "alphas", "fractions"]),
+  longer: false,
+};
 
 /** What to do about other options where shares refuse `--overwrite`. */
 export const OF_SHARES = "give the options of the other shares, or choose another folder for all of them";
@@ -45,7 +54,7 @@ export async function withExperimentFolder<T>(contents: FolderContents, body: ()
   const { out, resume, overwrite, collect, onNote } = controls;
   const isKept = resume || collect;
   const expectOurs = async () => {
-    if (!isKept && !overwrite) await expectReplaceable(out, config, { grows: GROWS });
+    if (!isKept && !overwrite) await expectReplaceable(out, config, { resumed: GROWS });
     return isKept && (await expectResumable(out, config, MAY_CHANGE, collect ? OF_SHARES : undefined));
   };
   // Before the folder is made.

@@ -150,6 +150,25 @@ describe("going on with other options is refused", () => {
     expect(contents()).toEqual(kept);
   });
 
+  test.each([0, 2])(
+    "more epochs, with %d checkpoints kept: nothing offers to go on, and nothing does",
+    async (keepCheckpoints) => {
+      const out = newRun();
+      const before = { seeds: 1, epochs: 1, keepCheckpoints, teacher: PROBLEM.teacher() };
+      const result = await compare(compareInput(out, before));
+      const longer = { ...before, epochs: 2 };
+      const { message } = await failure(compare(compareInput(out, longer)), "BAD_CONFIG");
+      const advice = "--overwrite replaces it (overwrite: true in a program), or choose another folder";
+      expect(message).toBe(`${out}: a run with other options is there: epochs was 1, is 2: ${advice}`);
+      const resumed = await failure(compare(compareInput(out, { ...longer, resume: true })), "BAD_CONFIG");
+      expect(resumed.message).toContain("can't resume a run with another configuration: epochs was 1, is 2: ");
+      // The runs are as they were.
+      expect(timeless(await compare(compareInput(out, { ...before, resume: true })), out)).toEqual(
+        timeless(result, out),
+      );
+    },
+  );
+
   test("another teacher", async () => {
     const out = newRun();
     const teacherOf = (seed: number) => withGenerator(new Generator(seed), PROBLEM.teacher);
