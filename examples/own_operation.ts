@@ -1,6 +1,7 @@
 /**
  * An operation with a gradient of your own, as `torch.autograd.Function`: a student whose weights have 4 bits is
- * trained through the rounding (straight-through estimator). Fails if it misses its target: `node own_operation.js [TARGET]`.
+ * trained through the rounding (straight-through estimator). Fails if it misses its target:
+ * `node examples/own_operation.ts [TARGET]`.
  */
 import {
   defineFunction,

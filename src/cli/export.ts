@@ -13,6 +13,7 @@ import { mainMetric, metricsOf, showChange, showMetric, unitOf } from "../tasks/
 import { evaluate } from "../train/index.js";
 import { UsageError } from "./error_boundary.js";
 import { type EvaluationData, evaluationData } from "./evaluation_data.js";
+import { PTH_IMAGE_SIZE } from "./flag_table.js";
 import {
   addLoading,
   addNetwork,
@@ -42,7 +43,8 @@ type ExportFlags = ShowFlags &
   };
 
 const DATA =
-  "reports the test accuracy; for a network that does not know it, the images it was trained on, whose normalisation is kept";
+  "reports the test accuracy; if the network's file does not say how its inputs are made, give the data that it was trained on, whose preprocessing the export takes (ONNX: of images alone)";
+const IMAGE_SIZE = `${PTH_IMAGE_SIZE}; with --data, what the images of a folder are resized to`;
 
 /** `distillery export FILE`. */
 export function exportCommand(run: (flags: ExportFlags) => Promise<void>): Command {
@@ -62,7 +64,9 @@ export function exportCommand(run: (flags: ExportFlags) => Promise<void>): Comma
       "take inputs as the network does (default for images; tables: numbers as they are)",
     );
   return addNetwork(
-    addLoading(addShowing(addOptions(command, dataSchema, { data: DATA }), "print a JSON object")),
+    addLoading(
+      addShowing(addOptions(command, dataSchema, { data: DATA, imageSize: IMAGE_SIZE }), "print a JSON object"),
+    ),
   ).action((file: string) => run({ ...givenFlags(command), file }));
 }
 

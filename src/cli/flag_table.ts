@@ -21,6 +21,9 @@ export const OWN = "./net.mjs#Tiny";
 export const TEACHER_TEXT =
   "teacher weights, .pth or .safetensors, or logits by sample, .npy, .npz or .safetensors, an ONNX network, or a function of your own, ./teacher.mjs; several times for several teachers, which are averaged";
 
+/** What `--image-size` is of a network whose file does not say it, for help texts. */
+export const PTH_IMAGE_SIZE = "pixels of the images that a .pth file's network is for, such as 32 or 32x48";
+
 /** The texts of a command that refuses the synthetic data. */
 export const REAL_DATA = {
   data: `${DATASET_NAMES.join(", ")}; or ${FORMATS_HELP} (required)`,
@@ -112,7 +115,7 @@ export const GROUPS: Readonly<Record<string, Readonly<Record<string, Flag>>>> = 
     teacherAnswers: ["<folder>", "what a function answered is kept here (default: in the run's folder)"],
     teacherMode: ["<mode>", "train or eval (default: train for synthetic data, as in the reference script, else eval)"],
     calibrateTeacher: ["", "divide the teacher's logits by the temperature that fits the validation set best"],
-    teacherCache: ["", "cache teacher logits (default: when exact)"],
+    teacherCache: ["", "cache teacher logits (default: if that is exact)"],
   },
   "Experiment:": {
     losses: [
@@ -136,8 +139,14 @@ export const GROUPS: Readonly<Record<string, Readonly<Record<string, Flag>>>> = 
     shuffle: ["", "a new order each epoch (default: true, except for synthetic data)"],
     dropLast: ["", "leave out a last, short batch"],
     lr: ["<number>", "highest learning rate", toNumber],
-    optimizer: ["<name>", `${OPTIMIZERS.names.join(", ")}; with arguments as "sgd(momentum=0.9)"`],
-    schedule: ["<name>", `learning rate schedule: ${SCHEDULES.names.join(", ")}; with arguments as "cosine(end=0.1)"`],
+    optimizer: [
+      "<name>",
+      `${OPTIMIZERS.names.join(", ")}; with arguments as "sgd(momentum=0.9)"; or a module of your own, ./two_rates.mjs`,
+    ],
+    schedule: [
+      "<name>",
+      `learning rate schedule: ${SCHEDULES.names.join(", ")}; with arguments as "cosine(end=0.1)"; or a module of your own, ./rate.mjs`,
+    ],
     pctStart: [
       "<fraction>",
       `one-cycle: fraction of the steps in which the rate rises${usual("one-cycle", "pctStart")}`,
@@ -155,7 +164,11 @@ export const GROUPS: Readonly<Record<string, Readonly<Record<string, Flag>>>> = 
       toNumber,
     ],
     stepSize: ["<epochs>", `step: epochs between decays${usual("step", "stepSize")}`, toNumber],
-    gamma: ["<number>", `step, multi-step, exponential: factor of each decay${usual("step", "gamma")}`, toNumber],
+    gamma: [
+      "<number>",
+      `factor of each decay of step and multi-step${usual("step", "gamma")}, and of exponential, which needs it`,
+      toNumber,
+    ],
     weightDecay: ["<number>", "weight decay: decoupled in adamw, added to the gradient in adam and sgd", toNumber],
     maxGradNorm: ["<number>", "clip the gradient to this norm", toNumber],
     temperature: ["<number>", "divides both networks' logits", toNumber],

@@ -66,7 +66,7 @@ const KINDS: Readonly<Record<string, () => Promise<Reference>>> = {
     entries: Object.keys(layers).map((name) => ({ name, help: "", options: [] })),
   }),
   operations: async () => ({
-    usage: "F.gelu(x) or x.gelu() in programs; semantics and names are those of PyTorch",
+    usage: "F.gelu(x), x.exp() or cat([x, y]) in programs: a function of F, a method or an export, as in PyTorch",
     entries: Object.keys(ops)
       .sort()
       .map((name) => ({ name, help: "", options: [] })),

@@ -28,7 +28,7 @@ const DATA = "the samples: a row is written for each of the training part, those
 export function logitsCommand(run: (flags: LogitsFlags) => Promise<void>): Command {
   const command = new Command("logits")
     .description(
-      "write a teacher's logits, or a text encoder's vectors, for all samples to a file, which --teacher takes (vectors --targets too); continues where it was interrupted",
+      "write a teacher's logits, or a text encoder's vectors, for all samples to a file that --teacher takes, and --targets if it holds vectors; continues where it was interrupted",
     )
     .option("--teacher <file>", "weights, an ONNX network, a file of logits, or a function of your own, ./teacher.mjs")
     .option("--out <file>", "what is written: .npy, .npz or .safetensors")

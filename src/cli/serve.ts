@@ -5,6 +5,7 @@ import { recordOf } from "../models/training_record.js";
 import { SERVE_DEFAULTS, serveNetwork } from "../serve/index.js";
 import { setNumThreads } from "../threads.js";
 import { interruptible, untilAborted } from "./error_boundary.js";
+import { PTH_IMAGE_SIZE } from "./flag_table.js";
 import { toNumber } from "./flag_values.js";
 import {
   addLoading,
@@ -50,7 +51,7 @@ export function serveCommand(run: (flags: ServeFlags) => Promise<void>): Command
       toNumber,
       timeout,
     );
-  const sizes = { imageSize: "pixels of the images that a .pth file's network is for, such as 32 or 32x48" };
+  const sizes = { imageSize: PTH_IMAGE_SIZE };
   return addNetwork(addLoading(addShowing(addOptions(command, serveSchema, sizes), "print a JSON object"))).action(
     (file: string) => run({ ...(command.opts() as ServeFlags), ...givenFlags(command), file }),
   );

@@ -68,14 +68,14 @@ export const loadSchema = v.strictObject({
   labelColumn: v.optional(
     flag(column(), {
       value: "<name>",
-      help: "label column of a .csv, or its place: 0 the first, -1 the last (default: label, class, target, y, or the last)",
+      help: "label column of a table, or its place: 0 the first, -1 the last (default: label, class, target, y, or the last)",
     }),
   ),
   /** Several label columns of a table, instead of one: targets of a regression, or labels that are 0 or 1. */
   labelColumns: v.optional(
     flag(columns(), {
       value: "<names>",
-      help: "several label columns of a .csv, such as height,width: targets, or labels of 0 and 1",
+      help: "several label columns of a table, such as height,width: targets, or labels of 0 and 1",
       parse: "list",
     }),
   ),
@@ -96,7 +96,7 @@ export const loadSchema = v.strictObject({
   textColumn: v.optional(
     flag(column(), {
       value: "<name>",
-      help: "column of a .csv whose texts the network reads (default: text, or a column of many texts if it is the only one)",
+      help: "column of a table whose texts the network reads (default: text, or a column of many texts if it is the only one)",
     }),
   ),
   /** How texts become ids, as `hash(buckets=20000, words=1)`; default: `hash`. */
@@ -130,20 +130,20 @@ export const loadSchema = v.strictObject({
   header: v.optional(
     flag(boolean(), {
       value: "",
-      help: "the first line of a .csv names the columns (default: if it has no number)",
-      negated: "the first line of a .csv holds values",
+      help: "the first line of a .csv or .tsv names the columns (default: if it has no number)",
+      negated: "the first line of a .csv or .tsv holds values",
     }),
   ),
   /** The encoding of a table's text; default: UTF-8, or what the file's byte order mark says. */
   encoding: v.optional(
     flag(encoding(), {
       value: "<name>",
-      help: "encoding of a .csv, such as latin1 or utf-16le (default: by its byte order mark, or utf-8)",
+      help: "encoding of a table, such as latin1 or utf-16le (default: by its byte order mark, or utf-8)",
     }),
   ),
   /** Columns of a table that are left out: their names, or their indices as in `labelColumn`. */
   dropColumns: v.optional(
-    flag(columns(), { value: "<names>", help: "columns of a .csv to leave out, such as id,name", parse: "list" }),
+    flag(columns(), { value: "<names>", help: "columns of a table to leave out, such as id,name", parse: "list" }),
   ),
   /**
    * What becomes of cells of a table that are missing (empty, `NA`, `nan`, `null`, `-`). `error`, the default, refuses them.
@@ -153,7 +153,7 @@ export const loadSchema = v.strictObject({
   missing: v.optional(
     flag(oneOf(["error", "mean", "category"]), {
       value: "<what>",
-      help: "missing cells of a .csv: error, mean of their column, or category: a value of its own says it (default: error)",
+      help: "missing cells of a table: error, mean of their column, or category: a value of its own says it (default: error)",
     }),
   ),
   /** Whether samples may have no label: an empty or missing cell of a table, -1 in NumPy's arrays. */

@@ -126,7 +126,7 @@ const HARD = [crossEntropyEntry, mseEntry, maeEntry, huberEntry, bceEntry, cosin
 export const LOSSES = new Registry<DistillationLoss, LossContext>("loss", [...HARD, ...ENTRIES], {
   expected: "a loss with name, compute, config and needsTeacher, or a function that makes one",
   advice:
-    "it is called with { classes, labelSmoothing, tapShape, features, samples, labels } and its arguments, and makes a loss; a function of the batch is exported as () => ({ student, teacher }) => ...",
+    "it is called with { classes, task, labelSmoothing, tapShape, features, samples, labels } and its arguments, and makes a loss; a function of the batch is exported as () => ({ student, teacher }) => ...",
   convert: (value, { classes }, place) =>
     typeof value === "function" ? functionLoss(value as LossFunction, classes) : expectDistillationLoss(value, place),
   accepts: isDistillationLoss,
