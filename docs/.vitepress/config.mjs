@@ -71,6 +71,7 @@ export default {
             schedules: "Schedules",
             tasks: "Tasks",
             formats: "Data formats",
+            encodings: "Encodings of texts",
             layers: "Layers",
             operations: "Operations",
           }),

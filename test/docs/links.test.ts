@@ -46,6 +46,12 @@ test("the tests that reliability.md names are there, by their files and titles",
   expect(missing).toEqual([]);
 });
 
+test("the guide's table of error codes is that of src/errors.ts", () => {
+  const rows = textOf("src/errors.ts").match(/(?<=^ \* )\| `[A-Z].*\|$/gm) ?? [];
+  expect(rows.length).toBeGreaterThan(10);
+  expect(textOf("docs/guide.md")).toContain(rows.join("\n"));
+});
+
 test("the links of the pages that are packed lead to packed files", () => {
   const args = ["pack", "--dry-run", "--json", "--ignore-scripts"];
   const [{ files }] = JSON.parse(
