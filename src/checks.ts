@@ -1,3 +1,4 @@
+import { extname } from "node:path";
 import { types } from "node:util";
 import { closestMatch } from "leven";
 import { DistilleryError } from "./errors.js";
@@ -41,9 +42,18 @@ export function expectOneOf<N extends string>(name: string, value: unknown, name
 }
 
 /** A path that was given as an argument. */
-export function expectPath(name: string, path: unknown, expected = "a path"): string {
+export function expectPath(name: string, path: unknown, expected = "the name of a file"): string {
   if (typeof path === "string" && path !== "" && !path.includes("\0")) return path;
   throw badArgument(name, expected, path);
+}
+
+/** The extension of a file's name, one of those given, in small letters; otherwise `BAD_ARGUMENT`. */
+export function expectExtension<E extends string>(name: string, file: unknown, extensions: readonly E[]): E {
+  const expected = `a name that ends in ${extensions.join(" or ")}`;
+  const extension = extname(expectPath(name, file, expected)).toLowerCase();
+  const found = extensions.find((known) => known === extension);
+  if (found !== undefined) return found;
+  throw badArgument(name, expected, file);
 }
 
 /** What the body of a function gave; `BAD_ARGUMENT` for a promise, as the function ends at the body's first `await`. */
@@ -73,10 +83,10 @@ export function expectShape(name: string, got: readonly number[], expected: read
   throw new DistilleryError("SHAPE_MISMATCH", `${name}: expected shape [${wanted}], got [${got.join(", ")}]`);
 }
 
-/** A list; otherwise `BAD_ARGUMENT` that names the argument. */
-export function expectList<T>(name: string, value: readonly T[]): readonly T[] {
+/** A list, of what `expected` says; otherwise `BAD_ARGUMENT` that names the argument. */
+export function expectList<T>(name: string, value: readonly T[], expected = "a list of whole numbers"): readonly T[] {
   if (Array.isArray(value)) return value;
-  throw badArgument(name, "a list of whole numbers", value);
+  throw badArgument(name, expected, value);
 }
 
 /** A list of whole, non-negative lengths. */

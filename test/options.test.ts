@@ -189,13 +189,11 @@ for (const [name, value] of Object.entries(D)) {
 const OWN_ERRORS = new Set(["DistilleryError"]);
 
 const owners: Record<string, object> = { F: D.F, x, module, optimizer };
-/** Calls what is exported under a name with the options; its error, or null. */
-async function refused(name: string, options: unknown): Promise<unknown> {
-  const [before] = CALLS[name];
+/** Calls what is exported under a name; its error, or null. */
+async function refused(name: string, args: readonly unknown[]): Promise<unknown> {
   const [owner, method] = name.split(".") as [string, string?];
   const target = method === undefined ? D : (owners[owner] as object);
   const called = Reflect.get(target, method ?? owner) as (...args: unknown[]) => unknown;
-  const args = [...before, options];
   try {
     const isClass = /^class\b/.test(Function.prototype.toString.call(called));
     const made = isClass ? Reflect.construct(called, args) : Reflect.apply(called, target, args);
@@ -208,8 +206,8 @@ async function refused(name: string, options: unknown): Promise<unknown> {
 
 describe.each(Object.keys(CALLS))("%s", (name) => {
   test("refuses an option that does not exist", async () => {
-    const [, needed = {}] = CALLS[name];
-    const error = await refused(name, { ...needed, weihgt_of_it: 1 });
+    const [before, needed = {}] = CALLS[name];
+    const error = await refused(name, [...before, { ...needed, weihgt_of_it: 1 }]);
     expect(error).toMatchObject({
       code: expect.stringMatching(/^BAD_(ARGUMENT|CONFIG)$/),
       message: expect.stringContaining("weihgt_of_it"),
@@ -218,20 +216,41 @@ describe.each(Object.keys(CALLS))("%s", (name) => {
 
   test("refuses what is no object of options", async () => {
     for (const value of [false, 7, "sum", null]) {
-      const error = await refused(name, value);
+      const error = await refused(name, [...CALLS[name][0], value]);
       expect(error, String(value)).toMatchObject({ name: "DistilleryError" });
     }
   });
 });
 
+/** The names of the functions and classes of an object, each with its parameters as they are written. */
+const functionsOf = (owner: object, prefix = "") =>
+  Object.entries(owner).flatMap(([name, value]): [name: string, parameters: string][] => {
+    if (typeof value !== "function") return [];
+    const source = Function.prototype.toString.call(value);
+    const [, parameters = ""] = /(?:^|\bconstructor|\bfunction\b[^(]*)\s*\(([^)]*)\)/.exec(source) ?? [];
+    return [[prefix + name, parameters]];
+  });
+
 test("everything exported whose arguments are called options is above", () => {
-  const functionsOf = (owner: object, prefix = "") =>
-    Object.entries(owner).flatMap(([name, value]) => {
-      if (typeof value !== "function") return [];
-      const source = Function.prototype.toString.call(value);
-      const [, parameters = ""] = /(?:^|\bconstructor|\bfunction\b[^(]*)\s*\(([^)]*)\)/.exec(source) ?? [];
-      return /\boptions\b/.test(parameters) ? [prefix + name] : [];
-    });
-  const taking = [...functionsOf(D), ...functionsOf(D.F, "F.")].filter((name) => !OWN_ERRORS.has(name));
-  expect(taking.filter((name) => !(name in CALLS))).toEqual([]);
+  const taking = [...functionsOf(D), ...functionsOf(D.F, "F.")].filter(([, given]) => /\boptions\b/.test(given));
+  expect(taking.map(([name]) => name).filter((name) => !OWN_ERRORS.has(name) && !(name in CALLS))).toEqual([]);
+});
+
+/** The file is what errors call it. */
+const NAMES_ONLY = new Set(["parsePreprocessing"]);
+const takingPaths = functionsOf(D).flatMap(([name, parameters]): [name: string, parameter: string, at: number][] => {
+  const names = parameters.split(",").map((parameter) => parameter.trim());
+  const at = names.findIndex((parameter) => /^(files?|path|source|folder)\b/.test(parameter));
+  return at < 0 || NAMES_ONLY.has(name) ? [] : [[name, names[at], at]];
+});
+
+test.each(takingPaths)("%s refuses what is no path as its %s", async (name, parameter, at) => {
+  const [argument, byDefault] = parameter.split(/ *= */);
+  for (const value of byDefault === undefined ? [undefined, 7, "a\0b"] : [7, "a\0b"]) {
+    const args = [...(CALLS[name]?.[0] ?? [])];
+    args[at] = value;
+    const error = await refused(name, args);
+    const message = expect.stringMatching(new RegExp(`^${argument}(\\[0\\])?: expected `));
+    expect(error, String(value)).toMatchObject({ code: "BAD_ARGUMENT", message });
+  }
 });

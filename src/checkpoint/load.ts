@@ -1,4 +1,4 @@
-import { expectOptions, show } from "../checks.js";
+import { expectOptions, expectPath, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { readWhole } from "../files/index.js";
 import { native } from "../native.js";
@@ -99,7 +99,7 @@ export async function loadWithMetadata(
  */
 export async function loadCheckpoint(file: string, options: LoadCheckpointOptions = {}): Promise<CheckpointValue> {
   expectOptions("loadCheckpoint", options, ["allowNonFinite"]);
-  const bytes = await readBytes(file);
+  const bytes = await readWhole(expectPath("file", file));
   if (!startsWith(bytes, "PK")) {
     refuseOther(bytes, file);
     throw badCheckpoint(file, "a .safetensors file, which holds a state dict and no more: load(file) reads it");
@@ -161,18 +161,13 @@ async function readContents(file: string, options: ReadOptions): Promise<Content
   if (key !== undefined && typeof key !== "string") {
     throw new DistilleryError("BAD_ARGUMENT", `key: expected the key of a state dict, got ${show(key)}`);
   }
-  const bytes = await readBytes(file);
+  const bytes = await readWhole(expectPath("file", file));
   if (startsWith(bytes, "PK")) {
     return { format: "pth", bytes: bytes.length, stored: await decodePth(bytes, file, options), metadata: {} };
   }
   refuseOther(bytes, file);
   if (key !== undefined) throw badCheckpoint(file, "a .safetensors file, whose tensors are under no further key");
   return { format: "safetensors", bytes: bytes.length, ...readStored(bytes, file) };
-}
-
-async function readBytes(file: string): Promise<Uint8Array> {
-  if (typeof file === "string" && file !== "" && !file.includes("\0")) return readWhole(file);
-  throw new DistilleryError("BAD_ARGUMENT", `file: expected the name of a file, got ${show(file)}`);
 }
 
 function refuseOther(bytes: Uint8Array, file: string): void {

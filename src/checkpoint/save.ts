@@ -1,5 +1,4 @@
-import { extname } from "node:path";
-import { badArgument, expectOptions, show } from "../checks.js";
+import { badArgument, expectExtension, expectOptions, show } from "../checks.js";
 import { MAX_FILE_BYTES, writeWhole } from "../files/index.js";
 import type { StateDict } from "../nn/state_dict.js";
 import { type CheckpointValue, checkText, checkValue, isRecord, isTensor } from "./checkpoint_value.js";
@@ -27,19 +26,16 @@ const MAX_TENSORS = 65_000;
  * ```
  */
 export async function save(state: StateDict, file: string, options: SaveOptions = {}): Promise<void> {
-  checkFile(file);
+  const extension = expectExtension("file", file, [".pth", ".safetensors"]);
   checkState(state);
   expectOptions("save", options, ["metadata"]);
-  const extension = extname(file).toLowerCase();
   if (extension === ".safetensors") {
     const metadata = checkMetadata(options.metadata ?? {});
     await writeWhole(file, encodeSafetensors(state, metadata));
-  } else if (extension === ".pth") {
+  } else {
     if (options.metadata)
       throw badArgument("metadata", "none for a .pth file (.safetensors keeps it)", options.metadata);
     await writeWhole(file, encodePth(state, { ordered: true }));
-  } else {
-    throw badArgument("file", "a name that ends in .pth or .safetensors", file);
   }
 }
 
@@ -57,14 +53,9 @@ export async function save(state: StateDict, file: string, options: SaveOptions 
  * ```
  */
 export async function saveCheckpoint(value: CheckpointValue, file: string): Promise<void> {
-  checkFile(file);
-  if (extname(file).toLowerCase() !== ".pth") throw badArgument("file", "a name that ends in .pth", file);
+  expectExtension("file", file, [".pth"]);
   checkSize("value", value, checkValue(value, "value"));
   await writeWhole(file, encodePth(value, { ordered: false }));
-}
-
-function checkFile(file: unknown): void {
-  if (typeof file !== "string" || file.includes("\0")) throw badArgument("file", "the name of a file", file);
 }
 
 function checkState(state: StateDict): void {

@@ -1,10 +1,12 @@
 import { Command } from "commander";
+import { expectExtension } from "../checks.js";
 import { dataSchema } from "../config/index.js";
 import { printableInline } from "../log/index.js";
 import { showCount } from "../show_count.js";
 import { type TeacherOptions, teacherSchema, writeLogits } from "../teachers/index.js";
 import { LOGITS_BATCH } from "../teachers/logits_in_order.js";
-import { expectLogitsFile, LOGITS_DTYPES } from "../teachers/write_logits.js";
+import { ARRAY_FILES } from "../teachers/stored_arrays.js";
+import { LOGITS_DTYPES } from "../teachers/write_logits.js";
 import { interruptible, UsageError } from "./error_boundary.js";
 import { toNumber } from "./flag_values.js";
 import { addLoading, addNetwork, addOptions, addShowing, givenFlags, type LoadFlags, type ShowFlags } from "./flags.js";
@@ -47,7 +49,7 @@ export async function runLogits(flags: LogitsFlags): Promise<void> {
   if (file === undefined) throw new UsageError("--teacher: needed: whose logits are written");
   if (out === undefined) throw new UsageError("--out: needed: the file to write");
   if (data === undefined) throw new UsageError("--data: needed: the samples");
-  expectLogitsFile(out, "out");
+  expectExtension("out", out, ARRAY_FILES);
   const networks = await Networks.open(flags);
   const { source } = await setUp(optionsOf(dataSchema, { ...flags }), undefined, flags);
   const teacher = await networks.readTeacher({ ...flags, teacher: file }, flags, { ...source, takesVectors: true });

@@ -1,4 +1,4 @@
-import { expectFlags, expectInteger, expectNumber, show } from "../checks.js";
+import { expectFlags, expectInteger, expectNumber, expectPath, show } from "../checks.js";
 import { expectDataset } from "../data/dataset.js";
 import type { Dataset } from "../data/index.js";
 import { DistilleryError } from "../errors.js";
@@ -174,9 +174,7 @@ export function parseExperiment(input: ExperimentInput): Experiment {
     const text = `${overlap.text}: what the students learn from it would come from the test set`;
     throw new DistilleryError("BAD_ARGUMENT", text);
   }
-  if (typeof out !== "string" || out === "") {
-    throw new DistilleryError("BAD_ARGUMENT", `out: expected a folder, got ${show(out)}`);
-  }
+  expectPath("out", out, "a folder");
   if (loss !== null) expectLoss(loss, workers);
   if (workers !== undefined) expectWorkers(workers, options);
   const answers = new PendingCallbacks();

@@ -1,6 +1,6 @@
 import { dirname, extname } from "node:path";
 import type { Document, Node, Pair, Scalar } from "yaml";
-import { badArgument, expectObject, expectOneOf } from "../checks.js";
+import { expectObject, expectOneOf, expectPath } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { readWhole } from "../files/index.js";
 import { type Expression, issuesOf, rebaseModules } from "../registry/index.js";
@@ -24,7 +24,7 @@ export async function readConfig<C extends ConfigName>(
   more: ConfigOf<C> = {},
 ): Promise<ResolvedConfig<C>> {
   expectOneOf("command", command, Object.keys(SCHEMAS));
-  if (typeof file !== "string") throw badArgument("file", "the name of a file", file);
+  expectPath("file", file);
   expectObject("readConfig", more);
   return defineConfig(command, { ...(await readUserOptions(command, file)), ...more });
 }

@@ -61,8 +61,6 @@ export async function openStreamed(source: StreamedFiles, options: StreamOptions
   return train as StreamedDataset;
 }
 
-const A_FILE = "the path of a file";
-
 interface OpenedFiles {
   readonly part: RawPart;
   readonly path: string;
@@ -74,7 +72,7 @@ interface OpenedFiles {
 
 async function openFiles(source: StreamedFiles): Promise<OpenedFiles> {
   if ("inputs" in Object(source) && "inputs" in source) {
-    const [inputs, labels] = [expectPath("inputs", source.inputs, A_FILE), expectPath("labels", source.labels, A_FILE)];
+    const [inputs, labels] = [expectPath("inputs", source.inputs), expectPath("labels", source.labels)];
     return { part: await openPair(inputs, labels), path: inputs, labelsAt: labels, classes: null };
   }
   const { format, files } = Object(source) as Partial<Exclude<StreamedFiles, { inputs: string }>>;
@@ -85,7 +83,7 @@ async function openFiles(source: StreamedFiles): Promise<OpenedFiles> {
   if (!Array.isArray(files) || files.length === 0) {
     throw new DistilleryError("BAD_ARGUMENT", `files: expected a list of paths, got ${show(files)}`);
   }
-  const paths = files.map((file, i) => expectPath(`files[${i}]`, file, A_FILE));
+  const paths = files.map((file, i) => expectPath(`files[${i}]`, file));
   const part = await openCifar(format, paths, true);
   return { part, path: paths[0], labelsAt: paths.join(", "), classes: CIFAR_VERSIONS[format].classes };
 }

@@ -1,5 +1,5 @@
 import { basename, extname } from "node:path";
-import { show } from "../checks.js";
+import { expectExtension } from "../checks.js";
 import type { Preprocessing } from "../data/preprocessing/spec.js";
 import { DistilleryError } from "../errors.js";
 import { builtPage, htmlPage } from "../files/html_page.js";
@@ -27,9 +27,7 @@ export interface HtmlSummary {
  * ```
  */
 export async function saveHtml(network: Module, file: string, options: JsOptions = {}): Promise<HtmlSummary> {
-  if (typeof file !== "string" || file.includes("\0") || extname(file).toLowerCase() !== ".html") {
-    throw new DistilleryError("BAD_ARGUMENT", `file: expected a name that ends in .html, got ${show(file)}`);
-  }
+  expectExtension("file", file, [".html"]);
   const { code, name, preprocessing, features } = exportJs(network, options);
   const demo: Demo = {
     title: basename(file, extname(file)),

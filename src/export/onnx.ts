@@ -1,8 +1,6 @@
-import { extname } from "node:path";
-import { badArgument, show } from "../checks.js";
+import { badArgument, expectExtension } from "../checks.js";
 import type { ValueLayout } from "../data/dataset.js";
 import { PREPROCESSING_KEY, type Preprocessing } from "../data/preprocessing/spec.js";
-import { DistilleryError } from "../errors.js";
 import { writeWhole } from "../files/index.js";
 import { recordOf } from "../models/training_record.js";
 import type { Module } from "../nn/module.js";
@@ -73,9 +71,7 @@ export function exportOnnx(network: Module, options: OnnxOptions = {}): Uint8Arr
  * ```
  */
 export async function saveOnnx(network: Module, file: string, options: OnnxOptions = {}): Promise<OnnxSummary> {
-  if (typeof file !== "string" || file.includes("\0") || extname(file).toLowerCase() !== ".onnx") {
-    throw new DistilleryError("BAD_ARGUMENT", `file: expected a name that ends in .onnx, got ${show(file)}`);
-  }
+  expectExtension("file", file, [".onnx"]);
   const { model, ...summary } = writeModel(network, options);
   await writeWhole(file, model);
   return summary;

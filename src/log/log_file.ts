@@ -1,5 +1,6 @@
 import { closeSync, openSync, statSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
+import { expectPath } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { ioError, makeFolder } from "../files/index.js";
 import { printable } from "./printable.js";
@@ -25,7 +26,7 @@ export async function withLogFile<T>(
   file: string = DEFAULT_LOG_FILE,
   onFailure: (error: DistilleryError) => void = sayFailure,
 ): Promise<T> {
-  const descriptor = open(file);
+  const descriptor = open(expectPath("file", file));
   let hasFailed = false;
   const append = (bytes: Uint8Array) => {
     if (hasFailed) return;

@@ -24,7 +24,7 @@ const OURS = /^events\.out\.tfevents\..*\.distillery$/;
  * ```
  */
 export function tensorBoardLog(folder: string): MetricsLog {
-  expectPath("folder", folder);
+  expectPath("folder", folder, "a folder");
   let records: typeof import("./event_record.js");
   const row = (record: EpochRecord, time: number) => records.scalarsRecord(time, record.epoch, tagged(record));
   return new FileMetricsLog({

@@ -1,5 +1,4 @@
-import { show } from "../checks.js";
-import { DistilleryError } from "../errors.js";
+import { expectPath } from "../checks.js";
 import { builtPage, htmlPage } from "../files/html_page.js";
 import { writeWhole } from "../files/index.js";
 import type { Report } from "./report_data.js";
@@ -14,7 +13,7 @@ import type { Report } from "./report_data.js";
  * ```
  */
 export async function writeReport(file: string, report: Report): Promise<void> {
-  expectText("file", file);
+  expectPath("file", file);
   await writeWhole(file, pageHtml(report, await builtPage("page")));
 }
 
@@ -30,10 +29,4 @@ export function pageHtml(report: Report, { script, style }: { script: string; st
     policy: ["img-src data:"],
   });
   return text;
-}
-
-/** Refuses anything but a text that is not empty. */
-function expectText(name: string, value: unknown): void {
-  if (typeof value === "string" && value !== "") return;
-  throw new DistilleryError("BAD_ARGUMENT", `${name}: expected a text, got ${show(value)}`);
 }

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
-import { expectOptions, show, showList } from "../checks.js";
+import { expectOptions, expectPath, show, showList } from "../checks.js";
 import { expectClassNames } from "../data/dataset.js";
 import { openTableRecords } from "../data/formats/index.js";
 import type { TableOptions } from "../data/load_options.js";
@@ -35,7 +35,7 @@ export async function logitsColumn(
 ): Promise<Teacher> {
   expectOptions("logitsColumn", options, ["header", "encoding", "labelColumn", "labelColumns", "classes"]);
   const { classes: names, encoding, ...table } = options;
-  const file = await tableOf(path);
+  const file = await tableOf(expectPath("path", path, "a table, .csv, .tsv or .jsonl, or its folder"));
   const records = await openTableRecords(file, encoding);
   if (records === null) {
     throw new DistilleryError("BAD_ARGUMENT", `teacherColumn: expected a table, .csv, .tsv or .jsonl, got ${path}`);

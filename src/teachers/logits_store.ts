@@ -1,8 +1,8 @@
-import { mkdir, open } from "node:fs/promises";
+import { open } from "node:fs/promises";
 import { join } from "node:path";
 import { crc32 } from "node:zlib";
 import { DistilleryError } from "../errors.js";
-import { ioError, kindOf, openSliced, readSlice } from "../files/index.js";
+import { ioError, kindOf, makeFolder, openSliced, readSlice } from "../files/index.js";
 import { native } from "../native.js";
 
 /** What answers belong to. */
@@ -120,7 +120,7 @@ export class LogitsStore {
     const { folder, file } = this;
     if (folder === null || file === null) return;
     try {
-      await mkdir(folder, { recursive: true });
+      makeFolder(folder);
       this.#takeLock();
       const handle = await open(file, "a");
       try {

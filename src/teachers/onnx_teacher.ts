@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { setImmediate } from "node:timers/promises";
-import { expectOptions } from "../checks.js";
+import { expectOptions, expectPath } from "../checks.js";
 import { type Batch, takeSlice } from "../data/dataset.js";
 import { DistilleryError } from "../errors.js";
 import { readWhole } from "../files/index.js";
@@ -54,6 +54,7 @@ const PREFETCH_DEPTH = 2;
  * ```
  */
 export async function onnxTeacher(file: string, options: OnnxTeacherOptions = {}): Promise<Teacher> {
+  expectPath("file", file);
   expectOptions("onnxTeacher", options, NAMES);
   const { mean, std, size, classes, ...rest } = options;
   const inputs: TeacherInputs = {

@@ -1,6 +1,6 @@
 import { extname } from "node:path";
 import { loadNetwork, openSafetensors } from "../checkpoint/index.js";
-import { show } from "../checks.js";
+import { expectList, expectPath, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { Module } from "../nn/module.js";
 import { importModules, isModulePath, moduleHashes, Registry } from "../registry/index.js";
@@ -55,7 +55,7 @@ export async function openTeacher(
   options: TeacherOptions = {},
   use: OpenTeacherUse = {},
 ): Promise<Module | Teacher> {
-  return (await openTeachers([file], options, use))[0];
+  return (await openTeachers([expectPath("file", file)], options, use))[0];
 }
 
 /** The teachers of several files, each with those of the options that its kind takes; each option needs one that takes it. */
@@ -64,6 +64,8 @@ export async function openTeachers(
   options: TeacherOptions,
   { readNetwork = loadNetwork, nameOf = (option) => option }: OpenTeacherUse = {},
 ): Promise<(Module | Teacher)[]> {
+  for (const [i, file] of expectList("files", files, "a list of files' names").entries())
+    expectPath(`files[${i}]`, file);
   const resolved = resolveTeacherOptions(options);
   const kinds = await Promise.all(files.map(kindOf));
   const taken: readonly string[] = kinds.flatMap((kind) => KINDS[kind].takes);

@@ -1,6 +1,6 @@
 import { extname } from "node:path";
 import { openSafetensors } from "../checkpoint/index.js";
-import { show } from "../checks.js";
+import { expectPath, show } from "../checks.js";
 import { openNpyFile } from "../data/formats/npy.js";
 import { openNpz } from "../data/formats/npz.js";
 import { badData, readWhole } from "../files/index.js";
@@ -47,7 +47,7 @@ const CLASSES = "classes";
  * and `precision` is "bfloat16" if the network ran in it.
  */
 export async function openStoredArrays(file: string): Promise<StoredArrays> {
-  const extension = extname(file).toLowerCase();
+  const extension = extname(expectPath("file", file)).toLowerCase();
   if (extension === ".npy") {
     const { shape, read } = await openNpyFile(file, true);
     return { arrays: new Map([["logits", { where: file, shape, read }]]) };

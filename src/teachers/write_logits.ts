@@ -1,14 +1,23 @@
 import { createHash } from "node:crypto";
-import { mkdir, open, rm } from "node:fs/promises";
-import { extname, join } from "node:path";
+import { open, rm } from "node:fs/promises";
+import { join } from "node:path";
 import { zipStored } from "../checkpoint/zip_writer.js";
-import { expectFlags, expectInteger, expectOneOf, expectOptions, show } from "../checks.js";
+import { expectExtension, expectFlags, expectInteger, expectOneOf, expectOptions } from "../checks.js";
 import { type Dataset, expectDataset } from "../data/dataset.js";
 import { sourceOf } from "../data/derived_dataset.js";
 import { encodeNpyTexts, npyHeader } from "../data/formats/npy_writer.js";
 import { inUnits } from "../data/targets.js";
 import { DistilleryError } from "../errors.js";
-import { ioError, kindOf, openSliced, readSlice, readWhole, type SlicedFile, writeWhole } from "../files/index.js";
+import {
+  ioError,
+  kindOf,
+  makeFolder,
+  openSliced,
+  readSlice,
+  readWhole,
+  type SlicedFile,
+  writeWhole,
+} from "../files/index.js";
 import { forOutputs } from "../models/for_outputs.js";
 import { native } from "../native.js";
 import { Module } from "../nn/module.js";
@@ -77,7 +86,7 @@ export async function writeLogits(
   expectFlags({ overwrite });
   expectInteger("batchSize", batchSize, 1);
   expectOneOf("dtype", dtype, LOGITS_DTYPES);
-  const extension = expectLogitsFile(file);
+  const extension = expectExtension("file", file, ARRAY_FILES);
   if (!overwrite && (await kindOf(file)) !== null) {
     throw new DistilleryError("BAD_ARGUMENT", `${file}: is there already: overwrite (--overwrite) replaces it`);
   }
@@ -153,7 +162,7 @@ class PartialLogits {
   async append(logits: Float32Array): Promise<void> {
     try {
       if (this.count === 0) {
-        await mkdir(this.folder, { recursive: true });
+        makeFolder(this.folder);
         this.lock ??= locked(this.folder);
         await rm(this.file, { force: true });
         await writeWhole(join(this.folder, "of.json"), this.identity);
@@ -256,12 +265,4 @@ function hashOf(rows: SlicedFile, shape: readonly number[]): string {
   const hash = createHash("sha256").update(JSON.stringify(["logits", "float32", shape]));
   for (const piece of pieces(rows)) hash.update(piece);
   return hash.digest("hex");
-}
-
-/** The extension of a file that logits are written to; `BAD_ARGUMENT` for another one. */
-export function expectLogitsFile(file: string, argument = "file"): string {
-  const extension = extname(file).toLowerCase();
-  if ((ARRAY_FILES as readonly string[]).includes(extension)) return extension;
-  const text = `expected a name that ends in ${ARRAY_FILES.join(", ")}, got ${show(file)}`;
-  throw new DistilleryError("BAD_ARGUMENT", `${argument}: ${text}`);
 }

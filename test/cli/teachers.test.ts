@@ -71,7 +71,7 @@ test("logits that do not fit the data are refused in one line, and nothing is wr
     /column 0 is|row 89/,
   );
   expect(await refused(["logits", ...args.slice(1), "--out", "l.txt"], cwd, 2, "BAD_ARGUMENT")).toMatch(
-    /^--out: expected a name that ends in \.npy, \.npz, \.safetensors, got "l\.txt"/,
+    /^--out: expected a name that ends in \.npy or \.npz or \.safetensors, got "l\.txt"/,
   );
   expect(await refused([...args, "--augment", "noise=0.1"], cwd, 2, "BAD_ARGUMENT")).toMatch(
     /^--teacher: logits\.npy: the data are augmented at random/,

@@ -391,11 +391,11 @@ describe("refused", () => {
     ["BAD_ARGUMENT", () => openStreamed(null as never), `${source} null`],
     ["BAD_ARGUMENT", () => openStreamed("x.npy" as never), `${source} "x.npy"`],
     ["BAD_ARGUMENT", () => openStreamed({ format: "mnist", files: [] } as never), `${source} a value of type Object`],
-    ["BAD_ARGUMENT", () => openStreamed({ inputs: "", labels: "y" }), 'inputs: expected the path of a file, got ""'],
+    ["BAD_ARGUMENT", () => openStreamed({ inputs: "", labels: "y" }), 'inputs: expected the name of a file, got ""'],
     [
       "BAD_ARGUMENT",
       () => openStreamed({ inputs: "x" } as never),
-      "labels: expected the path of a file, got undefined",
+      "labels: expected the name of a file, got undefined",
     ],
     [
       "BAD_ARGUMENT",

@@ -64,7 +64,7 @@ describe("refusals", () => {
   test.each([["", '""'] as const, [undefined, "undefined"] as const, [{}, "a value of type Object"] as const])(
     "csvLog(%o)",
     (file, shown) => {
-      const error = new DistilleryError("BAD_ARGUMENT", `file: expected a path, got ${shown}`);
+      const error = new DistilleryError("BAD_ARGUMENT", `file: expected the name of a file, got ${shown}`);
       expect(() => csvLog(file as string)).toThrow(error);
     },
   );

@@ -148,7 +148,7 @@ describe("refusals", () => {
   test.each([[""], [undefined], [7], [null]])("tensorBoardLog(%o)", (folder) => {
     const shown = folder === "" ? '""' : String(folder);
     expect(() => tensorBoardLog(folder as string)).toThrow(
-      new DistilleryError("BAD_ARGUMENT", `folder: expected a path, got ${shown}`),
+      new DistilleryError("BAD_ARGUMENT", `folder: expected a folder, got ${shown}`),
     );
   });
 

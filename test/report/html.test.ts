@@ -77,6 +77,6 @@ test("it is written whole or not at all", async () => {
   expect([existsSync(nowhere), readdirSync(taken)]).toEqual([false, []]);
   await expect(writeReport("", evilReport())).rejects.toMatchObject({
     code: "BAD_ARGUMENT",
-    message: 'file: expected a text, got ""',
+    message: 'file: expected the name of a file, got ""',
   });
 });

@@ -159,6 +159,17 @@ test("an answer that comes after the run was stopped does not keep the folder fr
   expect(await run(() => functionTeacher(next, options), { out })).toEqual(await run(({ teacher }) => live(teacher)));
 });
 
+test.skipIf(process.platform !== "linux")(
+  "a folder for answers that the system does not make: one line, at once",
+  async () => {
+    const given = own();
+    const teacher = () => functionTeacher((batch) => logitsOf(given, batch), { version: "1", answers: "/proc/x" });
+    expect((await failure(run(teacher), "IO_ERROR")).message).toBe(
+      "/proc/x: the system makes no folder there: choose another",
+    );
+  },
+);
+
 test("it is not asked for a run that its folder does not take", async () => {
   const given = own();
   let calls = 0;

@@ -177,11 +177,18 @@ test("refused, with nothing written", async () => {
     /augmented at random/,
   );
   expect((await failure(writeLogits(teacher, data, at("r.csv")), "BAD_ARGUMENT")).message).toMatch(
-    /^file: expected a name that ends in \.npy, \.npz, \.safetensors, got /,
+    /^file: expected a name that ends in \.npy or \.npz or \.safetensors, got /,
   );
   const nan = ({ indices }: Batch) => new Float32Array(3 * indices.length).fill(Number.NaN, 100);
   expect((await failure(writeLogits(nan, data, at("r.npy")), "NON_FINITE")).message).toMatch(
     /^teacher: sample 33, class 1: /,
   );
   expect(readdirSync(folder).filter((name) => name.startsWith("r."))).toEqual([]);
+});
+
+test.skipIf(process.platform !== "linux")("a folder that the system does not make: one line, at once", async () => {
+  const { teacher, data } = own();
+  expect((await failure(writeLogits(teacher, data, "/proc/x/l.npy"), "IO_ERROR")).message).toBe(
+    "/proc/x/l.npy.part: the system makes no folder there: choose another",
+  );
 });

@@ -88,7 +88,7 @@ export async function readSamples(
   options: SampleOptions = {},
 ): Promise<FileSamples> {
   expectOptions("readSamples", options, ["encoding", "exifOrientation", "dropColumns"]);
-  expectPath("file", file, "a file");
+  expectPath("file", file);
   expectPreprocessing(spec);
   const readers = FORMATS.flatMap(({ samples }) => (samples?.accepts(spec) ? [samples] : []));
   const extension = extname(file).toLowerCase();

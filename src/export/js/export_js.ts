@@ -1,7 +1,6 @@
 import { extname } from "node:path";
-import { expectOneOf, expectOptions, show } from "../../checks.js";
+import { badArgument, expectOneOf, expectOptions, expectPath } from "../../checks.js";
 import { expectPreprocessing, type Preprocessing } from "../../data/preprocessing/spec.js";
-import { DistilleryError } from "../../errors.js";
 import { writeWhole } from "../../files/index.js";
 import { WEIGHT_TYPES } from "../../graph/index.js";
 import { recordOf } from "../../models/training_record.js";
@@ -111,10 +110,10 @@ export interface InputError extends TypeError {
  * ```
  */
 export async function saveJs(network: Module, file: string, options: JsOptions = {}): Promise<JsSummary> {
-  const ending = typeof file === "string" && !file.includes("\0") ? EXTENSIONS[extname(file)] : undefined;
-  if (ending === undefined) {
-    throw new DistilleryError("BAD_ARGUMENT", `file: expected a name that ends in .mjs or .js, got ${show(file)}`);
-  }
+  const expected = "a name that ends in .mjs or .js";
+  // Node.js knows modules by their ending, in small letters.
+  const ending = EXTENSIONS[extname(expectPath("file", file, expected))];
+  if (ending === undefined) throw badArgument("file", expected, file);
   const { code, types, name, input } = exportJs(network, options);
   const declarations = `${file.slice(0, -extname(file).length)}${ending}`;
   const bytes = Buffer.from(code);
