@@ -6,12 +6,16 @@ import { join } from "node:path";
 import { ROOT } from "./shell.mjs";
 
 /** Writes KIND.md for each kind of name, and options.md, into a folder. */
-export function writeReference(folder) {
+export async function writeReference(folder) {
   mkdirSync(folder, { recursive: true });
-  for (const [kind, reference] of Object.entries(JSON.parse(said("list", "--json")))) {
+  const { wholeProgram } = await import("../dist/cli/program.js");
+  const list = execFileSync(process.execPath, [join(ROOT, "dist", "cli", "main.js"), "list", "--json"], {
+    encoding: "utf8",
+  });
+  for (const [kind, reference] of Object.entries(JSON.parse(list))) {
     writeFileSync(join(folder, `${kind}.md`), pageOf(kind, reference));
   }
-  writeFileSync(join(folder, "options.md"), optionsPage());
+  writeFileSync(join(folder, "options.md"), optionsPage(await wholeProgram()));
 }
 
 function pageOf(kind, { usage, entries }) {
@@ -27,16 +31,16 @@ function pageOf(kind, { usage, entries }) {
 }
 
 /** The options of all commands by topic, each once: what the commands say of it, and which take it. */
-function optionsPage() {
+function optionsPage({ commands }) {
   const topics = new Map();
-  const all = Array.from(said("--help").matchAll(/^ {2}([a-z][\w-]*) \[options\]/gm), ([, name]) => name);
-  for (const command of all) {
-    for (const { topic, form, text } of optionsOf(said(command, "--help"))) {
+  const all = commands.map((command) => command.name());
+  for (const command of commands) {
+    for (const { topic, form, text } of optionsOf(command.helpInformation())) {
       const options = topics.get(topic) ?? new Map();
       topics.set(topic, options);
       const texts = options.get(form) ?? new Map();
       options.set(form, texts);
-      texts.set(text, [...(texts.get(text) ?? []), command]);
+      texts.set(text, [...(texts.get(text) ?? []), command.name()]);
     }
   }
   const intro =
@@ -75,10 +79,6 @@ function optionsOf(help) {
     } else if (line !== "") topic = "";
   }
   return options.filter(({ topic, form }) => topic !== "" && !form.startsWith("-h"));
-}
-
-function said(...args) {
-  return execFileSync(process.execPath, [join(ROOT, "dist", "cli", "main.js"), ...args], { encoding: "utf8" });
 }
 
 function inCell(text) {

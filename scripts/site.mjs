@@ -20,7 +20,7 @@ for (const [file, page] of [
 ]) {
   cpSync(join(ROOT, file), join(site, page));
 }
-writeReference(join(site, "reference"));
+await writeReference(join(site, "reference"));
 writeExamples(join(site, "examples"));
 for (const file of markdownIn(site)) writeFileSync(file, withLinks(readFileSync(file, "utf8")));
 

@@ -92,7 +92,8 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
 export async function run(): Promise<void> {
   const onEnd = expectEnd();
   try {
-    const program = await requestedProgram(process.argv[2] ?? "");
+    const requested = process.argv[2] ?? "";
+    const program = await (Object.hasOwn(COMMANDS, requested) ? programOf([requested]) : wholeProgram());
     await program.parseAsync();
   } catch (error) {
     reportFailure(error, process.argv.includes("--debug"));
@@ -101,12 +102,16 @@ export async function run(): Promise<void> {
   }
 }
 
-async function requestedProgram(requested: string): Promise<Command> {
+/** The program with all commands, for its help. */
+export function wholeProgram(): Promise<Command> {
+  return programOf(Object.keys(COMMANDS));
+}
+
+async function programOf(names: readonly string[]): Promise<Command> {
   const program = new Command("distillery")
     .description("Knowledge distillation: train a teacher, distil it into a small student, prove that it helped")
     .version(MANIFEST.version)
     .addHelpText("after", EXIT_CODES);
-  const names = Object.hasOwn(COMMANDS, requested) ? [requested] : Object.keys(COMMANDS);
   for (const name of names) program.addCommand(await (COMMANDS[name] as () => Promise<Command>)());
   program.hook("preAction", (_, command) => refuseRanks(command.name()));
   for (const command of [program, ...program.commands]) {

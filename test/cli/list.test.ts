@@ -44,7 +44,7 @@ describe("every registered entry appears by itself", () => {
   test("the reference pages", () => {
     const out = join(newFolder(temporary), "reference");
     const script = new URL("../../scripts/reference.mjs", import.meta.url).href;
-    const code = `import { writeReference } from "${script}"; writeReference(${JSON.stringify(out)});`;
+    const code = `import { writeReference } from "${script}"; await writeReference(${JSON.stringify(out)});`;
     execFileSync(process.execPath, ["--input-type=module", "--eval", code]);
     const menu = readFileSync(new URL("../../docs/.vitepress/config.mjs", import.meta.url), "utf8");
     const names = readdirSync(out).map((page) => page.replace(".md", ""));

@@ -8,20 +8,23 @@ import { ended, imageFolder, jsonLines, launch, lines, newFolder, refused, succe
 
 const temporary = temporaryFolder();
 const data = imageFolder();
-const GRID = ["--temperatures", "1,4", "--alphas", "0.1,0.5,0.9"];
+const GRID = ["--temperatures", "1,4", "--alphas", "0.1,0.9"];
 const ARGS = ["sweep", "--data", data, ...GRID, "--epochs", "2", "--batch-size", "16", "--lr", "1e-4"];
 const OUT = join("runs", "sweep");
 
 const resultOf = (folder: string): SweepResult => JSON.parse(readFileSync(join(folder, OUT, "sweep.json"), "utf8"));
 
 describe("sweep", () => {
+  let whole: SweepResult;
+
   test("prints a run a line, the grid with its best, and the answer; one after the other gives the same", async () => {
     const cwd = newFolder(temporary);
     const printed = lines(await succeed(ARGS, cwd));
     const result = resultOf(cwd);
+    whole = result;
     expect(
       printed
-        .slice(0, 7)
+        .slice(0, 5)
         .map((line) => line.slice(0, line.indexOf(":")))
         .sort(),
     ).toEqual(
@@ -37,7 +40,7 @@ describe("sweep", () => {
         .find((line) => line.startsWith(start))
         ?.trim()
         .split(/ {2,}/);
-    expect(row("validation accuracy")).toEqual(["validation accuracy", "alpha 0.1", "alpha 0.5", "alpha 0.9"]);
+    expect(row("validation accuracy")).toEqual(["validation accuracy", "alpha 0.1", "alpha 0.9"]);
     for (const temperature of [1, 4]) {
       expect(row(`temperature ${temperature} `)).toEqual([`temperature ${temperature}`, ...accuracies(temperature)]);
     }
@@ -57,7 +60,7 @@ describe("sweep", () => {
   test("--seeds: the mean with its standard deviation, and what can be told apart", async () => {
     const cwd = newFolder(temporary);
     const printed = lines(
-      await succeed([...ARGS.map((arg) => (arg === "0.1,0.5,0.9" ? "0.5" : arg)), "--seeds", "2"], cwd),
+      await succeed([...ARGS.map((arg) => (arg === "0.1,0.9" ? "0.5" : arg)), "--seeds", "2"], cwd),
     );
     const result = resultOf(cwd);
     expect(result.seeds).toEqual([0, 1]);
@@ -75,17 +78,16 @@ describe("sweep", () => {
   });
 
   test("Ctrl-C saves, and it resumes", async () => {
-    const [whole, cwd] = [newFolder(temporary), newFolder(temporary)];
-    await succeed([...ARGS, "--no-report"], whole);
+    const cwd = newFolder(temporary);
     const child = launch([...ARGS, "--no-report"], cwd);
     const end = ended(child);
     await new Promise<void>((resolve) => child.stdout?.once("data", () => resolve()));
     child.kill("SIGINT");
     const { code, stderr } = await end;
     expect(code).toBe(130);
-    expect(stderr).toContain("of 7 runs done; their state is saved in");
+    expect(stderr).toContain("of 5 runs done; their state is saved in");
     await succeed([...ARGS, "--no-report", "--resume"], cwd);
-    expect(timeless(resultOf(cwd), OUT)).toEqual(timeless(resultOf(whole), OUT));
+    expect(timeless(resultOf(cwd), OUT)).toEqual(timeless(whole, OUT));
   });
 });
 

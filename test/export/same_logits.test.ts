@@ -32,9 +32,13 @@ describe.each(NETWORKS)("%s in ONNX Runtime, on random images", (_, make, steps)
     logits = logitsOf(network, inputs).data;
   });
 
-  test.each([1, 7, 1000])("gives our logits to 1e-5 of a row's size, %i images at a time", async (batch) => {
-    const { data } = await run(exportOnnx(network), inputs.data, 784, batch);
-    expect(relativeError(data, logits, 10)).toBeLessThan(CLOSE);
+  test.each([
+    [1, 200],
+    [7, 2_000],
+    [1000, 2_000],
+  ])("gives our logits to 1e-5 of a row's size, %i images at a time", async (batch, samples) => {
+    const { data } = await run(exportOnnx(network), inputs.data.subarray(0, 784 * samples), 784, batch);
+    expect(relativeError(data, logits.subarray(0, 10 * samples), 10)).toBeLessThan(CLOSE);
   });
 
   test("with the normalisation inside it takes the pixels", async () => {

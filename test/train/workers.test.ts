@@ -58,10 +58,10 @@ testWith(LINUX, "a worker that ended, by itself or not, leaves no threads behind
   await first.result;
   await first.worker.terminate();
   const before = threads();
-  for (let i = 0; i < 16; i++) {
+  for (let i = 0; i < 8; i++) {
     const { worker, ready, result } = begin(30);
     await (i % 4 === 0 ? result : ready);
-    await new Promise((resolve) => setTimeout(resolve, 5 + i));
+    await new Promise((resolve) => setTimeout(resolve, 5 + 2 * i));
     await worker.terminate();
   }
   await vi.waitFor(() => expect(threads()).toBeLessThanOrEqual(before), 5000);
