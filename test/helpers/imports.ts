@@ -13,7 +13,8 @@ const filesIn = (folder: string, extension: string) =>
 /** The files that may use what src/ exports. */
 export function userFiles(root: string): string[] {
   const folders = ["src", "bench", "test", "examples", "scripts"].map((name) => join(root, name));
-  return folders.flatMap((folder) => filesIn(folder, ".ts").map((name) => join(folder, name)));
+  const files = (folder: string) => [".ts", ".mjs"].flatMap((extension) => filesIn(folder, extension));
+  return folders.flatMap((folder) => files(folder).map((name) => join(folder, name)));
 }
 
 /** Imports of TypeScript: of values and types, static and dynamic. */
