@@ -5,6 +5,7 @@ import { Module } from "../nn/module.js";
 import { IntTensor, LongTensor } from "../tensor/int_tensor.js";
 import { Generator, rand, randint, withGenerator } from "../tensor/random.js";
 import type { Tensor } from "../tensor/tensor.js";
+import type { ShardedMemory } from "./loss.js";
 
 /** What a {@link CrdMemory} is made for. */
 export interface CrdMemoryOptions {
@@ -31,7 +32,7 @@ export const CRD_MEMORY_DEFAULTS = { dimension: 128, negatives: 16384, momentum:
  * current stream; which samples are the negatives of a batch follows from a seed that is drawn with them and the number of
  * batches so far. All of it are buffers, so a state dict keeps it: a resumed run has the same bits.
  */
-export class CrdMemory extends Module {
+export class CrdMemory extends Module implements ShardedMemory {
   /** [samples, dimension] */
   readonly student: Tensor;
   /** [samples, dimension] */
@@ -92,15 +93,16 @@ export class CrdMemory extends Module {
     return new IntTensor(data, [indices.length, width]);
   }
 
+  get banks(): readonly Tensor[] {
+    return [this.student, this.teacher];
+  }
+
   /** Whether new embeddings wait for the other parts of the batch. @internal */
   get isShard(): boolean {
     return this.#shard !== null;
   }
 
-  /**
-   * Runs `body`, the forward pass of a part of a batch, with negatives of its own: each sample's index and new embeddings, student's and teacher's, are added to
-   * `rows`, for {@link CrdMemory.apply}. @internal
-   */
+  /** As {@link ShardedMemory}: each shard has negatives of its own; rows are a sample's index and new embeddings, student's and teacher's. */
   asShard<T>(number: number, rows: Float64Array[], body: () => T): T {
     this.#shard = { number, rows };
     try {
@@ -110,7 +112,6 @@ export class CrdMemory extends Module {
     }
   }
 
-  /** Updates the memory by the rows of all parts of a batch. @internal */
   apply(rows: readonly Float64Array[]): void {
     const dimension = this.student.shape[1];
     for (const [index, ...values] of rows) {

@@ -64,6 +64,7 @@ export type {
   LossBatch,
   LossContext,
   Outputs,
+  ShardedMemory,
 } from "./loss.js";
 export {
   type MultiLabelKdLossOptions,

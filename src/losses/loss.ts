@@ -82,6 +82,25 @@ export interface DistillationLoss {
   config(): Json;
 }
 
+/**
+ * A module of a loss that keeps something of each sample, as a bank of embeddings. With `shards` the moves of other buffers are
+ * averaged over a batch's shards; what a memory keeps waits instead, and is taken once for all of them.
+ */
+export interface ShardedMemory extends Module {
+  /** Those of its buffers that {@link ShardedMemory.apply} alone moves. */
+  readonly banks: readonly Tensor[];
+  /** Runs `body`, the forward pass of a shard, which adds to `rows` what the memory is to take. */
+  asShard<T>(shard: number, rows: Float64Array[], body: () => T): T;
+  /** Takes the rows of all shards of a batch, in their order. */
+  apply(rows: readonly Float64Array[]): void;
+}
+
+/** Those of a module and its children. */
+export function shardedMemories(module: Module): ShardedMemory[] {
+  const isMemory = (one: Module): one is ShardedMemory => "asShard" in one;
+  return isMemory(module) ? [module] : module.namedChildren().flatMap(([, child]) => shardedMemories(child));
+}
+
 /** What a loss may be made for. */
 export interface LossContext {
   /** The number of classes, or of other outputs. */

@@ -1,8 +1,7 @@
 import type { Batch } from "../data/dataset.js";
 import { DistilleryError } from "../errors.js";
 import type { Metrics } from "../log/epoch_record.js";
-import type { CrdMemory } from "../losses/crd_memory.js";
-import type { Outputs } from "../losses/index.js";
+import type { Outputs, ShardedMemory } from "../losses/index.js";
 import { BackwardPass } from "../tensor/autograd.js";
 import { Barrier } from "../tensor/barrier.js";
 import type { LongTensor } from "../tensor/int_tensor.js";
@@ -35,7 +34,7 @@ export interface Shared {
   readonly parameters: readonly Tensor[];
   readonly buffers: readonly (Tensor | LongTensor)[];
   /** Whose updates wait for the end of the batch. */
-  readonly memories: readonly CrdMemory[];
+  readonly memories: readonly ShardedMemory[];
 }
 
 /** What a shard computes with. */

@@ -1,7 +1,7 @@
 import { types } from "node:util";
 import type { Metrics } from "../log/epoch_record.js";
-import { CrdMemory } from "../losses/crd_memory.js";
-import type { DistillationLoss } from "../losses/index.js";
+import type { DistillationLoss, ShardedMemory } from "../losses/index.js";
+import { shardedMemories } from "../losses/loss.js";
 import { native } from "../native.js";
 import type { Teacher } from "../teachers/index.js";
 import { LongTensor } from "../tensor/int_tensor.js";
@@ -41,7 +41,7 @@ export class Shards {
   readonly #parameters: readonly Tensor[];
   /** What a pass may change, as running statistics. */
   readonly #buffers: readonly (Tensor | LongTensor)[];
-  readonly #memories: readonly CrdMemory[];
+  readonly #memories: readonly ShardedMemory[];
   readonly #ranks: Ranks | null;
   /** Of each parameter whether it has a gradient; the gradients; the changes of the buffers. */
   readonly #sum: ShardSum;
@@ -63,8 +63,8 @@ export class Shards {
     this.#ranks = trainer.ranks;
     const buffers = [trainer.model, ...modules].flatMap((module) => module.namedBuffers().map(([, buffer]) => buffer));
     const moved = new Set([...buffers, ...Object.values(teacher?.state?.() ?? {})]);
-    this.#memories = modules.filter((module) => module instanceof CrdMemory);
-    for (const { student, teacher } of this.#memories) for (const bank of [student, teacher]) moved.delete(bank);
+    this.#memories = modules.flatMap(shardedMemories);
+    for (const bank of this.#memories.flatMap(({ banks }) => banks)) moved.delete(bank);
     this.#buffers = [...moved].filter((buffer) => buffer instanceof Tensor || buffer instanceof LongTensor);
     this.#length = this.#parameters.length + sizeOf(this.#parameters);
     this.#sum = new ShardSum(this.#length + sizeOf(this.#buffers));

@@ -13,6 +13,7 @@ import {
   createNetwork,
   DataLoader,
   type Dataset,
+  type DistillationLoss,
   distill,
   emaTeacher,
   F,
@@ -23,13 +24,16 @@ import {
   manualSeed,
   OneCycleLR,
   randint,
+  type ShardedMemory,
   setNumThreads,
   type Tensor,
   trainTeacher,
   withGenerator,
+  zeros,
 } from "../../src/index.js";
 import { drawSeed } from "../../src/tensor/random.js";
 import { failure, temporaryFolder } from "../checkpoint/support.js";
+import { expectClose } from "../parity/close.js";
 import { distillationLoss, type Options, SIZES, setting, start } from "./support.js";
 
 const folder = temporaryFolder();
@@ -293,6 +297,51 @@ test("a memory takes each sample's new embeddings once a batch", async () => {
     expect(bank.slice(16 * 5)).toEqual(parts.before[i].slice(16 * 5));
     expect(bank.slice(0, 5)).not.toEqual(parts.before[i].slice(0, 5));
   }
+});
+
+test("so does one of a user's own, also inside of another module", async () => {
+  class Bank extends Module implements ShardedMemory {
+    readonly rows = this.registerBuffer("rows", zeros([24, SIZES.classes]));
+    readonly banks = [this.rows];
+    #waiting: Float64Array[] = [];
+
+    forward(x: Tensor): Tensor {
+      return x;
+    }
+    asShard<T>(_: number, rows: Float64Array[], body: () => T): T {
+      this.#waiting = rows;
+      return body();
+    }
+    apply(rows: readonly Float64Array[]): void {
+      for (const [index, ...row] of rows) this.rows.data.set(row, index * SIZES.classes);
+    }
+    take(indices: Int32Array, logits: Tensor): void {
+      const rows = logits.toArray() as number[][];
+      for (const [i, index] of indices.entries()) this.#waiting.push(Float64Array.of(index, ...rows[i]));
+    }
+  }
+  class Holder extends Module {
+    readonly bank = new Bank();
+    forward(x: Tensor): Tensor {
+      return x;
+    }
+  }
+  const { teacher, data } = withGenerator(new Generator(2), () => setting(16));
+  const student = withGenerator(new Generator(0), () => new Plain());
+  const holder = new Holder();
+  const loss: DistillationLoss = {
+    name: "bank",
+    needsTeacher: false,
+    modules: { holder },
+    config: () => ({ name: "bank" }),
+    compute({ student: { logits }, indices }) {
+      holder.bank.take(indices, logits);
+      return { loss: logits.mul(logits).mean(), metrics: {} };
+    },
+  };
+  const fresh = student.forward(data.batch(Int32Array.from({ length: 16 }, (_, i) => i)).inputs);
+  await distill({ teacher, student, data, epochs: 1, batchSize: 16, lr: 0.01, shards: 4, loss });
+  expectClose(holder.bank.rows.data, [...fresh.data, ...new Float32Array(8 * SIZES.classes)], { abs: 1e-6 });
 });
 
 test("a network whose shards come to different BatchNorms is refused", async () => {
