@@ -131,7 +131,8 @@ describe("each change alone", () => {
     const noisy = valuesOf(augment(dataOf(Array(20_000).fill(3), 10), { noise: 0.5 })).map((x) => x - 3);
     const mean = noisy.reduce((a, b) => a + b) / noisy.length;
     const deviation = Math.sqrt(noisy.reduce((sum, x) => sum + x * x, 0) / noisy.length);
-    expect(mean).toBeCloseTo(0, 1);
+    // Four standard errors.
+    expect(Math.abs(mean)).toBeLessThan((4 * 0.5) / Math.sqrt(noisy.length));
     expect(deviation).toBeCloseTo(0.5, 2);
   });
 });

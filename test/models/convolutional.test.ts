@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { createNetwork, manualSeed, networkFrom, randn } from "../../src/index.js";
 import { networkSpecOf } from "../../src/models/create_network.js";
+import { MODELS } from "../../src/models/index.js";
 
 interface Expected {
   /** Of the images, in pixels. */
@@ -41,6 +42,13 @@ describe("the authors' networks in PyTorch, with the weights that a seed draws",
       }
     },
   );
+
+  /** In their own files. */
+  const ELSEWHERE = ["lenet300", "mlp", "student", "teacher", "text_bag", "text_transformer", "bert"];
+  test("are there for every network", () => {
+    const known = new Set([...Object.keys(EXPECTED), ...ELSEWHERE]);
+    expect(MODELS.names.filter((name) => !known.has(name))).toEqual([]);
+  });
 
   test("images that a network can't take: both shapes in one line", () => {
     const make = (name: string, shape: readonly number[]) => () => createNetwork(name, { shape, classes: 10 });

@@ -3,6 +3,8 @@ import { expect, test } from "vitest";
 import { augment, createNetwork, crossEntropy, ImageDataset, manualSeed, randint, SGD, step } from "../../src/index.js";
 
 const LOSSES = JSON.parse(readFileSync(new URL("fixtures/training.json", import.meta.url), "utf8")) as number[];
+/** PyTorch parts from itself by 2e-4 here if one weight is scaled by 1 + 1e-7; three times that. */
+const NOISE = 6e-4;
 
 test("50 steps of resnet8 on cropped and mirrored images are PyTorch's", () => {
   manualSeed(11);
@@ -23,6 +25,6 @@ test("50 steps of resnet8 on cropped and mirrored images are PyTorch's", () => {
       optimizer.step();
       return loss.item();
     });
-    expect(Math.abs(value - expected) / expected, `step ${i}`).toBeLessThan(1e-3);
+    expect(Math.abs(value - expected) / expected, `step ${i}`).toBeLessThan(NOISE);
   }
 });

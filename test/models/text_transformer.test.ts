@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { FrozenModel, GraphModule, traceModule } from "../../src/graph/index.js";
@@ -33,6 +34,7 @@ import { hook, Taps } from "../../src/nn/taps.js";
 import { folderOf, refusal } from "../data/support.js";
 import { exported } from "../export/js/support.js";
 import { relativeError, run } from "../export/support.js";
+import { expectClose } from "../parity/close.js";
 
 const OPTIONS = { layers: 2, dim: 8, heads: 2, hidden: 12, buckets: 9, length: 5, classes: 3 };
 const TEXT = "text_transformer(layers=2, dim=8, heads=2, hidden=12, buckets=9)";
@@ -56,6 +58,11 @@ function make(): TextTransformer {
 }
 
 const logitsOf = (network: Module, ids: Tensor) => noGrad(() => network.forward(ids));
+
+test("the logits of PyTorch's modules, with the weights that a seed draws", () => {
+  const file = new URL("fixtures/text_transformer.json", import.meta.url);
+  expectClose(logitsOf(make(), IDS).data, JSON.parse(readFileSync(file, "utf8")), { abs: 1e-6 });
+});
 
 test("keys and initial values; networkFrom makes it again", () => {
   const network = make();

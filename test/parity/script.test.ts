@@ -30,6 +30,7 @@ const EPOCHS = 150;
 /** Printed losses are whole numbers of this. */
 const UNIT = 1e-4;
 
+/** What the PyTorch script printed, as it was handed over: no script here makes these files. */
 function log(mode: Mode): string[] {
   const file = fileURLToPath(new URL(`fixtures/seed0-teacher-${mode}.log`, import.meta.url));
   return readFileSync(file, "utf8").trimEnd().split("\n");

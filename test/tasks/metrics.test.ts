@@ -11,6 +11,7 @@ import {
   tensor,
   type VectorEvaluation,
 } from "../../src/index.js";
+import { expectClose } from "../parity/close.js";
 
 const FIXTURES = JSON.parse(readFileSync(new URL("fixtures/tasks.json", import.meta.url), "utf8"));
 
@@ -141,12 +142,9 @@ describe("losses with targets have PyTorch's values and gradients", () => {
         epochs: 1,
       };
       const { loss } = createLoss(name, context).compute({ student: { logits, taps: {} }, teacher: given, ...batch });
-      expect(Math.abs(loss.item() - value)).toBeLessThan(1e-5 * Math.max(1, value));
+      expectClose([loss.item()], [value], { rel: 1e-6 }, "value");
       loss.backward();
-      const largest = Math.max(...gradient.flat().map(Math.abs));
-      for (const [i, x] of gradient.flat().entries()) {
-        expect(Math.abs((logits.grad as Tensor).data[i] - x)).toBeLessThan(1e-4 * largest);
-      }
+      expectClose((logits.grad as Tensor).data, gradient.flat(), { ofLargest: 3e-6 }, "gradient");
     },
   );
 });
