@@ -1,4 +1,4 @@
-import { expectNumber } from "../checks.js";
+import { badArgument, expectNumber } from "../checks.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { defineUnaryWith } from "./define_unary.js";
 
@@ -21,7 +21,8 @@ const scaled = defineUnaryWith("softplus", js, (x, builder, { b: beta }) => {
  * F.softplus(tensor([-30, 0, 30])).toArray(); // [9.4e-14, 0.6931472, 30]
  * ```
  */
-export function softplus(x: Tensor, beta = 1): Tensor {
+export function softplus(x: Tensor, beta = 1, extra?: never): Tensor {
+  if (extra !== undefined) throw badArgument("softplus", "x and beta alone (the threshold is 20)", extra);
   expectNumber("softplus: beta", beta, (b) => b > 0, "a number above 0");
   return scaled(x, { a: 0, b: beta });
 }

@@ -26,7 +26,8 @@ export type SchedulerAttribute =
 
 /**
  * The base of every scheduler, as `torch.optim.lr_scheduler.LRScheduler`: after each step of the optimizer, `step()` sets
- * the learning rate of each of its groups. The rate is a function of the step and of the rate that the group had before.
+ * the learning rate of each of its groups. The rate is a function of the step and of the rate that the group had before any
+ * scheduler; StepLR and the others of PyTorch's that chain go on from the rate in force.
  */
 export abstract class LRScheduler {
   readonly optimizer: Optimizer;
@@ -48,15 +49,21 @@ export abstract class LRScheduler {
   /** The rate of a group at a step. */
   protected abstract lrAt(step: number, baseLr: number, group: number): number;
 
+  /** The rate of a group at a step that follows the last: from its base unless the class says otherwise. */
+  protected nextLr(step: number, baseLr: number, group: number): number {
+    return this.lrAt(step, baseLr, group);
+  }
+
   /** What the class has in PyTorch's state dict beside what all have. */
   protected abstract attributes(): Record<string, SchedulerAttribute>;
 
   /** Moves to the next step; `BAD_ARGUMENT` once all were made. */
-  step(): void {
+  step(extra?: never): void {
+    if (extra !== undefined) throw badArgument("step", "no arguments (restore(step) goes to a step)", extra);
     if (this.lastStep >= this.totalSteps) {
       throw new DistilleryError("BAD_ARGUMENT", `step: the schedule has ${this.totalSteps} steps, and all were made`);
     }
-    this.moveTo(this.lastStep + 1);
+    this.moveTo(this.lastStep + 1, true);
   }
 
   /** Goes to a step, as after that many calls of {@link LRScheduler.step}: for resuming. */
@@ -85,18 +92,18 @@ export abstract class LRScheduler {
 
   /**
    * Takes over a state dict, of this class or of PyTorch's. As there, the rates in force come with the optimizer's state
-   * dict, or else with the next step.
+   * dict: load both.
    *
    * @throws DistilleryError `STATE_DICT_MISMATCH` for one of another scheduler, `BAD_ARGUMENT` for values out of range.
    */
   abstract loadStateDict(state: unknown): this;
 
-  /** Sets the rates at a step. */
-  protected moveTo(step: number): void {
+  /** Sets the rates at a step, from their bases or as those that follow. */
+  protected moveTo(step: number, isNext = false): void {
     const { paramGroups } = this.optimizer;
     // A group may have been added since.
     for (let i = this.baseLrs.length; i < paramGroups.length; i++) this.baseLrs.push(initialLr(paramGroups[i]));
-    const lrs = paramGroups.map((_, i) => this.lrAt(step, this.baseLrs[i], i));
+    const lrs = paramGroups.map((_, i) => this[isNext ? "nextLr" : "lrAt"](step, this.baseLrs[i], i));
     for (let i = 0; i < lrs.length; i++) paramGroups[i].lr = lrs[i];
     this.lastStep = step;
   }

@@ -22,8 +22,11 @@ import {
 } from "./schedules.js";
 import { dictField } from "./state_dict.js";
 
-/** The rate at a step of a group that starts from `baseLr`. */
-type Rate = (step: number, baseLr: number) => number;
+/** `floor` and a factor on what is above it. */
+interface Rate {
+  factor(step: number): number;
+  readonly floor?: number;
+}
 
 /** What distinguishes one of PyTorch's scheduler classes. */
 interface Definition<O> {
@@ -34,7 +37,13 @@ interface Definition<O> {
   rate(options: Required<O>): Rate;
 }
 
-/** A scheduler whose options are all that its rate depends on. */
+/** Keys of PyTorch's classes that have the one of ExponentialLR too. */
+const TELLING = ["step_size", "milestones", "max_lrs"];
+
+/**
+ * A scheduler whose options are all that its rate depends on. As PyTorch's it starts, and at each step goes on, from the
+ * rate in force: several of one optimizer chain, and a rate that was set by hand stays.
+ */
 abstract class DefinedLR<O extends object> extends LRScheduler {
   readonly #definition: Definition<O>;
   #options: Required<O>;
@@ -48,16 +57,20 @@ abstract class DefinedLR<O extends object> extends LRScheduler {
     this.#definition = definition;
     this.#options = all;
     this.#rate = rate;
-    this.moveTo(0);
+    for (const group of optimizer.paramGroups) group.lr = this.lrAt(0, group.lr);
   }
 
   override loadStateDict(state: unknown): this {
     const options: Record<string, unknown> = {};
-    for (const [name, key] of Object.entries<string>(this.#definition.keys)) {
+    const keys = Object.entries<string>(this.#definition.keys);
+    for (const [name, key] of keys) {
       const value = dictField(state, key);
       if (value === undefined) throw badState(`${key}: expected that of a ${this.constructor.name}, got undefined`);
       options[name] = name === "milestones" ? elements(value) : value;
     }
+    const own = keys.map(([, key]) => key);
+    const other = TELLING.find((key) => !own.includes(key) && dictField(state, key) !== undefined);
+    if (other !== undefined) throw badState(`${other}: got that of another scheduler than ${this.constructor.name}`);
     const rate = this.#definition.rate(options as Required<O>);
     Object.assign(this, this.readPlace(state));
     this.#options = options as Required<O>;
@@ -66,7 +79,18 @@ abstract class DefinedLR<O extends object> extends LRScheduler {
   }
 
   protected override lrAt(step: number, baseLr: number): number {
-    return this.#rate(step, baseLr);
+    const { factor, floor = 0 } = this.#rate;
+    return floor + (baseLr - floor) * factor(step);
+  }
+
+  protected override nextLr(step: number, baseLr: number, group: number): number {
+    const { lr } = this.optimizer.paramGroups[group];
+    const [before, now] = [this.lrAt(step - 1, baseLr), this.lrAt(step, baseLr)];
+    // Undisturbed it is the closed form, which gathers no rounding errors.
+    if (lr === before) return now;
+    const { factor, floor = 0 } = this.#rate;
+    const last = factor(step - 1);
+    return last === 0 ? lr + now - before : floor + (lr - floor) * (factor(step) / last);
   }
 
   protected override attributes(): Record<string, SchedulerAttribute> {
@@ -155,7 +179,7 @@ export class CosineAnnealingLR extends DefinedLR<{ tMax: number; etaMin?: number
       rate: ({ tMax, etaMin }) => {
         expectInteger("tMax", tMax, 1);
         expectAtLeast0("etaMin", etaMin);
-        return (step, baseLr) => annealCosine(baseLr, etaMin, step / tMax);
+        return { factor: (step) => annealCosine(1, 0, step / tMax), floor: etaMin };
       },
     });
   }
@@ -189,7 +213,7 @@ export class LinearLR extends DefinedLR<LinearLROptions> {
         expectAtLeast0("startFactor", startFactor);
         expectAtLeast0("endFactor", endFactor);
         const schedule = linearSchedule({ start: startFactor, end: endFactor });
-        return (step, baseLr) => baseLr * schedule(Math.min(step, totalIters), totalIters);
+        return { factor: (step) => schedule(Math.min(step, totalIters), totalIters) };
       },
     });
   }
@@ -212,7 +236,7 @@ export class ConstantLR extends DefinedLR<{ factor?: number; totalIters?: number
       rate: ({ factor, totalIters }) => {
         expectNumber("factor", factor, (x) => x >= 0 && x <= 1, "a number from 0 to 1");
         expectInteger("totalIters", totalIters, 0);
-        return (step, baseLr) => (step < totalIters ? baseLr * factor : baseLr);
+        return { factor: (step) => (step < totalIters ? factor : 1) };
       },
     });
   }
@@ -281,7 +305,7 @@ export class LambdaLR extends LRScheduler {
 }
 
 function times(schedule: Schedule): Rate {
-  return (step, baseLr) => baseLr * schedule(step, Number.POSITIVE_INFINITY);
+  return { factor: (step) => schedule(step, Number.POSITIVE_INFINITY) };
 }
 
 /** How often each milestone comes, as PyTorch keeps them. */

@@ -1,4 +1,4 @@
-import { expectObject, expectOptions, withDefaults } from "../checks.js";
+import { badArgument, expectObject, expectOptions, withDefaults } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { Tensor } from "../tensor/tensor.js";
 import type { ParamGroup, Params } from "./param_group.js";
@@ -57,7 +57,7 @@ export abstract class Optimizer<G extends ParamGroup = ParamGroup, S extends obj
    * Adds parameters with options of their own, such as layers that begin to train later.
    *
    * @throws DistilleryError `BAD_ARGUMENT` for options that are unknown or out of range, and for parameters that are no
-   * tensors, or that a group has already.
+   * tensors, that an operation made, or that a group has already.
    */
   addParamGroup(group: Partial<Omit<G, "params">> & { params: Tensor | readonly Tensor[] }): void {
     expectObject("group", group);
@@ -67,18 +67,27 @@ export abstract class Optimizer<G extends ParamGroup = ParamGroup, S extends obj
     expectOptions(name, options, known);
     const added = [...expectParameters(params instanceof Tensor ? [params] : params)];
     expectParameters([...this.parameters, ...added]);
+    // Gradients go to the leaves behind it: it would never move.
+    const computed = added.findIndex(({ node }) => node !== null);
+    if (computed >= 0) {
+      const text =
+        "expected a leaf, got what an operation made of others: new Parameter(x.data.slice(), x.shape) is one";
+      throw new DistilleryError("BAD_ARGUMENT", `params[${computed}]: ${text}`);
+    }
     const whole = { ...withDefaults<object, object>(this.#defaults, options), params: added } as unknown as G;
     this.checkGroup(whole);
     this.paramGroups.push(whole);
   }
 
   /** Forgets the gradients of all parameters. */
-  zeroGrad(): void {
+  zeroGrad(extra?: never): void {
+    if (extra !== undefined) throw badArgument("zeroGrad", "no arguments (gradients become null)", extra);
     for (const { params } of this.paramGroups) for (const parameter of params) parameter.zeroGrad();
   }
 
   /** Moves every parameter that has a gradient. */
-  step(): void {
+  step(extra?: never): void {
+    if (extra !== undefined) throw badArgument("step", "no arguments (call a closure before)", extra);
     for (const group of this.paramGroups) this.checkGroup(group);
     for (const group of this.paramGroups) {
       const withGrad = group.params.filter(({ gradData, gradRows }) => gradData !== null && gradRows === null);

@@ -1,5 +1,5 @@
 import { types } from "node:util";
-import { expectDimensions, expectFlags, expectOptions, expectShape, show } from "../checks.js";
+import { badArgument, expectDimensions, expectFlags, expectOptions, expectShape, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
 import { type Node, runBackward } from "./autograd.js";
@@ -254,7 +254,8 @@ export class Tensor {
   }
 
   /** Adds the gradient of this scalar to the `grad` of every leaf that it was computed from; uses up the graph. */
-  backward(): void {
+  backward(extra?: never): void {
+    if (extra !== undefined) throw badArgument("backward", "no arguments (multiply the loss first)", extra);
     runBackward(this);
   }
 }

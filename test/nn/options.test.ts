@@ -11,6 +11,7 @@ import {
   Linear,
   noGrad,
   Parameter,
+  StepLR,
   Tensor,
   zeros,
 } from "../../src/index.js";
@@ -19,6 +20,9 @@ const x = zeros([2, 3]);
 const labels = Int32Array.of(0, 1);
 /** A call with arguments that its types refuse. */
 const call = (f: unknown, ...args: unknown[]) => (f as (...args: unknown[]) => Tensor)(...args);
+const surplus = <K extends string>(of: Record<K, unknown>, name: K, argument: unknown) =>
+  call((of[name] as () => unknown).bind(of), argument);
+const adam = () => new AdamW([new Parameter(new Float32Array(2))]);
 const make = (type: unknown, ...args: unknown[]) => new (type as new (...args: unknown[]) => unknown)(...args);
 
 test.each<[call: () => unknown, message: string]>([
@@ -54,6 +58,11 @@ test.each<[call: () => unknown, message: string]>([
   [() => new Dropout().train("false" as never), 'mode: expected true or false, got "false"'],
   [() => call(zeros, [2], { device: "cuda" }), 'zeros: unknown option "device"'],
   [() => call(zeros([2]).add.bind(zeros([2])), zeros([2]), { alpha: 2 }), "add: expected two operands and no options"],
+  [() => surplus(x.sum(), "backward", x.sum()), "backward: expected no arguments"],
+  [() => surplus(adam(), "step", () => x.sum()), "step: expected no arguments (call a closure before), got a function"],
+  [() => surplus(adam(), "zeroGrad", false), "zeroGrad: expected no arguments (gradients become null), got false"],
+  [() => surplus(new StepLR(adam(), { stepSize: 1 }), "step", 3), "step: expected no arguments (restore(step) goes"],
+  [() => call(F.softplus, x, 1, 5), "softplus: expected x and beta alone (the threshold is 20), got 5"],
   [() => zeros([2]).sum(0, { keepdim: false } as never), "sum: keepdim: expected true or false"],
   [() => zeros([2]).mean(0, "false" as never), 'mean: keepdim: expected true or false, got "false"'],
   [() => call(clipGradNorm, [], 1, { normType: 3 }), "normType: expected 1, 2 or Infinity, got 3"],

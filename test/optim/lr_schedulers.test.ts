@@ -1,12 +1,15 @@
 import { describe, expect, it } from "vitest";
 import {
   AdamW,
+  ExponentialLR,
   LambdaLR,
+  type LRScheduler,
   linearSchedule,
   MultiStepLR,
   multiStepSchedule,
   OneCycleLR,
   type Schedule,
+  StepLR,
   zeros,
 } from "../../src/index.js";
 
@@ -114,6 +117,20 @@ describe("LambdaLR.stateDict()", () => {
     scheduler.step();
     expect([scheduler.lastStep, group.lr]).toEqual([1, 0.375]);
   });
+});
+
+it.each<[string, (optimizer: AdamW) => LRScheduler]>([
+  ["step_size", (optimizer) => new StepLR(optimizer, { stepSize: 30 })],
+  ["milestones", (optimizer) => new MultiStepLR(optimizer, { milestones: [30] })],
+])("an ExponentialLR refuses a state with %s, and nothing changed", (key, other) => {
+  const optimizer = () => new AdamW([zeros([1])], { lr: 0.5 });
+  const scheduler = new ExponentialLR(optimizer(), { gamma: 0.75 });
+  const message = `in the scheduler's state dict, ${key}: got that of another scheduler than ExponentialLR`;
+  expect(() => scheduler.loadStateDict(other(optimizer()).stateDict())).toThrow(
+    refused("STATE_DICT_MISMATCH", message),
+  );
+  scheduler.step();
+  expect(scheduler.getLastLr()).toEqual([0.375]);
 });
 
 describe("LambdaLR refuses", () => {

@@ -1,4 +1,4 @@
-"""Writes fixtures/: 200 steps of PyTorch's optimizers and schedulers, their state dicts, and averaged weights.
+"""Writes fixtures/: 200 steps of PyTorch's optimizers and schedulers, their state dicts, chained schedulers, and averaged weights.
 
     python make_fixtures.py
 
@@ -159,6 +159,37 @@ def cases():
         yield "AdamW", {"lr": 0.01}, two_rates, *schedule
 
 
+def chained_rates():
+    """The rates of two groups under several schedulers of one optimizer, at once or one after the other, and a rate set by hand."""
+    exponential, multi = ("ExponentialLR", {"gamma": 0.9}), ("MultiStepLR", {"milestones": [3, 8], "gamma": 0.3})
+    constant, linear = ("ConstantLR", {"factor": 0.1, "total_iters": 4}), ("LinearLR", {"start_factor": 0.2, "total_iters": 6})
+    step, cosine = ("StepLR", {"step_size": 4, "gamma": 0.5}), ("CosineAnnealingLR", {"T_max": 16, "eta_min": 1e-3})
+    wave = ("CosineAnnealingLR", {"T_max": 5})
+    found = []
+    for phases, by_hand in (
+        ([[exponential, multi]], {}),
+        ([[constant, exponential]], {}),
+        ([[linear, cosine]], {}),
+        ([[wave, step, exponential]], {}),
+        ([[step], [exponential]], {}),
+        ([[exponential], [linear, step]], {}),
+        ([[multi], [cosine]], {}),
+        *(([[one]], {"5": 0.02, "13": 0.3}) for one in (exponential, multi, constant, linear, step, cosine, wave)),
+    ):
+        optimizer, rates = SGD([{"params": [torch.zeros(1)]}, {"params": [torch.zeros(1)], "lr": 0.4}], lr=0.1), []
+        for phase in phases:
+            schedulers = [scheduler_of(optimizer, *one) for one in phase]
+            for _ in range(16):
+                optimizer.step()
+                for scheduler in schedulers:
+                    scheduler.step()
+                rates.append([group["lr"] for group in optimizer.param_groups])
+                if str(len(rates)) in by_hand:
+                    optimizer.param_groups[1]["lr"] = by_hand[str(len(rates))]
+        found.append({"phases": phases, "byHand": by_hand, "rates": rates})
+    return found
+
+
 def averaged_weights():
     """A network whose weights and buffers move along a line, and their averages."""
     torch.manual_seed(5)
@@ -205,6 +236,7 @@ def main():
     # By the number of the case. A scheduler made of others has a state of its own kind.
     middles = {i: run.middle for i, run in enumerate(runs) if run.described["schedule"] != "warmup"}
     torch.save(middles, OUT / "state_dicts.pth")
+    write("chained_rates.json", {"pytorch": torch.__version__, "cases": chained_rates()})
     write("averaged_weights.json", {"pytorch": torch.__version__, **averaged_weights()})
 
 

@@ -61,6 +61,10 @@ describe("parameter groups", () => {
         new SGD([{ params: twice }, { params: [twice] }]);
       },
     ],
+    [
+      "params[1]: expected a leaf, got what an operation made of others: new Parameter(x.data.slice(), x.shape) is one",
+      () => new SGD([parameter(1), parameter(1).div(28)], { lr: 0.1 }),
+    ],
   ])("%s", (message, body) => {
     expect(body).toThrow(
       expect.objectContaining({ code: "BAD_ARGUMENT", message: expect.stringContaining(message) as unknown }),

@@ -147,6 +147,34 @@ describe("200 steps are PyTorch's to a millionth of the parameters", () => {
   });
 });
 
+describe("schedulers of one optimizer go on from each other's rates, and from one set by hand, as PyTorch's", () => {
+  type Made = [string, Options];
+  const file = join(FIXTURES, "chained_rates.json");
+  const { cases } = JSON.parse(readFileSync(file, "utf8")) as {
+    cases: { phases: Made[][]; byHand: Record<string, number>; rates: number[][] }[];
+  };
+
+  it.each(cases.map((one) => [JSON.stringify([one.phases, one.byHand]), one] as const))(
+    "%s",
+    (_, { phases, byHand, rates }) => {
+      const parameter = () => new Parameter(new Float32Array(1));
+      const optimizer = new SGD([{ params: parameter() }, { params: parameter(), lr: 0.4 }], { lr: 0.1 });
+      let count = 0;
+      for (const phase of phases) {
+        const schedulers = phase.map(([name, options]) => schedulerOf(optimizer, name, camel(options)));
+        for (let step = 0; step < 16; step++) {
+          for (const scheduler of schedulers) scheduler.step();
+          const wanted = rates[count++];
+          for (const [i, { lr }] of optimizer.paramGroups.entries()) {
+            expect(Math.abs(lr - wanted[i]), `rate ${i} after ${count} steps`).toBeLessThan(1e-12 + 1e-9 * wanted[i]);
+          }
+          if (String(count) in byHand) optimizer.paramGroups[1].lr = byHand[count];
+        }
+      }
+    },
+  );
+});
+
 describe("a state dict of PyTorch's is gone on with", () => {
   let middles: Map<number, Middle>;
   beforeAll(async () => {
