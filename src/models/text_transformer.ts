@@ -72,7 +72,7 @@ export class TextTransformer extends Module {
     const padding = paddingOf(ids);
     const places = ids === all ? this.positions : this.positions.slice(0, ids.shape[1]);
     let x = this.dropout.forward(this.tokens.forward(ids).add(places));
-    for (const layer of this.layers) x = layer.forward(x, padding);
+    for (const layer of this.layers) x = layer.forward(x, undefined, padding);
     return this.fc.forward(meanOfTokens(this.norm.forward(x), padding));
   }
 }

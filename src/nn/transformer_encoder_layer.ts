@@ -73,11 +73,14 @@ export class TransformerEncoderLayer extends Module {
     this.dropout2 = new Dropout(dropout);
   }
 
-  /** @param srcKeyPaddingMask [batch, length]: 1 where a token is padding, which no other attends to, 0 elsewhere. */
-  override forward(src: Tensor, srcKeyPaddingMask?: Tensor): Tensor {
+  /**
+   * @param srcMask [length, length], or [batch * heads, length, length]: 1 where a token does not attend to another, 0 elsewhere.
+   * @param srcKeyPaddingMask [batch, length]: 1 where a token is padding, which no other attends to, 0 elsewhere.
+   */
+  override forward(src: Tensor, srcMask?: Tensor, srcKeyPaddingMask?: Tensor): Tensor {
     expectTensor("TransformerEncoderLayer: src", src);
     const { norm1, norm2 } = this;
-    const attention = (x: Tensor) => this.#dropped(this.self_attn.forward(x, x, x, srcKeyPaddingMask));
+    const attention = (x: Tensor) => this.#dropped(this.self_attn.forward(x, x, x, srcKeyPaddingMask, srcMask));
     if (this.normFirst) {
       const x = src.add(attention(norm1.forward(src)));
       return x.add(this.#hidden(norm2.forward(x)));

@@ -29,6 +29,7 @@ interface Case {
   heads: number;
   options: Record<string, unknown>;
   padding: number[][] | null;
+  mask?: number[][] | number[][][];
   state: Record<string, Values>;
   inputs: Record<string, Values>;
   out: Values;
@@ -41,7 +42,7 @@ interface Fixture {
   attention: Case[];
   layers: Case[];
   drawn: { state: Record<string, Values>; x: Values; out: number[] };
-  masks: (Case & { mask: number[][] | number[][][] })[];
+  masks: Case[];
   widths: Case[];
   initial: Record<string, Values>;
 }
@@ -136,9 +137,10 @@ describe("equals torch.nn.MultiheadAttention with an attn_mask", () => {
 
 describe("equals torch.nn.TransformerEncoderLayer", () => {
   test.each(named(layers))("%s", (_, one) => {
-    const mask = one.padding === null ? undefined : tensor(one.padding);
+    const padding = one.padding === null ? undefined : tensor(one.padding);
+    const mask = one.mask && tensor(one.mask);
     const layer = new TransformerEncoderLayer(one.width, one.heads, { ...camel(one.options), dropout: 0 });
-    compare(layer, one, (layer, { src }) => layer.forward(src, mask));
+    compare(layer, one, (layer, { src }) => layer.forward(src, mask, padding));
   });
 
   test("in its initial values and what it drops", () => {
@@ -160,7 +162,7 @@ test("gradients are the slopes, with a mask too", () => {
     [0, 0, 1],
     [0, 1, 1],
   ]);
-  checkGradients((x) => layer.forward(x, mask), leaves([[3, 2, 6]]));
+  checkGradients((x) => layer.forward(x, undefined, mask), leaves([[3, 2, 6]]));
 });
 
 describe("the bits do not depend on the threads", () => {
@@ -187,7 +189,7 @@ test("what is padding does not matter, and a sequence of padding alone has numbe
   const x = randn([2, 3, 4]);
   const other = new Tensor(Float32Array.from(x.data), x.shape);
   other.data.set([9, -9, 9, -9], 8);
-  const [one, two] = [x, other].map((x) => layer.forward(x, mask));
+  const [one, two] = [x, other].map((x) => layer.forward(x, undefined, mask));
   expect([...one.data.subarray(0, 8)]).toEqual([...two.data.subarray(0, 8)]);
   expect(one.data.every(Number.isFinite)).toBe(true);
 });

@@ -96,5 +96,14 @@ for width, heads, options, padding, shapes in [
 torch.manual_seed(6)
 initial = {k: tensor_of(v) for k, v in torch.nn.MultiheadAttention(4, 2, kdim=3, vdim=5).state_dict().items()}
 
+torch.manual_seed(14)
+for width, heads, options, padding, shape in [
+        (6, 2, dict(dim_feedforward=7, batch_first=True), None, [5, 5, 6]),
+        (4, 2, dict(dim_feedforward=5, activation="gelu", norm_first=True), PADDING[:2], [5, 2, 4]),
+]:
+    layer = torch.nn.TransformerEncoderLayer(width, heads, dropout=0.0, **options)
+    case = run(layer, dict(src=shape), lambda layer, inputs, padding=padding: layer(inputs["src"], CAUSAL.bool(), masked(padding)))
+    layers.append(dict(width=width, heads=heads, options=options, padding=padding, mask=CAUSAL.tolist(), **case))
+
 path = pathlib.Path(__file__).parent / "fixtures" / "attention.json"
 path.write_text(json.dumps(dict(attention=attention, layers=layers, drawn=drawn, masks=masks, widths=widths, initial=initial), separators=(",", ":")) + "\n")
