@@ -1,7 +1,7 @@
 import { types } from "node:util";
 import { expectDimensions, expectShape, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
-import { printTensor } from "./print.js";
+import { asPrimitive, printTensor } from "./print.js";
 import { expectOneElement, numel, sliceRange, toNested } from "./shape.js";
 import { Tensor } from "./tensor.js";
 
@@ -57,6 +57,10 @@ export class IntTensor implements Iterable<number> {
     return this.toString();
   }
 
+  [Symbol.toPrimitive](hint: string): string {
+    return asPrimitive(this, hint);
+  }
+
   /** The same numbers in single precision: a mask that can be multiplied with. `torch.Tensor.float`. */
   float(): Tensor {
     return new Tensor(Float32Array.from(this.data), this.shape);
@@ -103,6 +107,10 @@ export class LongTensor {
 
   [Symbol.for("nodejs.util.inspect.custom")](): string {
     return this.toString();
+  }
+
+  [Symbol.toPrimitive](hint: string): string {
+    return asPrimitive(this, hint);
   }
 }
 

@@ -1,4 +1,5 @@
 import { types } from "node:util";
+import { DistilleryError } from "../errors.js";
 
 /** Values beyond this number are shown as the first and last few of each axis. PyTorch's `threshold` and `edgeitems`. */
 const MAX = 1000;
@@ -21,6 +22,14 @@ export function printTensor(tensor: Printable, data: ArrayLike<number> | BigInt6
   const traits = [`shape=[${shape.join(", ")}]`, `dtype=${dtype}`, ...(requiresGrad ? ["requiresGrad=true"] : [])];
   const values = data === null ? what : valuesOf(data, shape);
   return `tensor(${values}, ${traits.join(", ")})`;
+}
+
+/** `Symbol.toPrimitive`: arithmetic and comparisons of JavaScript with a tensor would be NaN, false or text. */
+export function asPrimitive(tensor: object, hint: string): string {
+  // For `+` the hint is "default", whatever the other operand is.
+  if (hint === "string") return tensor.toString();
+  const text = `expected a number, got a tensor: item() gives that of one element, and \`\${x}\` the text`;
+  throw new DistilleryError("BAD_ARGUMENT", `${text}; add(), mul(), lt() and the others compute with tensors`);
 }
 
 function valuesOf(data: ArrayLike<number> | BigInt64Array, shape: readonly number[]): string {

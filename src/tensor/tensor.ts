@@ -5,7 +5,7 @@ import { native } from "../native.js";
 import { type Node, runBackward } from "./autograd.js";
 import { runDeferred } from "./deferred.js";
 import { newElements } from "./element_limit.js";
-import { printTensor } from "./print.js";
+import { asPrimitive, printTensor } from "./print.js";
 import { noteRead } from "./reads.js";
 import { expectOneElement, numel, toNested } from "./shape.js";
 
@@ -251,6 +251,10 @@ export class Tensor {
 
   [Symbol.for("nodejs.util.inspect.custom")](): string {
     return this.toString();
+  }
+
+  [Symbol.toPrimitive](hint: string): string {
+    return asPrimitive(this, hint);
   }
 
   /** Adds the gradient of this scalar to the `grad` of every leaf that it was computed from; uses up the graph. */

@@ -1,4 +1,4 @@
-import { inspect } from "node:util";
+import { format, inspect } from "node:util";
 import { expect, test } from "vitest";
 import { IntTensor, Linear, LongTensor, manualSeed, Parameter, step, Tensor, tensor, zeros } from "../../src/index.js";
 
@@ -71,4 +71,26 @@ test("what is inside of other objects, and what can't be read any more", () => {
   });
   expect(inspect(kept)).toBe("tensor(of a step that ended, shape=[2], dtype=float32)");
   expect(inspect(new Linear(3, 2))).toBe("Linear(in_features=3, out_features=2, bias=True)\n8 parameters");
+});
+
+test("a tensor is no number, and template literals print it", () => {
+  const loss = tensor(0.5);
+  expect(`${loss} ${[loss].join()}`).toBe(
+    "tensor(0.5000, shape=[], dtype=float32) tensor(0.5000, shape=[], dtype=float32)",
+  );
+  for (const x of [
+    loss,
+    new IntTensor(Int32Array.of(1)),
+    new LongTensor(BigInt64Array.of(1n)),
+  ] as unknown[] as number[]) {
+    for (const use of [() => 0.5 * x, () => x < 1, () => Math.max(x, 0), () => x / 2, () => 0 + x, () => Number(x)]) {
+      expect(use).toThrow(
+        expect.objectContaining({ code: "BAD_ARGUMENT", message: expect.stringContaining("item()") }),
+      );
+    }
+  }
+  expect(format("%s %o %j", loss, [loss], { a: 1 })).toBe(
+    'tensor(0.5000, shape=[], dtype=float32) [ tensor(0.5000, shape=[], dtype=float32), [length]: 1 ] {"a":1}',
+  );
+  expect(() => expect(loss).toEqual(tensor(1))).toThrow("tensor(0.5000, shape=[], dtype=float32)");
 });
