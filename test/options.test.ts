@@ -84,7 +84,7 @@ const CALLS: Record<string, Before> = {
   fromIterable: [[[{ input: [1], label: 0 }]]],
   loadData: [["synthetic"]],
 
-  openStreamed: [[{ images: "a.npy", labels: "b.npy" }]],
+  openStreamed: [[{ inputs: "a.npy", labels: "b.npy" }]],
   splitDataset: [[data()], { fraction: 0.5 }],
   stratify: [[labels, 2], { fraction: 0.5 }],
   synthetic: [[]],

@@ -1,5 +1,6 @@
-import { extname } from "node:path";
+import { extname, resolve } from "node:path";
 import type { InferOutput } from "valibot";
+import { isFileOfRun } from "../checkpoint/index.js";
 import {
   type ConfigName,
   type ConfigOf,
@@ -15,13 +16,12 @@ import {
 import { DATASET_NAMES } from "../data/index.js";
 import { DistilleryError } from "../errors.js";
 import { kindOf } from "../files/index.js";
-import { withLogFile } from "../log/index.js";
+import { DEFAULT_LOG_FILE, withLogFile } from "../log/index.js";
 import { isSilentRank } from "../mpi.js";
 import { numCores } from "../threads.js";
 import { EXIT, errorBoundary, UsageError } from "./error_boundary.js";
 import { flagOf } from "./flag_names.js";
 import type { ShowFlags } from "./flags.js";
-import { expectOutputs } from "./outputs.js";
 import { printError } from "./terminal.js";
 
 /** What a command runs with. */
@@ -136,5 +136,31 @@ function byFlags<T>(body: () => T): T {
   } catch (error) {
     if (!(error instanceof DistilleryError) || error.code !== "BAD_CONFIG") throw error;
     throw new UsageError(error.message);
+  }
+}
+
+/** The options of a command that name a file which is read. */
+const INPUTS = ["data", "teacher", "from"] as const;
+
+type Paths = Partial<Record<(typeof INPUTS)[number], string | readonly string[] | undefined>> & {
+  out: string;
+  csv?: string | boolean;
+  logFile: string | boolean;
+};
+
+/** Refuses logs that would be written onto a file of the run itself, onto one that is read, or onto each other. */
+function expectOutputs(config: ResolvedConfig<ConfigName>, configFile: string | undefined): void {
+  const paths: Paths = config;
+  const { out, csv = false, logFile } = paths;
+  const read = new Map<string, string>();
+  for (const name of INPUTS) for (const file of [paths[name] ?? []].flat()) read.set(resolve(file), flagOf(name));
+  if (configFile !== undefined) read.set(resolve(configFile), "--config");
+  const written = Object.entries({ "--csv": csv, "--log-file": logFile === true ? DEFAULT_LOG_FILE : logFile });
+  for (const [flag, file] of written) {
+    if (typeof file !== "string") continue;
+    const other = read.get(resolve(file));
+    const user = isFileOfRun(file, out) ? "the run itself writes" : other && `${other} names`;
+    if (user !== undefined) throw new UsageError(`${flag}: ${file} is the file that ${user}: give another name`);
+    read.set(resolve(file), flag);
   }
 }

@@ -1,8 +1,38 @@
 import { isDeepStrictEqual } from "node:util";
-import { fusedConv2dOp, fusedNormOp } from "../ops/fused_images.js";
+import { DistilleryError } from "../errors.js";
+import { type Conv2dAttributes, windowOf } from "../ops/conv2d.js";
 import { fusedOp } from "../ops/linear_fusion.js";
+import type { BatchNormAttributes } from "../ops/norm_call.js";
 import type { Op } from "../tensor/op.js";
 import { countReaders, type Graph, type Node, rewrite, type Value } from "./graph.js";
+
+/** What follows a convolution or a BatchNorm in its last write, in this order. */
+interface Epilogue {
+  /** Whether an input is added. */
+  readonly addend: boolean;
+  readonly relu: boolean;
+}
+
+/** Inputs x, weight, bias and addend if there are any, and those of BatchNorm in eval mode, if it follows, behind its x. */
+const fusedConv2dOp: Op<Omit<Conv2dAttributes, "relu"> & Epilogue & { norm: BatchNormAttributes | null }> = {
+  name: "conv2dNormAddRelu",
+  forward: () => onlyInGraphs("conv2dNormAddRelu"),
+  lower: ({ addend, relu, norm, bfloat16 = false, ...attributes }) => {
+    const epilogue = { addend, relu, bfloat16, norm: norm !== null, ...(norm !== null && { eps: norm.eps }) };
+    return { kind: "conv2d", window: windowOf(attributes), ...epilogue };
+  },
+};
+
+/** Inputs x, addend if there is one, and those of BatchNorm behind its x. */
+const fusedNormOp: Op<BatchNormAttributes & Epilogue> = {
+  name: "batchNormAddRelu",
+  forward: () => onlyInGraphs("batchNormAddRelu"),
+  lower: (attributes) => ({ kind: "batchNorm", ...attributes }),
+};
+
+function onlyInGraphs(name: string): never {
+  throw new DistilleryError("INTERNAL", `${name}: is made of the nodes of a graph`);
+}
 
 /**
  * The graph with each of these as one node if nothing else reads what lies between: linear -> ReLU; linear -> batchNorm -> ReLU

@@ -7,7 +7,7 @@ import { expectTensor, Tensor } from "../tensor/tensor.js";
 import type { LossBatch, LossContext } from "./loss.js";
 
 /** Hidden outputs of student and teacher for one batch. */
-export interface Features {
+interface Features {
   student: Tensor;
   /** A constant. */
   teacher: Tensor;

@@ -27,7 +27,7 @@ function batchNorm(x, weight, bias, mean, variance, eps, length) {
 };
 
 /** Inputs x [rows, features, ...], weight, bias, running mean and running variance. */
-export const batchNormOp = defineOp<BatchNormAttributes, NormSaved>({
+const batchNormOp = defineOp<BatchNormAttributes, NormSaved>({
   name: "batchNorm",
   forward(inputs, attributes) {
     const [x] = inputs;

@@ -46,7 +46,7 @@ function matmul(a, b, k, n, batch = 1) {
 }`,
 };
 
-export const matmulOp = defineOp<null, null>({
+const matmulOp = defineOp<null, null>({
   name: "matmul",
   forward([a, b]) {
     const [m, k] = a.shape;

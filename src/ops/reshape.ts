@@ -12,7 +12,7 @@ declare module "../tensor/tensor.js" {
   }
 }
 
-export const reshapeOp = defineOp<{ shape: readonly number[] }, null>({
+const reshapeOp = defineOp<{ shape: readonly number[] }, null>({
   name: "reshape",
   forward: ([{ data }], { shape }) => ({ data, shape, saved: null }),
   backward: (grad, [into]) => into?.set(grad),

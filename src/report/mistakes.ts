@@ -14,7 +14,7 @@ const MAX = 24;
 const DIGITS = 6;
 
 /** Logits [samples, classes] of both networks, in the order of the data. */
-export interface Logits {
+interface Logits {
   student: Tensor;
   teacher?: Tensor;
 }

@@ -5,7 +5,7 @@ import { zipStored } from "../checkpoint/zip_writer.js";
 import { expectExtension, expectFlags, expectInteger, expectOneOf, expectOptions } from "../checks.js";
 import { type Dataset, expectDataset } from "../data/dataset.js";
 import { sourceOf } from "../data/derived_dataset.js";
-import { encodeNpyTexts, npyHeader } from "../data/formats/npy_writer.js";
+import { encodeNpyTexts, npyHeader } from "../data/formats/npy.js";
 import { inUnits } from "../data/targets.js";
 import { DistilleryError } from "../errors.js";
 import {

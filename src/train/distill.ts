@@ -4,7 +4,6 @@ import type { Dataset } from "../data/index.js";
 import { DistilleryError } from "../errors.js";
 import type { DistillationLoss, LossSpec } from "../losses/index.js";
 import { KD_DEFAULTS } from "../losses/kd_loss.js";
-import { isLabelFree } from "../losses/label_free.js";
 import { readsTeacherLogits } from "../losses/loss.js";
 import { fitNetwork } from "../models/fit_network.js";
 import { expectModule } from "../nn/expect_module.js";
@@ -24,7 +23,7 @@ import {
 import { type RunControls, splitControls } from "./controls.js";
 import { fit } from "./fit.js";
 import { type DistillationOptions, distillationSchema, resolveOptions } from "./options.js";
-import { expectDimensions, type LossUse, missingTeacher, resolveLoss } from "./resolve_loss.js";
+import { expectDimensions, isLabelFree, type LossUse, missingTeacher, resolveLoss } from "./resolve_loss.js";
 import { type RunHandle, startRun } from "./run_handle.js";
 import { Trainer } from "./trainer.js";
 

@@ -9,7 +9,8 @@ import { Module } from "../nn/module.js";
 import { featuresPath, Taps } from "../nn/taps.js";
 import { type Expression, formatExpression, importModules, parseExpression } from "../registry/index.js";
 import { noGrad } from "../tensor/autograd.js";
-import { Generator, withGenerator } from "../tensor/random.js";
+import { Generator, randn, withGenerator } from "../tensor/random.js";
+import { step } from "../tensor/step.js";
 import type { Tensor } from "../tensor/tensor.js";
 
 /** What a loss is made for: the networks and the data of a run. */
@@ -150,4 +151,23 @@ function expectLabelled(labels: Int32Array): Int32Array {
   const sample = labels.indexOf(NO_LABEL);
   if (sample < 0) return labels;
   throw new DistilleryError("BAD_ARGUMENT", `loss: reads the label of every sample, and sample ${sample} has none`);
+}
+
+const ROWS = 8;
+
+/** Whether a loss has a value for logits alone, without labels and hidden outputs. */
+export function isLabelFree(loss: DistillationLoss, classes: number): boolean {
+  const { needsTeacher, taps, modules = {} } = loss;
+  const isMore = taps?.student?.length || taps?.teacher?.length || Object.keys(modules).length > 0;
+  if (!needsTeacher || isMore) return false;
+  const outputs = () => ({ logits: randn([ROWS, classes]), taps: {} });
+  const indices = Int32Array.from({ length: ROWS }, (_, i) => i);
+  const value = () =>
+    loss.compute({ student: outputs(), teacher: outputs(), labels: null, indices, epoch: 1, epochs: 1 });
+  try {
+    step(() => withGenerator(new Generator(0), () => noGrad(value)));
+    return true;
+  } catch {
+    return false;
+  }
 }

@@ -30,7 +30,7 @@ interface ForwardResult extends ShardResult {
 export type Values = Float32Array | BigInt64Array;
 
 /** What all shards of a rank have in common. */
-export interface Shared {
+interface Shared {
   readonly parameters: readonly Tensor[];
   readonly buffers: readonly (Tensor | LongTensor)[];
   /** Whose updates wait for the end of the batch. */

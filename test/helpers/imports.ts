@@ -27,6 +27,13 @@ export function typescriptImports(folder: string): Graph {
   });
 }
 
+/** The names that a file imports, exports again or reads of an object, such as a module. */
+export function importedNames(text: string): Set<string> {
+  const code = text.replace(/\/\*[\s\S]*?\*\/|\/\/.*$/gm, "");
+  const lists = code.matchAll(/\b(?:import|export)(?: type)?\s*\{([^}]*)\}|\{([^}]*)\} = await import|\b\w+\.(\w+)/g);
+  return new Set([...lists].flatMap(([, ...found]) => found.join(" ").match(/\w+/g) ?? []));
+}
+
 /** Imports of Rust: paths that begin with `crate` or `super`, in a `use` or an expression. */
 export function rustImports(folder: string): Graph {
   return graphOf(folder, ".rs", (file, text, files) => {

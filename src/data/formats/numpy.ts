@@ -17,9 +17,8 @@ import {
 } from "./array_families.js";
 import { type Format, numbered, type OpenOptions } from "./format.js";
 import { decodeNpy, type NpyArray, openNpyFile } from "./npy.js";
-import { BY_UNIQUE, toLabels } from "./npy_labels.js";
 import { type NpyRows, streamRows, toRows } from "./npy_rows.js";
-import { taskOfArray, toTargets } from "./npy_targets.js";
+import { BY_UNIQUE, taskOfArray, toLabels, toTargets } from "./npy_targets.js";
 import { openNpz } from "./npz.js";
 
 /** How a `.npy` file begins. */

@@ -3,7 +3,7 @@ import { type Entry, integer } from "../../registry/index.js";
 import type { JsFunction } from "../../tensor/js_form.js";
 
 /** What every encoding of texts has. */
-export interface Encoding {
+interface Encoding {
   /** The name of its entry. */
   readonly kind: string;
   /** The most ids of a text: further ones are left out, 0 stands behind the last. */

@@ -1,7 +1,7 @@
 import { type Content, h } from "../../page/dom.js";
 
 /** A column of a table; numbers are right-aligned. */
-export interface Column {
+interface Column {
   name: string;
   text?: boolean;
 }
