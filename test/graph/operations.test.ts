@@ -6,10 +6,10 @@ import {
   type Module,
   noGrad,
   setNumThreads,
-  Tensor,
+  type Tensor,
   withGenerator,
 } from "../../src/index.js";
-import { CASES, Computes, GIVE_INTEGERS, inputsOf } from "../ops/support.js";
+import { GIVE_INTEGERS, networksOf, OPERATIONS } from "../ops/support.js";
 
 const threads = getNumThreads();
 beforeEach(() => setNumThreads(2));
@@ -34,35 +34,26 @@ function freeze(module: Module, size: number, training: boolean): FrozenModel | 
 /** Bits, for NaN and signs. */
 const bits = ({ data, shape }: Tensor) => ({ shape, bits: [...new Uint32Array(Float32Array.from(data).buffer)] });
 
-const FUNCTIONS = [...new Set(CASES.map(({ op }) => op))];
-
-test.each(FUNCTIONS.filter((name) => LIVE[name] === undefined))("%s runs natively with the bits of forward", (name) => {
-  for (const one of CASES.filter(({ op, outputs }) => op === name && outputs.some((output) => "float" in output))) {
-    const inputs = inputsOf(one).filter((input) => input instanceof Tensor);
-    const values = inputs.flatMap(({ data }) => [...data]);
-    if (values.length === 0) continue;
-    const x = new Tensor(Float32Array.from(values), [1, values.length]);
-    for (const training of [false, true]) {
-      const module = new Computes(one, inputs).train(training);
-      const model = freeze(module, values.length, training);
-      expect(model, JSON.stringify(one.args)).not.toBeNull();
-      const [ahead, stream, own] = [new Generator(7), new Generator(7), new Generator(7)];
-      const expected = noGrad(() => withGenerator(own, () => module.forward(x)));
-      model?.enqueue(x, ahead);
-      const { output } = (model as FrozenModel).take(x, stream);
-      expect(bits(output), JSON.stringify(one.args)).toEqual(bits(expected));
-      expect([...stream.state]).toEqual([...own.state]);
-      model?.release();
+test.each(OPERATIONS.filter((name) => LIVE[name] === undefined))(
+  "%s runs natively with the bits of forward",
+  (name) => {
+    for (const { network, x, text } of networksOf(name)) {
+      for (const training of [false, true]) {
+        network.train(training);
+        const model = freeze(network, x.size, training);
+        expect(model, text).not.toBeNull();
+        const [ahead, stream, own] = [new Generator(7), new Generator(7), new Generator(7)];
+        const expected = noGrad(() => withGenerator(own, () => network.forward(x)));
+        model?.enqueue(x, ahead);
+        const { output } = (model as FrozenModel).take(x, stream);
+        expect(bits(output), text).toEqual(bits(expected));
+        expect([...stream.state]).toEqual([...own.state]);
+        model?.release();
+      }
     }
-  }
-});
+  },
+);
 
 test.each(Object.entries(LIVE))("%s runs live: it %s", (name) => {
-  for (const one of CASES.filter(({ op }) => op === name)) {
-    const inputs = inputsOf(one).filter((input) => input instanceof Tensor);
-    const size = inputs.reduce((sum, input) => sum + input.size, 0);
-    if (size > 0 && one.outputs.some((output) => "float" in output && output.float.length > 0)) {
-      expect(freeze(new Computes(one, inputs), size, false)).toBeNull();
-    }
-  }
+  for (const { network, x } of networksOf(name)) expect(freeze(network, x.size, false)).toBeNull();
 });

@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
-import { F, IntTensor, Module, Tensor } from "../../src/index.js";
+import { expect } from "vitest";
+import { F, IntTensor, Module, noGrad, Tensor } from "../../src/index.js";
 import * as ops from "../../src/ops/index.js";
 
 /** An array of a fixture: floats, some of them in words that JSON lacks, or whole numbers. */
@@ -83,6 +84,35 @@ export class Computes extends Module {
     // In train mode, masks are drawn before and after other nodes.
     const [first, ...rest] = flat.map((output) => F.dropout(output, 0.3, this.training));
     return rest.reduce((joined, output) => F.dropout(joined, 0.2, this.training).add(output.sum()), first);
+  }
+}
+
+/** The names of the operations that have cases. */
+export const OPERATIONS = [...new Set(CASES.map(({ op }) => op))];
+
+/** The networks of an operation's cases that give numbers, in eval mode, and the row that each reads. */
+export function networksOf(name: string): { network: Computes; x: Tensor; text: string }[] {
+  return CASES.flatMap((one) => {
+    if (one.op !== name || !one.outputs.some((output) => "float" in output && output.float.length > 0)) return [];
+    const inputs = inputsOf(one).filter((input) => input instanceof Tensor);
+    const values = Float32Array.from(inputs.flatMap(({ data }) => [...data]));
+    if (values.length === 0) return [];
+    const text = `${inputs.map(({ shape }) => `[${shape}]`)} ${JSON.stringify(one.args)}`;
+    return [{ network: new Computes(one, inputs).eval(), x: new Tensor(values, [1, values.length]), text }];
+  });
+}
+
+/** Compares another backend's outputs with those of `forward`: a part of each number, or of the largest one. */
+export function expectAsForward(
+  got: ArrayLike<number>,
+  { network, x, text }: ReturnType<typeof networksOf>[number],
+): void {
+  const expected = noGrad(() => network.forward(x)).data;
+  expect(got.length, text).toBe(expected.length);
+  const size = expected.reduce((most, x) => (Number.isFinite(x) ? Math.max(most, Math.abs(x)) : most), 1e-3);
+  for (const [i, x] of expected.entries()) {
+    const isClose = Object.is(got[i], x) || Math.abs((got[i] as number) - x) <= 1e-6 * Math.max(size, Math.abs(x));
+    expect(isClose, `${text} [${i}]: ${got[i]}, expected ${x}`).toBe(true);
   }
 }
 
