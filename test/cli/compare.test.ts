@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test, vi } from "vitest";
 import { calibrationSummary } from "../../src/compare/summary.js";
 import {
   type CompareResult,
@@ -184,7 +184,10 @@ describe("an interrupted comparison resumes", () => {
   test("killed, and its processes end too", async () => {
     const folder = newFolder(temporary);
     const { child, end } = await started(folder);
-    await new Promise((resolve) => setTimeout(resolve, 300));
+    await vi.waitFor(() => expect(existsSync(join(folder, OUT, "seed-0"))).toBe(true), {
+      timeout: 60_000,
+      interval: 20,
+    });
     child.kill("SIGKILL");
     await end;
     await resumed(folder);

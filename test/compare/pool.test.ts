@@ -164,8 +164,11 @@ describe("processes that do not do what they should", () => {
     const { compare } = await built();
     const { input, workers } = await setting({ seed: 1, fail: "never" });
     const controller = new AbortController();
-    setTimeout(() => controller.abort(), 700);
-    const call = compare({ ...input, out: newRun(), signal: controller.signal, workers: { ...workers, count: 2 } });
+    const { signal } = controller;
+    const onWork = ({ work }: { work: string }) => {
+      if (work === "starting processes") setTimeout(() => controller.abort(), 100);
+    };
+    const call = compare({ ...input, out: newRun(), signal, onWork, workers: { ...workers, count: 2 } });
     expect(await failureOf(call)).toMatchObject({
       code: "ABORTED",
       message: expect.stringMatching(/^stopped with 1 of/),
