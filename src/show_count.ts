@@ -2,3 +2,9 @@
 export function showCount(count: number): string {
   return String(count).replaceAll(/\B(?=(?:\d{3})+$)/g, ",");
 }
+
+/** A size in kB, MB or GB of powers of ten; `digits` after the point of all but kB: 2.1 kB, 2.14 MB. */
+export function showBytes(bytes: number, digits = 2): string {
+  if (bytes < 1e6) return `${(bytes / 1e3).toFixed(1)} kB`;
+  return bytes < 1e9 ? `${(bytes / 1e6).toFixed(digits)} MB` : `${(bytes / 1e9).toFixed(digits)} GB`;
+}

@@ -3,7 +3,7 @@ import { Command } from "commander";
 import { fractionOf } from "../compare/fraction_of.js";
 import type { CompareResult, NetworkSize, SampleStats, StudentMetrics } from "../compare/index.js";
 import { runMetadata, SCHEMAS, trainingOptions } from "../config/index.js";
-import { showCount } from "../show_count.js";
+import { showBytes, showCount } from "../show_count.js";
 import { type Metric, metricsOf, showChange, showMetric, showSigned, type TaskEvaluation } from "../tasks/metrics.js";
 import { interruptible } from "./error_boundary.js";
 import { dryRunExperiment, expectTaskBatches, experimentControls, networksOf, openExperiment } from "./experiment.js";
@@ -144,7 +144,7 @@ function table(result: CompareResult): string {
     [`${main.label}, last epoch`, "", ...of(main, "last")],
     ...others.map((metric) => [metric.label, shown(metric, teacher.evaluation), ...of(metric, "best")]),
     ["parameters", ...size(({ parameters }) => showCount(parameters))],
-    ["file", ...size(({ bytes }) => `${(bytes / 1e6).toFixed(2)} MB`)],
+    ["file", ...size(({ bytes }) => showBytes(bytes))],
     ["latency at batch 1", ...size(({ latencyMs }) => `${latencyMs.toFixed(3)} ms`)],
     ["throughput", ...size(({ throughput }) => `${showCount(Math.round(throughput))}/s`)],
   ]);

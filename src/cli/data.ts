@@ -2,6 +2,7 @@ import { Argument, Command } from "commander";
 import { DATASET_NAMES, type DownloadProgress, downloadData, type ListedData, listData } from "../data/index.js";
 import { DistilleryError } from "../errors.js";
 import { overallBar } from "../log/index.js";
+import { showBytes } from "../show_count.js";
 import { interruptible, UsageError, unknownName } from "./error_boundary.js";
 import { addShowing, type ShowFlags } from "./flags.js";
 import { formatTable } from "./table.js";
@@ -36,7 +37,7 @@ export async function runData({ name, from, json }: DataFlags): Promise<void> {
   }
   if (!DATASET_NAMES.includes(name)) throw new UsageError(unknownName("data set", name, DATASET_NAMES));
   const found = await download(name, from);
-  print(json ? JSON.stringify(found) : `${name}: ${found.folder}, ${megabytes(found.bytes)}`);
+  print(json ? JSON.stringify(found) : `${name}: ${found.folder}, ${showBytes(found.bytes, 1)}`);
 }
 
 async function download(name: string, from: string | undefined) {
@@ -49,11 +50,11 @@ async function download(name: string, from: string | undefined) {
   const onProgress = ({ file, received, bytes, allReceived, allBytes }: DownloadProgress) => {
     // Printed when the first bytes arrive: if none do, the failure is all there is to print.
     if (hasCome !== undefined && hasCome < allReceived) {
-      note(`${name}: downloading ${megabytes(allBytes)}`);
+      note(`${name}: downloading ${showBytes(allBytes, 1)}`);
       hasCome = Number.POSITIVE_INFINITY;
     }
     hasCome ??= allReceived;
-    const text = `${file} ${megabytes(received)} of ${megabytes(bytes)}`;
+    const text = `${file} ${showBytes(received, 1)} of ${showBytes(bytes, 1)}`;
     bar.update({ done: allReceived, total: allBytes, text });
   };
   try {
@@ -69,13 +70,9 @@ async function download(name: string, from: string | undefined) {
 }
 
 function listing(data: readonly ListedData[]): string {
-  const sizes = formatTable(data.map(({ name, downloadBytes }) => [name, megabytes(downloadBytes)])).split("\n");
+  const sizes = formatTable(data.map(({ name, downloadBytes }) => [name, showBytes(downloadBytes, 1)])).split("\n");
   const places = data.map(({ found, problem }) => found?.folder ?? problem ?? "not here");
   const missing = data.find(({ found }) => found === null);
   const advice = missing ? `\n\n\`distillery data ${missing.name}\` downloads it.` : "";
   return `${sizes.map((line, i) => `${line}  ${places[i]}`).join("\n")}${advice}`;
-}
-
-function megabytes(bytes: number): string {
-  return `${(bytes / 1e6).toFixed(bytes < 1e5 ? 2 : 1)} MB`;
 }

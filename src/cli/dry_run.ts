@@ -4,7 +4,7 @@ import { entryOf } from "../data/text/encodings.js";
 import type { Module } from "../nn/module.js";
 import { repr } from "../nn/repr.js";
 import { fewer } from "../report/text.js";
-import { showCount } from "../show_count.js";
+import { showBytes, showCount } from "../show_count.js";
 import {
   type DistillInput,
   estimateRun,
@@ -75,7 +75,7 @@ export async function dryRun(
     ...columnLines(training),
     ...(largest === undefined
       ? ["There is no run to make."]
-      : [`Memory, about: ${megabytes(total(largest.memory))}`, memoryTable(largest.memory)]),
+      : [`Memory, about: ${showBytes(total(largest.memory), 1)}`, memoryTable(largest.memory)]),
     ...runs.map(timeLine),
     ...(runs.length > 1 || (runs[0]?.times ?? 1) > 1
       ? [`Time, about: ${duration(seconds)} one after the other; side by side it is less`]
@@ -123,7 +123,7 @@ function parametersText(parameters: Readonly<Record<string, number | undefined>>
 
 function memoryTable(memory: RunMemory): string {
   const rows = Object.entries(PARTS).map(([part, text]) => [text, memory[part as keyof RunMemory]] as const);
-  return formatTable(rows.filter(([, bytes]) => bytes > 0).map(([text, bytes]) => [`  ${text}`, megabytes(bytes)]));
+  return formatTable(rows.filter(([, bytes]) => bytes > 0).map(([text, bytes]) => [`  ${text}`, showBytes(bytes, 1)]));
 }
 
 function timeLine({ name, times, seconds, steps, stepSeconds }: RunEstimate & { name: string; times: number }): string {
@@ -133,7 +133,6 @@ function timeLine({ name, times, seconds, steps, stepSeconds }: RunEstimate & { 
 }
 
 const total = (memory: RunMemory): number => Object.values(memory).reduce((sum, bytes) => sum + bytes, 0);
-const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`;
 
 /** 3725 seconds as 1 h 2 min, 80 as 1 min 20 s. */
 function duration(seconds: number): string {

@@ -5,7 +5,7 @@ import type { Dataset } from "../data/index.js";
 import { printableInline } from "../log/index.js";
 import { overlapOf } from "../models/overlap.js";
 import { Module } from "../nn/module.js";
-import { showCount } from "../show_count.js";
+import { showBytes, showCount } from "../show_count.js";
 import { evaluateOutputs, taskOf } from "../tasks/index.js";
 import {
   isClassification,
@@ -89,7 +89,7 @@ export async function runEvaluate(flags: EvaluateFlags): Promise<void> {
     print(JSON.stringify({ file: flags.file, data: data.name, parameters, bytes, latencyMs, ...evaluation }));
     return;
   }
-  const size = `${showCount(parameters)} parameters, ${(bytes / 1e6).toFixed(2)} MB`;
+  const size = `${showCount(parameters)} parameters, ${showBytes(bytes)}`;
   print(`${printableInline(flags.file)}: ${model.constructor.name}, ${size}`);
   print(`${printableInline(data.name)}: ${showCount(evaluation.samples)} samples\n`);
   if (isClassification(evaluation)) print(`${summary(evaluation, latencyMs)}\n\n${classTable(evaluation, data)}`);

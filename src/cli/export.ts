@@ -9,6 +9,7 @@ import { WEIGHT_TYPES, type WeightType } from "../graph/index.js";
 import { printableInline } from "../log/index.js";
 import { recordOf, type TrainingRecord } from "../models/training_record.js";
 import type { Module } from "../nn/module.js";
+import { showBytes } from "../show_count.js";
 import { mainMetric, metricsOf, showChange, showMetric, unitOf } from "../tasks/metrics.js";
 import { evaluate } from "../train/index.js";
 import { UsageError } from "./error_boundary.js";
@@ -166,7 +167,7 @@ async function writeOnnx(
   };
   const summary = await saveOnnx(network, out, options);
   const [input, output] = [summary.input, summary.output].map(described);
-  const size = `${megabytes(summary.bytes)}, opset ${summary.opset}, ${input} to ${output}`;
+  const size = `${showBytes(summary.bytes)}, opset ${summary.opset}, ${input} to ${output}`;
   const lines = [`${out}: ${size}${weightsText(quantize)}`];
   const { inputNames, classNames } = summary;
   const spec = recordOf(network)?.preprocessing;
@@ -209,7 +210,7 @@ async function writeJavaScript<S extends { bytes: number }>(
 ): Promise<Written> {
   const summary = await save(network, out, { ...(quantize && { quantize }), ...(known && { preprocessing: known }) });
   return {
-    lines: [`${out}: ${megabytes(summary.bytes)}, ${content(summary, weightsText(quantize))}`],
+    lines: [`${out}: ${showBytes(summary.bytes)}, ${content(summary, weightsText(quantize))}`],
     values: summary,
     accuracy: test && (await byKernels(network, test, "JavaScript", quantize, ", with its weights")),
   };
@@ -228,10 +229,6 @@ async function byKernels(
   const features = network.readsImages ? undefined : test.features;
   const graph = exportedGraph(network, { quantize, features }, format);
   return { exported: mainMetric(test, evaluate(new GraphModule(graph), test)), by: `Distillery's kernels${why}` };
-}
-
-function megabytes(bytes: number): string {
-  return `${(bytes / 1e6).toFixed(2)} MB`;
 }
 
 function weightsText(quantize: ExportFlags["quantize"]): string {

@@ -1,7 +1,7 @@
 import { Command } from "commander";
 import { inspectCheckpoint } from "../checkpoint/index.js";
 import { printableInline } from "../log/index.js";
-import { showCount } from "../show_count.js";
+import { showBytes, showCount } from "../show_count.js";
 import { addPart, addShowing, partOptions, type ShowFlags } from "./flags.js";
 import { formatTable } from "./table.js";
 import { print } from "./terminal.js";
@@ -26,7 +26,7 @@ export async function runInspect({ file, json, ...part }: InspectFlags): Promise
     return;
   }
   const rows = tensors.map(({ key, dtype, shape }) => [key, dtype, `[${shape.join(", ")}]`]);
-  print(`${printableInline(file)}: ${format}, ${(bytes / 1e6).toFixed(2)} MB, ${showCount(parameters)} parameters\n`);
+  print(`${printableInline(file)}: ${format}, ${showBytes(bytes)}, ${showCount(parameters)} parameters\n`);
   print(formatTable([["tensor", "type", "shape"], ...rows]));
   for (const [key, text] of Object.entries(metadata)) print(`\n${printableInline(key)}: ${shortened(text)}`);
 }

@@ -2,7 +2,7 @@ import { Command } from "commander";
 import { expectExtension } from "../checks.js";
 import { dataSchema } from "../config/index.js";
 import { printableInline } from "../log/index.js";
-import { showCount } from "../show_count.js";
+import { showBytes, showCount } from "../show_count.js";
 import { type TeacherOptions, teacherSchema, writeLogits } from "../teachers/index.js";
 import { LOGITS_BATCH } from "../teachers/logits_in_order.js";
 import { ARRAY_FILES } from "../teachers/stored_arrays.js";
@@ -69,6 +69,6 @@ export async function runLogits(flags: LogitsFlags): Promise<void> {
   );
   if (flags.json) return print(JSON.stringify({ teacher: file, data: source.name, ...written }));
   const { samples, classes, bytes } = written;
-  const size = `${showCount(samples)} x ${classes} logits, ${bytes < 1e6 ? `${(bytes / 1e3).toFixed(1)} kB` : `${(bytes / 1e6).toFixed(1)} MB`}`;
+  const size = `${showCount(samples)} x ${classes} logits, ${showBytes(bytes)}`;
   print(`${printableInline(out)}: ${size}, of ${printableInline(file)} for ${printableInline(source.name)}`);
 }

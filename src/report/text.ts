@@ -31,11 +31,6 @@ export function ordinal(n: number): string {
   return `${n}${ending ?? "th"}`;
 }
 
-/** 2140000 bytes as 2.14 MB. */
-export function bytes(n: number): string {
-  return n < 1e6 ? `${(n / 1e3).toFixed(1)} kB` : `${(n / 1e6).toFixed(2)} MB`;
-}
-
 /** How many times as much: 7.9, 12. */
 export function times(ratio: number): string {
   return ratio.toFixed(ratio < 10 ? 1 : 0);

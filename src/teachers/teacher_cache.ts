@@ -12,7 +12,7 @@ import { expectModule } from "../nn/expect_module.js";
 import { withEvalMode } from "../nn/modes.js";
 import type { Module } from "../nn/module.js";
 import { rowsFor } from "../nn/rows_for.js";
-import { showCount } from "../show_count.js";
+import { showBytes, showCount } from "../show_count.js";
 import { noGrad } from "../tensor/autograd.js";
 import { allocate, emptyCache, withArena } from "../tensor/buffer_pool.js";
 import { concatenated } from "../tensor/concatenated.js";
@@ -166,10 +166,9 @@ export class TeacherCache {
     await save({ logits }, file, { metadata: { ...metadata, ...(this.isStandardized && { unit: STANDARDIZED }) } });
   }
 
-  /** Its contents, for a log: `60,000 x 10 logits computed once, 2.4 MB`. */
+  /** Its contents, for a log: `60,000 x 10 logits computed once, 2.40 MB`. */
   toString(): string {
-    const { byteLength } = this.logits;
-    const size = byteLength < 1e6 ? `${(byteLength / 1e3).toFixed(0)} kB` : `${(byteLength / 1e6).toFixed(1)} MB`;
+    const size = showBytes(this.logits.byteLength);
     return `${showCount(this.samples)} x ${this.classes} logits computed once, ${size}`;
   }
 

@@ -144,7 +144,7 @@ test("README: does distillation help", async () => {
 
 test("get started: a teacher, a student, its use", async () => {
   const [, steps] = START;
-  expect(await run(steps)).toMatch(new RegExp(`^runs/distill/${STUDENT}\\.onnx: .* MB, opset `));
+  expect(await run(steps)).toMatch(new RegExp(`^runs/distill/${STUDENT}\\.onnx: .* [kM]B, opset `));
   // For the last test.
   for (const ending of ["pth", "safetensors"]) {
     copyFileSync(join(cwd, `runs/teacher/teacher.${ending}`), join(cwd, `images.${ending}`));
@@ -183,7 +183,7 @@ test.each([
 
 test("get started: ship it", async () => {
   const [, , , ship] = START;
-  expect(await run(ship)).toMatch(/^demo\.html: .* MB, a page to try the network, weights in 8 bits/);
+  expect(await run(ship)).toMatch(/^demo\.html: .* kB, a page to try the network, weights in 8 bits/);
 });
 
 test("get started: losses and networks by name, and one's own", async () => {
@@ -201,7 +201,7 @@ test("README: ship it", async () => {
   });
   writeFileSync(join(cwd, "packages.jsonl"), rows.join("\n"));
   expect(await run([compare])).toContain("Written to runs/packages/compare.json");
-  expect(await run([exported])).toMatch(/^demo\.html: .* MB, a page to try the network, weights in 8 bits/m);
+  expect(await run([exported])).toMatch(/^demo\.html: .* kB, a page to try the network, weights in 8 bits/m);
   const { classify } = (await import(join(cwd, "student.mjs"))) as { classify(text: string): { className: string } };
   expect(["games", "haskell"]).toContain(classify("chess").className);
 });

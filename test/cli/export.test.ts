@@ -39,14 +39,14 @@ beforeAll(async () => {
 
 const network = async (file: string) => networkFrom(await load(join(cwd, file)));
 const read = (file: string) => new Uint8Array(readFileSync(join(cwd, file)));
-const megabytes = (file: string) => (statSync(join(cwd, file)).size / 1e6).toFixed(2);
+const kilobytes = (file: string) => `${(statSync(join(cwd, file)).size / 1e3).toFixed(1)} kB`;
 
 describe("export", () => {
   test("beside the file, in one line", async () => {
     const printed = lines(await succeed(["export", "student.pth", "--onnx"], cwd));
     expect(read("student.onnx")).toEqual(exportOnnx(await network("student.pth")));
     expect(printed).toEqual([
-      `student.onnx: ${megabytes("student.onnx")} MB, opset 17, input float32 [batch, 16] to logits float32 [batch, 3]`,
+      `student.onnx: ${kilobytes("student.onnx")}, opset 17, input float32 [batch, 16] to logits float32 [batch, 3]`,
     ]);
   });
 
@@ -63,7 +63,7 @@ describe("export", () => {
     expect(accuracy).toBeGreaterThan(0.9);
     const share = `${(100 * accuracy).toFixed(2)}%`;
     expect(printed).toEqual([
-      `t.onnx: ${megabytes("t.onnx")} MB, opset 17, input uint8 [batch, 16] to logits float32 [batch, 3], weights in 8 bits`,
+      `t.onnx: ${kilobytes("t.onnx")}, opset 17, input uint8 [batch, 16] to logits float32 [batch, 3], weights in 8 bits`,
       expect.stringMatching(
         `^Test accuracy: teacher.safetensors ${share}, t.onnx ${share}, lost 0.00 points; by ONNX Runtime \\d+\\.\\d+\\.\\d+$`,
       ),
@@ -98,7 +98,7 @@ describe("export", () => {
     expect(readFileSync(join(cwd, "t.d.mts"), "utf8")).toBe(types);
     const share = `${(100 * evaluate(teacher, images).accuracy).toFixed(2)}%`;
     expect(printed).toEqual([
-      `t.mjs: ${megabytes("t.mjs")} MB, classify(input) takes 16 pixels from 0 to 255 (1 x 4 x 4, channel after channel), or an ImageData of 4 x 4, weights in 8 bits; types in t.d.mts`,
+      `t.mjs: ${kilobytes("t.mjs")}, classify(input) takes 16 pixels from 0 to 255 (1 x 4 x 4, channel after channel), or an ImageData of 4 x 4, weights in 8 bits; types in t.d.mts`,
       `Test accuracy: teacher.safetensors ${share}, t.mjs ${share}, lost 0.00 points; by Distillery's kernels, with its weights`,
     ]);
   });

@@ -122,7 +122,7 @@ describe("what a run tells", () => {
     const { history, files } = await done;
     expect(files).toEqual([]);
     const notes = reported.filter((entry) => typeof entry === "string");
-    expect(notes).toEqual(["teacher: 50 x 3 logits computed once, 1 kB"]);
+    expect(notes).toEqual(["teacher: 50 x 3 logits computed once, 0.6 kB"]);
     const [steps, epochs] = [reported.filter(isStep), reported.filter(isEpoch)];
     expect(reported.filter((entry) => typeof entry !== "string")).toEqual([
       ...steps.slice(0, STEPS),

@@ -1,5 +1,6 @@
 import { freemem } from "node:os";
 import { badData } from "../../files/index.js";
+import { showBytes } from "../../show_count.js";
 import { decodeNpy, decodeNpyTexts, type NpyArray } from "./npy.js";
 
 /** The arrays of a `.npz` archive by their names. */
@@ -45,8 +46,6 @@ function refuseSize(bytes: number): string | null {
   // Node 20.13 and newer know the limit of a container.
   const free = process.availableMemory?.() ?? freemem();
   if (COPIES * bytes <= free) return null;
-  const needs = `takes ${gigabytes(COPIES * bytes)} to read, and ${gigabytes(free)} are free`;
-  return `inflates to ${gigabytes(bytes)}, which ${needs}: \`unzip\` makes .npy files of it, which stream (--stream) leaves on the disk`;
+  const needs = `takes ${showBytes(COPIES * bytes)} to read, and ${showBytes(free)} are free`;
+  return `inflates to ${showBytes(bytes)}, which ${needs}: \`unzip\` makes .npy files of it, which stream (--stream) leaves on the disk`;
 }
-
-const gigabytes = (bytes: number): string => `${(bytes / 1e9).toFixed(1)} GB`;

@@ -1,4 +1,5 @@
 import { h } from "../../page/dom.js";
+import { showBytes } from "../../show_count.js";
 import type { Demo, DemoInput, OnSample, Run } from "../demo.js";
 import { answerOf } from "./answers.js";
 import { drawing } from "./drawing.js";
@@ -33,11 +34,10 @@ function start(run: Run): void {
     }
   };
   const make = INPUTS[demo.input.kind] as (input: DemoInput, on: OnSample) => HTMLElement[];
-  const size = demo.bytes < 1e5 ? `${(demo.bytes / 1e3).toFixed(0)} kB` : `${(demo.bytes / 1e6).toFixed(2)} MB`;
   document
     .getElementById("page")
     ?.append(
-      h("header", {}, h("h1", {}, demo.title), h("p", {}, `A network of ${size}, in this file.`)),
+      h("header", {}, h("h1", {}, demo.title), h("p", {}, `A network of ${showBytes(demo.bytes)}, in this file.`)),
       h(
         "main",
         {},

@@ -1,9 +1,9 @@
 import type { NetworkSize, StudentMetrics } from "../../compare/results.js";
 import { type Content, h } from "../../page/dom.js";
-import { showCount } from "../../show_count.js";
+import { showBytes, showCount } from "../../show_count.js";
 import { type Metric, mainMetric, metricsOf, showMetric } from "../../tasks/metrics.js";
 import type { CompareReport } from "../report_data.js";
-import { bytes, counted, short } from "../text.js";
+import { counted, short } from "../text.js";
 import { changeOf } from "../verdict.js";
 import { behaviourFigures } from "./behaviour.js";
 import { deviation, spreadCell } from "./cells.js";
@@ -101,7 +101,7 @@ function figuresTable({ result }: CompareReport): HTMLElement {
     ...others.map((metric): Content[] => [metric.label, ofTeacher(metric), ...of(metric, "best")]),
     ["best epoch", "", ...[baseline, distilled].map(({ best }) => best.epoch.mean.toFixed(1))],
     ["parameters", ...size(({ parameters }) => showCount(parameters))],
-    ["file", ...size((own) => bytes(own.bytes))],
+    ["file", ...size((own) => showBytes(own.bytes))],
     ["time for one sample", ...size(({ latencyMs }) => `${short(latencyMs)} ms`)],
     ["samples a second", ...size(({ throughput }) => showCount(Math.round(throughput)))],
   ];

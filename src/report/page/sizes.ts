@@ -1,7 +1,7 @@
 import { type Content, h } from "../../page/dom.js";
-import { showCount } from "../../show_count.js";
+import { showBytes, showCount } from "../../show_count.js";
 import type { SizeMetrics } from "../report_data.js";
-import { bytes, compared, short } from "../text.js";
+import { compared, short } from "../text.js";
 import { figure } from "./figure.js";
 import { table } from "./table.js";
 
@@ -15,7 +15,7 @@ interface Measure {
 
 const MEASURES: readonly Measure[] = [
   { name: "parameters", of: ({ parameters }) => parameters, format: showCount, more: "smaller" },
-  { name: "file", of: ({ bytes: size }) => size, format: bytes, more: "smaller" },
+  { name: "file", of: ({ bytes }) => bytes, format: showBytes, more: "smaller" },
   { name: "time for one sample", of: ({ latencyMs }) => latencyMs, format: (ms) => `${short(ms)} ms`, more: "faster" },
   {
     name: "samples a second",

@@ -423,7 +423,7 @@ describe("refused", () => {
     const free = vi.spyOn(process, "availableMemory").mockReturnValue(100);
     const { folder, sets } = load({ "c.npz": fixture("compressed.npz") }, "c.npz");
     expect(await refusal("BAD_DATA", () => sets())).toMatch(
-      `${join(folder, "c.npz")}: entry "x_train.npy" inflates to 0.0 GB, which takes 0.0 GB to read, and 0.0 GB are free: ` +
+      `${join(folder, "c.npz")}: entry "x_train.npy" inflates to 0.2 kB, which takes 0.5 kB to read, and 0.1 kB are free: ` +
         "`unzip` makes .npy files of it, which stream (--stream) leaves on the disk",
     );
     free.mockReturnValue(1e9);
