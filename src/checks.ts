@@ -5,7 +5,12 @@ import { DistilleryError } from "./errors.js";
 
 /** `BAD_ARGUMENT`: what an argument is expected to be, and what came. */
 export function badArgument(name: string, expected: string, got: unknown): DistilleryError {
-  return new DistilleryError("BAD_ARGUMENT", `${name}: expected ${expected}, got ${show(got)}`);
+  return new DistilleryError("BAD_ARGUMENT", `${name}: expected ${expected}, got ${showValue(got)}`);
+}
+
+/** `BAD_DTYPE`: of which type an argument is expected to be, and what came. */
+export function badDtype(name: string, expected: string, got: unknown): DistilleryError {
+  return new DistilleryError("BAD_DTYPE", `${name}: expected ${expected}, got ${showValue(got)}`);
 }
 
 /** A whole number of [min, max]; otherwise `BAD_ARGUMENT` that names the argument. */

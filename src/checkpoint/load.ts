@@ -1,5 +1,4 @@
-import { expectOptions, expectPath, show } from "../checks.js";
-import { DistilleryError } from "../errors.js";
+import { badArgument, expectOptions, expectPath, show } from "../checks.js";
 import { readWhole } from "../files/index.js";
 import { native } from "../native.js";
 import type { StateDict } from "../nn/state_dict.js";
@@ -144,7 +143,7 @@ async function read(file: string, options: ReadOptions): Promise<Contents> {
 /** The tensors whose keys begin with a prefix, without it. */
 function stripped(stored: readonly StoredTensor[], file: string, { stripPrefix, onNote }: ReadOptions): StoredTensor[] {
   if (typeof stripPrefix !== "string" || stripPrefix === "") {
-    throw new DistilleryError("BAD_ARGUMENT", `stripPrefix: expected what keys begin with, got ${show(stripPrefix)}`);
+    throw badArgument("stripPrefix", "what keys begin with", stripPrefix);
   }
   const kept = stored.filter(({ key }) => key.startsWith(stripPrefix) && key !== stripPrefix);
   if (kept.length === 0) {
@@ -159,7 +158,7 @@ function stripped(stored: readonly StoredTensor[], file: string, { stripPrefix, 
 async function readContents(file: string, options: ReadOptions): Promise<Contents> {
   const { key } = options;
   if (key !== undefined && typeof key !== "string") {
-    throw new DistilleryError("BAD_ARGUMENT", `key: expected the key of a state dict, got ${show(key)}`);
+    throw badArgument("key", "the key of a state dict", key);
   }
   const bytes = await readWhole(expectPath("file", file));
   if (startsWith(bytes, "PK")) {

@@ -1,5 +1,5 @@
 import { setImmediate } from "node:timers/promises";
-import { expectObject, show } from "../checks.js";
+import { badArgument, expectObject, showValue } from "../checks.js";
 import { labelsOf } from "../data/index.js";
 import { hasTargets } from "../data/task_name.js";
 import { DistilleryError } from "../errors.js";
@@ -120,8 +120,7 @@ async function planOf(options: CompareInput): Promise<Plan & { experiment: Exper
   const { seeds: givenSeeds = SEEDS, losses: given, fractions: parts, calibrateTeacher = false, ...input } = options;
   const seeds = readSeeds(givenSeeds);
   if (typeof calibrateTeacher !== "boolean" && calibrateTeacher !== "both") {
-    const text = `calibrateTeacher: expected true, false or "both", got ${show(calibrateTeacher)}`;
-    throw new DistilleryError("BAD_ARGUMENT", text);
+    throw badArgument("calibrateTeacher", 'true, false or "both"', calibrateTeacher);
   }
   const experiment = parseExperiment({ ...input, calibrateTeacher: calibrateTeacher !== false });
   const methods = await readMethods(experiment, given, calibrateTeacher);
@@ -161,7 +160,7 @@ async function readMethods(
     return { calibrateTeacher, readsLogits: (spec: Trial["loss"]) => readsLogits(made.get(spec) ?? null) };
   };
   if (given === undefined) return nameMethod(loss, await choiceOf([loss]), experiment);
-  if (!Array.isArray(given) || given.length === 0) refuse(`losses: expected a list of losses, got ${show(given)}`);
+  if (!Array.isArray(given) || given.length === 0) refuse(`losses: expected a list of losses, got ${showValue(given)}`);
   if (loss !== null) refuse("loss: expected one of loss and losses, got both");
   const name = (["temperature", "alpha"] as const).find((option) => options[option] !== KD_DEFAULTS[option]);
   if (name !== undefined)

@@ -1,4 +1,4 @@
-import { expectFlags, expectInteger, expectNumber, expectPath, show } from "../checks.js";
+import { badArgument, expectFlags, expectInteger, expectNumber, expectPath } from "../checks.js";
 import { expectDataset } from "../data/dataset.js";
 import type { Dataset } from "../data/index.js";
 import { DistilleryError } from "../errors.js";
@@ -238,7 +238,7 @@ export function describeLoss(loss: LossSpec, classes: number): unknown {
 
 function expectWorkers({ module, count, startSeconds }: Workers, { schedule }: ResolvedDistillation): void {
   if (typeof module !== "string" && !(module instanceof URL)) {
-    throw new DistilleryError("BAD_ARGUMENT", `workers.module: expected a module's address, got ${show(module)}`);
+    throw badArgument("workers.module", "a module's address", module);
   }
   if (count !== undefined) expectInteger("workers.count", count, 1);
   if (startSeconds !== undefined) {
@@ -254,13 +254,17 @@ function expectWorkers({ module, count, startSeconds }: Workers, { schedule }: R
 /** The seeds of a comparison: a number of them from 0, or a list, each once. */
 export function readSeeds(seeds: number | readonly number[]): number[] {
   if (!Array.isArray(seeds)) return Array.from({ length: expectInteger("seeds", seeds, 1, MAX_SEEDS) }, (_, i) => i);
-  return expectList("seeds", seeds, (name, seed) => expectInteger(name, seed, 0));
+  return expectDistinct("seeds", seeds, (name, seed) => expectInteger(name, seed, 0));
 }
 
 /** A list of at least one value, each once. */
-export function expectList(name: string, values: unknown, check: (name: string, value: unknown) => number): number[] {
+export function expectDistinct(
+  name: string,
+  values: unknown,
+  check: (name: string, value: unknown) => number,
+): number[] {
   if (!Array.isArray(values) || values.length === 0) {
-    throw new DistilleryError("BAD_ARGUMENT", `${name}: expected a list of numbers, got ${show(values)}`);
+    throw badArgument(name, "a list of numbers", values);
   }
   if (values.length > MAX_SEEDS) {
     throw new DistilleryError("BAD_ARGUMENT", `${name}: expected at most ${MAX_SEEDS} numbers, got ${values.length}`);

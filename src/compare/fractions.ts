@@ -1,7 +1,7 @@
 import { expectNumber } from "../checks.js";
 import type { Dataset } from "../data/index.js";
 import { DistilleryError } from "../errors.js";
-import { type Experiment, expectList } from "./experiment.js";
+import { type Experiment, expectDistinct } from "./experiment.js";
 import { fractionOf } from "./fraction_of.js";
 import { BASELINE, DISTILLED, differenceOf, type NamedMethod, teacherFolder } from "./methods.js";
 import type { FractionMetrics } from "./results.js";
@@ -11,7 +11,7 @@ import type { Trial } from "./trial.js";
 /** The fractions, the smallest first; 1, which is the comparison itself, is always among them. */
 export function readFractions(given: readonly number[], { task, external }: Experiment): number[] {
   const expected = "a number above 0, up to 1";
-  const fractions = expectList("fractions", given, (name, value) =>
+  const fractions = expectDistinct("fractions", given, (name, value) =>
     expectNumber(name, value, (x) => x > 0 && x <= 1, expected),
   );
   if (external !== null) {

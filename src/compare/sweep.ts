@@ -16,7 +16,7 @@ import {
   describeData,
   type Experiment,
   type ExperimentInput,
-  expectList,
+  expectDistinct,
   parseExperiment,
   readSeeds,
 } from "./experiment.js";
@@ -129,10 +129,10 @@ function readSweep({ seeds = SWEEP_DEFAULTS.seeds, temperatures, alphas, ...rest
   const grid = {
     seeds: readSeeds(seeds),
     temperatures: takes.includes("temperature")
-      ? expectList("temperatures", temperatures ?? SWEEP_DEFAULTS.temperatures, isTemperature)
+      ? expectDistinct("temperatures", temperatures ?? SWEEP_DEFAULTS.temperatures, isTemperature)
       : fixed("temperature", temperatures, temperature),
     alphas: takes.includes("alpha")
-      ? expectList("alphas", alphas ?? SWEEP_DEFAULTS.alphas, isAlpha)
+      ? expectDistinct("alphas", alphas ?? SWEEP_DEFAULTS.alphas, isAlpha)
       : fixed("alpha", alphas, alpha),
   };
   return { grid, experiment };

@@ -1,5 +1,5 @@
 import { types } from "node:util";
-import { expectInteger, expectShape, show } from "../checks.js";
+import { badArgument, badDtype, expectInteger, expectShape, show } from "../checks.js";
 import { DistilleryError, type ErrorCode } from "../errors.js";
 import { IntTensor, type Labels, labelData } from "../tensor/int_tensor.js";
 import { Tensor } from "../tensor/tensor.js";
@@ -172,7 +172,7 @@ export function chunkOf(dataset: Dataset, index: number): number {
 /** A data set of at least one sample; otherwise `BAD_ARGUMENT` that names the argument. */
 export function expectDataset(dataset: Dataset, name = "dataset"): Dataset {
   if (typeof dataset?.batch !== "function" || typeof dataset.slice !== "function") {
-    throw new DistilleryError("BAD_ARGUMENT", `${name}: expected a Dataset, got ${show(dataset)}`);
+    throw badArgument(name, "a Dataset", dataset);
   }
   expectInteger(`${name}.length`, dataset.length, 1, 2 ** 31 - 1);
   return dataset;
@@ -254,7 +254,7 @@ function problemOf(
 /** Indices into a data set of `length` samples; `BAD_DTYPE` or `BAD_ARGUMENT` with the first that is out of range. */
 export function expectIndices(indices: Int32Array, length: number): void {
   if (!types.isInt32Array(indices)) {
-    throw new DistilleryError("BAD_DTYPE", `indices: expected an Int32Array, got ${show(indices)}`);
+    throw badDtype("indices", "an Int32Array", indices);
   }
   const wrong = indices.findIndex((index) => index < 0 || index >= length);
   if (wrong >= 0) expectInteger(`indices[${wrong}]`, indices[wrong], 0, length - 1);
@@ -296,13 +296,12 @@ export function checkLabels(labels: Labels, samples: number, classes?: number, u
 export function expectClassNames<N extends readonly string[] | undefined>(names: N, classes?: number): N {
   if (names === undefined) return names;
   if (!Array.isArray(names)) {
-    throw new DistilleryError("BAD_DTYPE", `classNames: expected a list of texts, got ${show(names)}`);
+    throw badDtype("classNames", "a list of texts", names);
   }
   const seen = new Set<string>();
   const wrong = names.findIndex((name) => typeof name !== "string" || seen.size === seen.add(name).size);
   if (wrong >= 0) {
-    const text = `classNames[${wrong}]: expected texts, each once, got ${show(names[wrong])}`;
-    throw new DistilleryError("BAD_ARGUMENT", text);
+    throw badArgument(`classNames[${wrong}]`, "texts, each once", names[wrong]);
   }
   if (classes !== undefined && names.length !== classes) {
     throw new DistilleryError("BAD_ARGUMENT", `classNames: expected ${classes} names, got ${names.length}`);

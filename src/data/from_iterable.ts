@@ -1,4 +1,4 @@
-import { expectInteger, expectOptions, show } from "../checks.js";
+import { badDtype, expectInteger, expectOptions, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { Tensor } from "../tensor/tensor.js";
 import { expectClassNames, NO_LABEL } from "./dataset.js";
@@ -65,14 +65,14 @@ export async function fromIterable(
 function expectIterable<I extends Iterable<Sample> | AsyncIterable<Sample>>(samples: I): I {
   const { [Symbol.iterator]: one, [Symbol.asyncIterator]: other } = Object(samples ?? {});
   if (typeof one === "function" || typeof other === "function") return samples;
-  throw new DistilleryError("BAD_DTYPE", `samples: expected an (async) iterable, got ${show(samples)}`);
+  throw badDtype("samples", "an (async) iterable", samples);
 }
 
 function readInput(location: string, sample: Sample, expected: number | undefined): Float32Array {
   const { input } = (sample ?? {}) as Partial<Sample>;
   const values = input instanceof Tensor ? input.data : input;
   if (typeof values !== "object" || values === null || !Number.isInteger(values.length)) {
-    throw new DistilleryError("BAD_DTYPE", `${location}: input: expected numbers or a Tensor, got ${show(input)}`);
+    throw badDtype(`${location}: input`, "numbers or a Tensor", input);
   }
   expectInteger(`${location}: input.length`, values.length, 1, 2 ** 31 - 1);
   if (expected !== undefined && values.length !== expected) {
@@ -83,7 +83,7 @@ function readInput(location: string, sample: Sample, expected: number | undefine
   for (let i = 0; i < row.length; i++) {
     const value: unknown = values[i];
     if (typeof value !== "number") {
-      throw new DistilleryError("BAD_DTYPE", `${location}: input[${i}]: expected a number, got ${show(value)}`);
+      throw badDtype(`${location}: input[${i}]`, "a number", value);
     }
     row[i] = value;
     if (!Number.isFinite(row[i])) {
@@ -98,7 +98,7 @@ function readInput(location: string, sample: Sample, expected: number | undefine
 function readTargets(location: string, { label }: Sample, expected: number | undefined): number[] {
   const targets: readonly unknown[] = typeof label === "object" && label !== null ? Array.from(label) : [label];
   if (!targets.every((target) => typeof target === "number")) {
-    throw new DistilleryError("BAD_DTYPE", `${location}: label: expected a number or several, got ${show(label)}`);
+    throw badDtype(`${location}: label`, "a number or several", label);
   }
   if (targets.length === (expected ?? Math.max(1, targets.length))) return targets.slice();
   const text = `${expected ?? "one value or several"}${expected === undefined ? "" : " values as in sample 0"}, got ${targets.length}`;

@@ -1,5 +1,5 @@
 import { types } from "node:util";
-import { expectInteger, expectNumber, expectOptions, expectShape, show } from "../checks.js";
+import { badArgument, badDtype, expectInteger, expectNumber, expectOptions, expectShape } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
 import type { ImageLayout } from "./dataset.js";
@@ -42,7 +42,7 @@ export class ImageDataset extends InMemoryDataset implements Normalisation {
 
   constructor(pixels: Uint8Array, labels: GivenLabels, options: ImageDatasetOptions) {
     if (!types.isUint8Array(pixels)) {
-      throw new DistilleryError("BAD_DTYPE", `pixels: expected a Uint8Array, got ${show(pixels)}`);
+      throw badDtype("pixels", "a Uint8Array", pixels);
     }
     expectOptions("ImageDataset", options, [...DATASET_OPTIONS, "features", "image", "mean", "std"]);
     const { image, mean, std, name = "images" } = options;
@@ -86,8 +86,7 @@ function expectFeatures({ features, image }: ImageDatasetOptions): number {
     2 ** 31 - 1,
   );
   if (features !== undefined && features !== product) {
-    const text = `features: expected ${product}, as an image of [${lengths.join(", ")}] has, got ${show(features)}`;
-    throw new DistilleryError("BAD_ARGUMENT", text);
+    throw badArgument("features", `${product}, as an image of [${lengths.join(", ")}] has`, features);
   }
   return product;
 }

@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { expectOptions, show } from "../checks.js";
+import { badArgument, expectOptions } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { boolean, expected, formatExpression, fractionBelow1, integer, issuesOf, oneOf } from "../registry/index.js";
 import { TASK_NAMES } from "./task_name.js";
@@ -284,7 +284,7 @@ function withTokenizer<T extends Pick<Options, "tokenizer" | "textEncoding">>(op
   const { tokenizer: file, textEncoding } = options;
   if (file === undefined) return options;
   if (textEncoding === undefined) return { ...options, textEncoding: formatExpression({ name: "tokenizer", file }) };
-  throw new DistilleryError("BAD_ARGUMENT", `tokenizer: expected none beside textEncoding, got ${show(file)}`);
+  throw badArgument("tokenizer", "none beside textEncoding", file);
 }
 
 /** The options with their defaults; `BAD_ARGUMENT` that lists every mistake. */
@@ -292,7 +292,7 @@ export function resolveLoading(options: LoadDataOptions): ResolvedLoading {
   expectOptions("loadData", options, [...NAMES, "onNote"]);
   const { onNote, ...rest } = options;
   if (onNote !== undefined && typeof onNote !== "function") {
-    throw new DistilleryError("BAD_ARGUMENT", `onNote: expected a function, got ${show(onNote)}`);
+    throw badArgument("onNote", "a function", onNote);
   }
   const issues = issuesOf(loadSchema, rest);
   if (issues.length === 0) return { ...withTokenizer(v.parse(loadSchema, rest)), ...(onNote && { onNote }) };

@@ -1,5 +1,5 @@
 import { types } from "node:util";
-import { expectFlags, expectInteger, expectOneOf, expectOptions, show } from "../checks.js";
+import { badDtype, expectFlags, expectInteger, expectOneOf, expectOptions } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { drawSeed, Generator, randperm, withGenerator } from "../tensor/random.js";
 import { type Batch, chunkOf, type Dataset, expectDataset, takeBatch, takeSlice } from "./dataset.js";
@@ -184,7 +184,7 @@ function byChunk(dataset: Dataset): { starts: Int32Array; samples: Int32Array } 
 
 function expectOrder(order: Int32Array | null, length: number): Int32Array {
   if (!types.isInt32Array(order)) {
-    throw new DistilleryError("BAD_DTYPE", `order: expected an Int32Array, got ${show(order)}`);
+    throw badDtype("order", "an Int32Array", order);
   }
   if (order.length !== length) {
     throw new DistilleryError("BAD_ARGUMENT", `order: expected ${length} indices, got ${order.length}`);

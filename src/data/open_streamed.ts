@@ -1,5 +1,5 @@
 import { basename } from "node:path";
-import { expectInteger, expectOptions, expectPath, show } from "../checks.js";
+import { badArgument, expectInteger, expectOptions, expectPath, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { badData, openSliced, readHead, readWhole } from "../files/index.js";
 import { expectClassNames, indexRange } from "./dataset.js";
@@ -52,7 +52,7 @@ export async function openStreamed(source: StreamedFiles, options: StreamOptions
   expectBothOrNone({ mean, std });
   const { part, path, labelsAt, classes: known } = await openFiles(source);
   const name = options.name ?? basename(path);
-  if (typeof name !== "string") throw new DistilleryError("BAD_ARGUMENT", `name: expected a text, got ${show(name)}`);
+  if (typeof name !== "string") throw badArgument("name", "a text", name);
   const classes = classesOf(part.labels, labelsAt, known, options);
   const normalisation = givenNormalisation(part, { mean, std });
   const raw = { train: part, test: null, classes, classNames: expectClassNames(classNames, classes) };
@@ -81,7 +81,7 @@ async function openFiles(source: StreamedFiles): Promise<OpenedFiles> {
     throw new DistilleryError("BAD_ARGUMENT", `${text}, got ${show(source)}`);
   }
   if (!Array.isArray(files) || files.length === 0) {
-    throw new DistilleryError("BAD_ARGUMENT", `files: expected a list of paths, got ${show(files)}`);
+    throw badArgument("files", "a list of paths", files);
   }
   const paths = files.map((file, i) => expectPath(`files[${i}]`, file));
   const part = await openCifar(format, paths, true);

@@ -1,4 +1,4 @@
-import { badArgument, expectInteger, expectShape, show } from "../checks.js";
+import { badArgument, expectInteger, expectShape } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { IntTensor, type Labels, labelData } from "../tensor/int_tensor.js";
 import { Tensor } from "../tensor/tensor.js";
@@ -108,7 +108,7 @@ export function isScaled(task: TaskName): boolean {
 /** Refuses a name that no task has. */
 function expectTask(task: unknown): void {
   if ((TASK_NAMES as readonly unknown[]).includes(task)) return;
-  throw new DistilleryError("BAD_ARGUMENT", `task: expected one of ${TASK_NAMES.join(", ")}, got ${show(task)}`);
+  throw badArgument("task", `one of ${TASK_NAMES.join(", ")}`, task);
 }
 
 /** What the outputs of a network for the data are: `10 classes`, `1 target`. */

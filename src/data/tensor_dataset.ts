@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { badArgument, expectInteger, expectNumber, expectObject, expectOptions, expectShape, show } from "../checks.js";
+import { badArgument, expectInteger, expectNumber, expectObject, expectOptions, expectShape } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
 import { detach, slice } from "../ops/index.js";
@@ -78,7 +78,7 @@ export abstract class InMemoryDataset implements Dataset {
     if (targetScale !== undefined) this.targetScale = expectLayout("targetScale", targetScale, this.classes);
     this.unlabelled = unlabelled;
     if (classNames !== undefined) this.classNames = expectClassNames(classNames, this.classes);
-    if (typeof name !== "string") throw new DistilleryError("BAD_ARGUMENT", `name: expected a text, got ${show(name)}`);
+    if (typeof name !== "string") throw badArgument("name", "a text", name);
     this.name = name;
   }
 

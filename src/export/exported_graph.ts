@@ -1,4 +1,4 @@
-import { expectInteger, show } from "../checks.js";
+import { badDtype, expectInteger } from "../checks.js";
 import { inputFeatures, type Preprocessing, sampleShape } from "../data/preprocessing/spec.js";
 import { DistilleryError } from "../errors.js";
 import {
@@ -40,7 +40,7 @@ const LARGEST: Readonly<Record<ExportFormat, number>> = { ONNX: 127, JavaScript:
  */
 export function exportedGraph(network: Module, options: GraphOptions = {}, format: ExportFormat = "ONNX"): Graph {
   if (!(network instanceof Module)) {
-    throw new DistilleryError("BAD_DTYPE", `network: expected a Module, got ${show(network)}`);
+    throw badDtype("network", "a Module", network);
   }
   const folded = finiteGraph(foldBatchNorm(finiteGraph(traced(network, options.features, format))));
   return options.quantize === undefined ? folded : quantizeWeights(folded, options.quantize, LARGEST[format]);

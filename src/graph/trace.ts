@@ -1,6 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
-import { expectDimensions, show } from "../checks.js";
-import { DistilleryError } from "../errors.js";
+import { badDtype, expectDimensions } from "../checks.js";
 import { Modes } from "../nn/modes.js";
 import { Module } from "../nn/module.js";
 import type { Tensor } from "../tensor/tensor.js";
@@ -32,7 +31,7 @@ export interface TraceOptions {
  */
 export function traceModule(module: Module, sampleShape: readonly number[], options: TraceOptions = {}): Graph {
   if (!(module instanceof Module)) {
-    throw new DistilleryError("BAD_DTYPE", `module: expected a Module, got ${show(module)}`);
+    throw badDtype("module", "a Module", module);
   }
   expectDimensions("sampleShape", sampleShape);
   const { training, taps = [] } = options;

@@ -1,4 +1,4 @@
-import { show } from "../checks.js";
+import { badArgument } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { AppendFile } from "./append_file.js";
 import { type EpochRecord, expectRecord } from "./epoch_record.js";
@@ -37,7 +37,7 @@ export class FileMetricsLog implements MetricsLog {
 
   async begin(history: readonly EpochRecord[]): Promise<void> {
     if (!Array.isArray(history)) {
-      throw new DistilleryError("BAD_ARGUMENT", `history: expected a list of epoch records, got ${show(history)}`);
+      throw badArgument("history", "a list of epoch records", history);
     }
     history.forEach((record: EpochRecord, i) => {
       expectRecord(`history[${i}]`, record);

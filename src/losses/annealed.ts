@@ -1,6 +1,5 @@
 import * as v from "valibot";
-import { showValue } from "../checks.js";
-import { DistilleryError } from "../errors.js";
+import { badArgument } from "../checks.js";
 import { expected, type Weight } from "../registry/index.js";
 import type { LossBatch } from "./loss.js";
 import { expectTemperature, temperature } from "./temperature.js";
@@ -25,7 +24,7 @@ export function expectAnnealed(name: string, value: unknown): void {
   }
   for (const one of value) expectTemperature(name, one, "two numbers above 0");
   if (value.length !== 2) {
-    throw new DistilleryError("BAD_ARGUMENT", `${name}: expected two numbers, got ${showValue(value)}`);
+    throw badArgument(name, "two numbers", value);
   }
 }
 

@@ -1,5 +1,5 @@
 import { types } from "node:util";
-import { expectInteger, expectNumber, expectOptions, expectShape, show, withDefaults } from "../checks.js";
+import { badDtype, expectInteger, expectNumber, expectOptions, expectShape, withDefaults } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { Module } from "../nn/module.js";
 import { IntTensor, LongTensor } from "../tensor/int_tensor.js";
@@ -147,7 +147,7 @@ export class CrdMemory extends Module implements ShardedMemory {
 
 function expectClasses(labels: Int32Array, samples: number): void {
   if (!types.isInt32Array(labels)) {
-    throw new DistilleryError("BAD_DTYPE", `labels: expected an Int32Array, got ${show(labels)}`);
+    throw badDtype("labels", "an Int32Array", labels);
   }
   expectShape("labels", [labels.length], [samples]);
   const wrong = labels.findIndex((label) => label < 0);

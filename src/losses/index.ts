@@ -1,5 +1,4 @@
-import { expectOptions, show } from "../checks.js";
-import { DistilleryError } from "../errors.js";
+import { badArgument, expectOptions } from "../checks.js";
 import { type Expression, Registry, type UserModules } from "../registry/index.js";
 import { attentionTransferEntry } from "./attention_transfer_loss.js";
 import { cosineFeatureEntry } from "./cosine_feature_loss.js";
@@ -154,8 +153,7 @@ export function createLoss(
   const checked = (loss: DistillationLoss) => expectForTask(loss, context.task, LOSSES.entries);
   if (isDistillationLoss(spec)) return checked(expectDistillationLoss(spec, "loss"));
   if (typeof spec !== "string" && (typeof spec !== "object" || spec === null)) {
-    const text = `loss: expected an expression, a loss or a function of the batch, got ${show(spec)}`;
-    throw new DistilleryError("BAD_ARGUMENT", text);
+    throw badArgument("loss", "an expression, a loss or a function of the batch", spec);
   }
   const terms = LOSSES.resolveSum(spec, context, { argument: "loss", ...options });
   for (const [, term] of terms) checked(term);

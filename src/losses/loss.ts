@@ -1,6 +1,6 @@
 import { types } from "node:util";
 import leven from "leven";
-import { expectOneOf, show } from "../checks.js";
+import { badArgument, expectOneOf, show } from "../checks.js";
 import { NO_LABEL } from "../data/dataset.js";
 import { TASK_NAMES, type TaskName } from "../data/task_name.js";
 import { DistilleryError } from "../errors.js";
@@ -148,7 +148,7 @@ export function readsTeacherLogits({ needsTeacher, needsTeacherLogits = true }: 
 /** Refuses anything but a {@link DistillationLoss}; `BAD_ARGUMENT` that begins with `place` and names the field. */
 export function expectDistillationLoss(value: unknown, place: string): DistillationLoss {
   const refuse = (text: string, got: unknown) => {
-    throw new DistilleryError("BAD_ARGUMENT", `${place}: expected a loss ${text}, got ${show(got)}`);
+    throw badArgument(place, `a loss ${text}`, got);
   };
   if (typeof value !== "object" || value === null) return refuse("with name, compute, config and needsTeacher", value);
   const [wrongKey, meant] = misspelt(value) ?? [];

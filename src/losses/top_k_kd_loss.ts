@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { expectOneOf, expectOptions, expectShape, show, withDefaults } from "../checks.js";
+import { badDtype, expectOneOf, expectOptions, expectShape, withDefaults } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { cat, clamp, exp, gather, log, logSoftmax, logsumexp, scatter, topk } from "../ops/index.js";
 import { defineEntry, described, integer, oneOf } from "../registry/index.js";
@@ -87,7 +87,7 @@ function restOf(logP: Tensor): Tensor {
 function expectIds(ids: IntTensor, rows: number, classes: number): void {
   const place = "topKKdLoss: ids";
   if (!(ids instanceof IntTensor)) {
-    throw new DistilleryError("BAD_DTYPE", `${place}: expected an IntTensor, got ${show(ids)}`);
+    throw badDtype(place, "an IntTensor", ids);
   }
   expectShape(place, ids.shape, [rows, -1]);
   const k = ids.shape[1];

@@ -1,4 +1,4 @@
-import { show } from "../checks.js";
+import { badArgument, showValue } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import type { Module } from "../nn/module.js";
 import { isWeight } from "../registry/index.js";
@@ -42,7 +42,7 @@ export function weightedSum(
   given: readonly (readonly [weight: Annealed, loss: DistillationLoss | LossFunction])[],
 ): DistillationLoss {
   if (!(given?.length > 0)) {
-    throw new DistilleryError("BAD_ARGUMENT", `weightedSum: expected a list of at least one term, got ${show(given)}`);
+    throw badArgument("weightedSum", "a list of at least one term", given);
   }
   const terms = given.map(
     ([weight, loss], i) =>
@@ -50,7 +50,7 @@ export function weightedSum(
   );
   for (const [i, [weight, loss]] of terms.entries()) {
     if (!isWeight(weight)) {
-      const text = `weight: expected a finite number, or two: [first epoch's, last epoch's], got ${show(weight)}`;
+      const text = `weight: expected a finite number, or two: [first epoch's, last epoch's], got ${showValue(weight)}`;
       throw new DistilleryError("BAD_ARGUMENT", `terms[${i}]: ${text}`);
     }
     // Its value is a metric of this name.

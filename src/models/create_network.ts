@@ -1,4 +1,4 @@
-import { expectOptions, show, TooManyElements } from "../checks.js";
+import { badArgument, expectOptions, show, TooManyElements } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { prefixAdvice, unwrapped } from "../nn/key_prefixes.js";
 import type { Module } from "../nn/module.js";
@@ -185,8 +185,7 @@ function storedSpec(metadata: Readonly<Record<string, string>>): NetworkSpec | n
   const classes = parseJson(metadata[CLASSES_KEY]);
   return ofMetadata(() => {
     const [{ name }, ...more] = parseExpression(network, NETWORK_KEY);
-    if (more.length > 0)
-      throw new DistilleryError("BAD_ARGUMENT", `${NETWORK_KEY}: expected one network, got ${show(network)}`);
+    if (more.length > 0) throw badArgument(NETWORK_KEY, "one network", network);
     const context = expectContext({ shape: shape as number[], classes: classes as number });
     return { network: isModulePath(name) ? network : MODELS.canonical(network, { argument: NETWORK_KEY }), ...context };
   });

@@ -1,8 +1,7 @@
 import * as v from "valibot";
-import { expectInteger, expectOptions, show } from "../checks.js";
+import { badArgument, expectInteger, expectOptions } from "../checks.js";
 import { MAX_IDS } from "../data/text/encoding.js";
 import { DEFAULT_BUCKETS } from "../data/text/hash.js";
-import { DistilleryError } from "../errors.js";
 import type { Module } from "../nn/module.js";
 import type { StateDict } from "../nn/state_dict.js";
 import { described, type Entry, expected, formatExpression, integer, list, type OptionsOf } from "../registry/index.js";
@@ -63,13 +62,12 @@ function sizeText({ parameters, multiplyAdds, shape = [3, 32, 32], classes = 100
 /** Checks what a network is made for; `BAD_ARGUMENT` otherwise. */
 export function expectContext(context: NetworkContext): NetworkContext {
   if (typeof context !== "object" || context === null) {
-    const text = `context: expected { shape, classes }, as { shape: [784], classes: 10 }, got ${show(context)}`;
-    throw new DistilleryError("BAD_ARGUMENT", text);
+    throw badArgument("context", "{ shape, classes }, as { shape: [784], classes: 10 }", context);
   }
   expectOptions("context", context, ["shape", "classes", "vocabulary"]);
   const { shape, classes, vocabulary } = context;
   if (!Array.isArray(shape) || shape.length === 0) {
-    throw new DistilleryError("BAD_ARGUMENT", `shape: expected the shape of one sample, as [784], got ${show(shape)}`);
+    throw badArgument("shape", "the shape of one sample, as [784]", shape);
   }
   for (const [i, length] of shape.entries()) expectInteger(`shape[${i}]`, length, 1, 2 ** 31 - 1);
   expectInteger("classes", classes, 1, 2 ** 31 - 1);

@@ -1,5 +1,4 @@
-import { show } from "../checks.js";
-import { DistilleryError } from "../errors.js";
+import { badArgument } from "../checks.js";
 import { dropout, permute, reshape, softmax } from "../ops/index.js";
 import { matmulInPrecision } from "../ops/matmul.js";
 import type { Tensor } from "../tensor/tensor.js";
@@ -47,5 +46,5 @@ export function expectMask(name: string, mask: Tensor, where: string): void {
   // A trace has random numbers.
   const wrong = isTracing() ? undefined : mask.data.find((x) => x !== 0 && x !== 1);
   if (wrong === undefined) return;
-  throw new DistilleryError("BAD_ARGUMENT", `${name}: expected 1 where ${where} and 0 elsewhere, got ${show(wrong)}`);
+  throw badArgument(name, `1 where ${where} and 0 elsewhere`, wrong);
 }

@@ -1,5 +1,5 @@
 import { types } from "node:util";
-import { show } from "../checks.js";
+import { badArgument, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { Tensor } from "../tensor/tensor.js";
 import type { Module } from "./module.js";
@@ -14,7 +14,7 @@ export function expectOutput(place: string, output: unknown): Tensor {
 export function withOutputExpected(network: Module, place: string): Module {
   const { forward }: { forward: unknown } = network;
   if (typeof forward !== "function") {
-    throw new DistilleryError("BAD_ARGUMENT", `${place}: forward: expected a method, got ${show(forward)}`);
+    throw badArgument(`${place}: forward`, "a method", forward);
   }
   const value = (...inputs: Tensor[]) => expectOutput(place, forward.apply(network, inputs));
   return Object.defineProperty(network, "forward", { configurable: true, writable: true, value });

@@ -1,4 +1,4 @@
-import { show } from "../checks.js";
+import { badDtype, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { IntTensor, LongTensor } from "../tensor/int_tensor.js";
 import { Tensor } from "../tensor/tensor.js";
@@ -16,7 +16,7 @@ const COUNTER = /(^|\.)num_batches_tracked$/;
  */
 export function loadInto(name: string, target: StateDict, given: StateDict, strict: boolean): void {
   if (typeof given !== "object" || given === null) {
-    throw new DistilleryError("BAD_DTYPE", `state: expected a state dict, got ${show(given)}`);
+    throw badDtype("state", "a state dict", given);
   }
   const { state: source } = fittingState(target, given);
   const problems = problemsOf(findMismatches(target, source), strict);

@@ -1,4 +1,4 @@
-import { show } from "../checks.js";
+import { show, showValue } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 
 /** One term of an expression: `0.9*kd(temperature=4)`. */
@@ -170,7 +170,10 @@ function structuredTerm(value: unknown, argument: string): Term {
     throw bad(`${argument}.name`, `expected a name alone, its arguments beside it, got ${show(name)}`);
   }
   if (weight !== undefined && !isWeight(weight)) {
-    throw bad(`${argument}.weight`, `expected a number, or two: [first epoch's, last epoch's], got ${show(weight)}`);
+    throw bad(
+      `${argument}.weight`,
+      `expected a number, or two: [first epoch's, last epoch's], got ${showValue(weight)}`,
+    );
   }
   const args = Object.entries(rest).filter(([, value]) => value !== undefined);
   const wrong = args.find(([key]) => key === "__proto__" || !matchesAll(/[A-Za-z_]\w*/y, key));

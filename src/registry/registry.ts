@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { show, suggestion } from "../checks.js";
+import { badArgument, show, suggestion } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { fromUserCode } from "../user_code.js";
 import {
@@ -259,7 +259,7 @@ export class Registry<T, C = void, E extends Entry<T, C> = Entry<T, C>> {
     );
     const value = userDefined.convert === undefined ? made : userDefined.convert(made, context, place);
     if (userDefined.accepts(value)) return value;
-    throw new DistilleryError("BAD_ARGUMENT", `${place}: expected ${userDefined.expected}, got ${show(value)}`);
+    throw badArgument(place, userDefined.expected, value);
   }
 }
 

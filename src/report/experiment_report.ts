@@ -1,7 +1,6 @@
-import { expectOptions, show } from "../checks.js";
+import { badArgument, expectOptions } from "../checks.js";
 import type { CompareResult, StudentMetrics, SweepResult } from "../compare/results.js";
 import type { Dataset } from "../data/index.js";
-import { DistilleryError } from "../errors.js";
 import { isClassification, type TaskEvaluation } from "../tasks/metrics.js";
 import { classNamesOf, headOf, type ReportOptions } from "./head.js";
 import { mistakesIn, type Networks } from "./predictions.js";
@@ -94,5 +93,5 @@ function withoutConfusion(figures: StudentMetrics): StudentMetrics {
 function expectResult(kind: "compare" | "sweep", result: unknown): void {
   const { kind: got } = (result ?? {}) as { kind?: unknown };
   if (got === kind) return;
-  throw new DistilleryError("BAD_ARGUMENT", `result: expected what ${kind}() gives, got ${show(got ?? result)}`);
+  throw badArgument("result", `what ${kind}() gives`, got ?? result);
 }

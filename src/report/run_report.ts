@@ -1,5 +1,5 @@
 import { safetensorsBytes } from "../checkpoint/index.js";
-import { expectObject, expectOptions, show } from "../checks.js";
+import { badArgument, expectObject, expectOptions, show } from "../checks.js";
 import { expectDataset } from "../data/dataset.js";
 import type { Dataset } from "../data/index.js";
 import { DistilleryError } from "../errors.js";
@@ -108,24 +108,24 @@ function sizeOf(network: Module, samples: Dataset | null): SizeMetrics {
 /** Refuses anything but a configuration. */
 function expectConfig(config: unknown): void {
   if (typeof config === "object" && config !== null && !Array.isArray(config)) return;
-  throw new DistilleryError("BAD_ARGUMENT", `config: expected an object, got ${show(config)}`);
+  throw badArgument("config", "an object", config);
 }
 
 /** Refuses anything but a list of epoch records. */
 function expectHistory(history: readonly EpochRecord[]): void {
   if (!Array.isArray(history)) {
-    throw new DistilleryError("BAD_ARGUMENT", `history: expected a list of epochs' records, got ${show(history)}`);
+    throw badArgument("history", "a list of epochs' records", history);
   }
   const at = history.findIndex(
     (record) => typeof record?.epoch !== "number" || typeof record.metrics?.loss !== "number",
   );
   if (at < 0) return;
-  throw new DistilleryError("BAD_ARGUMENT", `history[${at}]: expected an epoch's record, got ${show(history[at])}`);
+  throw badArgument(`history[${at}]`, "an epoch's record", history[at]);
 }
 
 /** Refuses anything but a list of steps. */
 function expectSteps(steps: readonly StepPoint[]): void {
-  if (!Array.isArray(steps)) throw new DistilleryError("BAD_ARGUMENT", `steps: expected a list, got ${show(steps)}`);
+  if (!Array.isArray(steps)) throw badArgument("steps", "a list", steps);
   const isNumber = (value: unknown) => typeof value === "number";
   const at = steps.findIndex((one) => ![one?.step, one?.loss, one?.gradNorm].every(isNumber));
   if (at < 0) return;

@@ -1,4 +1,4 @@
-import { show, showList } from "../checks.js";
+import { badArgument, show, showList } from "../checks.js";
 import { encodeRows, encodeSamples, exampleRow } from "../data/preprocessing/encode.js";
 import { inputFeatures, type Preprocessing } from "../data/preprocessing/spec.js";
 import { DistilleryError } from "../errors.js";
@@ -41,12 +41,12 @@ function gotText(body: unknown): string {
 
 function lengthOf(sample: unknown, i: number): number {
   if (Array.isArray(sample)) return sample.length;
-  throw new DistilleryError("BAD_ARGUMENT", `samples[${i}]: expected a list of numbers, got ${show(sample)}`);
+  throw badArgument(`samples[${i}]`, "a list of numbers", sample);
 }
 
 function numberOf(x: unknown, i: number, j: number, kind: Preprocessing["kind"] | undefined): number {
   const place = `samples[${i}][${j}]`;
-  if (typeof x !== "number") throw new DistilleryError("BAD_ARGUMENT", `${place}: expected a number, got ${show(x)}`);
+  if (typeof x !== "number") throw badArgument(place, "a number", x);
   // JSON has numbers that single precision has not.
   if (!Number.isFinite(Math.fround(x))) {
     throw new DistilleryError("NON_FINITE", `${place}: expected a finite number, got ${x}`);

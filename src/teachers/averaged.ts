@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { types } from "node:util";
-import { show } from "../checks.js";
+import { badArgument } from "../checks.js";
 import type { Batch } from "../data/dataset.js";
 import { DistilleryError } from "../errors.js";
 import type { Outputs } from "../losses/loss.js";
@@ -36,7 +36,7 @@ export function averaged(
   options: AverageOptions = {},
 ): Teacher | Ensemble {
   if (!Array.isArray(teachers) || teachers.length < 2) {
-    throw new DistilleryError("BAD_ARGUMENT", `teachers: expected two teachers or more, got ${show(teachers)}`);
+    throw badArgument("teachers", "two teachers or more", teachers);
   }
   if (teachers.every((teacher) => teacher instanceof Module)) return new Ensemble(teachers, options);
   const averaging = resolveAverage(options, teachers.length);

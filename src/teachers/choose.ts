@@ -1,4 +1,4 @@
-import { show } from "../checks.js";
+import { badArgument } from "../checks.js";
 import type { Dataset } from "../data/dataset.js";
 import { DistilleryError } from "../errors.js";
 import type { WorkProgress } from "../log/progress_line.js";
@@ -37,7 +37,7 @@ export async function chooseTeacher(teacher: Module, use: TeacherUse): Promise<T
 /** Refuses what does not say whether logits are cached. */
 export function expectCache(value: unknown): asserts value is boolean | TeacherCache | undefined {
   if (value === undefined || typeof value === "boolean" || value instanceof TeacherCache) return;
-  throw new DistilleryError("BAD_ARGUMENT", `teacherCache: expected true, false or a TeacherCache, got ${show(value)}`);
+  throw badArgument("teacherCache", "true, false or a TeacherCache", value);
 }
 
 /** The cache of a teacher's logits that a run uses; null if it uses none. The errors are those of {@link chooseTeacher}. */

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { types } from "node:util";
-import { expectInteger, expectNumber, expectOptions, show } from "../checks.js";
+import { badArgument, expectInteger, expectNumber, expectOptions, show } from "../checks.js";
 import { type Batch, type Dataset, takeBatch } from "../data/dataset.js";
 import { type RawSample, samplesOf } from "../data/samples.js";
 import { outputText, standardized } from "../data/targets.js";
@@ -73,7 +73,7 @@ const NAMES = ["batchSize", "concurrency", "answers", "version", "retries", "bac
  */
 export function functionTeacher(ask: TeacherFunction, options: FunctionTeacherOptions = {}): Teacher {
   if (typeof ask !== "function") {
-    throw new DistilleryError("BAD_ARGUMENT", `teacher: expected a function of the batch, got ${show(ask)}`);
+    throw badArgument("teacher", "a function of the batch", ask);
   }
   expectOptions("functionTeacher", options, NAMES);
   const {

@@ -1,6 +1,6 @@
 import { extname } from "node:path";
 import { loadNetwork, openSafetensors } from "../checkpoint/index.js";
-import { expectList, expectPath, show } from "../checks.js";
+import { badArgument, expectList, expectPath } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { Module } from "../nn/module.js";
 import { importModules, isModulePath, moduleHashes, Registry } from "../registry/index.js";
@@ -118,10 +118,7 @@ async function teacherOfModule(path: string, options: TeacherOptions): Promise<M
     return functionTeacher(exported as TeacherFunction, Object.fromEntries(known));
   }
   if (exported instanceof Module || isTeacher(exported)) return exported;
-  throw new DistilleryError(
-    "BAD_ARGUMENT",
-    `${path}: expected it to export a function or a Teacher, got ${show(exported)}`,
-  );
+  throw badArgument(path, "it to export a function or a Teacher", exported);
 }
 
 async function kindOf(file: string): Promise<keyof typeof KINDS> {

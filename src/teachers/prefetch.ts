@@ -1,5 +1,5 @@
 import { types } from "node:util";
-import { show } from "../checks.js";
+import { badArgument } from "../checks.js";
 import type { Batch } from "../data/dataset.js";
 import { DataLoader } from "../data/loader.js";
 import { DistilleryError } from "../errors.js";
@@ -34,13 +34,10 @@ export interface TaughtBatch extends Batch {
  */
 export function* prefetch(loader: DataLoader, teacher: Teacher): Generator<TaughtBatch, void> {
   if (!(loader instanceof DataLoader)) {
-    throw new DistilleryError("BAD_ARGUMENT", `loader: expected a DataLoader, got ${show(loader)}`);
+    throw badArgument("loader", "a DataLoader", loader);
   }
   if (!isTeacher(teacher)) {
-    throw new DistilleryError(
-      "BAD_ARGUMENT",
-      `teacher: expected a Teacher such as frozen(network), got ${show(teacher)}`,
-    );
+    throw badArgument("teacher", "a Teacher such as frozen(network)", teacher);
   }
   teacher.open?.({ data: loader.dataset, taps: [] });
   const epoch = loader.epoch();

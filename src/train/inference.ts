@@ -1,4 +1,4 @@
-import { expectInteger, expectOptions, expectShape, show } from "../checks.js";
+import { badDtype, expectInteger, expectOptions, expectShape } from "../checks.js";
 import { type Batch, expectDataset, takeSlice } from "../data/dataset.js";
 import type { Dataset } from "../data/index.js";
 import { DataLoader } from "../data/loader.js";
@@ -135,7 +135,7 @@ export function predict<P extends TaskPrediction = Prediction>(
   expectModule("model", model);
   expectOptions("predict", options, ["classNames", "preprocessing"]);
   if (!(inputs instanceof Tensor)) {
-    throw new DistilleryError("BAD_DTYPE", `inputs: expected a Tensor [n, features], got ${show(inputs)}`);
+    throw badDtype("inputs", "a Tensor [n, features]", inputs);
   }
   if (inputs.shape.length < 2) expectShape("inputs", inputs.shape, [-1, -1]);
   const spec = options.preprocessing ?? recordOf(model)?.preprocessing ?? null;

@@ -1,4 +1,4 @@
-import { showValue } from "../checks.js";
+import { badArgument } from "../checks.js";
 import { expectDataset } from "../data/dataset.js";
 import type { Dataset } from "../data/index.js";
 import { hasTargets } from "../data/task_name.js";
@@ -149,7 +149,7 @@ function expectAlike(students: readonly Module[], data: Dataset): void {
 
 function expectStudents(students: readonly Module[]): void {
   if (!Array.isArray(students) || students.length < 2) {
-    throw new DistilleryError("BAD_ARGUMENT", `students: expected two networks or more, got ${showValue(students)}`);
+    throw badArgument("students", "two networks or more", students);
   }
   const seen = new Set<Tensor>();
   for (const [i, student] of students.entries()) {

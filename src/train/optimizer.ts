@@ -1,4 +1,4 @@
-import { show } from "../checks.js";
+import { badArgument } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { OPTIMIZERS, type OptimizerContext } from "../optim/index.js";
 import { Optimizer } from "../optim/optimizer.js";
@@ -12,10 +12,7 @@ export function createOptimizer(option: OptimizerOption, context: OptimizerConte
   if (typeof option !== "function") return OPTIMIZERS.resolve(option, context, { argument: "optimizer", modules });
   const optimizer = option(context.params);
   if (!(optimizer instanceof Optimizer)) {
-    throw new DistilleryError(
-      "BAD_ARGUMENT",
-      `optimizer: expected a function that returns an Optimizer, got ${show(optimizer)}`,
-    );
+    throw badArgument("optimizer", "a function that returns an Optimizer", optimizer);
   }
   const own = new Set(context.params);
   if (optimizer.paramGroups.some(({ params }) => params.some((parameter) => !own.has(parameter)))) {

@@ -1,7 +1,6 @@
-import { show } from "../checks.js";
+import { badArgument } from "../checks.js";
 import { expectDataset } from "../data/dataset.js";
 import type { Dataset } from "../data/index.js";
-import { DistilleryError } from "../errors.js";
 import type { LossSpec } from "../losses/index.js";
 import { expectModule } from "../nn/expect_module.js";
 import type { Module } from "../nn/module.js";
@@ -34,7 +33,7 @@ export function trainTeacher(input: TrainTeacherInput): RunHandle {
     expectDataset(data, "data");
     if (validation !== undefined) expectDataset(validation, "validation");
     if (typeof name !== "string" || !/^[\w-]+$/.test(name)) {
-      throw new DistilleryError("BAD_ARGUMENT", `name: expected letters, digits, _ and -, got ${show(name)}`);
+      throw badArgument("name", "letters, digits, _ and -", name);
     }
     const options = resolveOptions(trainingSchema, rest);
     const { labelSmoothing } = options;

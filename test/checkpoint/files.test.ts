@@ -29,7 +29,7 @@ describe("what save refuses before it writes", () => {
     ["null", null, /^state: expected a state dict, tensors by their keys, got null/],
     ["a number", 1, /^state: .* got 1/],
     ["a tensor", weights, /^state: .* got a value of type Tensor/],
-    ["an array of tensors", [weights], /^state: .* got a value of type Array/],
+    ["an array of tensors", [weights], /^state: .* got \[a value of type Tensor\]/],
     ["a Map", new Map([["w", weights]]), /^state: .* got a value of type Map/],
     ["a nested dict", { model: state }, /^state\["model"\]: expected a tensor, got a value of type Object/],
     ["a bare array", { w: new Float32Array(2) }, /^state\["w"\]: expected a tensor, got a value of type Float32Array/],

@@ -307,12 +307,7 @@ function withoutLabel(data: Dataset): Dataset {
 describe("what is refused, before anything is written", () => {
   const bad: [string, Partial<CompareInput>, string, string][] = [
     ["no seeds", { seeds: 0 }, "BAD_ARGUMENT", "seeds: expected a whole number from 1 to 1000, got 0"],
-    [
-      "an empty list of seeds",
-      { seeds: [] },
-      "BAD_ARGUMENT",
-      "seeds: expected a list of numbers, got a value of type Array",
-    ],
+    ["an empty list of seeds", { seeds: [] }, "BAD_ARGUMENT", "seeds: expected a list of numbers, got an empty list"],
     ["a seed twice", { seeds: [1, 2, 1] }, "BAD_ARGUMENT", "seeds[2]: expected each once, got 1 again"],
     ["half a seed", { seeds: [0.5] }, "BAD_ARGUMENT", "seeds[0]: expected a whole number of at least 0, got 0.5"],
     ["an option", { epochs: 0 }, "BAD_ARGUMENT", "epochs: expected a whole number of at least 1, got 0"],

@@ -152,7 +152,7 @@ test("the test set is not read before all training is done", async () => {
 
 describe("what is refused, before anything is written", () => {
   const bad: [string, Partial<SweepInput>, string][] = [
-    ["no temperature", { temperatures: [] }, "temperatures: expected a list of numbers, got a value of type Array"],
+    ["no temperature", { temperatures: [] }, "temperatures: expected a list of numbers, got an empty list"],
     [
       "a temperature beyond single precision",
       { temperatures: [1e30] },

@@ -100,7 +100,7 @@ describe("samples that can't be encoded", () => {
     [
       "BAD_DTYPE",
       () => encodeSamples(preprocessingOf(values) as ValuePreprocessing, [1, 2] as never),
-      "values: expected a Float32Array, got a value of type Array",
+      "values: expected a Float32Array, got [1, 2]",
     ],
     [
       "BAD_ARGUMENT",

@@ -400,7 +400,7 @@ describe("refused", () => {
     [
       "BAD_ARGUMENT",
       () => openStreamed({ format: "cifar-10", files: [] }),
-      "files: expected a list of paths, got a value of type Array",
+      "files: expected a list of paths, got an empty list",
     ],
     [
       "BAD_ARGUMENT",

@@ -97,7 +97,7 @@ test("the fingerprint is that of the base and the indices", () => {
 describe("refused", () => {
   test.each<[string, () => unknown, string]>([
     ["BAD_ARGUMENT", () => new Subset(1 as never, Int32Array.of(0)), "dataset: expected a Dataset, got 1"],
-    ["BAD_DTYPE", () => new Subset(base, [0] as never), "indices: expected an Int32Array, got a value of type Array"],
+    ["BAD_DTYPE", () => new Subset(base, [0] as never), "indices: expected an Int32Array, got [0]"],
     [
       "BAD_ARGUMENT",
       () => new Subset(base, Int32Array.of(0, 5)),
@@ -114,7 +114,7 @@ describe("refused", () => {
       "indices.length: expected a whole number of at least 1, got 0",
     ],
     ["BAD_ARGUMENT", () => subset.batch(Int32Array.of(4)), "indices[0]: expected a whole number from 0 to 3, got 4"],
-    ["BAD_DTYPE", () => subset.batch([1] as never), "indices: expected an Int32Array, got a value of type Array"],
+    ["BAD_DTYPE", () => subset.batch([1] as never), "indices: expected an Int32Array, got [1]"],
     ["BAD_ARGUMENT", () => subset.slice(0, 5), "end: expected a whole number from 0 to 4, got 5"],
     ["BAD_ARGUMENT", () => subset.slice(-1, 2), "start: expected a whole number from 0 to 4, got -1"],
     ["BAD_ARGUMENT", () => labelsOf(null as never), "dataset: expected a Dataset, got null"],

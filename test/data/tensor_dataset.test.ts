@@ -138,7 +138,7 @@ describe("refused", () => {
       () => new TensorDataset(nan, Int32Array.of(0, 1, 2)),
       "inputs: expected finite numbers, got NaN in row 2, column 0",
     ],
-    ["BAD_DTYPE", () => dataset.batch([0, 1] as never), "indices: expected an Int32Array, got a value of type Array"],
+    ["BAD_DTYPE", () => dataset.batch([0, 1] as never), "indices: expected an Int32Array, got [0, 1]"],
     [
       "BAD_ARGUMENT",
       () => dataset.batch(Int32Array.of(0, 4)),

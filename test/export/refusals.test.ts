@@ -52,7 +52,7 @@ describe("options", () => {
     [{ normalisation: { mean: [0, Number.NaN], std: 1 } }, "normalisation.mean[1]: expected a finite number, got NaN"],
     [
       { normalisation: { mean: [], std: 1 } },
-      "normalisation.mean: expected a number for each channel, got a value of type Array",
+      "normalisation.mean: expected a number for each channel, got an empty list",
     ],
     [{ normalisation: { mean: 0, std: 0 } }, "normalisation.std: expected a number above 0, got 0"],
     [

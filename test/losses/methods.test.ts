@@ -237,7 +237,7 @@ describe("crdLoss", () => {
     expect(() => new CrdMemory({ samples: 2, labels: [0, 1] as never })).toThrow(
       expect.objectContaining({
         code: "BAD_DTYPE",
-        message: "labels: expected an Int32Array, got a value of type Array",
+        message: "labels: expected an Int32Array, got [0, 1]",
       }),
     );
     const same = new CrdMemory({ samples: 3, dimension: 2, labels: new Int32Array(3) });

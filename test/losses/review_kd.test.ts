@@ -128,7 +128,7 @@ describe("refusals", () => {
     [
       () => reviewKdLoss([], []),
       "BAD_ARGUMENT",
-      "studentFeatures: expected a list of tensors, one a stage, got a value of type Array",
+      "studentFeatures: expected a list of tensors, one a stage, got an empty list",
     ],
     [
       () => reviewKdLoss([maps], [maps, maps]),

@@ -178,7 +178,7 @@ describe("weights and temperatures that follow the epoch", () => {
     const term = createLoss("kd", context);
     expect(weightedSum([[[1, 0.5], term]]).config()).toMatchObject([{ weight: [1, 0.5] }]);
     expect(() => weightedSum([[[1] as never, term]])).toThrow(
-      "terms[0]: weight: expected a finite number, or two: [first epoch's, last epoch's], got a value of type Array",
+      "terms[0]: weight: expected a finite number, or two: [first epoch's, last epoch's], got [1]",
     );
     expect(LOSSES.canonical("[0.9, 0]*kd(2)")).toBe("[0.9, 0]*kd(temperature=2)");
   });

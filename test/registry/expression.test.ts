@@ -90,7 +90,7 @@ describe("a mistake is refused with its position", () => {
     [{ name: "kd + kd" }, 'loss.name: expected a name alone, its arguments beside it, got "kd + kd"'],
     [{ name: "kd", weight: "1" }, `${WEIGHT} "1"`],
     [{ name: "kd", weight: Number.NaN }, `${WEIGHT} NaN`],
-    [{ name: "kd", weight: [1] }, `${WEIGHT} a value of type Array`],
+    [{ name: "kd", weight: [1] }, `${WEIGHT} [1]`],
     ["[1, x]*f", "loss: expected two numbers, the first epoch's and the last one's at character 1, got \"[1, x]*f\""],
     ["[1, 2, 3]*f", 'loss: expected a name at character 1, got "[1, 2, 3]*f"'],
     [JSON.parse('{ "name": "kd", "__proto__": 1 }'), 'loss: expected names of arguments, got "__proto__"'],

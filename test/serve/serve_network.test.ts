@@ -117,7 +117,7 @@ test("rows of a table by the names of their columns, classes by name", async () 
   });
   expect((await post(url, [{ a: 1 }])).json).toMatchObject({ message: 'samples[0], "b": is empty' });
   expect((await post(url, [[150, "y"]])).json).toMatchObject({
-    message: 'samples[0]: expected cells by the names of columns, as {"a": 100, "b": "x"}, got a value of type Array',
+    message: 'samples[0]: expected cells by the names of columns, as {"a": 100, "b": "x"}, got [150, "y"]',
   });
   expect((await post(url, { instances: [{ a: 1, b: "x" }] })).json).toMatchObject({
     message: 'body: expected a list of samples, as [{"a": 100, "b": "x"}], got an object with "instances"',

@@ -75,7 +75,7 @@ describe("options that make no sense", () => {
     [{ resume: "yes" }, 'resume: expected true or false, got "yes"'],
     [{ metadata: 5 }, "metadata: expected an object, got 5"],
     [{ keepCheckpoints: "2" }, 'keepCheckpoints: expected a whole number of at least 0, got "2"'],
-    [{ data: [1, 2] }, "data: expected a Dataset, got a value of type Array"],
+    [{ data: [1, 2] }, "data: expected a Dataset, got [1, 2]"],
     [
       { batchSize: 51, dropLast: true },
       "batchSize: expected at most the 50 samples, as the last short batch is dropped, got 51",

@@ -1,6 +1,6 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
-import { expectOptions, show } from "../../checks.js";
+import { badArgument, expectOptions } from "../../checks.js";
 import { DistilleryError } from "../../errors.js";
 import { makeFolder } from "../../files/index.js";
 import { native } from "../../native.js";
@@ -151,5 +151,5 @@ function expectAddress(argument: string, address: unknown): string {
   const { protocol } = typeof address === "string" && URL.canParse(address) ? new URL(address) : { protocol: "" };
   if (protocol === "http:" || protocol === "https:") return (address as string).replace(/\/+$/, "");
   const shown = typeof address === "string" ? publicAddress(address) : address;
-  throw new DistilleryError("BAD_ARGUMENT", `${argument}: expected an http or https address, got ${show(shown)}`);
+  throw badArgument(argument, "an http or https address", shown);
 }

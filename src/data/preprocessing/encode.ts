@@ -1,5 +1,5 @@
 import { types } from "node:util";
-import { badArgument, expectInteger, expectShape, show, showList } from "../../checks.js";
+import { badArgument, badDtype, expectInteger, expectShape, show, showList } from "../../checks.js";
 import { DistilleryError } from "../../errors.js";
 import { native } from "../../native.js";
 import { Tensor } from "../../tensor/tensor.js";
@@ -50,7 +50,7 @@ export function encodeSamples(
     return encodeValues(spec, expectArray("values", samples, types.isFloat32Array, "Float32Array"));
   }
   if (!Array.isArray(samples)) {
-    throw new DistilleryError("BAD_DTYPE", `rows: expected a list of rows, got ${show(samples)}`);
+    throw badDtype("rows", "a list of rows", samples);
   }
   return encodeRows(spec, samples);
 }
@@ -91,8 +91,7 @@ export function encodeRows({ columns }: TablePreprocessing, rows: readonly Table
   let at = 0;
   for (const [i, row] of rows.entries()) {
     if (typeof row !== "object" || row === null || Array.isArray(row)) {
-      const text = `${name}[${i}]: expected cells by the names of columns, as ${exampleRow(columns)}, got ${show(row)}`;
-      throw new DistilleryError("BAD_ARGUMENT", text);
+      throw badArgument(`${name}[${i}]`, `cells by the names of columns, as ${exampleRow(columns)}`, row);
     }
     for (const column of columns) {
       const cell = Object.hasOwn(row, column.name) ? row[column.name] : undefined;
@@ -135,7 +134,7 @@ function expectSamples(name: string, values: number, features: number): number {
 
 function expectArray<A>(name: string, value: unknown, is: (value: unknown) => value is A, type: string): A {
   if (is(value)) return value;
-  throw new DistilleryError("BAD_DTYPE", `${name}: expected a ${type}, got ${show(value)}`);
+  throw badDtype(name, `a ${type}`, value);
 }
 
 /** Writes what a cell becomes at `out[at]` and after, which holds zeros; the problem's text if it can't. */
