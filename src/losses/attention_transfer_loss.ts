@@ -5,13 +5,12 @@ import { defineEntry } from "../registry/index.js";
 import type { Tensor } from "../tensor/tensor.js";
 import {
   expectFeatures,
-  featuresOf,
   flatRows,
   LAYER_OPTIONS,
   type Layers,
   layersOf,
+  ofLayers,
   sameSize,
-  tapsOf,
   unit,
 } from "./features.js";
 import { finite } from "./logits.js";
@@ -51,15 +50,7 @@ function attention(maps: Tensor): Tensor {
 
 /** {@link attentionTransferLoss} as a loss of `distill`: `attention-transfer` in expressions. */
 export function attentionTransferDistillationLoss(layers: Layers): DistillationLoss {
-  const name = "attention-transfer";
-  return {
-    name,
-    needsTeacher: true,
-    needsTeacherLogits: false,
-    taps: tapsOf(layers),
-    compute: (batch) => ({ loss: attentionTransferLoss(...featuresOf(batch, layers)), metrics: {} }),
-    config: () => ({ name, ...layers }),
-  };
+  return ofLayers("attention-transfer", layers, (student, teacher) => attentionTransferLoss(student, teacher));
 }
 
 function expectMaps(network: "student" | "teacher", path: string, context: LossContext): void {

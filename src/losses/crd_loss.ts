@@ -9,18 +9,9 @@ import { defineEntry, described, fractionBelow1, integer, positive } from "../re
 import { allocate } from "../tensor/buffer_pool.js";
 import { Tensor } from "../tensor/tensor.js";
 import { CRD_MEMORY_DEFAULTS, CrdMemory } from "./crd_memory.js";
-import {
-  expectFeatures,
-  featuresOf,
-  flatRows,
-  LAYER_OPTIONS,
-  type Layers,
-  layersOf,
-  tapsOf,
-  unit,
-} from "./features.js";
+import { expectFeatures, flatRows, LAYER_OPTIONS, type Layers, layersOf, ofLayers, unit } from "./features.js";
 import { finite } from "./logits.js";
-import type { DistillationLoss, LossContext } from "./loss.js";
+import type { DistillationLoss, LossBatch, LossContext } from "./loss.js";
 
 const DEFAULTS = { tau: 0.07 } as const;
 const EPSILON = 1e-7;
@@ -139,25 +130,15 @@ export interface CrdDistillationLossOptions {
 export function crdDistillationLoss(layers: Layers, options: CrdDistillationLossOptions): DistillationLoss {
   expectOptions("crdDistillationLoss", options, ["memory", "student", "teacher", "tau"]);
   const { memory, student, teacher, tau } = withDefaults(DEFAULTS, options);
-  const name = "crd";
   const { negatives, momentum } = memory;
   const [samples, dimension] = memory.student.shape;
-  return {
-    name,
-    needsTeacher: true,
-    needsTeacherLogits: false,
-    taps: tapsOf(layers),
-    modules: { memory, student, teacher },
-    compute(batch) {
-      if (batch.isMixed) {
-        const text = "recognises samples by their index, and a mixed one is none of them: leave mixup out";
-        throw new DistilleryError("BAD_ARGUMENT", `${name}: ${text}`);
-      }
-      const loss = crdLoss(...featuresOf(batch, layers), batch.indices, { memory, student, teacher, tau });
-      return { loss, metrics: {} };
-    },
-    config: () => ({ name, ...layers, tau, negatives, momentum, samples, dimension }),
+  const lossOf = (ofStudent: Tensor, ofTeacher: Tensor, { isMixed, indices }: LossBatch) => {
+    if (!isMixed) return crdLoss(ofStudent, ofTeacher, indices, { memory, student, teacher, tau });
+    const text = "recognises samples by their index, and a mixed one is none of them: leave mixup out";
+    throw new DistilleryError("BAD_ARGUMENT", `crd: ${text}`);
   };
+  const config = { tau, negatives, momentum, samples, dimension };
+  return ofLayers("crd", layers, lossOf, { modules: { memory, student, teacher }, config });
 }
 
 /** `crd` in expressions. */

@@ -3,8 +3,8 @@ import { expectAtLeast0, expectOptions, withDefaults } from "../checks.js";
 import { norm, softmax } from "../ops/index.js";
 import { defineEntry, described, nonNegative } from "../registry/index.js";
 import type { Tensor } from "../tensor/tensor.js";
-import { type Annealed, annealed, expectAnnealed, inEpoch } from "./annealed.js";
-import { expectLogits, finite } from "./logits.js";
+import { type Annealed, annealed } from "./annealed.js";
+import { expectLogits, finite, ofLogits } from "./logits.js";
 import type { DistillationLoss } from "./loss.js";
 import { expectTemperature } from "./temperature.js";
 
@@ -70,21 +70,7 @@ export interface DistDistillationLossOptions extends Omit<DistLossOptions, "temp
 export function distDistillationLoss(options: DistDistillationLossOptions = {}): DistillationLoss {
   expectOptions("distDistillationLoss", options, Object.keys(DEFAULTS));
   const all = withDefaults<DistDistillationLossOptions, typeof DEFAULTS>(DEFAULTS, options);
-  expectAnnealed("temperature", all.temperature);
-  const name = "dist";
-  return {
-    name,
-    needsTeacher: true,
-    tasks: ["classification"],
-    compute: (batch) => ({
-      loss: distLoss(batch.student.logits, batch.teacher.logits, {
-        ...all,
-        temperature: inEpoch(all.temperature, batch),
-      }),
-      metrics: {},
-    }),
-    config: () => ({ name, ...all }),
-  };
+  return ofLogits("dist", ["classification"], all, distLoss);
 }
 
 /** `dist` in expressions. */

@@ -5,8 +5,8 @@ import { cat, gather, logSoftmax, logsumexp } from "../ops/index.js";
 import { defineEntry, described, nonNegative } from "../registry/index.js";
 import { IntTensor, type Labels, labelData } from "../tensor/int_tensor.js";
 import type { Tensor } from "../tensor/tensor.js";
-import { type Annealed, annealed, expectAnnealed, inEpoch } from "./annealed.js";
-import { divergence, expectLogits, finite } from "./logits.js";
+import { type Annealed, annealed } from "./annealed.js";
+import { divergence, expectLogits, finite, ofLogits } from "./logits.js";
 import { type DistillationLoss, labelsFor } from "./loss.js";
 import { expectTemperature } from "./temperature.js";
 
@@ -99,21 +99,9 @@ export interface DkdDistillationLossOptions extends Omit<DkdLossOptions, "temper
 export function dkdDistillationLoss(options: DkdDistillationLossOptions = {}): DistillationLoss {
   expectOptions("dkdDistillationLoss", options, Object.keys(DEFAULTS));
   const all = withDefaults<DkdDistillationLossOptions, typeof DEFAULTS>(DEFAULTS, options);
-  expectAnnealed("temperature", all.temperature);
-  const name = "dkd";
-  return {
-    name,
-    needsTeacher: true,
-    tasks: ["classification"],
-    compute: (batch) => ({
-      loss: dkdLoss(batch.student.logits, batch.teacher.logits, labelsFor(name, batch), {
-        ...all,
-        temperature: inEpoch(all.temperature, batch),
-      }),
-      metrics: {},
-    }),
-    config: () => ({ name, ...all }),
-  };
+  return ofLogits("dkd", ["classification"], all, (student, teacher, now, batch) =>
+    dkdLoss(student, teacher, labelsFor("dkd", batch), now),
+  );
 }
 
 /** `dkd` in expressions. */

@@ -4,7 +4,7 @@ import { DistilleryError } from "../errors.js";
 import { clamp, matmul, permute, reshape, rsqrt, where } from "../ops/index.js";
 import { described } from "../registry/index.js";
 import { expectTensor, Tensor } from "../tensor/tensor.js";
-import type { LossBatch, LossContext } from "./loss.js";
+import type { DistillationLoss, Json, LossBatch, LossContext } from "./loss.js";
 
 /** Hidden outputs of student and teacher for one batch. */
 interface Features {
@@ -114,16 +114,26 @@ export function layersOf(
   return { student: student ?? context.features("student"), teacher: teacher ?? context.features("teacher") };
 }
 
-/** What a loss reads from the layers, as a `DistillationLoss` has it. */
-export function tapsOf(layers: Layers): { student: string[]; teacher: string[] } {
+/** A loss of hidden outputs as a loss of `distill`; `config` is what its value depends on beside the layers. */
+export function ofLayers(
+  name: string,
+  layers: Layers,
+  lossOf: (student: Tensor, teacher: Tensor, batch: LossBatch) => Tensor,
+  { modules = {}, config }: { modules?: DistillationLoss["modules"]; config?: Readonly<Record<string, Json>> } = {},
+): DistillationLoss {
   expectOptions("layers", layers, ["student", "teacher"]);
-  const { student, teacher } = layers;
-  return { student: [student], teacher: [teacher] };
-}
-
-/** The hidden outputs of a batch. */
-export function featuresOf({ student, teacher }: LossBatch, layers: Layers): [student: Tensor, teacher: Tensor] {
-  return [student.taps[layers.student], teacher.taps[layers.teacher]];
+  return {
+    name,
+    needsTeacher: true,
+    needsTeacherLogits: false,
+    taps: { student: [layers.student], teacher: [layers.teacher] },
+    modules,
+    compute(batch) {
+      const { student, teacher } = batch;
+      return { loss: lossOf(student.taps[layers.student], teacher.taps[layers.teacher], batch), metrics: {} };
+    },
+    config: () => ({ name, ...layers, ...config }),
+  };
 }
 
 /** The channels of a layer's output: the length of [features], the first of [channels, height, width]. */

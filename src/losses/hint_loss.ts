@@ -10,13 +10,12 @@ import {
   channelsOf,
   expectFeatures,
   expectSameChannels,
-  featuresOf,
   LAYER_OPTIONS,
   type Layers,
   layersOf,
+  ofLayers,
   positions,
   sameSize,
-  tapsOf,
 } from "./features.js";
 import { finite } from "./logits.js";
 import type { DistillationLoss, LossContext } from "./loss.js";
@@ -76,15 +75,10 @@ export function regressedDistillationLoss(
   layers: Layers,
   { regressor }: HintLossOptions,
 ): DistillationLoss {
-  return {
-    name,
-    needsTeacher: true,
-    needsTeacherLogits: false,
-    taps: tapsOf(layers),
-    modules: regressor === undefined ? {} : { regressor },
-    compute: (batch) => ({ loss: lossOf(...featuresOf(batch, layers), { regressor }), metrics: {} }),
-    config: () => ({ name, ...layers, regressor: regressor !== undefined }),
-  };
+  return ofLayers(name, layers, (student, teacher) => lossOf(student, teacher, { regressor }), {
+    ...(regressor && { modules: { regressor } }),
+    config: { regressor: regressor !== undefined },
+  });
 }
 
 /** A regressor from the student's channels to the teacher's. */

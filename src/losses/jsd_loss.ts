@@ -3,8 +3,8 @@ import { expectNumber, expectOptions, withDefaults } from "../checks.js";
 import { logSoftmax, logsumexp, stack } from "../ops/index.js";
 import { defineEntry, described, fraction } from "../registry/index.js";
 import type { Tensor } from "../tensor/tensor.js";
-import { type Annealed, annealed, expectAnnealed, inEpoch } from "./annealed.js";
-import { divergence, expectLogits, finite } from "./logits.js";
+import { type Annealed, annealed } from "./annealed.js";
+import { divergence, expectLogits, finite, ofLogits } from "./logits.js";
 import type { DistillationLoss } from "./loss.js";
 import { expectTemperature } from "./temperature.js";
 
@@ -65,21 +65,7 @@ export interface JsdDistillationLossOptions extends Omit<JsdLossOptions, "temper
 export function jsdDistillationLoss(options: JsdDistillationLossOptions = {}): DistillationLoss {
   expectOptions("jsdDistillationLoss", options, Object.keys(DEFAULTS));
   const all = withDefaults<JsdDistillationLossOptions, typeof DEFAULTS>(DEFAULTS, options);
-  expectAnnealed("temperature", all.temperature);
-  const name = "jsd";
-  return {
-    name,
-    needsTeacher: true,
-    tasks: ["classification"],
-    compute: (batch) => ({
-      loss: jsdLoss(batch.student.logits, batch.teacher.logits, {
-        ...all,
-        temperature: inEpoch(all.temperature, batch),
-      }),
-      metrics: {},
-    }),
-    config: () => ({ name, ...all }),
-  };
+  return ofLogits("jsd", ["classification"], all, jsdLoss);
 }
 
 /** `jsd` in expressions. */

@@ -1,13 +1,14 @@
 import * as v from "valibot";
-import { expectNumber, expectOptions, expectShape, withDefaults } from "../checks.js";
+import { expectNumber, expectOptions, withDefaults } from "../checks.js";
 import { native } from "../native.js";
 import { CROSS_ENTROPY_DEFAULTS, expectLabelSmoothing } from "../ops/cross_entropy.js";
 import { lossOutput } from "../ops/loss_output.js";
 import { defineEntry, described, fraction } from "../registry/index.js";
 import { IntTensor, type Labels, labelData } from "../tensor/int_tensor.js";
-import { expectTensor, type Tensor } from "../tensor/tensor.js";
+import type { Tensor } from "../tensor/tensor.js";
 import { type Annealed, annealed, expectAnnealed, inEpoch } from "./annealed.js";
 import { labelledCrossEntropy } from "./cross_entropy.js";
+import { expectLogits, ofLogits } from "./logits.js";
 import { type DistillationLoss, type LossBatch, type LossContext, labelledRows, someLabelsFor } from "./loss.js";
 import { expectTemperature } from "./temperature.js";
 
@@ -67,10 +68,7 @@ export function kdLossParts(
   labels: Labels,
   options: KdLossOptions = {},
 ): KdLossParts {
-  expectTensor("studentLogits", studentLogits);
-  expectTensor("teacherLogits", teacherLogits);
-  expectShape("kdLoss: studentLogits", studentLogits.shape, [-1, -1]);
-  expectShape("kdLoss: teacherLogits", teacherLogits.shape, studentLogits.shape);
+  const teacher = expectLogits("kdLoss", studentLogits, teacherLogits);
   expectOptions("kdLoss", options, KD_OPTIONS);
   const { temperature, alpha, labelSmoothing } = withDefaults(KD_DEFAULTS, options);
   expectTemperature("temperature", temperature);
@@ -79,8 +77,18 @@ export function kdLossParts(
   const [rows, classes] = studentLogits.shape;
   let [soft, hard] = [0, 0];
   const loss = lossOutput(studentLogits, (student, grad) => {
-    const [teacher, classOf] = [teacherLogits.data, labelData(labels)];
-    const parts = native.kdLoss(student, teacher, classOf, grad, rows, classes, temperature, alpha, labelSmoothing);
+    const classOf = labelData(labels);
+    const parts = native.kdLoss(
+      student,
+      teacher.data,
+      classOf,
+      grad,
+      rows,
+      classes,
+      temperature,
+      alpha,
+      labelSmoothing,
+    );
     [soft, hard] = parts.slice(1);
     return parts[0];
   });
@@ -123,17 +131,11 @@ export function kdDistillationLoss(options: KdDistillationLossOptions = {}): Dis
   if (alpha !== undefined) expectNumber("alpha", alpha, (a) => a >= 0 && a <= 1, "a number from 0 to 1");
   expectLabelSmoothing(labelSmoothing);
   const name = "kd";
+  const tasks = ["classification"] as const;
   if (alpha === undefined) {
-    return {
-      name,
-      needsTeacher: true,
-      tasks: ["classification"],
-      compute(batch) {
-        const { student, teacher } = batch;
-        return { loss: softLoss(student.logits, teacher.logits, inEpoch(temperature, batch)), metrics: {} };
-      },
-      config: () => ({ name, temperature }),
-    };
+    return ofLogits(name, tasks, { temperature }, (student, teacher, now) =>
+      softLoss(student, teacher, now.temperature),
+    );
   }
   /** The labels' part is over the labelled rows alone. */
   const partlyLabelled = (batch: LossBatch, labels: Labels | null) => {
@@ -146,7 +148,7 @@ export function kdDistillationLoss(options: KdDistillationLossOptions = {}): Dis
   return {
     name,
     needsTeacher: true,
-    tasks: ["classification"],
+    tasks,
     compute(batch) {
       const labels = alpha === 1 ? batch.labels : someLabelsFor(name, batch);
       if (labels === null || labelledRows(labels) !== null) return partlyLabelled(batch, labels);

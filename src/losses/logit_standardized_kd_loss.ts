@@ -5,9 +5,9 @@ import { defineOp } from "../ops/define_op.js";
 import { defineEntry, described } from "../registry/index.js";
 import { allocate } from "../tensor/buffer_pool.js";
 import type { Tensor } from "../tensor/tensor.js";
-import { type Annealed, annealed, expectAnnealed, inEpoch } from "./annealed.js";
+import { type Annealed, annealed } from "./annealed.js";
 import { softLoss } from "./kd_loss.js";
-import { expectLogits, finite } from "./logits.js";
+import { expectLogits, finite, ofLogits } from "./logits.js";
 import type { DistillationLoss } from "./loss.js";
 import { expectTemperature } from "./temperature.js";
 
@@ -66,21 +66,8 @@ const standardized = defineOp<null, null>({
 /** {@link logitStandardizedKdLoss} as a loss of `distill`: `logit-standardized-kd` in expressions. */
 export function logitStandardizedKdDistillationLoss(options: { temperature?: Annealed } = {}): DistillationLoss {
   expectOptions("logitStandardizedKdDistillationLoss", options, Object.keys(DEFAULTS));
-  const { temperature } = withDefaults<{ temperature?: Annealed }, typeof DEFAULTS>(DEFAULTS, options);
-  expectAnnealed("temperature", temperature);
-  const name = "logit-standardized-kd";
-  return {
-    name,
-    needsTeacher: true,
-    tasks: ["classification"],
-    compute: (batch) => ({
-      loss: logitStandardizedKdLoss(batch.student.logits, batch.teacher.logits, {
-        temperature: inEpoch(temperature, batch),
-      }),
-      metrics: {},
-    }),
-    config: () => ({ name, temperature }),
-  };
+  const all = withDefaults<{ temperature?: Annealed }, typeof DEFAULTS>(DEFAULTS, options);
+  return ofLogits("logit-standardized-kd", ["classification"], all, logitStandardizedKdLoss);
 }
 
 /** `logit-standardized-kd` in expressions. */

@@ -1,7 +1,10 @@
 import { expectShape } from "../checks.js";
+import type { TaskName } from "../data/task_name.js";
 import { DistilleryError } from "../errors.js";
 import { klTerm } from "../ops/binary.js";
 import { expectTensor, type Tensor } from "../tensor/tensor.js";
+import { type Annealed, expectAnnealed, inEpoch } from "./annealed.js";
+import type { DistillationLoss, LossBatch } from "./loss.js";
 
 /**
  * The logits of student and teacher [rows, classes], checked; the teacher's as constants.
@@ -18,6 +21,26 @@ export function expectLogits(name: string, student: Tensor, teacher: Tensor, min
   if (rows > 0 && classes >= minClasses) return teacher.detach();
   const what = minClasses > 1 ? `at least one row and ${minClasses} classes` : "at least one row and one class";
   throw new DistilleryError("SHAPE_MISMATCH", `${name}: expected ${what}, got [${rows}, ${classes}]`);
+}
+
+/** A loss of logits as a loss of `distill`, with a temperature that may move from epoch to epoch. */
+export function ofLogits<O extends { temperature: Annealed }>(
+  name: string,
+  tasks: readonly TaskName[],
+  options: O,
+  lossOf: (student: Tensor, teacher: Tensor, options: O & { temperature: number }, batch: LossBatch) => Tensor,
+): DistillationLoss {
+  expectAnnealed("temperature", options.temperature);
+  return {
+    name,
+    needsTeacher: true,
+    tasks,
+    compute(batch) {
+      const now = { ...options, temperature: inEpoch(options.temperature, batch) };
+      return { loss: lossOf(batch.student.logits, batch.teacher.logits, now, batch), metrics: {} };
+    },
+    config: () => ({ name, ...options }),
+  };
 }
 
 /**

@@ -3,8 +3,8 @@ import { expectOptions, withDefaults } from "../checks.js";
 import { logSigmoid } from "../ops/index.js";
 import { defineEntry, described } from "../registry/index.js";
 import type { Tensor } from "../tensor/tensor.js";
-import { type Annealed, annealed, expectAnnealed, inEpoch } from "./annealed.js";
-import { divergence, expectLogits, finite } from "./logits.js";
+import { type Annealed, annealed } from "./annealed.js";
+import { divergence, expectLogits, finite, ofLogits } from "./logits.js";
 import type { DistillationLoss } from "./loss.js";
 import { expectTemperature } from "./temperature.js";
 
@@ -48,19 +48,8 @@ export function multiLabelKdLoss(
 /** {@link multiLabelKdLoss} as a loss of `distill`: `multi-label-kd` in expressions. */
 export function multiLabelKdDistillationLoss(options: { temperature?: Annealed } = {}): DistillationLoss {
   expectOptions("multiLabelKdDistillationLoss", options, Object.keys(DEFAULTS));
-  const { temperature } = withDefaults<{ temperature?: Annealed }, typeof DEFAULTS>(DEFAULTS, options);
-  expectAnnealed("temperature", temperature);
-  const name = "multi-label-kd";
-  return {
-    name,
-    needsTeacher: true,
-    tasks: ["classification", "multi-label"],
-    compute: (batch) => ({
-      loss: multiLabelKdLoss(batch.student.logits, batch.teacher.logits, { temperature: inEpoch(temperature, batch) }),
-      metrics: {},
-    }),
-    config: () => ({ name, temperature }),
-  };
+  const all = withDefaults<{ temperature?: Annealed }, typeof DEFAULTS>(DEFAULTS, options);
+  return ofLogits("multi-label-kd", ["classification", "multi-label"], all, multiLabelKdLoss);
 }
 
 /** `multi-label-kd` in expressions. */

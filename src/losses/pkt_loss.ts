@@ -2,7 +2,7 @@ import { expectOptions } from "../checks.js";
 import { linear, log, norm } from "../ops/index.js";
 import { defineEntry } from "../registry/index.js";
 import type { Tensor } from "../tensor/tensor.js";
-import { expectFeatures, featuresOf, flatRows, LAYER_OPTIONS, type Layers, layersOf, tapsOf } from "./features.js";
+import { expectFeatures, flatRows, LAYER_OPTIONS, type Layers, layersOf, ofLayers } from "./features.js";
 import { finite } from "./logits.js";
 import type { DistillationLoss, LossContext } from "./loss.js";
 
@@ -46,15 +46,7 @@ function neighbours(features: Tensor): Tensor {
 
 /** {@link pktLoss} as a loss of `distill`: `pkt` in expressions. */
 export function pktDistillationLoss(layers: Layers): DistillationLoss {
-  const name = "pkt";
-  return {
-    name,
-    needsTeacher: true,
-    needsTeacherLogits: false,
-    taps: tapsOf(layers),
-    compute: (batch) => ({ loss: pktLoss(...featuresOf(batch, layers)), metrics: {} }),
-    config: () => ({ name, ...layers }),
-  };
+  return ofLayers("pkt", layers, (student, teacher) => pktLoss(student, teacher));
 }
 
 /** `pkt` in expressions. */

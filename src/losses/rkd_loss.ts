@@ -3,16 +3,7 @@ import { expectAtLeast0, expectOptions, withDefaults } from "../checks.js";
 import { bmm, clamp, smoothL1Loss, sqrt, transpose, unsqueeze } from "../ops/index.js";
 import { defineEntry, described, nonNegative } from "../registry/index.js";
 import { ones, Tensor } from "../tensor/tensor.js";
-import {
-  expectFeatures,
-  featuresOf,
-  flatRows,
-  LAYER_OPTIONS,
-  type Layers,
-  layersOf,
-  tapsOf,
-  unit,
-} from "./features.js";
+import { expectFeatures, flatRows, LAYER_OPTIONS, type Layers, layersOf, ofLayers, unit } from "./features.js";
 import { finite } from "./logits.js";
 import type { DistillationLoss, LossContext } from "./loss.js";
 
@@ -93,15 +84,7 @@ function angles(between: Tensor): Tensor {
 export function rkdDistillationLoss(layers: Layers, options: RkdLossOptions = {}): DistillationLoss {
   expectOptions("rkdDistillationLoss", options, Object.keys(DEFAULTS));
   const all = withDefaults(DEFAULTS, options);
-  const name = "rkd";
-  return {
-    name,
-    needsTeacher: true,
-    needsTeacherLogits: false,
-    taps: tapsOf(layers),
-    compute: (batch) => ({ loss: rkdLoss(...featuresOf(batch, layers), all), metrics: {} }),
-    config: () => ({ name, ...layers, ...all }),
-  };
+  return ofLayers("rkd", layers, (student, teacher) => rkdLoss(student, teacher, all), { config: { ...all } });
 }
 
 /** `rkd` in expressions. */

@@ -2,16 +2,7 @@ import { expectOptions } from "../checks.js";
 import { linear, mseLoss } from "../ops/index.js";
 import { defineEntry } from "../registry/index.js";
 import type { Tensor } from "../tensor/tensor.js";
-import {
-  expectFeatures,
-  featuresOf,
-  flatRows,
-  LAYER_OPTIONS,
-  type Layers,
-  layersOf,
-  tapsOf,
-  unit,
-} from "./features.js";
+import { expectFeatures, flatRows, LAYER_OPTIONS, type Layers, layersOf, ofLayers, unit } from "./features.js";
 import { finite } from "./logits.js";
 import type { DistillationLoss, LossContext } from "./loss.js";
 
@@ -49,15 +40,7 @@ function similarities(features: Tensor): Tensor {
 
 /** {@link similarityPreservingLoss} as a loss of `distill`: `similarity-preserving` in expressions. */
 export function similarityPreservingDistillationLoss(layers: Layers): DistillationLoss {
-  const name = "similarity-preserving";
-  return {
-    name,
-    needsTeacher: true,
-    needsTeacherLogits: false,
-    taps: tapsOf(layers),
-    compute: (batch) => ({ loss: similarityPreservingLoss(...featuresOf(batch, layers)), metrics: {} }),
-    config: () => ({ name, ...layers }),
-  };
+  return ofLayers("similarity-preserving", layers, (student, teacher) => similarityPreservingLoss(student, teacher));
 }
 
 /** `similarity-preserving` in expressions. */

@@ -9,13 +9,12 @@ import {
   channelsOf,
   expectFeatures,
   expectSameChannels,
-  featuresOf,
   LAYER_OPTIONS,
   type Layers,
   layersOf,
+  ofLayers,
   positions,
   sameSize,
-  tapsOf,
 } from "./features.js";
 import { finite } from "./logits.js";
 import type { DistillationLoss, LossContext } from "./loss.js";
@@ -98,17 +97,10 @@ function logScaleOf(variance: number): number {
 /** {@link vidLoss} as a loss of `distill`: `vid` in expressions. */
 export function vidDistillationLoss(layers: Layers, options: VidLossOptions = {}): DistillationLoss {
   expectOptions("vidDistillationLoss", options, ["regressor"]);
-  const name = "vid";
   const { regressor } = options;
-  return {
-    name,
-    needsTeacher: true,
-    needsTeacherLogits: false,
-    taps: tapsOf(layers),
-    modules: regressor === undefined ? {} : { regressor },
-    compute: (batch) => ({ loss: vidLoss(...featuresOf(batch, layers), { regressor }), metrics: {} }),
-    config: () => ({ name, ...layers }),
-  };
+  return ofLayers("vid", layers, (student, teacher) => vidLoss(student, teacher, { regressor }), {
+    ...(regressor && { modules: { regressor } }),
+  });
 }
 
 /** `vid` in expressions. */
