@@ -11,26 +11,64 @@ import { givenOptions, resolveTeacherOptions, type TeacherOptions } from "./opti
 import { ARRAY_FILES, isLogits } from "./stored_arrays.js";
 import { isTeacher, type Teacher } from "./teacher.js";
 
+/** The teachers that have a name and no file. */
+export const TEACHERS = new Registry<Teacher>("teacher", [emaEntry]);
+
 /** A kind of teacher that a file is. */
 interface Kind {
   /** For errors. */
   readonly name: string;
-  readonly takes: readonly (keyof TeacherOptions)[];
+  /** Its options, with the names that what makes it has for them. */
+  readonly takes: Readonly<Partial<Record<keyof TeacherOptions, string>>>;
+  is(file: string): boolean | Promise<boolean>;
+  /** `given`: those of its options that are given. */
+  open(
+    file: string,
+    given: object,
+    readNetwork: (file: string) => Promise<Module>,
+  ): Module | Teacher | Promise<Module | Teacher>;
 }
 
-/** The teachers that have a name and no file. */
-export const TEACHERS = new Registry<Teacher>("teacher", [emaEntry]);
+const extensionOf = (file: string) => extname(file).toLowerCase();
 
-const KINDS = {
-  named: { name: "a teacher by its name", takes: [] },
-  network: { name: "a network's weights", takes: [] },
-  logits: { name: "a file of logits", takes: ["teacherClasses"] },
-  onnx: {
-    name: "an ONNX network",
-    takes: ["teacherClasses", "teacherInput", "teacherOutput", "teacherMean", "teacherStd", "teacherSize"],
+/** A file is of the first kind that says so. */
+const KINDS: readonly Kind[] = [
+  {
+    name: "a teacher by its name",
+    takes: {},
+    is: (file) => TEACHERS.names.some((name) => file === name || file.startsWith(`${name}(`)),
+    open: (file) => TEACHERS.resolve(file, undefined, { argument: "teacher" }),
   },
-  function: { name: "a module", takes: ["teacherConcurrency", "teacherRetries", "teacherBatch", "teacherAnswers"] },
-} as const satisfies Record<string, Kind>;
+  {
+    name: "a file of logits",
+    takes: { teacherClasses: "classes" },
+    is: async (file) =>
+      extensionOf(file) === ".safetensors"
+        ? isLogits((await openSafetensors(file)).tensors)
+        : ARRAY_FILES.some((extension) => extension === extensionOf(file)),
+    open: logitsFile,
+  },
+  {
+    name: "an ONNX network",
+    takes: {
+      ...{ teacherClasses: "classes", teacherInput: "input", teacherOutput: "output" },
+      ...{ teacherMean: "mean", teacherStd: "std", teacherSize: "size" },
+    },
+    is: (file) => extensionOf(file) === ".onnx",
+    // Loaded late: the other teachers do without it.
+    open: async (file, given) => (await import("./onnx_teacher.js")).onnxTeacher(file, given),
+  },
+  {
+    name: "a module",
+    takes: {
+      ...{ teacherConcurrency: "concurrency", teacherRetries: "retries" },
+      ...{ teacherBatch: "batchSize", teacherAnswers: "answers" },
+    },
+    is: (file) => /^\.[cm]?[jt]s(#|$)/.test(extensionOf(file)),
+    open: teacherOfModule,
+  },
+  { name: "a network's weights", takes: {}, is: () => true, open: (file, _, readNetwork) => readNetwork(file) },
+];
 
 /** How a program opens teachers. */
 export interface OpenTeacherUse {
@@ -68,64 +106,35 @@ export async function openTeachers(
     expectPath(`files[${i}]`, file);
   const resolved = resolveTeacherOptions(options);
   const kinds = await Promise.all(files.map(kindOf));
-  const taken: readonly string[] = kinds.flatMap((kind) => KINDS[kind].takes);
-  const foreign = givenOptions(options).find((name) => !taken.includes(name));
+  const foreign = givenOptions(options).find((name) => !kinds.some(({ takes }) => name in takes));
   if (foreign !== undefined) {
-    const given = files.map((file, i) => `${file} is ${KINDS[kinds[i]].name}`).join(", ");
-    const takers = Object.values(KINDS).filter(({ takes }) => (takes as readonly string[]).includes(foreign));
-    const text = `${nameOf(foreign)}: is an option of ${takers.map(({ name }) => name).join(" or ")}, and ${given}`;
+    const given = files.map((file, i) => `${file} is ${kinds[i].name}`).join(", ");
+    const takers = KINDS.filter(({ takes }) => foreign in takes).map(({ name }) => name);
+    const text = `${nameOf(foreign)}: is an option of ${takers.join(" or ")}, and ${given}`;
     throw new DistilleryError("BAD_ARGUMENT", text);
   }
   const teachers: (Module | Teacher)[] = [];
-  for (const [i, file] of files.entries()) teachers.push(await openOne(file, kinds[i], resolved, readNetwork));
+  for (const [i, file] of files.entries()) {
+    const { takes, open } = kinds[i];
+    const given = givenOptions(resolved).flatMap((name) => (name in takes ? [[takes[name], resolved[name]]] : []));
+    teachers.push(await open(file, Object.fromEntries(given), readNetwork));
+  }
   return teachers;
 }
 
-async function openOne(
-  file: string,
-  kind: keyof typeof KINDS,
-  options: TeacherOptions,
-  readNetwork: (file: string) => Promise<Module>,
-): Promise<Module | Teacher> {
-  if (kind === "named") return TEACHERS.resolve(file, undefined, { argument: "teacher" });
-  const { teacherClasses: classes } = options;
-  if (kind === "onnx") return teacherOfOnnx(file, options);
-  if (kind === "logits") return logitsFile(file, { ...(classes && { classes }) });
-  return kind === "function" ? teacherOfModule(file, options) : readNetwork(file);
-}
-
-async function teacherOfOnnx(file: string, options: TeacherOptions): Promise<Teacher> {
-  // Loaded late: the other teachers do without it.
-  const { onnxTeacher } = await import("./onnx_teacher.js");
-  const names = ["input", "output", "mean", "std", "size", "classes"] as const;
-  const given = names.map((name) => [
-    name,
-    options[`teacher${name[0].toUpperCase()}${name.slice(1)}` as keyof TeacherOptions],
-  ]);
-  return onnxTeacher(file, Object.fromEntries(given.filter(([, value]) => value !== undefined)));
+async function kindOf(file: string): Promise<Kind> {
+  const fits = await Promise.all(KINDS.map(({ is }) => is(file)));
+  return KINDS[fits.indexOf(true)];
 }
 
 /** The default export of a module, or the one that it names: a function, or a teacher as it is. */
-async function teacherOfModule(path: string, options: TeacherOptions): Promise<Module | Teacher> {
+async function teacherOfModule(path: string, given: object): Promise<Module | Teacher> {
   const name = isModulePath(path) ? path : `./${path}`;
   const exported = (await importModules([{ name }])).values().next().value;
-  const { teacherConcurrency: concurrency, teacherRetries: retries } = options;
-  const { teacherBatch: batchSize, teacherAnswers: answers } = options;
   if (typeof exported === "function") {
     const [version] = Object.values(await moduleHashes([{ name }]));
-    const given = { version, concurrency, retries, batchSize, answers };
-    const known = Object.entries(given).filter(([, value]) => value !== undefined);
-    return functionTeacher(exported as TeacherFunction, Object.fromEntries(known));
+    return functionTeacher(exported as TeacherFunction, { version, ...given });
   }
   if (exported instanceof Module || isTeacher(exported)) return exported;
   throw badArgument(path, "it to export a function or a Teacher", exported);
-}
-
-async function kindOf(file: string): Promise<keyof typeof KINDS> {
-  if (TEACHERS.names.some((name) => file === name || file.startsWith(`${name}(`))) return "named";
-  const extension = extname(file).toLowerCase();
-  if (extension === ".onnx") return "onnx";
-  if (/^\.[cm]?[jt]s(#|$)/.test(extension)) return "function";
-  if (extension === ".safetensors") return isLogits((await openSafetensors(file)).tensors) ? "logits" : "network";
-  return (ARRAY_FILES as readonly string[]).includes(extension) ? "logits" : "network";
 }
