@@ -20,6 +20,7 @@ mod indexing;
 mod kd_loss;
 mod linear;
 mod matmul;
+mod moving_average;
 mod norm_relu_dropout;
 mod parallel;
 mod pool;
