@@ -5,7 +5,7 @@ import { DistilleryError } from "./errors.js";
 /** Has a server listen, and gives its port; port 0 takes any that is free. `IN_USE` if the port is taken, `IO_ERROR`. */
 export async function listen(server: Server, port: number, host: string): Promise<number> {
   await new Promise<void>((resolve, reject) => {
-    // For good: that of a connection later on, as with too many files open, is not the server's end.
+    // Never taken off: an error of a later connection, as with too many files open, must not end the server.
     server.on("error", (error: NodeJS.ErrnoException) => {
       const isTaken = error.code === "EADDRINUSE";
       const text = isTaken

@@ -33,7 +33,7 @@ interface OpenExperiment {
   task: Task;
   source: Source;
   test: NonNullable<Source["test"]>;
-  /** Lines of at most so many columns about data and networks. */
+  /** Lines of at most `width` columns about data and networks. */
   opening: (width: number) => string[];
   /** How long it took to open. */
   openSeconds: number;

@@ -62,7 +62,7 @@ export class Printer {
   }
 }
 
-/** Lines of at most so many columns that say what is trained. */
+/** Lines of at most `width` columns that say what is trained. */
 type Opening = (width: number) => readonly string[];
 
 /** Shows one run: a line an epoch. */

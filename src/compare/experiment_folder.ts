@@ -35,7 +35,7 @@ const MAY_CHANGE = {
   longer: false,
 };
 
-/** Those of it that add trials to the ones of before. */
+/** The options that add trials to the ones of before. */
 const GROWS = {
   free: new Set(["seeds", "losses", "calibrateTeacher", "temperatures", "alphas", "fractions"]),
   longer: false,

@@ -57,11 +57,11 @@ export interface Method {
   files: string[];
   /** The task's first figure, such as accuracy, less that of the baseline. */
   difference: { best: CorrectedDifference; last: CorrectedDifference };
-  /** The same less that of the first loss; null for that one, and for a calibrated teacher's student that has a pair. */
+  /** The task's first figure less that of the first loss; null for that one, and for a calibrated teacher's student that has a pair. */
   againstFirst: MethodDifference | null;
   /** Where in `methods` the same loss with the teacher as it is stands, of a calibrated teacher's student; null: nowhere. */
   uncalibrated: number | null;
-  /** The same of a calibrated teacher's student less that of the same loss with the teacher as it is; null for other ones. */
+  /** The task's first figure, of a calibrated teacher's student, less that of the same loss with the teacher as it is; null for other ones. */
   againstUncalibrated: MethodDifference | null;
 }
 

@@ -86,7 +86,7 @@ interface TrialSetting {
   teacher: Module | Teacher;
   /** Its logits; null if they cannot be cached, or a loss reads more of it or less. */
   logits: SplitLogits | null;
-  /** Of each run, as `distill` takes it. */
+  /** `distill`'s option of that name, for each run. */
   keepCheckpoints: number;
   onNote: (text: string) => void;
 }

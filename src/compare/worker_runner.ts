@@ -81,7 +81,7 @@ export class WorkerRunner implements TrialRunner {
     RUNNING.add(this.#child);
   }
 
-  /** Starts the process and sends it its task, which it has to open in so many seconds. */
+  /** Starts the process and sends it its task, which it has to open within `seconds`. */
   static async start(
     init: Init,
     { seconds, signal, onNote }: { seconds: number; signal: AbortSignal; onNote: (text: string) => void },

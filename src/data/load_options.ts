@@ -265,7 +265,7 @@ export function givenFormatOptions(options: LoadDataOptions): FormatOption[] {
   return NAMES.filter((name) => !(COMMON as readonly string[]).includes(name) && isGiven(name)) as FormatOption[];
 }
 
-/** Those of a command's options that say how data are read. */
+/** The options of a command that say how data are read. */
 export function onlyLoading(options: LoadDataOptions): LoadDataOptions {
   const given = Object.entries(options).filter(([name, value]) => NAMES.includes(name) && value !== undefined);
   return Object.fromEntries(given);

@@ -14,7 +14,7 @@ export interface TableHeader {
   readonly isGiven: boolean;
   /** The index of the label, or of the first of several. */
   readonly label: number;
-  /** Those of all labels. */
+  /** The indices of all labels. */
   readonly labels: readonly number[];
   /** How the label was found: by an option, by its usual name, or as the last column. */
   readonly labelBy: "option" | "name" | "place";
@@ -27,7 +27,7 @@ export interface ColumnIndices {
   readonly columns: readonly number[];
   /** -1: the file has no labels. */
   readonly label: number;
-  /** Those of all labels; none if one is missing. */
+  /** The indices of all labels; none if one is missing. */
   readonly labels: readonly number[];
   /** The cells of a record. */
   readonly width: number;

@@ -116,7 +116,7 @@ export abstract class InMemoryDataset implements Dataset {
     return this.#targets === undefined ? {} : { targets: gatherTargets(this.#targets, indices) };
   }
 
-  /** Those of the samples `start` to `end`. */
+  /** The targets of the samples `start` to `end`. */
   protected targetsIn(start: number, end: number): Pick<Batch, "targets"> {
     return this.#targets === undefined ? {} : { targets: slice(this.#targets, start, end) };
   }

@@ -80,7 +80,7 @@ export class FrozenModel {
     return this.#inFlight;
   }
 
-  /** The bytes that a pass of so many rows holds, about. */
+  /** The bytes that a pass of `rows` rows holds, about. */
   activationBytes(rows: number): number {
     const { input, nodes } = this.#graph;
     const widest = Math.max(0, ...nodes.map(({ shape }) => numel(shape, rows)));

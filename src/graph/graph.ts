@@ -14,7 +14,7 @@ interface Multiple {
 /** The length of an axis: a number, the rows of the batch, a multiple of these, or null for another one that follows. */
 export type Length = number | "batch" | Multiple | null;
 
-/** The length for a batch of so many rows; NaN if that is not known. */
+/** The length for a batch of `rows` rows; NaN if that is not known. */
 export function lengthFor(length: Length, rows: number): number {
   if (length === null) return Number.NaN;
   if (typeof length === "number") return length;

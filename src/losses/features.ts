@@ -62,7 +62,7 @@ export function sameSize(name: string, { student, teacher }: Features): Features
 export function expectSameChannels(name: string, student: Tensor, teacher: Tensor): void {
   const [own, wanted] = [student.shape[1], teacher.shape[1]];
   if (own === wanted) return;
-  const text = `expected the teacher's ${wanted} channels, got ${own}: pass a regressor of so many outputs`;
+  const text = `expected the teacher's ${wanted} channels, got ${own}: pass a regressor of ${wanted} outputs`;
   throw new DistilleryError("SHAPE_MISMATCH", `${name}: studentFeatures: ${text}`);
 }
 

@@ -87,7 +87,7 @@ export interface DistillationLoss {
  * averaged over a batch's shards; what a memory keeps waits instead, and is taken once for all of them.
  */
 export interface ShardedMemory extends Module {
-  /** Those of its buffers that {@link ShardedMemory.apply} alone moves. */
+  /** Its buffers that {@link ShardedMemory.apply} alone moves. */
   readonly banks: readonly Tensor[];
   /** Runs `body`, the forward pass of a shard, which adds to `rows` what the memory is to take. */
   asShard<T>(shard: number, rows: Float64Array[], body: () => T): T;
@@ -95,7 +95,7 @@ export interface ShardedMemory extends Module {
   apply(rows: readonly Float64Array[]): void;
 }
 
-/** Those of a module and its children. */
+/** The memories that a module is or holds. */
 export function shardedMemories(module: Module): ShardedMemory[] {
   const isMemory = (one: Module): one is ShardedMemory => "asShard" in one;
   return isMemory(module) ? [module] : module.namedChildren().flatMap(([, child]) => shardedMemories(child));

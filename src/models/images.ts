@@ -27,7 +27,7 @@ export function expectImages(network: string, { shape }: Pick<NetworkContext, "s
 interface ImageNetwork<E extends v.ObjectEntries> extends Omit<NetworkEntry<E>, "create"> {
   /** The least height and width that it takes; default 1. */
   readonly leastSide?: number;
-  /** Makes it by its options, for images of so many channels. */
+  /** Makes it by its options, for images of `channels` channels. */
   make(options: OptionsOf<E> & { channels: number; classes: number }): Module;
 }
 

@@ -6,7 +6,7 @@ import { asRows, defineNetwork, features } from "./network.js";
 
 /**
  * LeNet-300-100 (LeCun et al., 1998): two hidden layers of 300 and 100, here with ReLU.
- * x [rows, inFeatures], or images of so many values, to logits [rows, classes].
+ * x [rows, inFeatures], or images of `inFeatures` values, to logits [rows, classes].
  *
  * @example
  * ```ts

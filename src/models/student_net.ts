@@ -8,7 +8,7 @@ import { asRows, defineNetwork, features, layerSizes, widths } from "./network.j
 
 /**
  * The small network of the script: 784-512-256-10 by default, ReLU between the layers.
- * x [rows, inFeatures], or images of so many values, to logits [rows, classes].
+ * x [rows, inFeatures], or images of `inFeatures` values, to logits [rows, classes].
  *
  * @example
  * ```ts

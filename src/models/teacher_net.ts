@@ -10,7 +10,7 @@ import { asRows, defineNetwork, features, layerSizes, widths } from "./network.j
 
 /**
  * The large network of the script: 784-2048-1024-512-10 by default; after each hidden layer BatchNorm, ReLU,
- * and dropout of .3, .3 and .2. x [rows, inFeatures], or images of so many values, to logits [rows, classes].
+ * and dropout of .3, .3 and .2. x [rows, inFeatures], or images of `inFeatures` values, to logits [rows, classes].
  *
  * @example
  * ```ts

@@ -50,7 +50,7 @@ export abstract class Conv extends Module {
     this.bias = bias ? new Parameter(rand([outChannels], -bound, bound).data) : null;
   }
 
-  /** The arguments as PyTorch prints them, of so many axes. */
+  /** The arguments as PyTorch prints them. */
   protected describe({
     stride,
     padding,

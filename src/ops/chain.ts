@@ -29,7 +29,7 @@ export function chainAt(x: Tensor): Chain | null {
 }
 
 /**
- * Calls, each of which reads the output of the one before, that are put off to run as one kernel: the same bits in fewer passes
+ * Calls, each of which reads the output of the one before, that are deferred to run as one kernel: the same bits in fewer passes
  * over memory. The first access to any tensor's `data` runs them: another operation, `backward()`, the end of an arena.
  *
  * If somebody reads an output inside of the chain after all, it is computed, and the chain's gradients are from then on those of

@@ -21,7 +21,7 @@ import {
  * BatchNorm of images -> sum with a tensor of its shape -> ReLU, with or without the sum, called one after another by any module,
  * runs as one kernel, and so do their gradients.
  *
- * BatchNorm is put off if ReLU followed when its layer was called last. The sum extends the chain, ReLU ends it and runs it.
+ * BatchNorm is deferred if ReLU followed when its layer was called last. The sum extends the chain, ReLU ends it and runs it.
  */
 const followed = new WeakSet<Tensor>();
 let stages = 0;
@@ -36,7 +36,7 @@ class Stage {
   ) {}
 }
 
-/** BatchNorm for inputs x, weight, bias and running statistics, put off; null if it is to be computed at once. */
+/** BatchNorm for inputs x, weight, bias and running statistics, deferred; null if it is to be computed at once. */
 export function deferNorm(norm: Defined, inputs: readonly Tensor[], attributes: BatchNormAttributes): Tensor | null {
   const [x, weight] = inputs;
   if (isTracing() || isReplaying() || !followed.has(weight) || numel(x.shape.slice(2)) === 1) return null;
@@ -64,7 +64,7 @@ export function rememberSum(sum: Tensor, a: Tensor, b: Tensor): Tensor {
   return sum;
 }
 
-/** ReLU of x, if that is the end of a chain, which is run; otherwise BatchNorm of its layer will be put off. */
+/** ReLU of x, if that is the end of a chain, which is run; otherwise BatchNorm of its layer will be deferred. */
 export function endByRelu(relu: Defined, x: Tensor): Tensor | null {
   if (x.fusionStage instanceof Stage) followed.add(x.fusionStage.weight);
   const chain = imageChainAt(x);

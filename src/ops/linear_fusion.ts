@@ -21,9 +21,9 @@ import {
  * Linear -> BatchNorm -> ReLU -> dropout, called one after another by any module, runs as one kernel, and so does the chain
  * without dropout; the mask is drawn beside the product.
  *
- * The product is put off, and the calls that follow extend the chain if they read its end. Dropout runs it.
+ * The product is deferred, and the calls that follow extend the chain if they read its end. Dropout runs it.
  *
- * A chain ends where the last one of the same weight ended: a product is put off only if BatchNorm and ReLU followed the
+ * A chain ends where the last one of the same weight ended: a product is deferred only if BatchNorm and ReLU followed the
  * last one, and the ReLU only if dropout did in the same mode. What a network returns is thus computed when its `forward` returns, and the caller may
  * fill the array of its inputs, or those of its weights, anew.
  */
@@ -41,7 +41,7 @@ class Stage {
 }
 type Mode = "train" | "eval";
 
-/** Those of a linear layer's product. */
+/** The attributes of a linear layer's product. */
 export interface LinearAttributes {
   readonly relu: boolean;
   /** Whether its operands are rounded to bfloat16, in its backward pass too. */
@@ -54,7 +54,7 @@ interface Saved extends NormSaved {
   readonly mask: Uint8Array | null;
 }
 
-/** x weight^T + bias, for inputs x, weight and perhaps bias, put off; null if it is to be computed at once. */
+/** x weight^T + bias, for inputs x, weight and perhaps bias, deferred; null if it is to be computed at once. */
 export function deferLinear(linear: Defined, inputs: readonly Tensor[], attributes: LinearAttributes): Tensor | null {
   // The input may be the end of another chain, or a chain of this weight end here.
   runDeferred();
@@ -84,7 +84,7 @@ export function extendByNorm(norm: Defined, inputs: readonly Tensor[], attribute
   return chain.extend(norm, inputs, attributes);
 }
 
-/** ReLU of x, if that is the end of a chain with BatchNorm; otherwise a product of its weight will be put off. */
+/** ReLU of x, if that is the end of a chain with BatchNorm; otherwise a product of its weight will be deferred. */
 export function extendByRelu(relu: Defined, x: Tensor): Tensor | null {
   const weight = weightAt(x, "norm");
   if (weight !== null) followed.add(weight);
@@ -109,7 +109,7 @@ export function endByDropout(x: Tensor): void {
   if (dropoutChain(x) !== null) runDeferred();
 }
 
-/** The chain with BatchNorm and ReLU that ends with x; otherwise one of its weight will be put off until dropout. */
+/** The chain with BatchNorm and ReLU that ends with x; otherwise one of its weight will be deferred until dropout. */
 function dropoutChain(x: Tensor): LinearChain | null {
   const stage = x.fusionStage;
   if (stage instanceof Stage && (stage.reached === "train" || stage.reached === "eval")) {

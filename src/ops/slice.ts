@@ -18,7 +18,7 @@ declare module "../tensor/tensor.js" {
 export interface SliceOptions {
   /** The axis; 0 by default. */
   readonly dim?: number;
-  /** Each which element; 1 by default. */
+  /** Every `step`-th element is taken; 1 by default. */
   readonly step?: number;
 }
 

@@ -48,13 +48,13 @@ export class Metrics {
   readonly #seconds = new Histogram(SECONDS);
   readonly #batches = new Histogram(SIZES);
 
-  /** A request for predictions was answered with a status after so many seconds. */
+  /** A request for predictions was answered with `status` after `seconds`. */
   request(status: number, seconds: number): void {
     this.#requests.add(`{status="${status}"}`);
     this.#seconds.add(seconds);
   }
 
-  /** The network computed so many samples at once. */
+  /** The network computed `samples` samples at once. */
   batch(samples: number): void {
     this.#samples.add("", samples);
     this.#batches.add(samples);

@@ -39,7 +39,7 @@ export class LogitsStore {
     this.#known = new Uint8Array(of.samples);
   }
 
-  /** Those of a folder; null: in memory. `IN_USE` if another process has them. */
+  /** The store of a folder; null: in memory. `IN_USE` if another process has them. */
   static async open(of: StoredOf, folder: string | null): Promise<LogitsStore> {
     const answers = new LogitsStore(of, folder);
     const { file } = answers;

@@ -147,7 +147,7 @@ class PartialLogits {
     private lock: { release(): void } | null,
   ) {}
 
-  /** Those of a folder, if they are of the same teacher and data; otherwise none, and nothing is written yet. */
+  /** The logits of a folder, if they are of the same teacher and data; otherwise none, and nothing is written yet. */
   static async open(folder: string, teacher: string | null, data: Dataset): Promise<PartialLogits> {
     const identity = JSON.stringify({ teacher, data: data.fingerprint(), samples: data.length, classes: data.classes });
     const [file, width] = [join(folder, "rows.f32"), 4 * data.classes];

@@ -43,7 +43,7 @@ export class Arena {
 
   /** Runs `body`: what it allocates is in use until {@link Arena.release}. */
   run<T>(body: () => T): T {
-    // What was put off before belongs to the arena around this one, and what was put off inside of it to this one.
+    // What was deferred before belongs to the arena around this one, and what was deferred inside of it to this one.
     runDeferred();
     const [outer, outerBytes] = [inUse, bytesInUse];
     inUse = this.#floats;

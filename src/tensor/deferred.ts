@@ -1,7 +1,7 @@
 let pending: (() => void) | null = null;
 
 /**
- * Puts a computation off until something reads a tensor's values. At most one is put off: another one that is, or the first
+ * Defers a computation until something reads a tensor's values. At most one is deferred: another one that is, or the first
  * access to any tensor's `data`, runs it.
  */
 export function defer(run: () => void): void {
@@ -9,12 +9,12 @@ export function defer(run: () => void): void {
   pending = run;
 }
 
-/** Forgets what is put off, as what it reads ends. */
+/** Forgets what is deferred, as what it reads ends. */
 export function discardDeferred(): void {
   pending = null;
 }
 
-/** Runs what is put off, if anything is. */
+/** Runs what is deferred, if anything is. */
 export function runDeferred(): void {
   if (pending === null) return;
   const run = pending;

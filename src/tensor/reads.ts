@@ -14,7 +14,7 @@ export function withReader<T>(reader: Reader | null, body: () => T): T {
   }
 }
 
-/** Runs what computes an operation: what that reads is no one's concern. */
+/** Runs what computes an operation: no reader is told of what that reads. */
 export function unread<T>(body: () => T): T {
   return current === null ? body() : withReader(null, body);
 }

@@ -63,7 +63,7 @@ export class Tensor {
   requiresGrad: boolean;
   /** The operation that made this tensor; null for a leaf. @internal */
   node: Node | null = null;
-  /** Null until a computation that is put off has run. A property that tests compare, hence not a private name. */
+  /** Null until a deferred computation has run. A property that tests compare, hence not a private name. */
   private values: Float32Array | null;
   /** Computes the values of a tensor of {@link Tensor.deferred}. */
   private compute: (() => Float32Array) | null = null;
@@ -118,7 +118,7 @@ export class Tensor {
     };
   }
 
-  /** Sets the values that were put off. @internal */
+  /** Sets the values that were deferred. @internal */
   settle(values: Float32Array): void {
     this.values = values;
     this.compute = null;

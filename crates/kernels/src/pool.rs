@@ -282,7 +282,7 @@ fn each_group(planes: &mut [f32], size: usize, elements: usize, f: impl Fn(usize
     });
 }
 
-/// Calls `f` with room for so many elements of each plane.
+/// Calls `f` with room for `len` elements of each plane.
 fn with_lanes<R>(len: usize, f: impl FnOnce(&mut [[f32; LANES]]) -> R) -> R {
     with_scratch(len * LANES, |scratch| f(scratch.as_chunks_mut().0))
 }

@@ -14,7 +14,7 @@ const LENGTH: usize = 64;
 /// Elements per task, at least.
 const GRAIN: usize = 1 << 14;
 
-/// Whether planes of so many elements are short.
+/// Whether planes of `length` elements are short.
 pub(crate) fn fit(length: usize) -> bool {
     (1..=LENGTH).contains(&length)
 }

@@ -18,7 +18,7 @@ export class GivenTargets {
     readonly task: TaskName,
   ) {}
 
-  /** Those that the options name; null: none. */
+  /** The targets that the options name; null: none. */
   static async open({ targets: file, task = "vectors", ...options }: TableOptions): Promise<GivenTargets | null> {
     if (file === undefined) return null;
     if (!hasTargets({ task })) throw badArgument("targets", "another task than classification", task);
@@ -55,7 +55,7 @@ export class GivenTargets {
     throw badData(file, `targets: the network was trained for ${own}, these are ${task} with ${outputsText(this)}`);
   }
 
-  /** The targets of so many rows; `BAD_DATA` for another number of them. */
+  /** The targets of `rows` rows; `BAD_DATA` if the array has another number of them. */
   of(rows: number): Pick<RawPart, "labels" | "targets"> {
     const { labels, targets } = toTargets(this.array, rows, this.file, this.task);
     return { labels, targets };

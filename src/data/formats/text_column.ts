@@ -163,7 +163,7 @@ export class TextReader {
     return this.#knows;
   }
 
-  /** Those of the texts that {@link see} kept. */
+  /** The texts of these rows, of those that {@link see} kept. */
   texts(rows: Int32Array): string[] {
     return Array.from(rows, (row) => this.#texts[row]);
   }

@@ -36,7 +36,7 @@ export async function unpack(archive: string, inside: string, names: readonly st
   if (missing.size > 0) throw badData(archive, `expected ${[...missing].join(", ")} in its folder ${inside}`);
 }
 
-/** Passes so many bytes on, and fails at the next. */
+/** Passes `limit` bytes on, and fails at the next. */
 function limited(limit: number): Transform {
   let passed = 0;
   return new Transform({

@@ -223,7 +223,7 @@ export function expectPreprocessing(value: unknown): void {
 
 const KINDS: readonly unknown[] = ["image", "table", "values"];
 
-/** Refuses the layout of a table that does not say what so many values are. */
+/** Refuses the layout of a table that does not say what each of `features` values is. */
 export function expectTable(table: unknown, features: number): void {
   const { success, output, issues } = v.safeParse(v.object(TABLE, expected("the layout of a table")), table);
   if (!success) throw badPart("table", v.getDotPath(issues[0]) ?? "", issues[0].message);

@@ -162,7 +162,7 @@ function expectModel({ model, added_tokens: added }: v.InferOutput<typeof TOKENI
   }
 }
 
-/** At most so many ids, of as much of the text as they need. */
+/** At most `most` ids, of as much of the text as they need. */
 function idsOf(loaded: Loaded, text: string, most: number): number[] {
   try {
     let end = CHARACTERS_OF_ID * most;

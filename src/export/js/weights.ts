@@ -62,7 +62,7 @@ function int8(values, scales, panel) {
 /** All functions that {@link weightsJs} may call. */
 export const WEIGHT_FUNCTIONS: readonly JsFunction[] = [BYTES, FLOAT32, FLOAT16, INT8, UNPACKED];
 
-/** The JavaScript of a constant's numbers, its rows by panels of so many. */
+/** The JavaScript of a constant's numbers, its rows by panels of `panel` rows. */
 export function weightsJs({ data, shape, quantized, half }: Constant, panel: number, builder: JsBuilder): string {
   const [rows = 1] = shape;
   if (data.length <= SHORT) return `Float32Array.of(${Array.from(byPanels(data, rows, panel), decimal).join(", ")})`;

@@ -173,7 +173,7 @@ impl Table {
     }
 }
 
-/// Calls `f` with scratch memory in three parts of so many places.
+/// Calls `f` with scratch memory in three parts of `room` places.
 fn with_lanes(room: [usize; 3], f: impl FnOnce(&mut [Lanes], &mut [Lanes], &mut [Lanes])) {
     with_scratch(room.iter().sum::<usize>() * LANES, |scratch| {
         let (a, rest) = scratch.as_chunks_mut().0.split_at_mut(room[0]);

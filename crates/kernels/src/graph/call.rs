@@ -32,7 +32,7 @@ pub struct Attributes {
     pub axes: Option<Vec<usize>>,
     /// The first element of a slice.
     pub start: usize,
-    /// Each which element a slice takes.
+    /// A slice takes every `step`-th element.
     pub step: usize,
     /// Places along an axis.
     pub indices: Vec<i32>,
@@ -50,7 +50,7 @@ pub struct Attributes {
     pub padding: Option<usize>,
     /// The windows of a pooling's rows of outputs.
     pub rows: Vec<Span>,
-    /// Those of its columns.
+    /// The spans of its columns.
     pub columns: Vec<Span>,
     /// The row of the table of functions of one element; `factor` and `offset` are its parameters. Set by the name.
     pub unary: Option<Unary>,

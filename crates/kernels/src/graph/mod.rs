@@ -91,7 +91,7 @@ pub struct Pass {
 }
 
 impl Pass {
-    /// Exchanges what it met in the nodes that normalise by the batch.
+    /// Exchanges the moments of the nodes that normalise by the batch with those of another pass.
     pub fn swap_moments(&mut self, moments: &mut BatchMoments) {
         std::mem::swap(&mut self.moments, moments);
     }
@@ -225,7 +225,7 @@ impl GraphBuilder {
 }
 
 impl Graph {
-    /// How many numbers an input of so many rows has.
+    /// How many numbers an input of `rows` rows has.
     pub fn input_len(&self, rows: usize) -> usize {
         numel(&self.shape(0, rows))
     }
@@ -313,7 +313,7 @@ impl Graph {
         self.outputs.len()
     }
 
-    /// How many numbers an output has for so many rows.
+    /// How many numbers an output has for `rows` rows.
     pub fn output_len(&self, i: usize, rows: usize) -> usize {
         numel(&self.shape(self.outputs[i], rows))
     }
@@ -369,7 +369,7 @@ fn first<T: Clone + Default>(data: &mut Vec<T>, len: usize) -> &mut [T] {
     &mut data[..len]
 }
 
-/// A shape for so many rows.
+/// A shape for `rows` rows.
 fn of_rows(shape: &[Length], rows: usize) -> Vec<usize> {
     let length = |length: &Length| match length {
         Length::Fixed(length) => *length,

@@ -25,7 +25,7 @@ pub(super) struct Op {
 }
 
 impl Op {
-    /// The operation of a name, for so many inputs.
+    /// The operation `name`, of `inputs` inputs.
     pub fn new(name: &str, inputs: usize, attributes: &Attributes) -> Result<Self> {
         let Attributes { norm, addend, training, p, momentum, .. } = *attributes;
         let mut attributes = attributes.clone();

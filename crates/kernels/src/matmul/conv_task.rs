@@ -302,7 +302,7 @@ pub(super) unsafe fn sum<S: Simd>(simd: S, from: *const f32, addend: *const f32,
 /// Writes the elements of some edge tiles in turn: the first of each, the second of each, and so on.
 ///
 /// # Safety
-/// The tiles have so many elements from `from` on, and `to` has room.
+/// The `parts` tiles from `from` on have `len` elements together, and `to` has room.
 #[inline(always)]
 unsafe fn in_turn(from: *const f32, parts: usize, to: *mut f32, len: usize) {
     // SAFETY: as promised by the caller.

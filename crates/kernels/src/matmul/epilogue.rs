@@ -66,7 +66,7 @@ impl<'a> RowNorm<'a> {
         Self { mean, inv_std, weight, bias }
     }
 
-    /// Those of a row, in the order of the formula.
+    /// The numbers of a row, in the order of the formula.
     pub(crate) fn row(&self, row: usize) -> [f32; 4] {
         self.arrays().map(|array| array[row])
     }

@@ -29,7 +29,7 @@ impl Line {
 const KEPT: usize = 1 << 20;
 
 thread_local! {
-    /// Those that nobody uses now, the one that was used last at the end.
+    /// The buffers that nobody uses now, the one that was used last at the end.
     static BUFFERS: RefCell<Vec<Vec<Line>>> = const { RefCell::new(Vec::new()) };
 }
 

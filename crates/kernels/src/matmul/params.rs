@@ -59,7 +59,7 @@ pub(super) const fn mr<S: Simd>(n: usize) -> usize {
     if n <= nr::<S>() / 2 { MR_NARROW } else { MR }
 }
 
-/// The threads for so many multiply-adds.
+/// The threads for `work` multiply-adds.
 pub(super) fn threads_for(work: usize) -> usize {
     if work < PARALLEL_MIN { 1 } else { parallel::threads() }
 }

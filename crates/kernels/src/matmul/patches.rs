@@ -128,7 +128,7 @@ impl Axis {
         self.first.iter().enumerate().find_map(of_copy).expect("a copy for every tap")
     }
 
-    /// The elements of a copy that exist in a source of so many, and the first of them there.
+    /// The elements of a copy that exist in a source of `length`, and the first of them there.
     #[inline(always)]
     fn inside(&self, copy: usize, length: usize) -> Inside {
         let first = self.first[copy];
@@ -152,7 +152,7 @@ impl Window {
         self.taps.iter().flatten().map(move |tap| tap[axis])
     }
 
-    /// The layout for so many rows of outputs at a time.
+    /// The layout for `rows` rows of outputs at a time.
     pub(super) fn layout(&self, source: &Images, rows: usize) -> Layout {
         let whole = self.grid[1].is_multiple_of(LINE);
         let axis = |axis: usize, outputs: usize, each: bool| Axis::new(self, axis, outputs, each);
@@ -190,7 +190,7 @@ impl Layout {
         self.pitch == width
     }
 
-    /// Elements of the copies of so many images.
+    /// Elements of the copies of `images` images.
     pub(super) fn len(&self, images: usize) -> usize {
         if self.in_place { 0 } else { (images * self.image).next_multiple_of(LINE) }
     }

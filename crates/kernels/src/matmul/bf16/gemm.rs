@@ -21,17 +21,17 @@ pub struct Kernel {
     pub nr: usize,
     /// A block's pairs are filled up to a multiple of this.
     pub unit_of_pairs: usize,
-    /// Rows of a tile of a product with so many columns.
+    /// Rows of a tile of a product with `n` columns.
     pub rows_of_tile: fn(n: usize) -> usize,
     /// Tiles in a part of a panel's rows, at least.
     pub tiles_of_part: usize,
-    /// How often a tile of so many pairs prefetches.
+    /// How often a tile of `pairs` pairs prefetches.
     pub prefetches: fn(pairs: usize) -> usize,
     /// Called before the tiles of a task.
     pub enter: fn(),
     /// Called after them, on the same thread.
     pub leave: fn(),
-    /// Computes a tile of so many rows and vectors, of which the last one may be in part. Between `enter` and `leave`; the pointers
+    /// Computes a tile of `rows` rows and `vectors` vectors, of which the last one may be in part. Between `enter` and `leave`; the pointers
     /// reach what the sizes say, and nobody else accesses C's part.
     pub compute: unsafe fn(rows: usize, vectors: usize, tile: Tile),
 }
@@ -107,7 +107,7 @@ pub fn multiply(a: &ArrayView2<f32>, b: Rhs, bias: Option<&[f32]>, relu: bool, o
 }
 
 impl Kernel {
-    /// Pairs of so many steps over k; the last ones are filled up with zeros.
+    /// Pairs of `k` steps; the last ones are filled up with zeros.
     pub fn pairs(&self, k: usize) -> usize {
         k.div_ceil(2).next_multiple_of(self.unit_of_pairs)
     }
