@@ -85,6 +85,7 @@ export {
   matmul,
   maximum,
   minimum,
+  type NllLossOptions,
   outer,
   type Pair,
   type Reduction,

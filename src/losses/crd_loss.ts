@@ -49,7 +49,8 @@ export class CrdEmbedding extends Module {
  * `indices` [rows] are the samples' places in the data set. After the loss the memory takes the new embeddings.
  *
  * RepDistiller (crd/) has the same formula, with weight 0.8 beside the cross-entropy, and draws its negatives with NumPy in the data
- * loader, from other classes; here they follow from the run's seed. Both embeddings are trained, the teacher's features are
+ * loader, from other classes and, where there are enough, without repetition; here they follow from the run's seed, and samples
+ * repeat. Both embeddings are trained, the teacher's features are
  * constants.
  *
  * @throws DistilleryError `BAD_DTYPE`, `SHAPE_MISMATCH`, `BAD_ARGUMENT`, `NON_FINITE`.
@@ -150,7 +151,7 @@ export const crdEntry = defineEntry({
     dimension: described(v.optional(integer(1), CRD_MEMORY_DEFAULTS.dimension), "length of an embedding"),
     negatives: described(
       v.optional(integer(1), CRD_MEMORY_DEFAULTS.negatives),
-      "samples of other classes that each is compared with, at most all others",
+      "samples of other classes that each is compared with, drawn with repetition, at most as many as all others",
     ),
     tau: described(v.optional(positive(), DEFAULTS.tau), "temperature that divides the cosines"),
     momentum: described(v.optional(fractionBelow1(), CRD_MEMORY_DEFAULTS.momentum), "share of the old embedding"),

@@ -31,7 +31,9 @@ export function labelledCrossEntropy(logits: Tensor, labels: Labels, labelSmooth
  * await trainTeacher({ model, data, loss: crossEntropyDistillationLoss({ labelSmoothing: 0.1 }) });
  * ```
  */
-export function crossEntropyDistillationLoss(options: CrossEntropyOptions = {}): DistillationLoss {
+export function crossEntropyDistillationLoss(
+  options: Pick<CrossEntropyOptions, "labelSmoothing"> = {},
+): DistillationLoss {
   expectOptions("crossEntropyDistillationLoss", options, ["labelSmoothing"]);
   const { labelSmoothing } = withDefaults(CROSS_ENTROPY_DEFAULTS, options);
   expectLabelSmoothing(labelSmoothing);

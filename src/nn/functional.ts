@@ -1,4 +1,4 @@
-/** The functions of `torch.nn.functional`, in camel case. */
+/** Functions of `torch.nn.functional`, in camel case. */
 export {
   adaptiveAvgPool2d,
   avgPool2d,

@@ -67,7 +67,7 @@ export class Dropout2d extends Dropout {
     }
     if (!this.training || this.p === 0) return x;
     // Ones [images, channels] computed from x: a traced graph then draws as many as a later batch has images.
-    const ones = x.reshape([x.shape[0], x.shape[1], -1]).slice(0, 1, { dim: 2 }).detach().pow(0);
+    const ones = x.flatten(2).slice(0, 1, { dim: 2 }).detach().pow(0);
     return x.mul(dropout(ones, this.p).reshape([...x.shape.slice(0, 2), ...x.shape.slice(2).map(() => 1)]));
   }
 }

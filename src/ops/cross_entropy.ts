@@ -4,23 +4,30 @@ import { native } from "../native.js";
 import { IntTensor, type Labels, labelData } from "../tensor/int_tensor.js";
 import { expectTensor, type Tensor } from "../tensor/tensor.js";
 import { lossOutput } from "./loss_output.js";
+import { type NllLossOptions, smoothedNllLoss } from "./losses.js";
 import { permute } from "./permute.js";
 import { reshape } from "./reshape.js";
+import { logSoftmax } from "./softmax.js";
 
 /** The options of {@link crossEntropy}. */
-export interface CrossEntropyOptions {
+export interface CrossEntropyOptions extends NllLossOptions {
   /** e, from 0 to 1: a label's class is expected with 1 - e + e / classes, every other with e / classes. Default 0. */
   labelSmoothing?: number;
+  /** The label of what adds nothing. Default: none, where PyTorch's is -100. */
+  ignoreIndex?: number;
 }
 
 export const CROSS_ENTROPY_DEFAULTS = { labelSmoothing: 0 } as const;
 
+const OPTIONS = ["labelSmoothing", "weight", "ignoreIndex", "reduction"];
+
 /**
- * The cross-entropy of logits [rows, classes, ...] with true labels [rows, ...], averaged over the labels, as a scalar. With
+ * The cross-entropy of logits [rows, classes, ...] with true labels [rows, ...], by default their mean. With
  * `labelSmoothing` e (Szegedy et al., 2016) it is (1 - e) times that, and e times the mean of -log p over the classes.
- * `torch.nn.functional.cross_entropy`.
+ * `weight`, `ignoreIndex` and `reduction` are those of {@link nllLoss}. `torch.nn.functional.cross_entropy`.
  *
- * @throws DistilleryError `SHAPE_MISMATCH`, `LABEL_OUT_OF_RANGE`, `BAD_ARGUMENT`, and `NON_FINITE` if the loss is NaN or infinite.
+ * @throws DistilleryError `SHAPE_MISMATCH`, `LABEL_OUT_OF_RANGE`, `BAD_ARGUMENT`, and, without those three options, `NON_FINITE`
+ * if the loss is NaN or infinite.
  *
  * @example
  * ```ts
@@ -35,9 +42,13 @@ export function crossEntropy(logits: Tensor, labels: Labels, options: CrossEntro
     const text = `crossEntropy: logits: expected shape [rows, classes, ...], got [${logits.shape.join(", ")}]`;
     throw new DistilleryError("SHAPE_MISMATCH", text);
   }
-  expectOptions("crossEntropy", options, ["labelSmoothing"]);
+  expectOptions("crossEntropy", options, OPTIONS);
   const { labelSmoothing } = withDefaults(CROSS_ENTROPY_DEFAULTS, options);
   expectLabelSmoothing(labelSmoothing);
+  const { weight, ignoreIndex, reduction = "mean" } = options;
+  if (weight !== undefined || ignoreIndex !== undefined || reduction !== "mean") {
+    return smoothedNllLoss("crossEntropy", "labels", logSoftmax(logits, 1), labels, options, labelSmoothing);
+  }
   if (logits.shape.length > 2) return crossEntropy(...asRows(logits, labels), options);
   const [rows, classes] = logits.shape;
   return lossOutput(logits, (data, grad) =>

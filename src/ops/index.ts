@@ -19,6 +19,7 @@ export {
   klDiv,
   l1Loss,
   mseLoss,
+  type NllLossOptions,
   nllLoss,
   type Reduction,
   smoothL1Loss,

@@ -9,9 +9,10 @@ import {
 } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { IntTensor, type Labels, labelData } from "../tensor/int_tensor.js";
-import { expectTensor, type Tensor, zeros } from "../tensor/tensor.js";
+import { expectTensor, Tensor, zeros } from "../tensor/tensor.js";
 import { add, div, mul, rsub, sub } from "./binary.js";
-import { gather, scatter } from "./indexing.js";
+import { broadcastShape } from "./broadcast.js";
+import { gather, indexSelect, scatter } from "./indexing.js";
 import { permute } from "./permute.js";
 import { reshape } from "./reshape.js";
 import { mean, sum } from "./sum.js";
@@ -86,8 +87,13 @@ export function binaryCrossEntropyWithLogits(
   const { reduction = "mean", weight, posWeight } = options;
   expectOneOf("binaryCrossEntropyWithLogits: reduction", reduction, REDUCTIONS);
   expectAlike("binaryCrossEntropyWithLogits", input, target);
-  for (const [key, factor] of Object.entries({ weight, posWeight }))
-    if (factor !== undefined) expectTensor(`binaryCrossEntropyWithLogits: ${key}`, factor);
+  for (const [key, factor] of Object.entries({ weight, posWeight })) {
+    if (factor === undefined) continue;
+    const what = `binaryCrossEntropyWithLogits: ${key}`;
+    expectTensor(what, factor);
+    // One that is larger would broadcast the loss.
+    expectShape(`${what}, broadcast with input`, broadcastShape(what, factor, input), input.shape);
+  }
   const logWeight = posWeight === undefined ? null : add(mul(sub(posWeight, 1), target), 1);
   const positive = logWeight === null ? logSigmoid(input) : mul(logWeight, logSigmoid(input));
   const loss = sub(mul(rsub(target, 1), input), positive);
@@ -113,35 +119,66 @@ export function klDiv(
   return reduce(loss, reduction);
 }
 
+/** The options of {@link nllLoss}. */
+export interface NllLossOptions {
+  reduction?: Reduction;
+  /** The label of what adds nothing; default -100. */
+  ignoreIndex?: number;
+  /** [classes]: a factor for each class; the mean is divided by the labels' own. A constant: it gets no gradient. */
+  weight?: Tensor;
+}
+
 /**
  * Minus the log-probability of each label [rows, ...], input [rows, classes, ...] in logarithms; by default the mean over
- * the labels that are not `ignoreIndex`. `torch.nn.functional.nll_loss`.
+ * the labels that are not `ignoreIndex`, which is NaN if there are none. `torch.nn.functional.nll_loss`.
  */
-export function nllLoss(
-  input: Tensor,
-  target: Labels,
-  options: { reduction?: Reduction; ignoreIndex?: number } = {},
-): Tensor {
-  expectOptions("nllLoss", options, ["reduction", "ignoreIndex"]);
-  const { reduction = "mean", ignoreIndex = -100 } = options;
-  expectOneOf("nllLoss: reduction", reduction, REDUCTIONS);
+export function nllLoss(input: Tensor, target: Labels, options: NllLossOptions = {}): Tensor {
+  expectOptions("nllLoss", options, ["reduction", "ignoreIndex", "weight"]);
   expectTensor("nllLoss: input", input);
   if (input.shape.length < 2) throw badArgument("nllLoss: input", "a shape [rows, classes, ...]", input.shape);
-  expectInteger("nllLoss: ignoreIndex", ignoreIndex, -(2 ** 31), 2 ** 31 - 1);
+  const { ignoreIndex = -100 } = options;
+  return smoothedNllLoss("nllLoss", "target", input, target, { ...options, ignoreIndex }, 0);
+}
+
+/** {@link nllLoss} with label smoothing; without `ignoreIndex` every label is a class. */
+export function smoothedNllLoss(
+  name: string,
+  targetName: string,
+  input: Tensor,
+  target: Labels,
+  options: NllLossOptions,
+  labelSmoothing: number,
+): Tensor {
+  const { reduction = "mean", ignoreIndex, weight } = options;
+  expectOneOf(`${name}: reduction`, reduction, REDUCTIONS);
+  if (ignoreIndex !== undefined) expectInteger(`${name}: ignoreIndex`, ignoreIndex, -(2 ** 31), 2 ** 31 - 1);
   const labels = labelData(target);
   const [rows, classes, ...inner] = input.shape;
   const shape = [rows, ...inner];
-  expectShape("nllLoss: target", target instanceof IntTensor ? target.shape : [labels.length], shape);
+  expectShape(`${name}: ${targetName}`, target instanceof IntTensor ? target.shape : [labels.length], shape);
+  if (weight !== undefined) {
+    expectTensor(`${name}: weight`, weight);
+    expectShape(`${name}: weight`, weight.shape, [classes]);
+  }
   const last = inner.length === 0 ? input : permute(input, [0, ...inner.map((_, axis) => axis + 2), 1]);
   const bad = labels.findIndex((label) => label !== ignoreIndex && (label < 0 || label >= classes));
   if (bad >= 0) {
-    const text = `nllLoss: target[${bad}]: expected a class from 0 to ${classes - 1}, got ${labels[bad]}`;
+    const text = `${name}: ${targetName}[${bad}]: expected a class from 0 to ${classes - 1}, got ${labels[bad]}`;
     throw new DistilleryError("LABEL_OUT_OF_RANGE", text);
   }
   const kept = Int32Array.from(labels.keys()).filter((row) => labels[row] !== ignoreIndex);
   const places = new IntTensor(kept.map((row) => row * classes + labels[row]));
+  const factors = weight && new Tensor(weight.data.slice());
+  const own = factors && new Tensor(Float32Array.from(kept, (row) => factors.data[labels[row]]));
   const picked = neg(gather(reshape(last, [input.size]), 0, places));
-  if (reduction === "mean") return div(sum(picked), kept.length);
-  const loss = kept.length === labels.length ? picked : scatter(zeros([labels.length]), 0, new IntTensor(kept), picked);
-  return reduce(reshape(loss, shape), reduction);
+  let loss = own ? mul(picked, own) : picked;
+  if (labelSmoothing > 0) {
+    const all = indexSelect(reshape(last, [labels.length, classes]), 0, kept);
+    const ofClasses = neg(sum(factors ? mul(all, factors) : all, 1));
+    loss = add(mul(loss, 1 - labelSmoothing), mul(ofClasses, labelSmoothing / classes));
+  }
+  const count = own ? own.data.reduce((total, factor) => total + factor, 0) : kept.length;
+  if (reduction === "mean") return div(sum(loss), count);
+  const each = kept.length === labels.length ? loss : scatter(zeros([labels.length]), 0, new IntTensor(kept), loss);
+  return reduce(reshape(each, shape), reduction);
 }

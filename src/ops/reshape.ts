@@ -1,4 +1,4 @@
-import { expectInteger, expectShape, show } from "../checks.js";
+import { badArgument, expectInteger, expectShape, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { numel } from "../tensor/shape.js";
 import type { Tensor } from "../tensor/tensor.js";
@@ -43,6 +43,7 @@ function inferShape(x: Tensor, shape: readonly number[]): readonly number[] {
   const inferred = free === 1 && known > 0 ? x.size / known : 0;
   const full = shape.map((length) => (length === -1 ? inferred : length));
   if (free > 1) throw new DistilleryError("BAD_ARGUMENT", "shape: expected -1 at most once");
+  if (free === 1 && known === 0) throw badArgument("shape", "no length of 0 beside -1, which could be any", shape);
   if (!Number.isInteger(inferred)) expectShape("reshape: x", x.shape, shape);
   expectShape("reshape: elements", [x.size], [numel(full)]);
   return full;

@@ -1,6 +1,9 @@
 import { expectOptions } from "../checks.js";
+import { axisOf, isSameShape } from "../tensor/shape.js";
 import { expectTensor, type Tensor } from "../tensor/tensor.js";
 import { div, mul } from "./binary.js";
+import { broadcastShape } from "./broadcast.js";
+import { expand } from "./expand.js";
 import { norm } from "./statistics.js";
 import { sum } from "./sum.js";
 import { clamp } from "./unary.js";
@@ -27,6 +30,19 @@ export function cosineSimilarity(a: Tensor, b: Tensor, options: { dim?: number; 
   const { dim = 1, eps = 1e-8 } = options;
   expectTensor("cosineSimilarity: a", a);
   expectTensor("cosineSimilarity: b", b);
-  const unit = (x: Tensor) => div(x, clamp(norm(x, 2, dim, true), eps));
+  const shape = broadcastShape("cosineSimilarity", a, b);
+  const unit = (x: Tensor) => {
+    const whole = isSameShape(a.shape, b.shape) ? x : expandAlong(x, shape, axisOf(shape, dim));
+    return div(whole, clamp(norm(whole, 2, dim, true), eps));
+  };
   return sum(mul(unit(a), unit(b)), dim);
+}
+
+/** x with as many axes as a shape, and its length along one of them: PyTorch's norms are of what was broadcast. */
+function expandAlong(x: Tensor, shape: readonly number[], along: number): Tensor {
+  const lead = shape.length - x.shape.length;
+  return expand(
+    x,
+    shape.map((length, axis) => (axis === along ? length : (x.shape[axis - lead] ?? 1))),
+  );
 }

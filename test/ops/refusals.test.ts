@@ -112,6 +112,26 @@ describe("what an operation refuses, with its name, the argument and the shapes"
       "BAD_DTYPE",
       "binaryCrossEntropyWithLogits: weight: expected a Tensor, got 2",
     ],
+    [
+      () => F.binaryCrossEntropyWithLogits(ones([3]), ones([3]), { weight: ones([3, 1]) }),
+      "SHAPE_MISMATCH",
+      "binaryCrossEntropyWithLogits: weight, broadcast with input: expected shape [3], got [3, 3]",
+    ],
+    [
+      () => F.binaryCrossEntropyWithLogits(ones([3]), ones([3]), { posWeight: ones([3, 1]) }),
+      "SHAPE_MISMATCH",
+      "binaryCrossEntropyWithLogits: posWeight, broadcast with input: expected shape [3], got [3, 3]",
+    ],
+    [
+      () => F.crossEntropy(x, Int32Array.of(0, -100), { reduction: "sum" }),
+      "LABEL_OUT_OF_RANGE",
+      "crossEntropy: labels[1]: expected a class from 0 to 2, got -100",
+    ],
+    [
+      () => F.nllLoss(x, Int32Array.of(0, 1), { weight: ones([2]) }),
+      "SHAPE_MISMATCH",
+      "nllLoss: weight: expected shape [3], got [2]",
+    ],
     [() => norm({ eps: -1 }), "BAD_ARGUMENT", "eps: expected a number of at least 0, got -1"],
     [() => norm({ momentum: 2 }), "BAD_ARGUMENT", "momentum: expected a number from 0 to 1, got 2"],
     [() => norm({ training: undefined }), "BAD_ARGUMENT", "training: expected true or false, got undefined"],

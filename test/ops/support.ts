@@ -57,7 +57,9 @@ function argument(value: unknown): unknown {
   if (value === "Infinity") return Number.POSITIVE_INFINITY;
   if (value === "undefined") return undefined;
   if (typeof value !== "object" || value === null) return value;
-  return "int" in value || "float" in value ? load(value as Stored) : value;
+  if ("int" in value || "float" in value) return load(value as Stored);
+  if (Array.isArray(value)) return value;
+  return Object.fromEntries(Object.entries(value).map(([name, option]) => [name, argument(option)]));
 }
 
 /** The operations that give whole numbers: no node of a graph. */

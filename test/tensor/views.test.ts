@@ -50,6 +50,8 @@ describe("reshape", () => {
 
   it("two free lengths are refused where nothing is left to tell them", () => {
     expect(() => zeros([0, 3]).reshape([-1, -1])).toThrow(expect.objectContaining({ code: "BAD_ARGUMENT" }));
+    expect(() => zeros([0, 12]).reshape([0, -1])).toThrow(expect.objectContaining({ code: "BAD_ARGUMENT" }));
+    expect(zeros([0, 3]).reshape([-1]).shape).toEqual([0]);
     expect(zeros([0, 3]).reshape([-1, 3]).shape).toEqual([0, 3]);
   });
 });
