@@ -73,6 +73,23 @@ describe("crossEntropy by hand", () => {
 });
 
 describe("kdLoss by hand", () => {
+  it.each([1, 50])("at temperature %d, a class that both networks rule out is none, whichever it is", (temperature) => {
+    const of = (...logits: number[]) => tensor([logits], { requiresGrad: true });
+    const options = { temperature, alpha: 1 };
+    const [small, teacher] = [of(1, -1), [0.5, 2]];
+    const wanted = kdLoss(small, tensor([teacher]), Int32Array.of(0), options);
+    wanted.backward();
+    for (const at of [0, 1, 2]) {
+      const masked = (values: readonly number[]) => values.toSpliced(at, 0, Number.NEGATIVE_INFINITY);
+      const student = of(...masked([1, -1]));
+      const loss = kdLoss(student, tensor([masked(teacher)]), Int32Array.of(0), options);
+      loss.backward();
+      expectClose([loss.item()], [wanted.item()], CLOSE);
+      expectClose(student.grad?.data ?? [], [...(small.grad?.data ?? [])].toSpliced(at, 0, 0), CLOSE);
+    }
+    expect(kdLoss(of(-Infinity, 1), tensor([[0, 0]]), Int32Array.of(1), { temperature, alpha: 0 }).item()).toBe(0);
+  });
+
   // At T = 2 the teacher says softmax([0, log 3]) = [1/4, 3/4], the student [1/2, 1/2].
   const [teacher, student] = [tensor([[0, 2 * Math.log(3)]]), tensor([[1, 1]], { requiresGrad: true })];
   const divergence = 0.25 * Math.log(0.5) + 0.75 * Math.log(1.5);

@@ -67,7 +67,9 @@ pub fn kd_loss(
     let [soft, hard] = parts.iter().fold([0.0; 2], |[soft, hard], part| [soft + part[0], hard + part[1]]);
     let soft = soft * temperature * temperature / rows as f64;
     let hard = hard / rows as f64;
-    let total = alpha * soft + (1.0 - alpha) * hard;
+    // A part without weight may be infinite: a label that the student rules out.
+    let weighted = |weight: f64, part: f64| if weight == 0.0 { 0.0 } else { weight * part };
+    let total = weighted(alpha, soft) + weighted(1.0 - alpha, hard);
     if !total.is_finite() {
         return Err(KernelError::NonFinite { op: OP, what: "loss", got: total });
     }
