@@ -84,7 +84,7 @@ describe("what an operation refuses, with its name, the argument and the shapes"
     [
       () => F.nllLoss(ones([3]), Int32Array.of(0)),
       "BAD_ARGUMENT",
-      "nllLoss: input: expected a shape [rows, classes, ...], got a value of type Array",
+      "nllLoss: input: expected a shape [rows, classes, ...], got [3]",
     ],
     [
       () => F.nllLoss(ones([2, 3, 4]), index([0, 1, 2, 0, 1, 2, 0, 1], [4, 2])),
