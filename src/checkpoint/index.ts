@@ -3,6 +3,7 @@ export { CheckpointFiles, type FoundCheckpoint } from "./checkpoint_files.js";
 export type { CheckpointDict, CheckpointValue } from "./checkpoint_value.js";
 export type { RunConfig } from "./config_changes.js";
 export { fingerprint } from "./fingerprint.js";
+export { countTestLook, expectLastLonger, expectReplaceable, expectResumable } from "./folder_config.js";
 export { readFresh, showsLife } from "./folder_lock.js";
 export {
   type CheckpointSummary,
@@ -15,7 +16,7 @@ export {
   type ReadOptions,
 } from "./load.js";
 export { type LoadNetworkOptions, loadNetwork, modelMetadata, type NetworkFile, openNetwork } from "./load_network.js";
-export { countTestLook, expectLastLonger, expectReplaceable, expectResumable, RunDirectory } from "./run_directory.js";
+export { RunDirectory } from "./run_directory.js";
 export { expectFreeFolder, isFileOfRun, lockFolder, withLockedFolder } from "./run_folder.js";
 export {
   decodeSafetensors,

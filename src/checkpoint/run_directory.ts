@@ -1,13 +1,19 @@
 import { appendFileSync, rmSync } from "node:fs";
-import { basename, join } from "node:path";
-import { show } from "../checks.js";
-import { DistilleryError } from "../errors.js";
-import { ioError, kindOf, readWhole, writeWhole } from "../files/index.js";
+import { join } from "node:path";
+import { ioError, writeWhole } from "../files/index.js";
 import type { StateDict } from "../nn/state_dict.js";
 import { CheckpointFiles, type FoundCheckpoint } from "./checkpoint_files.js";
-import { canGoOn, changesOf, type Freedom, obstaclesOf, type RunConfig } from "./config_changes.js";
+import { canGoOn, changesOf, type RunConfig } from "./config_changes.js";
+import {
+  expectReplaceable,
+  expectResumable,
+  hasCheckpoint,
+  readConfig,
+  refuseOther,
+  writeConfig,
+} from "./folder_config.js";
 import type { FolderLock } from "./folder_lock.js";
-import { ageOf, CONFIG, expectFreeFolder, hasResults, lockFolder, METRICS, namesIn } from "./run_folder.js";
+import { CONFIG, expectFreeFolder, lockFolder, METRICS } from "./run_folder.js";
 import { save } from "./save.js";
 
 /** How a folder is opened for a run. */
@@ -155,123 +161,3 @@ export class RunDirectory {
     await writeConfig(this.path, config);
   }
 }
-
-async function writeConfig(path: string, config: RunConfig): Promise<void> {
-  const testLooks = await testLooksIn(path);
-  await writeWhole(join(path, CONFIG), `${JSON.stringify({ ...config, ...(testLooks && { testLooks }) }, null, 2)}\n`);
-}
-
-/** How often a test set, by its hash, was looked at from a folder. */
-interface TestLooks {
-  readonly hash: string;
-  readonly count: number;
-}
-
-/**
- * Counts a look at a test set under `testLooks` of a folder's `config.json`, through all runs that the folder had; gives how many
- * there were with this one.
- */
-export async function countTestLook(path: string, hash: string): Promise<number> {
-  const file = join(path, CONFIG);
-  const before = await testLooksIn(path);
-  const count = before?.hash === hash ? before.count + 1 : 1;
-  const config = await readConfig(file);
-  await writeWhole(file, `${JSON.stringify({ ...config, testLooks: { hash, count } }, null, 2)}\n`);
-  return count;
-}
-
-async function testLooksIn(path: string): Promise<TestLooks | null> {
-  const file = join(path, CONFIG);
-  if ((await kindOf(file)) === null) return null;
-  // A configuration that is damaged is replaced.
-  const { testLooks } = await readConfig(file).catch((): RunConfig => ({}));
-  const { hash, count } = Object(testLooks) as Partial<TestLooks>;
-  return typeof hash === "string" && Number.isSafeInteger(count) ? { hash, count: count as number } : null;
-}
-
-async function readConfig(file: string): Promise<Record<string, unknown>> {
-  const text = Buffer.from(await readWhole(file)).toString();
-  let config: unknown;
-  try {
-    config = JSON.parse(text);
-  } catch (error) {
-    throw new DistilleryError("BAD_CONFIG", `${file}: is not JSON`, { cause: error });
-  }
-  if (typeof config === "object" && config !== null) return config as Record<string, unknown>;
-  throw new DistilleryError("BAD_CONFIG", `${file}: expected a JSON object, got ${show(config)}`);
-}
-
-/** Refuses to go on in a folder with a configuration that differs in more than it may; gives whether there is one. */
-export async function expectResumable(
-  path: string,
-  config: RunConfig,
-  freedom: Freedom,
-  advice?: string,
-): Promise<boolean> {
-  const file = join(path, CONFIG);
-  if ((await kindOf(file)) === null) return false;
-  const before = await readConfig(file);
-  if (!canGoOn(before, config, freedom)) refuseOther(path, before, config, freedom, advice);
-  return true;
-}
-
-/** Refuses more epochs for the runs of a chain, in folders in their order, if the next one has learned from what would change. */
-export async function expectLastLonger(folders: readonly string[], epochs: number): Promise<void> {
-  for (const [i, folder] of folders.slice(0, -1).entries()) {
-    const [file, next] = [join(folder, CONFIG), folders[i + 1]];
-    if (!hasCheckpoint(next) || (await kindOf(file)) === null) continue;
-    const before = await readConfig(file);
-    if (typeof before.epochs !== "number" || before.epochs >= epochs) continue;
-    const text = `epochs was ${before.epochs}, is ${epochs}, and ${basename(next)} has learned from it`;
-    throw new DistilleryError("BAD_CONFIG", `${folder}: ${text}: ${OVERWRITE_ADVICE}`);
-  }
-}
-
-function hasCheckpoint(path: string): boolean {
-  return namesIn(path).some((name) => ageOf(name) !== null);
-}
-
-/** What to do about other options, where a run can be replaced. */
-export const OVERWRITE_ADVICE = "give the options of before, choose another folder, or --overwrite instead of --resume";
-
-function refuseOther(
-  path: string,
-  before: RunConfig,
-  now: RunConfig,
-  freedom?: Freedom,
-  advice = OVERWRITE_ADVICE,
-): never {
-  const text = `${path}: can't resume a run with another configuration: ${obstaclesOf(before, now, freedom).join("; ")}`;
-  throw new DistilleryError("BAD_CONFIG", `${text}: ${advice}`);
-}
-
-/**
- * Refuses to replace a run of another configuration, unless it left nothing but that configuration. `unknown`: what is not
- * compared; `resumed`: what may differ where it is resumed.
- */
-export async function expectReplaceable(
-  path: string,
-  config: RunConfig,
-  { unknown = [], resumed = {} }: { unknown?: readonly string[]; resumed?: Freedom } = {},
-): Promise<void> {
-  const file = join(path, CONFIG);
-  if ((await kindOf(file)) === null) return;
-  let changes: string[];
-  let goesOn = false;
-  try {
-    const before = await readConfig(file);
-    changes = changesOf(before, config, new Set(unknown));
-    goesOn = canGoOn(before, config, { ...resumed, free: new Set([...unknown, ...(resumed.free ?? [])]) });
-  } catch (error) {
-    if (!(error instanceof DistilleryError) || error.code !== "BAD_CONFIG") throw error;
-    changes = [error.message];
-  }
-  if (changes.length === 0 || !hasResults(path)) return;
-  const more = changes.length > MAX_SHOWN ? "; ..." : "";
-  const text = `a run with other options is there: ${changes.slice(0, MAX_SHOWN).join("; ")}${more}`;
-  const resume = goesOn ? "--resume goes on with it (resume: true in a program), " : "";
-  const advice = `${resume}--overwrite replaces it (overwrite: true in a program), or choose another folder`;
-  throw new DistilleryError("BAD_CONFIG", `${path}: ${text}: ${advice}`);
-}
-
-const MAX_SHOWN = 3;

@@ -1,4 +1,4 @@
-import { OVERWRITE_ADVICE } from "../checkpoint/run_directory.js";
+import { OVERWRITE_ADVICE } from "../checkpoint/folder_config.js";
 import { expectInteger, expectObject, expectOptions } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import type { Experiment } from "./experiment.js";
