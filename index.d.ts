@@ -258,10 +258,11 @@ export interface EmbeddingBagRowsCall {
 }
 
 /**
- * Ends the process `grace_ms` after a second SIGINT or SIGTERM, whatever its event loop does; elsewhere than on Unix
- * nothing happens. Handlers that are there stay, and are called first. False where the system has no thread for it
+ * Calls `on_second` at a second SIGINT or SIGTERM, and ends the process `grace_ms` later, whatever its event loop does.
+ * One within `window_ms` of the first is the same key press. Handlers that are there stay, and are called first. False where
+ * none of this will happen: elsewhere than on Unix, or if there is no thread for it
  */
-export declare function endAtSecondSignal(exitCode: number, graceMs: number): boolean
+export declare function endAtSecondSignal(onSecond: () => void, exitCode: number, windowMs: number, graceMs: number): boolean
 
 /** The index of the first value that is NaN or infinite, or -1 */
 export declare function firstNonFinite(x: F32): number

@@ -102,6 +102,11 @@ function lostFolder(error: unknown): DistilleryError | null {
 /** The signal that stopped the command. */
 let stoppedBy: string | null = null;
 
+/**
+ * How long after the first a signal still is the same key press: npm hands Ctrl-C on to a process that had it from the terminal,
+ * some milliseconds later where all cores are busy. Nobody presses twice within that, and a key that is held repeats later.
+ */
+const WINDOW_MS = 100;
 /** How long a second signal leaves the event loop to end the process and clear the terminal. */
 const GRACE_MS = 500;
 
@@ -115,24 +120,28 @@ export async function interruptible<T>(
   promise = "finishing the step and saving",
 ): Promise<T> {
   const controller = new AbortController();
+  const end = () => process.exit(EXIT.interrupted);
+  let isWatched = false;
   const stop = (name: string) => {
     const isFirst = !controller.signal.aborted;
     // A terminal that closes, and a scheduler ahead of its limit, may send theirs again.
-    if (!isFirst && name !== "SIGHUP" && name !== "SIGUSR1") process.exit(EXIT.interrupted);
+    if (!isFirst && !isWatched && name !== "SIGHUP" && name !== "SIGUSR1") end();
     if (name === "SIGINT") eraseInterrupt();
     if (isFirst) note(`${promise}; once more stops at once`);
     stoppedBy ??= name;
     controller.abort(name);
   };
-  for (const name of STOPPING) process.on(name, stop);
   // Loaded late: that the binding can't be loaded is reported from here.
   const { native } = await import("../native.js");
-  native.endAtSecondSignal(EXIT.interrupted, GRACE_MS);
+  for (const name of STOPPING) process.on(name, stop);
+  // In a thread, which has the signals' times while the event loop is in a step. It needs the handlers that are there by now.
+  isWatched = native.endAtSecondSignal(end, EXIT.interrupted, WINDOW_MS, GRACE_MS);
   try {
     const gone = () => note("standard output was closed: nothing more is printed there; the work goes on");
     return await whileRead(gone, () => body(controller.signal));
   } finally {
-    for (const name of STOPPING) process.off(name, stop);
+    // What was stopped is ending: its signal's second one may come only now.
+    if (!controller.signal.aborted) for (const name of STOPPING) process.off(name, stop);
   }
 }
 

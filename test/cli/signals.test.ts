@@ -64,9 +64,52 @@ onUnix("a signal", () => {
     const end = ended(child);
     await printed(child, "in the step");
     child.kill(first);
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    await new Promise((resolve) => setTimeout(resolve, 200));
     child.kill(second);
     expect((await end).code).toBe(130);
+  });
+
+  test("that comes twice within milliseconds, as npm and the terminal send it, saves", async () => {
+    const cwd = folder();
+    const child = launch(["distill", "--epochs", "2000", "--out", "run"], cwd);
+    const end = ended(child);
+    await printed(child, "Epoch [2/2000]");
+    child.kill("SIGINT");
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    child.kill("SIGINT");
+    const { code, stderr } = await end;
+    expect([code, lines(stderr)[0]]).toEqual([130, STOPPING]);
+    expect(stderr).toMatch(/its state is saved in run: re-run with --resume/);
+  });
+
+  test("that comes twice within milliseconds while a step never ends: one more ends it", async () => {
+    const cwd = folder();
+    const child = launch(["distill", "--epochs", "1", "--loss", "./stuck.mjs"], cwd);
+    const end = ended(child);
+    await printed(child, "in the step");
+    child.kill("SIGINT");
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    child.kill("SIGINT");
+    await new Promise((resolve) => setTimeout(resolve, 900));
+    expect(child.exitCode).toBeNull();
+    child.kill("SIGINT");
+    expect((await end).code).toBe(130);
+  });
+
+  test("that comes a second time ends what waits, and leaves it to clean up", async () => {
+    const cwd = folder();
+    const text = `process.on("exit", () => console.error("cleaned up"));
+export default () => new Promise(() => setInterval(() => {}, 1000) && console.error("asked"));
+`;
+    writeFileSync(join(cwd, "silent.mjs"), text);
+    const child = launch(["distill", "--data", "rows.csv", "--teacher", "silent.mjs", "--epochs", "1"], cwd);
+    const end = ended(child);
+    await printed(child, "asked");
+    child.kill("SIGINT");
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    child.kill("SIGINT");
+    const { code, stderr } = await end;
+    expect([code, lines(stderr).at(-1)]).toEqual([130, "cleaned up"]);
   });
 
   test("to all processes of the terminal while compare starts its own: stopped, not failed", async () => {

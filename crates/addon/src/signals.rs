@@ -1,22 +1,37 @@
+use napi::bindgen_prelude::{Function, Result};
+use napi::threadsafe_function::ThreadsafeFunctionCallMode::NonBlocking;
 use napi_derive::napi;
+use std::io;
+use std::time::Duration;
 
-/// Ends the process `grace_ms` after a second SIGINT or SIGTERM, whatever its event loop does; elsewhere than on Unix
-/// nothing happens. Handlers that are there stay, and are called first. False where the system has no thread for it
+/// Calls `on_second` at a second SIGINT or SIGTERM, and ends the process `grace_ms` later, whatever its event loop does.
+/// One within `window_ms` of the first is the same key press. Handlers that are there stay, and are called first. False where
+/// none of this will happen: elsewhere than on Unix, or if there is no thread for it
 #[napi(catch_unwind)]
-pub fn end_at_second_signal(exit_code: i32, grace_ms: u32) -> bool {
-    watch(exit_code, grace_ms).is_ok()
+pub fn end_at_second_signal(
+    on_second: Function<(), ()>,
+    exit_code: i32,
+    window_ms: u32,
+    grace_ms: u32,
+) -> Result<bool> {
+    let on_second = on_second.build_threadsafe_function::<()>().weak::<true>().build()?;
+    let [window, grace] = [window_ms, grace_ms].map(|ms| Duration::from_millis(ms.into()));
+    Ok(watch(exit_code, window, grace, move || _ = on_second.call((), NonBlocking)).is_ok())
 }
 
 #[cfg(unix)]
-fn watch(exit_code: i32, grace_ms: u32) -> std::io::Result<()> {
+fn watch(exit_code: i32, window: Duration, grace: Duration, on_second: impl Fn() + Send + 'static) -> io::Result<()> {
     use signal_hook::consts::{SIGINT, SIGTERM};
     use signal_hook::{iterator::Signals, low_level};
-    use std::{thread, time::Duration};
+    use std::{thread, time::Instant};
 
     let mut signals = Signals::new([SIGINT, SIGTERM])?;
     let end = move || {
-        if signals.forever().nth(1).is_some() {
-            thread::sleep(Duration::from_millis(u64::from(grace_ms)));
+        let mut times = signals.forever().map(|_| Instant::now());
+        let first = times.next();
+        if times.any(|time| first.is_some_and(|first| time - first > window)) {
+            on_second();
+            thread::sleep(grace);
             low_level::exit(exit_code);
         }
     };
@@ -24,6 +39,6 @@ fn watch(exit_code: i32, grace_ms: u32) -> std::io::Result<()> {
 }
 
 #[cfg(not(unix))]
-fn watch(_: i32, _: u32) -> std::io::Result<()> {
-    Ok(())
+fn watch(_: i32, _: Duration, _: Duration, _: impl Fn()) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
 }
