@@ -169,7 +169,7 @@ function create(file: string, text: string): boolean {
 
 /** Puts this process in the place of a dead one; or nobody. */
 function replace(file: string, text: string, shared: boolean): void {
-  const beside = `${file}.${randomInt(2 ** 47)}`;
+  const beside = `${file}.${randomInt(10 ** 8, 10 ** 9)}`;
   try {
     if (shared) {
       rmSync(file, { force: true });

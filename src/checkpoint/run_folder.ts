@@ -15,14 +15,17 @@ const OWN =
 /** What else may lie where a run is to go: weights, logs, its own modules, what a person does not see. */
 const BESIDE =
   /^\.|\.(pth|pt|safetensors|onnx|csv|log|txt|ya?ml|[cm]?js|ts|py)$|^tensorboard$|^(teacher(_answers|-\d+)?|seed-\d+|temperature-[\d.e+-]+|fraction-[\d.e+-]+)$/;
-/** What a process that was killed while it wrote leaves: the file's name and a number, or a link that was to be renamed. */
-const LEFT = /^(.*)\.(\d+|new)$/;
+/** What a process that was killed while it wrote leaves: a link that was to be renamed, or a file's name and a number. */
+const LEFT = /^checkpoint\.1\.safetensors\.new$|^(.+)\.\d{9,10}$/;
+/** A copy that a person numbered by its time, `date +%s` or day and hour: a left-over may stay, a copy has to. */
+const DATED = /\.(1[5-9]|20)\d{8}$/;
 /** What a run has that got beyond its first step. Weights are taken for its own, although they may be another's. */
 const RESULT = /^(metrics\.jsonl|report\.html|compare\.json|sweep\.json)$|\.(safetensors|pth)$/;
 /** The folders with runs below an experiment's. */
 const RUNS_BELOW = /^(teacher|seed-\d+|temperature-.*|fraction-.*)$/;
 const ANY_FOLDER = /^/;
-const WRITTEN = /\.(json|jsonl|html|safetensors|pth|owner)$/;
+/** Weights, which a run names after its networks. */
+const WEIGHTS = /\.(pth|safetensors)$/;
 
 /**
  * Makes a folder and locks it for one run at a time, and removes what a process that was killed left half written. A lock
@@ -92,9 +95,7 @@ export function expectFreeFolder(path: string): void {
 /** Whether a file is one of a run in a folder, its weights among them, onto which nothing else may be written. */
 export function isFileOfRun(file: string, folder: string): boolean {
   const name = basename(file);
-  return (
-    real(dirname(resolve(file))) === real(resolve(folder)) && (OWN.test(name) || /\.(pth|safetensors)$/.test(name))
-  );
+  return real(dirname(resolve(file))) === real(resolve(folder)) && (OWN.test(name) || WEIGHTS.test(name));
 }
 
 /** A path without links, as far as it is there. */
@@ -134,7 +135,7 @@ export function hasResults(path: string, folders = RUNS_BELOW): boolean {
 
 function expectPlace(path: string): void {
   const names = namesIn(path);
-  const other = names.find((name) => !OWN.test(name) && !BESIDE.test(name) && !isLeftOver(name));
+  const other = names.find((name) => !OWN.test(name) && !BESIDE.test(name));
   if (other !== undefined && !names.includes(LOCK)) {
     const text = `${path}: holds other things, as ${JSON.stringify(other)}, and no run: choose a folder of its own`;
     throw new DistilleryError("BAD_ARGUMENT", text);
@@ -155,8 +156,9 @@ function expectFile(path: string): void {
 }
 
 function isLeftOver(name: string): boolean {
-  const [, base = ""] = LEFT.exec(name) ?? [];
-  return WRITTEN.test(base);
+  const [match, base] = LEFT.exec(name) ?? [];
+  if (match === undefined || DATED.test(name)) return false;
+  return base === undefined || OWN.test(base) || WEIGHTS.test(base);
 }
 
 function removeLeftOvers(path: string): void {

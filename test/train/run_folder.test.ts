@@ -195,17 +195,27 @@ describe("a folder that is no place for a run", () => {
 test("what a killed process left half written is removed at the next start, and nothing else", async () => {
   const out = await finished();
   const left = [
-    "checkpoint.safetensors.123",
+    "checkpoint.safetensors.123456789",
     "checkpoint.1.safetensors.new",
-    "config.json.9",
+    "config.json.987654321",
+    "run.owner.3000000000",
     "student.pth.4294967295",
   ];
-  const others = ["notes.1", "data.csv.2"];
+  // A person's copies: numbered, by day, by seconds, by day and hour, and of files that are not the run's.
+  const copies = ["student.pth.1", "best.pth.new", "checkpoint.safetensors.1718200000", "student.pth.2024061215"];
+  const others = ["notes.1", "data.csv.2", "results.json.20240612", "results.json.987654321", ...copies];
   for (const name of [...left, ...others]) writeFileSync(join(out, name), "x");
   await start({ epochs: 1, out, resume: true }).done;
-  expect(readdirSync(out)).not.toEqual(expect.arrayContaining(left.slice(0, 1)));
   expect(readdirSync(out).filter((name) => left.includes(name))).toEqual([]);
   expect(readdirSync(out)).toEqual(expect.arrayContaining(others));
+});
+
+test("a folder with another program's numbered file alone is not a place for a run", async () => {
+  const out = join(folder, "numbered");
+  mkdirSync(out);
+  writeFileSync(join(out, "results.json.20240612"), "x");
+  await failure(start({ epochs: 1, out }).done, "BAD_ARGUMENT");
+  expect(readdirSync(out)).toEqual(["results.json.20240612"]);
 });
 
 test("a log on a file of the run itself is refused", async () => {
