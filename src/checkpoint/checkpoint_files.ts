@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
-import { linkSync, renameSync, rmSync } from "node:fs";
+import { copyFileSync, linkSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { DistilleryError } from "../errors.js";
-import { ioError, readWhole, writeWhole } from "../files/index.js";
+import { ioError, readLarge, writeWhole } from "../files/index.js";
 import type { StateDict } from "../nn/state_dict.js";
 import { badCheckpoint } from "./bad_checkpoint.js";
 import { fingerprint } from "./fingerprint.js";
@@ -46,7 +46,7 @@ export class CheckpointFiles {
     for (const age of this.#ages()) {
       const file = this.#path(age);
       try {
-        const found = { ...verify(decodeSafetensors(await readWhole(file), file), file), file };
+        const found = { ...verify(decodeSafetensors(await readLarge(file), file), file), file };
         for (const damage of damages) onDamage(damage);
         return found;
       } catch (error) {
@@ -90,7 +90,7 @@ export class CheckpointFiles {
     const beside = `${this.#path(1)}.new`;
     try {
       rmSync(beside, { force: true });
-      linkSync(this.#path(0), beside);
+      linkOrCopy(this.#path(0), beside);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === "ENOENT") return;
       throw ioError("write", this.#path(0), error);
@@ -117,6 +117,16 @@ export class CheckpointFiles {
     } catch (error) {
       throw ioError("write", this.#path(age), error);
     }
+  }
+}
+
+/** A file under another name too; as a copy where the file system has no links, as exFAT, SMB and mounted buckets. */
+function linkOrCopy(file: string, other: string): void {
+  try {
+    linkSync(file, other);
+  } catch (error) {
+    if (["ENOENT", "ENOSPC", "EDQUOT", "EROFS"].includes((error as NodeJS.ErrnoException).code ?? "")) throw error;
+    copyFileSync(file, other);
   }
 }
 

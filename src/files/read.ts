@@ -1,5 +1,5 @@
 import { type Dirent, readFileSync, type Stats, statSync } from "node:fs";
-import { readdir, readFile, stat } from "node:fs/promises";
+import { type FileHandle, open, readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { DistilleryError } from "../errors.js";
 import { ioError } from "./file_errors.js";
@@ -21,6 +21,25 @@ export async function readWhole(file: string, instead?: string): Promise<Uint8Ar
   return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
+/** {@link readWhole} of a file of any size. */
+export async function readLarge(file: string): Promise<Uint8Array> {
+  let handle: FileHandle | null = null;
+  try {
+    expectRegular(file, await stat(file));
+    handle = await open(file);
+    const bytes = new Uint8Array((await handle.stat()).size);
+    let filled = 0;
+    for (let read = -1; read !== 0 && filled < bytes.length; filled += read) {
+      ({ bytesRead: read } = await handle.read(bytes, filled, Math.min(bytes.length - filled, MAX_FILE_BYTES), filled));
+    }
+    return bytes.subarray(0, filled);
+  } catch (error) {
+    throw error instanceof DistilleryError ? error : ioError("read", file, error);
+  } finally {
+    await handle?.close();
+  }
+}
+
 /** {@link readWhole} without waiting for the disk, for what has to be read in the middle of a batch. */
 export function readWholeSync(file: string): Uint8Array {
   try {
@@ -32,9 +51,13 @@ export function readWholeSync(file: string): Uint8Array {
   }
 }
 
-function expectReadable(file: string, status: Stats, instead?: string): void {
+function expectRegular(file: string, status: Stats): void {
   if (status.isDirectory()) throw new DistilleryError("IO_ERROR", `${file}: is a folder, not a file`);
   if (!status.isFile()) throw new DistilleryError("IO_ERROR", `${file}: is not a regular file`);
+}
+
+function expectReadable(file: string, status: Stats, instead?: string): void {
+  expectRegular(file, status);
   if (status.size <= MAX_FILE_BYTES) return;
   const text = `${file}: ${status.size} bytes; at most ${MAX_FILE_BYTES} can be read`;
   throw new DistilleryError("IO_ERROR", instead === undefined ? text : `${text}: ${instead}`);

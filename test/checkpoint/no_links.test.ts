@@ -1,0 +1,50 @@
+import { mkdirSync, readdirSync, truncateSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test, vi } from "vitest";
+import { CheckpointFiles } from "../../src/checkpoint/checkpoint_files.js";
+import { Tensor } from "../../src/index.js";
+import { failure, temporaryFolder } from "./support.js";
+
+const system = vi.hoisted(() => ({ refuses: "" }));
+
+vi.mock("node:fs", async (original) => {
+  const real = await original<typeof import("node:fs")>();
+  const linkSync = () => {
+    throw Object.assign(new Error(system.refuses), { code: system.refuses });
+  };
+  return { ...real, linkSync };
+});
+
+const folder = temporaryFolder();
+
+async function write(files: CheckpointFiles, value: number): Promise<void> {
+  await files.write({ w: new Tensor(Float32Array.of(value), [1]) }, {});
+  await files.written();
+}
+
+test.each(["EPERM", "ENOTSUP", "ENOSYS"])("checkpoints where a link is %s are copied", async (code) => {
+  system.refuses = code;
+  const path = join(folder, code);
+  mkdirSync(path);
+  const files = new CheckpointFiles(path, 3);
+  for (const value of [1, 2, 3, 4]) await write(files, value);
+  const names = ["checkpoint.1.safetensors", "checkpoint.2.safetensors", "checkpoint.safetensors"];
+  expect(readdirSync(path).sort()).toEqual(names);
+  const kept: unknown[] = [];
+  for (const name of [2, 0, 1].map((i) => names[i] as string)) {
+    kept.push([...((await files.newest(() => {}))?.tensors.w?.data ?? [])]);
+    truncateSync(join(path, name), 0);
+  }
+  expect(kept).toEqual([[4], [3], [2]]);
+});
+
+test("a full disk stays an error, and the checkpoint before stays", async () => {
+  system.refuses = "EPERM";
+  const path = join(folder, "full");
+  mkdirSync(path);
+  const files = new CheckpointFiles(path, 2);
+  await write(files, 1);
+  system.refuses = "ENOSPC";
+  expect((await failure(write(files, 2), "IO_ERROR")).message).toContain("the disk is full");
+  expect(readdirSync(path)).toEqual(["checkpoint.safetensors"]);
+});
