@@ -8,7 +8,7 @@ const OWN_PROCESS = [
   "test/data/hub/load_by_name.test.ts",
   "test/data/formats/npy.test.ts",
   "test/checkpoint/hostile_zip.test.ts",
-  "test/checkpoint/no_links.test.ts",
+  "test/checkpoint/refusing_disks.test.ts",
   "test/tensor/memory.test.ts",
   "test/train/estimate.test.ts",
   "test/train/workers.test.ts",

@@ -1,5 +1,15 @@
 import { randomInt, randomUUID } from "node:crypto";
-import { closeSync, constants, fstatSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  openSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
@@ -44,6 +54,8 @@ interface Owner {
   host: string;
   /** Of the running system: equal in all containers of a host, another after it started again. */
   boot: string;
+  /** What its number is one of: every container counts its own. */
+  pids: string;
   pid: number;
   id: string;
 }
@@ -51,8 +63,8 @@ interface Owner {
 /**
  * Locks a folder for one process at a time: by the operating system's lock, which ends with the process, and by a file with
  * the owner's name, whose time of change the owner sets anew every few seconds. Where the first does not reach, on another host
- * that mounts the folder, the second tells. An owner on this host that holds no lock is dead; one on another host that shows no
- * sign of life for half a minute counts as dead, is named in a note and replaced.
+ * or in another container that mounts the folder, the second tells. An owner on this host that holds no lock is dead; one on another
+ * host or in another container that shows no sign of life for half a minute counts as dead, is named in a note and replaced.
  *
  * @throws DistilleryError `IN_USE` if another has it.
  */
@@ -62,7 +74,7 @@ export async function takeLock(path: string, options: LockOptions = {}): Promise
   const lock = native.lockFile(join(path, LOCK), shared);
   if (lock === null) throw inUse(path, readFresh(file));
   try {
-    const text = `${JSON.stringify({ host: hostname(), boot: BOOT, pid: process.pid, id: randomUUID() } satisfies Owner)}\n`;
+    const text = `${JSON.stringify({ ...HERE, host: hostname(), pid: process.pid, id: randomUUID() } satisfies Owner)}\n`;
     await expectNoOther(path, text, lock.isHeld, options);
     if (shared) return { expectHeld() {}, release: () => lock.release() };
     const heart = native.keepFresh(file, text, times.beat);
@@ -93,12 +105,29 @@ export function expectUnlocked(path: string): void {
   lock.release();
 }
 
-/** Whether a process has the folder, by its signs of life; takes no lock, so that no run is refused meanwhile. */
-export function showsLife(path: string): boolean {
+/** A sign of life of a process that has a folder: its time by the clock of its host, and by this process's when it was seen. */
+export interface LifeSign {
+  readonly modified: number;
+  readonly at: number;
+}
+
+/**
+ * The last sign of life of the process that has a folder, of which `before` was seen earlier; null if nobody has it, or no longer. Takes no
+ * lock, so that no run is refused meanwhile. Clocks of hosts may differ: they are compared at the first look only.
+ */
+export function lifeSign(path: string, before: LifeSign | null): LifeSign | null {
   const found = readFresh(join(path, OWNER));
-  if (found === null || Date.now() - found.modified > TIMES.silence) return false;
-  const owner = ownerOf(found.text);
-  return owner === null || owner.host !== hostname() || owner.boot !== BOOT || isAlive(owner.pid);
+  const owner = ownerOf(found?.text ?? "");
+  if (found === null || (owner !== null && isHere(owner) && !isAlive(owner.pid))) return null;
+  const { modified } = found;
+  if (modified === before?.modified) return before;
+  const age = before === null ? Math.max(0, Date.now() - modified) : 0;
+  return { modified, at: performance.now() - age };
+}
+
+/** Whether a sign of life is recent. */
+export function isRecent(sign: LifeSign | null): boolean {
+  return sign !== null && performance.now() - sign.at <= TIMES.silence;
 }
 
 /** Writes the owner's file, or where the lock is shared only waits until there is no other's. */
@@ -112,8 +141,7 @@ async function expectNoOther(path: string, text: string, isHeld: boolean, option
       continue;
     }
     const owner = ownerOf(other.text);
-    const isHere = owner !== null && owner.boot === BOOT && (BOOT !== "" || owner.host === hostname());
-    if (isHere && (isHeld || !isAlive(owner.pid))) {
+    if (owner !== null && isHere(owner) && (isHeld || !isAlive(owner.pid))) {
       replace(file, text, shared);
       return;
     }
@@ -163,6 +191,8 @@ function create(file: string, text: string): boolean {
     return true;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
+    // A full disk takes the name and no content, and nobody would know whose it is.
+    if ((error as NodeJS.ErrnoException).syscall !== "open") rmSync(file, { force: true });
     throw ioError("write", file, error);
   }
 }
@@ -184,8 +214,8 @@ function replace(file: string, text: string, shared: boolean): void {
 
 function ownerOf(text: string): Owner | null {
   try {
-    const { host, boot, pid, id } = JSON.parse(text) as Owner;
-    return { host: String(host), boot: String(boot), pid: Number(pid), id: String(id) };
+    const { host, boot, pids, pid, id } = JSON.parse(text) as Owner;
+    return { host: String(host), boot: String(boot), pids: String(pids), pid: Number(pid), id: String(id) };
   } catch {
     return null;
   }
@@ -194,6 +224,11 @@ function ownerOf(text: string): Owner | null {
 function nameOf(found: { text: string } | null): string {
   const owner = ownerOf(found?.text ?? "");
   return owner === null ? "another process" : `process ${owner.pid} on ${owner.host}`;
+}
+
+/** Whether an owner is a process that this one would see, and whose locks it shares. */
+function isHere({ host, boot, pids }: Owner): boolean {
+  return boot === HERE.boot && pids === HERE.pids && (boot !== "" || host === hostname());
 }
 
 function isAlive(pid: number): boolean {
@@ -215,12 +250,15 @@ function lost(path: string, found: { text: string } | null): DistilleryError {
   return new DistilleryError("IN_USE", text);
 }
 
-const BOOT = bootId();
+/** What tells the running system and this container's processes from any other; empty where the system does not say. */
+const HERE = {
+  boot: orEmpty(() => readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim()),
+  pids: orEmpty(() => readlinkSync("/proc/self/ns/pid")),
+};
 
-/** What tells the running system from any other; empty where it does not say. */
-function bootId(): string {
+function orEmpty(read: () => string): string {
   try {
-    return readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
+    return read();
   } catch {
     return "";
   }

@@ -4,7 +4,7 @@ export type { CheckpointDict, CheckpointValue } from "./checkpoint_value.js";
 export type { RunConfig } from "./config_changes.js";
 export { fingerprint } from "./fingerprint.js";
 export { countTestLook, expectLastLonger, expectReplaceable, expectResumable } from "./folder_config.js";
-export { readFresh, showsLife } from "./folder_lock.js";
+export { isRecent, type LifeSign, lifeSign, readFresh } from "./folder_lock.js";
 export {
   type CheckpointSummary,
   inspectCheckpoint,

@@ -1,6 +1,6 @@
 import { type Dirent, lstatSync, readdirSync, readFileSync, type Stats } from "node:fs";
 import { join } from "node:path";
-import { showsLife } from "../checkpoint/index.js";
+import { isRecent, type LifeSign, lifeSign } from "../checkpoint/index.js";
 import { BASELINE } from "../compare/methods.js";
 import { recordOfRow } from "../log/epoch_record.js";
 import type { EpochRecord } from "../log/index.js";
@@ -24,6 +24,8 @@ interface Seen {
   /** The lines of its metrics. */
   lines: readonly string[];
   records: readonly EpochRecord[];
+  /** Of the process that has it. */
+  sign: LifeSign | null;
 }
 
 /** The runs below a folder, found and followed by their files alone, whichever process writes them. */
@@ -123,21 +125,22 @@ function look(folder: string, path: string, names: readonly string[], old: Seen 
   const isExperiment = EXPERIMENTS.has(command);
   const all = typeof epochs === "number" && !isExperiment ? epochs : null;
   const isDone = names.some((name) => RESULT.test(name)) || (all !== null && (records.at(-1)?.epoch ?? 0) >= all);
+  const sign = signIn(folder, old?.sign ?? null);
   const run: WatchedRun = {
     ...{ path, command, data: typeof data === "string" ? data : null, epochs: all },
-    state: isOwned(folder) ? "running" : isDone ? "done" : "stopped",
+    state: isRecent(sign) ? "running" : isDone ? "done" : "stopped",
     hasReport: names.includes("report.html"),
     changed: Math.round((status ?? statusOf(folder))?.mtimeMs ?? 0),
   };
-  return { run, stamp, lines, records };
+  return { run, stamp, lines, records, sign };
 }
 
 /** An owner's file that can't be read tells nothing. */
-function isOwned(folder: string): boolean {
+function signIn(folder: string, before: LifeSign | null): LifeSign | null {
   try {
-    return showsLife(folder);
+    return lifeSign(folder, before);
   } catch {
-    return false;
+    return null;
   }
 }
 

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, utimesSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { type LockOptions, takeLock } from "../../src/checkpoint/folder_lock.js";
@@ -79,6 +79,21 @@ describe("a folder", () => {
     expect(ownerOf(path)).toMatchObject({ host: "node7" });
   });
 
+  test("is another container's of this host as long as that shows signs of life, where locks do not reach it", async () => {
+    const path = newFolder();
+    const file = join(path, "run.owner");
+    const lock = await take(path);
+    const owner = ownerOf(path);
+    lock.release();
+    // No process of this container has its number.
+    writeFileSync(file, `${JSON.stringify({ ...owner, pids: "pid:[1]", pid: 2 ** 22 + 1 })}\n`);
+    beating = setInterval(() => utimesSync(file, new Date(), new Date()), times.beat);
+    await failure(take(path), "IN_USE");
+    expect(ownerOf(path)).toMatchObject({ pids: "pid:[1]" });
+    clearInterval(beating);
+    (await take(path)).release();
+  });
+
   test("of a host that died is taken over, and both is said", async () => {
     const path = ofAnotherHost();
     const lock = await take(path);
@@ -100,6 +115,21 @@ describe("a folder", () => {
     lock.release();
     expect(ownerOf(path)).toMatchObject({ host: "node7" });
   });
+});
+
+test("signs of life go on once a file that another took is given back", async () => {
+  const file = join(newFolder(), "teacher.json");
+  writeFileSync(file, "first");
+  const heart = native.keepFresh(file, "first", times.beat);
+  try {
+    writeFileSync(file, "second");
+    await vi.waitFor(() => expect(heart.isLost).toBe(true), { interval: 10 });
+    writeFileSync(file, "first");
+    utimesSync(file, 0, 0);
+    await vi.waitFor(() => expect(statSync(file).mtimeMs).toBeGreaterThan(0), { interval: 10 });
+  } finally {
+    heart.stop();
+  }
 });
 
 describe("without the file system's locks", () => {

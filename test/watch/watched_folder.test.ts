@@ -1,7 +1,16 @@
-import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { hostname } from "node:os";
-import { join } from "node:path";
-import { expect, test } from "vitest";
+import { dirname, join } from "node:path";
+import { expect, test, vi } from "vitest";
 import { WatchedFolder } from "../../src/watch/watched_folder.js";
 import { temporaryFolder } from "../checkpoint/support.js";
 import { newFolder } from "../cli/support.js";
@@ -51,7 +60,10 @@ test("a run is running while its owner shows signs of life, on this host and on 
     return watched.all().changed.map((run) => run.state);
   };
   const owner = (host: string, pid: number) =>
-    writeFileSync(file("run.owner"), JSON.stringify({ host, boot: host === "far" ? "x" : bootId(), pid, id: "x" }));
+    writeFileSync(
+      file("run.owner"),
+      JSON.stringify({ host, ...here(), ...(host === "far" && { boot: "x" }), pid, id: "x" }),
+    );
   expect(state()).toEqual(["stopped"]);
   owner(hostname(), process.pid);
   expect(state()).toEqual(["running"]);
@@ -59,8 +71,38 @@ test("a run is running while its owner shows signs of life, on this host and on 
   expect(state()).toEqual(["stopped"]);
   owner("far", 1);
   expect(state()).toEqual(["running"]);
-  utimesSync(file("run.owner"), 0, Date.now() / 1000 - 60);
-  expect(state()).toEqual(["stopped"]);
+});
+
+test("clocks of other hosts may differ: what counts is how long no sign of life came", () => {
+  const { file, watched } = folder();
+  const stateIn = (watching: WatchedFolder) => {
+    watching.scan();
+    return watching.all().changed[0]?.state;
+  };
+  let later = 0;
+  const now = performance.now.bind(performance);
+  vi.spyOn(performance, "now").mockImplementation(() => now() + later);
+  try {
+    writeFileSync(file("run.owner"), JSON.stringify({ host: "far", boot: "x", pids: "x", pid: 1, id: "x" }));
+    const beat = (ahead: number) => utimesSync(file("run.owner"), 0, (Date.now() + later + ahead) / 1000);
+    beat(-40_000);
+    expect(stateIn(watched)).toBe("stopped");
+    for (const ahead of [-40_000, 600_000]) {
+      for (let i = 0; i < 3; i++) {
+        later += 5000;
+        beat(ahead);
+        expect(stateIn(watched)).toBe("running");
+      }
+      later += 31_000;
+      expect(stateIn(watched)).toBe("stopped");
+    }
+    const other = new WatchedFolder(dirname(file()));
+    expect(stateIn(other)).toBe("running");
+    later += 31_000;
+    expect(stateIn(other)).toBe("stopped");
+  } finally {
+    vi.restoreAllMocks();
+  }
 });
 
 test("an experiment is done by its result alone, and running while a run below it is", () => {
@@ -83,7 +125,7 @@ test("an experiment is done by its result alone, and running while a run below i
   const stopped = { compare: "stopped", "compare/seed-0/distilled": "stopped", "compare-2": "stopped" };
   expect(states()).toEqual(stopped);
   const owner = join(root, "compare/seed-0/distilled/run.owner");
-  writeFileSync(owner, JSON.stringify({ host: hostname(), boot: bootId(), pid: process.pid, id: "x" }));
+  writeFileSync(owner, JSON.stringify({ host: hostname(), ...here(), pid: process.pid, id: "x" }));
   expect(states()).toEqual({ ...stopped, compare: "running", "compare/seed-0/distilled": "running" });
   rmSync(owner);
   expect(watched.scan().changed.map(({ path, state }) => [path, state])).toEqual([
@@ -133,7 +175,9 @@ test.each(["metrics.jsonl", "config.json", "run.owner"])("%s is a link to itself
   expect(seen).toEqual([...a, ["b", "stopped", 0]]);
 });
 
-function bootId(): string {
+function here(): { boot: string; pids: string } {
   const file = "/proc/sys/kernel/random/boot_id";
-  return existsSync(file) ? readFileSync(file, "utf8").trim() : "";
+  return existsSync(file)
+    ? { boot: readFileSync(file, "utf8").trim(), pids: readlinkSync("/proc/self/ns/pid") }
+    : { boot: "", pids: "" };
 }

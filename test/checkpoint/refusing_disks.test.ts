@@ -1,18 +1,24 @@
-import { mkdirSync, readdirSync, truncateSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, truncateSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test, vi } from "vitest";
 import { CheckpointFiles } from "../../src/checkpoint/checkpoint_files.js";
+import { takeLock } from "../../src/checkpoint/folder_lock.js";
 import { Tensor } from "../../src/index.js";
 import { failure, temporaryFolder } from "./support.js";
 
-const system = vi.hoisted(() => ({ refuses: "" }));
+const system = vi.hoisted(() => ({ refuses: "", isFull: false }));
 
 vi.mock("node:fs", async (original) => {
   const real = await original<typeof import("node:fs")>();
-  const linkSync = () => {
-    throw Object.assign(new Error(system.refuses), { code: system.refuses });
+  const refuse = (code: string, syscall: string) => {
+    throw Object.assign(new Error(code), { code, syscall });
   };
-  return { ...real, linkSync };
+  const linkSync = () => refuse(system.refuses, "link");
+  const writeFileSync: typeof real.writeFileSync = (file, data, options) => {
+    real.writeFileSync(file, system.isFull ? "" : data, options);
+    if (system.isFull) refuse("ENOSPC", "write");
+  };
+  return { ...real, linkSync, writeFileSync };
 });
 
 const folder = temporaryFolder();
@@ -47,4 +53,13 @@ test("a full disk stays an error, and the checkpoint before stays", async () => 
   system.refuses = "ENOSPC";
   expect((await failure(write(files, 2), "IO_ERROR")).message).toContain("the disk is full");
   expect(readdirSync(path)).toEqual(["checkpoint.safetensors"]);
+});
+
+test("a full disk leaves no owner's file, for which the next start would wait", async () => {
+  const path = join(folder, "owner");
+  mkdirSync(path);
+  system.isFull = true;
+  expect((await failure(takeLock(path), "IO_ERROR")).message).toContain("the disk is full");
+  system.isFull = false;
+  expect(existsSync(join(path, "run.owner"))).toBe(false);
 });
