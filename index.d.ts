@@ -37,7 +37,7 @@ export declare class FileLock {
 
 /** Shows other hosts that the owner of a file lives, until it is stopped */
 export declare class Heartbeat {
-  /** Whether another has taken the file, or removed it */
+  /** Whether another has taken the file, or removed it, for ever or for a while */
   get isLost(): boolean
   /** Ends it */
   stop(): void

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { join } from "node:path";
 import type { Dataset } from "../data/index.js";
 import { DistilleryError } from "../errors.js";
+import { MAX_FILE_BYTES } from "../files/index.js";
 import type { WorkProgress } from "../log/progress_line.js";
 import { cached, type Teacher, TeacherCache } from "../teachers/index.js";
 import { allLogits, isRowByRow, type OutputsOf } from "../teachers/logits_in_order.js";
@@ -30,7 +31,11 @@ export function logitsFilesIn(out: string): { training: string; validation: stri
   };
 }
 
-/** Logits that an interrupted call left in a file; null if it has none of this teacher, these data and this precision. */
+/**
+ * Logits that an interrupted call left in a file; null if it has none of this teacher, these data and this precision.
+ *
+ * @throws DistilleryError `IO_ERROR` if the file can't be read.
+ */
 export async function storedLogits(
   file: string,
   teacherHash: string | null,
@@ -42,9 +47,19 @@ export async function storedLogits(
     cache.expectPrecision(precision);
     cache.expectData(data);
     return cache.teacherHash === teacherHash ? cache : null;
-  } catch {
-    return null;
+  } catch (error) {
+    if (error instanceof DistilleryError && OF_OTHERS.includes(error.code)) return null;
+    throw error;
   }
+}
+
+/** The errors of a file that is not there, is damaged, or is of other data. */
+const OF_OTHERS: readonly string[] = ["NOT_FOUND", "BAD_CHECKPOINT", "BAD_ARGUMENT"];
+
+/** Why the logits for data can't be kept in a file; null if they can. */
+export function tooManyLogits(data: Dataset): string | null {
+  const bytes = data.length * data.classes * Float32Array.BYTES_PER_ELEMENT;
+  return bytes > MAX_FILE_BYTES ? `they take ${bytes} bytes, and a file at most ${MAX_FILE_BYTES}` : null;
 }
 
 /** The logits as the teacher of a run, by the name of the one that gave them. */
@@ -111,6 +126,8 @@ export class ExternalTeacher {
       }
     }
     await teacher.prepare?.({ out, once: true, signal, onNote });
+    const tooMany = tooManyLogits(data) ?? tooManyLogits(validation);
+    if (tooMany !== null) return onNote(`teacher logits not cached: ${tooMany}`);
     if (data.augmented === true) return onNote("teacher logits not cached: the data are augmented at random");
     const outputsOf = this.#asked(teacher.outputs.bind(teacher));
     if (!(await isRowByRow(outputsOf, data))) {

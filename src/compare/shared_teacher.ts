@@ -60,7 +60,9 @@ export async function announced<T>(
     await writeWhole(file, text);
     return text;
   };
-  const heart = native.keepFresh(file, await write({ state: "training" }), BEAT_MS);
+  const before = readFresh(file)?.text;
+  const begun = await write({ state: "training" });
+  const heart = native.keepFresh(file, begun, BEAT_MS);
   try {
     const made = await make();
     heart.stop();
@@ -71,8 +73,9 @@ export async function announced<T>(
     const { code, message } = error instanceof DistilleryError ? error : { code: "INTERNAL", message: String(error) };
     const state =
       code === "ABORTED" ? ({ state: "stopped" } as const) : ({ state: "failed", error: { code, message } } as const);
-    // If another process trains it, that one writes its state. A full disk has an error of its own.
+    // If another process trains it, its state is what the others are to see. A full disk has an error of its own.
     if (code !== "IN_USE") await write(state).catch(() => {});
+    else if (before !== undefined && readFresh(file)?.text === begun) await writeWhole(file, before).catch(() => {});
     throw error;
   }
 }

@@ -2,7 +2,7 @@ import { join, relative } from "node:path";
 import { load, save } from "../checkpoint/index.js";
 import type { Dataset } from "../data/index.js";
 import { DistilleryError } from "../errors.js";
-import { MAX_FILE_BYTES, makeFolder } from "../files/index.js";
+import { makeFolder } from "../files/index.js";
 import { networkMetadata } from "../models/create_network.js";
 import { fitNetwork } from "../models/fit_network.js";
 import { recordMetadata, recordOf } from "../models/training_record.js";
@@ -21,6 +21,7 @@ import {
   type Preparation,
   type SplitLogits,
   storedLogits,
+  tooManyLogits,
 } from "./external_teacher.js";
 import type { ReadyTeacher } from "./shared_teacher.js";
 import type { SplitTask } from "./task.js";
@@ -114,11 +115,7 @@ export async function computeTeacherLogits(
   data: Dataset,
   { out, precision, signal, onWork, onNote }: Omit<Preparation, "resume"> & { precision: Precision },
 ): Promise<TeacherCache | null> {
-  const bytes = 4 * data.length * data.classes;
-  const reason =
-    bytes > MAX_FILE_BYTES
-      ? `they take ${bytes} bytes, at most ${MAX_FILE_BYTES} are kept in a file`
-      : TeacherCache.whyNotCacheable(teacher, data, precision);
+  const reason = tooManyLogits(data) ?? TeacherCache.whyNotCacheable(teacher, data, precision);
   if (reason !== null) {
     onNote(`teacher logits not cached: ${reason}`);
     return null;

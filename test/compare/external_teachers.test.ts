@@ -1,11 +1,13 @@
-import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { storedLogits, tooManyLogits } from "../../src/compare/external_teacher.js";
 import {
   augment,
   type CompareInput,
   type CompareResult,
   compare,
+  type Dataset,
   DistilleryError,
   emaTeacher,
   functionTeacher,
@@ -13,6 +15,7 @@ import {
   live,
   logitsFile,
   logitsOf,
+  type Precision,
   sweep,
   type TeacherBatch,
   TeacherCache,
@@ -185,4 +188,26 @@ test("a network that can't be calibrated is refused before anything is written",
     expect(message).toMatch(/^calibrateTeacher: the teacher does no better than chance on the validation set/);
     expect(existsSync(out)).toBe(false);
   }
+});
+
+test("kept logits are taken, those of others are not, and what can't be read is no reason to ask again", async () => {
+  const { network } = taught();
+  const file = join(folder, "kept.safetensors");
+  const cache = await TeacherCache.compute(network, PROBLEM.data);
+  const stored = (precision: Precision, path = file) => storedLogits(path, cache.teacherHash, PROBLEM.data, precision);
+  expect(await stored("float32")).toBeNull();
+  await cache.save(file);
+  expect(await stored("float32")).toEqual(cache);
+  expect(await stored("bfloat16")).toBeNull();
+  expect(await storedLogits(file, "another", PROBLEM.data, "float32")).toBeNull();
+  truncateSync(file, 100);
+  expect(await stored("float32")).toBeNull();
+  expect((await failure(() => stored("float32", folder))).code).toBe("IO_ERROR");
+});
+
+test("logits that are too many for a file are known before they are computed", () => {
+  expect(tooManyLogits({ length: 536_870, classes: 1000 } as Dataset)).toBeNull();
+  expect(tooManyLogits({ length: 1_281_167, classes: 1000 } as Dataset)).toBe(
+    "they take 5124668000 bytes, and a file at most 2147483647",
+  );
 });

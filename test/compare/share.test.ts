@@ -1,6 +1,8 @@
-import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test, vi } from "vitest";
+import { announced } from "../../src/compare/shared_teacher.js";
+import { DistilleryError } from "../../src/errors.js";
 import {
   type CompareInput,
   compare,
@@ -125,6 +127,27 @@ describe("a share ends", () => {
     await failure(compareShare(bad, { index: 0, of: 2 }), "NON_FINITE");
     const { message } = await waiting;
     expect(message).toMatch(/^share 0 failed to make the teacher: teacher: /);
+  });
+
+  test("with IN_USE, if it is another share 0: the others still see the one that makes the teacher", async () => {
+    const out = newRun();
+    mkdirSync(out);
+    const file = join(out, "teacher.json");
+    const place = { out, seed: 0, epochs: 2 };
+    const describeMade = () => ({ file: null, hash: null, hasLogits: false });
+    let begun = "";
+    const made = await announced(
+      place,
+      async () => {
+        begun = readFileSync(file, "utf8");
+        const refused = () => Promise.reject(new DistilleryError("IN_USE", "another run is writing there"));
+        await failure(announced(place, refused, describeMade), "IN_USE");
+        expect(readFileSync(file, "utf8")).toBe(begun);
+        return "made";
+      },
+      describeMade,
+    );
+    expect([made, begun.includes('"training"'), resultIn(out, "teacher.json").state]).toEqual(["made", true, "ready"]);
   });
 
   test("by its signal while it waits", async () => {

@@ -76,8 +76,9 @@ pub fn keep_fresh(path: String, text: String, every_ms: u32) -> Result<Heartbeat
     let beat = move || {
         while stopped.recv_timeout(every) == Err(RecvTimeoutError::Timeout) {
             if is_another(&path, &text) {
+                // It goes on: one who was refused elsewhere gives back what it took.
                 flag.store(true, Ordering::Relaxed);
-                return;
+                continue;
             }
             // A server that is away for a while ends no run: the next beat tells.
             let _ = OpenOptions::new().append(true).open(&path).and_then(|file| file.set_modified(SystemTime::now()));
@@ -98,7 +99,7 @@ fn is_another(path: &str, text: &str) -> bool {
 
 #[napi]
 impl Heartbeat {
-    /// Whether another has taken the file, or removed it
+    /// Whether another has taken the file, or removed it, for ever or for a while
     #[napi(getter)]
     pub fn is_lost(&self) -> bool {
         self.lost.load(Ordering::Relaxed)
