@@ -13,6 +13,7 @@ import { OPTIMIZERS } from "../optim/index.js";
 import { PendingCallbacks } from "../pending_callbacks.js";
 import type { Expression } from "../registry/index.js";
 import type { Teacher } from "../teachers/index.js";
+import { bfloat16Unit } from "../tensor/precision.js";
 import { Generator, withGenerator } from "../tensor/random.js";
 import { expectCalibratable, expectCalibrationSet } from "../train/calibrate_teacher.js";
 import type { BestEpoch } from "../train/index.js";
@@ -306,6 +307,8 @@ export function describeConfig(
     ...describeSchedule(resolveSchedule(options.schedule, options), options.epochs * stepsPerEpoch(data, options)),
     ...(loss !== null && { loss: describeLoss(loss, data.classes) }),
     ...(calibrateTeacher && { calibrateTeacher }),
+    // Each unit rounds in its own way: the runs that are compared are to have the same.
+    ...(options.precision === "bfloat16" && { bfloat16Unit: bfloat16Unit() }),
     ...more,
     dataHash: data.fingerprint(),
     validationHash: validation.fingerprint(),

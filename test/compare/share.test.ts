@@ -4,6 +4,7 @@ import { describe, expect, test, vi } from "vitest";
 import { announced } from "../../src/compare/shared_teacher.js";
 import { DistilleryError } from "../../src/errors.js";
 import {
+  bfloat16Unit,
   type CompareInput,
   compare,
   compareShare,
@@ -175,6 +176,16 @@ describe("a share ends", () => {
     await compareShare(compareInput(out, { seeds: [0] }), share);
     const { message } = await failure(compareShare(compareInput(out, { seeds: [0], loss: "kd" }), share), "BAD_CONFIG");
     expect(message).toMatch(/give the options of the other shares, or choose another folder for all of them$/);
+  });
+
+  test("in bfloat16, if its processor has another unit than that of the other shares", async () => {
+    const out = newRun();
+    const input = compareInput(out, { seeds: [0], precision: "bfloat16" });
+    await compareShare(input, { index: 0, of: 2 });
+    const config = join(out, "config.json");
+    writeFileSync(config, JSON.stringify({ ...resultIn(out, "config.json"), bfloat16Unit: "another" }));
+    const { message } = await failure(compareShare(input, { index: 1, of: 2 }), "BAD_CONFIG");
+    expect(message).toContain(`bfloat16Unit was "another", is "${bfloat16Unit()}"`);
   });
 
   test("if it is none, or replaces or collects", async () => {
