@@ -61,12 +61,34 @@ export function loadMpi(): Mpi {
       "npm run build:mpi makes it, in a checkout with Rust, libclang and an MPI (apt install libopenmpi-dev libclang-dev)";
     throw new DistilleryError("NATIVE", `several ranks need ${FILE} beside package.json: ${advice}`);
   }
+  let mpi: Mpi;
   try {
-    return createRequire(import.meta.url)(file) as Mpi;
+    mpi = createRequire(import.meta.url)(file) as Mpi;
   } catch (error) {
     const text = `${FILE} can't be loaded: ${(error as Error).message}: npm run build:mpi makes it anew`;
     throw new DistilleryError("NATIVE", text, { cause: error });
   }
+  return guarded(mpi);
+}
+
+/** The binding with its errors as `NATIVE`. */
+export function guarded({ start, exchange, stop, abort }: Mpi): Mpi {
+  const refuse = (error: unknown) => {
+    throw new DistilleryError("NATIVE", `MPI: ${(error as Error).message}`, { cause: error });
+  };
+  const guard = <T>(call: () => T): T => {
+    try {
+      return call();
+    } catch (error) {
+      return refuse(error);
+    }
+  };
+  return {
+    start: () => guard(start),
+    exchange: (messages) => guard(() => exchange(messages)).catch(refuse),
+    stop: () => guard(stop),
+    abort,
+  };
 }
 
 function mpiFile(): string {

@@ -19,6 +19,7 @@ export class Ranks {
   bytesSent = 0;
   /** Seconds that exchanges took, waiting included. */
   seconds = 0;
+  #isStopped = false;
 
   constructor(
     private readonly mpi: Mpi,
@@ -109,9 +110,17 @@ export class Ranks {
     return result;
   }
 
-  /** Ends MPI, once all ranks are here. */
+  /** Ends MPI, once all ranks are here. It starts once a process: no run can have these ranks afterwards. */
   stop(): void {
     this.mpi.stop();
+    this.#isStopped = true;
+  }
+
+  /** Refuses ranks after {@link Ranks.stop}. */
+  expectJoined(): void {
+    if (!this.#isStopped) return;
+    const text = "ranks: MPI was stopped, which starts once a process: call stop() after the last run";
+    throw new DistilleryError("BAD_ARGUMENT", text);
   }
 
   /** Ends all ranks with a line that says which one failed and why. */
@@ -128,6 +137,7 @@ export class Ranks {
   }
 
   async #exchange(messages: readonly Uint8Array[]): Promise<Uint8Array[]> {
+    this.expectJoined();
     const start = performance.now();
     const received = await this.mpi.exchange(messages.map(bufferOf));
     this.seconds += (performance.now() - start) / 1000;
@@ -141,7 +151,7 @@ let joined: Ranks | null = null;
 /**
  * The ranks that `mpirun` started this process with; null if it is alone.
  *
- * @throws DistilleryError `NATIVE` if crates/mpi is not built.
+ * @throws DistilleryError `NATIVE` if crates/mpi is not built, or MPI does not start; `BAD_ARGUMENT` after {@link Ranks.stop}.
  * @example
  * ```ts
  * const ranks = joinRanks();
@@ -150,6 +160,7 @@ let joined: Ranks | null = null;
  * ```
  */
 export function joinRanks(): Ranks | null {
+  joined?.expectJoined();
   if (joined !== null || !(ranksOfJob() > 1)) return joined;
   const mpi = loadMpi();
   const { rank, size, host } = mpi.start();

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { describe, expect, test, vi } from "vitest";
 import { type Dataset, Generator, withGenerator } from "../../src/index.js";
-import type { Mpi } from "../../src/mpi.js";
+import { guarded, type Mpi } from "../../src/mpi.js";
 import { native } from "../../src/native.js";
 import { Ranks } from "../../src/train/ranks.js";
 import { failure, temporaryFolder } from "../checkpoint/support.js";
@@ -38,6 +38,21 @@ function ranksHere(size: number): Ranks[] {
     return new Ranks(mpi, rank, size, `host-${rank}`);
   });
 }
+
+test("ranks that were stopped are refused, and what MPI says is a DistilleryError", async () => {
+  const stopped = new Ranks({ stop() {}, exchange: () => Promise.resolve([]) } as unknown as Mpi, 0, 2, "host");
+  stopped.stop();
+  const text = "ranks: MPI was stopped, which starts once a process: call stop() after the last run";
+  expect((await failure(start({ shards: 8, ranks: stopped }).done, "BAD_ARGUMENT")).message).toBe(text);
+  expect(() => stopped.expectJoined()).toThrow(text);
+
+  const fail = (): never => {
+    throw new Error("MPI was started before");
+  };
+  const mpi = guarded({ start: fail, stop: fail, abort: fail, exchange: async () => fail() });
+  const calls = [async () => mpi.start(), async () => mpi.stop(), () => mpi.exchange([])];
+  for (const call of calls) expect((await failure(call(), "NATIVE")).message).toBe("MPI: MPI was started before");
+});
 
 /** How so many ranks end, each with networks and data of its own. */
 function endings(size: number, options: (rank: number) => Options): Promise<Ending[]> {
