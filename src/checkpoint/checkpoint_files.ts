@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
-import { copyFileSync, linkSync, renameSync, rmSync } from "node:fs";
+import { copyFileSync, linkSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { DistilleryError } from "../errors.js";
-import { ioError, readLarge, writeWhole } from "../files/index.js";
+import { ioError, readLarge, replaceFile, writeWhole } from "../files/index.js";
 import type { StateDict } from "../nn/state_dict.js";
 import { badCheckpoint } from "./bad_checkpoint.js";
 import { fingerprint } from "./fingerprint.js";
@@ -98,8 +98,8 @@ export class CheckpointFiles {
     try {
       // Those that are there, not the numbers that could be.
       const older = this.#ages().filter((age) => age > 0 && age < this.keep - 1);
-      for (const age of older.reverse()) renameSync(this.#path(age), this.#path(age + 1));
-      renameSync(beside, this.#path(1));
+      for (const age of older.reverse()) replaceFile(this.#path(age), this.#path(age + 1));
+      replaceFile(beside, this.#path(1));
     } catch (error) {
       throw ioError("write", this.#path(1), error);
     }

@@ -1,20 +1,10 @@
 import { randomInt, randomUUID } from "node:crypto";
-import {
-  closeSync,
-  constants,
-  fstatSync,
-  openSync,
-  readFileSync,
-  readlinkSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readFileSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { DistilleryError } from "../errors.js";
-import { ioError } from "../files/index.js";
+import { ioError, replaceFile } from "../files/index.js";
 import { native } from "../native.js";
 
 /** The file that the operating system locks. */
@@ -206,7 +196,7 @@ function replace(file: string, text: string, shared: boolean): void {
       return;
     }
     writeFileSync(beside, text);
-    renameSync(beside, file);
+    replaceFile(beside, file);
   } catch (error) {
     throw ioError("write", file, error);
   }

@@ -3,4 +3,4 @@ export { hashFile } from "./hash_file.js";
 export { makeFolder } from "./make_folder.js";
 export { kindOf, listFiles, listFolders, MAX_FILE_BYTES, readLarge, readWhole, readWholeSync } from "./read.js";
 export { openSliced, readHead, readSlice, type SlicedFile } from "./slices.js";
-export { writeWhole } from "./write.js";
+export { replaceFile, writeWhole } from "./write.js";

@@ -1,4 +1,6 @@
+import { renameSync } from "node:fs";
 import { stat, writeFile } from "node:fs/promises";
+import { setTimeout } from "node:timers/promises";
 import writeFileAtomic from "write-file-atomic";
 import { DistilleryError } from "../errors.js";
 import { ioError } from "./file_errors.js";
@@ -18,9 +20,37 @@ export async function writeWhole(file: string, data: Uint8Array | string | Itera
       `${file}: is not a regular file, which alone is written: choose another name`,
     );
   }
-  try {
-    await writeFileAtomic(file, "", { tmpfileCreated: fill });
-  } catch (error) {
-    throw ioError("write", file, error);
+  // What is made while it is written can't be written again.
+  const isThere = typeof data === "string" || data instanceof Uint8Array;
+  for (const start = performance.now(); ; ) {
+    try {
+      return await writeFileAtomic(file, "", { tmpfileCreated: fill });
+    } catch (error) {
+      if (!isThere || !isBusy(error, start)) throw ioError("write", file, error);
+      await setTimeout(PAUSE_MS);
+    }
   }
+}
+
+/** Puts a file in the place of another, as `renameSync`. */
+export function replaceFile(file: string, other: string): void {
+  for (const start = performance.now(); ; ) {
+    try {
+      renameSync(file, other);
+      return;
+    } catch (error) {
+      if (!isBusy(error, start)) throw error;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, PAUSE_MS);
+    }
+  }
+}
+
+/** How long Windows may refuse to replace a file: a reader or a virus scanner has it open, mostly for milliseconds. */
+const PATIENCE_MS = 1000;
+const PAUSE_MS = 20;
+
+function isBusy(error: unknown, start: number): boolean {
+  const { code = "" } = error as NodeJS.ErrnoException;
+  const isRefused = process.platform === "win32" && ["EPERM", "EACCES", "EBUSY"].includes(code);
+  return isRefused && performance.now() - start < PATIENCE_MS;
 }

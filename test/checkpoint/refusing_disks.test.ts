@@ -1,12 +1,13 @@
-import { existsSync, mkdirSync, readdirSync, truncateSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, truncateSync } from "node:fs";
 import { join } from "node:path";
-import { expect, test, vi } from "vitest";
+import { afterEach, describe, expect, test, vi } from "vitest";
 import { CheckpointFiles } from "../../src/checkpoint/checkpoint_files.js";
 import { takeLock } from "../../src/checkpoint/folder_lock.js";
+import { replaceFile, writeWhole } from "../../src/files/index.js";
 import { Tensor } from "../../src/index.js";
 import { failure, temporaryFolder } from "./support.js";
 
-const system = vi.hoisted(() => ({ refuses: "", isFull: false }));
+const system = vi.hoisted(() => ({ refuses: "", isFull: false, busy: 0 }));
 
 vi.mock("node:fs", async (original) => {
   const real = await original<typeof import("node:fs")>();
@@ -18,7 +19,20 @@ vi.mock("node:fs", async (original) => {
     real.writeFileSync(file, system.isFull ? "" : data, options);
     if (system.isFull) refuse("ENOSPC", "write");
   };
-  return { ...real, linkSync, writeFileSync };
+  const renameSync: typeof real.renameSync = (file, other) => {
+    if (system.busy-- > 0) refuse("EPERM", "rename");
+    real.renameSync(file, other);
+  };
+  return { ...real, linkSync, writeFileSync, renameSync };
+});
+
+vi.mock("write-file-atomic", async (original) => {
+  const real = (await original<{ default: typeof import("write-file-atomic") }>()).default;
+  const write = (file: string, data: string, options: import("write-file-atomic").Options) => {
+    if (system.busy-- > 0) throw Object.assign(new Error("EPERM"), { code: "EPERM", syscall: "rename" });
+    return real(file, data, options);
+  };
+  return { default: write };
 });
 
 const folder = temporaryFolder();
@@ -62,4 +76,31 @@ test("a full disk leaves no owner's file, for which the next start would wait", 
   expect((await failure(takeLock(path), "IO_ERROR")).message).toContain("the disk is full");
   system.isFull = false;
   expect(existsSync(join(path, "run.owner"))).toBe(false);
+});
+
+describe("a file that another program has open", () => {
+  const { platform } = process;
+  afterEach(() => {
+    Object.defineProperty(process, "platform", { value: platform });
+    system.busy = 0;
+  });
+  const [file, other] = [join(folder, "busy.json"), join(folder, "other.json")];
+
+  test("is replaced once Windows lets it", async () => {
+    Object.defineProperty(process, "platform", { value: "win32" });
+    system.busy = 3;
+    await writeWhole(file, "new");
+    system.busy = 3;
+    replaceFile(file, other);
+    expect(readFileSync(other, "utf8")).toBe("new");
+  });
+
+  test("for longer is an error, and so is what another system refuses", async () => {
+    system.busy = 1;
+    await failure(writeWhole(file, "new"), "IO_ERROR");
+    Object.defineProperty(process, "platform", { value: "win32" });
+    system.busy = 1e9;
+    await failure(writeWhole(file, "new"), "IO_ERROR");
+    expect(() => replaceFile(other, file)).toThrow("EPERM");
+  });
 });
