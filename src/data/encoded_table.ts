@@ -1,4 +1,5 @@
 import { show } from "../checks.js";
+import { DistilleryError } from "../errors.js";
 import { badData } from "../files/index.js";
 import { native } from "../native.js";
 import type { TableColumn, TableLayout } from "./dataset.js";
@@ -24,6 +25,10 @@ export async function measureTable(
     if (Number.isFinite(mean[c]) && Number.isFinite(std[c])) {
       const numbers = standardize ? { name, mean: mean[c], std: std[c] } : { name, mean: 0, std: 1 };
       const absent = reader.missing === "mean" ? true : missing > 0 ? "category" : undefined;
+      if (absent && !standardize) {
+        const text = `a missing number is the mean of ${show(name)}, which needs standardised columns: leave standardize out`;
+        throw new DistilleryError("BAD_ARGUMENT", `missing: ${text}`);
+      }
       return { ...numbers, ...(absent && { missing: absent }), ...(format && { format }) };
     }
     throw badData(reader.file, `${show(name)}: its numbers are too large to be standardised`);
@@ -76,8 +81,11 @@ export class EncodedRows implements RowSource {
     }
     const wrong = native.firstNonFinite(into as Float32Array);
     if (wrong < 0) return into;
-    const row = start + Math.floor(wrong / width) + 1;
-    throw badData(this.reader.file, `row ${row}: a number is too far from its column's mean`);
+    const [row, value] = [Math.floor(wrong / width), wrong % width];
+    const c = this.#columns.findLastIndex(({ at }) => at <= value);
+    const { name } = this.reader.columns[c];
+    const text = `${show(name)}: ${cells[row * columns + c]} becomes a number beyond float32's range`;
+    throw badData(this.reader.file, `row ${start + row + 1}, ${text}`);
   }
 }
 

@@ -1,5 +1,5 @@
 /** More numbers than these as labels are classes only if that is certain. */
-const MANY = 20;
+export const MANY = 20;
 /** The rows that a class of many has at least, on average, unless its numbers follow each other. */
 const ROWS_EACH = 10;
 

@@ -154,6 +154,13 @@ export function findColumns(
   throw badData(file, `line ${line}: no column is called ${show(missing.name)}, as one of the training file`);
 }
 
+/** `BAD_DATA` for a list of JSON where a cell is read: a space, which other cells lose, stands before it. */
+export function expectNoList(cell: string, name: string, line: number, file: string): void {
+  if (!cell.startsWith(" ")) return;
+  const advice = "teacherColumn (--teacher-column) takes logits, dropColumns (--drop-columns) leaves it out";
+  throw badData(file, `line ${line}, ${show(name)}: expected a number or a text, got ${cell.trim()}: ${advice}`);
+}
+
 /** `BAD_DATA` for a record that is longer or shorter than the first. */
 export function expectWidth(cells: readonly string[], { width }: ColumnIndices, line: number, file: string): void {
   if (cells.length === width) return;

@@ -2,9 +2,9 @@ import { show } from "../checks.js";
 import { badData } from "../files/index.js";
 import { NO_LABEL } from "./dataset.js";
 import { isMissing } from "./preprocessing/encode.js";
-import { parseNumber } from "./preprocessing/number_format.js";
-import { looksLikeRegression, regressionText } from "./regression_labels.js";
-import type { TableHeader } from "./table_header.js";
+import { isNumberLike, parseNumber } from "./preprocessing/number_format.js";
+import { looksLikeRegression, MANY, regressionText } from "./regression_labels.js";
+import { ambiguousHeader, expectNoList, type TableHeader } from "./table_header.js";
 
 /** The label column of a table, as it is read. */
 export class TableLabels {
@@ -36,7 +36,10 @@ export class TableLabels {
       throw badData(this.file, `line ${line}: its label, ${show(this.name)}, is ${what}: ${advice}`);
     }
     const known = this.#texts.get(text);
-    if (known === undefined) this.#texts.set(text, { code: this.#texts.size, line });
+    if (known === undefined) {
+      expectNoList(text, this.name, line, this.file);
+      this.#texts.set(text, { code: this.#texts.size, line });
+    }
     this.#codes.push(known?.code ?? this.#texts.size - 1);
   }
 
@@ -50,6 +53,7 @@ export class TableLabels {
     // A code such as 007 is no number.
     if (texts.some((text) => /^0\d/.test(text))) return texts.sort();
     if (numbers.includes(null)) {
+      if (!isSaid) this.#expectPlain(texts);
       this.#expectTexts(texts.filter((_, i) => numbers[i] === null));
       return texts.sort();
     }
@@ -76,7 +80,7 @@ export class TableLabels {
     const numbers = [...this.#texts.keys()].map((text) => (/^0\d/.test(text) ? null : parseNumber(text)));
     if (this.labelBy === "place" || numbers.includes(null)) return null;
     const different = [...new Set(numbers as number[])].sort((a, b) => a - b);
-    return looksLikeRegression(different, this.#codes.length, true) ? different.length : null;
+    return looksLikeRegression(different, this.#labelled, true) ? different.length : null;
   }
 
   /** The numbers of the rows, and the line of each; `BAD_DATA` with the line of a cell that is none. */
@@ -84,7 +88,9 @@ export class TableLabels {
     const numbers = [...this.#texts].map(([text, { line }]) => {
       const number = parseNumber(text);
       if (number !== null) return number;
-      throw badData(this.file, `line ${line}: expected a number as target, ${show(this.name)}, got ${show(text)}`);
+      const advice = isNumberLike(text) ? ": write targets as 1234.5" : "";
+      const problem = `expected a number as target, ${show(this.name)}, got ${show(text)}${advice}`;
+      throw badData(this.file, `line ${line}: ${problem}`);
     });
     const missing = this.#codes.indexOf(NO_LABEL);
     if (missing >= 0) {
@@ -106,20 +112,50 @@ export class TableLabels {
     return Int32Array.from(this.#codes, (code) => (code === NO_LABEL ? NO_LABEL : classes[code]));
   }
 
+  /**
+   * Refuses a first record that was taken for the wrong thing, as the labels below show. `canBeRow`: whether the other
+   * cells of a record that names the columns could be values.
+   */
+  expectHeader(
+    { isGiven, isNamed, label }: TableHeader,
+    cells: readonly string[],
+    line: number,
+    canBeRow: () => boolean,
+  ): void {
+    if (isGiven) return;
+    const cell = cells[label];
+    const what = `, whose label, ${show(cell)},`;
+    if (!isNamed && parseNumber(cell) === null && this.#isFirstAlone) {
+      throw ambiguousHeader(cells, line, this.file, `${what} no other row has`);
+    }
+    if (!isNamed || !this.#texts.has(cell) || !canBeRow()) return;
+    throw ambiguousHeader(cells, line, this.file, `${what} rows below have too`);
+  }
+
   /** Whether the first row alone has its label, and every other label has several rows: so it may be a name. */
-  get isFirstAlone(): boolean {
+  get #isFirstAlone(): boolean {
     const counts = new Array<number>(this.#texts.size).fill(0);
     for (const code of this.#codes) if (code !== NO_LABEL) counts[code]++;
     return counts.length > 2 && counts[0] === 1 && counts.every((count, code) => code === 0 || count > 1);
   }
 
-  has(text: string): boolean {
-    return this.#texts.has(text);
+  /** The rows that have a label. */
+  get #labelled(): number {
+    return this.#codes.reduce((sum, code) => sum + (code === NO_LABEL ? 0 : 1), 0);
+  }
+
+  /** Refuses many numbers that are written as those of columns may be, but not as targets are. */
+  #expectPlain(texts: readonly string[]): void {
+    if (texts.length <= MANY || !texts.every(isNumberLike)) return;
+    const odd = texts.find((text) => parseNumber(text) === null);
+    const what = `its label, ${show(this.name)}, has ${texts.length} different numbers, ${show(odd)} among them`;
+    const advice = "write targets as 1234.5, or --task classification takes them as classes";
+    throw badData(this.file, `${what}: ${advice}`);
   }
 
   /** Refuses many different numbers in the last column, which nobody named: they are rather no labels. */
   #expectClasses(classes: readonly number[]): void {
-    const rows = this.#codes.length;
+    const rows = this.#labelled;
     if (this.labelBy !== "place" || !looksLikeRegression(classes, rows, false)) return;
     const what = `its label, ${show(this.name)}, has ${regressionText(classes, rows)}`;
     const advice =

@@ -6,6 +6,7 @@ import { isMissing } from "./preprocessing/encode.js";
 import {
   FormatFinder,
   formatText,
+  isNumberLike,
   type NumberFormat,
   type OddCell,
   parseFormatted,
@@ -13,7 +14,7 @@ import {
 } from "./preprocessing/number_format.js";
 import { MAX_CATEGORIES } from "./preprocessing/spec.js";
 import type { RowData } from "./row_source.js";
-import { ambiguousHeader, type ColumnIndices, expectWidth, type TableHeader } from "./table_header.js";
+import { type ColumnIndices, expectNoList, expectWidth, type TableHeader } from "./table_header.js";
 import { TableLabels } from "./table_labels.js";
 
 /** A way out for a column that cannot be read. */
@@ -58,6 +59,7 @@ class ReadColumn {
     const x = parseNumber(cell);
     if (x !== null) this.#finder.addPlain(cell, line);
     if (x === null && !this.#finder.addForeign(cell, line)) {
+      expectNoList(cell, this.name, line, this.file);
       this.#texts++;
       this.#firstText ??= { cell, line };
       return this.#code(cell, line);
@@ -186,7 +188,8 @@ export class TableReader {
   /** Decides what the columns hold, after all records were seen; true: the rows have to be read again. */
   finish(first: { cells: readonly string[]; line: number }): boolean {
     if (this.training !== undefined) return false;
-    this.#expectHeader(first.cells, first.line);
+    const canBeRow = () => first.cells.some(isNumberLike) || this.columns.every(({ codes, name }) => codes?.has(name));
+    this.labels[0].expectHeader(this.header, first.cells, first.line, canBeRow);
     const decimals = this.columns.flatMap(({ decimal }) => decimal ?? []);
     const marks = new Set(decimals);
     for (const column of this.columns) column.finish(marks);
@@ -224,19 +227,6 @@ export class TableReader {
       throw this.#refuse(column, line, `${what}, and no cell of the column in the training file is`);
     }
     return Number.NaN;
-  }
-
-  /** Refuses a first record that was taken for the wrong thing, as the others show. */
-  #expectHeader(cells: readonly string[], line: number): void {
-    const { isGiven, isNamed, names, label } = this.header;
-    if (isGiven) return;
-    const isTextLabel = parseNumber(cells[label]) === null;
-    if (!isNamed && isTextLabel && this.labels[0].isFirstAlone) {
-      throw ambiguousHeader(cells, line, this.file, `, whose label, ${show(cells[label])}, no other row has`);
-    }
-    if (!isNamed || !this.labels[0].has(names[label])) return;
-    const areValues = this.columns.every(({ codes, name }) => codes?.has(name));
-    if (areValues) throw ambiguousHeader(cells, line, this.file, ", whose cells occur in the rows below too");
   }
 
   #refuse({ name }: ReadColumn, line: number, problem: string): Error {

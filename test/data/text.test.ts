@@ -97,6 +97,27 @@ describe("a column of texts", () => {
     );
   });
 
+  test("that is called text is not read if it is left out by its place", async () => {
+    const path = join(folderOf({ "t.csv": bytes("text,x,z,label\nu v,1,2,a\nw,3,4,b\n") }), "t.csv");
+    for (const column of [0, "0", -4, "text"]) {
+      const { train } = await loadData(path, { dropColumns: [column], testFraction: 0 });
+      expect(train.table?.columns.map(({ name }) => name)).toEqual(["x", "z"]);
+    }
+    expect(await refusal("BAD_ARGUMENT", () => loadData(path, { textColumn: "text", dropColumns: [0] }))).toMatch(
+      /^textColumn: expected a column that dropColumns does not leave out, .*"text"/,
+    );
+  });
+
+  test.each([false, true])("whose first row was taken for names, as the labels show, streamed: %s", async (stream) => {
+    const rows = Array.from({ length: 30 }, (_, i) => `${i % 3 === 0 ? "ham" : "spam"}\tsome words, number ${i}\n`);
+    const path = join(folderOf({ "t.tsv": bytes(rows.join("")) }), "t.tsv");
+    const options = { textColumn: 1, testFraction: 0, stream };
+    expect(await refusal("BAD_DATA", () => loadData(path, options))).toBe(
+      `${path}: line 1: "ham", "some words, number 0" could name the columns or be a row, whose label, "ham", rows below have too: set header (--header, --no-header)`,
+    );
+    expect((await loadData(path, { ...options, header: false })).train.length).toBe(30);
+  });
+
   test("is named by textColumn, beside a label in the last place or not", async () => {
     const folder = folderOf({ "t.csv": bytes("section,summary\nx,the cat\ny,a dog\n") });
     const options = {

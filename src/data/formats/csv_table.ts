@@ -1,4 +1,6 @@
 import { badData, openSliced } from "../../files/index.js";
+import { isMissing } from "../preprocessing/encode.js";
+import { isNumberLike } from "../preprocessing/number_format.js";
 import { tableFormat } from "./table_format.js";
 import { type ParsedText, type ParseText, type TextRecord, TextRecords } from "./text_records.js";
 
@@ -40,10 +42,11 @@ const SEP = /^sep=(.)\n/i;
 async function openCsv(path: string, encoding?: string): Promise<TextRecords<readonly string[]>> {
   // A program that reads no table does not load the library.
   const { default: papa } = await import("papaparse");
+  const isTabbed = /\.tsv$/i.test(path);
   let delimiter: string | undefined;
   const parse: ParseText<readonly string[]> = (text, line, isLast) => {
     const [said = "", own] = line === 1 ? (SEP.exec(text) ?? []) : [];
-    delimiter ??= own ?? delimiterOf(text);
+    delimiter ??= own ?? (isTabbed && text.split("\n", 1)[0].includes("\t") ? "\t" : delimiterOf(text));
     const firstLine = line + (said === "" ? 0 : 1);
     return parseCsv(papa, text.slice(said.length), { delimiter, firstLine, isLast, file: path });
   };
@@ -54,8 +57,9 @@ async function openCsv(path: string, encoding?: string): Promise<TextRecords<rea
 const COMPARED = 20;
 
 /**
- * The one that occurs equally often in each of the first lines, and most often among these: a comma last, as it may be in
- * numbers. Otherwise the one that occurs most often in the first line; a comma if none does.
+ * Of those that occur equally often in each of the first lines one that leaves numbers alone below the first, otherwise the
+ * one that occurs most often: a comma last, as it may be in numbers. If there is none, the one that occurs most often in the
+ * first line; a comma if none does.
  */
 function delimiterOf(text: string): string {
   const unquoted = text.slice(0, 2 ** 16).replaceAll(/"[^"]*"/g, "");
@@ -66,9 +70,14 @@ function delimiterOf(text: string): string {
   const isEven = (delimiter: string) => first.every((line) => count(delimiter, line) === count(delimiter, first[0]));
   const found = DELIMITERS.filter((delimiter) => count(delimiter, first[0]) > 1);
   const even = found.filter(isEven);
+  const isNumeric = (delimiter: string) =>
+    first
+      .slice(first.length > 1 ? 1 : 0)
+      .every((line) => line.split(delimiter).every((cell) => isMissing(cell.trim()) || isNumberLike(cell.trim())));
+  const numeric = even.filter(isNumeric);
   const most = (all: readonly string[]) =>
     all.reduce((best, one) => (count(one, first[0]) > count(best, first[0]) ? one : best), all[0] ?? ",");
-  return most(even.length > 0 ? even : found);
+  return most([numeric, even, found].find((all) => all.length > 0) ?? []);
 }
 
 function parseCsv(

@@ -1,5 +1,6 @@
 import { show } from "../../checks.js";
 import { badData, openSliced } from "../../files/index.js";
+import { numberText } from "../preprocessing/number_format.js";
 import { tableFormat } from "./table_format.js";
 import { type ParseText, type TextRecord, TextRecords } from "./text_records.js";
 
@@ -65,9 +66,11 @@ function cellsOf(object: Record<string, unknown>, names: ReadonlySet<string>, li
     throw badData(file, `line ${line}: the first line has no column ${show(unknown)}: ${KEYS}`);
   return Array.from(names, (name) => {
     const cell = (Object.hasOwn(object, name) ? object[name] : null) ?? "";
-    if (typeof cell === "string" || typeof cell === "number") return String(cell).trim();
-    // A teacher's logits, which are no column of the samples.
-    if (Array.isArray(cell) && cell.length > 1 && cell.every((x) => typeof x === "number")) return JSON.stringify(cell);
+    if (typeof cell === "string") return cell.trim();
+    if (typeof cell === "number") return numberText(cell);
+    // A teacher's logits, which are no column of the samples: other cells lose a space before them.
+    if (Array.isArray(cell) && cell.length > 1 && cell.every((x) => typeof x === "number"))
+      return ` ${JSON.stringify(cell)}`;
     const advice = typeof cell === "boolean" ? `: write ${Number(cell)}, or "${cell}" for a text` : "";
     throw badData(file, `line ${line}, ${show(name)}: expected a number or a text, got ${show(cell)}${advice}`);
   });

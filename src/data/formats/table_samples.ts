@@ -5,7 +5,7 @@ import { NO_LABEL } from "../dataset.js";
 import { encodeCell, isMissing } from "../preprocessing/encode.js";
 import { parseNumber } from "../preprocessing/number_format.js";
 import { type ClassSpec, columnWidth, type TablePreprocessing, textColumnOf, widthOf } from "../preprocessing/spec.js";
-import { type ColumnIndices, expectWidth, findColumns } from "../table_header.js";
+import { type ColumnIndices, expectNoList, expectWidth, findColumns } from "../table_header.js";
 import { targetText, wrongTarget } from "../targets.js";
 import type { TaskName } from "../task_name.js";
 import type { CellRecords, FileSamples } from "./format.js";
@@ -39,7 +39,10 @@ export async function readSampleRows(
       at += columnWidth(column);
     }
     rows.push(row);
-    if (isTexts) texts.push(cells[indices.columns[0]]);
+    if (isTexts) {
+      expectNoList(cells[indices.columns[0]], columns[0].name, line, file);
+      texts.push(cells[indices.columns[0]]);
+    }
     locations.push(`${file}, line ${line}`);
     if (indices.label < 0) return;
     if (isOther) {

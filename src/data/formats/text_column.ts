@@ -9,10 +9,12 @@ import { MemoryRows, newRows, type RowData, type RowSource } from "../row_source
 import type { ReadSourceRow, SourceRow } from "../source_rows.js";
 import {
   type ColumnIndices,
+  expectNoList,
   expectWidth,
   findColumns,
   indexOf,
   isLabel,
+  namesColumns,
   readTableHeader,
   type TableHeader,
 } from "../table_header.js";
@@ -39,10 +41,17 @@ export function textHeader(
   const [record] = records.first();
   if (record === undefined) return null;
   const { value: cells, line } = record;
-  const found = textColumn === undefined ? looksLikeTexts(cells, records, options) : -1;
+  const found = textColumn === undefined ? looksLikeTexts(records, options) : -1;
   if (textColumn === undefined && found < 0) return null;
   const plain = readTableHeader(cells, line, file, options);
   const text = textColumn === undefined ? found : indexOf(plain.names, "textColumn", textColumn, file);
+  if (plain.dropped.has(text)) {
+    throw badArgument(
+      "textColumn",
+      `a column that dropColumns does not leave out, as ${show(plain.names[text])}`,
+      textColumn,
+    );
+  }
   const others = plain.names.map((_, i) => i).filter((i) => i !== text);
   const isByPlace = plain.labelBy === "place";
   if (plain.labels.includes(text) && !(isByPlace && others.length === 1)) {
@@ -69,18 +78,23 @@ const LOOKED_AT = 1000;
 /** The index of a column that is called text, or of the only one beside the label if it holds more different texts than can be
  * categories, mostly of several words; -1: none. */
 function looksLikeTexts(
-  names: readonly string[],
   records: CellRecords,
   { header, labelColumn, labelColumns, dropColumns = [] }: TableOptions,
 ): number {
-  if (header === false) return -1;
-  const given = [labelColumn, ...(labelColumns ?? [])].flatMap((name) => name ?? []);
-  const named = given.map((column) => (typeof column === "number" ? names.at(column) : column));
-  const labels = given.length > 0 ? named : names.filter(isLabel);
-  const free = (name: string) => !labels.includes(name) && !dropColumns.includes(name);
-  const usual = names.findIndex((name) => name.toLowerCase() === USUAL && free(name));
-  if (usual >= 0) return usual;
-  const others = names.map((_, i) => i).filter((i) => free(names[i]));
+  const file = records.file.path;
+  const [{ value: names, line }] = records.first();
+  if (!(header ?? namesColumns(names, line, file))) return -1;
+  const indices = (option: string, columns: readonly (string | number)[]) =>
+    columns.map((column) => indexOf(names, option, column, file));
+  const given = [
+    ...indices("labelColumn", labelColumn === undefined ? [] : [labelColumn]),
+    ...indices("labelColumns", labelColumns ?? []),
+  ];
+  const labels = given.length > 0 ? given : names.flatMap((name, i) => (isLabel(name) ? [i] : []));
+  const taken = new Set([...labels, ...indices("dropColumns", dropColumns)]);
+  const others = names.map((_, i) => i).filter((i) => !taken.has(i));
+  const usual = others.find((i) => names[i].toLowerCase() === USUAL);
+  if (usual !== undefined) return usual;
   if (labels.length === 0 || others.length !== 1) return -1;
   const [only] = others;
   const [, ...rows] = records.first(LOOKED_AT);
@@ -120,7 +134,8 @@ export class TextReader {
   other(file: string, cells: readonly string[], line: number, options: TableOptions): TextReader {
     const { column, layout, header } = this;
     const indices = findColumns({ ...layout, columns: [column], header: header.isNamed }, cells, line, file);
-    if (indices.label >= 0) return new TextReader(file, header, indices, { ...options, unlabelled: false });
+    const known = { ...header, isGiven: true };
+    if (indices.label >= 0) return new TextReader(file, known, indices, { ...options, unlabelled: false });
     throw badData(file, `line ${line}: the label, ${show(layout.label.name)}, is missing`);
   }
 
@@ -134,6 +149,7 @@ export class TextReader {
   see(cells: readonly string[], line: number, isKept: boolean): void {
     expectWidth(cells, this.indices, line, this.file);
     for (let i = 0; i < this.labels.length; i++) this.labels[i].add(cells[this.indices.labels[i]], line);
+    expectNoList(cells[this.textIndex], this.column.name, line, this.file);
     if (!isKept) return;
     const { length } = this.column.text;
     const start = this.#ends.at(-1) ?? 0;
@@ -238,16 +254,19 @@ export async function readTexts(
   open: (cells: readonly string[], line: number) => TextReader,
 ): Promise<ReadTexts> {
   let reader: TextReader | undefined;
+  let first: { cells: readonly string[]; line: number } | undefined;
   let count = 0;
   await records.scan((cells, line) => {
     if (reader === undefined) {
       reader = open(cells, line);
+      first = { cells, line };
       if (reader.header.isNamed) return;
     }
     reader.see(cells, line, !stream);
     count++;
   });
-  if (reader === undefined || count === 0) throw badData(file, "truncated: it has no rows");
+  if (reader === undefined || first === undefined || count === 0) throw badData(file, "truncated: it has no rows");
+  reader.labels[0].expectHeader(reader.header, first.cells, first.line, () => true);
   if (!stream && !reader.knows) {
     const { name, text } = reader.column;
     onNote?.(`${file}: the encoding ${text.kind} knows no word of column ${show(name)}`);

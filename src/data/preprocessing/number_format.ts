@@ -63,6 +63,12 @@ export function parseFormatted(text: string, { decimal, group, unit }: NumberFor
   return parts.sign * Number(kept);
 }
 
+/** A number of JSON as a cell: 1.101 as 1.1010, which cannot be 1101. */
+export function numberText(x: number): string {
+  const text = String(x);
+  return /^-?[1-9]\d{0,2}\.\d{3}$/.test(text) ? `${text}0` : text;
+}
+
 /** How other languages read numbers in a format: `parts` splits a text into signs, units and body, which `pattern` matches. */
 export function formatPattern({ decimal, group }: NumberFormat): { parts: RegExp; pattern: RegExp } {
   const style = STYLES.findIndex((one) => one.decimal === decimal && one.group === group);

@@ -116,6 +116,34 @@ describe("numbers as people write them", () => {
   });
 });
 
+describe("delimiters between numbers with decimal commas", () => {
+  const cells = [
+    ["0,0", "0,5", "0,0"],
+    ["1,1", "1,5", "2,5"],
+  ];
+  const rows = (delimiter: string) => cells.map((row) => `${row.join(delimiter)}\n`).join("");
+  test.each([
+    ["semicolons", ";", ""],
+    ["bars below commas in names", "|", "Size, cm|Weight, kg|Price, €\n"],
+  ])("%s", async (_, delimiter, header) => {
+    const { train } = await load(header + rows(delimiter), header === "" ? { header: false } : {}).sets;
+    expect([train.classNames, train.slice(0, 2).inputs.toArray()]).toEqual([
+      ["0,0", "2,5"],
+      [
+        [-1, -1],
+        [1, 1],
+      ],
+    ]);
+  });
+
+  test("a .tsv file is split at tabs", async () => {
+    const content = "a,b,c\tx,y\tlabel\nu,v,w\t1,5\tk\nu,v,z\t2,5\tl\n";
+    const folder = folderOf({ "t.tsv": Buffer.from(content) });
+    const { train } = await loadData(join(folder, "t.tsv"), WHOLE);
+    expect(train.table?.columns.map(({ name }) => name)).toEqual(["a,b,c", "x,y"]);
+  });
+});
+
 describe("all cells of a column decide what it holds", () => {
   test("texts whose first is a number are texts", async () => {
     const cells = ["7", "007", "A", "B", "C", "A"];
@@ -153,6 +181,15 @@ describe("--missing category", () => {
     const spec = parsePreprocessing(JSON.parse(JSON.stringify(preprocessingOf(train))), "s") as TablePreprocessing;
     expect(spec.columns).toMatchObject([{ missing: "category" }, { categories: ["", "u", "v"] }]);
     expect((await readSamples(join(folder, "new.csv"), spec)).inputs.toArray()).toEqual([[0, 1, 1, 0, 0]]);
+  });
+
+  test.each(["mean", "category"] as const)("a missing number needs standardised columns: %s", async (missing) => {
+    expect(await refusal("BAD_ARGUMENT", () => load(content, { missing, standardize: false }).sets)).toBe(
+      'missing: a missing number is the mean of "a", which needs standardised columns: leave standardize out',
+    );
+    const texts = "a,b,label\n1,u,x\n2,,y\n";
+    const isPlain = missing === "category";
+    if (isPlain) expect((await load(texts, { missing, standardize: false }).sets).train.features).toBe(3);
   });
 
   test("a missing cell that no training cell shows is refused", async () => {
@@ -206,6 +243,26 @@ describe("a label column of many numbers", () => {
       {},
       `its label, "1", has 121 different numbers in 242 rows, ${REGRESSION}, this one too if it is meant; --task says what it is for`,
     ],
+    [
+      "one with decimal commas",
+      table(100, (i) => `${i % 25},5`, "price")
+        .replaceAll(/,(\d+),/g, ";$1,")
+        .replace(",", ";"),
+      {},
+      'its label, "price", has 25 different numbers, "0,5" among them: write targets as 1234.5, or --task classification takes them as classes',
+    ],
+    [
+      "one with a number in a tenth of its rows",
+      table(400, (i) => (i % 10 === 0 ? 7 * i : ""), "target"),
+      { unlabelled: true },
+      'line 3: its target, "target", is missing: leave the row out',
+    ],
+    [
+      "one of per cents as targets",
+      table(100, (i) => `${i % 25}%`),
+      { task: "regression" },
+      'line 2: expected a number as target, "price", got "0%": write targets as 1234.5',
+    ],
   ])("%s is refused", async (_, content, options, problem) => {
     const { file, sets } = load(content, options);
     expect(await refusal("BAD_DATA", () => sets)).toBe(`${file}: ${problem}`);
@@ -249,7 +306,17 @@ describe("a first line that could be a header", () => {
       ", whose label",
     ],
     ["indices alone", "0,1,2\n5,6,0\n7,8,1\n", ""],
-    ["texts as in the rows below", "u,x\nv,y\nu,y\nv,x\n", ", whose cells occur"],
+    ["texts as in the rows below", "u,x\nv,y\nu,y\nv,x\n", ', whose label, "x", rows below have too'],
+    [
+      "a label that looks like a name",
+      "0.5,0.25,y\n1.5,1.25,n\n2.5,2.25,y\n3.5,3.25,n\n",
+      ', whose label, "y", rows below have too',
+    ],
+    [
+      "a cell that looks like the name of labels",
+      "y,0.5,cat\nn,1.5,dog\ny,2.5,cat\nn,3.5,cat\n",
+      ', whose label, "y", rows below have too',
+    ],
   ])("%s", async (_, content, reason) => {
     const { file, sets } = load(content);
     const text = await refusal("BAD_DATA", () => sets);

@@ -57,6 +57,51 @@ describe("JSON lines", () => {
     }
   });
 
+  test.each([false, true])(
+    "have numbers with points, whatever texts beside them have, streamed: %s",
+    async (stream) => {
+      const lines = [
+        { v: 1.101, w: "0,5", label: 0 },
+        { v: 2.25, w: "1,5", label: 1 },
+        { v: 999, w: "2", label: 1 },
+      ];
+      for (const rows of [
+        lines,
+        lines.map(({ v, label }) => ({ v, label })),
+        [
+          { v: 1.101, w: "0,5", label: 0 },
+          { v: 2.102, w: "1,5", label: 1 },
+        ],
+      ]) {
+        const path = file("t.jsonl", rows.map((row) => JSON.stringify(row)).join("\n"));
+        const { train } = await loadData(path, { testFraction: 0, standardize: false, stream });
+        const { data } = train.slice(0, rows.length).inputs;
+        expect(rows.map((_, i) => data[i * train.features])).toEqual(rows.map(({ v }) => Math.fround(v)));
+      }
+    },
+  );
+
+  test("have lists only in columns that are not read", async () => {
+    const lines = [0, 1, 2, 3].map((i) => ({ scores: [i, 0.5], age: i + 0.5, label: "ab"[i % 2], text: "a b" }));
+    const path = file("t.jsonl", lines.map((row) => JSON.stringify(row)).join("\n"));
+    const dropColumns = ["scores", "text"];
+    const { train } = await loadData(path, { dropColumns, testFraction: 0 });
+    expect(train.features).toBe(1);
+    expect((await readSamples(path, preprocessingOf(train))).inputs.shape).toEqual([4, 1]);
+    const problem =
+      "expected a number or a text, got [0,0.5]: teacherColumn (--teacher-column) takes logits, dropColumns (--drop-columns) leaves it out";
+    for (const options of [
+      { dropColumns: ["text"] },
+      { textColumn: "scores" },
+      { labelColumn: "scores", textColumn: "text" },
+    ]) {
+      for (const stream of [false, true]) {
+        const text = await refusal("BAD_DATA", () => loadData(path, { ...options, stream }));
+        expect(text).toBe(`${path}: line 1, "scores": ${problem}`);
+      }
+    }
+  });
+
   test.each([
     ['{"a":1,"label":"x"}\n{"a":', /line 2: .*JSON/],
     ["[1]\n", /line 1: expected an object/],
