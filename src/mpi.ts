@@ -25,12 +25,14 @@ type Environment = Readonly<Record<string, string | undefined>>;
 
 /** How many ranks `mpirun` started, by what Open MPI, MPICH and SLURM's PMI tell their processes; 1 without. */
 export function ranksOfJob(environment: Environment = process.env): number {
-  return Number(environment.OMPI_COMM_WORLD_SIZE ?? environment.PMI_SIZE ?? 1);
+  // A job's environment may hand on a name without its number.
+  const size = Number(environment.OMPI_COMM_WORLD_SIZE || environment.PMI_SIZE);
+  return Number.isSafeInteger(size) && size > 1 ? size : 1;
 }
 
 /** Whether another process of the job prints and writes for this one: all but rank 0 are silent. */
 export function isSilentRank(environment: Environment = process.env): boolean {
-  const rank = Number(environment.OMPI_COMM_WORLD_RANK ?? environment.PMI_RANK ?? 0);
+  const rank = Number(environment.OMPI_COMM_WORLD_RANK || environment.PMI_RANK || 0);
   return ranksOfJob(environment) > 1 && rank > 0;
 }
 

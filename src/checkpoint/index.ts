@@ -16,6 +16,7 @@ export {
   type ReadOptions,
 } from "./load.js";
 export { type LoadNetworkOptions, loadNetwork, modelMetadata, type NetworkFile, openNetwork } from "./load_network.js";
+export { isInReplacedRun, removeReplacedExperiment, removeReplacedLinks, STUDENT_FILE, weightsOf } from "./replaced.js";
 export { RunDirectory } from "./run_directory.js";
 export { expectFreeFolder, isFileOfRun, lockFolder, withLockedFolder } from "./run_folder.js";
 export {

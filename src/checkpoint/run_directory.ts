@@ -13,6 +13,7 @@ import {
   writeConfig,
 } from "./folder_config.js";
 import type { FolderLock } from "./folder_lock.js";
+import { removeReplacedRun, weightsOf } from "./replaced.js";
 import { CONFIG, expectFreeFolder, lockFolder, METRICS } from "./run_folder.js";
 import { save } from "./save.js";
 
@@ -22,6 +23,8 @@ interface RunDirectoryOptions {
   resume: boolean;
   /** Whether a run of another configuration may be replaced. */
   overwrite: boolean;
+  /** The names of the run's weights, without `_best` and extension. */
+  names: readonly string[];
   /** How many checkpoints are kept. */
   keep: number;
   /** Called with notes for the user. */
@@ -51,7 +54,7 @@ export class RunDirectory {
 
   /**
    * Opens a folder for a run, with the checkpoint to continue from, or null if the run starts from its beginning: then
-   * the checkpoints and metrics of an earlier run are removed.
+   * the checkpoints and metrics of an earlier run are removed, and the weights and the report of one of other options.
    *
    * @throws DistilleryError as {@link lockFolder}; `BAD_CONFIG` that names what differs if the folder has a run with another
    * configuration that is to be resumed or must not be replaced; `BAD_CHECKPOINT` if all its checkpoints are damaged.
@@ -59,12 +62,13 @@ export class RunDirectory {
   static async open(
     path: string,
     config: RunConfig,
-    { resume, overwrite, keep, onNote }: RunDirectoryOptions,
+    { resume, overwrite, names, keep, onNote }: RunDirectoryOptions,
   ): Promise<{ directory: RunDirectory; checkpoint: FoundCheckpoint | null }> {
     const directory = new RunDirectory(path, new CheckpointFiles(path, keep), await lockFolder(path, { onNote }));
     try {
       if (!resume && !overwrite) await expectReplaceable(path, config);
       const checkpoint = resume ? await directory.#resume(config, onNote) : null;
+      if (overwrite) removeReplacedRun(path, config, weightsOf(names));
       if (checkpoint === null) await directory.#begin(config);
       return { directory, checkpoint };
     } catch (error) {

@@ -92,6 +92,11 @@ export function expectFreeFolder(path: string): void {
   if (statSync(join(path, LOCK), { throwIfNoEntry: false })?.isFile()) expectUnlocked(path);
 }
 
+/** Whether a file's name is that of one that runs and experiments alone have; weights may be anyone's. */
+export function isOwnFile(name: string): boolean {
+  return OWN.test(name);
+}
+
 /** Whether a file is one of a run in a folder, its weights among them, onto which nothing else may be written. */
 export function isFileOfRun(file: string, folder: string): boolean {
   const name = basename(file);

@@ -16,7 +16,10 @@ import {
 } from "./stored_types.js";
 
 const LENGTH_BYTES = 8;
-const MAX_HEADER_BYTES = 2 ** 24;
+/** The format's own limit. */
+const MAX_HEADER_BYTES = 100_000_000;
+/** What is left for the places of a network's tensors. */
+const MAX_METADATA_BYTES = 90_000_000;
 /** The header, a tensor, its shape. */
 const MAX_DEPTH = 3;
 export const METADATA_KEY = "__metadata__";
@@ -113,6 +116,12 @@ export async function openSafetensors(
     return [key, { shape, read }];
   });
   return { tensors: new Map(arrays), metadata };
+}
+
+/** Refuses texts that {@link encodeSafetensors} would not write beside the tensors of a network; before work that ends with it. */
+export function expectMetadata(argument: string, metadata: Readonly<Record<string, string>>): void {
+  const bytes = Buffer.byteLength(JSON.stringify(metadata));
+  if (bytes > MAX_METADATA_BYTES) throw tooMany(argument, bytes, MAX_METADATA_BYTES);
 }
 
 function lengthOf(places: readonly Place[]): number {

@@ -1,5 +1,12 @@
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
-import { CheckpointFiles, countTestLook, expectLastLonger, withLockedFolder } from "../checkpoint/index.js";
+import {
+  CheckpointFiles,
+  countTestLook,
+  expectLastLonger,
+  removeReplacedLinks,
+  withLockedFolder,
+} from "../checkpoint/index.js";
 import { type ConfigOf, distillationOptions, type ResolvedConfig, SCHEMAS, trainingOptions } from "../config/index.js";
 import { AVERAGE_OPTIONS } from "../config/schemas.js";
 import { hasTargets } from "../data/task_name.js";
@@ -76,7 +83,15 @@ async function train(
   if (flags.resume) await expectLastLonger(folders, config.epochs);
   await expectFitting(config, links);
   // Else each link's folder is checked when it is opened. What is replaced must not be resumed later, if this call is interrupted.
-  if (flags.overwrite) for (const { out } of links) new CheckpointFiles(out, config.keepCheckpoints).remove();
+  const file = join(config.out, config.chain === undefined ? "generations.json" : "chain.json");
+  if (flags.overwrite) {
+    for (const { out } of links) new CheckpointFiles(out, config.keepCheckpoints).remove();
+    removeReplacedLinks(
+      config.out,
+      links.map(({ name }) => name),
+    );
+    await rm(file, { force: true });
+  }
   const summaries = await runLinks(links, (link, before: RunSummary | null) => {
     const { name, network, isDistilled, seed } = link;
     printer.note(`${name}: ${network}, seed ${seed}, ${isDistilled ? "distilled" : "trained on the labels"}`);
@@ -89,7 +104,6 @@ async function train(
   const last = links.at(-1) as Link;
   const testLooks = ensemble && source.test && (await countTestLook(last.out, source.test.fingerprint()));
   const result = links.map((link, i) => ({ ...link, ...summaries[i] }));
-  const file = join(config.out, config.chain === undefined ? "generations.json" : "chain.json");
   await writeWhole(file, `${JSON.stringify({ links: result, ensemble }, null, 2)}\n`);
   const student = (summaries.at(-1) as RunSummary).file;
   printer.end({ links: result, ensemble, ...(testLooks !== null && { testLooks }), files: [student, file] }, [

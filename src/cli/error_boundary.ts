@@ -1,3 +1,4 @@
+import { isatty } from "node:tty";
 import { inspect } from "node:util";
 import { CommanderError } from "commander";
 import { show, suggestion } from "../checks.js";
@@ -27,6 +28,13 @@ export function unknownName(what: string, name: string, names: readonly string[]
 export const EXIT = { failed: 1, usage: 2, requeue: 75, configuration: 78, interrupted: 130 } as const;
 
 const STOPPING = ["SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1"] as const;
+/**
+ * Node.js forgets that nohup had SIGHUP ignored. A process that nohup started has no terminal among its streams, whose end could be
+ * meant: there it is ignored. On Windows the signal means that the window closes, whatever the streams are.
+ */
+const IGNORED = process.platform === "win32" || [0, 1, 2].some((descriptor) => isatty(descriptor)) ? [] : ["SIGHUP"];
+const ignore = () => {};
+
 /** What schedulers send ahead of a limit, or to make room. */
 const OF_SCHEDULERS: readonly unknown[] = ["SIGTERM", "SIGUSR1"];
 
@@ -112,7 +120,7 @@ const GRACE_MS = 500;
 
 /**
  * Runs `body` with a signal that Ctrl-C, SIGTERM, SIGUSR1 or the end of the terminal aborts; `promise` says what the command does
- * then. A second Ctrl-C or SIGTERM ends the process at once, also while the event loop is held up.
+ * then. Without a terminal SIGHUP is ignored, to the end of the process. A second Ctrl-C or SIGTERM ends the process at once, also while the event loop is held up.
  */
 export async function interruptible<T>(
   note: (text: string) => void,
@@ -133,7 +141,9 @@ export async function interruptible<T>(
   };
   // Loaded late: that the binding can't be loaded is reported from here.
   const { native } = await import("../native.js");
-  for (const name of STOPPING) process.on(name, stop);
+  const stopping = STOPPING.filter((name) => !IGNORED.includes(name));
+  for (const name of IGNORED) process.off(name, ignore).on(name, ignore);
+  for (const name of stopping) process.on(name, stop);
   // In a thread, which has the signals' times while the event loop is in a step. It needs the handlers that are there by now.
   isWatched = native.endAtSecondSignal(end, EXIT.interrupted, WINDOW_MS, GRACE_MS);
   try {
@@ -141,7 +151,7 @@ export async function interruptible<T>(
     return await whileRead(gone, () => body(controller.signal));
   } finally {
     // What was stopped is ending: its signal's second one may come only now.
-    if (!controller.signal.aborted) for (const name of STOPPING) process.off(name, stop);
+    if (!controller.signal.aborted) for (const name of stopping) process.off(name, stop);
   }
 }
 

@@ -1,6 +1,6 @@
-import { extname, resolve } from "node:path";
+import { extname, relative, resolve, sep } from "node:path";
 import type { InferOutput } from "valibot";
-import { isFileOfRun } from "../checkpoint/index.js";
+import { isFileOfRun, isInReplacedRun, STUDENT_FILE, weightsOf } from "../checkpoint/index.js";
 import {
   type ConfigName,
   type ConfigOf,
@@ -46,6 +46,7 @@ export function configured<C extends ConfigName, F extends ShowFlags>(
       throw new UsageError("--overwrite: --resume continues the run that it would replace: give one of the two");
     }
     expectOutputs(settings.config, given.config as string | undefined);
+    if (given.overwrite === true) expectKept(command, settings.config);
     const run = errorBoundary<F>(async (flags) => void (await body(settings, flags)));
     const { logFile } = settings.config;
     // The first of several ranks prints.
@@ -147,6 +148,20 @@ type Paths = Partial<Record<(typeof INPUTS)[number], string | readonly string[] 
   csv?: string | boolean;
   logFile: string | boolean;
 };
+
+/** Refuses to read what `--overwrite` removes before the run has come to its end. */
+function expectKept(command: ConfigName, config: ResolvedConfig<ConfigName>): void {
+  const { teacher, from, out }: Paths = config;
+  const own = weightsOf({ "train-teacher": ["teacher"], distill: [STUDENT_FILE] }[command as string] ?? []);
+  for (const [name, files] of Object.entries({ teacher, from })) {
+    for (const file of [files ?? []].flat()) {
+      const path = relative(resolve(out), resolve(file)).split(sep);
+      if (isInReplacedRun(path) || (path.length === 1 && own.test(path[0]))) {
+        throw new UsageError(`${flagOf(name)}: --overwrite removes ${file}, which lies in --out: copy it elsewhere`);
+      }
+    }
+  }
+}
 
 /** Refuses logs that would be written onto a file of the run itself, onto one that is read, or onto each other. */
 function expectOutputs(config: ResolvedConfig<ConfigName>, configFile: string | undefined): void {

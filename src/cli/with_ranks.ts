@@ -1,6 +1,5 @@
 import { isAbort } from "../errors.js";
 import { isSilentRank, ranksOfJob } from "../mpi.js";
-import type { Ranks } from "../train/index.js";
 import { exitCodeOf, oneLine, UsageError } from "./error_boundary.js";
 import type { ShowFlags } from "./flags.js";
 
@@ -12,10 +11,9 @@ export function withRanks<S, F extends ShowFlags, T>(
   body: (settings: S, flags: F) => Promise<T>,
 ): (settings: S, flags: F) => Promise<T> {
   return async (settings, flags) => {
-    if (ranksOfJob() === 1) return body(settings, flags);
     // Loaded late: a command starts without what only ranks need.
-    const { joinRanks } = await import("../train/ranks.js");
-    const ranks = joinRanks() as Ranks;
+    const ranks = ranksOfJob() === 1 ? null : (await import("../train/ranks.js")).joinRanks();
+    if (ranks === null) return body(settings, flags);
     try {
       const result = await body(settings, isSilentRank() ? { ...flags, quiet: true } : flags);
       ranks.stop();

@@ -75,7 +75,7 @@ export interface ExperimentControls {
   out: string;
   /** Whether runs in `out` are resumed, and finished ones are kept. */
   resume?: boolean;
-  /** Whether an experiment with other options in `out` is replaced; default: it is refused. */
+  /** Whether an experiment with other options in `out` is replaced, its runs as the new one begins; default: it is refused. */
   overwrite?: boolean;
   /**
    * Trains nothing: takes the runs that {@link compareShare} or {@link sweepShare} left in `out`, for the result that one call

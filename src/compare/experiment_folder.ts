@@ -6,6 +6,7 @@ import {
   expectReplaceable,
   expectResumable,
   lockFolder,
+  removeReplacedExperiment,
 } from "../checkpoint/index.js";
 import { DistilleryError } from "../errors.js";
 import { ioError, writeWhole } from "../files/index.js";
@@ -46,7 +47,7 @@ export const OF_SHARES = "give the options of the other shares, or choose anothe
 
 /**
  * Runs `body` while the folder is locked, and writes its result there. A teacher from elsewhere is asked before. Without `resume`, an earlier result and the trials'
- * checkpoints are removed first; with it, what may have changed is written once no trial has refused it.
+ * checkpoints are removed first, with `overwrite` all runs of an experiment of other options; with it, what may have changed is written once no trial has refused it.
  */
 export async function withExperimentFolder<T>(contents: FolderContents, body: () => Promise<T>): Promise<T> {
   const { experiment, runs, config, result: name } = contents;
@@ -69,6 +70,7 @@ export async function withExperimentFolder<T>(contents: FolderContents, body: ()
   const lock = await lockFolder(out, { shared: collect, onNote });
   try {
     const isResumed = await expectOurs();
+    if (overwrite) removeReplacedExperiment(out, config);
     if (!isKept) {
       for (const run of runs) new CheckpointFiles(join(out, run), 2).remove();
       for (const file of [name, TEACHER_STATE]) await remove(join(out, file));

@@ -50,9 +50,14 @@ export function recordFor(data: Dataset): TrainingRecord {
 export function recordMetadata({ preprocessing, origin }: TrainingRecord): Record<string, string> {
   const data = origin();
   return {
-    [PREPROCESSING_KEY]: JSON.stringify(preprocessing),
+    ...preprocessingText(preprocessing),
     ...(data !== null && { [ORIGIN_KEY]: JSON.stringify(data) }),
   };
+}
+
+/** Those of it that are as long as a tokenizer. */
+export function preprocessingText(preprocessing: Preprocessing): Record<string, string> {
+  return { [PREPROCESSING_KEY]: JSON.stringify(preprocessing) };
 }
 
 /** The record in the texts of a file; null if they have none. `BAD_DATA` for texts that are no such record. */

@@ -32,7 +32,7 @@ export interface RunControls {
   out?: string;
   /** Whether to continue the run in `out`, if there is one; with more `epochs` also a finished one. */
   resume?: boolean;
-  /** Whether a run with other options in `out` is replaced; default: it is refused. */
+  /** Whether a run with other options in `out` is replaced, its weights and report as the new one begins; default: it is refused. */
   overwrite?: boolean;
   /** Epochs, or steps, between checkpoints; default: every epoch, but at most one a second. */
   checkpointEvery?: number | { steps: number };

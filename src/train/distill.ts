@@ -1,3 +1,4 @@
+import { STUDENT_FILE } from "../checkpoint/index.js";
 import { expectFlags } from "../checks.js";
 import { expectDataset } from "../data/dataset.js";
 import type { Dataset } from "../data/index.js";
@@ -57,9 +58,6 @@ export interface DistillInput extends DistillationOptions, RunControls {
    */
   calibrateTeacher?: boolean;
 }
-
-/** The reference script's name for the student's weights, without extension. */
-export const STUDENT_FILE = "distilled_student_model_lowest";
 
 /** `distill` of the package, which src/report/ describes, without its report. */
 export function distill(input: DistillInput): RunHandle {

@@ -11,7 +11,7 @@ export type { LabelPrediction, Prediction, TaskPrediction, ValuePrediction } fro
 export type { RegressionEvaluation, TargetReport } from "../tasks/regression.js";
 export type { VectorEvaluation } from "../tasks/vectors.js";
 export type { RunControls, RunResult, StepRecord } from "./controls.js";
-export { type DistillInput, distill, STUDENT_FILE } from "./distill.js";
+export { type DistillInput, distill } from "./distill.js";
 export { estimateRun, type RunEstimate } from "./estimate.js";
 export { type EvaluatedLogits, evaluateRun, type RunEvaluation } from "./evaluate_run.js";
 export { evaluate, logitsOf, measureLatency, measureThroughput, predict } from "./inference.js";

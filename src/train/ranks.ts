@@ -161,7 +161,7 @@ let joined: Ranks | null = null;
  */
 export function joinRanks(): Ranks | null {
   joined?.expectJoined();
-  if (joined !== null || !(ranksOfJob() > 1)) return joined;
+  if (joined !== null || ranksOfJob() === 1) return joined;
   const mpi = loadMpi();
   const { rank, size, host } = mpi.start();
   joined = new Ranks(mpi, rank, size, host);

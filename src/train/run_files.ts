@@ -39,11 +39,13 @@ export class RunFiles {
   static async open(
     controls: RunControls,
     config: () => RunConfig,
+    /** Of the weights. */
+    names: readonly string[],
   ): Promise<{ files: RunFiles; checkpoint: FoundCheckpoint | null }> {
     const { out, resume = false, overwrite = false, checkpointEvery, logs = [], onNote = () => {} } = controls;
     if (out === undefined) return { files: new RunFiles(null, checkpointEvery, logs), checkpoint: null };
     expectOther(logs, out);
-    const options = { resume, overwrite, keep: controls.keepCheckpoints || DEFAULT_KEPT, onNote };
+    const options = { resume, overwrite, names, keep: controls.keepCheckpoints || DEFAULT_KEPT, onNote };
     const { directory, checkpoint } = await RunDirectory.open(out, config(), options);
     return { files: new RunFiles(directory, checkpointEvery, logs), checkpoint };
   }

@@ -126,7 +126,8 @@ export class Trainer {
         ...{ generator: stream.generator, teacher: teacher?.state?.() ?? {}, order: null, best: null },
       };
       await ranks?.expectSame({ ...configOf(input, made), ...unit });
-      const opened = await RunFiles.open(ownControls, () => configOf(input, made));
+      const names = (input.parts ?? [input]).map(({ name }) => name);
+      const opened = await RunFiles.open(ownControls, () => configOf(input, made), names);
       files = opened.files;
       const checkpoint = ranks === undefined ? opened.checkpoint : await ranks.checkpoint(opened.checkpoint);
       let epoch: EpochBatches | null = null;

@@ -1,10 +1,13 @@
 import { fingerprint, type RunConfig } from "../checkpoint/index.js";
+import { expectMetadata } from "../checkpoint/safetensors.js";
 import { expectShape } from "../checks.js";
 import { type Dataset, labelsOf, NO_LABEL } from "../data/dataset.js";
+import { preprocessingOf } from "../data/preprocessing/spec.js";
 import { taskNameOf } from "../data/task_name.js";
 import { DistilleryError } from "../errors.js";
 import type { DistillationLoss, LossSpec } from "../losses/index.js";
 import { expectOrder, expectReads } from "../models/fit_network.js";
+import { preprocessingText } from "../models/training_record.js";
 import type { Module } from "../nn/module.js";
 import type { Optimizer } from "../optim/optimizer.js";
 import type { Schedule } from "../optim/schedules.js";
@@ -59,7 +62,7 @@ interface Preparation {
   readonly gives: readonly string[];
 }
 
-/** Refuses weights of another order, a validation set that is missing or does not fit, batches of one sample for BatchNorm, and fewer shards than ranks. */
+/** Refuses weights of another order, a validation set that is missing or does not fit, batches of one sample for BatchNorm, preprocessing that no file keeps, and fewer shards than ranks. */
 export function validateInput(input: TrainerInput): void {
   const { model, parts, data, validation, options, controls } = input;
   for (const { module, name } of parts ?? [{ module: model, name: "the network" }]) {
@@ -73,6 +76,7 @@ export function validateInput(input: TrainerInput): void {
   } else if (options.patience !== null) {
     throw new DistilleryError("BAD_ARGUMENT", "patience: needs a validation set to tell which epoch is better");
   }
+  if (controls.out !== undefined) expectMetadata("data", preprocessingText(preprocessingOf(data)));
   const { size = 1 } = controls.ranks ?? {};
   if (options.shards < size) {
     const text = `expected at least one for each of the ${size} ranks, got ${options.shards}`;

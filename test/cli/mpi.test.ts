@@ -12,6 +12,7 @@ import {
 import { join } from "node:path";
 import { beforeAll, expect, test, vi } from "vitest";
 import { expectUnlocked } from "../../src/checkpoint/folder_lock.js";
+import { ranksOfJob } from "../../src/mpi.js";
 import { temporaryFolder } from "../checkpoint/support.js";
 import { describeWith, mpi } from "../helpers/needs.js";
 import { bytes, ended, jsonLines, MAIN, newFolder, STUDENT, succeed } from "./support.js";
@@ -169,4 +170,12 @@ describeWith(mpi(), "one run on several ranks", () => {
     expect(stderr).toMatch(/^distillery: rank 1 gave no sign of life for 10 s/m);
     expect(performance.now() - start).toBeLessThan(60_000);
   });
+});
+
+test("a job that hands on an empty or senseless size is one process", () => {
+  for (const size of ["", "0", "1", "x", "-2", "1.5"]) {
+    expect(ranksOfJob({ PMI_SIZE: size })).toBe(1);
+    expect(ranksOfJob({ OMPI_COMM_WORLD_SIZE: size })).toBe(1);
+  }
+  expect(ranksOfJob({ OMPI_COMM_WORLD_SIZE: "", PMI_SIZE: "4" })).toBe(4);
 });

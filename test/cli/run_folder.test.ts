@@ -37,6 +37,21 @@ test("--overwrite replaces a run of other options, and is not for --resume", asy
   await refused(run("--resume", "--overwrite"), cwd, 2, "BAD_ARGUMENT");
 });
 
+test("--overwrite refuses to read what it removes", async () => {
+  const cwd = newFolder(temporary);
+  for (const [command, ...args] of [
+    ["train-teacher", "--data", "synthetic", "--from", "r/teacher_best.pth"],
+    ["distill", "--teacher", `./r/${STUDENT}.safetensors`],
+    ["distill", "--generations", "2", "--teacher", "r/generation-2/x.safetensors"],
+    ["compare", "--data", "a.csv", "--teacher", "r/teacher/teacher_best.safetensors"],
+  ]) {
+    const given = [command as string, ...args, "--out", "r", "--overwrite"];
+    expect(await refused(given, cwd, 2, "BAD_ARGUMENT")).toBe(
+      `${args.at(-2)}: --overwrite removes ${args.at(-1)}, which lies in --out: copy it elsewhere (BAD_ARGUMENT)`,
+    );
+  }
+});
+
 test("--key and --strip-prefix", async () => {
   const cwd = newFolder(temporary);
   const two = fixture("found/two.pth");

@@ -1,8 +1,8 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { stripVTControlCharacters } from "node:util";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { temporaryFolder } from "../checkpoint/support.js";
 import { describeWith, terminal } from "../helpers/needs.js";
 import { EPOCH_LINE, ended, lines, MAIN, newFolder } from "./support.js";
@@ -110,6 +110,15 @@ describeWith(terminal(), "in a terminal", () => {
     );
     expect(code).toBe(0);
     expect([drawings(stdout), sequencesOf(stdout)]).toEqual([[], []]);
+  });
+
+  test("its end, SIGHUP, saves", async () => {
+    const cwd = newFolder(temporary);
+    const child = inTerminal("distill --epochs 20000 --out run > out.txt 2> err.txt", cwd, 80);
+    const text = (name: string) => (existsSync(join(cwd, name)) ? readFileSync(join(cwd, name), "utf8") : "");
+    await vi.waitFor(() => expect(text("out.txt")).toContain("Epoch [2/20000]"), 10_000);
+    child.kill("SIGKILL");
+    await vi.waitFor(() => expect(text("err.txt")).toMatch(/its state is saved in run: re-run with --resume/), 10_000);
   });
 
   test("Ctrl-C, twice: the bar is gone", async () => {

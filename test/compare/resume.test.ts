@@ -196,6 +196,19 @@ describe("going on with other options is refused", () => {
   });
 });
 
+test("--overwrite with other options leaves nothing of the runs before, so that the new comparison can grow; files of a person stay", async () => {
+  const out = newRun();
+  const budget = { epochs: 1, seeds: 2 };
+  await compare(compareInput(out, budget));
+  writeFileSync(join(out, "report.html"), "");
+  writeFileSync(join(out, "seed-1", "notes.txt"), "mine");
+  await compare(compareInput(out, { ...budget, seeds: 1, lr: 0.02, overwrite: true }));
+  expect(readdirSync(join(out, "seed-1"))).toEqual(["notes.txt"]);
+  expect(existsSync(join(out, "report.html"))).toBe(false);
+  const grown = await compare(compareInput(out, { ...budget, lr: 0.02, resume: true }));
+  expect(grown.seeds).toEqual([0, 1]);
+});
+
 test("a folder is one comparison's at a time", async () => {
   const out = newRun();
   const first = compare(compareInput(out, { seeds: 1 }));

@@ -13,8 +13,9 @@ import {
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { changesOf } from "../../src/checkpoint/config_changes.js";
+import { removeReplacedLinks } from "../../src/checkpoint/replaced.js";
 import { makeFolder } from "../../src/files/index.js";
-import { csvLog, trainTeacher } from "../../src/index.js";
+import { csvLog, Generator, trainTeacher, withGenerator } from "../../src/index.js";
 import { failure, temporaryFolder } from "../checkpoint/support.js";
 import { ORDINARY_USER, testWith } from "../helpers/needs.js";
 import { BATCH, type Options, setting, start } from "./support.js";
@@ -48,6 +49,32 @@ describe("a run where another one is", () => {
     expect(readdirSync(out).map((name) => [name, readFileSync(join(out, name))])).toEqual(before);
     await start({ epochs: 1, lr: 0.5, out, overwrite: true }).done;
     expect(configOf(out).lr).toBe(0.5);
+  });
+
+  test("is replaced with the weights and the report that it wrote, once the options are others; what is beside it stays", async () => {
+    const out = join(folder, "replaced");
+    const begin = async (options: object, signal = new AbortController().signal) =>
+      withGenerator(new Generator(0), () => {
+        const { data, teacher } = setting();
+        return trainTeacher({ model: teacher.unfreeze(), data, batchSize: BATCH, epochs: 1, out, signal, ...options });
+      });
+    const [validated, stopped] = [{ validation: setting().data }, AbortSignal.abort()];
+    await begin(validated);
+    for (const name of ["mine.safetensors", "teacher_old.pth", "notes.txt"]) writeFileSync(join(out, name), "x");
+    const before = readdirSync(out).sort();
+    expect(before).toEqual(expect.arrayContaining(["report.html", "teacher_best.pth", "teacher_best.safetensors"]));
+    await failure(begin({ ...validated, overwrite: true }, stopped), "ABORTED");
+    expect(readdirSync(out).sort()).toEqual(before.filter((name) => name !== "metrics.jsonl"));
+    await failure(begin({ lr: 0.5, overwrite: true }, stopped), "ABORTED");
+    const others = ["config.json", "mine.safetensors", "notes.txt", "run.lock", "teacher_old.pth"];
+    expect(readdirSync(out).sort()).toEqual(["checkpoint.safetensors", ...others]);
+    await begin({ lr: 0.5, resume: true, report: false });
+    expect(readdirSync(out)).not.toContain("report.html");
+    expect(
+      readdirSync(out)
+        .filter((name) => name.startsWith("teacher"))
+        .sort(),
+    ).toEqual(["teacher.pth", "teacher.safetensors", "teacher_old.pth"]);
   });
 
   test("with more epochs can go on, another module has changed, and hashes are no words for it", async () => {
@@ -210,12 +237,39 @@ test("what a killed process left half written is removed at the next start, and 
   expect(readdirSync(out)).toEqual(expect.arrayContaining(others));
 });
 
+test.skipIf(isWindows)(
+  "links of a chain that a shorter one replaces go with what a run wrote, links to folders stay",
+  async () => {
+    const chain = join(folder, "chain");
+    const link = (i: number) => join(chain, `link-${i}`);
+    for (const i of [1, 2, 3]) {
+      await start({ epochs: 1, out: link(i) }).done;
+      writeFileSync(join(link(i), "other.pth"), "");
+    }
+    mkdirSync(join(chain, "link-4"));
+    writeFileSync(join(chain, "link-4", "config.json"), "{}");
+    symlinkSync(link(1), link(5));
+    removeReplacedLinks(chain, ["link-1"]);
+    expect(readdirSync(link(1))).toContain("report.html");
+    expect([2, 3, 4].map((i) => readdirSync(link(i)))).toEqual([["other.pth"], ["other.pth"], ["config.json"]]);
+  },
+);
+
 test("a folder with another program's numbered file alone is not a place for a run", async () => {
   const out = join(folder, "numbered");
   mkdirSync(out);
   writeFileSync(join(out, "results.json.20240612"), "x");
   await failure(start({ epochs: 1, out }).done, "BAD_ARGUMENT");
   expect(readdirSync(out)).toEqual(["results.json.20240612"]);
+});
+
+test("a preprocessing that no file of weights keeps is refused before the first step", async () => {
+  const out = join(folder, "long");
+  const { data } = setting();
+  const long = Object.assign(Object.create(data), { classNames: ["a".repeat(90_000_000), "b", "c"] });
+  const { message } = await failure(start({ epochs: 1, data: long, out }).done, "BAD_ARGUMENT");
+  expect(message).toMatch(/^data: expected names and texts of at most 90000000 bytes, got 900001\d\d/);
+  expect(existsSync(out)).toBe(false);
 });
 
 test("a log on a file of the run itself is refused", async () => {

@@ -1,0 +1,83 @@
+import { existsSync, lstatSync, readFileSync, rmdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { ioError } from "../files/index.js";
+import { changesOf, type RunConfig } from "./config_changes.js";
+import { expectUnlocked, LOCK } from "./folder_lock.js";
+import { CONFIG, isOwnFile, namesIn } from "./run_folder.js";
+
+/** The reference script's name for the student's weights, without extension. */
+export const STUDENT_FILE = "distilled_student_model_lowest";
+const REPORT = "report.html";
+/** The results of experiments beside it. */
+const RESULTS = [REPORT, "compare.json", "sweep.json"];
+/** The weights of runs in a folder that an experiment or a chain made. */
+const OF_RUNS = weightsOf(["teacher", "student", "student-1", STUDENT_FILE]);
+/** The folders of an experiment's runs, and of a chain's. */
+const RUNS_BELOW = /^(teacher|seed-\d+|temperature-[\d.e+-]+|fraction-[\d.e+-]+)$/;
+const LINKS = /^(link|generation)-\d+$/;
+
+/** Whether a path below the folder of an experiment or a chain is one that a new one removes. */
+export function isInReplacedRun([folder = "", ...rest]: readonly string[]): boolean {
+  return rest.length > 0 && (RUNS_BELOW.test(folder) || LINKS.test(folder));
+}
+
+/** The names of files that hold the weights of a run by its names; one with a number at its end may have had others. */
+export function weightsOf(names: readonly string[]): RegExp {
+  const patterns = names.map((name) => name.replace(/\d+$/, "\\d+"));
+  return new RegExp(`^(${patterns.join("|")})(_best)?\\.(pth|safetensors)$`);
+}
+
+/** Removes the weights and the report of another run, which would pass for those of the one that replaces it. */
+export function removeReplacedRun(path: string, config: RunConfig, weights: RegExp): void {
+  if (!holdsOther(path, config)) return;
+  for (const name of namesIn(path)) if (name === REPORT || weights.test(name)) removeFile(join(path, name));
+}
+
+/** Removes the runs and results of another experiment. */
+export function removeReplacedExperiment(path: string, config: RunConfig): void {
+  if (!holdsOther(path, config)) return;
+  for (const name of RESULTS) removeFile(join(path, name));
+  for (const name of namesIn(path).filter((name) => RUNS_BELOW.test(name))) removeRuns(join(path, name));
+}
+
+/** Removes the runs of a chain but those that a new one has. */
+export function removeReplacedLinks(path: string, kept: readonly string[]): void {
+  for (const name of namesIn(path)) if (LINKS.test(name) && !kept.includes(name)) removeRuns(join(path, name));
+}
+
+/** Whether a run of other options is there. */
+function holdsOther(path: string, config: RunConfig): boolean {
+  const before = configIn(path);
+  return before !== null && changesOf(before, config).length > 0;
+}
+
+/** A run's configuration; null if there is none of ours. */
+function configIn(path: string): RunConfig | null {
+  try {
+    const config = JSON.parse(readFileSync(join(path, CONFIG), "utf8")) as RunConfig | null;
+    return typeof config?.command === "string" ? config : null;
+  } catch {
+    return null;
+  }
+}
+
+/** Removes what runs wrote in a folder and below, and the folders that are empty then; all else stays. Links are not followed. */
+function removeRuns(path: string): void {
+  if (!lstatSync(path).isDirectory()) return;
+  const isRun = configIn(path) !== null;
+  if (isRun && existsSync(join(path, LOCK))) expectUnlocked(path);
+  for (const name of namesIn(path)) {
+    const file = join(path, name);
+    if (lstatSync(file).isDirectory()) removeRuns(file);
+    else if (isRun && (isOwnFile(name) || OF_RUNS.test(name))) removeFile(file);
+  }
+  if (namesIn(path).length === 0) rmdirSync(path);
+}
+
+function removeFile(file: string): void {
+  try {
+    rmSync(file, { force: true });
+  } catch (error) {
+    throw ioError("write", file, error);
+  }
+}
