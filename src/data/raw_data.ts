@@ -101,8 +101,8 @@ export async function toDatasets(
 }
 
 /** A data set that knows the rows and texts that it was made of. */
-function withSource(dataset: Dataset, { sourceRow, texts }: RawPart): Dataset {
-  return setSourceRows(texts === undefined ? dataset : Object.assign(dataset, { texts }), sourceRow);
+function withSource(dataset: Dataset, { sourceRow, texts, sha256 }: RawPart): Dataset {
+  return setSourceRows(texts === undefined ? dataset : Object.assign(dataset, { texts, textsHash: sha256 }), sourceRow);
 }
 
 /** What standardises the targets of a regression. */

@@ -15,7 +15,7 @@ import {
 } from "./dataset.js";
 import { featuresOf, newRows, type RowData, type RowSource } from "./row_source.js";
 import type { TaskName } from "./task_name.js";
-import { bytesOf, gatherTargets, targetsText } from "./tensor_dataset.js";
+import { bytesOf, gatherTargets, layoutText, targetsText } from "./tensor_dataset.js";
 
 /** What is found when the files are opened. */
 interface StreamedParts {
@@ -58,6 +58,8 @@ export class StreamedDataset implements Dataset {
   readonly replayable = true;
   /** Samples that are read at once. */
   readonly chunk: number;
+  /** Of texts whose ids are the values: a hash of these. @internal */
+  readonly textsHash?: string;
   /** [length]; these are in memory. */
   readonly labels: IntTensor;
   readonly #targets: Tensor | undefined;
@@ -118,8 +120,7 @@ export class StreamedDataset implements Dataset {
   }
 
   fingerprint(): string {
-    const layout = (name: "table" | "values") => (this[name] ? `, ${name} ${JSON.stringify(this[name])}` : "");
-    const kind = `${this.#rows.dtype}, mean ${this.#mean}, std ${this.#std}${layout("table")}${layout("values")}`;
+    const kind = `${this.#rows.dtype}, mean ${this.#mean}, std ${this.#std}${layoutText(this)}`;
     const text = `${kind} [${this.length}, ${this.features}], in chunks of ${this.chunk}\n${this.#sha256}\n`;
     const hash = createHash("sha256").update(text).update(bytesOf(this.labels.data));
     if (this.#targets !== undefined) hash.update(targetsText(this)).update(bytesOf(this.#targets.data));

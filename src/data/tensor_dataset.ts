@@ -54,6 +54,8 @@ export abstract class InMemoryDataset implements Dataset {
   readonly replayable = true;
   /** [length]; -1: none. */
   readonly labels: IntTensor;
+  /** Of texts whose ids are the values: a hash of these. @internal */
+  readonly textsHash?: string;
   readonly #targets: Tensor | undefined;
   #fingerprint: string | null = null;
 
@@ -104,7 +106,7 @@ export abstract class InMemoryDataset implements Dataset {
   fingerprint(): string {
     if (this.#fingerprint !== null) return this.#fingerprint;
     const { kind, values } = this.content();
-    const hash = createHash("sha256").update(`${kind} [${this.length}, ${this.features}]\n`);
+    const hash = createHash("sha256").update(`${kind}${layoutText(this)} [${this.length}, ${this.features}]\n`);
     hash.update(values).update(bytesOf(this.labels.data));
     if (this.#targets !== undefined) hash.update(targetsText(this)).update(bytesOf(this.#targets.data));
     this.#fingerprint = hash.digest("hex");
@@ -206,6 +208,12 @@ export function gatherTargets({ data, shape }: Tensor, indices: Int32Array): Ten
   const out = new Tensor(allocate(indices.length * width), [indices.length, width]);
   native.gatherRows(data, indices, out.data, rows, width);
   return out;
+}
+
+/** What a fingerprint is taken over beside values that other samples could have become too: how they were made, and of which texts. */
+export function layoutText({ table, values, textsHash }: Dataset & { readonly textsHash?: string }): string {
+  const texts = textsHash === undefined ? "" : `, texts ${textsHash}`;
+  return `${table ? `, table ${JSON.stringify(table)}` : ""}${values ? `, values ${JSON.stringify(values)}` : ""}${texts}`;
 }
 
 /** What a fingerprint is taken over beside the targets themselves. */

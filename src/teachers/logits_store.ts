@@ -78,13 +78,17 @@ export class LogitsStore {
   async add(indices: Int32Array, logits: Float32Array): Promise<void> {
     const { classes } = this.of;
     if (this.#isClosed) return;
-    if (this.folder !== null) {
-      // One after the other: each record is whole before the next one.
-      this.#written = this.#written.then(() => this.#append(this.#records(indices, logits)));
-      await this.#written;
-    }
+    // Before anything is awaited: the next answer may come in the same memory.
     for (const [i, index] of indices.entries()) {
       this.#values.set(logits.subarray(i * classes, (i + 1) * classes), index * classes);
+    }
+    if (this.folder !== null) {
+      const records = this.#records(indices, logits);
+      // One after the other: each record is whole before the next one.
+      this.#written = this.#written.then(() => this.#append(records));
+      await this.#written;
+    }
+    for (const index of indices) {
       this.#count += 1 - this.#known[index];
       this.#known[index] = 1;
     }

@@ -16,6 +16,8 @@ import {
   type Teacher,
   type TeacherBatch,
   type TeacherFunction,
+  TensorDataset,
+  tensor,
   withGenerator,
 } from "../../src/index.js";
 import { failure, temporaryFolder } from "../checkpoint/support.js";
@@ -123,6 +125,47 @@ test("it is asked again as often as the options say, and stops when the run is s
     run(() => never, { signal: stop.signal }),
     "ABORTED",
   );
+});
+
+test("a function may write all its answers into the same memory", async () => {
+  const data = new TensorDataset(tensor(Array.from({ length: 12 }, (_, i) => [i])), new Int32Array(12), { classes: 2 });
+  const memory = new Float32Array(6);
+  const ask: TeacherFunction = ({ indices }) => {
+    for (const [i, index] of indices.entries()) memory.set([index, 100 - index], 2 * i);
+    return memory;
+  };
+  const out = newRun();
+  // Once as they are asked for, once as they were kept.
+  for (const _ of ["asked", "kept"]) {
+    const teacher = functionTeacher(ask, { batchSize: 3 });
+    teacher.open?.({ data, taps: [] });
+    await teacher.prepare?.({ out });
+    const { logits } = await teacher.outputs(data.slice(0, 12));
+    expect(logits.toArray()).toEqual(Array.from({ length: 12 }, (_, i) => [i, 100 - i]));
+  }
+});
+
+test.each<[string, string, string]>([
+  ["another unit", "x,label\n1,0\n2,1\n3,0", "x,label\n4,0\n8,1\n12,0"],
+  ["other names of categories", "x,label\nred,0\nblue,1\nred,0", "x,label\nyes,0\nno,1\nyes,0"],
+  ["what the student's encoding does not tell", "text,label\na b,0\nc,1\na,0", "text,label\nA b,0\nc,1\na,0"],
+])("answers are not taken for samples of %s", async (_, first, second) => {
+  const answers = newRun();
+  const seen: unknown[] = [];
+  const files = folderOf({ "a.csv": Buffer.from(first), "b.csv": Buffer.from(second) });
+  for (const stream of [false, true]) {
+    for (const name of ["a.csv", "b.csv"]) {
+      const { train: data } = await loadData(join(files, name), { testFraction: 0, stream });
+      const ask: TeacherFunction = ({ samples }) => {
+        seen.push(name);
+        return new Float32Array(2 * samples.length);
+      };
+      const teacher = functionTeacher(ask, { answers });
+      teacher.open?.({ data, taps: [] });
+      await teacher.prepare?.({ out: null });
+    }
+  }
+  expect(seen).toEqual(["a.csv", "b.csv", "a.csv", "b.csv"]);
 });
 
 test("answers of functions whose text does not tell them apart are kept in memory alone", async () => {
