@@ -5,7 +5,7 @@ import { native } from "../native.js";
 import type { TableColumn, TableLayout } from "./dataset.js";
 import { columnWidth, widthOf } from "./preprocessing/spec.js";
 import { newRows, type RowData, type RowSource } from "./row_source.js";
-import { measureColumns } from "./standardize.js";
+import { measureColumns, unfitText } from "./standardize.js";
 import type { TableReader } from "./table_reader.js";
 
 /**
@@ -22,7 +22,8 @@ export async function measureTable(
   const columns = reader.columns.map(({ name, codes, format, missing }, c): TableColumn => {
     if (codes) return { name, categories: [...codes.keys(), ...(missing > 0 ? [""] : [])].sort() };
     if (count[c] === 0) throw badData(reader.file, `${show(name)}: all its cells are missing: leave the column out`);
-    if (Number.isFinite(mean[c]) && Number.isFinite(std[c])) {
+    const problem = standardize ? unfitText(mean[c], std[c]) : null;
+    if (problem === null) {
       const numbers = standardize ? { name, mean: mean[c], std: std[c] } : { name, mean: 0, std: 1 };
       const absent = reader.missing === "mean" ? true : missing > 0 ? "category" : undefined;
       if (absent && !standardize) {
@@ -31,7 +32,7 @@ export async function measureTable(
       }
       return { ...numbers, ...(absent && { missing: absent }), ...(format && { format }) };
     }
-    throw badData(reader.file, `${show(name)}: its numbers are too large to be standardised`);
+    throw badData(reader.file, `${show(name)}: ${problem}`);
   });
   return { columns, ...reader.labelLayout, header: reader.header.isNamed };
 }

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { types } from "node:util";
-import { expectInteger } from "../checks.js";
+import { expectInteger, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { badData } from "../files/index.js";
 import { Tensor } from "../tensor/tensor.js";
@@ -11,7 +11,7 @@ import { setSourceHash } from "./origin.js";
 import type { Preprocessing } from "./preprocessing/spec.js";
 import { featuresOf, MemoryRows, materialize, type RowSource, rowBytes, visitRows } from "./row_source.js";
 import { type ReadSourceRow, setSourceRows } from "./source_rows.js";
-import { measureColumns, StandardizedRows } from "./standardize.js";
+import { measureColumns, StandardizedRows, unfitText } from "./standardize.js";
 import { ChannelStatistics, type Normalisation } from "./statistics.js";
 import { StreamedDataset } from "./streamed_dataset.js";
 import type { TableReader } from "./table_reader.js";
@@ -88,7 +88,7 @@ export async function toDatasets(
   options: BuildOptions,
 ): Promise<{ train: Dataset; test: Dataset | null; validation: Dataset | null }> {
   const rows = options.stream ? train.rows : await materialize(train.rows, source);
-  const targetScale = await measureTargets(train, shared, measured, options);
+  const targetScale = await measureTargets(train, shared, measured, options, source);
   const fitted = { ...(await measureRows({ ...train, rows }, measured, options, source)), targetScale };
   const first = withSource(await build({ ...train, rows }, shared, fitted, options, source), train);
   const other = async (part: RawPart | null) => {
@@ -108,14 +108,15 @@ function withSource(dataset: Dataset, { sourceRow, texts, sha256 }: RawPart): Da
 /** What standardises the targets of a regression. */
 async function measureTargets(
   { targets }: RawPart,
-  { task, classes }: Pick<RawData, "task" | "classes">,
+  { task, classes, classNames }: Pick<RawData, "task" | "classes" | "classNames">,
   measured: Int32Array,
   { preprocessing, standardize = true }: BuildOptions,
+  source: string,
 ): Promise<ValueLayout | undefined> {
   if (preprocessing !== undefined) return preprocessing.targets;
   if (targets === undefined || !isScaled(taskNameOf({ task })) || !standardize) return undefined;
-  const { mean, std } = await measureColumns(new MemoryRows(targets, [classes]), measured, CHUNK_BYTES, []);
-  return { mean: [...mean], std: [...std] };
+  const statistics = await measureColumns(new MemoryRows(targets, [classes]), measured, CHUNK_BYTES, []);
+  return fittingLayout(statistics, (c) => `the target ${show(classNames?.[c] ?? c)}`, source);
 }
 
 /** What is measured over the training rows. */
@@ -181,8 +182,19 @@ async function measureMatrix(
   source: string,
 ): Promise<ValueLayout> {
   const { mean, std } = await measureColumns(rows, measured, step, visitors);
-  const wrong = std.findIndex((deviation, c) => !Number.isFinite(deviation) || !Number.isFinite(mean[c]));
-  if (wrong >= 0) throw badData(source, `column ${wrong}: its numbers are too large to be standardised`);
+  return fittingLayout({ mean, std }, (c) => `column ${c}`, source);
+}
+
+/** The statistics as plain lists; `BAD_DATA` for a column that can't be standardised by them. */
+function fittingLayout(
+  { mean, std }: { mean: Float64Array; std: Float64Array },
+  nameOf: (column: number) => string,
+  source: string,
+): ValueLayout {
+  for (const [c, deviation] of std.entries()) {
+    const problem = unfitText(mean[c], deviation);
+    if (problem !== null) throw badData(source, `${nameOf(c)}: ${problem}`);
+  }
   return { mean: [...mean], std: [...std] };
 }
 

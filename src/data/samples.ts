@@ -38,7 +38,7 @@ function cellsOf(values: Float32Array, columns: readonly TableColumn[]): Record<
   const cells = columns.map((column): [string, number | string | null] => {
     const own = values.subarray(at, at + columnWidth(column));
     at += own.length;
-    if ("categories" in column) return [column.name, column.categories[own.indexOf(1)] ?? null];
+    if ("categories" in column) return [column.name, column.categories[own.indexOf(1)] || null];
     if ("text" in column)
       return [column.name, `ids ${own.subarray(0, own.findLastIndex((id) => id !== 0) + 1).join(" ")}`];
     const isMissing = column.missing === "category" && own[1] === 1;

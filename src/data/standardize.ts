@@ -62,6 +62,13 @@ export async function measureColumns(
   };
 }
 
+/** Why a column can't be standardised by these; null if it can. */
+export function unfitText(mean: number, std: number): string | null {
+  if (!Number.isFinite(mean) || !Number.isFinite(std)) return "its numbers are too large to be standardised";
+  // Networks divide by it in single precision.
+  return Math.fround(std) > 0 ? null : "its numbers are too close to each other to be standardised";
+}
+
 /** The rows of a matrix, each number made (x - mean) / std of its column. */
 export class StandardizedRows implements RowSource {
   readonly dtype = "float32";

@@ -59,7 +59,10 @@ export class TableLabels {
     }
     for (const [text, { line }] of this.#texts) {
       if (Number.isSafeInteger(parseNumber(text))) continue;
-      const advice = "name the column of the classes (--label-column), or --task regression takes it as a number";
+      const isMeant = isSaid || this.labelBy === "option";
+      const advice = isMeant
+        ? "a class is a whole number up to 2^53 - 1 or a text: put a letter in front, as in c1"
+        : "name the column of the classes (--label-column), or --task regression takes it as a number";
       throw badData(
         this.file,
         `line ${line}: expected a class as label, ${show(this.name)}, got ${show(text)}: ${advice}`,

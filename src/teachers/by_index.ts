@@ -140,7 +140,8 @@ function baseOf(rows: LogitsRows, data: Dataset): Base {
   const { dataHash } = rows;
   const found = dataHash === undefined ? fitting[0] : fitting.find(({ dataset }) => dataset.fingerprint() === dataHash);
   if (found !== undefined) return found;
-  throw refused(rows, `was computed from other data than ${data.name}, by their hash: compute it again`);
+  const hash = "by their hash, which is another one with stream (--stream) than without";
+  throw refused(rows, `was computed from other data than ${data.name}, ${hash}: load them as then, or compute it again`);
 }
 
 function problemOf(samples: number, data: Dataset, whole: Dataset): string {

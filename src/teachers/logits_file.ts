@@ -161,7 +161,9 @@ function finite({ where, shape, read }: StoredArray, start: number, end: number)
   for (let i = 0; i < values.length; i++) {
     if (Number.isFinite(values[i])) continue;
     const place = `row ${start + Math.floor(i / shape[1])}, column ${i % shape[1]}`;
-    throw badData(where, `${place}: expected a finite number of float32's range, got ${given[i]}`);
+    // A log-probability of what a tree never saw.
+    const advice = values[i] === Number.NEGATIVE_INFINITY ? ": np.maximum(logits, -30) keeps it nearly impossible" : "";
+    throw badData(where, `${place}: expected a finite number of float32's range, got ${given[i]}${advice}`);
   }
   return values;
 }

@@ -112,6 +112,16 @@ describe("samples that can't be encoded", () => {
       () => encodeSamples(scaled, Float64Array.of(1, Number.NaN)),
       "values[1]: expected a finite number, got NaN",
     ],
+    [
+      "BAD_ARGUMENT",
+      () => encodeSamples(preprocessingOf(values) as ValuePreprocessing, Float64Array.of(1, Number.NaN)),
+      "values[1]: expected a finite number, got NaN",
+    ],
+    [
+      "BAD_ARGUMENT",
+      () => encodeSamples(preprocessingOf(values) as ValuePreprocessing, Float64Array.of(1, 1e300)),
+      "values[1]: 1e+300 is beyond float32's range",
+    ],
     ["BAD_ARGUMENT", () => preprocessingOf({} as never), "dataset: expected a Dataset, got a value of type Object"],
   ])("%s %#", async (code, body, text) => {
     expect(await refusal(code, body)).toBe(text);

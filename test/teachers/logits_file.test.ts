@@ -167,6 +167,11 @@ describe("refused in one line", () => {
       () => inNpz(own().logits, ["0", "1", "1"]),
       /logits\.npz: classNames\[2\]: expected texts, each once, got "1"$/,
     ],
+    [
+      "the log-probability of what can't be",
+      () => inNpy(nan().fill(Number.NEGATIVE_INFINITY)),
+      /row 0, column 0: .*, got -Infinity: np\.maximum\(logits, -30\) keeps it nearly impossible$/,
+    ],
     ["NaN in a .npz", () => inNpz(nan()), /logits\.npz: logits: row 17, column 1: expected a finite number/],
     ["NaN in a .safetensors", () => inSafetensors(nan()), /: logits: row 17, column 1: expected a finite number/],
     [
@@ -214,7 +219,7 @@ describe("refused in one line", () => {
     [
       "other data",
       (logits) => logitsFile(inSafetensors(logits, { dataHash: "0".repeat(64) })),
-      /was computed from other data than synthetic, by their hash: compute it again$/,
+      /was computed from other data than synthetic, by their hash, .* \(--stream\) than without: load them as then, or compute it again$/,
     ],
   ])("%s", async (_, teacherOf, message) => {
     const { student, data, logits } = own();

@@ -68,17 +68,16 @@ function encodePixels(spec: ImagePreprocessing, pixels: Uint8Array): Tensor {
 
 function encodeValues({ features, mean, std }: ValuePreprocessing, values: Float32Array | Float64Array): Tensor {
   const length = expectSamples("values", values.length, features);
-  const data = Float32Array.from(values);
-  if (mean !== undefined && std !== undefined) {
-    for (let i = 0; i < data.length; i++) {
-      const column = i % features;
-      data[i] = (values[i] - mean[column]) / std[column];
-      if (Number.isFinite(data[i])) continue;
-      const problem = Number.isFinite(values[i])
-        ? `${values[i]} is too far from the mean of ${mean[column]}`
-        : `expected a finite number, got ${values[i]}`;
-      throw new DistilleryError("BAD_ARGUMENT", `values[${i}]: ${problem}`);
-    }
+  const data = new Float32Array(values.length);
+  for (let i = 0; i < data.length; i++) {
+    const column = i % features;
+    data[i] = (values[i] - (mean?.[column] ?? 0)) / (std?.[column] ?? 1);
+    if (Number.isFinite(data[i])) continue;
+    const far = mean === undefined ? "beyond float32's range" : `too far from the mean of ${mean[column]}`;
+    const problem = Number.isFinite(values[i])
+      ? `${values[i]} is ${far}`
+      : `expected a finite number, got ${values[i]}`;
+    throw new DistilleryError("BAD_ARGUMENT", `values[${i}]: ${problem}`);
   }
   return new Tensor(data, [length, features]);
 }

@@ -104,7 +104,7 @@ export function columnWidth(column: TableColumn): number {
   return column.missing === "category" ? 2 : 1;
 }
 
-/** The most categories of a column. */
+/** The most categories of a column, beside that of a missing cell. */
 export const MAX_CATEGORIES = 100;
 const MAX = 2 ** 31 - 1;
 const expected =
@@ -159,7 +159,7 @@ const COLUMN = v.union(
       missing: v.exactOptional(v.union([v.literal(true), v.literal("category")])),
       format: v.exactOptional(FORMAT),
     }),
-    v.object({ name: v.string(), categories: texts(MAX_CATEGORIES) }),
+    v.object({ name: v.string(), categories: texts(MAX_CATEGORIES + 1) }),
     v.object({ name: v.string(), text: ENCODING_SCHEMA }),
   ],
   "expected a column with mean and std, with categories, or with the encoding of texts",

@@ -5,6 +5,7 @@ import {
   type LoadDataOptions,
   labelsOf,
   loadData,
+  parsePreprocessing,
   preprocessingOf,
   readSamples,
   type TableLayout,
@@ -273,7 +274,7 @@ describe("a test part", () => {
 
 describe("refused", () => {
   const many = Array.from({ length: 101 }, (_, i) => `n${i},${i % 2}\n`).join("");
-  test.each<[string, string, string]>([
+  test.each<[string, string, string, LoadDataOptions?]>([
     ["nothing", "", "truncated: it has no rows"],
     ["blank lines alone", "\n \n", "truncated: it has no rows"],
     ["a header alone", "a,label\n", "truncated: it has no rows"],
@@ -354,8 +355,21 @@ describe("refused", () => {
     ["an open quote", 'a,label\n1,x\n2,"y\n', "line 3: quoted field unterminated"],
     ["text after a quote", 'a,label\n1,x\n2,"y"z\n3,x\n', "line 3: trailing quote on quoted field is malformed"],
     ["numbers that are too large", "a,label\n1e200,x\n-1e200,y\n", '"a": its numbers are too large to be standardised'],
-  ])("%s", async (_, content, problem) => {
-    const { file, sets } = load(content);
+    ["too small ones", "a,label\n1e-50,x\n0,y\n", '"a": its numbers are too close to each other to be standardised'],
+    [
+      "targets that are too small",
+      "a,target\n1,1e-50\n2,0\n",
+      'the target "target": its numbers are too close to each other to be standardised',
+      { ...WHOLE, task: "regression" },
+    ],
+    [
+      "a number that is no class, though it is said that it is one",
+      "a,label\n1,2\n2,2.5\n",
+      'line 3: expected a class as label, "label", got "2.5": a class is a whole number up to 2^53 - 1 or a text: put a letter in front, as in c1',
+      { ...WHOLE, task: "classification" },
+    ],
+  ])("%s", async (_, content, problem, options) => {
+    const { file, sets } = load(content, options);
     expect(await refusal("BAD_DATA", () => sets)).toBe(`${file}: ${problem}`);
   });
 
@@ -441,6 +455,14 @@ describe("refused", () => {
 
 describe("cells that are missing", () => {
   const content = "a,b,label\nNA,red,x\n1,,y\n3,red,x\n,blue,y\n5,-,x\n";
+
+  test("are a category beside the hundred that a column may have, which its network's file may have too", async () => {
+    const rows = Array.from({ length: 100 }, (_, i) => `c${i},${i % 2}`).join("\n");
+    const { train } = await load(`a,label\n${rows}\n,0\n`, { ...WHOLE, missing: "mean" }).sets;
+    const spec = preprocessingOf(train);
+    expect(train.features).toBe(101);
+    expect(parsePreprocessing(JSON.parse(JSON.stringify(spec)), "x")).toEqual(spec);
+  });
 
   test("are an error with the line", async () => {
     const { file, sets } = load(content);
