@@ -150,7 +150,10 @@ export function encoderOf(state: StateDict): StateDict {
   const prefix = Object.keys(state).some((key) => key.startsWith("bert.")) ? "bert." : "";
   const entries = Object.entries(state).flatMap(([key, tensor]): [string, StateDict[string]][] => {
     // The first BERTs' files have TensorFlow's names of these two.
-    const own = key.slice(prefix.length).replace(/LayerNorm\.gamma$/, "LayerNorm.weight").replace(/LayerNorm\.beta$/, "LayerNorm.bias");
+    const own = key
+      .slice(prefix.length)
+      .replace(/LayerNorm\.gamma$/, "LayerNorm.weight")
+      .replace(/LayerNorm\.beta$/, "LayerNorm.bias");
     return key.startsWith(prefix) && /^(embeddings|encoder)\./.test(own) && own !== "embeddings.position_ids"
       ? [[own, tensor]]
       : [];

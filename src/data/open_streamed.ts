@@ -22,9 +22,7 @@ export type StreamedFiles =
   | { readonly format: Cifar; readonly files: readonly string[] };
 
 /** The options of {@link openStreamed}. */
-export interface StreamOptions
-  extends Pick<DatasetOptions, "classes" | "classNames" | "name">,
-    Partial<Normalisation> {
+export interface StreamOptions extends Pick<DatasetOptions, "classes" | "classNames" | "name">, Partial<Normalisation> {
   /** About the bytes that are read at once; default 8 MiB. At most four times as many are in memory. */
   chunkBytes?: number;
 }

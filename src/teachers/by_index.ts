@@ -141,7 +141,10 @@ function baseOf(rows: LogitsRows, data: Dataset): Base {
   const found = dataHash === undefined ? fitting[0] : fitting.find(({ dataset }) => dataset.fingerprint() === dataHash);
   if (found !== undefined) return found;
   const hash = "by their hash, which is another one with stream (--stream) than without";
-  throw refused(rows, `was computed from other data than ${data.name}, ${hash}: load them as then, or compute it again`);
+  throw refused(
+    rows,
+    `was computed from other data than ${data.name}, ${hash}: load them as then, or compute it again`,
+  );
 }
 
 function problemOf(samples: number, data: Dataset, whole: Dataset): string {

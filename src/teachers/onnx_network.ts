@@ -1,3 +1,4 @@
+import { dirname, join } from "node:path";
 import { types } from "node:util";
 import type { InferenceSession, TypedTensor } from "onnxruntime-common";
 import { show, showList } from "../checks.js";
@@ -7,7 +8,7 @@ import { encodedTexts } from "../data/text/encoded_texts.js";
 import { DistilleryError } from "../errors.js";
 import { importRuntime } from "../export/import_runtime.js";
 import type { OnnxRecord } from "../export/onnx_record.js";
-import { badData } from "../files/index.js";
+import { badData, hashFile } from "../files/index.js";
 import { fromFloat16 } from "../tensor/float16.js";
 import { numel } from "../tensor/shape.js";
 import { getNumThreads } from "../threads.js";
@@ -51,6 +52,8 @@ export class OnnxNetwork {
     private readonly use: OnnxUse,
     /** What a file of Distillery's own says of itself. */
     readonly record: OnnxRecord | null,
+    /** SHA-256 in hex over the file, and over those beside it that its weights lie in. */
+    readonly hashes: readonly string[],
   ) {}
 
   /** Opens a file; the errors are those of `onnxTeacher`. */
@@ -64,9 +67,12 @@ export class OnnxNetwork {
       throw badData(file, `is no ONNX file that ONNX Runtime reads: ${lineOf(error)}`, error);
     });
     const makeTensor: MakeTensor = (data, dims) => new runtime.Tensor(...tensorOf(data, dims));
-    // Loaded late: it brings the reader of protobuf.
+    // Loaded late: they bring the reader of protobuf.
     const { onnxRecordOf } = await import("../export/onnx_record.js");
-    return new OnnxNetwork(file, session, makeTensor, use, onnxRecordOf(bytes, file));
+    const { externalFilesOf } = await import("../export/onnx_external.js");
+    const files = [file, ...externalFilesOf(bytes).map((name) => join(dirname(file), name))];
+    const hashes = await Promise.all(files.map(hashFile));
+    return new OnnxNetwork(file, session, makeTensor, use, onnxRecordOf(bytes, file), hashes);
   }
 
   /** How it takes the samples of some data. */

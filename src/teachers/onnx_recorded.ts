@@ -3,6 +3,7 @@ import type { Dataset } from "../data/index.js";
 import { type Adaptation, adaptationOf } from "../data/preprocessing/adapt.js";
 import { type Preprocessing, preprocessingOf } from "../data/preprocessing/spec.js";
 import { expectTexts } from "../data/text/encoded_texts.js";
+import { DistilleryError } from "../errors.js";
 import type { OnnxRecord } from "../export/onnx_record.js";
 import { namesOf } from "./class_columns.js";
 import type { TeacherInputs } from "./onnx_inputs.js";
@@ -22,10 +23,11 @@ export interface RecordedUse {
 
 /**
  * The use that a file's record says: columns and classes by their names, numbers by both means and deviations, as those of a
- * network in a `.safetensors` file. What is given takes precedence: a mean, a deviation or a size, the names of the classes.
+ * network in a `.safetensors` file. What is given takes precedence: a size, the names of the classes, and, but for the columns of a table,
+ * a mean and a deviation.
  *
  * @throws DistilleryError `SHAPE_MISMATCH` that names the columns or classes that are missing; `BAD_ARGUMENT` for data that do not keep
- * the texts which it reads.
+ * the texts which it reads, and for a mean or deviation of a table's columns.
  */
 export function recordedUse(
   record: OnnxRecord,
@@ -38,6 +40,11 @@ export function recordedUse(
   const classNames = namesOf(file, preprocessing.classNames, names && expectClassNames(names, classes)) ?? null;
   const isImage = preprocessing.kind === "image" && data.image !== undefined;
   const isGiven = isImage ? inputs.size !== undefined : inputs.mean !== undefined || inputs.std !== undefined;
+  if (isGiven && preprocessing.kind === "table") {
+    const text =
+      "mean, std (--teacher-mean, --teacher-std): the file says how the columns of a table go in: leave them out";
+    throw new DistilleryError("BAD_ARGUMENT", `${file}: ${text}`);
+  }
   const own: Preprocessing = isGiven
     ? { kind: "values", features: data.features, classes, classNames }
     : { ...preprocessing, classNames };

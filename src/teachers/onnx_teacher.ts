@@ -64,7 +64,9 @@ export async function onnxTeacher(file: string, options: OnnxTeacherOptions = {}
   };
   const bytes = await readWhole(file);
   const network = await OnnxNetwork.open(file, bytes, { ...rest, inputs, classes });
-  const hash = createHash("sha256").update(bytes).update(JSON.stringify(options)).digest("hex");
+  const hash = createHash("sha256")
+    .update(JSON.stringify([network.hashes, options]))
+    .digest("hex");
   return new OnnxTeacher(file, hash, network, inputs.mean === undefined && inputs.std === undefined);
 }
 

@@ -2,6 +2,8 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
+import { MODEL } from "../../src/export/onnx_schema.js";
+import { encode } from "../../src/export/protobuf.js";
 import {
   augment,
   createNetwork,
@@ -193,6 +195,10 @@ describe("a file of Distillery's own says what goes in, and which classes come o
         );
       }
     }
+    // By their place, columns of another order would be others.
+    expect(
+      (await failure(answers(join(folder, "own-true.onnx"), other, { mean: 0, std: 1 }), "BAD_ARGUMENT")).message,
+    ).toMatch(/own-true\.onnx: mean, std .*: the file says how the columns of a table go in: leave them out$/);
     const lacking = (await table("lacking.csv", ["a", "colour"], ["x", "y", "z"])).train;
     const message = /own-true\.onnx: was trained on the column "b", which lacking lacks/;
     expect((await failure(answers(join(folder, "own-true.onnx"), lacking), "SHAPE_MISMATCH")).message).toMatch(message);
@@ -227,6 +233,62 @@ describe("a file of Distillery's own says what goes in, and which classes come o
     const rowsOf = ({ logits }: typeof plain) => logits.toArray() as number[][];
     expect(rowsOf(permuted)).toEqual(rowsOf(plain).map(([z, x, y]) => [x, y, z]));
   });
+});
+
+test("weights in a file beside it count for its fingerprint", async () => {
+  const TENSOR = {
+    dims: { number: 1, type: "int64", repeated: true },
+    dataType: { number: 2, type: "int32" },
+    name: { number: 8, type: "string" },
+    externalData: {
+      number: 13,
+      repeated: true,
+      type: { key: { number: 1, type: "string" }, value: { number: 2, type: "string" } },
+    },
+    dataLocation: { number: 14, type: "int32" },
+  } as const;
+  const graph = { ...MODEL.graph.type, initializer: { number: 5, type: TENSOR, repeated: true } } as const;
+  const value = (name: string) => ({
+    name,
+    type: { tensorType: { elemType: 1, shape: { dim: [{ dimParam: "n" }, { dimValue: 2 }] } } },
+  });
+  const externalData = [{ key: "location", value: "weights.bin" }];
+  const model = encode(
+    { ...MODEL, graph: { ...MODEL.graph, type: graph } },
+    {
+      irVersion: 8,
+      graph: {
+        name: "graph",
+        node: [{ opType: "MatMul", input: ["x", "w"], output: ["y"] }],
+        initializer: [{ name: "w", dims: [2, 2], dataType: 1, dataLocation: 1, externalData }],
+        input: [value("x")],
+        output: [value("y")],
+      },
+      opsetImport: [{ domain: "", version: 13 }],
+    },
+  );
+  const file = join(folder, "external.onnx");
+  writeFileSync(file, model);
+  const data = new TensorDataset(new Tensor(Float32Array.of(1, 2), [1, 2]), Int32Array.of(0), { classes: 2 });
+  const fingerprints: (string | null)[] = [];
+  for (const [weights, logits] of [
+    [
+      [1, 0, 0, 1],
+      [1, 2],
+    ],
+    [
+      [5, 0, 0, -3],
+      [5, -6],
+    ],
+  ]) {
+    writeFileSync(join(folder, "weights.bin"), new Uint8Array(Float32Array.from(weights).buffer));
+    const teacher = await onnxTeacher(file);
+    teacher.open?.({ data, taps: [] });
+    await teacher.prepare?.({ out: null });
+    expect((await teacher.outputs(data.slice(0, 1))).logits.toArray()).toEqual([logits]);
+    fingerprints.push(teacher.fingerprint());
+  }
+  expect(fingerprints[1]).not.toBe(fingerprints[0]);
 });
 
 describe("refused in one line", () => {
