@@ -23,16 +23,14 @@ export async function measureTable(
     if (codes) return { name, categories: [...codes.keys(), ...(missing > 0 ? [""] : [])].sort() };
     if (count[c] === 0) throw badData(reader.file, `${show(name)}: all its cells are missing: leave the column out`);
     const problem = standardize ? unfitText(mean[c], std[c]) : null;
-    if (problem === null) {
-      const numbers = standardize ? { name, mean: mean[c], std: std[c] } : { name, mean: 0, std: 1 };
-      const absent = reader.missing === "mean" ? true : missing > 0 ? "category" : undefined;
-      if (absent && !standardize) {
-        const text = `a missing number is the mean of ${show(name)}, which needs standardised columns: leave standardize out`;
-        throw new DistilleryError("BAD_ARGUMENT", `missing: ${text}`);
-      }
-      return { ...numbers, ...(absent && { missing: absent }), ...(format && { format }) };
+    if (problem !== null) throw badData(reader.file, `${show(name)}: ${problem}`);
+    const numbers = standardize ? { name, mean: mean[c], std: std[c] } : { name, mean: 0, std: 1 };
+    const absent = reader.missing === "mean" ? true : missing > 0 ? "category" : undefined;
+    if (absent && !standardize) {
+      const text = `a missing number is the mean of ${show(name)}, which needs standardised columns: leave standardize out`;
+      throw new DistilleryError("BAD_ARGUMENT", `missing: ${text}`);
     }
-    throw badData(reader.file, `${show(name)}: ${problem}`);
+    return { ...numbers, ...(absent && { missing: absent }), ...(format && { format }) };
   });
   return { columns, ...reader.labelLayout, header: reader.header.isNamed };
 }

@@ -67,9 +67,8 @@ export class OnnxNetwork {
       throw badData(file, `is no ONNX file that ONNX Runtime reads: ${lineOf(error)}`, error);
     });
     const makeTensor: MakeTensor = (data, dims) => new runtime.Tensor(...tensorOf(data, dims));
-    // Loaded late: they bring the reader of protobuf.
-    const { onnxRecordOf } = await import("../export/onnx_record.js");
-    const { externalFilesOf } = await import("../export/onnx_external.js");
+    // Loaded late: it brings the reader of protobuf.
+    const { externalFilesOf, onnxRecordOf } = await import("../export/onnx_record.js");
     const files = [file, ...externalFilesOf(bytes).map((name) => join(dirname(file), name))];
     const hashes = await Promise.all(files.map(hashFile));
     return new OnnxNetwork(file, session, makeTensor, use, onnxRecordOf(bytes, file), hashes);
