@@ -48,18 +48,17 @@ export interface Safetensors {
  */
 export function encodeSafetensors(tensors: StateDict, metadata: Readonly<Record<string, string>> = {}): Uint8Array {
   const places = layOut(tensors);
-  const header = headerBytes(places, metadata);
-  const bytes = new Uint8Array(8 + header.length + lengthOf(places));
-  new DataView(bytes.buffer).setBigUint64(0, BigInt(header.length), true);
-  bytes.set(header, 8);
-  for (const { tensor, start } of places) bytes.set(bytesOf(tensor), 8 + header.length + start);
+  const head = headOf(places, metadata);
+  const bytes = new Uint8Array(head.length + lengthOf(places));
+  bytes.set(head);
+  for (const { tensor, start } of places) bytes.set(bytesOf(tensor), head.length + start);
   return bytes;
 }
 
 /** How many bytes {@link encodeSafetensors} makes of a state dict. */
 export function safetensorsBytes(tensors: StateDict): number {
   const places = layOut(tensors);
-  return 8 + headerBytes(places, {}).length + lengthOf(places);
+  return headOf(places, {}).length + lengthOf(places);
 }
 
 /**
@@ -150,17 +149,35 @@ function layOut(tensors: StateDict): Place[] {
   return Object.keys(tensors).map((key) => byKey.get(key) as Place);
 }
 
-function headerBytes(places: readonly Place[], metadata: Readonly<Record<string, string>>): Buffer {
-  const fields = places.map(({ key, tensor, start, end }): [string, unknown] => [
+function headOf(places: readonly Place[], metadata: Readonly<Record<string, string>>): Buffer {
+  const fields = places.map(({ key, tensor, start, end }): [string, HeaderField] => [
     key,
     { dtype: storedTypeOf(tensor).safetensors, shape: tensor.shape, data_offsets: [start, end] },
   ]);
-  if (Object.keys(metadata).length > 0) fields.unshift([METADATA_KEY, metadata]);
+  return safetensorsHead("tensors", Object.fromEntries(fields), metadata);
+}
+
+/** What the header says of a tensor. */
+interface HeaderField {
+  readonly dtype: string;
+  readonly shape: readonly number[];
+  readonly data_offsets: readonly [number, number];
+}
+
+/** What precedes the elements of a `.safetensors` file: the header's length and the header. */
+export function safetensorsHead(
+  argument: string,
+  tensors: Readonly<Record<string, HeaderField>>,
+  metadata: Readonly<Record<string, string>>,
+): Buffer {
+  const hasTexts = Object.keys(metadata).length > 0;
+  const json = JSON.stringify({ ...(hasTexts && { [METADATA_KEY]: metadata }), ...tensors });
   // Spaces, as the format allows, so that the elements begin at a multiple of 8.
-  const json = JSON.stringify(Object.fromEntries(fields));
   const header = Buffer.from(json + " ".repeat((8 - (Buffer.byteLength(json) % 8)) % 8));
-  if (header.length > MAX_HEADER_BYTES) throw tooMany("tensors", header.length, MAX_HEADER_BYTES);
-  return header;
+  if (header.length > MAX_HEADER_BYTES) throw tooMany(argument, header.length, MAX_HEADER_BYTES);
+  const length = Buffer.alloc(LENGTH_BYTES);
+  length.writeBigUInt64LE(BigInt(header.length));
+  return Buffer.concat([length, header]);
 }
 
 /** A tensor of the header, its byte range checked. */

@@ -35,3 +35,10 @@ export function ioError(
 export function badData(file: string, problem: string, cause?: unknown): DistilleryError {
   return new DistilleryError("BAD_DATA", `${file}: ${problem}`, cause === undefined ? {} : { cause });
 }
+
+/** `BAD_DATA` for a file that does not have exactly the bytes that its header claims. */
+export function expectSize(file: string, claimed: number, size: number): void {
+  if (size < claimed) throw badData(file, `truncated: claims ${claimed} bytes, has ${size}`);
+  if (size === claimed) return;
+  throw badData(file, `claims ${claimed} bytes, but ${size - claimed} more follow at byte ${claimed}`);
+}

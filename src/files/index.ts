@@ -1,4 +1,4 @@
-export { badData, ioError } from "./file_errors.js";
+export { badData, expectSize, ioError } from "./file_errors.js";
 export { hashFile } from "./hash_file.js";
 export { makeFolder } from "./make_folder.js";
 export { kindOf, listFiles, listFolders, MAX_FILE_BYTES, readLarge, readWhole, readWholeSync } from "./read.js";

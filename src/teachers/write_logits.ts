@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { open, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { safetensorsHead } from "../checkpoint/safetensors.js";
 import { zipStored } from "../checkpoint/zip_writer.js";
 import { expectExtension, expectFlags, expectInteger, expectOneOf, expectOptions } from "../checks.js";
 import { type Dataset, expectDataset } from "../data/dataset.js";
@@ -97,6 +98,8 @@ export async function writeLogits(
   if (extension === ".npz" && bytes > MAX_ARCHIVED) {
     throw new DistilleryError("BAD_ARGUMENT", `${file}: ${bytes} bytes are too many for an archive: write a .npy file`);
   }
+  // Before a teacher is asked for hours.
+  if (extension === ".safetensors") headOf(whole, dtype, {});
   const reason = teacher instanceof Module ? TeacherCache.whyNotCacheable(teacher, whole) : null;
   if (reason !== null) throw new DistilleryError("BAD_ARGUMENT", `teacher: ${reason}`);
   const opened = asTeacher(teacher, {});
@@ -214,30 +217,36 @@ async function assemble(
   teacher: string | null,
 ): Promise<void> {
   const shape = [data.length, data.classes];
-  const { bytes, npy, safetensors } = STORED[dtype];
-  const size = (rows.size / 4) * bytes;
   if (extension === ".safetensors") {
-    const { classNames } = data;
-    const metadata = {
-      dataHash: data.fingerprint(),
+    const head = headOf(data, dtype, {
       // A cache holds values as they are standardised, this file those in the unit of their columns.
       ...(teacher !== null && data.targetScale === undefined && { teacherHash: teacher }),
       // Of rounded ones no cache can be made, which is exact.
       ...(dtype === "float32" && { logitsHash: hashOf(rows, shape) }),
-      ...(classNames && { classNames: JSON.stringify(classNames) }),
-    };
-    const tensor = { dtype: safetensors, shape, data_offsets: [0, size] };
-    const json = JSON.stringify({ __metadata__: metadata, logits: tensor });
-    const header = Buffer.from(json + " ".repeat((8 - (Buffer.byteLength(json) % 8)) % 8));
-    const length = Buffer.alloc(8);
-    length.writeBigUInt64LE(BigInt(header.length));
-    return writeWhole(file, joined(Buffer.concat([length, header]), rows, dtype));
+    });
+    return writeWhole(file, joined(head, rows, dtype));
   }
-  const header = npyHeader(npy, shape);
+  const header = npyHeader(STORED[dtype].npy, shape);
   if (extension === ".npy") return writeWhole(file, joined(header, rows, dtype));
   const classes = { name: "classes.npy", data: encodeNpyTexts(data.classNames ?? []) };
   const logits = { name: "logits.npy", data: Buffer.concat([...joined(header, rows, dtype)]) };
   return writeWhole(file, zipStored([logits, ...(data.classNames ? [classes] : [])]));
+}
+
+/** What precedes the elements of a .safetensors file; `BAD_ARGUMENT` for names that fill more than one is read with. */
+function headOf(data: Dataset, dtype: LogitsDtype, hashes: Readonly<Record<string, string>>): Uint8Array {
+  const { length, classes, classNames } = data;
+  const { bytes, safetensors } = STORED[dtype];
+  const end = bytes * length * classes;
+  return safetensorsHead(
+    "classNames",
+    { logits: { dtype: safetensors, shape: [length, classes], data_offsets: [0, end] } },
+    {
+      dataHash: data.fingerprint(),
+      ...hashes,
+      ...(classNames && { classNames: JSON.stringify(classNames) }),
+    },
+  );
 }
 
 /** Bytes that are read at once. */

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { DistilleryError } from "../../errors.js";
-import { badData, listFiles, openSliced, readHead, readWhole } from "../../files/index.js";
+import { badData, expectSize, listFiles, openSliced, readHead, readWhole } from "../../files/index.js";
 import { encodeSamples } from "../preprocessing/encode.js";
 import { expectSameKind, ON_DISK, type RawData, type RawPart } from "../raw_data.js";
 import { FileRecords, MemoryRows, RecordRows, type RowSource } from "../row_source.js";
@@ -92,7 +92,7 @@ async function streamImages(path: string): Promise<RowSource> {
   const head = readHead(file, 16);
   if (isGzip(head)) throw badData(path, "is gzipped: unpack it, only what is not compressed can be read in pieces");
   const [records, height, width] = readIdxShape(head, path, 3);
-  expectSize(16 + elements([records, height, width], path, Infinity), file.size, path);
+  expectSize(path, 16 + elements([records, height, width], path, Infinity), file.size);
   return new RecordRows(new FileRecords([{ file, offset: 16, records }], height * width), [1, height, width], "uint8");
 }
 
@@ -116,8 +116,7 @@ export async function decodeIdx(bytes: Uint8Array, file: string, rank: number): 
   const offset = 4 + 4 * rank;
   const claim = (head: Uint8Array) => offset + elements(readIdxShape(head, file, rank), file);
   const content = isGzip(bytes) ? await gunzip(bytes, file, offset, claim) : bytes;
-  const claimed = claim(content);
-  expectSize(claimed, content.length, file);
+  expectSize(file, claim(content), content.length);
   return { shape: readIdxShape(content, file, rank), data: content.subarray(offset) };
 }
 
@@ -140,13 +139,6 @@ function readIdxShape(head: Uint8Array, file: string, rank: number): number[] {
   }
   const view = new DataView(head.buffer, head.byteOffset, head.byteLength);
   return Array.from({ length: rank }, (_, axis) => view.getUint32(4 + 4 * axis));
-}
-
-/** `BAD_DATA` for a file that does not have exactly the bytes that its header claims. */
-function expectSize(claimed: number, size: number, file: string): void {
-  if (size < claimed) throw badData(file, `truncated: claims ${claimed} bytes, has ${size}`);
-  if (size === claimed) return;
-  throw badData(file, `claims ${claimed} bytes, but ${size - claimed} more follow at byte ${claimed}`);
 }
 
 function elements(shape: readonly number[], file: string, most = MAX_ELEMENTS): number {

@@ -1,4 +1,4 @@
-import { badData, openSliced, readHead, readSlice, readWhole } from "../../files/index.js";
+import { badData, expectSize, openSliced, readHead, readSlice, readWhole } from "../../files/index.js";
 import { fromFloat16 } from "../../tensor/float16.js";
 import { gatherStrided } from "../../tensor/gather_strided.js";
 import { type NpyHeader, parseNpyHeader } from "./npy_header.js";
@@ -68,8 +68,7 @@ export function decodeNpyTexts(bytes: Uint8Array, file: string): string[] {
       `expected a list of texts, got elements of type "${descr.slice(0, 20)}" in ${shape.length} axes`,
     );
   }
-  const claimed = offset + 4 * width * elements(shape, file);
-  if (bytes.length !== claimed) throw badData(file, `claims ${claimed} bytes, has ${bytes.length}`);
+  expectSize(file, offset + 4 * width * elements(shape, file), bytes.length);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   return Array.from({ length: shape[0] }, (_, i) => {
     const points = Array.from({ length: width }, (_, at) =>
@@ -116,10 +115,7 @@ function layoutOf(head: Uint8Array, file: string, size: number) {
     throw badData(file, `elements of type "${descr.slice(0, 20)}"; ${known}: ${adviceFor(type)}`);
   }
   const claimed = offset + elements(shape, file) * Number(type[1]);
-  if (size < claimed) throw badData(file, `truncated: claims ${claimed} bytes, has ${size}`);
-  if (size > claimed) {
-    throw badData(file, `claims ${claimed} bytes, but ${size - claimed} more follow at byte ${claimed}`);
-  }
+  expectSize(file, claimed, size);
   return { type: type as NpyType, isBigEndian: order === ">", fortranOrder, shape, offset };
 }
 
