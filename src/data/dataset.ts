@@ -253,9 +253,7 @@ function problemOf(
 
 /** Indices into a data set of `length` samples; `BAD_DTYPE` or `BAD_ARGUMENT` with the first that is out of range. */
 export function expectIndices(indices: Int32Array, length: number): void {
-  if (!types.isInt32Array(indices)) {
-    throw badDtype("indices", "an Int32Array", indices);
-  }
+  if (!types.isInt32Array(indices)) throw badDtype("indices", "an Int32Array", indices);
   const wrong = indices.findIndex((index) => index < 0 || index >= length);
   if (wrong >= 0) expectInteger(`indices[${wrong}]`, indices[wrong], 0, length - 1);
 }
@@ -295,9 +293,7 @@ export function checkLabels(labels: Labels, samples: number, classes?: number, u
 /** The names of classes: texts, each once, as many as there are classes if that is known. */
 export function expectClassNames<N extends readonly string[] | undefined>(names: N, classes?: number): N {
   if (names === undefined) return names;
-  if (!Array.isArray(names)) {
-    throw badDtype("classNames", "a list of texts", names);
-  }
+  if (!Array.isArray(names)) throw badDtype("classNames", "a list of texts", names);
   const seen = new Set<string>();
   const wrong = names.findIndex((name) => typeof name !== "string" || seen.size === seen.add(name).size);
   if (wrong >= 0) {

@@ -71,9 +71,8 @@ function expectIterable<I extends Iterable<Sample> | AsyncIterable<Sample>>(samp
 function readInput(location: string, sample: Sample, expected: number | undefined): Float32Array {
   const { input } = (sample ?? {}) as Partial<Sample>;
   const values = input instanceof Tensor ? input.data : input;
-  if (typeof values !== "object" || values === null || !Number.isInteger(values.length)) {
+  if (typeof values !== "object" || values === null || !Number.isInteger(values.length))
     throw badDtype(`${location}: input`, "numbers or a Tensor", input);
-  }
   expectInteger(`${location}: input.length`, values.length, 1, 2 ** 31 - 1);
   if (expected !== undefined && values.length !== expected) {
     const text = `${location}: input: expected ${expected} values as in sample 0, got ${values.length}`;
@@ -82,9 +81,7 @@ function readInput(location: string, sample: Sample, expected: number | undefine
   const row = new Float32Array(values.length);
   for (let i = 0; i < row.length; i++) {
     const value: unknown = values[i];
-    if (typeof value !== "number") {
-      throw badDtype(`${location}: input[${i}]`, "a number", value);
-    }
+    if (typeof value !== "number") throw badDtype(`${location}: input[${i}]`, "a number", value);
     row[i] = value;
     if (!Number.isFinite(row[i])) {
       const text = `${location}: input[${i}]: expected a finite number in single precision, got ${show(value)}`;
@@ -97,9 +94,8 @@ function readInput(location: string, sample: Sample, expected: number | undefine
 /** What they have to be, the data set says; each sample has as many. */
 function readTargets(location: string, { label }: Sample, expected: number | undefined): number[] {
   const targets: readonly unknown[] = typeof label === "object" && label !== null ? Array.from(label) : [label];
-  if (!targets.every((target) => typeof target === "number")) {
+  if (!targets.every((target) => typeof target === "number"))
     throw badDtype(`${location}: label`, "a number or several", label);
-  }
   if (targets.length === (expected ?? Math.max(1, targets.length))) return targets.slice();
   const text = `${expected ?? "one value or several"}${expected === undefined ? "" : " values as in sample 0"}, got ${targets.length}`;
   throw new DistilleryError("SHAPE_MISMATCH", `${location}: label: expected ${text}`);

@@ -41,9 +41,7 @@ export class ImageDataset extends InMemoryDataset implements Normalisation {
   readonly #std: Float32Array;
 
   constructor(pixels: Uint8Array, labels: GivenLabels, options: ImageDatasetOptions) {
-    if (!types.isUint8Array(pixels)) {
-      throw badDtype("pixels", "a Uint8Array", pixels);
-    }
+    if (!types.isUint8Array(pixels)) throw badDtype("pixels", "a Uint8Array", pixels);
     expectOptions("ImageDataset", options, [...DATASET_OPTIONS, "features", "image", "mean", "std"]);
     const { image, mean, std, name = "images" } = options;
     const features = expectFeatures(options);

@@ -183,9 +183,7 @@ function byChunk(dataset: Dataset): { starts: Int32Array; samples: Int32Array } 
 }
 
 function expectOrder(order: Int32Array | null, length: number): Int32Array {
-  if (!types.isInt32Array(order)) {
-    throw badDtype("order", "an Int32Array", order);
-  }
+  if (!types.isInt32Array(order)) throw badDtype("order", "an Int32Array", order);
   if (order.length !== length) {
     throw new DistilleryError("BAD_ARGUMENT", `order: expected ${length} indices, got ${order.length}`);
   }

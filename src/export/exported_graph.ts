@@ -39,9 +39,7 @@ const LARGEST: Readonly<Record<ExportFormat, number>> = { ONNX: 127, JavaScript:
  * it is written as.
  */
 export function exportedGraph(network: Module, options: GraphOptions = {}, format: ExportFormat = "ONNX"): Graph {
-  if (!(network instanceof Module)) {
-    throw badDtype("network", "a Module", network);
-  }
+  if (!(network instanceof Module)) throw badDtype("network", "a Module", network);
   const folded = finiteGraph(foldBatchNorm(finiteGraph(traced(network, options.features, format))));
   return options.quantize === undefined ? folded : quantizeWeights(folded, options.quantize, LARGEST[format]);
 }

@@ -30,9 +30,7 @@ export interface TraceOptions {
  * ```
  */
 export function traceModule(module: Module, sampleShape: readonly number[], options: TraceOptions = {}): Graph {
-  if (!(module instanceof Module)) {
-    throw badDtype("module", "a Module", module);
-  }
+  if (!(module instanceof Module)) throw badDtype("module", "a Module", module);
   expectDimensions("sampleShape", sampleShape);
   const { training, taps = [] } = options;
   const run = () => ROWS.map((rows) => trace(module, sampleShape, rows, taps));

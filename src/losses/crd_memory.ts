@@ -146,9 +146,7 @@ export class CrdMemory extends Module implements ShardedMemory {
 }
 
 function expectClasses(labels: Int32Array, samples: number): void {
-  if (!types.isInt32Array(labels)) {
-    throw badDtype("labels", "an Int32Array", labels);
-  }
+  if (!types.isInt32Array(labels)) throw badDtype("labels", "an Int32Array", labels);
   expectShape("labels", [labels.length], [samples]);
   const wrong = labels.findIndex((label) => label < 0);
   if (wrong < 0) return;

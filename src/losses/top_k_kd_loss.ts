@@ -86,9 +86,7 @@ function restOf(logP: Tensor): Tensor {
 
 function expectIds(ids: IntTensor, rows: number, classes: number): void {
   const place = "topKKdLoss: ids";
-  if (!(ids instanceof IntTensor)) {
-    throw badDtype(place, "an IntTensor", ids);
-  }
+  if (!(ids instanceof IntTensor)) throw badDtype(place, "an IntTensor", ids);
   expectShape(place, ids.shape, [rows, -1]);
   const k = ids.shape[1];
   if (rows === 0 || k === 0) {

@@ -15,9 +15,7 @@ const COUNTER = /(^|\.)num_batches_tracked$/;
  * is listed, in the words of PyTorch's `load_state_dict`. What wrappers put before all keys is taken off if the rest fits.
  */
 export function loadInto(name: string, target: StateDict, given: StateDict, strict: boolean): void {
-  if (typeof given !== "object" || given === null) {
-    throw badDtype("state", "a state dict", given);
-  }
+  if (typeof given !== "object" || given === null) throw badDtype("state", "a state dict", given);
   const { state: source } = fittingState(target, given);
   const problems = problemsOf(findMismatches(target, source), strict);
   if (problems.length > 0) {

@@ -1,4 +1,4 @@
-import { expectInteger, expectList, expectShape, showValue } from "../checks.js";
+import { badArgument, expectInteger, expectList, expectShape } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
 import { allocate } from "../tensor/buffer_pool.js";
@@ -72,13 +72,7 @@ export function cat(tensors: readonly Tensor[], dim = 0): Tensor {
   const [first] = expectTensors("cat", tensors);
   const axis = axisOf(first.shape, dim);
   for (const [i, { shape }] of tensors.entries()) {
-    if (shape.length !== first.shape.length || shape.some((n, d) => d !== axis && n !== first.shape[d])) {
-      const wanted = first.shape.map((n, d) => (d === axis ? "*" : n)).join(", ");
-      throw new DistilleryError(
-        "SHAPE_MISMATCH",
-        `cat: tensors[${i}]: expected shape [${wanted}], got [${shape.join(", ")}]`,
-      );
-    }
+    expectShape(`cat: tensors[${i}]`, shape, first.shape.with(axis, -1));
   }
   // A copy, for the backward pass: the list is the caller's.
   return catOp([...tensors], { axis });
@@ -117,7 +111,7 @@ function equalParts(length: number, size: number): number[] {
 
 function expectTensors(op: string, tensors: readonly Tensor[]): readonly Tensor[] {
   if (!Array.isArray(tensors) || tensors.length === 0) {
-    throw new DistilleryError("BAD_ARGUMENT", `${op}: tensors: expected a list of tensors, got ${showValue(tensors)}`);
+    throw badArgument(`${op}: tensors`, "a list of tensors", tensors);
   }
   for (const [i, x] of tensors.entries()) expectTensor(`${op}: tensors[${i}]`, x);
   return tensors;

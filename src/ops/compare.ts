@@ -1,5 +1,4 @@
-import { show } from "../checks.js";
-import { DistilleryError } from "../errors.js";
+import { badDtype } from "../checks.js";
 import { native } from "../native.js";
 import { isRecording } from "../tensor/autograd.js";
 import { allocate } from "../tensor/buffer_pool.js";
@@ -85,9 +84,7 @@ const ZERO = new Float32Array(1);
  * ```
  */
 export function where(mask: IntTensor, a: Tensor | number, b: Tensor | number): Tensor {
-  if (!(mask instanceof IntTensor)) {
-    throw new DistilleryError("BAD_DTYPE", `where: mask: expected an IntTensor, got ${show(mask)}`);
-  }
+  if (!(mask instanceof IntTensor)) throw badDtype("where: mask", "an IntTensor", mask);
   const inputs = [asTensor("where: a", a), asTensor("where: b", b)];
   // A copy, for the backward pass: its array is the caller's.
   return selectOp(inputs, { mask: isRecording(inputs) ? new IntTensor(mask.data.slice(), mask.shape) : mask });

@@ -1,4 +1,12 @@
-import { badArgument, expectFlags, expectInteger, expectOneOf, expectOptions, expectShape, show } from "../checks.js";
+import {
+  badArgument,
+  badDtype,
+  expectFlags,
+  expectInteger,
+  expectOneOf,
+  expectOptions,
+  expectShape,
+} from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
 import { allocate } from "../tensor/buffer_pool.js";
@@ -145,9 +153,7 @@ export function expectTable(name: string, table: unknown): asserts table is Tens
 /** Ids in single precision, which holds those of every table: an operation's inputs are floats. */
 export function idsOf(name: string, given: Tensor | IntTensor): Tensor {
   const ids = given instanceof IntTensor ? given.float() : given;
-  if (!(ids instanceof Tensor)) {
-    throw new DistilleryError("BAD_DTYPE", `${name}: expected a Tensor or an IntTensor, got ${show(ids)}`);
-  }
+  if (!(ids instanceof Tensor)) throw badDtype(name, "a Tensor or an IntTensor", ids);
   if (ids.requiresGrad) throw badArgument(name, "a tensor that requires no gradient", ids);
   return ids;
 }

@@ -1,4 +1,4 @@
-import { expectElements, expectInteger, expectShape, show } from "../checks.js";
+import { badDtype, expectElements, expectInteger, expectShape } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
 import { allocate } from "../tensor/buffer_pool.js";
@@ -194,9 +194,7 @@ export function oneHot(labels: Labels, numClasses?: number): IntTensor {
 
 /** A copy of an index, for the backward pass: its array is the caller's. */
 function expectIndex(op: string, x: Tensor, index: IntTensor): IntTensor {
-  if (!(index instanceof IntTensor)) {
-    throw new DistilleryError("BAD_DTYPE", `${op}: index: expected an IntTensor, got ${show(index)}`);
-  }
+  if (!(index instanceof IntTensor)) throw badDtype(`${op}: index`, "an IntTensor", index);
   if (index.shape.length === x.shape.length) {
     return new IntTensor(index.data.slice(), index.shape);
   }

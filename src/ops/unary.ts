@@ -1,4 +1,4 @@
-import { expectNumber, expectOptions } from "../checks.js";
+import { expectNumber, expectOneOf, expectOptions } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import type { JsFunction } from "../tensor/js_form.js";
 import { float, int, type OnnxBuilder, type OnnxNode } from "../tensor/onnx_node.js";
@@ -165,10 +165,8 @@ function halfTimesOnePlus(x: string, y: string, builder: OnnxBuilder): OnnxNode 
 /** x times the chance that a standard normal is below x, or its approximation by tanh. `torch.nn.functional.gelu`. */
 export function gelu(x: Tensor, options: { approximate?: "none" | "tanh" } = {}): Tensor {
   expectOptions("gelu", options, ["approximate"]);
-  const { approximate = "none" } = options;
-  if (approximate === "none") return geluErf(x);
-  if (approximate === "tanh") return geluTanh(x);
-  throw new DistilleryError("BAD_ARGUMENT", `gelu: approximate: expected "none" or "tanh", got ${String(approximate)}`);
+  const approximate = expectOneOf("gelu: approximate", options.approximate ?? "none", ["none", "tanh"]);
+  return approximate === "tanh" ? geluTanh(x) : geluErf(x);
 }
 
 const limit = defineUnaryWith(

@@ -1,4 +1,4 @@
-import { expectFlags, expectInteger, expectNumber, expectOptions, show, withDefaults } from "../checks.js";
+import { expectFlags, expectInteger, expectNumber, expectOneOf, expectOptions, show, withDefaults } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { badState, expectOneEach, LRScheduler, type SchedulerAttribute } from "./lr_scheduler.js";
 import type { Optimizer } from "./optimizer.js";
@@ -46,6 +46,7 @@ const FORM = {
   finalDivFactor: 1e4,
   threePhase: false,
 } as const;
+const STRATEGIES = ["cos", "linear"] as const;
 /** PyTorch's defaults. */
 export const ONE_CYCLE_DEFAULTS = { ...FORM, cycleMomentum: true, baseMomentum: 0.85, maxMomentum: 0.95 } as const;
 const OPTIONS = ["maxLr", "totalSteps", "epochs", "stepsPerEpoch", ...Object.keys(ONE_CYCLE_DEFAULTS)];
@@ -54,7 +55,7 @@ const OPTIONS = ["maxLr", "totalSteps", "epochs", "stepsPerEpoch", ...Object.key
 interface Phases {
   /** The last step of each. */
   ends: readonly number[];
-  annealStrategy: "cos" | "linear";
+  annealStrategy: (typeof STRATEGIES)[number];
 }
 
 /** The values at the start, at the peak and in the last step. */
@@ -136,7 +137,7 @@ export class OneCycleLR extends LRScheduler {
       const isStep = (x: number) => x > -2 - i && x < (i + 1) * totalSteps;
       return expectNumber("end_step", dictField(one, "end_step"), isStep, `a step of the ${totalSteps}`);
     });
-    const annealStrategy = expectAnneal(dictField(state, "_anneal_func_type"));
+    const annealStrategy = expectOneOf("_anneal_func_type", dictField(state, "_anneal_func_type"), STRATEGIES);
     Object.assign(this, this.readPlace(state, totalSteps));
     this.#phases = { ends: [...ends, totalSteps - 1], annealStrategy };
     this.#cycleMomentum = cycleMomentum;
@@ -211,7 +212,7 @@ function phasesOf(totalSteps: number, form: Required<OneCycleForm>): Phases {
   expectFlags({ threePhase });
   const rise = pctStart * totalSteps;
   const ends = [rise - 1, ...(threePhase ? [2 * rise - 2] : []), totalSteps - 1];
-  return { ends, annealStrategy: expectAnneal(form.annealStrategy) };
+  return { ends, annealStrategy: expectOneOf("annealStrategy", form.annealStrategy, STRATEGIES) };
 }
 
 /** The rates of a cycle with this highest one. */
@@ -232,9 +233,4 @@ function expectMaxLr(maxLr: number | readonly number[], group: number): number {
 
 function expectMomentum(name: string, value: unknown): number {
   return expectNumber(name, value, (x) => x >= 0 && x < 1, "a number from 0 to below 1");
-}
-
-function expectAnneal(strategy: unknown): "cos" | "linear" {
-  if (strategy === "cos" || strategy === "linear") return strategy;
-  throw new DistilleryError("BAD_ARGUMENT", `annealStrategy: expected "cos" or "linear", got ${show(strategy)}`);
 }

@@ -34,7 +34,7 @@ export interface ScheduleContext {
 }
 
 const warmupSteps = described(v.optional(integer(0), 0), "steps over which the rate rises first");
-const gamma = described(v.optional(fraction(), GAMMA), "what the rate is multiplied with");
+const gamma = described(v.optional(nonNegative(), GAMMA), "what the rate is multiplied with");
 
 const { pctStart, annealStrategy, divFactor, finalDivFactor, threePhase, cycleMomentum } = ONE_CYCLE_DEFAULTS;
 
@@ -102,7 +102,7 @@ export const multiStepEntry = defineEntry({
 export const exponentialEntry = defineEntry({
   name: "exponential",
   help: "a factor on the rate after every epoch",
-  options: { gamma: described(fraction(), "what the rate is multiplied with"), warmupSteps },
+  options: { gamma: described(nonNegative(), "what the rate is multiplied with"), warmupSteps },
   create: ({ gamma, warmupSteps }, { stepsPerEpoch }: ScheduleContext): Schedule =>
     warmedUp(warmupSteps, stepSchedule({ stepSize: stepsPerEpoch, gamma })),
 });

@@ -1,5 +1,4 @@
-import { expectAtLeast0, expectNumber, expectOptions, show, withDefaults } from "../checks.js";
-import { DistilleryError } from "../errors.js";
+import { badArgument, expectAtLeast0, expectNumber, expectOptions, withDefaults } from "../checks.js";
 
 /**
  * A learning rate schedule: the factor on the base rate at a step of a run, from 0 (before the first step) to `steps`
@@ -108,7 +107,7 @@ export function stepSchedule(options: { stepSize: number; gamma?: number }): Sch
 export function multiStepSchedule(options: { milestones: readonly number[]; gamma?: number }): Schedule {
   const { milestones, gamma } = optionsOf({ gamma: GAMMA }, options, ["milestones"]);
   if (!Array.isArray(milestones) || milestones.length === 0) {
-    throw new DistilleryError("BAD_ARGUMENT", `milestones: expected a list of steps, got ${show(milestones)}`);
+    throw badArgument("milestones", "a list of steps", milestones);
   }
   const at = milestones.map((milestone, i) => stepsOrFraction(`milestones[${i}]`, milestone));
   expectAtLeast0("gamma", gamma);
@@ -139,8 +138,7 @@ export function warmup(steps: number, then: Schedule): Schedule {
 /** Refuses anything but a function. */
 export function expectSchedule(name: string, value: unknown): Schedule {
   if (typeof value === "function") return value as Schedule;
-  const text = `${name}: expected a schedule, a function of the step and the number of steps, got ${show(value)}`;
-  throw new DistilleryError("BAD_ARGUMENT", text);
+  throw badArgument(name, "a schedule, a function of the step and the number of steps", value);
 }
 
 /** The point of half a cosine from one value to another, from fraction 0 to 1. */

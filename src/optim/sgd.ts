@@ -2,7 +2,7 @@ import * as v from "valibot";
 import { expectAtLeast0, expectFlags, expectNumber, expectOptions, withDefaults } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
-import { boolean, defineEntry, described, fraction, nonNegative } from "../registry/index.js";
+import { boolean, defineEntry, described, finite, nonNegative } from "../registry/index.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { gradsOf, Optimizer, type OptimizerContext, partition } from "./optimizer.js";
 import type { ParamGroup, Params } from "./param_group.js";
@@ -106,7 +106,7 @@ export const sgdEntry = defineEntry({
       "what of the momentum buffer remains in each step",
     ),
     dampening: described(
-      v.optional(fraction(), DEFAULTS.dampening),
+      v.optional(finite(), DEFAULTS.dampening),
       "one minus this is what the gradient adds to the buffer",
     ),
     nesterov: described(v.optional(boolean(), DEFAULTS.nesterov), "look ahead by the momentum"),

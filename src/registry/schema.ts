@@ -31,6 +31,9 @@ export function integer(min: number, max = Number.MAX_SAFE_INTEGER) {
   return v.pipe(v.number(message), v.safeInteger(message), v.minValue(min, message), v.maxValue(max, message));
 }
 
+/** Any number but NaN and the infinities. */
+export const finite = () => range(-Number.MAX_VALUE, Number.MAX_VALUE, "a finite number");
+
 /** A finite number above 0. */
 export function positive() {
   const message = expected("a number above 0");

@@ -2,9 +2,7 @@ import * as v from "valibot";
 import { expectOptions } from "../checks.js";
 import { sides } from "../data/load_options.js";
 import { DistilleryError } from "../errors.js";
-import { expected, integer, issuesOf, list, path, positive, range, text } from "../registry/index.js";
-
-const number = () => range(-Number.MAX_VALUE, Number.MAX_VALUE, "a finite number");
+import { expected, finite, integer, issuesOf, list, path, positive, text } from "../registry/index.js";
 
 /** What is said of a teacher that was trained elsewhere: the only place that has these options and their defaults. */
 export const teacherSchema = v.strictObject({
@@ -15,7 +13,7 @@ export const teacherSchema = v.strictObject({
   /** Of an ONNX network: the name of its output; default: the only one, or the one with a number for each class. */
   teacherOutput: v.optional(text("a name")),
   /** Of an ONNX network: what pixels / 255, or a table's numbers, are normalised with; default: as for the student. */
-  teacherMean: v.optional(list(number(), "a list of numbers")),
+  teacherMean: v.optional(list(finite(), "a list of numbers")),
   teacherStd: v.optional(list(positive(), "a list of numbers above 0")),
   /** Of an ONNX network: rows and columns, or one number for both, that images are resized to; default: as they are. */
   teacherSize: v.optional(sides()),

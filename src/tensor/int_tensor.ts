@@ -1,6 +1,6 @@
 import { types } from "node:util";
-import { expectDimensions, expectShape, show } from "../checks.js";
-import { DistilleryError } from "../errors.js";
+import { badDtype, expectDimensions, expectShape } from "../checks.js";
+import type { DistilleryError } from "../errors.js";
 import { asPrimitive, printTensor } from "./print.js";
 import { expectOneElement, numel, sliceRange, toNested } from "./shape.js";
 import { Tensor } from "./tensor.js";
@@ -121,9 +121,9 @@ export type Labels = IntTensor | Int32Array;
 export function labelData(labels: Labels): Int32Array {
   if (types.isInt32Array(labels)) return labels;
   if (labels instanceof IntTensor) return labels.data;
-  throw new DistilleryError("BAD_DTYPE", `labels: expected an IntTensor or Int32Array, got ${show(labels)}`);
+  throw badDtype("labels", "an IntTensor or Int32Array", labels);
 }
 
 function wrongData(expected: string, got: unknown): DistilleryError {
-  return new DistilleryError("BAD_DTYPE", `data: expected a ${expected}, got ${show(got)}`);
+  return badDtype("data", `a ${expected}`, got);
 }

@@ -1,5 +1,5 @@
 import { types } from "node:util";
-import { badArgument, expectDimensions, expectFlags, expectOptions, expectShape, show } from "../checks.js";
+import { badArgument, badDtype, expectDimensions, expectFlags, expectOptions, expectShape } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
 import { type Node, runBackward } from "./autograd.js";
@@ -77,9 +77,7 @@ export class Tensor {
   #fusionStage: unknown = null;
 
   constructor(data: Float32Array, shape: readonly number[] = [data.length], options?: { requiresGrad?: boolean }) {
-    if (!types.isFloat32Array(data)) {
-      throw new DistilleryError("BAD_DTYPE", `data: expected a Float32Array, got ${show(data)}`);
-    }
+    if (!types.isFloat32Array(data)) throw badDtype("data", "a Float32Array", data);
     const size = numel(expectDimensions("shape", shape));
     if (data.length !== size) expectShape("data", [data.length], [size]);
     this.values = data;
@@ -308,7 +306,7 @@ export function ones(shape: readonly number[], options: { requiresGrad?: boolean
 /** Refuses what is not a tensor, naming the argument. */
 export function expectTensor(name: string, value: unknown): asserts value is Tensor {
   if (value instanceof Tensor) return;
-  throw new DistilleryError("BAD_DTYPE", `${name}: expected a Tensor, got ${show(value)}`);
+  throw badDtype(name, "a Tensor", value);
 }
 
 function flatten(values: Nested, shape: readonly number[], depth: number, into: number[]): void {
@@ -316,9 +314,7 @@ function flatten(values: Nested, shape: readonly number[], depth: number, into: 
     into.push(values);
     return;
   }
-  if (!Array.isArray(values)) {
-    throw new DistilleryError("BAD_DTYPE", `values: expected numbers nested in arrays, got ${show(values)}`);
-  }
+  if (!Array.isArray(values)) throw badDtype("values", "numbers nested in arrays", values);
   expectShape(`values at depth ${depth}`, [values.length], [shape[depth] ?? 0]);
   for (const value of values) flatten(value, shape, depth + 1, into);
 }

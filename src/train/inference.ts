@@ -134,9 +134,7 @@ export function predict<P extends TaskPrediction = Prediction>(
 ): P[] {
   expectModule("model", model);
   expectOptions("predict", options, ["classNames", "preprocessing"]);
-  if (!(inputs instanceof Tensor)) {
-    throw badDtype("inputs", "a Tensor [n, features]", inputs);
-  }
+  if (!(inputs instanceof Tensor)) throw badDtype("inputs", "a Tensor [n, features]", inputs);
   if (inputs.shape.length < 2) expectShape("inputs", inputs.shape, [-1, -1]);
   const spec = options.preprocessing ?? recordOf(model)?.preprocessing ?? null;
   const task = taskOf(spec ?? {});

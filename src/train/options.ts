@@ -75,7 +75,7 @@ const TRAINING = {
   /** For the schedule step: epochs between decays. */
   stepSize: v.optional(integer(1)),
   /** For the schedules step, multi-step and exponential: the factor of each decay. */
-  gamma: v.optional(fraction()),
+  gamma: v.optional(nonNegative()),
   /** The fraction of a label's probability that is spread over all classes. */
   labelSmoothing: v.optional(fraction(), 0),
   /** Batches whose gradients are averaged before each step of the optimizer. */

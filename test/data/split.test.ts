@@ -137,7 +137,7 @@ describe("refused", () => {
     [
       "BAD_DTYPE",
       () => stratify([0, 1] as never, 2, { fraction: 0.5 }),
-      "labels: expected an IntTensor or Int32Array, got a value of type Array",
+      "labels: expected an IntTensor or Int32Array, got [0, 1]",
     ],
     [
       "LABEL_OUT_OF_RANGE",

@@ -28,7 +28,12 @@ describe("what an operation refuses, with its name, the argument and the shapes"
     [() => x.sub(zeros([2])), "SHAPE_MISMATCH", "sub: other: expected shapes that broadcast, got [2, 3] and [2]"],
     [() => x.gt(zeros([4])), "SHAPE_MISMATCH", "gt: other: expected shapes that broadcast, got [2, 3] and [4]"],
     [() => x.div("2" as never), "BAD_DTYPE", 'div: other: expected a Tensor, got "2"'],
-    [() => where([1] as never, x, 0), "BAD_DTYPE", "where: mask: expected an IntTensor, got a value of type Array"],
+    [() => where([1] as never, x, 0), "BAD_DTYPE", "where: mask: expected an IntTensor, got [1]"],
+    [
+      () => F.gelu(x, { approximate: "tan" as never }),
+      "BAD_ARGUMENT",
+      'gelu: approximate: expected "none" or "tanh", got "tan", did you mean tanh?',
+    ],
     [() => x.clamp(null), "BAD_ARGUMENT", "clamp: expected min, max or both"],
     [() => zeros([0, 3]).max(), "SHAPE_MISMATCH", "max: x: expected elements, got shape [0, 3]"],
     [() => zeros([2, 0]).min(1), "SHAPE_MISMATCH", "min: x: expected elements, got shape [2, 0]"],

@@ -112,6 +112,7 @@ describe("by name", () => {
     ["adamw", AdamW, { lr: 0.1, weightDecay: 0.01, betas: [0.9, 0.999] }],
     ["adam(betas=[0.8, 0.9], amsgrad=true)", Adam, { betas: [0.8, 0.9], amsgrad: true }],
     ["sgd(momentum=0.9, nesterov=true)", SGD, { lr: 0.1, momentum: 0.9, nesterov: true, dampening: 0 }],
+    ["sgd(momentum=0.9, dampening=-1.5)", SGD, { momentum: 0.9, dampening: -1.5 }],
   ] as const)("%s", (expression, kind, options) => {
     const optimizer = OPTIMIZERS.resolve(expression, context());
     expect(optimizer).toBeInstanceOf(kind);
@@ -132,6 +133,7 @@ describe("by name", () => {
     ["multi-step(milestones=[1, 2], gamma=0.5)", [1, 0.5, 0.25]],
     ["step(stepSize=2, gamma=0.5)", [1, 1, 0.5]],
     ["exponential(gamma=0.5)", [1, 0.5, 0.25]],
+    ["exponential(gamma=2)", [1, 2, 4]],
     ["linear(start=1, end=0.25)", [1, 0.75, 0.5]],
     ["cosine", [1, 0.75, 0.25]],
     ["constant(warmupSteps=3)", [0.25, 0.75, 1]],

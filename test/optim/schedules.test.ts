@@ -85,6 +85,7 @@ describe("bad arguments", () => {
     [`stepSize: ${count}, got 1.5`, () => stepSchedule({ stepSize: 1.5 })],
     [factor("gamma", "undefined"), () => exponentialSchedule({} as never)],
     ["milestones: expected a list of steps, got 3", () => multiStepSchedule({ milestones: 3 as never })],
+    ["milestones: expected a list of steps, got an empty list", () => multiStepSchedule({ milestones: [] })],
     [`milestones[1]: ${count}, got -1`, () => multiStepSchedule({ milestones: [1, -1] })],
     ['options: unknown option "gama", did you mean gamma?', () => stepSchedule({ stepSize: 1, gama: 1 } as never)],
     ['options: unknown option "every", expected one of end', () => cosineSchedule({ every: 1 } as never)],

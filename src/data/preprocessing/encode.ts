@@ -49,9 +49,7 @@ export function encodeSamples(
     if (types.isFloat64Array(samples)) return encodeValues(spec, samples);
     return encodeValues(spec, expectArray("values", samples, types.isFloat32Array, "Float32Array"));
   }
-  if (!Array.isArray(samples)) {
-    throw badDtype("rows", "a list of rows", samples);
-  }
+  if (!Array.isArray(samples)) throw badDtype("rows", "a list of rows", samples);
   return encodeRows(spec, samples);
 }
 
