@@ -20,15 +20,52 @@ export function expectInteger(name: string, value: unknown, min: number, max = N
   throw badArgument(name, `a whole number ${range}`, value);
 }
 
+/** The most elements along an axis, or in a typed array. */
+export const MAX_LENGTH = 2 ** 31 - 1;
+
+/** A count of what an array holds: a whole number from 1 to 2^31 - 1; otherwise `BAD_ARGUMENT` that names the argument. */
+export function expectLength(name: string, value: unknown): number {
+  return expectInteger(name, value, 1, MAX_LENGTH);
+}
+
 /** A finite number for which `ok` holds; otherwise `BAD_ARGUMENT` that names the argument and `expected`. */
 export function expectNumber(name: string, value: unknown, ok: (x: number) => boolean, expected: string): number {
   if (typeof value === "number" && Number.isFinite(value) && ok(value)) return value;
   throw badArgument(name, expected, value);
 }
 
+/** What numbers are expected to be, in errors. */
+export const RANGES = {
+  finite: "a finite number",
+  atLeast0: "a number of at least 0",
+  positive: "a number above 0",
+  fraction: "a number from 0 to 1",
+  fractionBelow1: "a number from 0 to below 1",
+} as const;
+
+/** Any number but NaN and the infinities; otherwise `BAD_ARGUMENT` that names the argument. */
+export function expectFinite(name: string, value: unknown): number {
+  return expectNumber(name, value, () => true, RANGES.finite);
+}
+
 /** A finite number of at least 0; otherwise `BAD_ARGUMENT` that names the argument. */
 export function expectAtLeast0(name: string, value: unknown): number {
-  return expectNumber(name, value, (x) => x >= 0, "a number of at least 0");
+  return expectNumber(name, value, (x) => x >= 0, RANGES.atLeast0);
+}
+
+/** A finite number above 0; otherwise `BAD_ARGUMENT` that names the argument. */
+export function expectPositive(name: string, value: unknown): number {
+  return expectNumber(name, value, (x) => x > 0, RANGES.positive);
+}
+
+/** A number from 0 to 1; otherwise `BAD_ARGUMENT` that names the argument. */
+export function expectFraction(name: string, value: unknown): number {
+  return expectNumber(name, value, (x) => x >= 0 && x <= 1, RANGES.fraction);
+}
+
+/** A number from 0 to below 1; otherwise `BAD_ARGUMENT` that names the argument. */
+export function expectFractionBelow1(name: string, value: unknown): number {
+  return expectNumber(name, value, (x) => x >= 0 && x < 1, RANGES.fractionBelow1);
 }
 
 /** Refuses what is neither true nor false. */
@@ -100,8 +137,8 @@ export function expectDimensions(name: string, shape: unknown): readonly number[
   // In the path of each step: the name of a length is put together for the message alone.
   for (let i = 0; i < shape.length; i++) {
     const length = shape[i];
-    if (!(Number.isInteger(length) && length >= 0 && length < 2 ** 31))
-      expectInteger(`${name}[${i}]`, length, 0, 2 ** 31 - 1);
+    if (!(Number.isInteger(length) && length >= 0 && length <= MAX_LENGTH))
+      expectInteger(`${name}[${i}]`, length, 0, MAX_LENGTH);
   }
   return shape;
 }

@@ -1,9 +1,8 @@
-import { show } from "../checks.js";
+import { MAX_LENGTH, show } from "../checks.js";
 import { gatherStrided } from "../tensor/gather_strided.js";
 import type { StoredArray } from "./stored_types.js";
 
 const MAX_RANK = 64;
-const MAX_LENGTH = 2 ** 31 - 1;
 
 /**
  * The number of elements of a shape out of a file; a problem's text if a length is invalid, or their product is

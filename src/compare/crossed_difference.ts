@@ -1,4 +1,4 @@
-import { badArgument, expectNumber } from "../checks.js";
+import { badArgument, expectFinite, expectNumber } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { holm, isAlike, type PairedDifference, pairedDifference, type SampleStats, sampleStats } from "./statistics.js";
 import { criticalValue, twoSidedPValue } from "./t_distribution.js";
@@ -157,7 +157,7 @@ function expectScores(a: readonly ArrayLike<number>[], b: readonly ArrayLike<num
     if (one.length !== samples || samples === 0) {
       throw refuse(`${name}: expected ${samples || "at least 1"} scores, got ${one.length}`);
     }
-    for (let j = 0; j < samples; j++) expectNumber(`${name}[${j}]`, one[j], () => true, "a finite number");
+    for (let j = 0; j < samples; j++) expectFinite(`${name}[${j}]`, one[j]);
   }
   return samples;
 }

@@ -1,4 +1,4 @@
-import { badArgument, expectNumber, show } from "../checks.js";
+import { badArgument, expectFinite, expectFraction, expectNumber, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { criticalValue, twoSidedPValue } from "./t_distribution.js";
 
@@ -88,7 +88,7 @@ export function isAlike({ std }: SampleStats, values: readonly number[]): boolea
 export function holm(pValues: readonly number[]): number[] {
   if (!Array.isArray(pValues)) throw badArgument("pValues", "a list of numbers", pValues);
   for (const [i, p] of pValues.entries()) {
-    expectNumber(`pValues[${i}]`, p, (x) => x >= 0 && x <= 1, "a number from 0 to 1");
+    expectFraction(`pValues[${i}]`, p);
   }
   const corrected = new Array<number>(pValues.length);
   let least = 0;
@@ -110,6 +110,6 @@ function expectValues(name: string, values: unknown): void {
     throw new DistilleryError("BAD_ARGUMENT", `${name}: expected a list of at least one number, got ${got}`);
   }
   values.forEach((value, i) => {
-    expectNumber(`${name}[${i}]`, value, () => true, "a finite number");
+    expectFinite(`${name}[${i}]`, value);
   });
 }

@@ -1,4 +1,4 @@
-import { expectNumber, expectObject } from "../checks.js";
+import { expectFraction, expectObject } from "../checks.js";
 import type { Dataset } from "../data/dataset.js";
 import { DistilleryError } from "../errors.js";
 import type { Metrics } from "../log/epoch_record.js";
@@ -121,18 +121,16 @@ function readSweep({ seeds = SWEEP_DEFAULTS.seeds, temperatures, alphas, ...rest
 } {
   const single = ["temperature", "alpha"].find((name) => name in rest);
   if (single !== undefined) throw new DistilleryError("BAD_ARGUMENT", `${single}: a sweep takes a list, ${single}s`);
-  const isTemperature = (name: string, t: unknown) => expectTemperature(name, t);
-  const isAlpha = (name: string, a: unknown) => expectNumber(name, a, (x) => x >= 0 && x <= 1, "a number from 0 to 1");
   const experiment = parseExperiment(rest);
   const takes = sweepArguments(experiment.loss, experiment.task.data);
   const { temperature, alpha } = experiment.options;
   const grid = {
     seeds: readSeeds(seeds),
     temperatures: takes.includes("temperature")
-      ? expectDistinct("temperatures", temperatures ?? SWEEP_DEFAULTS.temperatures, isTemperature)
+      ? expectDistinct("temperatures", temperatures ?? SWEEP_DEFAULTS.temperatures, expectTemperature)
       : fixed("temperature", temperatures, temperature),
     alphas: takes.includes("alpha")
-      ? expectDistinct("alphas", alphas ?? SWEEP_DEFAULTS.alphas, isAlpha)
+      ? expectDistinct("alphas", alphas ?? SWEEP_DEFAULTS.alphas, expectFraction)
       : fixed("alpha", alphas, alpha),
   };
   return { grid, experiment };

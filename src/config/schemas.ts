@@ -13,6 +13,7 @@ import {
   fractionAbove0,
   fractionBelow1,
   integer,
+  length,
   list,
   nonNegative,
   oneOf,
@@ -165,7 +166,7 @@ const distillSchema = v.strictObject({
   alpha,
   loss: LOSS,
   /** Of vectors: the student's dimensions; default: the targets'. */
-  dimensions: v.optional(integer(1, 2 ** 31 - 1)),
+  dimensions: v.optional(length()),
   /** Default, with synthetic data only: drawn from the seed. */
   ...TEACHER,
   ...EXTERNAL_TEACHER,

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { expectInteger, expectNumber, expectOptions } from "../checks.js";
+import { expectFraction, expectInteger, expectNumber, expectOptions } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
 import { allocate } from "../tensor/buffer_pool.js";
@@ -128,7 +128,7 @@ function readAmounts({ image, features }: Dataset, options: AugmentOptions): Amo
   const max = image === undefined ? Number.MAX_SAFE_INTEGER : Math.min(image.height, image.width) - 1;
   expectInteger("shift", shift, 0, max);
   expectInteger("crop", crop, 0, max);
-  expectNumber("flip", flip, (x) => x >= 0 && x <= 1, "a probability from 0 to 1");
+  expectFraction("flip", flip);
   expectNumber("noise", noise, (x) => x >= 0 && Math.fround(x) < Infinity, "a standard deviation of at least 0");
   expectNumber("mixup", mixup, (x) => x >= 0 && x <= MAX_MIXUP, `a number from 0 to ${MAX_MIXUP}`);
   if (shift > 0 && crop > 0) {

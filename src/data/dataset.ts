@@ -1,5 +1,5 @@
 import { types } from "node:util";
-import { badArgument, badDtype, expectInteger, expectShape, show } from "../checks.js";
+import { badArgument, badDtype, expectInteger, expectLength, expectShape, MAX_LENGTH, show } from "../checks.js";
 import { DistilleryError, type ErrorCode } from "../errors.js";
 import { IntTensor, type Labels, labelData } from "../tensor/int_tensor.js";
 import { Tensor } from "../tensor/tensor.js";
@@ -174,7 +174,7 @@ export function expectDataset(dataset: Dataset, name = "dataset"): Dataset {
   if (typeof dataset?.batch !== "function" || typeof dataset.slice !== "function") {
     throw badArgument(name, "a Dataset", dataset);
   }
-  expectInteger(`${name}.length`, dataset.length, 1, 2 ** 31 - 1);
+  expectLength(`${name}.length`, dataset.length);
   return dataset;
 }
 
@@ -278,8 +278,8 @@ export function indexRange(start: number, end: number): Int32Array {
 export function checkLabels(labels: Labels, samples: number, classes?: number, unlabelled = false) {
   const data = labelData(labels);
   expectShape("labels", labels instanceof IntTensor ? labels.shape : [data.length], [samples]);
-  if (classes !== undefined) expectInteger("classes", classes, 1, 2 ** 31 - 1);
-  const most = classes ?? 2 ** 31 - 1;
+  if (classes !== undefined) expectLength("classes", classes);
+  const most = classes ?? MAX_LENGTH;
   const wrong = data.findIndex((label) => (label < 0 && !(unlabelled && label === NO_LABEL)) || label >= most);
   if (wrong >= 0) {
     const text = `labels[${wrong}]: expected a class from 0 to ${most - 1}, got ${data[wrong]}`;

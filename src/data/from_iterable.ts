@@ -1,4 +1,4 @@
-import { badDtype, expectInteger, expectOptions, show } from "../checks.js";
+import { badDtype, expectLength, expectOptions, MAX_LENGTH, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { Tensor } from "../tensor/tensor.js";
 import { expectClassNames, NO_LABEL } from "./dataset.js";
@@ -33,8 +33,8 @@ export async function fromIterable(
   options: DatasetOptions = {},
 ): Promise<TensorDataset> {
   expectOptions("fromIterable", options, DATASET_OPTIONS);
-  const { classNames, classes = expectClassNames(classNames)?.length ?? 2 ** 31 - 1 } = options;
-  expectInteger("classes", classes, 1, 2 ** 31 - 1);
+  const { classNames, classes = expectClassNames(classNames)?.length ?? MAX_LENGTH } = options;
+  expectLength("classes", classes);
   const isOther = hasTargets(options);
   const rows: Float32Array[] = [];
   /** Of each sample its class, or its targets. */
@@ -73,7 +73,7 @@ function readInput(location: string, sample: Sample, expected: number | undefine
   const values = input instanceof Tensor ? input.data : input;
   if (typeof values !== "object" || values === null || !Number.isInteger(values.length))
     throw badDtype(`${location}: input`, "numbers or a Tensor", input);
-  expectInteger(`${location}: input.length`, values.length, 1, 2 ** 31 - 1);
+  expectLength(`${location}: input.length`, values.length);
   if (expected !== undefined && values.length !== expected) {
     const text = `${location}: input: expected ${expected} values as in sample 0, got ${values.length}`;
     throw new DistilleryError("SHAPE_MISMATCH", text);

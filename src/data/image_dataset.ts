@@ -1,5 +1,14 @@
 import { types } from "node:util";
-import { badArgument, badDtype, expectInteger, expectNumber, expectOptions, expectShape } from "../checks.js";
+import {
+  badArgument,
+  badDtype,
+  expectInteger,
+  expectLength,
+  expectNumber,
+  expectOptions,
+  expectShape,
+  MAX_LENGTH,
+} from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
 import type { ImageLayout } from "./dataset.js";
@@ -73,15 +82,13 @@ export class ImageDataset extends InMemoryDataset implements Normalisation {
 
 /** The number of values of an image. */
 function expectFeatures({ features, image }: ImageDatasetOptions): number {
-  if (image === undefined) return expectInteger("features", features, 1, 2 ** 31 - 1);
-  const lengths = (["channels", "height", "width"] as const).map((axis) =>
-    expectInteger(`image.${axis}`, image[axis], 1, 2 ** 31 - 1),
-  );
+  if (image === undefined) return expectLength("features", features);
+  const lengths = (["channels", "height", "width"] as const).map((axis) => expectLength(`image.${axis}`, image[axis]));
   const product = expectInteger(
     "the values of an image",
     lengths.reduce((a, b) => a * b),
     1,
-    2 ** 31 - 1,
+    MAX_LENGTH,
   );
   if (features !== undefined && features !== product) {
     throw badArgument("features", `${product}, as an image of [${lengths.join(", ")}] has`, features);

@@ -1,5 +1,5 @@
 import { basename } from "node:path";
-import { badArgument, expectInteger, expectOptions, expectPath, show } from "../checks.js";
+import { badArgument, expectInteger, expectLength, expectOptions, expectPath, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { badData, openSliced, readHead, readWhole } from "../files/index.js";
 import { expectClassNames, indexRange } from "./dataset.js";
@@ -111,7 +111,7 @@ function readerOf(file: string, head: Uint8Array): PairReader {
 function classesOf(labels: Int32Array, file: string, known: number | null, options: DatasetOptions): number {
   const { classNames, classes = expectClassNames(classNames)?.length ?? known } = options;
   if (classes === null) return countClasses(labels, file, "number them from 0 on, or give their number as classes");
-  expectInteger("classes", classes, 1, 2 ** 31 - 1);
+  expectLength("classes", classes);
   const wrong = labels.findIndex((label) => label >= classes);
   if (wrong < 0) return classes;
   throw badData(file, `label ${wrong}: expected a class from 0 to ${classes - 1}, got ${labels[wrong]}`);

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { types } from "node:util";
-import { expectInteger, show } from "../checks.js";
+import { expectLength, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { badData } from "../files/index.js";
 import { Tensor } from "../tensor/tensor.js";
@@ -218,8 +218,8 @@ async function build(
   const ofTargets = { ...(task && { task }), ...(targetScale && { targetScale }) };
   const shared = { name, classes, unlabelled, ...(classNames && { classNames }), ...ofTargets };
   if (stream) {
-    expectInteger("the number of rows", rows.length, 1, 2 ** 31 - 1);
-    expectInteger("the values of a row", featuresOf(rows), 1, 2 ** 31 - 1);
+    expectLength("the number of rows", rows.length);
+    expectLength("the values of a row", featuresOf(rows));
     const chunk = chunkOf(rows, options);
     const isBytes = rows.dtype === "uint8";
     const own = sha256 ?? (await hashOf(part.rows, chunk));

@@ -1,4 +1,4 @@
-import { expectInteger, expectNumber, expectOptions, show } from "../checks.js";
+import { expectInteger, expectLength, expectNumber, expectOptions, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { type Labels, labelData } from "../tensor/int_tensor.js";
 import { Generator, randperm, withGenerator } from "../tensor/random.js";
@@ -61,7 +61,7 @@ export function stratify(
 ): { train: Int32Array; heldOut: Int32Array } {
   expectOptions("split", options, ["fraction", "count", "seed"]);
   const data = labelData(labels);
-  const sizes = sizesOf(data, expectInteger("classes", classes, 1, 2 ** 31 - 1), unlabelled);
+  const sizes = sizesOf(data, expectLength("classes", classes), unlabelled);
   const rest = holdOut(sizes, options);
   const order = withGenerator(
     new Generator(options.seed === undefined ? 0 : options.seed),

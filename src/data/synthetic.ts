@@ -1,4 +1,4 @@
-import { expectInteger, expectOptions } from "../checks.js";
+import { expectLength, expectOptions } from "../checks.js";
 import { randint, randn } from "../tensor/random.js";
 import { TensorDataset } from "./tensor_dataset.js";
 
@@ -25,9 +25,9 @@ export interface SyntheticOptions {
 export function synthetic(options: SyntheticOptions = {}): TensorDataset {
   expectOptions("synthetic", options, ["samples", "features", "classes"]);
   const { samples = 1024, features = 784, classes = 10 } = options;
-  expectInteger("samples", samples, 1, 2 ** 31 - 1);
-  expectInteger("features", features, 1, 2 ** 31 - 1);
-  expectInteger("classes", classes, 1, 2 ** 31 - 1);
+  expectLength("samples", samples);
+  expectLength("features", features);
+  expectLength("classes", classes);
   const inputs = randn([samples, features]);
   return new TensorDataset(inputs, randint(0, classes, [samples]), { classes, name: "synthetic" });
 }

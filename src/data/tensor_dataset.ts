@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { badArgument, expectInteger, expectNumber, expectObject, expectOptions, expectShape } from "../checks.js";
+import { badArgument, expectLength, expectNumber, expectObject, expectOptions, expectShape } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
 import { detach, slice } from "../ops/index.js";
@@ -70,8 +70,8 @@ export abstract class InMemoryDataset implements Dataset {
       unlabelled = false,
     } = options;
     const features = shape.reduce((product, length) => product * length, 1);
-    this.length = expectInteger("samples", size, 1, 2 ** 31 - 1);
-    this.features = expectInteger("features", features, 1, 2 ** 31 - 1);
+    this.length = expectLength("samples", size);
+    this.features = expectLength("features", features);
     this.shape = shape;
     const checked = readLabels(labels, this.length, { classes, task, unlabelled });
     ({ labels: this.labels, classes: this.classes } = checked);
@@ -154,7 +154,7 @@ export class TensorDataset extends InMemoryDataset {
     expectOptions(new.target.name, options, DATASET_OPTIONS);
     const { name = "tensors", unlabelled = labels === null } = options;
     super(size, shape, labels ?? new Int32Array(size).fill(NO_LABEL), { ...options, name, unlabelled });
-    expectFinite(inputs, this.features);
+    expectFiniteInputs(inputs, this.features);
     this.inputs = detach(inputs);
   }
 
@@ -238,7 +238,7 @@ export function bytesOf({ buffer, byteOffset, byteLength }: ArrayBufferView): Ui
   return new Uint8Array(buffer as ArrayBuffer, byteOffset, byteLength);
 }
 
-function expectFinite({ data }: Tensor, features: number): void {
+function expectFiniteInputs({ data }: Tensor, features: number): void {
   const at = native.firstNonFinite(data);
   if (at < 0) return;
   const location = `row ${Math.floor(at / features)}, column ${at % features}`;

@@ -1,4 +1,4 @@
-import { badDtype, expectInteger } from "../checks.js";
+import { badDtype, expectLength } from "../checks.js";
 import { inputFeatures, type Preprocessing, sampleShape } from "../data/preprocessing/spec.js";
 import { DistilleryError } from "../errors.js";
 import {
@@ -51,7 +51,7 @@ function traced(network: Module, given: GraphOptions["features"], format: Export
     throw new DistilleryError("BAD_ARGUMENT", `features: needed for a network ${what}`);
   }
   const shape = Array.isArray(features) ? features : [features];
-  for (const length of shape) expectInteger("features", length, 1, 2 ** 31 - 1);
+  for (const length of shape) expectLength("features", length);
   try {
     return traceModule(network, shape, { training: false });
   } catch (error) {

@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { badArgument, expectNumber, expectOptions, expectShape, withDefaults } from "../checks.js";
+import { badArgument, expectOptions, expectPositive, expectShape, withDefaults } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { expectModule } from "../nn/expect_module.js";
 import { Linear } from "../nn/linear.js";
@@ -70,7 +70,7 @@ export function crdLoss(
   const name = "crdLoss";
   expectOptions(name, options, ["memory", "student", "teacher", "tau"]);
   const { memory, student, teacher, tau } = withDefaults(DEFAULTS, options);
-  expectNumber("tau", tau, (t) => t > 0, "a number above 0");
+  expectPositive("tau", tau);
   if (!(memory instanceof CrdMemory)) throw badArgument(`${name}: memory`, "a CrdMemory", memory);
   for (const [key, embedding] of Object.entries({ student, teacher }))
     if (embedding !== undefined) expectModule(`${name}: ${key}`, embedding);

@@ -1,5 +1,13 @@
 import { types } from "node:util";
-import { badDtype, expectInteger, expectNumber, expectOptions, expectShape, withDefaults } from "../checks.js";
+import {
+  badDtype,
+  expectFractionBelow1,
+  expectInteger,
+  expectOptions,
+  expectShape,
+  MAX_LENGTH,
+  withDefaults,
+} from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { Module } from "../nn/module.js";
 import { IntTensor, LongTensor } from "../tensor/int_tensor.js";
@@ -51,10 +59,10 @@ export class CrdMemory extends Module implements ShardedMemory {
     super();
     expectOptions("CrdMemory", options, ["samples", "labels", ...Object.keys(CRD_MEMORY_DEFAULTS)]);
     const { samples, dimension, negatives, momentum, labels } = withDefaults(CRD_MEMORY_DEFAULTS, options);
-    expectInteger("samples", samples, 2, 2 ** 31 - 1);
+    expectInteger("samples", samples, 2, MAX_LENGTH);
     expectInteger("dimension", dimension, 1);
     expectInteger("negatives", negatives, 1);
-    expectNumber("momentum", momentum, (m) => m >= 0 && m < 1, "a number from 0 to below 1");
+    expectFractionBelow1("momentum", momentum);
     if (labels !== undefined) expectClasses(labels, samples);
     this.negatives = Math.min(negatives, samples - 1);
     this.momentum = momentum;

@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { expectNumber, expectOptions, withDefaults } from "../checks.js";
+import { expectFraction, expectOptions, withDefaults } from "../checks.js";
 import { logSoftmax, logsumexp, stack } from "../ops/index.js";
 import { defineEntry, described, fraction } from "../registry/index.js";
 import type { Tensor } from "../tensor/tensor.js";
@@ -39,7 +39,7 @@ export function jsdLoss(studentLogits: Tensor, teacherLogits: Tensor, options: J
   const teacher = expectLogits(name, studentLogits, teacherLogits);
   expectOptions(name, options, Object.keys(DEFAULTS));
   const { beta, temperature } = withDefaults(DEFAULTS, options);
-  expectNumber("beta", beta, (b) => b >= 0 && b <= 1, "a number from 0 to 1");
+  expectFraction("beta", beta);
   expectTemperature("temperature", temperature);
   const [p, q] = [logSoftmax(teacher.div(temperature)), logSoftmax(studentLogits.div(temperature))];
   const loss = between(p, q, beta).div(studentLogits.shape[0]);

@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { expectNumber, expectOptions, withDefaults } from "../checks.js";
+import { expectFraction, expectOptions, withDefaults } from "../checks.js";
 import { native } from "../native.js";
 import { CROSS_ENTROPY_DEFAULTS, expectLabelSmoothing } from "../ops/cross_entropy.js";
 import { lossOutput } from "../ops/loss_output.js";
@@ -72,7 +72,7 @@ export function kdLossParts(
   expectOptions("kdLoss", options, KD_OPTIONS);
   const { temperature, alpha, labelSmoothing } = withDefaults(KD_DEFAULTS, options);
   expectTemperature("temperature", temperature);
-  expectNumber("alpha", alpha, (a) => a >= 0 && a <= 1, "a number from 0 to 1");
+  expectFraction("alpha", alpha);
   expectLabelSmoothing(labelSmoothing);
   const [rows, classes] = studentLogits.shape;
   let [soft, hard] = [0, 0];
@@ -128,7 +128,7 @@ export function kdDistillationLoss(options: KdDistillationLossOptions = {}): Dis
   expectOptions("kdDistillationLoss", options, KD_OPTIONS);
   const { temperature = KD_DEFAULTS.temperature, alpha, labelSmoothing = 0 } = options;
   expectAnnealed("temperature", temperature);
-  if (alpha !== undefined) expectNumber("alpha", alpha, (a) => a >= 0 && a <= 1, "a number from 0 to 1");
+  if (alpha !== undefined) expectFraction("alpha", alpha);
   expectLabelSmoothing(labelSmoothing);
   const name = "kd";
   const tasks = ["classification"] as const;

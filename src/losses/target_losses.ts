@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { expectNumber, expectOptions, withDefaults } from "../checks.js";
+import { expectOptions, expectPositive, withDefaults } from "../checks.js";
 import type { TaskName } from "../data/task_name.js";
 import { DistilleryError } from "../errors.js";
 import { binaryCrossEntropyWithLogits, l1Loss, mseLoss, smoothL1Loss } from "../ops/index.js";
@@ -96,7 +96,7 @@ const HUBER_DEFAULTS = { delta: 1 } as const;
 export function huberDistillationLoss(options: { delta?: number } = {}): DistillationLoss {
   expectOptions("huberDistillationLoss", options, Object.keys(HUBER_DEFAULTS));
   const { delta } = withDefaults(HUBER_DEFAULTS, options);
-  expectNumber("delta", delta, (d) => d > 0, "a number above 0");
+  expectPositive("delta", delta);
   return targetLoss("huber", (outputs, targets) => smoothL1Loss(outputs, targets, { beta: delta }).mul(delta), {
     delta,
   });

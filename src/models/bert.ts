@@ -7,12 +7,12 @@ import { gelu, normalize } from "../nn/functional.js";
 import { LayerNorm } from "../nn/layer_norm.js";
 import { Linear } from "../nn/linear.js";
 import { Module } from "../nn/module.js";
-import { boolean, described, integer, nonNegative } from "../registry/index.js";
+import { boolean, described, integer, length, nonNegative } from "../registry/index.js";
 import { Tensor } from "../tensor/tensor.js";
 import { meanOfTokens, paddingOf, withoutPadding } from "./mean_of_tokens.js";
 import { defineNetwork } from "./network.js";
 
-const size = (value: number, help: string) => described(v.optional(integer(1, 2 ** 31 - 1), value), help);
+const size = (value: number, help: string) => described(v.optional(length(), value), help);
 
 const OPTIONS = {
   layers: size(6, "layers of attention"),

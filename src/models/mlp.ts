@@ -6,7 +6,7 @@ import { Dropout } from "../nn/layers.js";
 import { Linear } from "../nn/linear.js";
 import { Module } from "../nn/module.js";
 import { gelu, relu, sigmoid, silu, tanh } from "../ops/index.js";
-import { described, fractionBelow1, integer, list, oneOf } from "../registry/index.js";
+import { described, fractionBelow1, length, list, oneOf } from "../registry/index.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { defineNetwork, features } from "./network.js";
 
@@ -101,10 +101,7 @@ export const mlp = defineNetwork({
   name: "mlp",
   help: "multilayer perceptron: hidden layers with normalisation, activation and dropout",
   options: {
-    hidden: described(
-      v.optional(list(integer(1, 2 ** 31 - 1), "a list of widths", 0), [512, 256]),
-      "widths of the hidden layers",
-    ),
+    hidden: described(v.optional(list(length(), "a list of widths", 0), [512, 256]), "widths of the hidden layers"),
     dropout: described(v.optional(fractionBelow1(), 0), "probability that a hidden value is set to zero"),
     norm: described(v.optional(oneOf(NORM_NAMES), "none"), `after each hidden product: ${NORM_NAMES.join(", ")}`),
     activation: described(v.optional(oneOf(ACTIVATION_NAMES), "relu"), `one of ${ACTIVATION_NAMES.join(", ")}`),

@@ -1,10 +1,19 @@
 import * as v from "valibot";
-import { badArgument, expectInteger, expectOptions } from "../checks.js";
+import { badArgument, expectInteger, expectLength, expectOptions } from "../checks.js";
 import { MAX_IDS } from "../data/text/encoding.js";
 import { DEFAULT_BUCKETS } from "../data/text/hash.js";
 import type { Module } from "../nn/module.js";
 import type { StateDict } from "../nn/state_dict.js";
-import { described, type Entry, expected, formatExpression, integer, list, type OptionsOf } from "../registry/index.js";
+import {
+  described,
+  type Entry,
+  expected,
+  formatExpression,
+  integer,
+  length,
+  list,
+  type OptionsOf,
+} from "../registry/index.js";
 import { showCount } from "../show_count.js";
 import type { Tensor } from "../tensor/tensor.js";
 
@@ -69,8 +78,8 @@ export function expectContext(context: NetworkContext): NetworkContext {
   if (!Array.isArray(shape) || shape.length === 0) {
     throw badArgument("shape", "the shape of one sample, as [784]", shape);
   }
-  for (const [i, length] of shape.entries()) expectInteger(`shape[${i}]`, length, 1, 2 ** 31 - 1);
-  expectInteger("classes", classes, 1, 2 ** 31 - 1);
+  for (const [i, length] of shape.entries()) expectLength(`shape[${i}]`, length);
+  expectLength("classes", classes);
   if (vocabulary === undefined) return { shape: [...shape], classes };
   return { shape: [...shape], classes, vocabulary: expectInteger("vocabulary", vocabulary, 2, MAX_IDS) };
 }
@@ -99,7 +108,7 @@ export function bucketsFor({ vocabulary = DEFAULT_BUCKETS }: NetworkContext) {
 /** The option of a network with `count` hidden layers: their widths. */
 export function widths(count: number) {
   const what = `a list of ${count} widths`;
-  return v.pipe(list(integer(1, 2 ** 31 - 1), what), v.length(count, expected(what)));
+  return v.pipe(list(length(), what), v.length(count, expected(what)));
 }
 
 /** A chain of linear layers by its state dict: its text, with the widths of the hidden ones; null if a layer is missing. */

@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { expectInteger, expectOptions } from "../checks.js";
+import { expectInteger, expectOptions, MAX_LENGTH } from "../checks.js";
 import { DEFAULT_BUCKETS } from "../data/text/hash.js";
 import { EmbeddingBag } from "../nn/embedding.js";
 import { Linear } from "../nn/linear.js";
@@ -12,7 +12,7 @@ import { BUCKETS, bucketsFor, defineNetwork } from "./network.js";
 const OPTIONS = {
   buckets: BUCKETS,
   dim: described(v.optional(integer(1, 65_536), 64), "values of a row"),
-  hidden: described(v.optional(integer(0, 2 ** 31 - 1), 0), "width of a hidden layer, 0 for none"),
+  hidden: described(v.optional(integer(0, MAX_LENGTH), 0), "width of a hidden layer, 0 for none"),
 };
 
 /** The arguments of {@link TextBag}. */
@@ -45,7 +45,7 @@ export class TextBag extends Module {
     super();
     expectOptions("TextBag", options, ["buckets", "dim", "hidden", "classes"]);
     const { buckets = DEFAULT_BUCKETS, dim, hidden, classes } = { ...v.getDefaults(v.object(OPTIONS)), ...options };
-    expectInteger("hidden", hidden, 0, 2 ** 31 - 1);
+    expectInteger("hidden", hidden, 0, MAX_LENGTH);
     this.bag = new EmbeddingBag(buckets, dim, { paddingIdx: 0, sparse: true });
     this.bag.weight.data.set(rand([buckets - 1, dim], -1 / dim, 1 / dim).data, dim);
     this.fc1 = new Linear(dim, hidden === 0 ? classes : hidden);

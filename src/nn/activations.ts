@@ -1,4 +1,4 @@
-import { expectInteger, expectNumber, expectOneOf, expectOptions } from "../checks.js";
+import { expectFinite, expectInteger, expectOneOf, expectOptions } from "../checks.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { gelu, hardswish, leakyRelu, silu, softmax } from "./functional.js";
 import { Module } from "./module.js";
@@ -28,7 +28,7 @@ export class ReLU6 extends Module {
 export class LeakyReLU extends Module {
   constructor(readonly negativeSlope = 0.01) {
     super();
-    expectNumber("negativeSlope", negativeSlope, () => true, "a finite number");
+    expectFinite("negativeSlope", negativeSlope);
   }
 
   override forward(x: Tensor): Tensor {

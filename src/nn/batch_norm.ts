@@ -1,4 +1,4 @@
-import { expectInteger, expectOptions, expectShape } from "../checks.js";
+import { expectLength, expectOptions, expectShape } from "../checks.js";
 import { expectNormNumbers } from "../ops/batch_norm.js";
 import { LongTensor } from "../tensor/int_tensor.js";
 import { expectTensor, ones, Parameter, type Tensor, zeros } from "../tensor/tensor.js";
@@ -23,7 +23,7 @@ export abstract class BatchNorm extends Module {
     options: { eps?: number; momentum?: number } = {},
   ) {
     super();
-    expectInteger("numFeatures", numFeatures, 1, 2 ** 31 - 1);
+    expectLength("numFeatures", numFeatures);
     expectOptions(this.constructor.name, options, ["eps", "momentum"]);
     const { eps = 1e-5, momentum = 0.1 } = options;
     expectNormNumbers({ momentum, eps });

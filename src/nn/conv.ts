@@ -1,4 +1,12 @@
-import { expectElements, expectFlags, expectInteger, expectOptions, expectShape } from "../checks.js";
+import {
+  expectElements,
+  expectFlags,
+  expectInteger,
+  expectLength,
+  expectOptions,
+  expectShape,
+  MAX_LENGTH,
+} from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { type Conv2dAttributes, conv2dAttributes, pairOf } from "../ops/conv2d.js";
 import type { Conv2dOptions, Pair } from "../ops/index.js";
@@ -35,8 +43,8 @@ export abstract class Conv extends Module {
     bias: boolean,
   ) {
     super();
-    expectInteger("inChannels", inChannels, 1, 2 ** 31 - 1);
-    expectInteger("outChannels", outChannels, 1, 2 ** 31 - 1);
+    expectLength("inChannels", inChannels);
+    expectLength("outChannels", outChannels);
     expectFlags({ bias });
     if (inChannels % groups !== 0 || outChannels % groups !== 0) {
       const text = `groups: expected a number that divides inChannels (${inChannels}) and outChannels (${outChannels})`;
@@ -123,15 +131,15 @@ export class Conv1d extends Conv {
   constructor(inChannels: number, outChannels: number, kernelSize: number, options: Conv1dOptions = {}) {
     expectOptions("Conv1d", options, ["stride", "padding", "dilation", "groups", "bias"]);
     const { bias = true, stride = 1, padding = 0, dilation = 1, groups = 1 } = options;
-    for (const [name, n] of Object.entries({ stride, dilation })) expectInteger(name, n, 1, 2 ** 31 - 1);
-    expectInteger("padding", padding, 0, 2 ** 31 - 1);
+    for (const [name, n] of Object.entries({ stride, dilation })) expectLength(name, n);
+    expectInteger("padding", padding, 0, MAX_LENGTH);
     const attributes = conv2dAttributes("Conv1d", {
       stride: [1, stride],
       padding: [0, padding],
       dilation: [1, dilation],
       groups,
     });
-    super(inChannels, outChannels, [expectInteger("kernelSize", kernelSize, 1, 2 ** 31 - 1)], groups, bias);
+    super(inChannels, outChannels, [expectLength("kernelSize", kernelSize)], groups, bias);
     this.#attributes = attributes;
   }
 

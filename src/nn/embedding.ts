@@ -1,4 +1,4 @@
-import { expectFlags, expectInteger, expectOneOf, expectOptions } from "../checks.js";
+import { expectFlags, expectInteger, expectLength, expectOneOf, expectOptions } from "../checks.js";
 import { MOST_ROWS } from "../ops/embedding_bag.js";
 import { type EmbeddingBagOptions, embedding, embeddingBag } from "../ops/index.js";
 import type { IntTensor } from "../tensor/int_tensor.js";
@@ -27,7 +27,7 @@ abstract class Table extends Module {
   ) {
     super();
     expectInteger("numEmbeddings", numEmbeddings, 1, MOST_ROWS);
-    expectInteger("embeddingDim", embeddingDim, 1, 2 ** 31 - 1);
+    expectLength("embeddingDim", embeddingDim);
     expectFlags({ sparse });
     if (paddingIdx !== null) expectInteger("paddingIdx", paddingIdx, 0, numEmbeddings - 1);
     this.paddingIdx = paddingIdx;

@@ -1,4 +1,4 @@
-import { expectAtLeast0, expectFlags, expectInteger, expectOptions, expectShape } from "../checks.js";
+import { expectAtLeast0, expectFlags, expectLength, expectOptions, expectShape } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { mean, var as variance } from "../ops/index.js";
 import { expectTensor, ones, Parameter, type Tensor, zeros } from "../tensor/tensor.js";
@@ -27,8 +27,8 @@ export class GroupNorm extends Module {
     options: { eps?: number; affine?: boolean; bias?: boolean } = {},
   ) {
     super();
-    expectInteger("numGroups", numGroups, 1, 2 ** 31 - 1);
-    expectInteger("numChannels", numChannels, 1, 2 ** 31 - 1);
+    expectLength("numGroups", numGroups);
+    expectLength("numChannels", numChannels);
     expectOptions("GroupNorm", options, ["eps", "affine", "bias"]);
     const { eps = 1e-5, affine = true, bias = true } = options;
     expectFlags({ affine, bias });

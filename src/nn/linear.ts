@@ -1,4 +1,4 @@
-import { expectFlags, expectInteger, expectOptions } from "../checks.js";
+import { expectFlags, expectLength, expectOptions } from "../checks.js";
 import { rand } from "../tensor/random.js";
 import { Parameter, type Tensor } from "../tensor/tensor.js";
 import { linear } from "./functional.js";
@@ -24,8 +24,8 @@ export class Linear extends Module {
     options: { bias?: boolean } = {},
   ) {
     super();
-    expectInteger("inFeatures", inFeatures, 1, 2 ** 31 - 1);
-    expectInteger("outFeatures", outFeatures, 1, 2 ** 31 - 1);
+    expectLength("inFeatures", inFeatures);
+    expectLength("outFeatures", outFeatures);
     expectOptions("Linear", options, ["bias"]);
     const bound = 1 / Math.sqrt(inFeatures);
     this.weight = new Parameter(rand([outFeatures, inFeatures], -bound, bound).data, [outFeatures, inFeatures]);

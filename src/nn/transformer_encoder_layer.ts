@@ -1,4 +1,4 @@
-import { expectAtLeast0, expectFlags, expectInteger, expectOneOf, expectOptions } from "../checks.js";
+import { expectAtLeast0, expectFlags, expectLength, expectOneOf, expectOptions } from "../checks.js";
 import { transpose } from "../ops/index.js";
 import { expectTensor, type Tensor } from "../tensor/tensor.js";
 import { gelu, relu } from "./functional.js";
@@ -58,7 +58,7 @@ export class TransformerEncoderLayer extends Module {
     ]);
     const { dimFeedforward = 2048, dropout = 0.1, activation = "relu", normFirst = false } = options;
     const { layerNormEps: eps = 1e-5, batchFirst = false, bias = true } = options;
-    expectInteger("dimFeedforward", dimFeedforward, 1, 2 ** 31 - 1);
+    expectLength("dimFeedforward", dimFeedforward);
     expectAtLeast0("layerNormEps", eps);
     expectFlags({ normFirst });
     this.activation = expectOneOf("activation", activation, Object.keys(ACTIVATIONS) as (keyof typeof ACTIVATIONS)[]);

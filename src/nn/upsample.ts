@@ -1,4 +1,4 @@
-import { badArgument, expectElements, expectNumber, expectOptions } from "../checks.js";
+import { badArgument, expectElements, expectOptions, expectPositive } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { type Pair, pairOf } from "../ops/conv2d.js";
 import { IntTensor } from "../tensor/int_tensor.js";
@@ -38,7 +38,7 @@ export class Upsample extends Module {
       throw new DistilleryError("BAD_ARGUMENT", "Upsample: expected size or scaleFactor, and not both");
     }
     this.#size = size === undefined ? null : pairOf("size", size, 1);
-    const factor = (value: number) => expectNumber("scaleFactor", value, (x) => x > 0, "a number above 0");
+    const factor = (value: number) => expectPositive("scaleFactor", value);
     const factors = Array.isArray(scaleFactor) ? scaleFactor : [scaleFactor, scaleFactor];
     if (factors.length !== 2)
       throw badArgument("scaleFactor", "a number, or one for rows and one for columns", scaleFactor);

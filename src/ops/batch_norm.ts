@@ -1,4 +1,4 @@
-import { expectAtLeast0, expectFlags, expectNumber, expectOptions, expectShape } from "../checks.js";
+import { expectAtLeast0, expectFlags, expectFraction, expectOptions, expectShape } from "../checks.js";
 import { native } from "../native.js";
 import { allocate } from "../tensor/buffer_pool.js";
 import type { JsFunction } from "../tensor/js_form.js";
@@ -111,7 +111,7 @@ export function batchNorm(
 export function expectNormNumbers({ momentum, eps }: { momentum: number; eps: number }): void {
   expectAtLeast0("eps", eps);
   // PyTorch's null, the cumulative average, is not among them.
-  expectNumber("momentum", momentum, (x) => x >= 0 && x <= 1, "a number from 0 to 1");
+  expectFraction("momentum", momentum);
 }
 
 function expectVector(name: string, x: unknown, features: number): void {

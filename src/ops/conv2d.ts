@@ -1,4 +1,4 @@
-import { expectElements, expectInteger, expectOptions, expectShape, show } from "../checks.js";
+import { expectElements, expectInteger, expectOptions, expectShape, MAX_LENGTH, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
 import { allocate } from "../tensor/buffer_pool.js";
@@ -35,8 +35,6 @@ export interface Conv2dAttributes {
   /** Whether operands are rounded to bfloat16, in its backward pass too. */
   readonly bfloat16?: boolean;
 }
-
-const MAX = 2 ** 31 - 1;
 
 const CONV2D: JsFunction = {
   name: "conv2d",
@@ -173,14 +171,14 @@ export function conv2dAttributes(what: string, options: Conv2dOptions) {
     stride: pairOf("stride", stride, 1),
     padding: pairOf("padding", padding, 0),
     dilation: pairOf("dilation", dilation, 1),
-    groups: expectInteger("groups", groups, 1, MAX),
+    groups: expectInteger("groups", groups, 1, MAX_LENGTH),
   };
 }
 
 /** A number for rows and one for columns, each of at least `least`. */
 export function pairOf(name: string, value: Pair, least: number): readonly [number, number] {
   if (typeof value === "number") {
-    const both = expectInteger(name, value, least, MAX);
+    const both = expectInteger(name, value, least, MAX_LENGTH);
     return [both, both];
   }
   if (!Array.isArray(value) || value.length !== 2) {
@@ -191,7 +189,10 @@ export function pairOf(name: string, value: Pair, least: number): readonly [numb
     );
   }
   const [rows, columns] = value;
-  return [expectInteger(`${name}[0]`, rows, least, MAX), expectInteger(`${name}[1]`, columns, least, MAX)];
+  return [
+    expectInteger(`${name}[0]`, rows, least, MAX_LENGTH),
+    expectInteger(`${name}[1]`, columns, least, MAX_LENGTH),
+  ];
 }
 
 /** The output's shape; refuses shapes that do not fit each other, with both. */

@@ -1,4 +1,4 @@
-import { expectNumber, expectOptions, expectShape, withDefaults } from "../checks.js";
+import { expectFraction, expectOptions, expectShape, withDefaults } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
 import { IntTensor, type Labels, labelData } from "../tensor/int_tensor.js";
@@ -67,5 +67,5 @@ function asRows(logits: Tensor, labels: Labels): [Tensor, Int32Array] {
 
 /** Refuses a label smoothing that is no number from 0 to 1. */
 export function expectLabelSmoothing(value: unknown): void {
-  expectNumber("labelSmoothing", value, (x) => x >= 0 && x <= 1, "a number from 0 to 1");
+  expectFraction("labelSmoothing", value);
 }

@@ -1,4 +1,4 @@
-import { badDtype, expectElements, expectInteger, expectShape } from "../checks.js";
+import { badDtype, expectElements, expectLength, expectShape } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
 import { allocate } from "../tensor/buffer_pool.js";
@@ -177,7 +177,7 @@ export function scatter(x: Tensor, dim: number, index: IntTensor, src: Tensor | 
  */
 export function oneHot(labels: Labels, numClasses?: number): IntTensor {
   const data = labelData(labels);
-  if (numClasses !== undefined) expectInteger("oneHot: numClasses", numClasses, 1, 2 ** 31 - 1);
+  if (numClasses !== undefined) expectLength("oneHot: numClasses", numClasses);
   const classes = numClasses ?? data.reduce((most, label) => Math.max(most, label + 1), 0);
   const shape = labels instanceof IntTensor ? labels.shape : [data.length];
   expectElements("oneHot", [...shape, classes]);

@@ -1,4 +1,4 @@
-import { badArgument, expectFlags, expectInteger, expectOptions } from "../checks.js";
+import { badArgument, expectFlags, expectInteger, expectLength, expectOptions } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { type Pair, pairOf } from "./conv2d.js";
@@ -68,7 +68,7 @@ export function avgPool2dWindows(kernelSize: Pair, options: AvgPool2dOptions) {
   expectOptions("avgPool2d", options, ["stride", "padding", "ceilMode", "countIncludePad", "divisorOverride"]);
   const { ceilMode = false, countIncludePad = true, divisorOverride = null } = options;
   expectFlags({ ceilMode, countIncludePad });
-  if (divisorOverride !== null) expectInteger("divisorOverride", divisorOverride, 1, 2 ** 31 - 1);
+  if (divisorOverride !== null) expectLength("divisorOverride", divisorOverride);
   return { axes: axesOf(kernelSize, options, 1), ceilMode, countIncludePad, divisorOverride };
 }
 

@@ -1,4 +1,4 @@
-import { badArgument, expectInteger, expectList, expectShape } from "../checks.js";
+import { badArgument, expectInteger, expectList, expectShape, MAX_LENGTH } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { numel } from "../tensor/shape.js";
 import type { Tensor } from "../tensor/tensor.js";
@@ -35,7 +35,7 @@ export function reshape(x: Tensor, shape: readonly number[]): Tensor {
 /** The shape with its length of -1, if there is one, replaced by what the number of elements leaves for it. */
 function inferShape(x: Tensor, shape: readonly number[]): readonly number[] {
   expectList("shape", shape, "a list of lengths");
-  for (const [i, length] of shape.entries()) expectInteger(`shape[${i}]`, length, -1, 2 ** 31 - 1);
+  for (const [i, length] of shape.entries()) expectInteger(`shape[${i}]`, length, -1, MAX_LENGTH);
   const known = numel(shape.filter((length) => length !== -1));
   const free = shape.filter((length) => length === -1).length;
   const inferred = free === 1 && known > 0 ? x.size / known : 0;

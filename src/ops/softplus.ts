@@ -1,4 +1,4 @@
-import { badArgument, expectNumber } from "../checks.js";
+import { badArgument, expectPositive } from "../checks.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { defineUnaryWith } from "./define_unary.js";
 
@@ -23,6 +23,6 @@ const scaled = defineUnaryWith("softplus", js, (x, builder, { b: beta }) => {
  */
 export function softplus(x: Tensor, beta = 1, extra?: never): Tensor {
   if (extra !== undefined) throw badArgument("softplus", "x and beta alone (the threshold is 20)", extra);
-  expectNumber("softplus: beta", beta, (b) => b > 0, "a number above 0");
+  expectPositive("softplus: beta", beta);
   return scaled(x, { a: 0, b: beta });
 }

@@ -1,4 +1,4 @@
-import { badArgument, expectNumber, expectOptions } from "../checks.js";
+import { badArgument, expectFinite, expectOptions } from "../checks.js";
 import { numel } from "../tensor/shape.js";
 import { expectTensor, type Tensor } from "../tensor/tensor.js";
 import { div, mul, sub } from "./binary.js";
@@ -32,7 +32,7 @@ export function variance(x: Tensor, dim?: number | readonly number[], options: V
   expectTensor("var: x", x);
   expectOptions("var", options, ["correction", "keepdim"]);
   const { correction = 1, keepdim = false } = options;
-  expectNumber("var: correction", correction, () => true, "a number");
+  expectFinite("var: correction", correction);
   expectKeepdim("var", keepdim);
   const axes = axesOf(x.shape, dim);
   const count = axes === null ? x.size : numel(axes.map((axis) => x.shape[axis]));

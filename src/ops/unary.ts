@@ -1,4 +1,4 @@
-import { expectNumber, expectOneOf, expectOptions } from "../checks.js";
+import { expectFinite, expectOneOf, expectOptions } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import type { JsFunction } from "../tensor/js_form.js";
 import { float, int, type OnnxBuilder, type OnnxNode } from "../tensor/onnx_node.js";
@@ -107,7 +107,7 @@ const leaky = defineUnaryWith(
 
 /** x above 0, and `negativeSlope` times x elsewhere. `torch.nn.functional.leaky_relu`. */
 export function leakyRelu(x: Tensor, negativeSlope = 0.01): Tensor {
-  expectNumber("leakyRelu: negativeSlope", negativeSlope, () => true, "a finite number");
+  expectFinite("leakyRelu: negativeSlope", negativeSlope);
   return leaky(x, { a: negativeSlope, b: 0 });
 }
 
@@ -185,7 +185,7 @@ const limit = defineUnaryWith(
  */
 export function clamp(x: Tensor, min: number | null, max: number | null = null): Tensor {
   if (min === null && max === null) throw new DistilleryError("BAD_ARGUMENT", "clamp: expected min, max or both");
-  const bound = (name: string, value: number) => expectNumber(`clamp: ${name}`, value, () => true, "a finite number");
+  const bound = (name: string, value: number) => expectFinite(`clamp: ${name}`, value);
   const a = min === null ? Number.NEGATIVE_INFINITY : bound("min", min);
   return limit(x, { a, b: max === null ? Number.POSITIVE_INFINITY : bound("max", max) });
 }

@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { expectAtLeast0, expectFlags, expectNumber, expectOptions, withDefaults } from "../checks.js";
+import { expectAtLeast0, expectFlags, expectFractionBelow1, expectOptions, withDefaults } from "../checks.js";
 import { native } from "../native.js";
 import { boolean, defineEntry, described, fractionBelow1, nonNegative } from "../registry/index.js";
 import type { Tensor } from "../tensor/tensor.js";
@@ -86,8 +86,8 @@ export abstract class AdamBase extends Optimizer<AdamGroup, AdamState> {
 
   protected override checkGroup({ lr, betas, eps, weightDecay, amsgrad, maximize }: AdamGroup): void {
     expectAtLeast0("lr", lr);
-    expectNumber("betas[0]", betas[0], below1, "a number from 0 to below 1");
-    expectNumber("betas[1]", betas[1], below1, "a number from 0 to below 1");
+    expectFractionBelow1("betas[0]", betas[0]);
+    expectFractionBelow1("betas[1]", betas[1]);
     expectAtLeast0("eps", eps);
     expectAtLeast0("weightDecay", weightDecay);
     expectFlags({ amsgrad, maximize });
@@ -131,10 +131,6 @@ export class Adam extends AdamBase {
   constructor(params: Params<AdamOptions>, options: AdamOptions = {}) {
     super(params, options, false);
   }
-}
-
-function below1(x: number): boolean {
-  return x >= 0 && x < 1;
 }
 
 /** The arguments of `adam` and `adamw` in expressions. */

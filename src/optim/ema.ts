@@ -1,5 +1,5 @@
 import { types } from "node:util";
-import { expectFlags, expectNumber, expectOptions, withDefaults } from "../checks.js";
+import { expectFlags, expectFraction, expectOptions, withDefaults } from "../checks.js";
 import { native } from "../native.js";
 import { expectModule } from "../nn/expect_module.js";
 import type { Module } from "../nn/module.js";
@@ -134,7 +134,7 @@ export class ExponentialMovingAverage {
 }
 
 function expectDecay(decay: number): number {
-  return expectNumber("decay", decay, (x) => x >= 0 && x <= 1, "a number from 0 to 1");
+  return expectFraction("decay", decay);
 }
 
 /** An array for each entry, all in the memory of the largest. */

@@ -1,9 +1,9 @@
 import { types } from "node:util";
 import {
   expectAtLeast0,
+  expectFraction,
   expectInteger,
   expectList,
-  expectNumber,
   expectOptions,
   show,
   withDefaults,
@@ -234,7 +234,7 @@ export class ConstantLR extends DefinedLR<{ factor?: number; totalIters?: number
       keys: { factor: "factor", totalIters: "total_iters" },
       defaults: { factor: 1 / 3, totalIters: 5 },
       rate: ({ factor, totalIters }) => {
-        expectNumber("factor", factor, (x) => x >= 0 && x <= 1, "a number from 0 to 1");
+        expectFraction("factor", factor);
         expectInteger("totalIters", totalIters, 0);
         return { factor: (step) => (step < totalIters ? factor : 1) };
       },

@@ -1,4 +1,15 @@
-import { expectFlags, expectInteger, expectNumber, expectOneOf, expectOptions, show, withDefaults } from "../checks.js";
+import {
+  expectFlags,
+  expectFraction,
+  expectFractionBelow1,
+  expectInteger,
+  expectNumber,
+  expectOneOf,
+  expectOptions,
+  expectPositive,
+  show,
+  withDefaults,
+} from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { badState, expectOneEach, LRScheduler, type SchedulerAttribute } from "./lr_scheduler.js";
 import type { Optimizer } from "./optimizer.js";
@@ -100,8 +111,8 @@ export class OneCycleLR extends LRScheduler {
     const phases = phasesOf(stepsOf(all), all);
     const { cycleMomentum, maxLr } = all;
     const momenta = {
-      maxMomentum: expectMomentum("maxMomentum", all.maxMomentum),
-      baseMomentum: expectMomentum("baseMomentum", all.baseMomentum),
+      maxMomentum: expectFractionBelow1("maxMomentum", all.maxMomentum),
+      baseMomentum: expectFractionBelow1("baseMomentum", all.baseMomentum),
     };
     if (cycleMomentum && !optimizer.paramGroups.every((group) => "betas" in group || "momentum" in group)) {
       throw new DistilleryError("BAD_ARGUMENT", "cycleMomentum: expected an optimizer with momentum or betas");
@@ -207,7 +218,7 @@ function annealLinear(from: number, to: number, fraction: number): number {
 }
 
 function phasesOf(totalSteps: number, form: Required<OneCycleForm>): Phases {
-  const pctStart = expectNumber("pctStart", form.pctStart, (x) => x >= 0 && x <= 1, "a number from 0 to 1");
+  const pctStart = expectFraction("pctStart", form.pctStart);
   const { threePhase } = form;
   expectFlags({ threePhase });
   const rise = pctStart * totalSteps;
@@ -217,8 +228,8 @@ function phasesOf(totalSteps: number, form: Required<OneCycleForm>): Phases {
 
 /** The rates of a cycle with this highest one. */
 function lrsOf(maxLr: number, { divFactor, finalDivFactor }: Required<OneCycleForm>): Values {
-  const start = maxLr / expectNumber("divFactor", divFactor, (x) => x > 0, "a number above 0");
-  return [start, maxLr, start / expectNumber("finalDivFactor", finalDivFactor, (x) => x > 0, "a number above 0")];
+  const start = maxLr / expectPositive("divFactor", divFactor);
+  return [start, maxLr, start / expectPositive("finalDivFactor", finalDivFactor)];
 }
 
 function stepsOf({ totalSteps, epochs, stepsPerEpoch }: OneCycleOptions): number {
@@ -228,9 +239,5 @@ function stepsOf({ totalSteps, epochs, stepsPerEpoch }: OneCycleOptions): number
 
 function expectMaxLr(maxLr: number | readonly number[], group: number): number {
   const [name, value] = Array.isArray(maxLr) ? [`maxLr[${group}]`, maxLr[group]] : ["maxLr", maxLr];
-  return expectNumber(name, value, (x) => x > 0, "a number above 0");
-}
-
-function expectMomentum(name: string, value: unknown): number {
-  return expectNumber(name, value, (x) => x >= 0 && x < 1, "a number from 0 to below 1");
+  return expectPositive(name, value);
 }

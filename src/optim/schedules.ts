@@ -1,4 +1,4 @@
-import { badArgument, expectAtLeast0, expectNumber, expectOptions, withDefaults } from "../checks.js";
+import { badArgument, expectAtLeast0, expectNumber, expectOptions, expectPositive, withDefaults } from "../checks.js";
 
 /**
  * A learning rate schedule: the factor on the base rate at a step of a run, from 0 (before the first step) to `steps`
@@ -87,7 +87,7 @@ export function exponentialSchedule(options: { gamma: number }): Schedule {
  */
 export function stepSchedule(options: { stepSize: number; gamma?: number }): Schedule {
   const { stepSize, gamma } = optionsOf({ gamma: GAMMA }, options, ["stepSize"]);
-  expectNumber("stepSize", stepSize, (x) => x > 0, "a number above 0");
+  expectPositive("stepSize", stepSize);
   const length = stepsOrFraction("stepSize", stepSize);
   expectAtLeast0("gamma", gamma);
   // A fraction of the steps may come out a rounding error above the whole number that it means.

@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { expectAtLeast0, expectFlags, expectNumber, expectOptions, withDefaults } from "../checks.js";
+import { expectAtLeast0, expectFinite, expectFlags, expectOptions, withDefaults } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
 import { boolean, defineEntry, described, finite, nonNegative } from "../registry/index.js";
@@ -70,7 +70,7 @@ export class SGD extends Optimizer<SGDGroup, { momentumBuffer: Float32Array }> {
     for (const name of ["lr", "momentum", "weightDecay"] as const) {
       expectAtLeast0(name, group[name]);
     }
-    expectNumber("dampening", dampening, () => true, "a number");
+    expectFinite("dampening", dampening);
     expectFlags({ nesterov, maximize });
     if (nesterov && (momentum === 0 || dampening !== 0)) {
       throw new DistilleryError("BAD_ARGUMENT", "nesterov: expected a momentum above 0 and a dampening of 0");

@@ -1,6 +1,6 @@
 import { homedir } from "node:os";
 import * as v from "valibot";
-import { showValue } from "../checks.js";
+import { MAX_LENGTH, RANGES, showValue } from "../checks.js";
 
 /** The message of a value that is not what was expected. */
 export const expected =
@@ -31,12 +31,15 @@ export function integer(min: number, max = Number.MAX_SAFE_INTEGER) {
   return v.pipe(v.number(message), v.safeInteger(message), v.minValue(min, message), v.maxValue(max, message));
 }
 
+/** A count of what an array holds: a whole number from 1 to 2^31 - 1. */
+export const length = () => integer(1, MAX_LENGTH);
+
 /** Any number but NaN and the infinities. */
-export const finite = () => range(-Number.MAX_VALUE, Number.MAX_VALUE, "a finite number");
+export const finite = () => range(-Number.MAX_VALUE, Number.MAX_VALUE, RANGES.finite);
 
 /** A finite number above 0. */
 export function positive() {
-  const message = expected("a number above 0");
+  const message = expected(RANGES.positive);
   return v.pipe(v.number(message), v.finite(message), v.gtValue(0, message));
 }
 
@@ -47,13 +50,13 @@ export function range(min: number, max: number, what: string) {
 }
 
 /** A finite number of at least 0. */
-export const nonNegative = () => range(0, Number.MAX_VALUE, "a number of at least 0");
+export const nonNegative = () => range(0, Number.MAX_VALUE, RANGES.atLeast0);
 /** A number from 0 to 1. */
-export const fraction = () => range(0, 1, "a number from 0 to 1");
+export const fraction = () => range(0, 1, RANGES.fraction);
 /** A number above 0, up to 1. */
 export const fractionAbove0 = () => range(Number.MIN_VALUE, 1, "a number above 0, up to 1");
 /** A number from 0 to below 1. */
-export const fractionBelow1 = () => range(0, 1 - Number.EPSILON, "a number from 0 to below 1");
+export const fractionBelow1 = () => range(0, 1 - Number.EPSILON, RANGES.fractionBelow1);
 /** True or false. */
 export const boolean = () => v.boolean(expected("true or false"));
 

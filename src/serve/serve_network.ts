@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, maxHeaderSize, type ServerResponse, STATUS_CODES } from "node:http";
 import type { Duplex } from "node:stream";
 import { setImmediate } from "node:timers/promises";
-import { badArgument, expectInteger, expectOptions, show } from "../checks.js";
+import { badArgument, expectInteger, expectLength, expectOptions, show } from "../checks.js";
 import { expectPreprocessing, type Preprocessing } from "../data/preprocessing/spec.js";
 import { DistilleryError } from "../errors.js";
 import { listen } from "../listen.js";
@@ -88,7 +88,7 @@ export async function serveNetwork(network: Module, options: ServeOptions = {}):
   if (typeof host !== "string" || host === "") throw badArgument("host", "an address", host);
   expectInteger("port", port, 0, 65_535);
   expectInteger("maxBody", maxBody, 1, 2 ** 30);
-  expectInteger("maxSamples", maxSamples, 1, 2 ** 31 - 1);
+  expectLength("maxSamples", maxSamples);
   expectInteger("timeout", timeout, 1, 2 ** 31 - 1);
   const { preprocessing = recordOf(network)?.preprocessing ?? null } = options;
   if (preprocessing !== null) expectPreprocessing(preprocessing);

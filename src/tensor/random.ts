@@ -2,10 +2,12 @@ import {
   badArgument,
   expectDimensions,
   expectElements,
+  expectFinite,
   expectInteger,
   expectNotAsync,
   expectNumber,
   expectOptions,
+  MAX_LENGTH,
 } from "../checks.js";
 import { native } from "../native.js";
 import { newElements } from "./element_limit.js";
@@ -102,7 +104,7 @@ export function randn(shape: readonly number[], options: { requiresGrad?: boolea
 
 /** Uniforms of [from, to). `torch.rand`, `Tensor.uniform_`. */
 export function rand(shape: readonly number[], from = 0, to = 1): Tensor {
-  expectNumber("from", from, () => true, "a finite number");
+  expectFinite("from", from);
   expectNumber("to", to, (x) => x >= from, `a number of at least from (${from})`);
   const out = new Float32Array(newElements(shape));
   native.randomUniform(current.state, out, from, to);
@@ -121,7 +123,7 @@ export function randint(low: number, high: number, shape: readonly number[]): In
 
 /** A random order of 0 to n - 1. `torch.randperm`. */
 export function randperm(n: number): IntTensor {
-  const out = new Int32Array(expectInteger("n", n, 0, 2 ** 31 - 1));
+  const out = new Int32Array(expectInteger("n", n, 0, MAX_LENGTH));
   native.randomPermutation(current.state, out);
   return new IntTensor(out, [n]);
 }

@@ -16,7 +16,7 @@ import type { Teacher } from "../teachers/index.js";
 import { TeacherPrefetcher } from "../teachers/prefetcher.js";
 import type { Labels } from "../tensor/int_tensor.js";
 import { Tensor } from "../tensor/tensor.js";
-import { expectFinite } from "./arguments.js";
+import { expectFiniteLoss } from "./arguments.js";
 import type { RunResult } from "./controls.js";
 import { NO_TEACHER } from "./no_teacher.js";
 import { type Forward, weighted } from "./shard_pass.js";
@@ -54,14 +54,14 @@ export async function fit(trainer: Trainer, loss: DistillationLoss, teacher: Tea
     };
     const mixture = mixed && { labels: labelling.of({ labels: mixed.labels }), weight: mixed.weight };
     const result = computed(loss, lossBatch, mixture, data);
-    const value = expectFinite(place, result.loss.item());
+    const value = expectFiniteLoss(place, result.loss.item());
     return { root: result.loss, loss: value, metrics: result.metrics, counts: labelling.counts(batch) };
   };
   const update = (step: Step) => {
     if (!step.isLastOfGroup) return;
     step.gradNorm = 0;
     for (const parameters of clipGroups) {
-      const norm = expectFinite("gradient norm", clipGradNorm(parameters, options.maxGradNorm));
+      const norm = expectFiniteLoss("gradient norm", clipGradNorm(parameters, options.maxGradNorm));
       step.gradNorm = clipGroups.length === 1 ? norm : Math.hypot(step.gradNorm, norm);
     }
     optimizer.step();

@@ -7,7 +7,7 @@ import { inPrecision, type Precision } from "../tensor/precision.js";
 import { withGenerator } from "../tensor/random.js";
 import { TensorArena } from "../tensor/step.js";
 import { fromUserCode } from "../user_code.js";
-import { expectFinite } from "./arguments.js";
+import { expectFiniteLoss } from "./arguments.js";
 import { changed } from "./module_layout.js";
 import type { RunStream } from "./run_handle.js";
 
@@ -69,7 +69,7 @@ export class Step {
     const { known } = this;
     for (const [name, value] of Object.entries(metrics)) {
       if (!known?.includes(name)) expectMetricName("the name of a loss's metric", name);
-      expectFinite(`metric ${name}`, value);
+      expectFiniteLoss(`metric ${name}`, value);
     }
     const all: Metrics = { loss, ...metrics };
     const missing = known?.find((name) => !Object.hasOwn(all, name));

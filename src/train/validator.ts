@@ -13,7 +13,7 @@ import type { Teacher } from "../teachers/index.js";
 import { inPrecision, type Precision } from "../tensor/precision.js";
 import { Generator, withGenerator } from "../tensor/random.js";
 import { TensorArena } from "../tensor/step.js";
-import { expectFinite } from "./arguments.js";
+import { expectFiniteLoss } from "./arguments.js";
 import { forwardEval, widthFor } from "./inference.js";
 import type { Part } from "./trainer_input.js";
 
@@ -78,7 +78,7 @@ export class Validator {
     if (this.#teacher?.isFixed ?? true) this.#kept = kept;
     const evaluation = metrics.report();
     return {
-      validationLoss: expectFinite("validation loss", evaluation.loss),
+      validationLoss: expectFiniteLoss("validation loss", evaluation.loss),
       ...this.#figures(evaluation, metricsOf(data)),
       ...Object.fromEntries(
         this.parts.flatMap(({ name }, i) => {

@@ -52,6 +52,7 @@ describe("parameter groups", () => {
         new Adam([{ params: parameter(1) }, { params: parameter(1), Lr: 1 } as never]);
       },
     ],
+    ["dampening: expected a finite number, got Infinity", () => new SGD([parameter(1)], { dampening: Infinity })],
     ["lr: expected a number of at least 0, got -1", () => new Adam([{ params: parameter(1), lr: -1 }])],
     ["nesterov: expected a momentum above 0 and a dampening of 0", () => new SGD([parameter(1)], { nesterov: true })],
     [

@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { MAX_LENGTH } from "../../checks.js";
 import { DistilleryError } from "../../errors.js";
 import { badData, expectSize, listFiles, openSliced, readHead, readWhole } from "../../files/index.js";
 import { encodeSamples } from "../preprocessing/encode.js";
@@ -96,8 +97,6 @@ async function streamImages(path: string): Promise<RowSource> {
   return new RecordRows(new FileRecords([{ file, offset: 16, records }], height * width), [1, height, width], "uint8");
 }
 
-/** The most elements of a file. */
-const MAX_ELEMENTS = 2 ** 31 - 1;
 const UNSIGNED_BYTE = 0x08;
 
 /** The content of an IDX file of unsigned bytes. */
@@ -141,7 +140,7 @@ function readIdxShape(head: Uint8Array, file: string, rank: number): number[] {
   return Array.from({ length: rank }, (_, axis) => view.getUint32(4 + 4 * axis));
 }
 
-function elements(shape: readonly number[], file: string, most = MAX_ELEMENTS): number {
+function elements(shape: readonly number[], file: string, most = MAX_LENGTH): number {
   const empty = shape.indexOf(0);
   if (empty >= 0) throw badData(file, `byte ${4 + 4 * empty}: axis ${empty} has a length of 0`);
   const count = shape.reduce((product, length) => product * length, 1);

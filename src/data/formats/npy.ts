@@ -1,3 +1,4 @@
+import { MAX_LENGTH } from "../../checks.js";
 import { badData, expectSize, openSliced, readHead, readSlice, readWhole } from "../../files/index.js";
 import { fromFloat16 } from "../../tensor/float16.js";
 import { gatherStrided } from "../../tensor/gather_strided.js";
@@ -27,7 +28,6 @@ export interface NpyArray {
 }
 
 const MAGIC = "\x93NUMPY";
-const MAX_ELEMENTS = 2 ** 31 - 1;
 /** NumPy itself reads no longer ones. */
 const MAX_HEADER = 10_000;
 const MAX_RANK = 32;
@@ -160,8 +160,8 @@ function elements(shape: readonly number[], file: string): number {
   if (shape.includes(0)) throw badData(file, `${text} has no elements`);
   if (shape.length > MAX_RANK) throw badData(file, `${text} and more has more than ${MAX_RANK} axes`);
   const count = shape.reduce((product, length) => product * length, 1);
-  if (count <= MAX_ELEMENTS) return count;
-  throw badData(file, `${text} is more than ${MAX_ELEMENTS} elements`);
+  if (count <= MAX_LENGTH) return count;
+  throw badData(file, `${text} is more than ${MAX_LENGTH} elements`);
 }
 
 function take(bytes: Uint8Array, type: NpyType, isBigEndian: boolean): NpyData {

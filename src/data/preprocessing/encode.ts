@@ -1,5 +1,5 @@
 import { types } from "node:util";
-import { badArgument, badDtype, expectInteger, expectShape, show, showList } from "../../checks.js";
+import { badArgument, badDtype, expectInteger, expectLength, expectShape, show, showList } from "../../checks.js";
 import { DistilleryError } from "../../errors.js";
 import { native } from "../../native.js";
 import { Tensor } from "../../tensor/tensor.js";
@@ -124,7 +124,7 @@ export function exampleRow(columns: readonly TableColumn[]): string {
 }
 
 function expectSamples(name: string, values: number, features: number): number {
-  const length = expectInteger(`the number of ${name}`, Math.ceil(values / features), 1, 2 ** 31 - 1);
+  const length = expectLength(`the number of ${name}`, Math.ceil(values / features));
   expectShape(name, [values], [length * features]);
   return length;
 }
