@@ -13,6 +13,12 @@ export function badDtype(name: string, expected: string, got: unknown): Distille
   return new DistilleryError("BAD_DTYPE", `${name}: expected ${expected}, got ${showValue(got)}`);
 }
 
+/** `LABEL_OUT_OF_RANGE`: what came where a class is expected. */
+export function outOfRange(name: string, classes: number, got: unknown): DistilleryError {
+  const text = `${name}: expected a class from 0 to ${classes - 1}, got ${show(got)}`;
+  return new DistilleryError("LABEL_OUT_OF_RANGE", text);
+}
+
 /** A whole number of [min, max]; otherwise `BAD_ARGUMENT` that names the argument. */
 export function expectInteger(name: string, value: unknown, min: number, max = Number.MAX_SAFE_INTEGER): number {
   if (typeof value === "number" && Number.isInteger(value) && value >= min && value <= max) return value;
@@ -189,6 +195,17 @@ export function withDefaults<O extends object, D extends Partial<O>>(
   // A loop: losses come here at each step.
   for (const [name, value] of Object.entries(options)) if (value !== undefined) all[name] = value;
   return all as unknown as O & Required<Pick<O, keyof D & keyof O>>;
+}
+
+/** {@link withDefaults}, of the names in `defaults` and in `more` and no others. */
+export function optionsOf<O extends object, D extends Partial<O>>(
+  name: string,
+  defaults: D,
+  options: O,
+  more: readonly (keyof O & string)[] = [],
+) {
+  expectOptions(name, options, [...more, ...Object.keys(defaults)]);
+  return withDefaults(defaults, options);
 }
 
 /** Refuses options that do not exist, with the nearest name that does; `undefined` counts as not given. */

@@ -1,5 +1,14 @@
 import { types } from "node:util";
-import { badArgument, badDtype, expectInteger, expectLength, expectShape, MAX_LENGTH, show } from "../checks.js";
+import {
+  badArgument,
+  badDtype,
+  expectInteger,
+  expectLength,
+  expectShape,
+  MAX_LENGTH,
+  outOfRange,
+  show,
+} from "../checks.js";
 import { DistilleryError, type ErrorCode } from "../errors.js";
 import { IntTensor, type Labels, labelData } from "../tensor/int_tensor.js";
 import { Tensor } from "../tensor/tensor.js";
@@ -281,10 +290,7 @@ export function checkLabels(labels: Labels, samples: number, classes?: number, u
   if (classes !== undefined) expectLength("classes", classes);
   const most = classes ?? MAX_LENGTH;
   const wrong = data.findIndex((label) => (label < 0 && !(unlabelled && label === NO_LABEL)) || label >= most);
-  if (wrong >= 0) {
-    const text = `labels[${wrong}]: expected a class from 0 to ${most - 1}, got ${data[wrong]}`;
-    throw new DistilleryError("LABEL_OUT_OF_RANGE", text);
-  }
+  if (wrong >= 0) throw outOfRange(`labels[${wrong}]`, most, data[wrong]);
   const highest = data.reduce((a, b) => Math.max(a, b), classes === undefined ? NO_LABEL : 0);
   if (highest === NO_LABEL) throw new DistilleryError("BAD_ARGUMENT", "classes: needed: no sample has a label");
   return { labels: new IntTensor(data, [samples]), classes: classes ?? highest + 1 };

@@ -1,4 +1,4 @@
-import { badDtype, expectLength, expectOptions, MAX_LENGTH, show } from "../checks.js";
+import { badDtype, expectLength, expectOptions, MAX_LENGTH, outOfRange, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { Tensor } from "../tensor/tensor.js";
 import { expectClassNames, NO_LABEL } from "./dataset.js";
@@ -104,6 +104,5 @@ function readTargets(location: string, { label }: Sample, expected: number | und
 function readLabel(location: string, { label }: Sample, classes: number, unlabelled = false): number {
   if (typeof label === "number" && Number.isInteger(label) && label >= 0 && label < classes) return label;
   if (unlabelled && label === NO_LABEL) return label;
-  const text = `${location}: label: expected a class from 0 to ${classes - 1}, got ${show(label)}`;
-  throw new DistilleryError("LABEL_OUT_OF_RANGE", text);
+  throw outOfRange(`${location}: label`, classes, label);
 }

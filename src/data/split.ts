@@ -1,4 +1,4 @@
-import { expectInteger, expectLength, expectNumber, expectOptions, show } from "../checks.js";
+import { expectInteger, expectLength, expectNumber, expectOptions, outOfRange, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { type Labels, labelData } from "../tensor/int_tensor.js";
 import { Generator, randperm, withGenerator } from "../tensor/random.js";
@@ -85,10 +85,7 @@ function sizesOf(labels: Int32Array, classes: number, unlabelled: boolean): Map<
   for (let i = 0; i < labels.length; i++) {
     const label = labels[i];
     if (unlabelled && label === NO_LABEL) continue;
-    if (label < 0 || label >= classes) {
-      const text = `labels[${i}]: expected a class from 0 to ${classes - 1}, got ${label}`;
-      throw new DistilleryError("LABEL_OUT_OF_RANGE", text);
-    }
+    if (label < 0 || label >= classes) throw outOfRange(`labels[${i}]`, classes, label);
     sizes.set(label, (sizes.get(label) ?? 0) + 1);
   }
   return new Map([...sizes].sort(([a], [b]) => a - b));

@@ -1,12 +1,4 @@
-import {
-  badArgument,
-  expectFlags,
-  expectInteger,
-  expectNumber,
-  expectOneOf,
-  expectOptions,
-  withDefaults,
-} from "../checks.js";
+import { badArgument, expectFlags, expectInteger, expectNumber, expectOneOf, optionsOf } from "../checks.js";
 import { expectPreprocessing, type Preprocessing } from "../data/preprocessing/spec.js";
 import { WEIGHT_TYPES, type WeightType } from "../graph/index.js";
 
@@ -48,17 +40,13 @@ export interface OnnxOptions {
 
 const DEFAULTS = { input: "input", output: "logits", opset: 17 } as const;
 
-const NAMES = [
-  ...Object.keys(DEFAULTS),
-  ...["embedNormalisation", "normalisation", "preprocessing", "quantize", "features"],
-];
+const MORE = ["embedNormalisation", "normalisation", "preprocessing", "quantize", "features"] as const;
 
 /** The options with their defaults; `BAD_ARGUMENT` names the one that is wrong. */
 export function checkOnnxOptions(
   options: OnnxOptions,
 ): OnnxOptions & Required<Pick<OnnxOptions, keyof typeof DEFAULTS>> {
-  expectOptions("options", options, NAMES);
-  const checked = withDefaults(DEFAULTS, options);
+  const checked = optionsOf("options", DEFAULTS, options, MORE);
   const { input, output, opset, normalisation, preprocessing, embedNormalisation, quantize } = checked;
   for (const [name, value] of Object.entries({ input, output })) {
     if (typeof value !== "string" || value === "") throw badArgument(name, "a name", value);

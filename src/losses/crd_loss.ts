@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { badArgument, expectOptions, expectPositive, expectShape, withDefaults } from "../checks.js";
+import { badArgument, expectPositive, expectShape, optionsOf } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { expectModule } from "../nn/expect_module.js";
 import { Linear } from "../nn/linear.js";
@@ -68,8 +68,7 @@ export function crdLoss(
   options: CrdLossOptions,
 ): Tensor {
   const name = "crdLoss";
-  expectOptions(name, options, ["memory", "student", "teacher", "tau"]);
-  const { memory, student, teacher, tau } = withDefaults(DEFAULTS, options);
+  const { memory, student, teacher, tau } = optionsOf(name, DEFAULTS, options, ["memory", "student", "teacher"]);
   expectPositive("tau", tau);
   if (!(memory instanceof CrdMemory)) throw badArgument(`${name}: memory`, "a CrdMemory", memory);
   for (const [key, embedding] of Object.entries({ student, teacher }))
@@ -129,8 +128,8 @@ export interface CrdDistillationLossOptions {
 
 /** {@link crdLoss} as a loss of `distill`: `crd` in expressions. Memory and embeddings are part of the run's checkpoint. */
 export function crdDistillationLoss(layers: Layers, options: CrdDistillationLossOptions): DistillationLoss {
-  expectOptions("crdDistillationLoss", options, ["memory", "student", "teacher", "tau"]);
-  const { memory, student, teacher, tau } = withDefaults(DEFAULTS, options);
+  const all = optionsOf("crdDistillationLoss", DEFAULTS, options, ["memory", "student", "teacher"]);
+  const { memory, student, teacher, tau } = all;
   const { negatives, momentum } = memory;
   const [samples, dimension] = memory.student.shape;
   const lossOf = (ofStudent: Tensor, ofTeacher: Tensor, { isMixed, indices }: LossBatch) => {

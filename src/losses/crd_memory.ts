@@ -1,13 +1,5 @@
 import { types } from "node:util";
-import {
-  badDtype,
-  expectFractionBelow1,
-  expectInteger,
-  expectOptions,
-  expectShape,
-  MAX_LENGTH,
-  withDefaults,
-} from "../checks.js";
+import { badDtype, expectFractionBelow1, expectInteger, expectShape, MAX_LENGTH, optionsOf } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { Module } from "../nn/module.js";
 import { IntTensor, LongTensor } from "../tensor/int_tensor.js";
@@ -57,8 +49,8 @@ export class CrdMemory extends Module implements ShardedMemory {
 
   constructor(options: CrdMemoryOptions) {
     super();
-    expectOptions("CrdMemory", options, ["samples", "labels", ...Object.keys(CRD_MEMORY_DEFAULTS)]);
-    const { samples, dimension, negatives, momentum, labels } = withDefaults(CRD_MEMORY_DEFAULTS, options);
+    const all = optionsOf("CrdMemory", CRD_MEMORY_DEFAULTS, options, ["samples", "labels"]);
+    const { samples, dimension, negatives, momentum, labels } = all;
     expectInteger("samples", samples, 2, MAX_LENGTH);
     expectInteger("dimension", dimension, 1);
     expectInteger("negatives", negatives, 1);

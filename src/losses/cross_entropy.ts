@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { expectOptions, withDefaults } from "../checks.js";
+import { optionsOf } from "../checks.js";
 import {
   CROSS_ENTROPY_DEFAULTS,
   type CrossEntropyOptions,
@@ -34,8 +34,7 @@ export function labelledCrossEntropy(logits: Tensor, labels: Labels, labelSmooth
 export function crossEntropyDistillationLoss(
   options: Pick<CrossEntropyOptions, "labelSmoothing"> = {},
 ): DistillationLoss {
-  expectOptions("crossEntropyDistillationLoss", options, ["labelSmoothing"]);
-  const { labelSmoothing } = withDefaults(CROSS_ENTROPY_DEFAULTS, options);
+  const { labelSmoothing } = optionsOf("crossEntropyDistillationLoss", CROSS_ENTROPY_DEFAULTS, options);
   expectLabelSmoothing(labelSmoothing);
   const name = "cross-entropy";
   return {

@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { expectAtLeast0, expectOptions, withDefaults } from "../checks.js";
+import { expectAtLeast0, optionsOf } from "../checks.js";
 import { norm, softmax } from "../ops/index.js";
 import { defineEntry, described, nonNegative } from "../registry/index.js";
 import type { Tensor } from "../tensor/tensor.js";
@@ -39,8 +39,7 @@ const EPSILON = 1e-8;
 export function distLoss(studentLogits: Tensor, teacherLogits: Tensor, options: DistLossOptions = {}): Tensor {
   const name = "distLoss";
   const teacher = expectLogits(name, studentLogits, teacherLogits);
-  expectOptions(name, options, Object.keys(DEFAULTS));
-  const { beta, gamma, temperature } = withDefaults(DEFAULTS, options);
+  const { beta, gamma, temperature } = optionsOf(name, DEFAULTS, options);
   expectAtLeast0("beta", beta);
   expectAtLeast0("gamma", gamma);
   expectTemperature("temperature", temperature);
@@ -68,8 +67,7 @@ export interface DistDistillationLossOptions extends Omit<DistLossOptions, "temp
 
 /** {@link distLoss} as a loss of `distill`: `dist` in expressions. */
 export function distDistillationLoss(options: DistDistillationLossOptions = {}): DistillationLoss {
-  expectOptions("distDistillationLoss", options, Object.keys(DEFAULTS));
-  const all = withDefaults<DistDistillationLossOptions, typeof DEFAULTS>(DEFAULTS, options);
+  const all = optionsOf<DistDistillationLossOptions, typeof DEFAULTS>("distDistillationLoss", DEFAULTS, options);
   return ofLogits("dist", ["classification"], all, distLoss);
 }
 

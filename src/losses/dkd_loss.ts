@@ -1,6 +1,5 @@
 import * as v from "valibot";
-import { expectAtLeast0, expectOptions, expectShape, withDefaults } from "../checks.js";
-import { DistilleryError } from "../errors.js";
+import { expectAtLeast0, expectShape, optionsOf, outOfRange } from "../checks.js";
 import { cat, gather, logSoftmax, logsumexp } from "../ops/index.js";
 import { defineEntry, described, nonNegative } from "../registry/index.js";
 import { IntTensor, type Labels, labelData } from "../tensor/int_tensor.js";
@@ -46,8 +45,7 @@ export function dkdLoss(
 ): Tensor {
   const name = "dkdLoss";
   const teacherConstants = expectLogits(name, studentLogits, teacherLogits, 2);
-  expectOptions(name, options, Object.keys(DEFAULTS));
-  const { alpha, beta, temperature } = withDefaults(DEFAULTS, options);
+  const { alpha, beta, temperature } = optionsOf(name, DEFAULTS, options);
   expectAtLeast0("alpha", alpha);
   expectAtLeast0("beta", beta);
   expectTemperature("temperature", temperature);
@@ -81,10 +79,7 @@ function placesOf(labels: Int32Array, rows: number, classes: number): Places {
   let at = 0;
   for (let i = 0; i < rows; i++) {
     const label = labels[i];
-    if (label < 0 || label >= classes) {
-      const text = `dkdLoss: labels[${i}]: expected a class from 0 to ${classes - 1}, got ${label}`;
-      throw new DistilleryError("LABEL_OUT_OF_RANGE", text);
-    }
+    if (label < 0 || label >= classes) throw outOfRange(`dkdLoss: labels[${i}]`, classes, label);
     for (let j = 0; j < classes; j++) if (j !== label) rest[at++] = j;
   }
   return { own: new IntTensor(labels, [rows, 1]), rest: new IntTensor(rest, [rows, classes - 1]) };
@@ -97,8 +92,7 @@ export interface DkdDistillationLossOptions extends Omit<DkdLossOptions, "temper
 
 /** {@link dkdLoss} as a loss of `distill`: `dkd` in expressions. */
 export function dkdDistillationLoss(options: DkdDistillationLossOptions = {}): DistillationLoss {
-  expectOptions("dkdDistillationLoss", options, Object.keys(DEFAULTS));
-  const all = withDefaults<DkdDistillationLossOptions, typeof DEFAULTS>(DEFAULTS, options);
+  const all = optionsOf<DkdDistillationLossOptions, typeof DEFAULTS>("dkdDistillationLoss", DEFAULTS, options);
   return ofLogits("dkd", ["classification"], all, (student, teacher, now, batch) =>
     dkdLoss(student, teacher, labelsFor("dkd", batch), now),
   );

@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { expectFraction, expectOptions, withDefaults } from "../checks.js";
+import { expectFraction, optionsOf } from "../checks.js";
 import { logSoftmax, logsumexp, stack } from "../ops/index.js";
 import { defineEntry, described, fraction } from "../registry/index.js";
 import type { Tensor } from "../tensor/tensor.js";
@@ -37,8 +37,7 @@ const DEFAULTS = { beta: 0.5, temperature: 1 } as const;
 export function jsdLoss(studentLogits: Tensor, teacherLogits: Tensor, options: JsdLossOptions = {}): Tensor {
   const name = "jsdLoss";
   const teacher = expectLogits(name, studentLogits, teacherLogits);
-  expectOptions(name, options, Object.keys(DEFAULTS));
-  const { beta, temperature } = withDefaults(DEFAULTS, options);
+  const { beta, temperature } = optionsOf(name, DEFAULTS, options);
   expectFraction("beta", beta);
   expectTemperature("temperature", temperature);
   const [p, q] = [logSoftmax(teacher.div(temperature)), logSoftmax(studentLogits.div(temperature))];
@@ -63,8 +62,7 @@ export interface JsdDistillationLossOptions extends Omit<JsdLossOptions, "temper
 
 /** {@link jsdLoss} as a loss of `distill`: `jsd` in expressions. */
 export function jsdDistillationLoss(options: JsdDistillationLossOptions = {}): DistillationLoss {
-  expectOptions("jsdDistillationLoss", options, Object.keys(DEFAULTS));
-  const all = withDefaults<JsdDistillationLossOptions, typeof DEFAULTS>(DEFAULTS, options);
+  const all = optionsOf<JsdDistillationLossOptions, typeof DEFAULTS>("jsdDistillationLoss", DEFAULTS, options);
   return ofLogits("jsd", ["classification"], all, jsdLoss);
 }
 

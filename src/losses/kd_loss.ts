@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { expectFraction, expectOptions, withDefaults } from "../checks.js";
+import { expectFraction, expectOptions, optionsOf } from "../checks.js";
 import { native } from "../native.js";
 import { CROSS_ENTROPY_DEFAULTS, expectLabelSmoothing } from "../ops/cross_entropy.js";
 import { lossOutput } from "../ops/loss_output.js";
@@ -24,8 +24,6 @@ export interface KdLossOptions {
 
 /** The defaults of the reference script. */
 export const KD_DEFAULTS = { temperature: 3.5, alpha: 0.6, ...CROSS_ENTROPY_DEFAULTS } as const;
-
-const KD_OPTIONS = Object.keys(KD_DEFAULTS);
 
 /**
  * The distillation loss of Hinton, Vinyals and Dean (2015), averaged over the rows, as a scalar:
@@ -69,8 +67,7 @@ export function kdLossParts(
   options: KdLossOptions = {},
 ): KdLossParts {
   const teacher = expectLogits("kdLoss", studentLogits, teacherLogits);
-  expectOptions("kdLoss", options, KD_OPTIONS);
-  const { temperature, alpha, labelSmoothing } = withDefaults(KD_DEFAULTS, options);
+  const { temperature, alpha, labelSmoothing } = optionsOf("kdLoss", KD_DEFAULTS, options);
   expectTemperature("temperature", temperature);
   expectFraction("alpha", alpha);
   expectLabelSmoothing(labelSmoothing);
@@ -125,7 +122,7 @@ export interface KdDistillationLossOptions {
  * ```
  */
 export function kdDistillationLoss(options: KdDistillationLossOptions = {}): DistillationLoss {
-  expectOptions("kdDistillationLoss", options, KD_OPTIONS);
+  expectOptions("kdDistillationLoss", options, Object.keys(KD_DEFAULTS));
   const { temperature = KD_DEFAULTS.temperature, alpha, labelSmoothing = 0 } = options;
   expectAnnealed("temperature", temperature);
   if (alpha !== undefined) expectFraction("alpha", alpha);

@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { expectOptions, withDefaults } from "../checks.js";
+import { optionsOf } from "../checks.js";
 import { native } from "../native.js";
 import { defineOp } from "../ops/define_op.js";
 import { defineEntry, described } from "../registry/index.js";
@@ -42,8 +42,7 @@ export function logitStandardizedKdLoss(
 ): Tensor {
   const name = "logitStandardizedKdLoss";
   const teacher = expectLogits(name, studentLogits, teacherLogits, 2);
-  expectOptions(name, options, Object.keys(DEFAULTS));
-  const { temperature } = withDefaults(DEFAULTS, options);
+  const { temperature } = optionsOf(name, DEFAULTS, options);
   expectTemperature("temperature", temperature);
   const [student, target] = [standardized([studentLogits], null), standardized([teacher], null)];
   finite(name, student.detach().sum().add(target.sum()), { studentLogits, teacherLogits });
@@ -65,8 +64,11 @@ const standardized = defineOp<null, null>({
 
 /** {@link logitStandardizedKdLoss} as a loss of `distill`: `logit-standardized-kd` in expressions. */
 export function logitStandardizedKdDistillationLoss(options: { temperature?: Annealed } = {}): DistillationLoss {
-  expectOptions("logitStandardizedKdDistillationLoss", options, Object.keys(DEFAULTS));
-  const all = withDefaults<{ temperature?: Annealed }, typeof DEFAULTS>(DEFAULTS, options);
+  const all = optionsOf<{ temperature?: Annealed }, typeof DEFAULTS>(
+    "logitStandardizedKdDistillationLoss",
+    DEFAULTS,
+    options,
+  );
   return ofLogits("logit-standardized-kd", ["classification"], all, logitStandardizedKdLoss);
 }
 

@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { expectOptions, withDefaults } from "../checks.js";
+import { optionsOf } from "../checks.js";
 import { logSigmoid } from "../ops/index.js";
 import { defineEntry, described } from "../registry/index.js";
 import type { Tensor } from "../tensor/tensor.js";
@@ -37,8 +37,7 @@ export function multiLabelKdLoss(
 ): Tensor {
   const name = "multiLabelKdLoss";
   const teacher = expectLogits(name, studentLogits, teacherLogits);
-  expectOptions(name, options, Object.keys(DEFAULTS));
-  const { temperature } = withDefaults(DEFAULTS, options);
+  const { temperature } = optionsOf(name, DEFAULTS, options);
   expectTemperature("temperature", temperature);
   const [z, s] = [teacher.div(temperature), studentLogits.div(temperature)];
   const sum = divergence(logSigmoid(z), logSigmoid(s)).add(divergence(logSigmoid(z.neg()), logSigmoid(s.neg())));
@@ -47,8 +46,7 @@ export function multiLabelKdLoss(
 
 /** {@link multiLabelKdLoss} as a loss of `distill`: `multi-label-kd` in expressions. */
 export function multiLabelKdDistillationLoss(options: { temperature?: Annealed } = {}): DistillationLoss {
-  expectOptions("multiLabelKdDistillationLoss", options, Object.keys(DEFAULTS));
-  const all = withDefaults<{ temperature?: Annealed }, typeof DEFAULTS>(DEFAULTS, options);
+  const all = optionsOf<{ temperature?: Annealed }, typeof DEFAULTS>("multiLabelKdDistillationLoss", DEFAULTS, options);
   return ofLogits("multi-label-kd", ["classification", "multi-label"], all, multiLabelKdLoss);
 }
 

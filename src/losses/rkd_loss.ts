@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { expectAtLeast0, expectOptions, withDefaults } from "../checks.js";
+import { expectAtLeast0, optionsOf } from "../checks.js";
 import { bmm, clamp, smoothL1Loss, sqrt, transpose, unsqueeze } from "../ops/index.js";
 import { defineEntry, described, nonNegative } from "../registry/index.js";
 import { ones, Tensor } from "../tensor/tensor.js";
@@ -35,8 +35,7 @@ const DEFAULTS = { distanceWeight: 25, angleWeight: 50 } as const;
  */
 export function rkdLoss(studentFeatures: Tensor, teacherFeatures: Tensor, options: RkdLossOptions = {}): Tensor {
   const name = "rkdLoss";
-  expectOptions(name, options, Object.keys(DEFAULTS));
-  const { distanceWeight, angleWeight } = withDefaults(DEFAULTS, options);
+  const { distanceWeight, angleWeight } = optionsOf(name, DEFAULTS, options);
   expectAtLeast0("distanceWeight", distanceWeight);
   expectAtLeast0("angleWeight", angleWeight);
   const { student, teacher } = expectFeatures(name, studentFeatures, teacherFeatures);
@@ -82,8 +81,7 @@ function angles(between: Tensor): Tensor {
 
 /** {@link rkdLoss} as a loss of `distill`: `rkd` in expressions. */
 export function rkdDistillationLoss(layers: Layers, options: RkdLossOptions = {}): DistillationLoss {
-  expectOptions("rkdDistillationLoss", options, Object.keys(DEFAULTS));
-  const all = withDefaults(DEFAULTS, options);
+  const all = optionsOf("rkdDistillationLoss", DEFAULTS, options);
   return ofLayers("rkd", layers, (student, teacher) => rkdLoss(student, teacher, all), { config: { ...all } });
 }
 

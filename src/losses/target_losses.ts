@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { expectOptions, expectPositive, withDefaults } from "../checks.js";
+import { expectOptions, expectPositive, optionsOf } from "../checks.js";
 import type { TaskName } from "../data/task_name.js";
 import { DistilleryError } from "../errors.js";
 import { binaryCrossEntropyWithLogits, l1Loss, mseLoss, smoothL1Loss } from "../ops/index.js";
@@ -94,8 +94,7 @@ const HUBER_DEFAULTS = { delta: 1 } as const;
  * ```
  */
 export function huberDistillationLoss(options: { delta?: number } = {}): DistillationLoss {
-  expectOptions("huberDistillationLoss", options, Object.keys(HUBER_DEFAULTS));
-  const { delta } = withDefaults(HUBER_DEFAULTS, options);
+  const { delta } = optionsOf("huberDistillationLoss", HUBER_DEFAULTS, options);
   expectPositive("delta", delta);
   return targetLoss("huber", (outputs, targets) => smoothL1Loss(outputs, targets, { beta: delta }).mul(delta), {
     delta,

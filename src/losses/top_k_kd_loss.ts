@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { badDtype, expectOneOf, expectOptions, expectShape, withDefaults } from "../checks.js";
+import { badDtype, expectOneOf, expectShape, optionsOf, outOfRange } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { cat, clamp, exp, gather, log, logSoftmax, logsumexp, scatter, topk } from "../ops/index.js";
 import { defineEntry, described, integer, oneOf } from "../registry/index.js";
@@ -53,8 +53,7 @@ export function topKKdLoss(
   expectIds(ids, rows, classes);
   expectTensor("logProbabilities", logProbabilities);
   expectShape(`${name}: logProbabilities`, logProbabilities.shape, ids.shape);
-  expectOptions(name, options, Object.keys(DEFAULTS));
-  const { tail } = withDefaults(DEFAULTS, options);
+  const { tail } = optionsOf(name, DEFAULTS, options);
   expectOneOf("tail", tail, TAILS);
   const [logP, logQ] = [logProbabilities.detach(), logSoftmax(studentLogits)];
   const [logRest, others] = [log(restOf(logP)), classes - ids.shape[1]];
@@ -97,10 +96,7 @@ function expectIds(ids: IntTensor, rows: number, classes: number): void {
   }
   for (const [at, id] of ids.data.entries()) {
     const [row, column] = [Math.floor(at / k), at % k];
-    if (id < 0 || id >= classes) {
-      const text = `${place}[${row}, ${column}]: expected a class from 0 to ${classes - 1}, got ${id}`;
-      throw new DistilleryError("LABEL_OUT_OF_RANGE", text);
-    }
+    if (id < 0 || id >= classes) throw outOfRange(`${place}[${row}, ${column}]`, classes, id);
     if (ids.data.indexOf(id, row * k) === at) continue;
     throw new DistilleryError(
       "BAD_ARGUMENT",
@@ -119,8 +115,7 @@ const ALL_DEFAULTS = { k: 5, ...DEFAULTS } as const;
 
 /** {@link topKKdLoss} with the teacher's k most probable classes as a loss of `distill`: `top-k-kd` in expressions. */
 export function topKKdDistillationLoss(options: TopKKdDistillationLossOptions = {}): DistillationLoss {
-  expectOptions("topKKdDistillationLoss", options, Object.keys(ALL_DEFAULTS));
-  const { k, tail } = withDefaults(ALL_DEFAULTS, options);
+  const { k, tail } = optionsOf("topKKdDistillationLoss", ALL_DEFAULTS, options);
   const name = "top-k-kd";
   return {
     name,

@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { expectAtLeast0, expectOptions, withDefaults } from "../checks.js";
+import { expectAtLeast0, optionsOf } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { expectModule } from "../nn/expect_module.js";
 import { Linear } from "../nn/linear.js";
@@ -40,9 +40,7 @@ export function vectorKdLoss(
   options: VectorKdLossOptions = {},
 ): Tensor {
   const name = "vectorKdLoss";
-  expectOptions(name, options, [...Object.keys(DEFAULTS), "projection"]);
-  const { projection, ...weights } = options;
-  const { cosine, mse } = withDefaults(DEFAULTS, weights);
+  const { projection, cosine, mse } = optionsOf(name, DEFAULTS, options, ["projection"]);
   for (const [option, weight] of Object.entries({ cosine, mse })) {
     expectAtLeast0(option, weight);
   }
@@ -59,9 +57,7 @@ export function vectorKdLoss(
  * is no part of it afterwards.
  */
 export function vectorKdDistillationLoss(options: VectorKdLossOptions = {}): DistillationLoss {
-  expectOptions("vectorKdDistillationLoss", options, [...Object.keys(DEFAULTS), "projection"]);
-  const { projection, ...weights } = options;
-  const all = withDefaults(DEFAULTS, weights);
+  const { projection, ...weights } = optionsOf("vectorKdDistillationLoss", DEFAULTS, options, ["projection"]);
   const name = "vector-kd";
   return {
     name,
@@ -69,7 +65,7 @@ export function vectorKdDistillationLoss(options: VectorKdLossOptions = {}): Dis
     tasks: ["classification", "multi-label", "vectors"],
     modules: projection === undefined ? {} : { projection },
     compute: ({ student, teacher }) => ({ loss: vectorKdLoss(student.logits, teacher.logits, options), metrics: {} }),
-    config: () => ({ name, ...all, projection: projection !== undefined }),
+    config: () => ({ name, ...weights, projection: projection !== undefined }),
   };
 }
 

@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { badArgument, expectNumber, expectOptions, expectShape, withDefaults } from "../checks.js";
+import { badArgument, expectNumber, expectOptions, expectShape, optionsOf } from "../checks.js";
 import { Linear } from "../nn/linear.js";
 import { Module } from "../nn/module.js";
 import { log, softplus } from "../ops/index.js";
@@ -41,8 +41,7 @@ export class VidRegressor extends Module {
 
   constructor(inFeatures: number, outFeatures: number, options: { initialVariance?: number } = {}) {
     super();
-    expectOptions("VidRegressor", options, Object.keys(DEFAULTS));
-    const { initialVariance } = withDefaults(DEFAULTS, options);
+    const { initialVariance } = optionsOf("VidRegressor", DEFAULTS, options);
     expectNumber("initialVariance", initialVariance, (x) => x > EPSILON, "a number above 1e-5");
     this.fc1 = new Linear(inFeatures, outFeatures);
     this.fc2 = new Linear(outFeatures, outFeatures);

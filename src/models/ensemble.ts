@@ -1,12 +1,4 @@
-import {
-  badArgument,
-  expectFlags,
-  expectNumber,
-  expectOneOf,
-  expectOptions,
-  expectShape,
-  withDefaults,
-} from "../checks.js";
+import { badArgument, expectFlags, expectNumber, expectOneOf, expectShape, optionsOf } from "../checks.js";
 import { expectModule } from "../nn/expect_module.js";
 import { inputsFor } from "../nn/inputs_for.js";
 import { Module } from "../nn/module.js";
@@ -36,8 +28,7 @@ export type Averaging = Required<AverageOptions>;
 
 /** Checks how the logits of `count` networks are averaged; `BAD_ARGUMENT` that names the option. */
 export function resolveAverage(options: AverageOptions, count: number): Averaging {
-  expectOptions("options", options, ["average", "weights", "byConfidence"]);
-  const { average, byConfidence } = withDefaults(AVERAGE_DEFAULTS, options);
+  const { average, byConfidence } = optionsOf("options", AVERAGE_DEFAULTS, options, ["weights"]);
   expectOneOf("average", average, AVERAGES);
   expectFlags({ byConfidence });
   const { weights = Array.from({ length: count }, () => 1) } = options;

@@ -1,4 +1,4 @@
-import { expectFraction, expectOptions, expectShape, withDefaults } from "../checks.js";
+import { expectFraction, expectShape, optionsOf } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
 import { IntTensor, type Labels, labelData } from "../tensor/int_tensor.js";
@@ -18,8 +18,6 @@ export interface CrossEntropyOptions extends NllLossOptions {
 }
 
 export const CROSS_ENTROPY_DEFAULTS = { labelSmoothing: 0 } as const;
-
-const OPTIONS = ["labelSmoothing", "weight", "ignoreIndex", "reduction"];
 
 /**
  * The cross-entropy of logits [rows, classes, ...] with true labels [rows, ...], by default their mean. With
@@ -42,8 +40,8 @@ export function crossEntropy(logits: Tensor, labels: Labels, options: CrossEntro
     const text = `crossEntropy: logits: expected shape [rows, classes, ...], got [${logits.shape.join(", ")}]`;
     throw new DistilleryError("SHAPE_MISMATCH", text);
   }
-  expectOptions("crossEntropy", options, OPTIONS);
-  const { labelSmoothing } = withDefaults(CROSS_ENTROPY_DEFAULTS, options);
+  const more = ["weight", "ignoreIndex", "reduction"] as const;
+  const { labelSmoothing } = optionsOf("crossEntropy", CROSS_ENTROPY_DEFAULTS, options, more);
   expectLabelSmoothing(labelSmoothing);
   const { weight, ignoreIndex, reduction = "mean" } = options;
   if (weight !== undefined || ignoreIndex !== undefined || reduction !== "mean") {

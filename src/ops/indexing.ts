@@ -1,4 +1,4 @@
-import { badDtype, expectElements, expectLength, expectShape } from "../checks.js";
+import { badDtype, expectElements, expectLength, expectShape, outOfRange } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
 import { allocate } from "../tensor/buffer_pool.js";
@@ -183,10 +183,7 @@ export function oneHot(labels: Labels, numClasses?: number): IntTensor {
   expectElements("oneHot", [...shape, classes]);
   const out = new Int32Array(numel(shape) * classes);
   for (const [i, label] of data.entries()) {
-    if (label < 0 || label >= classes) {
-      const text = `oneHot: labels[${i}]: expected a class from 0 to ${classes - 1}, got ${label}`;
-      throw new DistilleryError("LABEL_OUT_OF_RANGE", text);
-    }
+    if (label < 0 || label >= classes) throw outOfRange(`oneHot: labels[${i}]`, classes, label);
     out[i * classes + label] = 1;
   }
   return new IntTensor(out, [...shape, classes]);

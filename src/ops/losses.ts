@@ -6,8 +6,8 @@ import {
   expectOneOf,
   expectOptions,
   expectShape,
+  outOfRange,
 } from "../checks.js";
-import { DistilleryError } from "../errors.js";
 import { IntTensor, type Labels, labelData } from "../tensor/int_tensor.js";
 import { expectTensor, Tensor, zeros } from "../tensor/tensor.js";
 import { add, div, mul, rsub, sub } from "./binary.js";
@@ -162,10 +162,7 @@ export function smoothedNllLoss(
   }
   const last = inner.length === 0 ? input : permute(input, [0, ...inner.map((_, axis) => axis + 2), 1]);
   const bad = labels.findIndex((label) => label !== ignoreIndex && (label < 0 || label >= classes));
-  if (bad >= 0) {
-    const text = `${name}: ${targetName}[${bad}]: expected a class from 0 to ${classes - 1}, got ${labels[bad]}`;
-    throw new DistilleryError("LABEL_OUT_OF_RANGE", text);
-  }
+  if (bad >= 0) throw outOfRange(`${name}: ${targetName}[${bad}]`, classes, labels[bad]);
   const kept = Int32Array.from(labels.keys()).filter((row) => labels[row] !== ignoreIndex);
   const places = new IntTensor(kept.map((row) => row * classes + labels[row]));
   const factors = weight && new Tensor(weight.data.slice());

@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { expectAtLeast0, expectFlags, expectFractionBelow1, expectOptions, withDefaults } from "../checks.js";
+import { expectAtLeast0, expectFlags, expectFractionBelow1, optionsOf } from "../checks.js";
 import { native } from "../native.js";
 import { boolean, defineEntry, described, fractionBelow1, nonNegative } from "../registry/index.js";
 import type { Tensor } from "../tensor/tensor.js";
@@ -46,8 +46,7 @@ const DEFAULTS = { lr: 1e-3, betas: [0.9, 0.999], eps: 1e-8, weightDecay: 0, ams
 /** What {@link Adam} and {@link AdamW} share: their groups differ in `decoupledWeightDecay` alone. */
 export abstract class AdamBase extends Optimizer<AdamGroup, AdamState> {
   protected constructor(params: Params<AdamOptions>, options: AdamOptions, decoupledWeightDecay: boolean) {
-    expectOptions("options", options, Object.keys(DEFAULTS));
-    super(params, { ...withDefaults(DEFAULTS, options), decoupledWeightDecay }, ["decoupledWeightDecay"]);
+    super(params, { ...optionsOf("options", DEFAULTS, options), decoupledWeightDecay }, ["decoupledWeightDecay"]);
   }
 
   protected override update(group: AdamGroup, params: readonly Tensor[], gradScale: number): void {

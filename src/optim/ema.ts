@@ -1,5 +1,5 @@
 import { types } from "node:util";
-import { expectFlags, expectFraction, expectOptions, withDefaults } from "../checks.js";
+import { expectFlags, expectFraction, optionsOf } from "../checks.js";
 import { native } from "../native.js";
 import { expectModule } from "../nn/expect_module.js";
 import type { Module } from "../nn/module.js";
@@ -47,8 +47,7 @@ export class ExponentialMovingAverage {
 
   constructor(model: Module, options: ExponentialMovingAverageOptions = {}) {
     expectModule("model", model);
-    expectOptions("options", options, Object.keys(DEFAULTS));
-    const { decay, useBuffers } = withDefaults(DEFAULTS, options);
+    const { decay, useBuffers } = optionsOf("options", DEFAULTS, options);
     this.decay = expectDecay(decay);
     expectFlags({ useBuffers });
     this.useBuffers = useBuffers;

@@ -5,10 +5,9 @@ import {
   expectInteger,
   expectNumber,
   expectOneOf,
-  expectOptions,
   expectPositive,
+  optionsOf,
   show,
-  withDefaults,
 } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { badState, expectOneEach, LRScheduler, type SchedulerAttribute } from "./lr_scheduler.js";
@@ -60,7 +59,6 @@ const FORM = {
 const STRATEGIES = ["cos", "linear"] as const;
 /** PyTorch's defaults. */
 export const ONE_CYCLE_DEFAULTS = { ...FORM, cycleMomentum: true, baseMomentum: 0.85, maxMomentum: 0.95 } as const;
-const OPTIONS = ["maxLr", "totalSteps", "epochs", "stepsPerEpoch", ...Object.keys(ONE_CYCLE_DEFAULTS)];
 
 /** The phases of a cycle: up to the peak, down to the start if there are three, and down to the last step. */
 interface Phases {
@@ -83,8 +81,7 @@ type Values = readonly [start: number, peak: number, end: number];
  * ```
  */
 export function oneCycleSchedule(options: OneCycleForm = {}): Schedule {
-  expectOptions("options", options, Object.keys(FORM));
-  const form = withDefaults(FORM, options);
+  const form = optionsOf("options", FORM, options);
   const values = lrsOf(1, form);
   phasesOf(1, form); // Refuses now what it would refuse at the first step.
   // A linear descent falls below 0 after the last step.
@@ -106,8 +103,7 @@ export class OneCycleLR extends LRScheduler {
   #cycleMomentum: boolean;
 
   constructor(optimizer: Optimizer, options: OneCycleOptions) {
-    expectOptions("options", options, OPTIONS);
-    const all = withDefaults(ONE_CYCLE_DEFAULTS, options);
+    const all = optionsOf("options", ONE_CYCLE_DEFAULTS, options, ["maxLr", "totalSteps", "epochs", "stepsPerEpoch"]);
     const phases = phasesOf(stepsOf(all), all);
     const { cycleMomentum, maxLr } = all;
     const momenta = {

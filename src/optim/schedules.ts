@@ -1,4 +1,4 @@
-import { badArgument, expectAtLeast0, expectNumber, expectOptions, expectPositive, withDefaults } from "../checks.js";
+import { badArgument, expectAtLeast0, expectNumber, expectPositive, optionsOf } from "../checks.js";
 
 /**
  * A learning rate schedule: the factor on the base rate at a step of a run, from 0 (before the first step) to `steps`
@@ -40,7 +40,7 @@ export function constantSchedule(): Schedule {
  * ```
  */
 export function cosineSchedule(options: { end?: number } = {}): Schedule {
-  const { end } = optionsOf(COSINE_DEFAULTS, options);
+  const { end } = optionsOf("options", COSINE_DEFAULTS, options);
   expectAtLeast0("end", end);
   return (step, steps) => annealCosine(1, end, step / steps);
 }
@@ -56,7 +56,7 @@ export function cosineSchedule(options: { end?: number } = {}): Schedule {
  * ```
  */
 export function linearSchedule(options: { start?: number; end?: number } = {}): Schedule {
-  const { start, end } = optionsOf(LINEAR_DEFAULTS, options);
+  const { start, end } = optionsOf("options", LINEAR_DEFAULTS, options);
   expectAtLeast0("start", start);
   expectAtLeast0("end", end);
   return (step, steps) => start + ((end - start) * step) / steps;
@@ -71,7 +71,7 @@ export function linearSchedule(options: { start?: number; end?: number } = {}): 
  * ```
  */
 export function exponentialSchedule(options: { gamma: number }): Schedule {
-  const { gamma } = optionsOf({}, options, ["gamma"]);
+  const { gamma } = optionsOf("options", {}, options, ["gamma"]);
   expectAtLeast0("gamma", gamma);
   return (step) => gamma ** step;
 }
@@ -86,7 +86,7 @@ export function exponentialSchedule(options: { gamma: number }): Schedule {
  * ```
  */
 export function stepSchedule(options: { stepSize: number; gamma?: number }): Schedule {
-  const { stepSize, gamma } = optionsOf({ gamma: GAMMA }, options, ["stepSize"]);
+  const { stepSize, gamma } = optionsOf("options", { gamma: GAMMA }, options, ["stepSize"]);
   expectPositive("stepSize", stepSize);
   const length = stepsOrFraction("stepSize", stepSize);
   expectAtLeast0("gamma", gamma);
@@ -105,7 +105,7 @@ export function stepSchedule(options: { stepSize: number; gamma?: number }): Sch
  * ```
  */
 export function multiStepSchedule(options: { milestones: readonly number[]; gamma?: number }): Schedule {
-  const { milestones, gamma } = optionsOf({ gamma: GAMMA }, options, ["milestones"]);
+  const { milestones, gamma } = optionsOf("options", { gamma: GAMMA }, options, ["milestones"]);
   if (!Array.isArray(milestones) || milestones.length === 0) {
     throw badArgument("milestones", "a list of steps", milestones);
   }
@@ -144,16 +144,6 @@ export function expectSchedule(name: string, value: unknown): Schedule {
 /** The point of half a cosine from one value to another, from fraction 0 to 1. */
 export function annealCosine(from: number, to: number, fraction: number): number {
   return to + ((from - to) / 2) * (1 + Math.cos(Math.PI * fraction));
-}
-
-/** Options of the names in `defaults` and in `needed`, and no others. */
-function optionsOf<O extends object, D extends Partial<O>>(
-  defaults: D,
-  options: O,
-  needed: readonly (keyof O & string)[] = [],
-) {
-  expectOptions("options", options, [...needed, ...Object.keys(defaults)]);
-  return withDefaults(defaults, options);
 }
 
 /** A number of steps, given as such or as a fraction of the run. */

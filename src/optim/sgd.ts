@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { expectAtLeast0, expectFinite, expectFlags, expectOptions, withDefaults } from "../checks.js";
+import { expectAtLeast0, expectFinite, expectFlags, optionsOf } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
 import { boolean, defineEntry, described, finite, nonNegative } from "../registry/index.js";
@@ -46,8 +46,7 @@ const DEFAULTS = { lr: 1e-3, momentum: 0, dampening: 0, weightDecay: 0, nesterov
  */
 export class SGD extends Optimizer<SGDGroup, { momentumBuffer: Float32Array }> {
   constructor(params: Params<SGDOptions>, options: SGDOptions = {}) {
-    expectOptions("options", options, Object.keys(DEFAULTS));
-    super(params, withDefaults(DEFAULTS, options));
+    super(params, optionsOf("options", DEFAULTS, options));
   }
 
   protected override update(group: SGDGroup, params: readonly Tensor[], gradScale: number): void {

@@ -1,5 +1,4 @@
-import { expectShape } from "../checks.js";
-import { DistilleryError } from "../errors.js";
+import { expectShape, outOfRange } from "../checks.js";
 import { argmax } from "../ops/max.js";
 import { type Labels, labelData } from "../tensor/int_tensor.js";
 import type { Tensor } from "../tensor/tensor.js";
@@ -126,8 +125,7 @@ export class ClassificationMetrics {
   #rowOf(label: number, i: number): number[] {
     const row: number[] | undefined = this.#confusion[label];
     if (row !== undefined) return row;
-    const text = `labels[${this.#samples + i}]: expected a class from 0 to ${this.#classes - 1}, got ${label}`;
-    throw new DistilleryError("LABEL_OUT_OF_RANGE", text);
+    throw outOfRange(`labels[${this.#samples + i}]`, this.#classes, label);
   }
 
   /** The label's cross-entropy and the predicted class's probability, from the row's softmax. */

@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { expectFraction, expectOptions, withDefaults } from "../checks.js";
+import { expectFraction, optionsOf } from "../checks.js";
 import type { Batch } from "../data/dataset.js";
 import { DistilleryError } from "../errors.js";
 import type { Outputs } from "../losses/loss.js";
@@ -30,8 +30,7 @@ const DEFAULTS = { decay: 0.999 } as const;
  * ```
  */
 export function emaTeacher(options: EmaTeacherOptions = {}): Teacher {
-  expectOptions("emaTeacher", options, Object.keys(DEFAULTS));
-  const { decay } = withDefaults(DEFAULTS, options);
+  const { decay } = optionsOf("emaTeacher", DEFAULTS, options);
   expectFraction("decay", decay);
   let opened: { average: ExponentialMovingAverage; student: ReturnType<typeof live> } | null = null;
   let isAlone = false;

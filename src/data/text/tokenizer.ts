@@ -4,7 +4,7 @@ import * as v from "valibot";
 import { show, showList } from "../../checks.js";
 import { DistilleryError } from "../../errors.js";
 import { badData, readWholeSync } from "../../files/index.js";
-import { described, expected } from "../../registry/index.js";
+import { described, expected, text } from "../../registry/index.js";
 import { defineTextEncoding, idsOfText, MAX_IDS } from "./encoding.js";
 import { forLibrary } from "./tokenizer_for_library.js";
 import { CHARACTERS_OF_ID, tokenizerJs } from "./tokenizer_js.js";
@@ -42,7 +42,7 @@ export const tokenizer = defineTextEncoding({
   name: "tokenizer",
   help: `the ids of a Hugging Face tokenizer.json, by the package ${LIBRARY}`,
   options: {
-    file: described(v.pipe(v.string(), v.nonEmpty("expected the path of a tokenizer.json")), "the tokenizer.json"),
+    file: described(text("the path of a tokenizer.json"), "the tokenizer.json"),
     length: described(v.optional(idsOfText(), 128), "most ids of a text, those of its special tokens included"),
   },
   create: ({ file, length }) => readTokenizer(file, length),
