@@ -7,7 +7,7 @@ import { Dropout } from "../nn/layers.js";
 import { Linear } from "../nn/linear.js";
 import { Module } from "../nn/module.js";
 import { TransformerEncoderLayer } from "../nn/transformer_encoder_layer.js";
-import { described, fraction, integer, length } from "../registry/index.js";
+import { described, integer, length, range } from "../registry/index.js";
 import { randn } from "../tensor/random.js";
 import { Parameter, type Tensor } from "../tensor/tensor.js";
 import { meanOfTokens, paddingOf, withoutPadding } from "./mean_of_tokens.js";
@@ -18,7 +18,10 @@ const OPTIONS = {
   dim: described(v.optional(integer(1, 65_536), 64), "values of a token"),
   heads: described(v.optional(integer(1, 65_536), 4), "heads of a layer, of which dim is a multiple"),
   hidden: described(v.optional(length()), "width of the hidden layers, 4 dim by default"),
-  dropout: described(v.optional(fraction(), 0.1), "chance with which values become 0 in training"),
+  dropout: described(
+    v.optional(range(0, 1, "a chance from 0 to 1"), 0.1),
+    "chance with which values become 0 in training",
+  ),
   buckets: BUCKETS,
 };
 

@@ -1,4 +1,4 @@
-import { badArgument, expectFraction, expectInteger } from "../checks.js";
+import { badArgument, expectInteger, expectNumber } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { expectTensor, type Tensor } from "../tensor/tensor.js";
 import { expectModule } from "./expect_module.js";
@@ -36,7 +36,7 @@ export class Dropout extends Module {
   ) {
     super();
     if (extra !== undefined) throw badArgument("Dropout", "p alone", extra);
-    expectFraction("p", p);
+    expectNumber("p", p, (p) => p >= 0 && p <= 1, "a chance from 0 to 1");
   }
 
   override forward(x: Tensor): Tensor {

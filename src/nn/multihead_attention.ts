@@ -1,4 +1,4 @@
-import { badArgument, expectFlags, expectFraction, expectInteger, expectOptions, expectShape } from "../checks.js";
+import { badArgument, expectFlags, expectInteger, expectNumber, expectOptions, expectShape } from "../checks.js";
 import { slice, transpose } from "../ops/index.js";
 import { rand } from "../tensor/random.js";
 import { expectTensor, Parameter, type Tensor } from "../tensor/tensor.js";
@@ -60,7 +60,7 @@ export class MultiheadAttention extends Module {
     expectFlags({ bias, batchFirst });
     this.kdim = expectInteger("kdim", kdim, 1, 2 ** 16);
     this.vdim = expectInteger("vdim", vdim, 1, 2 ** 16);
-    this.dropout = expectFraction("dropout", dropout);
+    this.dropout = expectNumber("dropout", dropout, (p) => p >= 0 && p <= 1, "a chance from 0 to 1");
     this.batchFirst = batchFirst;
     // PyTorch draws the output's projection first.
     const outProj = new Linear(embedDim, embedDim, { bias });

@@ -1,4 +1,4 @@
-import { expectFraction } from "../checks.js";
+import { expectNumber } from "../checks.js";
 import { native } from "../native.js";
 import { allocate, allocateBytes } from "../tensor/buffer_pool.js";
 import { currentGenerator } from "../tensor/random.js";
@@ -32,7 +32,7 @@ const dropoutOp = defineOp<{ p: number }, Uint8Array>({
  */
 export function dropout(x: Tensor, p = 0.5, training = true): Tensor {
   expectTensor("x", x);
-  expectFraction("p", p);
+  expectNumber("p", p, (p) => p >= 0 && p <= 1, "a chance from 0 to 1");
   if (training && p > 0) return extendByDropout(dropoutOp, x, p) ?? dropoutOp([x], { p });
   endByDropout(x);
   return x;

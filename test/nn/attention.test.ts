@@ -196,7 +196,7 @@ test("what is padding does not matter, and a sequence of padding alone has numbe
 
 test("refuses widths that heads do not share, other shapes, and a mask that is to be added", () => {
   expect(() => new MultiheadAttention(6, 4)).toThrow("embedDim: expected a multiple of the 4 heads, got 6");
-  expect(() => new MultiheadAttention(6, 2, { dropout: 2 })).toThrow("dropout: expected a number from 0 to 1, got 2");
+  expect(() => new MultiheadAttention(6, 2, { dropout: 2 })).toThrow("dropout: expected a chance from 0 to 1, got 2");
   expect(() => new TransformerEncoderLayer(6, 2, { activation: "tanh" as never })).toThrow("activation: expected");
   expect(() => new TransformerEncoderLayer(6, 2, { layerNormEps: -1 })).toThrow("layerNormEps: expected a number");
   expect(() => new MultiheadAttention(6, 2, [] as never)).toThrow(

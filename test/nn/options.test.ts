@@ -68,7 +68,7 @@ test.each<[call: () => unknown, message: string]>([
   [() => call(clipGradNorm, [], 1, { normType: 3 }), "normType: expected 1, 2 or Infinity, got 3"],
   [() => call(clipGradNorm, [], 1, 1), "clipGradNorm: expected options by their names, got 1"],
   [() => noGrad(async () => 1), "body: expected a function that is not async"],
-  [() => make(Dropout, { p: 0.5 }), "p: expected a number from 0 to 1, got a value of type Object"],
+  [() => make(Dropout, { p: 0.5 }), "p: expected a chance from 0 to 1, got a value of type Object"],
   [() => make(AdamW, [new Parameter(new Float32Array(2))], 0.1), "options: expected options by their names, got 0.1"],
 ])("unknown and positional options are refused: %s", (run, message) => {
   expect(run).toThrow(expect.objectContaining({ code: "BAD_ARGUMENT", message: expect.stringContaining(message) }));

@@ -402,7 +402,7 @@ describe("errors are thrown by the call that is wrong", () => {
   test("a chance that is none", () => {
     const { linear, norm, x } = setup();
     const h = norm.forward(linear.forward(x)).relu();
-    expect(() => F.dropout(h, 1.5)).toThrow("p: expected a number from 0 to 1, got 1.5");
+    expect(() => F.dropout(h, 1.5)).toThrow("p: expected a chance from 0 to 1, got 1.5");
   });
 });
 
