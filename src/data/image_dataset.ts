@@ -1,14 +1,5 @@
 import { types } from "node:util";
-import {
-  badArgument,
-  badDtype,
-  expectInteger,
-  expectLength,
-  expectNumber,
-  expectOptions,
-  expectShape,
-  MAX_LENGTH,
-} from "../checks.js";
+import { badArgument, badDtype, expectInteger, expectNumber, expectOptions, expectShape } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
 import type { ImageLayout } from "./dataset.js";
@@ -50,7 +41,9 @@ export class ImageDataset extends InMemoryDataset implements Normalisation {
   readonly #std: Float32Array;
 
   constructor(pixels: Uint8Array, labels: GivenLabels, options: ImageDatasetOptions) {
-    if (!types.isUint8Array(pixels)) throw badDtype("pixels", "a Uint8Array", pixels);
+    if (!types.isUint8Array(pixels)) {
+      throw badDtype("pixels", "a Uint8Array", pixels);
+    }
     expectOptions("ImageDataset", options, [...DATASET_OPTIONS, "features", "image", "mean", "std"]);
     const { image, mean, std, name = "images" } = options;
     const features = expectFeatures(options);
@@ -82,13 +75,15 @@ export class ImageDataset extends InMemoryDataset implements Normalisation {
 
 /** The number of values of an image. */
 function expectFeatures({ features, image }: ImageDatasetOptions): number {
-  if (image === undefined) return expectLength("features", features);
-  const lengths = (["channels", "height", "width"] as const).map((axis) => expectLength(`image.${axis}`, image[axis]));
+  if (image === undefined) return expectInteger("features", features, 1, 2 ** 31 - 1);
+  const lengths = (["channels", "height", "width"] as const).map((axis) =>
+    expectInteger(`image.${axis}`, image[axis], 1, 2 ** 31 - 1),
+  );
   const product = expectInteger(
     "the values of an image",
     lengths.reduce((a, b) => a * b),
     1,
-    MAX_LENGTH,
+    2 ** 31 - 1,
   );
   if (features !== undefined && features !== product) {
     throw badArgument("features", `${product}, as an image of [${lengths.join(", ")}] has`, features);

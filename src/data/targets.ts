@@ -1,4 +1,4 @@
-import { badArgument, expectLength, expectShape } from "../checks.js";
+import { badArgument, expectInteger, expectShape } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { IntTensor, type Labels, labelData } from "../tensor/int_tensor.js";
 import { Tensor } from "../tensor/tensor.js";
@@ -47,7 +47,7 @@ export function readLabels(
   const data = given instanceof Tensor ? given.data : Float32Array.from(labelData(given));
   const outputs = shape.length < 2 ? 1 : shape[1];
   expectShape("targets", shape, shape.length < 2 ? [samples] : [samples, -1]);
-  expectLength("targets.shape[1]", outputs);
+  expectInteger("targets.shape[1]", outputs, 1, 2 ** 31 - 1);
   if (classes !== undefined && classes !== outputs) {
     throw new DistilleryError("SHAPE_MISMATCH", `targets: expected ${classes} numbers a sample, got ${outputs}`);
   }

@@ -1,4 +1,12 @@
-import { badArgument, expectFlags, expectNumber, expectOneOf, expectShape, optionsOf } from "../checks.js";
+import {
+  badArgument,
+  expectFlags,
+  expectNumber,
+  expectOneOf,
+  expectOptions,
+  expectShape,
+  withDefaults,
+} from "../checks.js";
 import { expectModule } from "../nn/expect_module.js";
 import { inputsFor } from "../nn/inputs_for.js";
 import { Module } from "../nn/module.js";
@@ -28,7 +36,8 @@ export type Averaging = Required<AverageOptions>;
 
 /** Checks how the logits of `count` networks are averaged; `BAD_ARGUMENT` that names the option. */
 export function resolveAverage(options: AverageOptions, count: number): Averaging {
-  const { average, byConfidence } = optionsOf("options", AVERAGE_DEFAULTS, options, ["weights"]);
+  expectOptions("options", options, ["average", "weights", "byConfidence"]);
+  const { average, byConfidence } = withDefaults(AVERAGE_DEFAULTS, options);
   expectOneOf("average", average, AVERAGES);
   expectFlags({ byConfidence });
   const { weights = Array.from({ length: count }, () => 1) } = options;
