@@ -30,7 +30,7 @@ import { networkTable } from "./network_table.js";
 import { expectReadable, Networks } from "./networks.js";
 import { Printer } from "./printer.js";
 import { looksText, type RunSummary } from "./run_summary.js";
-import { type Settings, settingsFrom } from "./settings.js";
+import { only, type Settings, settingsFrom } from "./settings.js";
 import { type Source, setUp } from "./source.js";
 import { runTrainTeacher } from "./train_teacher.js";
 
@@ -152,10 +152,6 @@ function runLink(
   if (before === null) return runDistill(settingsFrom("distill", link), flags);
   const later = { ...without(withoutTeacherColumn(link), OF_FIRST_TEACHER), teacher: before };
   return runDistill(settingsFrom("distill", later), without(flags, READING));
-}
-
-function only(entries: object, options: object): object {
-  return Object.fromEntries(Object.entries(options).filter(([name]) => Object.hasOwn(entries, name)));
 }
 
 /** The figure on the test set, such as accuracy, of all generations but the one that was trained on the labels, their probabilities averaged. */

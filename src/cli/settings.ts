@@ -121,7 +121,8 @@ function sayCap({ threads }: Threads, { threads: used }: Threads, { quiet }: Sho
   printError(`--threads: ${threads} on ${used} cores would be slower: ${used} are used (--force-threads: all)`);
 }
 
-function only(entries: object, flags: Readonly<Record<string, unknown>>): object {
+/** Those of the flags that `entries` name. */
+export function only(entries: object, flags: Readonly<Record<string, unknown>>): object {
   return Object.fromEntries(Object.entries(flags).filter(([name]) => Object.hasOwn(entries, name)));
 }
 

@@ -46,7 +46,7 @@ function targetLoss(
 }
 
 /** Refuses a student whose vectors have other dimensions than the targets, before a run begins. */
-function expectDimensions(name: keyof typeof TASKS, context: LossContext | undefined): void {
+function expectTargetDimensions(name: keyof typeof TASKS, context: LossContext | undefined): void {
   if (context?.task !== "vectors") return;
   const [own] = context.tapShape("student", "");
   if (own === context.classes) return;
@@ -129,29 +129,33 @@ export function cosineDistillationLoss(options: NoOptions = {}): DistillationLos
   return targetLoss("cosine", (outputs, targets) => cosineDistance(outputs, targets));
 }
 
+/** A loss without options in expressions. */
+function targetEntry(name: keyof typeof TASKS, help: string, make: () => DistillationLoss) {
+  return defineEntry({
+    name,
+    help,
+    tasks: TASKS[name],
+    options: {},
+    create: (_, context: LossContext) => {
+      expectTargetDimensions(name, context);
+      return make();
+    },
+  });
+}
+
 /** `mse` in expressions. */
-export const mseEntry = defineEntry({
-  name: "mse",
-  help: "mean squared error of the outputs with the targets of a regression, or vectors",
-  tasks: TASKS.mse,
-  options: {},
-  create: (_, context: LossContext) => {
-    expectDimensions("mse", context);
-    return mseDistillationLoss();
-  },
-});
+export const mseEntry = targetEntry(
+  "mse",
+  "mean squared error of the outputs with the targets of a regression, or vectors",
+  mseDistillationLoss,
+);
 
 /** `mae` in expressions. */
-export const maeEntry = defineEntry({
-  name: "mae",
-  help: "mean absolute error of the outputs with the targets of a regression, or vectors",
-  tasks: TASKS.mae,
-  options: {},
-  create: (_, context: LossContext) => {
-    expectDimensions("mae", context);
-    return maeDistillationLoss();
-  },
-});
+export const maeEntry = targetEntry(
+  "mae",
+  "mean absolute error of the outputs with the targets of a regression, or vectors",
+  maeDistillationLoss,
+);
 
 /** `huber` in expressions. */
 export const huberEntry = defineEntry({
@@ -162,28 +166,21 @@ export const huberEntry = defineEntry({
     delta: described(v.optional(positive(), HUBER_DEFAULTS.delta), "the difference up to which it is squared"),
   },
   create: (options, context: LossContext) => {
-    expectDimensions("huber", context);
+    expectTargetDimensions("huber", context);
     return huberDistillationLoss(options);
   },
 });
 
 /** `bce` in expressions. */
-export const bceEntry = defineEntry({
-  name: "bce",
-  help: "binary cross-entropy of each output's sigmoid with labels of 0 and 1",
-  tasks: TASKS.bce,
-  options: {},
-  create: () => bceDistillationLoss(),
-});
+export const bceEntry = targetEntry(
+  "bce",
+  "binary cross-entropy of each output's sigmoid with labels of 0 and 1",
+  bceDistillationLoss,
+);
 
 /** `cosine` in expressions. */
-export const cosineEntry = defineEntry({
-  name: "cosine",
-  help: "1 - cosine of the outputs with target vectors",
-  tasks: TASKS.cosine,
-  options: {},
-  create: (_, context: LossContext) => {
-    expectDimensions("cosine", context);
-    return cosineDistillationLoss();
-  },
-});
+export const cosineEntry = targetEntry(
+  "cosine",
+  "1 - cosine of the outputs with target vectors",
+  cosineDistillationLoss,
+);
