@@ -5,6 +5,7 @@ import type { Module } from "../nn/module.js";
 import { repr } from "../nn/repr.js";
 import { fewer } from "../report/text.js";
 import { showBytes, showCount } from "../show_count.js";
+import { numel } from "../tensor/shape.js";
 import {
   type DistillInput,
   estimateRun,
@@ -52,7 +53,7 @@ export async function dryRun(
     ...{ name: source.name, training: training.length, validation: validation?.length ?? 0 },
     ...{
       test: source.test?.length ?? 0,
-      features: source.context.shape.reduce((product, n) => product * n, 1),
+      features: numel(source.context.shape),
       classes: source.context.classes,
       ...(training.table && { columns: training.table.columns.map(({ name }, i) => ({ name, is: kinds[i] })) }),
     },

@@ -14,6 +14,7 @@ import { Module } from "../nn/module.js";
 import { misfitOf } from "../nn/state_dict.js";
 import { type Expression, importModules, type UserModules } from "../registry/index.js";
 import { averaged, openTeachers, type Teacher, type TeacherOptions } from "../teachers/index.js";
+import { numel } from "../tensor/shape.js";
 import { UsageError } from "./error_boundary.js";
 import { flagOf } from "./flag_names.js";
 import { type LoadFlags, loadOptions } from "./flags.js";
@@ -179,7 +180,7 @@ export function expectFits(
 ): void {
   const spec = networkSpecOf(network);
   if (spec === null) return;
-  const [inputs, features] = [spec.shape, context.shape].map((shape) => shape.reduce((product, n) => product * n, 1));
+  const [inputs, features] = [spec.shape, context.shape].map((shape) => numel(shape));
   const isAnyWidth = context.classes < 0 || (takesVectors && vectorsOf(network) !== null);
   if (inputs === features && (spec.classes === context.classes || isAnyWidth)) return;
   if (vectorsOf(network) !== null && spec.classes !== context.classes) {

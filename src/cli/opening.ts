@@ -3,6 +3,7 @@ import { outputsText } from "../data/targets.js";
 import { networkSpecOf } from "../models/create_network.js";
 import { Module } from "../nn/module.js";
 import { showCount } from "../show_count.js";
+import { numel } from "../tensor/shape.js";
 import { getNumThreads } from "../threads.js";
 import type { Source } from "./source.js";
 
@@ -26,7 +27,7 @@ export function openingLines(parts: Parts, networks: Roles, width = Infinity): s
 /** What the data are, from the longest form to the shortest. */
 export function dataForms({ source, training, validation }: Parts): [string, ...string[]] {
   const { name, context, test } = source;
-  const values = `${showCount(context.shape.reduce((product, n) => product * n, 1))} values`;
+  const values = `${showCount(numel(context.shape))} values`;
   const outputs = outputsText(training);
   const counts = [training.length, validation?.length ?? 0, test?.length ?? 0].map(showCount);
   const [all, held, tested] = counts;

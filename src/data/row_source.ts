@@ -2,6 +2,7 @@ import { setImmediate } from "node:timers/promises";
 import { types } from "node:util";
 import { DistilleryError } from "../errors.js";
 import { readSlice, type SlicedFile } from "../files/index.js";
+import { numel } from "../tensor/shape.js";
 
 /** The values of rows: pixels in bytes, numbers, or the cells of a table. */
 export type RowData = Uint8Array | Float32Array | Float64Array;
@@ -106,7 +107,7 @@ export class RecordRows implements RowSource {
 
 /** The number of values of a row. */
 export function featuresOf({ shape }: Pick<RowSource, "shape">): number {
-  return shape.reduce((product, length) => product * length, 1);
+  return numel(shape);
 }
 
 /** The bytes of the values of a row. */

@@ -5,6 +5,7 @@ import { native } from "../native.js";
 import { detach, slice } from "../ops/index.js";
 import { allocate } from "../tensor/buffer_pool.js";
 import { IntTensor } from "../tensor/int_tensor.js";
+import { numel } from "../tensor/shape.js";
 import { expectTensor, Tensor } from "../tensor/tensor.js";
 import {
   type Batch,
@@ -69,7 +70,7 @@ export abstract class InMemoryDataset implements Dataset {
       classes = expectClassNames(classNames)?.length,
       unlabelled = false,
     } = options;
-    const features = shape.reduce((product, length) => product * length, 1);
+    const features = numel(shape);
     this.length = expectLength("samples", size);
     this.features = expectLength("features", features);
     this.shape = shape;

@@ -1,5 +1,6 @@
 import { Module } from "../nn/module.js";
 import { callOp } from "../ops/define_op.js";
+import { numel } from "../tensor/shape.js";
 import { Tensor } from "../tensor/tensor.js";
 import { type Graph, lengthFor, type Node, type Value } from "./graph.js";
 
@@ -27,7 +28,7 @@ export class GraphModule extends Module {
 
 function compute({ op, attributes, shape }: Node, inputs: readonly Tensor[], rows: number): Tensor {
   const known = shape.map((length) => (length === null ? -1 : lengthFor(length, rows)));
-  const size = -known.reduce((product, length) => product * length, 1);
+  const size = -numel(known);
   const lengths = known.map((length) => (length === -1 ? inputs[0].size / size : length));
   return callOp(op, inputs, { ...attributes, shape: lengths });
 }

@@ -7,6 +7,7 @@ import { Module } from "../nn/module.js";
 import { exp, gather, linear, log1p } from "../ops/index.js";
 import { defineEntry, described, fractionBelow1, integer, positive } from "../registry/index.js";
 import { allocate } from "../tensor/buffer_pool.js";
+import { numel } from "../tensor/shape.js";
 import { Tensor } from "../tensor/tensor.js";
 import { CRD_MEMORY_DEFAULTS, CrdMemory } from "./crd_memory.js";
 import { expectFeatures, flatRows, LAYER_OPTIONS, type Layers, layersOf, ofLayers, unit } from "./features.js";
@@ -159,10 +160,7 @@ export const crdEntry = defineEntry({
     const layers = layersOf(paths, context);
     const embedding = (network: "student" | "teacher") => {
       const shape = context.tapShape(network, layers[network]);
-      return new CrdEmbedding(
-        shape.reduce((size, length) => size * length, 1),
-        dimension,
-      );
+      return new CrdEmbedding(numel(shape), dimension);
     };
     const [student, teacher] = [embedding("student"), embedding("teacher")];
     const labels = context.labels();

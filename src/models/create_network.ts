@@ -14,6 +14,7 @@ import {
 import { shortageOf } from "../shortage.js";
 import { showCount } from "../show_count.js";
 import { withElementLimit } from "../tensor/element_limit.js";
+import { numel } from "../tensor/shape.js";
 import { MODELS } from "./index.js";
 import { expectContext, type NetworkContext, type NetworkEntry, type NetworkSpec } from "./network.js";
 
@@ -76,7 +77,7 @@ function inMemory(shape: readonly number[], make: () => Module): Module {
   } catch (error) {
     const isShortage = error instanceof RangeError && shortageOf(error) !== null;
     if (!isShortage && !(error instanceof TooManyElements)) throw error;
-    const values = showCount(shape.reduce((product, length) => product * length, 1));
+    const values = showCount(numel(shape));
     const advice = "smaller images (--image-size), fewer columns (--drop-columns) or a smaller network";
     const text = `network: its weights for samples of ${values} values do not fit into memory: use ${advice}`;
     throw new DistilleryError("BAD_ARGUMENT", text, { cause: error });

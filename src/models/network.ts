@@ -15,6 +15,7 @@ import {
   type OptionsOf,
 } from "../registry/index.js";
 import { showCount } from "../show_count.js";
+import { numel } from "../tensor/shape.js";
 import type { Tensor } from "../tensor/tensor.js";
 
 /** What a network is made for. */
@@ -91,7 +92,7 @@ export function asRows(x: Tensor): Tensor {
 
 /** The number of values of a sample. */
 export function features({ shape }: Pick<NetworkContext, "shape">): number {
-  return shape.reduce((product, length) => product * length, 1);
+  return numel(shape);
 }
 
 /** The option of a network for texts: the rows of its table. What {@link NetworkEntry.decide} says for it is {@link bucketsFor}. */

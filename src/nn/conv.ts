@@ -11,6 +11,7 @@ import { DistilleryError } from "../errors.js";
 import { type Conv2dAttributes, conv2dAttributes, pairOf } from "../ops/conv2d.js";
 import type { Conv2dOptions, Pair } from "../ops/index.js";
 import { rand } from "../tensor/random.js";
+import { numel } from "../tensor/shape.js";
 import { expectTensor, Parameter, type Tensor } from "../tensor/tensor.js";
 import { conv2d } from "./functional.js";
 import { Module } from "./module.js";
@@ -53,7 +54,7 @@ export abstract class Conv extends Module {
     const shape = [outChannels, inChannels / groups, ...kernelSize];
     expectElements("weight", shape);
     // kaiming_uniform(a = sqrt(5)), as PyTorch has it.
-    const bound = 1 / Math.sqrt(shape.slice(1).reduce((product, length) => product * length, 1));
+    const bound = 1 / Math.sqrt(numel(shape.slice(1)));
     this.weight = new Parameter(rand(shape, -bound, bound).data, shape);
     this.bias = bias ? new Parameter(rand([outChannels], -bound, bound).data) : null;
   }

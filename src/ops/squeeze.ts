@@ -1,5 +1,5 @@
 import { DistilleryError } from "../errors.js";
-import { axisOf, axisOrAll } from "../tensor/shape.js";
+import { axisOf, axisOrAll, numel } from "../tensor/shape.js";
 import { expectTensor, type Tensor } from "../tensor/tensor.js";
 import { defineMethods } from "./methods.js";
 import { reshape } from "./reshape.js";
@@ -40,7 +40,7 @@ export function flatten(x: Tensor, startDim = 0, endDim = -1): Tensor {
   if (start > end) {
     throw new DistilleryError("BAD_ARGUMENT", `flatten: endDim: expected an axis from startDim on, got ${endDim}`);
   }
-  const middle = x.shape.slice(start, end + 1).reduce((product, length) => product * length, 1);
+  const middle = numel(x.shape.slice(start, end + 1));
   return reshape(x, [...x.shape.slice(0, start), middle, ...x.shape.slice(end + 1)]);
 }
 

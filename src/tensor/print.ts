@@ -1,5 +1,6 @@
 import { types } from "node:util";
 import { DistilleryError } from "../errors.js";
+import { numel } from "./shape.js";
 
 /** Values beyond this number are shown as the first and last few of each axis. PyTorch's `threshold` and `edgeitems`. */
 const MAX = 1000;
@@ -58,7 +59,7 @@ function printValues<T>(
   const width = shown.reduce((widest, value) => Math.max(widest, format(value).length), 0);
   const lines = (axis: number, start: number): string => {
     if (axis === shape.length) return format(data[start]).padStart(width);
-    const stride = shape.slice(axis + 1).reduce((product, length) => product * length, 1);
+    const stride = numel(shape.slice(axis + 1));
     const items = placesOf(shape[axis]).map((at) => (at < 0 ? "..." : lines(axis + 1, start + at * stride)));
     const indent = " ".repeat("tensor(".length + axis + 1);
     if (axis < shape.length - 1) return `[${items.join(`,${"\n".repeat(shape.length - axis - 1)}${indent}`)}]`;

@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { MAX_LENGTH } from "../../checks.js";
 import { DistilleryError } from "../../errors.js";
 import { badData, expectSize, listFiles, openSliced, readHead, readWhole } from "../../files/index.js";
+import { numel } from "../../tensor/shape.js";
 import { encodeSamples } from "../preprocessing/encode.js";
 import { expectSameKind, ON_DISK, type RawData, type RawPart } from "../raw_data.js";
 import { FileRecords, MemoryRows, RecordRows, type RowSource } from "../row_source.js";
@@ -143,7 +144,7 @@ function readIdxShape(head: Uint8Array, file: string, rank: number): number[] {
 function elements(shape: readonly number[], file: string, most = MAX_LENGTH): number {
   const empty = shape.indexOf(0);
   if (empty >= 0) throw badData(file, `byte ${4 + 4 * empty}: axis ${empty} has a length of 0`);
-  const count = shape.reduce((product, length) => product * length, 1);
+  const count = numel(shape);
   if (count <= most) return count;
   throw badData(file, `byte 4: a shape of [${shape.join(", ")}] is more than ${most} elements`);
 }

@@ -2,6 +2,7 @@ import { MAX_LENGTH } from "../../checks.js";
 import { badData, expectSize, openSliced, readHead, readSlice, readWhole } from "../../files/index.js";
 import { fromFloat16 } from "../../tensor/float16.js";
 import { gatherStrided } from "../../tensor/gather_strided.js";
+import { numel } from "../../tensor/shape.js";
 import { type NpyHeader, parseNpyHeader } from "./npy_header.js";
 
 /** The types of elements that are read: truth values, whole numbers without and with a sign, floats; by their bytes. */
@@ -159,7 +160,7 @@ function elements(shape: readonly number[], file: string): number {
   const text = `its header: a shape of [${shape.slice(0, MAX_RANK).join(", ")}]`;
   if (shape.includes(0)) throw badData(file, `${text} has no elements`);
   if (shape.length > MAX_RANK) throw badData(file, `${text} and more has more than ${MAX_RANK} axes`);
-  const count = shape.reduce((product, length) => product * length, 1);
+  const count = numel(shape);
   if (count <= MAX_LENGTH) return count;
   throw badData(file, `${text} is more than ${MAX_LENGTH} elements`);
 }
@@ -178,7 +179,7 @@ function take(bytes: Uint8Array, type: NpyType, isBigEndian: boolean): NpyData {
 function rowByRow<D extends NpyData>(from: D, shape: readonly number[]): D {
   if (shape.length < 2) return from;
   const to = from.slice() as D;
-  const strides = shape.map((_, axis) => shape.slice(0, axis).reduce((product, length) => product * length, 1));
+  const strides = shape.map((_, axis) => numel(shape.slice(0, axis)));
   gatherStrided(from, to, { shape, strides });
   return to;
 }

@@ -1,5 +1,6 @@
 import { badData } from "../../files/index.js";
 import { native } from "../../native.js";
+import { numel } from "../../tensor/shape.js";
 import { featuresOf, MemoryRows, newRows, type RowData, type RowSource } from "../row_source.js";
 import type { NpyArray, NpyData, NpyFile } from "./npy.js";
 
@@ -47,7 +48,7 @@ function sampleLayout(type: string, shape: readonly number[], where: string): Sa
     throw badData(where, `expected [n, features] or more axes, got a shape of [${shape.join(", ")}]`);
   }
   const [, a, b, c] = shape;
-  const flat = [shape.slice(1).reduce((product, length) => product * length, 1)];
+  const flat = [numel(shape.slice(1))];
   if (type !== "u1") return { shape: flat, isLast: false, isImage: false, isMatrix: shape.length === 2 };
   if (shape.length === 3) return { shape: [1, a, b], isLast: false, isImage: true, isMatrix: false };
   if (shape.length === 4 && (c === 1 || c === 3))
