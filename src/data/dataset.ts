@@ -70,6 +70,8 @@ export interface ImageLayout {
   readonly channels: number;
   readonly height: number;
   readonly width: number;
+  /** Of image files: whether they were turned as their EXIF orientation says. */
+  readonly upright?: boolean;
   /** By channel: a value is (pixel / 255 - mean) / std. */
   readonly mean: readonly number[];
   readonly std: readonly number[];

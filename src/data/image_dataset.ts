@@ -1,5 +1,13 @@
 import { types } from "node:util";
-import { badArgument, badDtype, expectInteger, expectNumber, expectOptions, expectShape } from "../checks.js";
+import {
+  badArgument,
+  badDtype,
+  expectFlags,
+  expectInteger,
+  expectNumber,
+  expectOptions,
+  expectShape,
+} from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
 import type { ImageLayout } from "./dataset.js";
@@ -7,8 +15,8 @@ import type { Normalisation } from "./statistics.js";
 import type { GivenLabels } from "./targets.js";
 import { DATASET_OPTIONS, type DatasetOptions, InMemoryDataset } from "./tensor_dataset.js";
 
-/** The channels, rows and columns of an image. */
-export type ImageSize = Pick<ImageLayout, "channels" | "height" | "width">;
+/** The channels, rows and columns of an image, and whether it was turned upright. */
+export type ImageSize = Omit<ImageLayout, keyof Normalisation>;
 
 /** The options of an {@link ImageDataset}: one of `features` and `image` at least. */
 export interface ImageDatasetOptions extends DatasetOptions, Normalisation {
@@ -57,8 +65,9 @@ export class ImageDataset extends InMemoryDataset implements Normalisation {
     this.mean = mean;
     this.std = std;
     if (image !== undefined) {
-      const { height, width } = image;
-      this.image = { channels, height, width, ...normalisation };
+      const { height, width, upright } = image;
+      if (upright !== undefined) expectFlags({ upright });
+      this.image = { channels, height, width, ...(upright !== undefined && { upright }), ...normalisation };
     }
     this.#mean = Float32Array.from(normalisation.mean);
     this.#std = Float32Array.from(normalisation.std);

@@ -101,9 +101,11 @@ export async function loadImages(source: "fashion-mnist" | "mnist" | "kmnist" | 
   throw badData(source, "expected images with a test part: loadData is for other data");
 }
 
-/** Images are read in the size and with the channels that a network takes. */
+/** Images are read in the size and with the channels that a network takes, turned as in its training. */
 function imageOptionsOf(spec: Preprocessing | undefined): ImageOptions {
-  return spec?.kind === "image" ? { imageSize: [spec.height, spec.width], grey: spec.channels === 1 } : {};
+  if (spec?.kind !== "image") return {};
+  const turned = spec.upright === true && { exifOrientation: true };
+  return { imageSize: [spec.height, spec.width], grey: spec.channels === 1, ...turned };
 }
 
 /** A source with its samples, before anything is measured. */

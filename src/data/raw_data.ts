@@ -43,6 +43,8 @@ export interface RawPart {
   readonly targets?: Float64Array;
   /** For bytes: whether their shape is [channels, height, width]; default true. */
   readonly isImage?: boolean;
+  /** Of image files: whether they are turned as their EXIF orientation says. */
+  readonly upright?: boolean;
   /** For numbers: whether they are the columns of a matrix, which are standardised. */
   readonly isMatrix?: boolean;
   /** For the cells of a table: what read them. */
@@ -205,7 +207,7 @@ async function build(
   options: BuildOptions,
   source: string,
 ): Promise<Dataset> {
-  const { labels, isImage = true } = part;
+  const { labels, isImage = true, upright } = part;
   const { name, stream } = options;
   const rows = encoded(part, { table, values }, source);
   const targets =
@@ -237,6 +239,7 @@ async function build(
         chunk,
       },
       isImage: isBytes && isImage,
+      upright,
       mean: isBytes ? byChannel(part, normalisation?.mean ?? 0) : [],
       std: isBytes ? byChannel(part, normalisation?.std ?? 1) : [],
       sha256: own,
@@ -246,7 +249,7 @@ async function build(
   const { data } = await materialize(rows, source);
   if (types.isUint8Array(data)) {
     const [channels, height, width] = rows.shape;
-    const image: ImageSize | undefined = isImage ? { channels, height, width } : undefined;
+    const image: ImageSize | undefined = isImage ? { channels, height, width, upright } : undefined;
     const numbers = normalisation ?? { mean: 0, std: 1 };
     const dataset = new ImageDataset(data, given, { ...shared, ...numbers, features: featuresOf(rows), image });
     return setSourceHash(dataset, () => withLabels(sha256Of(data), part));

@@ -34,6 +34,8 @@ interface StreamedParts {
   readonly std: readonly number[];
   /** Whether the shape of the bytes is that of images. */
   readonly isImage: boolean;
+  /** Of image files: whether they are turned as their EXIF orientation says. */
+  readonly upright: boolean | undefined;
   readonly table: TableLayout | undefined;
   readonly values: ValueLayout | undefined;
   /** Samples that are read at once. */
@@ -70,7 +72,7 @@ export class StreamedDataset implements Dataset {
   readonly #sha256: string;
 
   /** @internal */
-  constructor({ rows, labels, isImage, mean, std, ...parts }: StreamedParts) {
+  constructor({ rows, labels, isImage, upright, mean, std, ...parts }: StreamedParts) {
     const [channels, height, width] = rows.shape;
     this.name = parts.name;
     this.length = rows.length;
@@ -78,7 +80,8 @@ export class StreamedDataset implements Dataset {
     this.shape = isImage ? rows.shape : [this.features];
     this.classes = parts.classes;
     this.classNames = parts.classNames;
-    if (isImage) this.image = { channels, height, width, mean, std };
+    const turned = upright !== undefined && { upright };
+    if (isImage) this.image = { channels, height, width, ...turned, mean, std };
     if (parts.table !== undefined) this.table = parts.table;
     if (parts.values !== undefined) this.values = parts.values;
     if (parts.task !== undefined) this.task = parts.task;

@@ -55,8 +55,9 @@ export const imageFolder: Format = {
     help: "a PNG, JPEG, WebP, BMP or GIF image",
     extensions: IMAGE_EXTENSIONS,
     accepts: (spec) => spec.kind === "image",
-    async read(file, spec, { exifOrientation }) {
-      const { channels, height, width } = spec as ImagePreprocessing;
+    async read(file, spec, options) {
+      const { channels, height, width, upright } = spec as ImagePreprocessing;
+      const { exifOrientation = upright } = options;
       const rows = new ImageRows([file], spec as ImagePreprocessing, {
         imageSize: [height, width],
         grey: channels === 1,
@@ -92,7 +93,8 @@ async function openFolders(
     const labels = [...classes].flatMap(([name, { length }]) =>
       new Array<number>(length).fill(classNames.indexOf(name)),
     );
-    return { rows: new ImageRows([...classes.values()].flat(), size, options), labels: Int32Array.from(labels) };
+    const rows = new ImageRows([...classes.values()].flat(), size, options);
+    return { rows, labels: Int32Array.from(labels), upright: options.exifOrientation === true };
   };
   return {
     ...{ train: part(train), test: test && part(test), validation: validation && part(validation) },

@@ -94,6 +94,10 @@ function inputMapOf(network: Named, data: Named): Adaptation["inputs"] {
     if (to.channels !== from.channels || to.height !== from.height || to.width !== from.width) {
       throw misfit(network, data);
     }
+    if (to.upright === true && from.upright === false) {
+      const text = `was trained on images turned as their EXIF orientation says: ${data.name} has them as they are stored`;
+      throw refusal(network, `${text}: exifOrientation (--exif-orientation) turns them`);
+    }
     const plane = to.height * to.width;
     return affine(inputFeatures(to), (i) => Math.floor(i / plane), from, to);
   }

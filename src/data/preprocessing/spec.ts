@@ -179,6 +179,7 @@ const DESCRIPTION = v.variant(
       channels: integer(1),
       height: integer(1),
       width: integer(1),
+      upright: v.exactOptional(v.boolean(expected("true or false"))),
       mean: v.array(finite()),
       std: v.array(deviation()),
       ...CLASSES,

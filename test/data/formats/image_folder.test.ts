@@ -1,7 +1,15 @@
 import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { type ImageDataset, labelsOf, loadData, preprocessingOf, readSamples } from "../../../src/data/index.js";
+import {
+  type ImageDataset,
+  labelsOf,
+  loadData,
+  parsePreprocessing,
+  preprocessingOf,
+  readSamples,
+} from "../../../src/data/index.js";
+import { adaptationOf } from "../../../src/data/preprocessing/adapt.js";
 import { image, planes } from "../image_support.js";
 import { folderOf, refusal } from "../support.js";
 
@@ -204,9 +212,32 @@ describe("what else is in a folder of images", () => {
       const expected = planes(exifOrientation ? "turned_6.rgb" : "turned_1.rgb");
       expect(Array.from((train as ImageDataset).pixels)).toEqual([...expected, ...expected]);
       expect(train.image).toMatchObject(exifOrientation ? { height: 13, width: 9 } : { height: 9, width: 13 });
-      const { inputs } = await readSamples(join(folder, "a/1.png"), preprocessingOf(train), { exifOrientation });
+      // A network's file says how its images were read.
+      const preprocessing = parsePreprocessing(JSON.parse(JSON.stringify(preprocessingOf(train))), "x");
+      const { inputs } = await readSamples(join(folder, "a/1.png"), preprocessing);
       expect(inputs).toEqual(train.slice(0, 1).inputs);
+      for (const stream of [false, true]) {
+        const again = await loadData(folder, { testFraction: 0, preprocessing, stream });
+        expect(preprocessingOf(again.train)).toEqual(preprocessing);
+        expect(again.train.slice(0, 2).inputs).toEqual(train.slice(0, 2).inputs);
+      }
     }
+    const [stored, upright] = await Promise.all(
+      [false, true].map(
+        async (exifOrientation) => (await loadData(folder, { ...WHOLE, exifOrientation, imageSize: 9 })).train,
+      ),
+    );
+    const preprocessing = preprocessingOf(upright);
+    expect(await refusal("BAD_ARGUMENT", () => loadData(folder, { preprocessing, exifOrientation: false }))).toBe(
+      "exifOrientation: the network was trained with images turned as their EXIF orientation says, which its file says: leave it out",
+    );
+    expect(
+      await refusal("SHAPE_MISMATCH", () =>
+        adaptationOf({ spec: preprocessing, name: "net" }, { spec: preprocessingOf(stored), name: "data" }),
+      ),
+    ).toBe(
+      "net: was trained on images turned as their EXIF orientation says: data has them as they are stored: exifOrientation (--exif-orientation) turns them",
+    );
     expect(await refusal("BAD_ARGUMENT", () => loadData(folder, { onNote: 1 as never }))).toBe(
       "onNote: expected a function, got 1",
     );
