@@ -62,6 +62,14 @@ export async function measureColumns(
   };
 }
 
+/** How much of a deviation float32 may lose, at most. */
+const LOSS_MAX = 1e-3;
+
+/** The first column whose numbers float32 can't tell apart: of a mean far from 0 and a small deviation, such as times in seconds; -1: none. */
+export function firstRounded({ mean, std }: ValueLayout): number {
+  return mean.findIndex((mean, i) => Math.abs(mean) * 2 ** -24 > LOSS_MAX * std[i]);
+}
+
 /** Why a column can't be standardised by these; null if it can. */
 export function unfitText(mean: number, std: number): string | null {
   if (!Number.isFinite(mean) || !Number.isFinite(std)) return "its numbers are too large to be standardised";

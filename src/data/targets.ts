@@ -1,4 +1,4 @@
-import { badArgument, expectInteger, expectShape } from "../checks.js";
+import { badArgument, expectInteger, expectShape, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { IntTensor, type Labels, labelData } from "../tensor/int_tensor.js";
 import { Tensor } from "../tensor/tensor.js";
@@ -11,6 +11,7 @@ import {
   takeSlice,
   type ValueLayout,
 } from "./dataset.js";
+import { firstRounded } from "./standardize.js";
 import { hasTargets, type OfTask, TASK_NAMES, type TaskName, taskNameOf } from "./task_name.js";
 
 /** What the labels of samples are given as: classes [n], or the targets [n] or [n, outputs] of another task. */
@@ -150,6 +151,16 @@ export function inUnits<A extends Float32Array | Float64Array>(values: A, scale:
 /** The same as a network gives them: (x - mean) / std of their column. */
 export function standardized<A extends Float32Array | Float64Array>(values: A, scale: ValueLayout | undefined): A {
   return scale === undefined ? values : affine(values, (x, c) => (x - scale.mean[c]) / scale.std[c], scale);
+}
+
+/** Refuses targets that float32 can't tell apart in their own unit, in which somebody gives them. */
+export function expectUnrounded(name: string, { targetScale, classNames }: Dataset): void {
+  const at = targetScale === undefined ? -1 : firstRounded(targetScale);
+  if (targetScale === undefined || at < 0) return;
+  const which = `${show(classNames?.[at] ?? at)} has a mean of ${targetScale.mean[at]} and a deviation of ${targetScale.std[at]}`;
+  const advice =
+    "take a number off these targets, or have a network of Distillery's teach, or a function that gives lists of numbers";
+  throw new DistilleryError("BAD_ARGUMENT", `${name}: ${which}, which float32 does not hold: ${advice}`);
 }
 
 function affine<A extends Float32Array | Float64Array>(

@@ -1,5 +1,6 @@
 import { show } from "../checks.js";
 import { columnWidth, type Preprocessing } from "../data/preprocessing/spec.js";
+import { firstRounded } from "../data/standardize.js";
 import { DistilleryError } from "../errors.js";
 import type { OnnxNode } from "../tensor/onnx_node.js";
 import { finite } from "./constants.js";
@@ -43,15 +44,12 @@ export function inputNames(spec: Preprocessing): readonly string[] | null {
   });
 }
 
-/** How much of a deviation float32 inputs may lose, at most. */
-const LOSS_MAX = 1e-3;
-
 /**
  * Refuses inputs that float32 can't tell apart: of a mean far from 0 and a small deviation, such as those of times in seconds, the
  * graph would subtract one rounded number from another.
  */
 export function expectPrecise(spec: Preprocessing, { mean, std }: Standardisation): void {
-  const at = mean.findIndex((mean, i) => Math.abs(mean) * 2 ** -24 > LOSS_MAX * std[i]);
+  const at = firstRounded({ mean, std });
   if (at < 0) return;
   const of = inputNames(spec)?.[at] ?? `input ${at}`;
   throw new DistilleryError(

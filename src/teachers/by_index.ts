@@ -1,6 +1,6 @@
 import type { Batch, Dataset } from "../data/dataset.js";
 import { type Base, basesOf } from "../data/derived_dataset.js";
-import { outputsText } from "../data/targets.js";
+import { expectUnrounded, outputsText } from "../data/targets.js";
 import { DistilleryError } from "../errors.js";
 import type { Outputs } from "../losses/loss.js";
 import { currentPrecision, expectPrecision, type Precision } from "../tensor/precision.js";
@@ -64,6 +64,7 @@ class ByIndex implements Teacher {
     if (rows.precision !== undefined) expectPrecision(rows.name, rows.precision, precision);
     expectNotAugmented(data, rows.name);
     expectClasses(rows, data);
+    if (rows.isStandardized !== true) expectUnrounded(rows.name, data);
     this.#columns = columnsOf(rows.name, rows.classNames, data);
     const { dataset, indices } = baseOf(rows, data);
     this.#training = indices;

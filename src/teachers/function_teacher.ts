@@ -4,7 +4,7 @@ import { types } from "node:util";
 import { badArgument, expectInteger, expectNumber, expectOptions, show } from "../checks.js";
 import { type Batch, type Dataset, takeBatch } from "../data/dataset.js";
 import { type RawSample, samplesOf } from "../data/samples.js";
-import { outputText, standardized } from "../data/targets.js";
+import { expectUnrounded, outputText, standardized } from "../data/targets.js";
 import { DistilleryError } from "../errors.js";
 import type { Outputs } from "../losses/loss.js";
 import { Tensor } from "../tensor/tensor.js";
@@ -182,10 +182,8 @@ class FunctionTeacher implements Teacher {
       },
     });
     return types.isPromise(given)
-      ? settling(given, () => `teacher: ${samplesText(indices)}`).then((answer) =>
-          scaled(asOutputs(answer, indices, data), data),
-        )
-      : scaled(asOutputs(given, indices, data), data);
+      ? settling(given, () => `teacher: ${samplesText(indices)}`).then((answer) => asOutputs(answer, indices, data))
+      : asOutputs(given, indices, data);
   }
 }
 
@@ -193,6 +191,7 @@ class FunctionTeacher implements Teacher {
 function scaled(outputs: Outputs, data: Dataset | null): Outputs {
   const { logits } = outputs;
   if (data?.targetScale === undefined) return outputs;
+  expectUnrounded("teacher", data);
   return { ...outputs, logits: new Tensor(standardized(logits.data, data.targetScale), logits.shape) };
 }
 
@@ -210,16 +209,17 @@ function asOutputs(given: TeacherAnswer, indices: Int32Array, of: Dataset | null
 
 function toOutputs(given: TeacherAnswer, indices: Int32Array, data: Dataset | null): Outputs {
   const classes = data?.classes ?? null;
-  if (given instanceof Tensor) return { logits: given, taps: {} };
+  if (given instanceof Tensor) return scaled({ logits: given, taps: {} }, data);
   if (types.isFloat32Array(given)) {
     const width = classes ?? given.length / indices.length;
     if (given.length === indices.length * width)
-      return { logits: new Tensor(given, [indices.length, width]), taps: {} };
+      return scaled({ logits: new Tensor(given, [indices.length, width]), taps: {} }, data);
     const wanted = `${indices.length} x ${width} = ${indices.length * width} numbers`;
     throw wrong(indices, `expected ${wanted}, got ${given.length}`);
   }
   if (isRows(given)) return { logits: fromRows(given, indices, data), taps: {} };
-  if ((given as Partial<Outputs> | null)?.logits instanceof Tensor) return given.taps ? given : { ...given, taps: {} };
+  if ((given as Partial<Outputs> | null)?.logits instanceof Tensor)
+    return scaled(given.taps ? given : { ...given, taps: {} }, data);
   throw wrong(indices, `expected ${FORM}, got ${show(given)}`);
 }
 
@@ -234,7 +234,8 @@ function fromRows(rows: readonly unknown[], indices: Int32Array, data: Dataset |
   }
   const width = data?.classes ?? (rows[0] as Row | null)?.length ?? 0;
   const output = outputText(data ?? {});
-  const all = new Float32Array(rows.length * width);
+  // Standardised in double precision.
+  const all = new Float64Array(rows.length * width);
   for (const [i, row] of rows.entries()) {
     if (!Array.isArray(row) && !types.isFloat32Array(row) && !types.isFloat64Array(row)) {
       throw wrong(indices.subarray(i, i + 1), `expected ${FORM}, got ${show(row)}`);
@@ -246,7 +247,7 @@ function fromRows(rows: readonly unknown[], indices: Int32Array, data: Dataset |
     if (at >= 0) throw wrong(indices.subarray(i, i + 1), `${output} ${at}: expected a number, got ${show(row[at])}`);
     all.set(row, i * width);
   }
-  return new Tensor(all, [rows.length, width]);
+  return new Tensor(Float32Array.from(standardized(all, data?.targetScale)), [rows.length, width]);
 }
 
 function wrong(indices: Int32Array, problem: string): DistilleryError {

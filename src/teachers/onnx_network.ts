@@ -3,7 +3,7 @@ import { types } from "node:util";
 import type { InferenceSession, TypedTensor } from "onnxruntime-common";
 import { show, showList } from "../checks.js";
 import type { Batch, Dataset } from "../data/dataset.js";
-import { standardized } from "../data/targets.js";
+import { expectUnrounded, standardized } from "../data/targets.js";
 import { encodedTexts } from "../data/text/encoded_texts.js";
 import { DistilleryError } from "../errors.js";
 import { importRuntime } from "../export/import_runtime.js";
@@ -77,6 +77,7 @@ export class OnnxNetwork {
   /** How it takes the samples of some data. */
   settingFor(data: Dataset): OnnxSetting {
     const { session, use, record, file } = this;
+    expectUnrounded(file, data);
     const recorded: RecordedUse =
       record === null
         ? {

@@ -7,7 +7,7 @@ import { expectExtension, expectFlags, expectInteger, expectOneOf, expectOptions
 import { type Dataset, expectDataset } from "../data/dataset.js";
 import { sourceOf } from "../data/derived_dataset.js";
 import { encodeNpyTexts, npyHeader } from "../data/formats/npy.js";
-import { inUnits } from "../data/targets.js";
+import { expectUnrounded, inUnits } from "../data/targets.js";
 import { DistilleryError } from "../errors.js";
 import {
   ioError,
@@ -94,6 +94,7 @@ export async function writeLogits(
   expectNotAugmented(expectDataset(data, "data"), "the logits of a file");
   const source = sourceOf(data).dataset;
   const whole = teacher instanceof Module ? forOutputs(source, teacher) : source;
+  expectUnrounded(file, whole);
   const bytes = STORED[dtype].bytes * whole.length * whole.classes;
   if (extension === ".npz" && bytes > MAX_ARCHIVED) {
     throw new DistilleryError("BAD_ARGUMENT", `${file}: ${bytes} bytes are too many for an archive: write a .npy file`);

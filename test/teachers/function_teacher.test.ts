@@ -12,6 +12,7 @@ import {
   ImageDataset,
   live,
   loadData,
+  logitsFile,
   noGrad,
   type Teacher,
   type TeacherBatch,
@@ -19,8 +20,10 @@ import {
   TensorDataset,
   tensor,
   withGenerator,
+  writeLogits,
 } from "../../src/index.js";
 import { failure, temporaryFolder } from "../checkpoint/support.js";
+import { npy } from "../data/numpy_support.js";
 import { folderOf } from "../data/support.js";
 import { BATCH, SAMPLES, setting, timeless } from "../train/support.js";
 
@@ -166,6 +169,33 @@ test.each<[string, string, string]>([
     }
   }
   expect(seen).toEqual(["a.csv", "b.csv", "a.csv", "b.csv"]);
+});
+
+test("targets far from 0 keep their digits, or are refused where float32 has none left for them", async () => {
+  const seconds = Array.from({ length: 10 }, (_, i) => 1_700_000_000 + i);
+  const rows = ["x,target", ...seconds.map((second, i) => `${i},${second}`)].join("\n");
+  const file = join(folderOf({ "t.csv": Buffer.from(rows) }), "t.csv");
+  const { train: data } = await loadData(file, { testFraction: 0, task: "regression" });
+  const opened = async (ask: TeacherFunction) => {
+    const teacher = functionTeacher(ask);
+    teacher.open?.({ data, taps: [] });
+    await teacher.prepare?.({ out: null });
+    return teacher;
+  };
+  const batch = data.slice(0, 10);
+  const { logits } = await (await opened(({ indices }) => Array.from(indices, (i) => [seconds[i]]))).outputs(batch);
+  expect(logits.data).toEqual(batch.targets?.data);
+  const problem =
+    '"target" has a mean of 1700000004.5 and a deviation of 2.8722813232690143, which float32 does not hold: ';
+  const rounded: TeacherFunction = ({ indices }) => Float32Array.from(indices, (i) => seconds[i]);
+  expect((await failure(opened(rounded), "BAD_ARGUMENT")).message).toMatch(`teacher: ${problem}`);
+  const logitsPath = join(folder, "seconds.npy");
+  expect((await failure(writeLogits(rounded, data, logitsPath), "BAD_ARGUMENT")).message).toMatch(
+    `${logitsPath}: ${problem}`,
+  );
+  writeFileSync(logitsPath, npy([10, 1], Float32Array.from(seconds)));
+  const teacher = await logitsFile(logitsPath);
+  expect(() => teacher.open?.({ data, taps: [] })).toThrow(`${logitsPath}: ${problem}`);
 });
 
 test("answers of functions whose text does not tell them apart are kept in memory alone", async () => {
