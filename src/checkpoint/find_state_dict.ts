@@ -135,7 +135,10 @@ function isOtherTensor(value: Value): value is Foreign {
 function tensorsOf({ entries }: Dict, name: string): [string, StoredView][] {
   const seen = new Set<string>();
   return entries.flatMap(([key, value]): [string, StoredView][] => {
-    if (isOtherTensor(value)) throw value.refusal();
+    if (isOtherTensor(value)) {
+      const problem = OTHER_TENSORS[value.name];
+      throw problem === undefined ? value.refusal() : badCheckpoint(name, `${nameOf(key)} ${problem}`);
+    }
     if (!isKind(value, "tensor")) return [];
     if (typeof key !== "string") throw badCheckpoint(name, `a key is a ${kindOf(key)}, not a str; ${PLAIN_ONLY}`);
     if (seen.has(key)) throw badCheckpoint(name, `the key ${show(key)} is repeated`);
@@ -143,6 +146,15 @@ function tensorsOf({ entries }: Dict, name: string): [string, StoredView][] {
     return [[key, value]];
   });
 }
+
+/** Tensors of PyTorch that are not read, by the functions that make them, and what in Python makes them plain ones. */
+const OTHER_TENSORS: Readonly<Record<string, string>> = {
+  "torch._utils._rebuild_sparse_tensor": "is a sparse tensor, which is not read: in Python, save its .to_dense()",
+  "torch._utils._rebuild_qtensor": "is a quantized tensor, which is not read: in Python, save its .dequantize()",
+  "torch._utils._rebuild_tensor_v3":
+    "has elements of a type that is not read, such as float8: in Python, save its .float()",
+  "torch._utils._rebuild_meta_tensor_no_storage": "is a tensor without values, on the device meta",
+};
 
 /** What stays unread of a checkpoint: among the weights everything else, beside them other tensors and classes. */
 function leftOut(root: Value, { path, dict }: Candidate): string[] {

@@ -35,6 +35,13 @@ describe("names that are not of a tensor dictionary", () => {
     );
   });
 
+  test.each([
+    ["_rebuild_sparse_tensor", '"w" is a sparse tensor, which is not read: in Python, save its .to_dense()'],
+    ["_rebuild_tensor_v3", '"w" has elements of a type that is not read, such as float8: in Python, save its .float()'],
+  ])("a tensor of another kind, made by %s, with what makes it a plain one", async (name, problem) => {
+    expect(await refused(dictOf(`${op.global("torch._utils", name)})R`))).toContain(problem);
+  });
+
   test("a name with line ends and quotes is shown on one line", async () => {
     const message = await refused(dictOf(`${op.global("o\rs", '"\u001b[31m')}`));
     expect(message).toContain('GLOBAL "o\\rs.\\"\\u001b[31m"');
