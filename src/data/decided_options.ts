@@ -44,11 +44,6 @@ const DECIDED: Decided = {
     const own = [spec.height, spec.width];
     return isDeepStrictEqual(typeof size === "number" ? [size, size] : size, own) ? null : `images of ${own.join("x")}`;
   },
-  exifOrientation: (isTurned, spec) => {
-    if (spec.kind !== "image") return "no images";
-    // Images that were upright as they were stored are no others for it.
-    return !isTurned && spec.upright === true ? "images turned as their EXIF orientation says" : null;
-  },
   grey: (isGrey, spec) => {
     if (spec.kind !== "image") return "no images";
     return isGrey === (spec.channels === 1) ? null : `images of ${spec.channels} channels`;

@@ -188,7 +188,7 @@ export const loadSchema = v.strictObject({
       negated: "convert the images of a folder to colour",
     }),
   ),
-  /** Whether images are turned as their EXIF orientation says; default: they stay as stored, as Pillow opens them. */
+  /** Whether images are turned as their EXIF orientation says; default: as in the training of a network that they are for, otherwise they stay as stored, as Pillow opens them. */
   exifOrientation: v.optional(
     flag(boolean(), { value: "", help: "turn images as their EXIF orientation says (default: as they are stored)" }),
     false,

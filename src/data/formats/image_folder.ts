@@ -55,13 +55,12 @@ export const imageFolder: Format = {
     help: "a PNG, JPEG, WebP, BMP or GIF image",
     extensions: IMAGE_EXTENSIONS,
     accepts: (spec) => spec.kind === "image",
-    async read(file, spec, options) {
+    async read(file, spec, { exifOrientation }) {
       const { channels, height, width, upright } = spec as ImagePreprocessing;
-      const { exifOrientation = upright } = options;
       const rows = new ImageRows([file], spec as ImagePreprocessing, {
         imageSize: [height, width],
         grey: channels === 1,
-        exifOrientation,
+        exifOrientation: exifOrientation === true || upright === true,
       });
       const inputs = encodeSamples(spec as ImagePreprocessing, rows.read(0, 1) as Uint8Array);
       return { inputs, locations: [file], labels: null };

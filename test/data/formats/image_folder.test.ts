@@ -228,9 +228,6 @@ describe("what else is in a folder of images", () => {
       ),
     );
     const preprocessing = preprocessingOf(upright);
-    expect(await refusal("BAD_ARGUMENT", () => loadData(folder, { preprocessing, exifOrientation: false }))).toBe(
-      "exifOrientation: the network was trained with images turned as their EXIF orientation says, which its file says: leave it out",
-    );
     expect(
       await refusal("SHAPE_MISMATCH", () =>
         adaptationOf({ spec: preprocessing, name: "net" }, { spec: preprocessingOf(stored), name: "data" }),
