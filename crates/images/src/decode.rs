@@ -98,7 +98,47 @@ fn decode_bmp(bytes: &[u8], Header { width, height, .. }: Header) -> Result<Vec<
     if pixels + rows > bytes.len() {
         return Err(damaged("it ends before its last pixel"));
     }
+    // The decoder does not skip what fills up their rows.
+    if !is_compressed && matches!(bits, 1 | 2 | 4 | 16) {
+        let is_top_down = !is_core && bytes[25] & 0x80 != 0;
+        let row_at = |y: usize| pixels + row.div_ceil(32) * 4 * if is_top_down { y } else { height - 1 - y };
+        let rows = (0..height).map(|y| &bytes[row_at(y)..][..row.div_ceil(8)]);
+        if bits == 16 {
+            let masks = [54, 58, 62].map(|at| number(at, 4).unwrap_or(0));
+            return match masks {
+                _ if is_core || number(30, 4) == Some(0) => Ok(rows.flat_map(|row| short_colours(row, 5)).collect()),
+                [0x7c00, 0x3e0, 0x1f] => Ok(rows.flat_map(|row| short_colours(row, 5)).collect()),
+                [0xf800, 0x7e0, 0x1f] => Ok(rows.flat_map(|row| short_colours(row, 6)).collect()),
+                _ => Err(damaged("expected 16 bits of 5, 5 and 5 or of 5, 6 and 5 a pixel: save it as PNG")),
+            };
+        }
+        let start = 14 + number(14, 4).unwrap_or(0);
+        let palette = bytes.get(start..pixels).ok_or_else(|| damaged("it ends in its palette"))?;
+        let colours: Vec<[u8; 3]> =
+            palette.chunks_exact(if is_core { 3 } else { 4 }).map(|bgr| [bgr[2], bgr[1], bgr[0]]).collect();
+        let indices = rows.flat_map(|row| indices(row, bits).take(width));
+        let rgb: Option<Vec<[u8; 3]>> = indices.map(|index| colours.get(index).copied()).collect();
+        return rgb.map(|all| all.into_flattened()).ok_or_else(|| damaged("a pixel is not in its palette"));
+    }
     BmpDecoder::new_with_options(Cursor::new(bytes), bmp_options()).decode().map_err(damaged_bitmap)
+}
+
+/// Numbers of a few bits each, the highest first.
+fn indices(row: &[u8], bits: usize) -> impl Iterator<Item = usize> {
+    let each = 8 / bits;
+    row.iter().flat_map(move |byte| (1..=each).map(move |i| usize::from(byte >> (8 - i * bits)) & ((1 << bits) - 1)))
+}
+
+/// RGB of pixels of two bytes: five bits of blue, then green, then five of red.
+fn short_colours(row: &[u8], green: u32) -> impl Iterator<Item = u8> {
+    row.chunks_exact(2).flat_map(move |pair| {
+        let pixel = u32::from(u16::from_le_bytes([pair[0], pair[1]]));
+        let byte = |shift: u32, bits: u32| {
+            let most = (1 << bits) - 1;
+            ((pixel >> shift & most) * 255 / most) as u8
+        };
+        [byte(5 + green, 5), byte(5, green), byte(0, 5)]
+    })
 }
 
 /// Pixels of 1 to 4 bytes each: grey, grey and alpha, RGB or RGBA.

@@ -35,6 +35,13 @@ fn other_lossless_formats_are_pillows_to_the_last_bit() {
 }
 
 #[test]
+fn bitmaps_whose_rows_are_filled_up_are_pillows_to_the_last_bit() {
+    for name in ["bits_1.bmp", "bits_4.bmp", "top_down.bmp", "bits_555.bmp", "bits_565.bmp", "black_white.bmp"] {
+        assert_eq!(distances(name), (0, 0), "{name}");
+    }
+}
+
+#[test]
 fn webp_is_near_libwebps() {
     let (rgb, grey) = distances("lossy.webp");
     assert!(rgb <= 3 && grey <= 3, "{rgb}, {grey}");
@@ -80,7 +87,7 @@ fn jpeg_is_near_libjpegs() {
 #[test]
 fn resizing_is_pillows_bilinear_to_the_last_bit() {
     let bytes = file("large.png");
-    for (width, height) in [(8, 8), (61, 20), (30, 47), (90, 70), (1, 1)] {
+    for (width, height) in [(8, 8), (61, 20), (30, 47), (90, 70), (1, 1), (50, 20), (47, 19), (80, 33)] {
         let got = planes(&bytes, Shape { channels: 3, height, width }, true).unwrap();
         let want = rows_of(&expected(&format!("resized_{width}x{height}.rgb")), 3);
         assert!(got == want, "{width} x {height}");

@@ -2,6 +2,7 @@
 convert("RGB") and convert("L") give them), and resized.* (BILINEAR). Run with Pillow 13 in this folder."""
 
 import random
+import struct
 from pathlib import Path
 
 from PIL import Image, ImageOps
@@ -24,6 +25,10 @@ def new_image(mode: str, pixel) -> Image.Image:
 def keep(name: str, image: Image.Image, **options) -> None:
     path = OUT / name
     image.save(path, **options)
+    keep_pixels(path)
+
+
+def keep_pixels(path: Path) -> None:
     read = Image.open(path)
     if read.mode == "I;16":
         # Pillow cuts off what is above 255; the high byte is what the other readers take.
@@ -51,7 +56,7 @@ keep("four_inks.jpg", soft.convert("CMYK"), quality=95)
 large = Image.new("RGB", (61, 47))
 large.putdata([noise() for _ in range(61 * 47)])
 large.save(OUT / "large.png")
-for width, height in [(8, 8), (61, 20), (30, 47), (90, 70), (1, 1)]:
+for width, height in [(8, 8), (61, 20), (30, 47), (90, 70), (1, 1), (50, 20), (47, 19), (80, 33)]:
     resized = large.resize((width, height), Image.Resampling.BILINEAR)
     (OUT / f"resized_{width}x{height}.rgb").write_bytes(resized.tobytes())
 
@@ -76,3 +81,30 @@ for orientation in range(1, 9):
         (OUT / "turned_soft.rgb").write_bytes(soft_upright.tobytes())
     upright = ImageOps.exif_transpose(Image.open(OUT / f"turned_{orientation}.png"))
     (OUT / f"turned_{orientation}.rgb").write_bytes(upright.tobytes())
+
+
+def bitmap(name: str, bits: int, green: int = 0, top_down: bool = False) -> None:
+    """A bitmap of few bits, which Pillow reads and does not write: of a palette, or with `green` bits of green in 16."""
+    rows = []
+    for _ in range(HEIGHT):
+        digits = "".join(format(random.randrange(2**bits), f"0{bits}b") for _ in range(WIDTH))
+        data = bytes(int(digits[i : i + 8].ljust(8, "0"), 2) for i in range(0, len(digits), 8))
+        rows.append(data + bytes(-len(data) % 4))
+    colours = 0 if green else 2**bits
+    palette = bytes(random.randrange(256) * (i % 4 < 3) for i in range(4 * colours))
+    if green == 6:
+        palette = struct.pack("<III", 0xF800, 0x7E0, 0x1F)
+    at, pixels = 54 + len(palette), b"".join(rows)
+    height = -HEIGHT if top_down else HEIGHT
+    header = struct.pack("<IiiHHIIiiII", 40, WIDTH, height, 1, bits, 3 if green == 6 else 0, len(pixels), 0, 0, colours, 0)
+    path = OUT / name
+    path.write_bytes(struct.pack("<2sIII", b"BM", at + len(pixels), 0, at) + header + palette + pixels)
+    keep_pixels(path)
+
+
+bitmap("bits_1.bmp", 1)
+bitmap("bits_4.bmp", 4)
+bitmap("top_down.bmp", 4, top_down=True)
+bitmap("bits_555.bmp", 16, green=5)
+bitmap("bits_565.bmp", 16, green=6)
+keep("black_white.bmp", new_image("1", lambda x, y: 255 * random.randrange(2)))
