@@ -94,6 +94,8 @@ export interface TableLayout {
   readonly labels?: readonly LabelColumn[];
   /** Whether the first line of the file named the columns; otherwise their names are their indices. */
   readonly header: boolean;
+  /** The cells of a line, if no names say it: the last of the file's columns was left out. */
+  readonly width?: number;
 }
 
 /** A column of labels or targets: its name and its index, counted from 0. */

@@ -6,6 +6,7 @@ import type { TableColumn, TableLayout } from "./dataset.js";
 import { columnWidth, widthOf } from "./preprocessing/spec.js";
 import { newRows, type RowData, type RowSource } from "./row_source.js";
 import { measureColumns, unfitText } from "./standardize.js";
+import { layoutOf } from "./table_header.js";
 import type { TableReader } from "./table_reader.js";
 
 /**
@@ -32,7 +33,7 @@ export async function measureTable(
     }
     return { ...numbers, ...(absent && { missing: absent }), ...(format && { format }) };
   });
-  return { columns, ...reader.labelLayout, header: reader.header.isNamed };
+  return { columns, ...layoutOf(reader.header) };
 }
 
 /** The rows of a table as values: numbers standardised, texts one-hot. */

@@ -13,6 +13,7 @@ import { type ImageOptions, type LoadDataOptions, type ResolvedLoading, resolveL
 import type { Preprocessing } from "./preprocessing/spec.js";
 import { type BuildOptions, type RawData, type RawPart, toDatasets } from "./raw_data.js";
 import { stratify, subsetsOf } from "./split.js";
+import { layoutOf } from "./table_header.js";
 
 /** Data that a network is to be evaluated on. */
 interface ForNetwork {
@@ -135,7 +136,7 @@ async function openSource(source: string, options: OpenOptions, given: LoadDataO
 
 /** Which column of a table the classes are from: by default the last one. */
 function labelAdvice({ layout, table }: RawPart): string {
-  const { label } = layout ?? table?.labelLayout ?? {};
+  const { label } = layout ?? (table === undefined ? { label: undefined } : layoutOf(table.header));
   return label === undefined
     ? ""
     : `: the label column is ${show(label.name)}; set labelColumn (--label-column) to use another`;

@@ -110,6 +110,17 @@ export function indicesOf({
   return { columns, label, labels, width: names.length };
 }
 
+/** What another file of the same columns has to say of its labels and its header. */
+export function layoutOf(header: TableHeader): Omit<TableLayout, "columns"> {
+  const { names, isNamed } = header;
+  const [label, ...more] = header.labels.map((index) => ({ name: names[index], index }));
+  const isLastDropped = !isNamed && header.dropped.has(names.length - 1);
+  return {
+    ...{ label, ...(more.length > 0 && { labels: [label, ...more] }), header: isNamed },
+    ...(isLastDropped && { width: names.length }),
+  };
+}
+
 /**
  * The indices of columns in another file with this first record: by name, in any order and among others; without names,
  * in their order, with or without the label. `BAD_DATA` for one that is missing.
@@ -120,7 +131,8 @@ export function findColumns(
     label,
     labels = [label],
     header,
-  }: Pick<TableLayout, "label" | "labels" | "header"> & { columns: readonly { name: string }[] },
+    width: whole,
+  }: Omit<TableLayout, "columns"> & { columns: readonly { name: string }[] },
   cells: readonly string[],
   line: number,
   file: string,
@@ -129,12 +141,12 @@ export function findColumns(
   if (!header) {
     const own = columns.map(({ name }) => Number(name));
     const at = labels.map(({ index }) => index);
-    const most = Math.max(...at, ...own.slice(-1)) + 1;
-    const hasDropped = most > columns.length + labels.length;
+    const most = whole ?? Math.max(...at, ...own.slice(-1)) + 1;
+    const hasDropped = whole === undefined && most > columns.length + labels.length;
     if (width === columns.length) return { columns: columns.map((_, index) => index), label: -1, labels: [], width };
     if (hasDropped ? width >= most : width === most) return { columns: own, label: label.index, labels: at, width };
-    // The labels are the last columns, as targets of a file of their own are, and are left out.
-    const isOwn = width === most - labels.length && own.every((index) => index < width);
+    // The labels are behind the columns, as targets of a file of their own are, and are left out.
+    const isOwn = width === most - labels.length && own.every((index) => index < Math.min(...at));
     if (isOwn) return { columns: own, label: -1, labels: [], width };
     const text = `expected ${hasDropped ? "at least " : ""}${most} cells, or ${columns.length} without the label, got ${width}`;
     throw badData(file, `line ${line}: ${text}`);

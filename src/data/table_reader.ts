@@ -1,6 +1,5 @@
 import { show } from "../checks.js";
 import { badData } from "../files/index.js";
-import type { TableLayout } from "./dataset.js";
 import type { TableOptions } from "./load_options.js";
 import { isMissing } from "./preprocessing/encode.js";
 import {
@@ -157,12 +156,6 @@ export class TableReader {
     this.columns = training?.columns ?? own();
     const { names, labels, labelBy } = training?.header ?? header;
     this.labels = labels.map((index) => new TableLabels(file, names[index], labelBy, unlabelled));
-  }
-
-  /** The names and indices of the label, and of several. */
-  get labelLayout(): Pick<TableLayout, "label" | "labels"> {
-    const [label, ...more] = this.header.labels.map((index) => ({ name: this.header.names[index], index }));
-    return { label, ...(more.length > 0 && { labels: [label, ...more] }) };
   }
 
   /** Reads a record for the first time, into a row that is right unless {@link finish} says otherwise. */

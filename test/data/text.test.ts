@@ -230,6 +230,15 @@ describe("texts alone beside a column that is left out", () => {
   const load = async (file: string, options: object) =>
     (await loadData(join(folder, file), { testFraction: 0, ...options })).train;
 
+  test("an empty one is a row of a table of one column", async () => {
+    const path = join(folderOf({ "t.csv": bytes('text\n"first, one"\n""\n\nthird one\n') }), "t.csv");
+    const { train } = await loadData(path, { testFraction: 0 });
+    expect([train.length, train.texts?.(Int32Array.of(0, 1, 2))]).toEqual([3, ["first, one", "", "third one"]]);
+    const { inputs, locations } = await readSamples(path, preprocessingOf(train));
+    expect(inputs).toEqual(train.slice(0, 3).inputs);
+    expect(locations.map((at) => at.slice(path.length))).toEqual([", line 2", ", line 3", ", line 5"]);
+  });
+
   test.each([
     ["rows.csv", { dropColumns: ["1"], textColumn: "0" }],
     ["rows.csv", { dropColumns: [1], textColumn: 0, header: false }],

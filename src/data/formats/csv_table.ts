@@ -88,18 +88,22 @@ function parseCsv(
   const records: TextRecord<readonly string[]>[] = [];
   const isQuoted = text.includes('"');
   let line = firstLine;
+  let start = 0;
   let cut: number | null = null;
   papa.parse<string[]>(text, {
     delimiter,
     newline: "\n",
-    step: ({ data, errors: [problem] }, parser) => {
+    step: ({ data, errors: [problem], meta: { cursor } }, parser) => {
       if (problem?.code === "MissingQuotes" && !isLast) {
         cut = line;
         return parser.abort();
       }
       if (problem !== undefined) throw badData(file, `line ${line}: ${problem.message.toLowerCase()}`);
       const cells = data.map((cell) => cell.trim());
-      if (cells.length > 1 || cells[0] !== "") records.push({ value: cells, line });
+      // Quotes alone are an empty cell, as pandas writes it in a table of one column.
+      const isBlank = cells.length === 1 && cells[0] === "" && !text.slice(start, cursor).includes('"');
+      if (!isBlank) records.push({ value: cells, line });
+      start = cursor;
       line += isQuoted ? linesOf(data) : 1;
     },
   });

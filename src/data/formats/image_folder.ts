@@ -149,18 +149,25 @@ type Notes = LoadDataOptions["onNote"];
 /** Folders in folders, beyond which a link is taken for a circle. */
 const MAX_DEPTH = 16;
 
-/** The images of a folder and of those inside it, sorted by folder, then by name; other files go to `others`. */
-async function imagesBelow(folder: string, others: string[], depth = 1): Promise<string[]> {
+/** The images of a folder and of those inside it, sorted by the folder's path, then by name; other files go to `others`. */
+async function imagesBelow(folder: string, others: string[]): Promise<string[]> {
+  const found = await foldersBelow(folder, "", others);
+  return found.sort(([a], [b]) => (a < b ? -1 : 1)).flatMap(([, images]) => images);
+}
+
+/** A folder and those inside it, by their paths from the first, with the images in each. */
+async function foldersBelow(first: string, path: string, others: string[], depth = 1): Promise<[string, string[]][]> {
+  const folder = join(first, path);
   if (depth > MAX_DEPTH)
     throw badData(folder, `more than ${MAX_DEPTH} folders inside each other, as by a link to one above`);
   const files = [...(await listFiles(folder))].sort();
-  const images = files.filter(isImage).map((file) => join(folder, file));
   const inner = await listFolders(folder);
   // A link to a folder is listed as a file too.
   const isOther = (file: string) => !isImage(file) && !file.startsWith(".") && !inner.includes(file);
   others.push(...files.filter(isOther).map((file) => join(folder, file)));
-  for (const name of inner) images.push(...(await imagesBelow(join(folder, name), others, depth + 1)));
-  return images;
+  const found: [string, string[]][] = [[path, files.filter(isImage).map((file) => join(folder, file))]];
+  for (const name of inner) found.push(...(await foldersBelow(first, `${path}/${name}`, others, depth + 1)));
+  return found;
 }
 
 /** The files beside the classes. */

@@ -7,13 +7,13 @@ import type { LoadDataOptions, TableOptions } from "../load_options.js";
 import type { TablePreprocessing } from "../preprocessing/spec.js";
 import type { RawData, RawPart } from "../raw_data.js";
 import { MemoryRows } from "../row_source.js";
-import { findColumns, indexOf, indicesOf, namesColumns, places, readTableHeader } from "../table_header.js";
+import { findColumns, indexOf, indicesOf, layoutOf, namesColumns, places, readTableHeader } from "../table_header.js";
 import { TableReader } from "../table_reader.js";
 import { type LabelReader, tableTargets, taskOfTable } from "../table_task.js";
 import { hasTargets } from "../task_name.js";
 import type { CellRecords, Format } from "./format.js";
 import { GivenTargets } from "./given_targets.js";
-import { filesOf, testFile, validationFile } from "./part_names.js";
+import { fileOf, filesOf } from "./part_names.js";
 import { type ReadTable, readTable } from "./table_rows.js";
 import { readSampleRows } from "./table_samples.js";
 import { readTexts, type TextHeader, TextReader, textHeader } from "./text_column.js";
@@ -54,7 +54,7 @@ export function tableFormat({
       const [name = trainFile, ...more] = isFolder ? filesOf("train", await listFiles(path), format.extensions[0]) : [];
       if (more.length > 0) throw badData(path, `expected one training file, has ${showList([name, ...more])}`);
       const file = isFolder ? join(path, name) : path;
-      const others = { test: await testFile(file), validation: await validationFile(file) };
+      const others = { test: await fileOf("test", file), validation: await fileOf("validation", file) };
       const { preprocessing } = options;
       const task = options.task ?? (preprocessing?.kind === "table" ? preprocessing.task : undefined);
       const given = await GivenTargets.open({ ...options, ...(task && { task }) });
@@ -64,7 +64,7 @@ export function tableFormat({
       if (preprocessing?.kind === "table") {
         const open = (one: string) => openRecords(one, options.encoding);
         expectColumns(file, await open(file), preprocessing.header, options.dropColumns);
-        return openEncoded(file, others, preprocessing, open, given);
+        return openEncoded(file, others, preprocessing, open, given, options.unlabelled);
       }
       return openTable(file, others, isNamed ? { ...options, header: true } : options, openRecords, given);
     },
@@ -242,12 +242,12 @@ function textParts(
 
 /** A test or validation file has the columns of the training file, in any order if they are named, and the label. */
 function otherReader(file: string, training: TableReader, cells: readonly string[], line: number): TableReader {
-  const { columns, labelLayout, header } = training;
-  const { label } = labelLayout;
-  const indices = findColumns({ columns, ...labelLayout, header: header.isNamed }, cells, line, file);
+  const { columns, header } = training;
+  const layout = layoutOf(header);
+  const indices = findColumns({ columns, ...layout }, cells, line, file);
   if (indices.label >= 0) return new TableReader(file, header, indices, training.missing, training);
   const advice = `move the file away, and a fraction of the rows of ${training.file} is held out instead`;
-  throw badData(file, `line ${line}: the label, ${show(label.name)}, is missing: add it; or ${advice}`);
+  throw badData(file, `line ${line}: the label, ${show(layout.label.name)}, is missing: add it; or ${advice}`);
 }
 
 /** The indices of columns to leave out; `BAD_ARGUMENT` for one that a file does not have. */
@@ -269,11 +269,16 @@ async function openEncoded(
   spec: TablePreprocessing,
   openRecords: (file: string) => Promise<CellRecords>,
   given: GivenTargets | null,
+  unlabelled = false,
 ): Promise<RawData> {
   given?.expectFit(spec);
-  const part = async (path: string): Promise<RawPart> => {
+  // What is held out needs its labels.
+  const part = async (path: string, mayLack = false): Promise<RawPart> => {
     const records = await openRecords(path);
-    const read = await readSampleRows(path, given === null ? records : given.beside(records), spec, given === null);
+    const read = await readSampleRows(path, given?.beside(records) ?? records, spec, {
+      isLabelled: given === null,
+      mayLack,
+    });
     const { inputs, labels, targets, texts } = given === null ? read : { ...read, ...given.of(read.inputs.shape[0]) };
     if (labels === null) throw badData(path, `the label, ${show(spec.label.name)}, is missing`);
     const rows = new MemoryRows(inputs.data, [inputs.shape[1]]);
@@ -282,7 +287,7 @@ async function openEncoded(
   };
   const { task, classes, classNames } = spec;
   const parts = {
-    train: await part(file),
+    train: await part(file, unlabelled),
     test: test === null ? null : await part(test),
     validation: validation === null ? null : await part(validation),
   };

@@ -10,12 +10,15 @@ import { targetText, wrongTarget } from "../targets.js";
 import type { TaskName } from "../task_name.js";
 import type { CellRecords, FileSamples } from "./format.js";
 
-/** The rows of a table as a network's inputs, encoded as it was trained. `isLabelled` refuses a label that is no class of the network. */
+/**
+ * The rows of a table as a network's inputs, encoded as it was trained. `isLabelled` refuses a label that is no class of the
+ * network, and, unless it `mayLack`, one that is missing.
+ */
 export async function readSampleRows(
   file: string,
   records: CellRecords,
   spec: TablePreprocessing,
-  isLabelled = false,
+  { isLabelled = false, mayLack = false } = {},
 ): Promise<FileSamples> {
   const { columns, header } = spec;
   const features = widthOf(columns);
@@ -62,9 +65,10 @@ export async function readSampleRows(
     const label = classOf(cell, spec);
     const isAbsent = label < 0 && isMissing(cell);
     if (!isAbsent) labelled++;
-    if (label < 0 && isLabelled) {
+    if (label < 0 && isLabelled && !(isAbsent && mayLack)) {
       if (isAbsent) {
-        throw badData(file, `line ${line}: its label, ${show(spec.label.name)}, is missing: leave the row out`);
+        const advice = "leave the row out, or take it without one (--unlabelled)";
+        throw badData(file, `line ${line}: its label, ${show(spec.label.name)}, is missing: ${advice}`);
       }
       const [got, known] = [show(cell), showList(spec.classNames ?? [], 8)];
       throw badData(file, `line ${line}: the network does not know the class ${got}: it knows ${known}`);

@@ -14,6 +14,7 @@ import {
   findColumns,
   indexOf,
   isLabel,
+  layoutOf,
   namesColumns,
   readTableHeader,
   type TableHeader,
@@ -132,17 +133,15 @@ export class TextReader {
 
   /** That of another file of the same columns, in any order; its rows are held out, so they need their labels. */
   other(file: string, cells: readonly string[], line: number, options: TableOptions): TextReader {
-    const { column, layout, header } = this;
-    const indices = findColumns({ ...layout, columns: [column], header: header.isNamed }, cells, line, file);
+    const { layout, header } = this;
+    const indices = findColumns(layout, cells, line, file);
     const known = { ...header, isGiven: true };
     if (indices.label >= 0) return new TextReader(file, known, indices, { ...options, unlabelled: false });
     throw badData(file, `line ${line}: the label, ${show(layout.label.name)}, is missing`);
   }
 
   get layout(): TableLayout {
-    const { names, labels, isNamed } = this.header;
-    const [label, ...more] = labels.map((index) => ({ name: names[index], index }));
-    return { columns: [this.column], label, ...(more.length > 0 && { labels: [label, ...more] }), header: isNamed };
+    return { columns: [this.column], ...layoutOf(this.header) };
   }
 
   /** Takes note of a record; its ids too if they are kept. */

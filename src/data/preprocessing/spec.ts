@@ -170,6 +170,7 @@ const TABLE = {
   label: LABEL,
   labels: v.exactOptional(v.array(LABEL)),
   header: v.boolean(expected("true or false")),
+  width: v.exactOptional(integer(1)),
 };
 const DESCRIPTION = v.variant(
   "kind",

@@ -207,17 +207,30 @@ describe("columns that are left out", () => {
     ["by place", "id,a,name,label\n1,5,p,x\n2,6,q,y\n", { dropColumns: [0, "-2"] }],
     ["one without a name, as pandas writes", ",a,label\n0,5,x\n1,6,y\n", { dropColumns: [0] }],
     ["without a header", "1,5,p,x\n2,6,q,y\n", { dropColumns: [0, 2] }],
+    ["the last without a header", "5,x,1\n6,y,2\n", { dropColumns: [2], labelColumn: 1 }],
     ["without a header, by places that are also cells", "3,0,5,x\n4,0,6,y\n", { dropColumns: ["0", "1"] }],
   ])("%s", async (_, content, options) => {
-    const { folder, sets } = load(content, options, { "new.csv": content });
-    const { train } = await sets;
+    const { folder, sets } = load(content, options, { "new.csv": content, "t_test.csv": content });
+    const { train, test } = await sets;
     expect(train.table?.columns).toHaveLength(1);
+    expect(test?.slice(0, 2)).toEqual(train.slice(0, 2));
     expect(train.slice(0, 2).inputs.toArray()).toEqual([[-1], [1]]);
     const { inputs, labels } = await readSamples(join(folder, "new.csv"), preprocessingOf(train));
     expect([inputs.toArray(), Array.from(labels ?? [])]).toEqual([
       [[-1], [1]],
       [0, 1],
     ]);
+  });
+
+  test("before one without a header: what lacks the label is told by its width", async () => {
+    const content = "x,5,7,1\ny,6,9,2\n";
+    const options = { dropColumns: [3], labelColumn: 0 };
+    const { folder, sets } = load(content, options, { "two.csv": "5,7\n", "three.csv": "5,7,1\n" });
+    const spec = parsePreprocessing(JSON.parse(JSON.stringify(preprocessingOf((await sets).train))), "s");
+    expect((await readSamples(join(folder, "two.csv"), spec)).inputs.toArray()).toEqual([[-1, -1]]);
+    expect(await refusal("BAD_DATA", () => readSamples(join(folder, "three.csv"), spec))).toMatch(
+      "line 1: expected 4 cells, or 2 without the label, got 3",
+    );
   });
 
   test.each<[LoadDataOptions, string]>([

@@ -229,16 +229,18 @@ describe("a test part", () => {
   test.each([
     ["t.csv", "t_test.csv", "t_val.csv"],
     ["train.csv", "test.csv", "valid.csv"],
+    ["Train.csv", "Test.csv", "Val.csv"],
+    ["training.csv", "testing.csv", "val_set.csv"],
     ["fruit_train.csv", "fruit_test.csv", "fruit_validation.csv"],
   ])("beside %s and %s the validation part is %s, once", async (file, testFile, validationFile) => {
     const others = { [testFile]: TESTED, [validationFile]: TESTED };
     const { test, validation } = await load(ROWS, {}, others, file).sets;
     expect(validation?.slice(0, 1).inputs.toArray()).toEqual(test?.slice(0, 1).inputs.toArray());
-    const second = validationFile.replace(/val(id|idation)?\.csv$/, (end) =>
+    const second = validationFile.replace(/val(id|idation|_set)?\.csv$/i, (end) =>
       end === "val.csv" ? "valid.csv" : "val.csv",
     );
     await expect(load(ROWS, {}, { ...others, [second]: TESTED }, file).sets).rejects.toThrow(
-      /are both its val part: keep one/,
+      /expected one validation file, has "[\w.]+", "[\w.]+"/,
     );
   });
 
@@ -516,6 +518,18 @@ describe("cells that are missing", () => {
     const { file, sets } = load(content, { ...WHOLE, ...options });
     expect(await refusal("BAD_DATA", () => sets)).toBe(`${file}: ${problem}`);
   });
+});
+
+test("rows without a label are read for a network if it is said", async () => {
+  const { file, sets } = load("a,label\n1,x\n2,\n3,y\n", { ...WHOLE, unlabelled: true });
+  const { train } = await sets;
+  const preprocessing = preprocessingOf(train);
+  const again = await loadData(file, { ...WHOLE, preprocessing, unlabelled: true });
+  expect([[...labelsOf(again.train)], again.train.unlabelled]).toEqual([[0, -1, 1], true]);
+  expect(again.train.slice(0, 3)).toEqual(train.slice(0, 3));
+  expect(await refusal("BAD_DATA", () => loadData(file, { ...WHOLE, preprocessing }))).toBe(
+    `${file}: line 3: its label, "label", is missing: leave the row out, or take it without one (--unlabelled)`,
+  );
 });
 
 describe("how a file is written", () => {
