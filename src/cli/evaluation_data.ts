@@ -1,5 +1,7 @@
-import { DATASET_NAMES, type Dataset } from "../data/index.js";
+import { indexRange, NO_LABEL } from "../data/dataset.js";
+import { DATASET_NAMES, type Dataset, labelsOf, Subset } from "../data/index.js";
 import { isSource, testPartOf } from "../data/origin.js";
+import { hasTargets } from "../data/task_name.js";
 import { createNetwork } from "../models/create_network.js";
 import type { TrainingRecord } from "../models/training_record.js";
 import { UsageError } from "./error_boundary.js";
@@ -39,11 +41,24 @@ export async function evaluationData(
   const all = source.train();
   if (source.test !== null || isSplit) return { source, data: source.test ?? all, notes: [] };
   const origin = record.origin();
-  if (origin === null || !isSource(origin, all)) return { source, data: all, notes: [] };
+  if (origin === null || !isSource(origin, all)) {
+    const data = labelledOf(all, options.data);
+    const notes = data === all ? [] : [`${data.length} of ${all.length} samples have a label: these are evaluated on`];
+    return { source, data, notes };
+  }
   const data = testPartOf(origin, all);
   if (data !== null) return { source, data, notes: [] };
   const text = `${file} was trained on ${options.data} without a test part`;
   throw new UsageError(`--data: ${text}: --test-fraction 0 evaluates on what it was trained on`);
+}
+
+/** The samples that have a label, which accuracy needs. */
+function labelledOf(data: Dataset, name: string): Dataset {
+  if (data.unlabelled !== true || hasTargets(data)) return data;
+  const labels = labelsOf(data);
+  const indices = indexRange(0, data.length).filter((i) => labels[i] !== NO_LABEL);
+  if (indices.length === 0) throw new UsageError(`--data: no sample of ${name} has a label, which evaluate needs`);
+  return indices.length === data.length ? data : new Subset(data, indices);
 }
 
 /** The reference script draws its data after its networks. */

@@ -94,7 +94,7 @@ export interface TableLayout {
   readonly labels?: readonly LabelColumn[];
   /** Whether the first line of the file named the columns; otherwise their names are their indices. */
   readonly header: boolean;
-  /** The cells of a line, if no names say it: the last of the file's columns was left out. */
+  /** The cells of a line, if some were left out. */
   readonly width?: number;
 }
 

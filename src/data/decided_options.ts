@@ -30,7 +30,9 @@ const DECIDED: Decided = {
   ),
   dropColumns: ofTable((columns, spec) => {
     const own = [...spec.columns, ...labelsOf(spec)].map(({ name }) => name);
-    const taken = columns.some((column) => own.includes(String(column)) || (spec.header && isIndex(column)));
+    const isOwn = (column: Column) =>
+      own.includes(String(column)) || (isIndex(column) && (spec.header || own.includes(`${placeOf(column, spec)}`)));
+    const taken = columns.some(isOwn);
     return taken ? `the columns ${showList(own, 8)}` : null;
   }),
   missing: ofTable((what, { columns }) => {
@@ -86,19 +88,22 @@ function otherEncoding(expression: string, spec: Preprocessing): string | null {
   return isDeepStrictEqual(textEncoding(expression), own.text) ? null : `another encoding, ${own.text.kind}`;
 }
 
-function labelsOf({ label, labels = [label] }: TablePreprocessing) {
+function labelsOf({ label, labels = [label] }: Pick<TablePreprocessing, "label" | "labels">) {
   return labels;
 }
 
 function otherLabels(columns: readonly Column[], spec: TablePreprocessing): string | null {
   const own = labelsOf(spec);
-  const width = spec.columns.length + own.length;
-  const isSame = (column: Column, { name, index }: { name: string; index: number }) => {
-    if (column === name) return true;
-    return isIndex(column) && (Number(column) < 0 ? width : 0) + Number(column) === index;
-  };
+  const isSame = (column: Column, { name, index }: { name: string; index: number }) =>
+    column === name || (isIndex(column) && placeOf(column, spec) === index);
   if (columns.length === own.length && columns.every((column, i) => isSame(column, own[i]))) return null;
   return `the label ${showList(own.map(({ name }) => name))}`;
+}
+
+/** The index of a column that is given by its place in the training file. */
+function placeOf(column: Column, { columns, width, ...spec }: TablePreprocessing): number {
+  const place = Number(column);
+  return place < 0 ? (width ?? columns.length + labelsOf(spec).length) + place : place;
 }
 
 /** Whether its numbers are standardised. */

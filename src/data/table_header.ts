@@ -114,10 +114,9 @@ export function indicesOf({
 export function layoutOf(header: TableHeader): Omit<TableLayout, "columns"> {
   const { names, isNamed } = header;
   const [label, ...more] = header.labels.map((index) => ({ name: names[index], index }));
-  const isLastDropped = !isNamed && header.dropped.has(names.length - 1);
   return {
     ...{ label, ...(more.length > 0 && { labels: [label, ...more] }), header: isNamed },
-    ...(isLastDropped && { width: names.length }),
+    ...(header.dropped.size > 0 && { width: names.length }),
   };
 }
 

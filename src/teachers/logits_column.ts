@@ -1,10 +1,11 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
-import { expectOptions, expectPath, show, showList } from "../checks.js";
+import { expectOptions, expectPath, show } from "../checks.js";
 import { expectClassNames } from "../data/dataset.js";
 import { openTableRecords } from "../data/formats/index.js";
+import { filesOf } from "../data/formats/part_names.js";
 import type { TableOptions } from "../data/load_options.js";
-import { readTableHeader, type TableHeader } from "../data/table_header.js";
+import { indexOf, readTableHeader, type TableHeader } from "../data/table_header.js";
 import { DistilleryError } from "../errors.js";
 import { badData, kindOf, listFiles } from "../files/index.js";
 import { byIndex } from "./by_index.js";
@@ -59,11 +60,7 @@ export async function logitsColumn(
   await records.scan((cells, line) => {
     if (header !== null) return take(cells, line);
     header = readTableHeader(cells, line, file, table);
-    at = typeof column === "number" ? column : header.names.indexOf(column);
-    if (header.names[at] === undefined) {
-      const text = `expected a column of ${file}, ${showList(header.names, 8)}, got ${show(column)}`;
-      throw new DistilleryError("BAD_ARGUMENT", `teacherColumn: ${text}`);
-    }
+    at = indexOf(header.names, "teacherColumn", column, file);
     if (!header.isNamed) take(cells, line);
   });
   const all = Float32Array.from(values);
@@ -79,7 +76,8 @@ export async function logitsColumn(
 async function tableOf(path: string): Promise<string> {
   if ((await kindOf(path)) !== "folder") return path;
   const names = await listFiles(path);
-  return join(path, ["train.csv", "train.tsv", "train.jsonl"].find((name) => names.has(name)) ?? "train.csv");
+  const [name = "train.csv"] = [".csv", ".tsv", ".jsonl"].flatMap((extension) => filesOf("train", names, extension));
+  return join(path, name);
 }
 
 /** The numbers of a cell; null if it has anything else. */

@@ -140,7 +140,7 @@ test("a module that is no teacher, options of another kind", async () => {
     "--teacher-retries: is an option of a module, and logits.npy is a file of logits (BAD_ARGUMENT)",
   );
   expect(await refused(of("--teacher-column", "nix"), cwd, 2, "BAD_ARGUMENT")).toBe(
-    '--teacher-column: expected a column of flowers.csv, "width", "height", "label", got "nix" (BAD_ARGUMENT)',
+    '--teacher-column: expected a column of flowers.csv, "width", "height", "label", or its index from 0, got "nix" (BAD_ARGUMENT)',
   );
   expect(await refused(of("--teacher-column", "width", "--teacher-mode", "eval"), cwd, 2, "BAD_ARGUMENT")).toBe(
     "--teacher-mode: --teacher-column width is no network of Distillery's, which takes it (BAD_ARGUMENT)",

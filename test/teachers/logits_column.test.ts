@@ -1,4 +1,4 @@
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { loadData, logitsColumn, splitDataset } from "../../src/index.js";
 import { failure } from "../checkpoint/support.js";
@@ -36,6 +36,17 @@ describe("the logits in a column of a table", () => {
     const { logits } = await teacher.outputs({ inputs, indices, labels: train.slice(0, train.length).labels });
     const expected = [...inputs.data].map((value) => SCORES[rows.indexOf(value)].map(Math.fround));
     expect(logits.toArray()).toEqual(expected);
+  });
+
+  test("by its place, in the training file of a folder", async () => {
+    const file = fileOf("Train.csv", csv(SCORES.map((row) => row.join(" "))));
+    const { train: data } = await loadData(dirname(file), { dropColumns: ["scores"], testFraction: 0 });
+    for (const column of [1, "1", -2, "-2"]) {
+      const teacher = await logitsColumn(dirname(file), column);
+      teacher.open?.({ data, taps: [] });
+      const { logits } = await teacher.outputs(data.slice(0, 4));
+      expect(logits.toArray()).toEqual(SCORES.map((row) => row.map(Math.fround)));
+    }
   });
 
   test.each<[string, string, string, RegExp]>([

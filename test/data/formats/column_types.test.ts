@@ -233,6 +233,23 @@ describe("columns that are left out", () => {
     );
   });
 
+  test("a network's label and columns may be given by their places from the end", async () => {
+    const named = load("id,x,z,kind\n7,1,2,a\n8,3,5,b\n", { dropColumns: ["id"], labelColumn: -1 });
+    const options = { ...WHOLE, preprocessing: preprocessingOf((await named.sets).train) };
+    const again = await loadData(named.file, { ...options, dropColumns: ["id"], labelColumn: -1 });
+    expect(again.train.slice(0, 2)).toEqual((await named.sets).train.slice(0, 2));
+    expect(await refusal("BAD_ARGUMENT", () => loadData(named.file, { ...options, labelColumn: -2 }))).toBe(
+      'labelColumn: the network was trained with the label "kind", which its file says: leave it out',
+    );
+    const plain = load("1,2,3,a\n4,5,7,b\n");
+    const preprocessing = preprocessingOf((await plain.sets).train);
+    for (const column of [0, "0", -4, "-4"]) {
+      expect(
+        await refusal("BAD_ARGUMENT", () => loadData(plain.file, { preprocessing, dropColumns: [column] })),
+      ).toMatch(/^dropColumns: the network was trained with the columns "0", "1", "2", "3"/);
+    }
+  });
+
   test.each<[LoadDataOptions, string]>([
     [{ dropColumns: ["b"] }, 'dropColumns: expected a column of FILE, "a", "label", or its index from 0, got "b"'],
     [{ dropColumns: ["label"] }, 'dropColumns: "label" is the label of FILE'],
