@@ -25,7 +25,7 @@ import { runDistill } from "./distill.js";
 import { dryRun, type PlannedRun } from "./dry_run.js";
 import { UsageError } from "./error_boundary.js";
 import { withoutTeacherColumn } from "./external_teacher.js";
-import type { LoadFlags, TrainingFlags } from "./flags.js";
+import { type LoadFlags, READING_FLAGS, type TrainingFlags } from "./flags.js";
 import { networkTable } from "./network_table.js";
 import { expectReadable, Networks } from "./networks.js";
 import { Printer } from "./printer.js";
@@ -36,7 +36,6 @@ import { runTrainTeacher } from "./train_teacher.js";
 
 /** Options and flags that say how the file of the first link's teacher is read. */
 const OF_FIRST_TEACHER = ["teacherNetwork", "teacherColumn", ...AVERAGE_OPTIONS, ...Object.keys(teacherSchema.entries)];
-const READING: readonly (keyof LoadFlags)[] = ["key", "stripPrefix", "allowNonFinite"];
 
 type DistillSettings = Settings<"distill">;
 
@@ -151,7 +150,7 @@ function runLink(
   const link = { ...common, student: network, seed, out };
   if (before === null) return runDistill(settingsFrom("distill", link), flags);
   const later = { ...without(withoutTeacherColumn(link), OF_FIRST_TEACHER), teacher: before };
-  return runDistill(settingsFrom("distill", later), without(flags, READING));
+  return runDistill(settingsFrom("distill", later), without(flags, READING_FLAGS));
 }
 
 /** The figure on the test set, such as accuracy, of all generations but the one that was trained on the labels, their probabilities averaged. */

@@ -207,7 +207,7 @@ export const GROUPS: Readonly<Record<string, Readonly<Record<string, Flag>>>> = 
     report: ["", "write report.html"],
     tensorboard: ["[folder]", "write TensorBoard's event files (default: in the run's folder)"],
     csv: ["[file]", "write the metrics as a table (default: in the run's folder)"],
-    logFile: ["[file]", `write everything printed to a file too (default: ${DEFAULT_LOG_FILE})`],
+    logFile: ["[file]", `write everything printed to a file too; --resume adds to it (default: ${DEFAULT_LOG_FILE})`],
   },
   [RUNNING]: {
     seed: ["<number>", "seed of the random stream", toNumber],

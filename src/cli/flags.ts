@@ -1,6 +1,7 @@
 import { type Command, Option } from "commander";
 import { getDefault } from "valibot";
 import type { LoadOptions, ReadOptions } from "../checkpoint/index.js";
+import { atHome } from "../registry/schema.js";
 import { flagOf } from "./flag_names.js";
 import { type Flag, GROUPS, NEGATED, NETWORK, OWN, RUNNING } from "./flag_table.js";
 import { printError } from "./terminal.js";
@@ -28,6 +29,8 @@ export interface LoadFlags {
   quiet?: boolean;
 }
 
+/** Those of {@link LoadFlags} that are of the file. */
+export const READING_FLAGS: readonly (keyof LoadFlags)[] = ["key", "stripPrefix", "allowNonFinite"];
 const READING = "Reading weights:";
 
 interface Fields {
@@ -122,6 +125,9 @@ export function partOptions({ key, stripPrefix, quiet = false }: Omit<LoadFlags,
 
 /** What was given on the command line, without defaults. */
 export function givenFlags(command: Command): Record<string, unknown> {
+  const files = command.options.filter(({ flags }) => /[<[](file|out|folder)[>\]]/.test(flags));
+  const isFile = new Set(files.map((option) => option.attributeName()));
   const given = Object.entries(command.opts()).filter(([name]) => command.getOptionValueSource(name) === "cli");
-  return Object.fromEntries(given);
+  // No shell knows the home folder after `=`.
+  return Object.fromEntries(given.map(([name, value]) => [name, isFile.has(name) ? atHome(value) : value]));
 }

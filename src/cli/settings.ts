@@ -16,12 +16,12 @@ import {
 import { DATASET_NAMES } from "../data/index.js";
 import { DistilleryError } from "../errors.js";
 import { kindOf } from "../files/index.js";
-import { DEFAULT_LOG_FILE, withLogFile } from "../log/index.js";
+import { DEFAULT_LOG_FILE, logged } from "../log/index.js";
 import { isSilentRank } from "../mpi.js";
 import { numCores } from "../threads.js";
 import { EXIT, errorBoundary, UsageError } from "./error_boundary.js";
 import { flagOf } from "./flag_names.js";
-import type { ShowFlags } from "./flags.js";
+import { READING_FLAGS, type ShowFlags } from "./flags.js";
 import { printError } from "./terminal.js";
 
 /** What a command runs with. */
@@ -46,12 +46,14 @@ export function configured<C extends ConfigName, F extends ShowFlags>(
       throw new UsageError("--overwrite: --resume continues the run that it would replace: give one of the two");
     }
     expectOutputs(settings.config, given.config as string | undefined);
+    expectReading(settings.config, given);
     if (given.overwrite === true) expectKept(command, settings.config);
     const run = errorBoundary<F>(async (flags) => void (await body(settings, flags)));
     const { logFile } = settings.config;
-    // The first of several ranks prints.
-    if (logFile === false || isSilentRank()) await run(flags);
-    else await withLogFile(() => run(flags), logFile === true ? undefined : logFile, logFailed);
+    // The first of several ranks prints. A dry run writes nothing.
+    if (logFile === false || isSilentRank() || given.dryRun === true) return run(flags);
+    const file = logFile === true ? DEFAULT_LOG_FILE : logFile;
+    await logged(() => run(flags), file, { onFailure: logFailed, isKept: given.resume === true });
   });
 }
 
@@ -150,9 +152,15 @@ type Paths = Partial<Record<(typeof INPUTS)[number], string | readonly string[] 
   logFile: string | boolean;
 };
 
+/** Refuses flags that say how weights are read where none are. */
+function expectReading({ teacher, from }: Paths, flags: Readonly<Record<string, unknown>>): void {
+  const name = READING_FLAGS.find((flag) => flags[flag] !== undefined);
+  if (name === undefined || (teacher ?? from) !== undefined) return;
+  throw new UsageError(`${flagOf(name)}: is of a file of weights, and none is read (--teacher, --from)`);
+}
+
 /** Refuses to read what `--overwrite` removes before the run has come to its end. */
-function expectKept(command: ConfigName, config: ResolvedConfig<ConfigName>): void {
-  const { teacher, from, out }: Paths = config;
+function expectKept(command: ConfigName, { teacher, from, out }: Paths): void {
   const own = weightsOf({ "train-teacher": ["teacher"], distill: [STUDENT_FILE] }[command as string] ?? []);
   for (const [name, files] of Object.entries({ teacher, from })) {
     for (const file of [files ?? []].flat()) {
@@ -165,8 +173,7 @@ function expectKept(command: ConfigName, config: ResolvedConfig<ConfigName>): vo
 }
 
 /** Refuses logs that would be written onto a file of the run itself, onto one that is read, or onto each other. */
-function expectOutputs(config: ResolvedConfig<ConfigName>, configFile: string | undefined): void {
-  const paths: Paths = config;
+function expectOutputs(paths: Paths, configFile: string | undefined): void {
   const { out, csv = false, logFile } = paths;
   const read = new Map<string, string>();
   for (const name of INPUTS) for (const file of [paths[name] ?? []].flat()) read.set(resolve(file), flagOf(name));

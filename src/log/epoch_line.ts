@@ -1,4 +1,4 @@
-import { expectInteger, expectOptions } from "../checks.js";
+import { badArgument, expectInteger, expectOptions } from "../checks.js";
 import { type Metric, metricOfKey, showMetric } from "../tasks/metrics.js";
 import { type EpochRecord, expectRecord } from "./epoch_record.js";
 
@@ -23,6 +23,7 @@ export function formatEpoch(
   record: EpochRecord,
   options: { details?: boolean; width?: number } = {},
 ): string {
+  if (typeof lossName !== "string") throw badArgument("lossName", "a name", lossName);
   expectRecord("record", record);
   expectOptions("formatEpoch", options, ["details", "width"]);
   const { details: isDetailed = false, width = Infinity } = options;

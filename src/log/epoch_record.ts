@@ -20,8 +20,10 @@ export interface EpochRecord {
   metrics: Metrics;
 }
 
-/** A record as one flat row, as `metrics.jsonl` and tables have it. */
-export function flattenRecord({ epoch, epochs, metrics, ...rest }: EpochRecord): Record<string, number> {
+/** A record as one flat row, as `metrics.jsonl` and tables have it; `BAD_ARGUMENT` for what is no record. */
+export function flattenRecord(record: EpochRecord): Record<string, number> {
+  expectRecord("record", record);
+  const { epoch, epochs, metrics, ...rest } = record;
   return { epoch, epochs, ...metrics, ...rest };
 }
 

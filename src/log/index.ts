@@ -1,7 +1,7 @@
 export { csvLog } from "./csv_log.js";
 export { formatEpoch, percent } from "./epoch_line.js";
 export { type EpochRecord, flattenRecord, type Metrics } from "./epoch_record.js";
-export { DEFAULT_LOG_FILE, withLogFile } from "./log_file.js";
+export { DEFAULT_LOG_FILE, logged, withLogFile } from "./log_file.js";
 export type { MetricsLog } from "./metrics_log.js";
 export { printable, printableInline } from "./printable.js";
 export { overallBar, type Progress, progressBar } from "./progress_bar.js";

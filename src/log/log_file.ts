@@ -1,6 +1,6 @@
-import { closeSync, openSync, statSync, writeSync } from "node:fs";
+import { closeSync, fstatSync, ftruncateSync, openSync, statSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
-import { expectPath } from "../checks.js";
+import { badArgument, expectPath } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { ioError, makeFolder } from "../files/index.js";
 import { printable } from "./printable.js";
@@ -10,12 +10,12 @@ export const DEFAULT_LOG_FILE = "output_results/knowledge_distillation.txt";
 
 /**
  * Runs `body` with everything that the process prints meanwhile, on standard output and standard error, written to a
- * file as well, in UTF-8. The file's folder is made; what was printed is in the file even when the run fails. If the
- * file can't be written any more, `body` goes on without it: `onFailure` is called once, by default it prints the reason
+ * file as well, in UTF-8. The file's folder is made; what was printed is in the file even when the run fails. An earlier file is
+ * replaced at the first text on standard output, or at the end: what fails before that adds to it. If the file can't be written any more, `body` goes on without it: `onFailure` is called once, by default it prints the reason
  * on standard error.
  *
- * @throws DistilleryError `IO_ERROR` if the file can't be opened, or is a pipe, before `body` runs; and whatever `body`
- * throws.
+ * @throws DistilleryError `BAD_ARGUMENT` for what is no function, `IO_ERROR` if the file can't be opened, or is a pipe, before `body`
+ * runs; and whatever `body` throws.
  * @example
  * ```ts
  * await withLogFile(() => distill({ teacher, student, data }));
@@ -26,20 +26,55 @@ export async function withLogFile<T>(
   file: string = DEFAULT_LOG_FILE,
   onFailure: (error: DistilleryError) => void = sayFailure,
 ): Promise<T> {
+  return logged(body, file, { onFailure, isKept: false });
+}
+
+/** As {@link withLogFile}; an earlier file that `isKept` goes on. */
+export async function logged<T>(
+  body: () => T | Promise<T>,
+  file: string,
+  { onFailure, isKept }: { onFailure: (error: DistilleryError) => void; isKept: boolean },
+): Promise<T> {
+  for (const [name, value] of Object.entries({ body, onFailure })) {
+    if (typeof value !== "function") throw badArgument(name, "a function", value);
+  }
   const descriptor = open(expectPath("file", file));
   let hasFailed = false;
-  const append = (bytes: Uint8Array) => {
+  const attempt = (change: () => void) => {
     if (hasFailed) return;
     try {
-      writeAll(descriptor, bytes);
+      change();
     } catch (error) {
       hasFailed = true;
       onFailure(ioError("write", file, error));
     }
   };
-  const restore = [process.stdout, process.stderr].map((stream) => tee(stream, append));
+  /** What was printed while the earlier file is there; null once it is not. */
+  let first: Uint8Array[] | null = isKept || fstatSync(descriptor).size === 0 ? null : [];
+  const append = (bytes: Uint8Array) =>
+    attempt(() => {
+      first?.push(bytes);
+      writeAll(descriptor, bytes);
+    });
+  const replace = () =>
+    attempt(() => {
+      if (first === null) return;
+      ftruncateSync(descriptor);
+      for (const bytes of first) writeAll(descriptor, bytes);
+      first = null;
+    });
+  const restore = [
+    tee(process.stdout, (bytes) => {
+      replace();
+      append(bytes);
+    }),
+    tee(process.stderr, append),
+  ];
   try {
-    return await body();
+    const result = await body();
+    // A command's failure was printed, and is its exit code.
+    if (!process.exitCode) replace();
+    return result;
   } finally {
     for (const undo of restore) undo();
     closeSync(descriptor);
@@ -57,7 +92,7 @@ function open(file: string): number {
     if (statSync(file, { throwIfNoEntry: false })?.isFIFO()) {
       throw new DistilleryError("IO_ERROR", `${file}: is a pipe, not a file: pipe the output itself, as 2>&1 | tee`);
     }
-    return openSync(file, "w");
+    return openSync(file, "a");
   } catch (error) {
     throw error instanceof DistilleryError ? error : ioError("write", file, error);
   }

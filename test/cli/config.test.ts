@@ -1,6 +1,9 @@
 import { readFileSync, writeFileSync } from "node:fs";
+import { homedir } from "node:os";
 import { join } from "node:path";
+import { Command } from "commander";
 import { beforeAll, describe, expect, test } from "vitest";
+import { givenFlags } from "../../src/cli/flags.js";
 import { temporaryFolder } from "../checkpoint/support.js";
 import { bytes, distillery, lines, newFolder, refused, STUDENT, succeed, tree } from "./support.js";
 
@@ -173,5 +176,15 @@ describe("--dry-run", () => {
       2,
       "distillery: --epochs: expected a whole number of at least 1, got 0 (BAD_ARGUMENT)\n",
     ]);
+  });
+});
+
+test("~ after = is the home folder, in flags that name files alone", () => {
+  const command = new Command().option("--onnx [out]").option("--config <file>").option("--student <name>");
+  command.parse(["--onnx=~/n.onnx", "--config=~/c.yaml", "--student=~/net"], { from: "user" });
+  expect(givenFlags(command)).toEqual({
+    onnx: `${homedir()}/n.onnx`,
+    config: `${homedir()}/c.yaml`,
+    student: "~/net",
   });
 });

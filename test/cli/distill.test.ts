@@ -137,6 +137,22 @@ describe("--log-file", () => {
     expect(stderr).toContain("(IO_ERROR)");
   });
 
+  test("a resumed run adds to it, one that is refused replaces nothing, a dry run writes none", async () => {
+    const cwd = newFolder(temporary);
+    const run = (...more: string[]) => ["distill", "--no-report", "--out", "r", "--log-file", "log.txt", ...more];
+    const log = () => readFileSync(join(cwd, "log.txt"), "utf8");
+    await succeed(run("--epochs", "1", "--dry-run"), cwd);
+    expect(tree(cwd)).toEqual([]);
+    await succeed(run("--epochs", "1"), cwd);
+    const first = log();
+    expect(first).toContain("Epoch [1/1]");
+    const { code, stderr } = await distillery(run("--epochs", "1", "--lr", "0.1"), cwd);
+    expect([code, log()]).toEqual([78, first + stderr]);
+    await succeed(run("--epochs", "2", "--resume"), cwd);
+    expect(log().startsWith(first + stderr)).toBe(true);
+    expect(log()).toContain("Epoch [2/2]");
+  });
+
   test("that can't be written: nothing is run", async () => {
     const cwd = newFolder(temporary);
     writeFileSync(join(cwd, "taken"), "");

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { formatEpoch } from "../../src/index.js";
+import { flattenRecord, formatEpoch } from "../../src/index.js";
 
 const metrics = { loss: 0.98456 };
 const record = { epoch: 1, epochs: 150, metrics, lr: 3.0742e-5, seconds: 0.5, samplesPerSecond: 2048 };
@@ -44,4 +44,11 @@ test.each([
   const long = { ...record, metrics: { loss: 1, soft: 0.25, validationAccuracy: 0.5, agreement: 0.95 } };
   expect(formatEpoch("Loss", long, { details: true, width: width === 80 ? line.length : width })).toBe(line);
   expect(() => formatEpoch("Loss", long, { width: 0 })).toThrow("width: expected a whole number of at least 1, got 0");
+});
+
+test("what is no name or no record is refused", () => {
+  for (const name of [Symbol("s"), Object.create(null), undefined]) {
+    expect(() => formatEpoch(name as never, record)).toThrow(/^lossName: expected a name, got /);
+  }
+  expect(() => flattenRecord(null as never)).toThrow("record: expected an epoch record, got null");
 });

@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { DEFAULT_LOG_FILE, withLogFile } from "../../src/index.js";
@@ -70,6 +70,35 @@ describe("withLogFile", () => {
     await withLogFile(() => process.stdout.write("a long first log\n"), file);
     await withLogFile(() => process.stdout.write("short\n"), file);
     expect(text(file)).toBe("short\n");
+  });
+
+  test("an earlier file stays until there is something on standard output: what fails before adds to it", async () => {
+    const file = join(folder, "earlier.txt");
+    writeFileSync(file, "a good run\n");
+    const refused = () => {
+      process.stderr.write("refused\n");
+      throw new Error("refused");
+    };
+    await expect(withLogFile(refused, file)).rejects.toThrow();
+    expect(text(file)).toBe("a good run\nrefused\n");
+    await withLogFile(() => {
+      process.stderr.write("opening\n");
+      expect(text(file)).toBe("a good run\nrefused\nopening\n");
+      process.stdout.write("Epoch\n");
+      expect(text(file)).toBe("opening\nEpoch\n");
+    }, file);
+    await withLogFile(() => {}, file);
+    expect(text(file)).toBe("");
+  });
+
+  test("what is no function is refused before the file is opened", async () => {
+    const file = join(folder, "none.txt");
+    for (const body of ["x", null, undefined]) await failure(withLogFile(body as never, file), "BAD_ARGUMENT");
+    await failure(
+      withLogFile(() => {}, file, 1 as never),
+      "BAD_ARGUMENT",
+    );
+    expect(existsSync(file)).toBe(false);
   });
 
   test("streams are restored, and nothing more reaches the file", async () => {
