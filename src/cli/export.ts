@@ -74,6 +74,10 @@ export function exportCommand(run: (flags: ExportFlags) => Promise<void>): Comma
 /** Writes the files, says what is in each, and with data what it costs in accuracy. */
 export async function runExport(flags: ExportFlags): Promise<void> {
   const outs = outFiles(flags);
+  if (flags.embedNormalisation !== undefined && flags.onnx === undefined) {
+    const flag = flags.embedNormalisation ? "--embed-normalisation" : "--no-embed-normalisation";
+    throw new UsageError(`${flag}: is of --onnx: JavaScript takes samples as they are`);
+  }
   const networks = await Networks.open(flags);
   const opened = await openNetwork(flags.file, loadOptions(flags));
   const { record } = opened;

@@ -6,7 +6,7 @@ import { builtPage, htmlPage } from "../files/html_page.js";
 import { writeWhole } from "../files/index.js";
 import type { Module } from "../nn/module.js";
 import type { Demo, DemoInput } from "./demo.js";
-import { exportJs, type JsOptions } from "./js/export_js.js";
+import { exportJs, type JsOptions, withinText } from "./js/export_js.js";
 
 /** What was written. */
 export interface HtmlSummary {
@@ -36,18 +36,19 @@ export async function saveHtml(network: Module, file: string, options: JsOptions
     names: name === "embed" ? null : (preprocessing?.classNames ?? null),
   };
   const { script, style } = await builtPage("demo");
-  const { text } = htmlPage({
-    title: demo.title,
-    style,
-    body: `<div id="page"></div>
+  const page = () =>
+    htmlPage({
+      title: demo.title,
+      style,
+      body: `<div id="page"></div>
 <noscript><p>The network is computed by the script inside this file: allow scripts to try it.</p></noscript>`,
-    data: { id: "demo", value: demo },
-    scripts: [{ code: script }, { code: `${code}\nglobalThis.startDemo(${name});`, isModule: true }],
-    policy: ["img-src blob: data:"],
-  });
-  const page = Buffer.from(text);
-  await writeWhole(file, page);
-  return { bytes: page.length, name };
+      data: { id: "demo", value: demo },
+      scripts: [{ code: script }, { code: `${code}\nglobalThis.startDemo(${name});`, isModule: true }],
+      policy: ["img-src blob: data:"],
+    });
+  const bytes = withinText(() => Buffer.from(page().text));
+  await writeWhole(file, bytes);
+  return { bytes: bytes.length, name };
 }
 
 function inputOf(preprocessing: Preprocessing | null, features: number): DemoInput {

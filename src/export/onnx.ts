@@ -1,6 +1,7 @@
 import { badArgument, expectExtension } from "../checks.js";
 import type { ValueLayout } from "../data/dataset.js";
 import { PREPROCESSING_KEY, type Preprocessing } from "../data/preprocessing/spec.js";
+import { DistilleryError } from "../errors.js";
 import { writeWhole } from "../files/index.js";
 import { recordOf } from "../models/training_record.js";
 import type { Module } from "../nn/module.js";
@@ -10,7 +11,7 @@ import { expectFit, exportedGraph, recordedFeatures } from "./exported_graph.js"
 import { OnnxGraph, onnxShape } from "./onnx_graph.js";
 import { MODEL, type VALUE_INFO } from "./onnx_schema.js";
 import { checkOnnxOptions, type OnnxOptions } from "./options.js";
-import { expectPrecise, inputNames, standardisationOf, standardise } from "./preprocessing.js";
+import { expectPrecise, expectPreciseTargets, inputNames, standardisationOf, standardise } from "./preprocessing.js";
 import { encode, type Message } from "./protobuf.js";
 
 /**
@@ -88,7 +89,9 @@ function writeModel(network: Module, given: OnnxOptions): OnnxSummary & { model:
   const graph = exportedGraph(network, options, "ONNX");
   if (preprocessing !== null) expectFit(preprocessing, graph);
   if (embedded && preprocessing !== null && standardisation !== null) expectPrecise(preprocessing, standardisation);
+  if (preprocessing !== null) expectPreciseTargets(preprocessing);
   const shape = graph.input.shape.slice(1) as number[];
+  if (normalisation !== undefined && shape.length === 3) expectChannels(normalisation, shape[0]);
   const isPixels = embedded && normalisation !== undefined;
   const input: OnnxValue = {
     name: options.input,
@@ -151,12 +154,32 @@ function withRecord<O extends OnnxOptions>(network: Module, options: O): O & { p
   const image = preprocessing?.kind === "image" ? preprocessing : undefined;
   const pixels = normalisation ?? (image && { mean: image.mean, std: image.std });
   const width = features ?? recordedFeatures(network, preprocessing);
+  if (normalisation !== undefined && preprocessing !== null) {
+    if (image === undefined) {
+      throw badArgument(
+        "normalisation",
+        `none: it is of images, and the preprocessing of ${preprocessing.kind === "table" ? "a table" : "values"}`,
+        normalisation,
+      );
+    }
+    expectChannels(normalisation, image.channels);
+  }
   return {
     ...options,
     preprocessing,
     ...(pixels && { normalisation: pixels }),
     ...(width !== undefined && { features: width }),
   };
+}
+
+/** Refuses means and deviations that are neither one for all channels nor one for each. */
+function expectChannels(normalisation: NonNullable<OnnxOptions["normalisation"]>, channels: number): void {
+  for (const [name, value] of Object.entries(normalisation)) {
+    const { length } = [value].flat();
+    if (length === 1 || length === channels) continue;
+    const text = `expected a number, or ${channels} of them, one a channel; got ${length}`;
+    throw new DistilleryError("SHAPE_MISMATCH", `normalisation.${name}: ${text}`);
+  }
 }
 
 type Prop = { key: string; value: string };

@@ -62,6 +62,10 @@ export function checkOnnxOptions(
     }
     expectNumbers("normalisation.mean", normalisation.mean, () => true, "a finite number");
     expectNumbers("normalisation.std", normalisation.std, (x) => Math.fround(x) > 0, "a number above 0");
+    const [mean, std] = [normalisation.mean, normalisation.std].map((value) => [value].flat().length);
+    if (mean !== std && mean > 1 && std > 1) {
+      throw badArgument("normalisation.std", `${mean} numbers, as many as the mean's`, normalisation.std);
+    }
   }
   return checked;
 }

@@ -59,6 +59,18 @@ export function expectPrecise(spec: Preprocessing, { mean, std }: Standardisatio
   );
 }
 
+/** Refuses targets that float32 outputs can't tell apart, for the same reason. */
+export function expectPreciseTargets({ targets, classNames }: Preprocessing): void {
+  const at = targets === undefined ? -1 : firstRounded(targets);
+  if (targets === undefined || at < 0) return;
+  const { mean, std } = targets;
+  throw new DistilleryError(
+    "BAD_ARGUMENT",
+    `preprocessing.targets: ${show(classNames?.[at] ?? `target ${at}`)} has a mean of ${mean[at]} and a deviation of ${std[at]}, which float32 outputs of ONNX do not hold: ` +
+      "export JavaScript, which computes them in double precision, or train on the column less its mean",
+  );
+}
+
 /** The nodes from the numbers of a row to the network's own input. */
 export function standardise(onnx: OnnxGraph, input: string, { mean, std, fill }: Standardisation): string {
   const shape = [mean.length];

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { withinText } from "../../src/export/js/export_js.js";
 import {
   crossEntropy,
   DistilleryError,
@@ -71,6 +72,69 @@ describe("options", () => {
   ])("a preprocessing of another network: %j", (more, message) => {
     const preprocessing = { ...spec, ...more } as Preprocessing;
     expect(refusal(small(), { preprocessing })).toEqual(["SHAPE_MISMATCH", `preprocessing: ${message}`]);
+  });
+
+  const colour = {
+    kind: "image",
+    channels: 3,
+    height: 2,
+    width: 2,
+    mean: [0, 0, 0],
+    std: [1, 1, 1],
+    classes: 2,
+  } as const;
+  test.each<[Preprocessing, OnnxOptions["normalisation"], string, string]>([
+    [
+      { ...colour, classNames: null },
+      { mean: [0, 0.9], std: 1 },
+      "SHAPE_MISMATCH",
+      "normalisation.mean: expected a number, or 3 of them, one a channel; got 2",
+    ],
+    [
+      { ...colour, classNames: null },
+      { mean: 0, std: [1, 1] },
+      "SHAPE_MISMATCH",
+      "normalisation.std: expected a number, or 3 of them, one a channel; got 2",
+    ],
+    [
+      { ...colour, classNames: null },
+      { mean: [0, 0, 0], std: [1, 1] },
+      "BAD_ARGUMENT",
+      "normalisation.std: expected 3 numbers, as many as the mean's, got [1, 1]",
+    ],
+    [
+      { ...spec, features: 12 },
+      { mean: 0, std: 1 },
+      "BAD_ARGUMENT",
+      "normalisation: expected none: it is of images, and the preprocessing of values, got ",
+    ],
+  ])("a normalisation that is not the images' of %j: %j", (preprocessing, normalisation, code, message) => {
+    const network = new StudentNet({ inFeatures: 12, hidden: [3, 3], classes: 2 });
+    for (const embedNormalisation of [true, false]) {
+      const [got, text] = refusal(network, { preprocessing, normalisation, embedNormalisation });
+      expect(got).toBe(code);
+      expect(text.slice(0, message.length)).toBe(message);
+    }
+  });
+
+  test("targets whose mean float32 rounds by much of their deviation", () => {
+    const targets = { mean: [0, 1.75e9], std: [1, 600] };
+    const preprocessing = { ...spec, task: "regression", classNames: ["a", "time"], targets } as Preprocessing;
+    expect(refusal(small(), { preprocessing })).toEqual([
+      "BAD_ARGUMENT",
+      'preprocessing.targets: "time" has a mean of 1750000000 and a deviation of 600, which float32 outputs of ONNX do not hold: ' +
+        "export JavaScript, which computes them in double precision, or train on the column less its mean",
+    ]);
+    exportOnnx(small(), {
+      preprocessing: { ...preprocessing, targets: { mean: [0, 1750], std: [1, 600] } } as Preprocessing,
+    });
+  });
+
+  test("weights that are longer as text than a text can be", () => {
+    expect(() => withinText(() => "x".repeat(2 ** 30))).toThrow(
+      /^network: its weights are longer as text than the \d+ char/,
+    );
+    expect(() => withinText(() => Buffer.alloc(2 ** 29).toString("latin1"))).toThrow(DistilleryError);
   });
 
   test("a preprocessing of another input than that of the features", () => {

@@ -1,6 +1,8 @@
+import { constants } from "node:buffer";
 import { extname } from "node:path";
 import { badArgument, expectOneOf, expectOptions, expectPath } from "../../checks.js";
 import { expectPreprocessing, type Preprocessing } from "../../data/preprocessing/spec.js";
+import { DistilleryError } from "../../errors.js";
 import { writeWhole } from "../../files/index.js";
 import { WEIGHT_TYPES } from "../../graph/index.js";
 import { recordOf } from "../../models/training_record.js";
@@ -56,6 +58,24 @@ const EXTENSIONS: Readonly<Record<string, string>> = { ".mjs": ".d.mts", ".js": 
  * ```
  */
 export function exportJs(network: Module, options: JsOptions = {}): JsModule {
+  return withinText(() => moduleOf(network, options));
+}
+
+/** Runs `body`, which makes a text out of a network's weights; `BAD_ARGUMENT` if that is longer than a text can be. */
+export function withinText<T>(body: () => T): T {
+  try {
+    return body();
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code !== "ERR_STRING_TOO_LONG" && message !== "Invalid string length") throw error;
+    const text = `network: its weights are longer as text than the ${constants.MAX_STRING_LENGTH} characters of one in Node.js`;
+    throw new DistilleryError("BAD_ARGUMENT", `${text}: quantize them (quantize: "int8"), or export ONNX`, {
+      cause: error,
+    });
+  }
+}
+
+function moduleOf(network: Module, options: JsOptions): JsModule {
   expectOptions("options", options, ["preprocessing", "quantize", "features"]);
   const { quantize } = options;
   if (quantize !== undefined) expectOneOf("quantize", quantize, WEIGHT_TYPES);
@@ -103,7 +123,7 @@ export interface InputError extends TypeError {
  * Writes what {@link exportJs} gives into a file, and its declarations beside it, as `student.d.mts` for `student.mjs`.
  *
  * @throws DistilleryError as {@link exportJs}; `BAD_ARGUMENT` for another extension than .mjs or .js, `IO_ERROR` if a file can't be
- * written; what was there before then stays.
+ * written, the module first, each whole or not at all.
  * @example
  * ```ts
  * const { bytes } = await saveJs(student, "student.mjs", { quantize: "int8" });

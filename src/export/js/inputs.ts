@@ -65,8 +65,9 @@ function pixelsOf(image) {
   if (image instanceof Uint8Array || image instanceof Uint8ClampedArray || Array.isArray(image)) return image;
 ${
   rgba
-    ? `  if (image?.data?.length === undefined || image.data.length !== 4 * image.width * image.height) {
-    throw inputError("BAD_DTYPE", "image: expected a Uint8Array of pixels, a list of them, or an ImageData");
+    ? `  const isBytes = image?.data instanceof Uint8ClampedArray || image?.data instanceof Uint8Array;
+  if (!isBytes || image.data.length !== 4 * image.width * image.height) {
+    throw inputError("BAD_DTYPE", "image: expected a Uint8Array of pixels, a list of them, or an ImageData of bytes");
   }
   if (image.width !== ${width} || image.height !== ${height}) {
     throw inputError("SHAPE_MISMATCH", \`image: expected ${width} x ${height} pixels, got \${image.width} x \${image.height}\`);
@@ -221,14 +222,19 @@ function plain(text) {
   return ${NUMBER}.test(text) ? Number(text) : Number.NaN;
 }
 ${formatted ?? ""}${encodeJs === null ? "" : `\n${encodeJs.source.trim()}\n`}`;
+  const field = (name: string, type: string, mayMiss: boolean) =>
+    mayMiss ? `  ${name}?: ${type} | null | undefined;` : `  ${name}: ${type};`;
   const fields = columns.map((column) => {
     const name = JSON.stringify(column.name);
     if ("text" in column) return `  ${name}: string | null;`;
     if ("categories" in column) {
-      const texts = column.categories.map((text) => JSON.stringify(text)).join(" | ");
-      return `  ${name}${column.categories.includes("") ? "?" : ""}: ${texts};`;
+      const known = column.categories.flatMap((text) => {
+        const isNumber = String(Number(text)) === text && Number.isFinite(Number(text));
+        return isNumber ? [JSON.stringify(text), text] : [JSON.stringify(text)];
+      });
+      return field(name, known.join(" | "), column.categories.includes(""));
     }
-    return `  ${name}${column.missing ? "?" : ""}: number | string;`;
+    return field(name, "number | string", column.missing !== undefined);
   });
   return {
     code: code.trim(),

@@ -148,6 +148,13 @@ describe("bad input: one clear error", () => {
       "image: expected a Uint8Array of pixels, a list of them, or an ImageData",
     ],
     ["nothing", of(GREY, 6), undefined, "BAD_DTYPE", "image: expected"],
+    ...[Float32Array, Float64Array, Uint16Array, Array].map((Data): [string, Exported, unknown, string, string] => [
+      `an ImageData of ${Data.name}`,
+      of(GREY, 6),
+      { data: new Data(24).fill(0), width: 3, height: 2 },
+      "BAD_DTYPE",
+      "image: expected a Uint8Array of pixels, a list of them, or an ImageData of bytes",
+    ]),
     [
       "another size",
       of(GREY, 6),
@@ -253,12 +260,18 @@ test("types: a row's columns, the input of each function", () => {
   const { types } = exportJs(network(9), { preprocessing: TABLE });
   expect(types).toContain(`export interface Row {
   "height": number | string;
-  "colour"?: "" | "red" | "it's \`blue\`";
-  "weight"?: number | string;
-  "price"?: number | string;
+  "colour"?: "" | "red" | "it's \`blue\`" | null | undefined;
+  "weight"?: number | string | null | undefined;
+  "price"?: number | string | null | undefined;
   "constructor": "a" | "b";
 }`);
   expect(types).toContain("export function classify(input: Row): Prediction;");
+  const codes = { ...TABLE, columns: [{ name: "zip", categories: ["2", "-0.5", "07", "x"] }] } as TablePreprocessing;
+  expect(exportJs(network(4), { preprocessing: codes }).types).toContain(
+    '"zip": "2" | 2 | "-0.5" | -0.5 | "07" | "x";',
+  );
+  const { encode } = exported(network(4), { preprocessing: codes });
+  expect(encode({ zip: -0.5 })).toEqual(Float32Array.of(0, 1, 0, 0));
 });
 
 test.each([
