@@ -248,6 +248,10 @@ async function bodyOf(request: IncomingMessage, maxBody: number): Promise<string
   if (coding.toLowerCase() !== "identity") {
     throw new Refusal(415, "BAD_ENCODING", `body: expected no Content-Encoding, got ${show(coding)}`);
   }
+  const [, charset = "utf-8"] = /;\s*charset\s*=\s*"?([^";\s]+)/i.exec(request.headers["content-type"] ?? "") ?? [];
+  if (!/^(utf-?8|us-ascii)$/i.test(charset)) {
+    throw new Refusal(415, "BAD_ENCODING", `body: expected the charset utf-8, got ${show(charset)}`);
+  }
   const parts: Buffer[] = [];
   let bytes = 0;
   // By default, leaving the loop early destroys the request, and with it the connection that the answer needs.
@@ -256,7 +260,11 @@ async function bodyOf(request: IncomingMessage, maxBody: number): Promise<string
     bytes += (part as Buffer).length;
     if (bytes > maxBody) throw tooLarge();
   }
-  return Buffer.concat(parts).toString();
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(Buffer.concat(parts));
+  } catch {
+    throw new Refusal(400, "BAD_JSON", "body: expected UTF-8");
+  }
 }
 
 function parsed(text: string): unknown {

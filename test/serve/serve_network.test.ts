@@ -270,6 +270,26 @@ describe("refused, as JSON with a code", () => {
     expect([response.status, await response.json()]).toEqual([415, { code: "BAD_ENCODING", message }]);
   });
 
+  test.each([
+    ["no UTF-8", {}, 400, { code: "BAD_JSON", message: "body: expected UTF-8" }],
+    [
+      "another charset",
+      { "content-type": "application/json; charset=iso-8859-1" },
+      415,
+      { code: "BAD_ENCODING", message: 'body: expected the charset utf-8, got "iso-8859-1"' },
+    ],
+  ])("a body in %s", async (_, headers, status, answer) => {
+    const body = Buffer.from('["\u00fc"]', "latin1");
+    const response = await fetch(`${await serve(small())}predict`, { method: "POST", headers, body });
+    expect([response.status, await response.json()]).toEqual([status, answer]);
+  });
+
+  test("a byte order mark and a charset in capitals are none of it", async () => {
+    const headers = { "content-type": 'application/json;charset="UTF-8"' };
+    const response = await fetch(`${await serve(small())}predict`, { method: "POST", headers, body: "\ufeff[]" });
+    expect(await response.text()).not.toContain("expected JSON");
+  });
+
   test("a body is asked for unless it is too large", async () => {
     const url = await serve(small(), { maxBody: 100 });
     const first = async (length: number) => {
