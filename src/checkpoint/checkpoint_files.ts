@@ -66,9 +66,11 @@ export class CheckpointFiles {
   write(tensors: StateDict, metadata: Readonly<Record<string, string>>): Promise<void> {
     const bytes = encodeSafetensors(tensors, { ...metadata, [CHECKSUM]: checksum({ tensors, metadata }) });
     const earlier = this.#writing;
-    this.#writing = earlier.then(() => {
+    this.#writing = earlier.then(async () => {
       this.#age();
-      return writeWhole(this.#path(0), bytes);
+      await writeWhole(this.#path(0), bytes);
+      // Of a run that kept more of them before it was resumed.
+      for (const age of this.#ages()) if (age >= this.keep) this.#delete(age);
     });
     // written() reports a failure; until then it must not count as an unhandled rejection.
     this.#writing.catch(() => {});

@@ -24,6 +24,15 @@ describe("how many are kept", () => {
     expect(checkpoints(out).sort()).toEqual([...older, "checkpoint.safetensors"]);
   });
 
+  test("a resumed run that keeps fewer removes those beyond", async () => {
+    const out = await stopped("fewer", 7, { keepCheckpoints: 5 });
+    expect(checkpoints(out)).toHaveLength(5);
+    await start({ out, keepCheckpoints: 2, resume: true }).done;
+    expect(checkpoints(out).sort()).toEqual(["checkpoint.1.safetensors", "checkpoint.safetensors"]);
+    await start({ out, keepCheckpoints: 1, resume: true, epochs: 4 }).done;
+    expect(checkpoints(out)).toEqual(["checkpoint.safetensors"]);
+  });
+
   test("a run that starts anew leaves none of those that were kept", async () => {
     const out = await stopped("anew", 7, { keepCheckpoints: 4 });
     await start({ out, keepCheckpoints: 1 }).done;
