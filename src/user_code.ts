@@ -5,13 +5,14 @@ import { show } from "./checks.js";
 import { DistilleryError } from "./errors.js";
 import { ROOT } from "./package.js";
 
-const FRAME = /\(?((?:file:\/\/)?[^\s()]+):(\d+):(\d+)\)?$/;
+/** A path may have spaces and brackets: it begins with the first slash or drive. */
+const FRAME = /(?:\(|at (?:async )?)((?:file:\/\/)?(?:\/|[A-Za-z]:[\\/]).*?):(\d+):(\d+)\)?$/;
 
 /** Where a module of the user's own threw an error, as `my_loss.mjs:3:9`; null if other code threw it. */
 function placeInUserCode({ stack = "" }: Error): string | null {
   for (const line of stack.split("\n").filter((line) => /^\s+at /.test(line))) {
     const [, path = "", row, column] = FRAME.exec(line.trim()) ?? [];
-    if (!path.startsWith("/") && !path.startsWith("file:") && !/^[A-Za-z]:[\\/]/.test(path)) continue;
+    if (path === "") continue;
     const file = path.startsWith("file:") ? fileURLToPath(path.replace(/\?.*$/, "")) : path;
     if (/[\\/]node_modules[\\/]/.test(file) || OWN_FOLDERS.some((folder) => file.startsWith(folder))) return null;
     return `${relative(process.cwd(), file)}:${row}:${column}`;

@@ -1,6 +1,8 @@
 import { Command } from "commander";
+import type { InferOutput } from "valibot";
 import { inspectCheckpoint, openNetwork } from "../checkpoint/index.js";
 import { evaluateSchema } from "../config/index.js";
+import { AVERAGE_OPTIONS } from "../config/schemas.js";
 import type { Dataset } from "../data/index.js";
 import { printableInline } from "../log/index.js";
 import { overlapOf } from "../models/overlap.js";
@@ -17,10 +19,13 @@ import {
 } from "../tasks/metrics.js";
 import type { Teacher } from "../teachers/index.js";
 import { allLogits } from "../teachers/logits_in_order.js";
+import { teacherSchema } from "../teachers/options.js";
 import { Tensor } from "../tensor/tensor.js";
 import { type Evaluation, evaluate, logitsOf, measureLatency } from "../train/index.js";
+import { UsageError } from "./error_boundary.js";
 import { evaluationData } from "./evaluation_data.js";
 import { columnTeacher, withoutTeacherColumn } from "./external_teacher.js";
+import { flagOf } from "./flag_names.js";
 import { TEACHER_TEXT } from "./flag_table.js";
 import {
   addLoading,
@@ -61,6 +66,7 @@ export function evaluateCommand(run: (flags: EvaluateFlags) => Promise<void>): C
 /** Evaluates a network on the test data, or on the reference script's data. */
 export async function runEvaluate(flags: EvaluateFlags): Promise<void> {
   const options = optionsOf(evaluateSchema, { ...flags });
+  expectTeacher(options, { ...options, ...flags });
   const networks = await Networks.open(flags);
   const opened = await openNetwork(flags.file, loadOptions(flags));
   const { record } = opened;
@@ -100,6 +106,18 @@ export async function runEvaluate(flags: EvaluateFlags): Promise<void> {
     print([figureTable(evaluation, data, latencyMs), ...tables].join("\n\n"));
   }
 }
+
+/** Refuses options of a teacher that nothing would read. */
+function expectTeacher({ teacher, teacherColumn }: Options, given: Readonly<Record<string, unknown>>): void {
+  if (teacher !== undefined) return;
+  const ofColumn = teacherColumn === undefined ? [] : ["teacherClasses"];
+  const name = OF_FILES.find((option) => given[option] !== undefined && !ofColumn.includes(option));
+  if (name !== undefined)
+    throw new UsageError(`${flagOf(name)}: is of a teacher's file, and there is none (--teacher)`);
+}
+
+type Options = InferOutput<typeof evaluateSchema>;
+const OF_FILES = ["teacherNetwork", ...AVERAGE_OPTIONS, ...Object.keys(teacherSchema.entries)];
 
 /** The figures of another task. */
 function figureTable(evaluation: TaskEvaluation, data: Dataset, latencyMs: number): string {

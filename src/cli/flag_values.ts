@@ -1,3 +1,6 @@
+import { show } from "../checks.js";
+import { UsageError } from "./error_boundary.js";
+
 /** A number, or the text if it is none. */
 export function toNumber(text: string): number | string {
   return text.trim() === "" || Number.isNaN(Number(text)) ? text : Number(text);
@@ -29,9 +32,12 @@ export function toInterval(text: string): unknown {
   return steps === text ? toNumber(text) : { steps: toNumber(steps) };
 }
 
-/** `shift=2,flip=0.5` as an object. */
+/** `shift=2,flip=0.5` as an object: what `--augment` takes. */
 export function toChanges(text: string): unknown {
   const parts = text.split(",").map((part) => part.split("="));
   if (parts.some(({ length }) => length !== 2)) return text;
-  return Object.fromEntries(parts.map(([name = "", value = ""]) => [name.trim(), toNumber(value)]));
+  const names = parts.map(([name = ""]) => name.trim());
+  const twice = names.find((name, i) => names.indexOf(name) < i);
+  if (twice !== undefined) throw new UsageError(`--augment: ${show(twice)} is given twice: give it once`);
+  return Object.fromEntries(parts.map(([, value = ""], i) => [names[i], toNumber(value)]));
 }

@@ -121,7 +121,7 @@ async function programOf(names: readonly string[]): Promise<Command> {
       writeErr: writeError,
       outputError: (text, write) => {
         const problem =
-          (text.startsWith("error: too many arguments") ? valueOfNone(command) : null) ??
+          (text.startsWith("error: too many arguments") ? valueOfNone(command) : valueGlued(command, text)) ??
           text
             .replace(/^error: /, "")
             .trim()
@@ -141,6 +141,13 @@ function valueOfNone({ args, options, registeredArguments }: Command): string | 
   if (option === undefined || !option.isBoolean()) return null;
   const isOfCompare = flag === "--calibrate-teacher" && value === "both";
   return `${flag}: takes no value, got ${show(value)}${isOfCompare ? ", which compare alone takes" : ""}`;
+}
+
+/** The same of a value after `=`, with which the flag counts as unknown; null if it is. */
+function valueGlued({ options }: Command, text: string): string | null {
+  const [, flag, value] = /^error: unknown option '(--[\w-]+)=(.*)'/s.exec(text) ?? [];
+  const isKnown = options.some((option) => option.long === flag && option.isBoolean());
+  return isKnown ? `${flag}: takes no value, got ${show(value)}` : null;
 }
 
 /** Refuses a flag that is given again, which would replace the first one, unless it makes a list of all. */

@@ -4,12 +4,14 @@ import { counted } from "../report/text.js";
 import { UsageError } from "./error_boundary.js";
 import { toNumber } from "./flag_values.js";
 import { addRunning } from "./flags.js";
+import { printError } from "./terminal.js";
 
 /** What says which share of an experiment's runs a process trains. */
 export interface ShareFlags {
   index?: number;
   of?: number;
   collect?: boolean;
+  quiet?: boolean;
 }
 
 const GROUP = "On several machines:";
@@ -33,7 +35,10 @@ type Environment = Readonly<Record<string, string | undefined>>;
  * The share of this process: by its flags or, without, by what SLURM tells the tasks of an array and Kubernetes the pods of an
  * Indexed Job; null if it is none, and all is run.
  */
-export function shareOf({ index, of, collect = false }: ShareFlags, env: Environment = process.env): Share | null {
+export function shareOf(
+  { index, of, collect = false, quiet }: ShareFlags,
+  env: Environment = process.env,
+): Share | null {
   if (collect) {
     const more = index === undefined ? (of === undefined ? null : "--of") : "--index";
     if (more !== null) throw new UsageError(`${more}: --collect takes all shares: leave one of the two out`);
@@ -49,7 +54,14 @@ export function shareOf({ index, of, collect = false }: ShareFlags, env: Environ
   const isCount = Number.isSafeInteger(share.of) && share.of >= 1;
   if (!isCount) throw new UsageError(`--of: expected a number of shares from 1, got ${share.of}`);
   const isPlace = Number.isSafeInteger(share.index) && share.index >= 0 && share.index < share.of;
-  if (isPlace) return { index: share.index, of: share.of };
+  if (isPlace) {
+    if (of === undefined && !quiet) {
+      printError(
+        `share ${share.index} of ${share.of}, by ${share.by}; for all runs here unset that: env -u ${share.by} distillery ...`,
+      );
+    }
+    return { index: share.index, of: share.of };
+  }
   throw new UsageError(`${share.by}: expected an index from 0 to ${share.of - 1}, got ${share.index}`);
 }
 

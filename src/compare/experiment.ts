@@ -162,6 +162,9 @@ export function parseExperiment(input: ExperimentInput): Experiment {
     ...rest
   } = more;
   expectFlags({ resume, overwrite, collect });
+  if (collect && overwrite) {
+    throw new DistilleryError("BAD_ARGUMENT", "overwrite: collect replaces nothing: leave one of the two out");
+  }
   const options = resolveOptions(distillationSchema, rest);
   expectFlags({ calibrateTeacher });
   if (options.teacherMode === "train") {

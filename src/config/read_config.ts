@@ -112,7 +112,8 @@ async function parse(text: string, file: string, isJson: boolean): Promise<Confi
     // What is JSON has no other mistake than a name that occurs twice, whatever YAML says of its tabs.
     const problem = [...document.errors, ...document.warnings].find(({ code }) => !isJson || code === "DUPLICATE_KEY");
     if (problem !== undefined) {
-      const message = isJson ? "a name occurs twice in an object" : problem.message;
+      const several = problem.code === "MULTIPLE_DOCS" ? "expected one document, got several (---)" : problem.message;
+      const message = isJson ? "a name occurs twice in an object" : several;
       throw badConfig(file, `line ${lines.linePos(problem.pos[0]).line}: ${message}`);
     }
     const value = isJson ? parsed : document.toJS();

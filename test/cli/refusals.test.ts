@@ -42,6 +42,38 @@ describe("wrong usage: exit code 2", () => {
       '--calibrate-teacher: takes no value, got "both", which compare alone takes (BAD_ARGUMENT); see --help',
     ],
     ["distill --resume 5", '--resume: takes no value, got "5" (BAD_ARGUMENT); see --help'],
+    ["distill --resume=true", '--resume: takes no value, got "true" (BAD_ARGUMENT); see --help'],
+    ["compare --overwrite=1", '--overwrite: takes no value, got "1" (BAD_ARGUMENT); see --help'],
+    ["distill --nonsense=1", "unknown option '--nonsense=1' (BAD_ARGUMENT); see --help"],
+    [
+      "train-teacher --data t.csv --augment noise=0.1,noise=5",
+      '--augment: "noise" is given twice: give it once (BAD_ARGUMENT)',
+    ],
+    ["distill --key model", "--key: is of a file of weights, and none is read (--teacher, --from) (BAD_ARGUMENT)"],
+    [
+      "train-teacher --data t.csv --strip-prefix x.",
+      "--strip-prefix: is of a file of weights, and none is read (--teacher, --from) (BAD_ARGUMENT)",
+    ],
+    [
+      "evaluate student.pth --average logits",
+      "--average: is of a teacher's file, and there is none (--teacher) (BAD_ARGUMENT)",
+    ],
+    [
+      "evaluate student.pth --teacher-network mlp(hidden=[8])",
+      "--teacher-network: is of a teacher's file, and there is none (--teacher) (BAD_ARGUMENT)",
+    ],
+    [
+      "evaluate student.pth --teacher-size 32",
+      "--teacher-size: is of a teacher's file, and there is none (--teacher) (BAD_ARGUMENT)",
+    ],
+    [
+      "export student.pth --js --no-embed-normalisation",
+      "--no-embed-normalisation: is of --onnx: JavaScript takes samples as they are (BAD_ARGUMENT)",
+    ],
+    [
+      "compare --data t.csv --collect --overwrite",
+      "--overwrite: collect replaces nothing: leave one of the two out (BAD_ARGUMENT)",
+    ],
     ["distill more", "too many arguments for 'distill'. Expected 0 arguments but got 1. (BAD_ARGUMENT); see --help"],
     ["distill --epochs", "option '--epochs <number>' argument missing (BAD_ARGUMENT); see --help"],
     ["inspect", "missing required argument 'file' (BAD_ARGUMENT); see --help"],

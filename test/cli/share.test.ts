@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { shareOf } from "../../src/cli/share.js";
 import { temporaryFolder } from "../checkpoint/support.js";
 import { distillery, ended, launch, lines, refused, succeed, userFolder } from "./support.js";
@@ -31,7 +31,7 @@ describe("a process's share is", () => {
     ["that of an Indexed Job, its number given", { of: 6 }, { JOB_COMPLETION_INDEX: "4" }, { index: 4, of: 6 }],
     ["none where all are collected", { collect: true }, array(2), null],
   ])("%s", (_, flags, env, share) => {
-    expect(shareOf(flags, env)).toEqual(share);
+    expect(shareOf({ ...flags, quiet: true }, env)).toEqual(share);
   });
 
   test.each([
@@ -53,6 +53,19 @@ describe("a process's share is", () => {
   ])("refused: %o", (flags, env, text) => {
     expect(() => shareOf(flags, env)).toThrow(text);
   });
+});
+
+test("a share that the scheduler chose says so, and how to have none", () => {
+  const said: string[] = [];
+  vi.spyOn(process.stderr, "write").mockImplementation((text) => said.push(String(text)) > 0);
+  shareOf({}, array(2));
+  shareOf({ quiet: true }, array(2));
+  shareOf({ of: 10 }, array(2));
+  shareOf({ index: 1, of: 3 }, array(2));
+  vi.restoreAllMocks();
+  expect(said.join("")).toBe(
+    "share 2 of 4, by SLURM_ARRAY_TASK_ID; for all runs here unset that: env -u SLURM_ARRAY_TASK_ID distillery ...\n",
+  );
 });
 
 const ARGS = ["compare", "--data", "rows.csv", "--epochs", "2", "--seeds", "2", "--batch-size", "20", "--out", "run"];

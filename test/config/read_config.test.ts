@@ -78,7 +78,7 @@ describe("mistakes", () => {
   test.each<[string, string, string, RegExp]>([
     ["YAML that is none", "a: [1\nb: 2\n", "yaml", /^line 2: Flow sequence/],
     ["a name that occurs twice", "lr: 1\nepochs: 2\nlr: 2\n", "yaml", /^line 3: Map keys must be unique$/],
-    ["two documents", "lr: 1\n---\nlr: 2\n", "yaml", /^line 2: Source contains multiple documents/],
+    ["two documents", "lr: 1\n---\nlr: 2\n", "yaml", /^line 2: expected one document, got several \(---\)$/],
     ["a tag of someone's own", "lr: !run rm\n", "yaml", /^line 1: Unresolved tag: !run$/],
     ["JSON that is none", '{\n"lr": 1,\n}', "json", /^line 3: .* in JSON/],
     ["JSON that ends early", '{"lr": 1', "json", /^line 1: /],
@@ -122,6 +122,9 @@ test("~ is the home folder, where it stands for one", () => {
   expect(defineConfig("train-teacher", given)).toMatchObject({
     ...{ data: join(homedir(), "a.csv"), out: homedir(), csv: join(homedir(), "x", "m.csv") },
     ...{ logFile: "~other/log", tensorboard: "a/~" },
+  });
+  expect(defineConfig("train-teacher", { data: "a.csv", tokenizer: "~/t.json" })).toMatchObject({
+    tokenizer: join(homedir(), "t.json"),
   });
   const teacher = { data: "rows", teacher: "./t.mjs", teacherAnswers: "~/answers" };
   expect(defineConfig("distill", teacher)).toMatchObject({ teacherAnswers: join(homedir(), "answers") });

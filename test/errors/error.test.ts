@@ -1,7 +1,9 @@
+import { relative } from "node:path";
 import { describe, expect, it } from "vitest";
 import { fromNative } from "../../src/errors.js";
 import { DistilleryError, kdLoss, Linear, setNumThreads, tensor, zeros } from "../../src/index.js";
 import { native } from "../../src/native.js";
+import { fromUserCode } from "../../src/user_code.js";
 
 function caught(body: () => unknown): DistilleryError {
   try {
@@ -52,6 +54,20 @@ describe("an error of the binding", () => {
     [undefined, "INTERNAL", "undefined"],
   ])("%o is %s", (cause, code, message) => {
     expect(fromNative(cause)).toMatchObject({ name: "DistilleryError", code, message, cause });
+  });
+});
+
+describe("an error of a module of the user's own", () => {
+  it.each([
+    ["at compute (/data/my work/a (copy)/loss.cjs:3:9)", "/data/my work/a (copy)/loss.cjs:3:9"],
+    ["at /data/my work/loss.cjs:3:9", "/data/my work/loss.cjs:3:9"],
+    ["at async Loss.compute (file:///data/my%20work/(b)/loss.mjs?v=1:3:9)", "/data/my work/(b)/loss.mjs:3:9"],
+    ["at new Loss (/data/loss.mjs:3:9)", "/data/loss.mjs:3:9"],
+  ])("names its file, whatever that is called: %s", (frame, place) => {
+    const stack = `TypeError: x\n    at node:internal/x:1:1\n    at <anonymous>\n    ${frame}\n    at a (/data/other.mjs:1:1)`;
+    const error = fromUserCode(Object.assign(new TypeError("x"), { stack }));
+    const file = relative(process.cwd(), place.replace(/:3:9$/, ""));
+    expect(error?.message).toBe(`${file}:3:9: TypeError: x`);
   });
 });
 
