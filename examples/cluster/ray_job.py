@@ -2,7 +2,7 @@
 
     ray job submit --working-dir . -- python ray_job.py --shares 4 compare --data fashion-mnist --out /shared/compare
 
-Each task trains its share on one core; share 0 trains the teacher, and the others wait for it. The result is collected at the end.
+Each task trains its share with one thread; share 0 trains the teacher, and the others wait for it. The result is collected at the end.
 DISTILLERY names the program (default: node_modules/.bin/distillery).
 """
 
@@ -18,7 +18,8 @@ REQUEUE = 75  # stopped by SIGTERM or SIGUSR1, saved: run it again
 
 @ray.remote(num_cpus=1, max_retries=3)
 def share(command, index, of):
-    return subprocess.run([*command, "--index", str(index), "--of", str(of), "--parallel", "1"]).returncode
+    own = ["--index", str(index), "--of", str(of), "--parallel", "1", "--threads", "1"]  # num_cpus binds to no core
+    return subprocess.run([*command, *own]).returncode
 
 
 def main():

@@ -1,4 +1,4 @@
-import { expectPath } from "../checks.js";
+import { badArgument, expectPath } from "../checks.js";
 import { builtPage, htmlPage } from "../files/html_page.js";
 import { writeWhole } from "../files/index.js";
 import type { Report } from "./report_data.js";
@@ -14,8 +14,13 @@ import type { Report } from "./report_data.js";
  */
 export async function writeReport(file: string, report: Report): Promise<void> {
   expectPath("file", file);
+  if (!KINDS.includes(Object(report ?? {}).kind)) {
+    throw badArgument("report", "what runReport, compareReport or sweepReport gives", report);
+  }
   await writeWhole(file, pageHtml(report, await builtPage("page")));
 }
+
+const KINDS: readonly unknown[] = ["run", "compare", "sweep"] satisfies Report["kind"][];
 
 /** The whole page. Nothing of the data is markup: the script puts it into the page as text. */
 export function pageHtml(report: Report, { script, style }: { script: string; style: string }): string {

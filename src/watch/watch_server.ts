@@ -92,7 +92,7 @@ async function answer(request: IncomingMessage, response: ServerResponse, served
   const [pathname] = (request.url ?? "/").split("?", 1);
   if (pathname === "/") return html(response, page.text, page.rules);
   if (pathname === "/events") return follow(response, watched, readers);
-  const [, folder, file] = /^\/runs\/(?:(.*)\/)?(report\.html)?$/.exec(decoded(pathname)) ?? [];
+  const [, folder, file] = /^\/runs\/(?:(.*)\/)?(report\.html)?$/s.exec(decoded(pathname)) ?? [];
   const path = folder ?? "";
   if (file !== undefined && watched.reportOf(path) !== null) {
     // A report may be a stranger's: its script sees nothing but itself.

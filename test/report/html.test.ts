@@ -75,6 +75,12 @@ test("it is written whole or not at all", async () => {
   const nowhere = join(folder, "no", "report.html");
   await expect(writeReport(nowhere, evilReport())).rejects.toMatchObject({ code: "IO_ERROR" });
   expect([existsSync(nowhere), readdirSync(taken)]).toEqual([false, []]);
+  for (const report of [null, {}, 1]) {
+    await expect(writeReport(join(folder, "none.html"), report as never)).rejects.toMatchObject({
+      code: "BAD_ARGUMENT",
+      message: expect.stringMatching(/^report: expected what runReport, compareReport or sweepReport gives, got /),
+    });
+  }
   await expect(writeReport("", evilReport())).rejects.toMatchObject({
     code: "BAD_ARGUMENT",
     message: 'file: expected the name of a file, got ""',

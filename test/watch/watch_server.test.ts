@@ -26,6 +26,19 @@ test.each(["//", "//x:y/", "/runs/%", "/%ff"])("%s is no page", async (path) => 
   expect([response.statusCode, Buffer.concat(await response.toArray()).toString()]).toEqual([404, "no such page\n"]);
 });
 
+test.skipIf(process.platform === "win32")(
+  "the report of a run whose folder has a newline in its name is a page",
+  async () => {
+    const root = newFolder(temporary);
+    mkdirSync(join(root, "a\nb"));
+    writeFileSync(join(root, "a\nb", "config.json"), JSON.stringify({ command: "distill" }));
+    writeFileSync(join(root, "a\nb", "report.html"), "the report");
+    server = await watchServer(root, { port: 0 });
+    const response = await answerTo(server.url, "/runs/a%0Ab/report.html");
+    expect([response.statusCode, Buffer.concat(await response.toArray()).toString()]).toEqual([200, "the report"]);
+  },
+);
+
 test("a reader that reads no more is dropped", async () => {
   const root = newFolder(temporary);
   mkdirSync(join(root, "a"));
