@@ -1,5 +1,5 @@
 import { existsSync, lstatSync, readFileSync, rmdirSync, rmSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join, relative, resolve, sep } from "node:path";
 import { ioError } from "../files/index.js";
 import { changesOf, type RunConfig } from "./config_changes.js";
 import { expectUnlocked, LOCK } from "./folder_lock.js";
@@ -16,9 +16,17 @@ const OF_RUNS = weightsOf(["teacher", "student", "student-1", STUDENT_FILE]);
 const RUNS_BELOW = /^(teacher|seed-\d+|temperature-[\d.e+-]+|fraction-[\d.e+-]+)$/;
 const LINKS = /^(link|generation)-\d+$/;
 
-/** Whether a path below the folder of an experiment or a chain is one that a new one removes. */
-export function isInReplacedRun([folder = "", ...rest]: readonly string[]): boolean {
-  return rest.length > 0 && (RUNS_BELOW.test(folder) || LINKS.test(folder));
+type IsOurs = (config: RunConfig) => boolean;
+/** An experiment's own runs have no options of a user, but a seed. A run that a person put there is the person's. */
+const ofExperiment: IsOurs = ({ seed, userOptions }) => typeof seed === "number" && userOptions === undefined;
+const ofChain: IsOurs = () => true;
+
+/** Whether a file below the folder of an experiment or a chain is of a run that a new one removes. */
+export function isInReplacedRun(out: string, file: string): boolean {
+  const [folder = "", ...rest] = relative(resolve(out), resolve(file)).split(sep);
+  const isOurs = RUNS_BELOW.test(folder) ? ofExperiment : LINKS.test(folder) ? ofChain : null;
+  const config = isOurs === null || rest.length === 0 ? null : configIn(dirname(file));
+  return config !== null && isOurs?.(config) === true;
 }
 
 /** The names of files that hold the weights of a run by its names; one with a number at its end may have had others. */
@@ -37,12 +45,12 @@ export function removeReplacedRun(path: string, config: RunConfig, weights: RegE
 export function removeReplacedExperiment(path: string, config: RunConfig): void {
   if (!holdsOther(path, config)) return;
   for (const name of RESULTS) removeFile(join(path, name));
-  for (const name of namesIn(path).filter((name) => RUNS_BELOW.test(name))) removeRuns(join(path, name));
+  for (const name of namesIn(path).filter((name) => RUNS_BELOW.test(name))) removeRuns(join(path, name), ofExperiment);
 }
 
 /** Removes the runs of a chain but those that a new one has. */
 export function removeReplacedLinks(path: string, kept: readonly string[]): void {
-  for (const name of namesIn(path)) if (LINKS.test(name) && !kept.includes(name)) removeRuns(join(path, name));
+  for (const name of namesIn(path)) if (LINKS.test(name) && !kept.includes(name)) removeRuns(join(path, name), ofChain);
 }
 
 /** Whether a run of other options is there. */
@@ -62,13 +70,14 @@ function configIn(path: string): RunConfig | null {
 }
 
 /** Removes what runs wrote in a folder and below, and the folders that are empty then; all else stays. Links are not followed. */
-function removeRuns(path: string): void {
+function removeRuns(path: string, isOurs: IsOurs): void {
   if (!lstatSync(path).isDirectory()) return;
-  const isRun = configIn(path) !== null;
+  const config = configIn(path);
+  const isRun = config !== null && isOurs(config);
   if (isRun && existsSync(join(path, LOCK))) expectUnlocked(path);
   for (const name of namesIn(path)) {
     const file = join(path, name);
-    if (lstatSync(file).isDirectory()) removeRuns(file);
+    if (lstatSync(file).isDirectory()) removeRuns(file, isOurs);
     else if (isRun && (isOwnFile(name) || OF_RUNS.test(name))) removeFile(file);
   }
   if (namesIn(path).length === 0) rmdirSync(path);

@@ -68,8 +68,10 @@ export class RunDirectory {
     try {
       if (!resume && !overwrite) await expectReplaceable(path, config);
       const checkpoint = resume ? await directory.#resume(config, onNote) : null;
-      if (overwrite) removeReplacedRun(path, config, weightsOf(names));
-      if (checkpoint === null) await directory.#begin(config);
+      if (checkpoint === null) {
+        if (overwrite) removeReplacedRun(path, config, weightsOf(names));
+        await directory.#begin(config);
+      }
       return { directory, checkpoint };
     } catch (error) {
       await directory.close();

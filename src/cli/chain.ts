@@ -82,14 +82,15 @@ async function train(
   if (flags.resume) await expectLastLonger(folders, config.epochs);
   await expectFitting(config, links);
   // Else each link's folder is checked when it is opened. What is replaced must not be resumed later, if this call is interrupted.
-  const file = join(config.out, config.chain === undefined ? "generations.json" : "chain.json");
+  const files = ["generations.json", "chain.json"].map((name) => join(config.out, name));
+  const file = files[config.chain === undefined ? 0 : 1];
   if (flags.overwrite) {
     for (const { out } of links) new CheckpointFiles(out, config.keepCheckpoints).remove();
     removeReplacedLinks(
       config.out,
       links.map(({ name }) => name),
     );
-    await rm(file, { force: true });
+    for (const result of files) await rm(result, { force: true });
   }
   const summaries = await runLinks(links, (link, before: RunSummary | null) => {
     const { name, network, isDistilled, seed } = link;

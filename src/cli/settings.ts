@@ -1,4 +1,4 @@
-import { extname, relative, resolve, sep } from "node:path";
+import { extname, relative, resolve } from "node:path";
 import type { InferOutput } from "valibot";
 import { isFileOfRun, isInReplacedRun, STUDENT_FILE, weightsOf } from "../checkpoint/index.js";
 import {
@@ -164,8 +164,7 @@ function expectKept(command: ConfigName, { teacher, from, out }: Paths): void {
   const own = weightsOf({ "train-teacher": ["teacher"], distill: [STUDENT_FILE] }[command as string] ?? []);
   for (const [name, files] of Object.entries({ teacher, from })) {
     for (const file of [files ?? []].flat()) {
-      const path = relative(resolve(out), resolve(file)).split(sep);
-      if (isInReplacedRun(path) || (path.length === 1 && own.test(path[0]))) {
+      if (isInReplacedRun(out, file) || own.test(relative(resolve(out), resolve(file)))) {
         throw new UsageError(`${flagOf(name)}: --overwrite removes ${file}, which lies in --out: copy it elsewhere`);
       }
     }

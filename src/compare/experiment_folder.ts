@@ -70,8 +70,8 @@ export async function withExperimentFolder<T>(contents: FolderContents, body: ()
   const lock = await lockFolder(out, { shared: collect, onNote });
   try {
     const isResumed = await expectOurs();
-    if (overwrite) removeReplacedExperiment(out, config);
     if (!isKept) {
+      if (overwrite) removeReplacedExperiment(out, config);
       for (const run of runs) new CheckpointFiles(join(out, run), 2).remove();
       for (const file of [name, TEACHER_STATE]) await remove(join(out, file));
     }

@@ -14,7 +14,7 @@ export function onnxRecordOf(bytes: Uint8Array, file: string): OnnxRecord | null
   const props = metadataOf(bytes);
   const text = props.get(PREPROCESSING_KEY);
   if (text === undefined) return null;
-  const preprocessing = withNormalisation(parsePreprocessing(parsed(text), file), props);
+  const preprocessing = parsePreprocessing(withNormalisation(parsePreprocessing(parsed(text), file), props), file);
   const key = preprocessing.kind === "image" ? "normalisation.embedded" : "standardisation.embedded";
   return { preprocessing, embedded: props.get(key) === "true" };
 }

@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { fingerprint, load } from "../../src/checkpoint/index.js";
@@ -39,6 +39,13 @@ test("--overwrite replaces a run of other options, and is not for --resume", asy
 
 test("--overwrite refuses to read what it removes", async () => {
   const cwd = newFolder(temporary);
+  for (const [name, config] of [
+    ["generation-2", { command: "distill", userOptions: {} }],
+    ["teacher", { command: "train-teacher", seed: 0 }],
+  ] as const) {
+    mkdirSync(join(cwd, "r", name), { recursive: true });
+    writeFileSync(join(cwd, "r", name, "config.json"), JSON.stringify(config));
+  }
   for (const [command, ...args] of [
     ["train-teacher", "--data", "synthetic", "--from", "r/teacher_best.pth"],
     ["distill", "--teacher", `./r/${STUDENT}.safetensors`],
@@ -50,6 +57,13 @@ test("--overwrite refuses to read what it removes", async () => {
       `${args.at(-2)}: --overwrite removes ${args.at(-1)}, which lies in --out: copy it elsewhere (BAD_ARGUMENT)`,
     );
   }
+  // A teacher that a person trained there is not the comparison's.
+  writeFileSync(
+    join(cwd, "r", "teacher", "config.json"),
+    JSON.stringify({ command: "train-teacher", userOptions: {} }),
+  );
+  const own = ["compare", "--data", "a.csv", "--teacher", "r/teacher/teacher.pth", "--out", "r", "--overwrite"];
+  expect(await refused(own, cwd, 1, "NOT_FOUND")).toContain("a.csv");
 });
 
 test("--key and --strip-prefix", async () => {

@@ -2,6 +2,7 @@ import {
   appendFileSync,
   copyFileSync,
   existsSync,
+  mkdirSync,
   readdirSync,
   readFileSync,
   rmSync,
@@ -202,7 +203,10 @@ test("--overwrite with other options leaves nothing of the runs before, so that 
   await compare(compareInput(out, budget));
   writeFileSync(join(out, "report.html"), "");
   writeFileSync(join(out, "seed-1", "notes.txt"), "mine");
+  mkdirSync(join(out, "seed-9"));
+  writeFileSync(join(out, "seed-9", "config.json"), JSON.stringify({ command: "distill", userOptions: {} }));
   await compare(compareInput(out, { ...budget, seeds: 1, lr: 0.02, overwrite: true }));
+  expect(readdirSync(join(out, "seed-9"))).toEqual(["config.json"]);
   expect(readdirSync(join(out, "seed-1"))).toEqual(["notes.txt"]);
   expect(existsSync(join(out, "report.html"))).toBe(false);
   const grown = await compare(compareInput(out, { ...budget, lr: 0.02, resume: true }));

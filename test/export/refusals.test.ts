@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { withinText } from "../../src/export/js/export_js.js";
+import { onnxRecordOf } from "../../src/export/onnx_record.js";
 import {
   crossEntropy,
   DistilleryError,
@@ -115,6 +116,15 @@ describe("options", () => {
       expect(got).toBe(code);
       expect(text.slice(0, message.length)).toBe(message);
     }
+  });
+
+  test("a file whose normalisation is not of its images' channels", () => {
+    const network = new StudentNet({ inFeatures: 12, hidden: [3, 3], classes: 2 });
+    const normalisation = { mean: [0, 0.25, 1], std: 1 };
+    const bytes = Buffer.from(exportOnnx(network, { preprocessing: { ...colour, classNames: null }, normalisation }));
+    expect(onnxRecordOf(bytes, "x.onnx")?.preprocessing).toMatchObject({ mean: [0, 0.25, 1], std: [1, 1, 1] });
+    bytes.write("0,0.2511", bytes.indexOf("0,0.25,1"));
+    expect(() => onnxRecordOf(bytes, "x.onnx")).toThrow(/^x\.onnx: its preprocessing/);
   });
 
   test("targets whose mean float32 rounds by much of their deviation", () => {
