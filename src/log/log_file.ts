@@ -35,10 +35,11 @@ export async function logged<T>(
   file: string,
   { onFailure, isKept }: { onFailure: (error: DistilleryError) => void; isKept: boolean },
 ): Promise<T> {
+  expectPath("file", file);
   for (const [name, value] of Object.entries({ body, onFailure })) {
     if (typeof value !== "function") throw badArgument(name, "a function", value);
   }
-  const descriptor = open(expectPath("file", file));
+  const descriptor = open(file);
   let hasFailed = false;
   const attempt = (change: () => void) => {
     if (hasFailed) return;
