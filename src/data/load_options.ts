@@ -1,16 +1,7 @@
 import * as v from "valibot";
 import { badArgument, expectOptions } from "../checks.js";
 import { DistilleryError } from "../errors.js";
-import {
-  boolean,
-  expected,
-  formatExpression,
-  fractionBelow1,
-  integer,
-  issuesOf,
-  oneOf,
-  path,
-} from "../registry/index.js";
+import { boolean, expected, formatExpression, fractionBelow1, integer, issuesOf, oneOf } from "../registry/index.js";
 import { TASK_NAMES } from "./task_name.js";
 import { TEXT_ENCODINGS } from "./text/encodings.js";
 
@@ -120,14 +111,17 @@ export const loadSchema = v.strictObject({
   ),
   /** A `tokenizer.json` of Hugging Face whose ids texts become: short for the encoding `tokenizer(file=...)`. */
   tokenizer: v.optional(
-    flag(path("the path of a tokenizer.json"), {
-      value: "<file>",
-      help: 'tokenizer.json whose ids texts become, short for --text-encoding "tokenizer(file=tokenizer.json)"',
-    }),
+    flag(
+      v.pipe(v.string(expected("the path of a tokenizer.json")), v.nonEmpty("expected the path of a tokenizer.json")),
+      {
+        value: "<file>",
+        help: 'tokenizer.json whose ids texts become, short for --text-encoding "tokenizer(file=tokenizer.json)"',
+      },
+    ),
   ),
   /** A `.npy` file of targets [rows, outputs] of a table of texts, such as a teacher's vectors, instead of a label column. */
   targets: v.optional(
-    flag(path("the path of a .npy file"), {
+    flag(v.pipe(v.string(expected("the path of a .npy file")), v.nonEmpty("expected the path of a .npy file")), {
       value: "<file>",
       help: "targets of the texts of a table, .npy [rows, outputs], instead of a label column (default task: vectors)",
     }),

@@ -34,6 +34,19 @@ describe("a process's share is", () => {
     expect(shareOf({ ...flags, quiet: true }, env)).toEqual(share);
   });
 
+  test("a share that the scheduler chose says so, and how to have none", () => {
+    const said: string[] = [];
+    vi.spyOn(process.stderr, "write").mockImplementation((text) => said.push(String(text)) > 0);
+    shareOf({}, array(2));
+    shareOf({ quiet: true }, array(2));
+    shareOf({ of: 10 }, array(2));
+    shareOf({ index: 1, of: 3 }, array(2));
+    vi.restoreAllMocks();
+    expect(said.join("")).toBe(
+      "share 2 of 4, by SLURM_ARRAY_TASK_ID; for all runs here unset that: env -u SLURM_ARRAY_TASK_ID distillery ...\n",
+    );
+  });
+
   test.each([
     [{ index: 1 }, {}, "--index: --of is needed with it, the number of shares"],
     [{ of: 3 }, {}, "--of: --index is needed with it: no scheduler tells one"],
@@ -53,19 +66,6 @@ describe("a process's share is", () => {
   ])("refused: %o", (flags, env, text) => {
     expect(() => shareOf(flags, env)).toThrow(text);
   });
-});
-
-test("a share that the scheduler chose says so, and how to have none", () => {
-  const said: string[] = [];
-  vi.spyOn(process.stderr, "write").mockImplementation((text) => said.push(String(text)) > 0);
-  shareOf({}, array(2));
-  shareOf({ quiet: true }, array(2));
-  shareOf({ of: 10 }, array(2));
-  shareOf({ index: 1, of: 3 }, array(2));
-  vi.restoreAllMocks();
-  expect(said.join("")).toBe(
-    "share 2 of 4, by SLURM_ARRAY_TASK_ID; for all runs here unset that: env -u SLURM_ARRAY_TASK_ID distillery ...\n",
-  );
 });
 
 const ARGS = ["compare", "--data", "rows.csv", "--epochs", "2", "--seeds", "2", "--batch-size", "20", "--out", "run"];

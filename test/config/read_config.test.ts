@@ -123,9 +123,6 @@ test("~ is the home folder, where it stands for one", () => {
     ...{ data: join(homedir(), "a.csv"), out: homedir(), csv: join(homedir(), "x", "m.csv") },
     ...{ logFile: "~other/log", tensorboard: "a/~" },
   });
-  expect(defineConfig("train-teacher", { data: "a.csv", tokenizer: "~/t.json" })).toMatchObject({
-    tokenizer: join(homedir(), "t.json"),
-  });
   const teacher = { data: "rows", teacher: "./t.mjs", teacherAnswers: "~/answers" };
   expect(defineConfig("distill", teacher)).toMatchObject({ teacherAnswers: join(homedir(), "answers") });
 });
