@@ -38,7 +38,7 @@ import { runExperiment } from "./run_experiment.js";
 import { classDifferences, flipsOf } from "./sample_changes.js";
 import { runShare, type Share, type ShareResult } from "./share.js";
 import { pairedDifference } from "./statistics.js";
-import { hashOf, TEACHER, type TrainedTeacher } from "./teacher.js";
+import { hashOf, TEACHER, type TrainedTeacher, teacherSeedOf } from "./teacher.js";
 import { aggregate, type ExaminedStudents, TestEvaluator } from "./test_evaluator.js";
 import type { Trial } from "./trial.js";
 import { isOfBaseline, makeLosses, readsLogits } from "./trial_losses.js";
@@ -68,7 +68,7 @@ export interface CompareInput extends Omit<ExperimentInput, "calibrateTeacher"> 
  * Does distilling help? Trains the teacher, unless it comes trained, and for each seed two students on the same data with
  * the same budget: a baseline from the labels only and one distilled, from the same initial weights, with the batches in the
  * same order. Epochs are chosen on the validation set; the test set is read once, when all training is done. The teacher is
- * trained with the first seed, and its logits are computed once for all students. With `losses` a student of each is distilled, and
+ * trained with a seed that no student has (the first + 2^31), and its logits are computed once for all students. With `losses` a student of each is distilled, and
  * p values are corrected for their number.
  *
  * Each trial has its folder below `out`, as a run of {@link trainTeacher} or {@link distill} has; `compare.json` there is
@@ -107,7 +107,7 @@ export async function compare(options: CompareInput): Promise<CompareResult> {
  */
 export async function compareShare(options: CompareInput, share: Share): Promise<ShareResult> {
   const plan = await planOf(options);
-  return runShare({ ...plan, teacherSeed: plan.seeds[0] }, share);
+  return runShare({ ...plan, teacherSeed: teacherSeedOf(plan.seeds) }, share);
 }
 
 /** The students that {@link compare} would train, in their order; refuses what it refuses before. */
@@ -119,6 +119,7 @@ async function planOf(options: CompareInput): Promise<Plan & { experiment: Exper
   expectObject("compare", options);
   const { seeds: givenSeeds = SEEDS, losses: given, fractions: parts, calibrateTeacher = false, ...input } = options;
   const seeds = readSeeds(givenSeeds);
+  teacherSeedOf(seeds);
   if (typeof calibrateTeacher !== "boolean" && calibrateTeacher !== "both") {
     throw badArgument("calibrateTeacher", 'true, false or "both"', calibrateTeacher);
   }
@@ -192,7 +193,7 @@ interface Plan {
 async function comparison(experiment: Experiment, plan: Plan): Promise<CompareResult> {
   const { seeds, methods, fractions, trials, config } = plan;
   const { task, test, controls } = experiment;
-  const { teacher, outcomes } = await runExperiment(experiment, trials, seeds[0]);
+  const { teacher, outcomes } = await runExperiment(experiment, trials, teacherSeedOf(seeds));
   await expectUnchanged(teacher);
   const student = withGenerator(new Generator(0), () => task.student());
   const { external } = experiment;

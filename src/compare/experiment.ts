@@ -1,6 +1,7 @@
 import { badArgument, expectFlags, expectInteger, expectNumber, expectPath } from "../checks.js";
 import { expectDataset } from "../data/dataset.js";
 import type { Dataset } from "../data/index.js";
+import { countSamplesOf, originOf } from "../data/origin.js";
 import { DistilleryError } from "../errors.js";
 import type { WorkProgress } from "../log/progress_line.js";
 import { functionLoss } from "../losses/function_loss.js";
@@ -12,6 +13,7 @@ import { Module } from "../nn/module.js";
 import { OPTIMIZERS } from "../optim/index.js";
 import { PendingCallbacks } from "../pending_callbacks.js";
 import type { Expression } from "../registry/index.js";
+import { showCount } from "../show_count.js";
 import type { Teacher } from "../teachers/index.js";
 import { bfloat16Unit } from "../tensor/precision.js";
 import { Generator, withGenerator } from "../tensor/random.js";
@@ -173,6 +175,7 @@ export function parseExperiment(input: ExperimentInput): Experiment {
   const task = splitTask({ teacher, student, data, ...(validation !== undefined && { validation }) });
   expectDataset(test, "test");
   expectLike(task.data, "test", test);
+  expectApart(task, test);
   const overlap = task.teacher instanceof Module ? overlapOf(task.teacher, test, "teacher") : null;
   if (overlap !== null) {
     const text = `${overlap.text}: what the students learn from it would come from the test set`;
@@ -185,7 +188,7 @@ export function parseExperiment(input: ExperimentInput): Experiment {
   const isExternal = typeof task.teacher !== "function" && !(task.teacher instanceof Module);
   const external = isExternal ? new ExternalTeacher(task.teacher as Teacher, task, options.precision) : null;
   if (calibrateTeacher) {
-    if (external === null) expectCalibrationSet(task.validation);
+    if (external === null) expectCalibrationSet(task.validation, task.teacher);
     else expectCalibratable(task.validation, external.teacher);
   }
   return {
@@ -209,13 +212,36 @@ function once(note: (text: string) => void): (text: string) => void {
   return (text) => said.size < said.add(text).size && note(text);
 }
 
+/** Refuses samples that are in two of training, validation and test data. */
+function expectApart({ data, validation }: SplitTask, test: Dataset): void {
+  const pairs = [
+    ["test", test, "the training data"],
+    ["test", test, "the validation set, on which epochs are chosen,"],
+    ["validation", validation, "the training data"],
+  ] as const;
+  for (const [i, [name, own, where]] of pairs.entries()) {
+    const count = countSamplesOf(originOf(i === 1 ? validation : data), own);
+    if (count === 0) continue;
+    const text = `${name}: ${showCount(count)} of ${showCount(own.length)} samples are in ${where} too`;
+    throw new DistilleryError("BAD_ARGUMENT", text);
+  }
+}
+
 function ratioOf({ teacher, student }: SplitTask): number {
-  const [large, small] = withGenerator(new Generator(), () => [
+  const [large, small, other] = withGenerator(new Generator(), () => [
     typeof teacher === "function" ? teacher() : teacher,
+    student(),
     student(),
   ]);
   if (typeof teacher === "function") expectModule("teacher()", large);
   expectModule("student()", small);
+  expectModule("student()", other);
+  const own = new Set(small.parameters());
+  if (other.parameters().some((parameter) => own.has(parameter))) {
+    const text =
+      "expected a new network for each run, got the same parameters twice: make it inside, as () => new Net()";
+    throw new DistilleryError("BAD_ARGUMENT", `student: ${text}`);
+  }
   if (!(large instanceof Module)) return 1;
   return large.parameterCount() / Math.max(1, small.parameterCount());
 }

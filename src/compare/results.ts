@@ -152,7 +152,7 @@ export interface SweepPoint {
 export interface SweepResult {
   kind: "sweep";
   data: CompareResult["data"];
-  /** Of each point's students; the teacher is trained with the first one. */
+  /** Of each point's students. */
   seeds: number[];
   /** What the loss reads of the two; one that it does not read has its default. Absent: both. */
   swept?: readonly ("temperature" | "alpha")[];

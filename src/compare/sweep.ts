@@ -28,7 +28,7 @@ import { expectUnchanged, measureSize, type SweepPoint, type SweepResult, sizeOf
 import { runExperiment } from "./run_experiment.js";
 import { runShare, type Share, type ShareResult } from "./share.js";
 import { sampleStats } from "./statistics.js";
-import { hashOf, TEACHER } from "./teacher.js";
+import { hashOf, TEACHER, teacherSeedOf } from "./teacher.js";
 import { TestEvaluator } from "./test_evaluator.js";
 import type { Outcome, Trial } from "./trial.js";
 import { makeLosses } from "./trial_losses.js";
@@ -39,7 +39,7 @@ export interface SweepInput extends Omit<ExperimentInput, "temperature" | "alpha
   temperatures?: readonly number[];
   /** Default 0.1, 0.5, 0.9. */
   alphas?: readonly number[];
-  /** Seeds of each point's students, or how many from 0 on; the teacher is trained with the first one. Default 1. */
+  /** Seeds of each point's students, or how many from 0 on; the teacher has one of its own (the first + 2^31). Default 1. */
   seeds?: number | readonly number[];
 }
 
@@ -77,7 +77,7 @@ export async function sweep(input: SweepInput): Promise<SweepResult> {
  */
 export async function sweepShare(input: SweepInput, share: Share): Promise<ShareResult> {
   const plan = await planOf(input);
-  return runShare({ ...plan, teacherSeed: plan.grid.seeds[0] }, share);
+  return runShare({ ...plan, teacherSeed: teacherSeedOf(plan.grid.seeds) }, share);
 }
 
 /** The students that {@link sweep} would train, in their order; refuses what it refuses before. */
@@ -181,7 +181,7 @@ function trialOf({ options, loss, calibrateTeacher }: Experiment, point: Point, 
 async function swept(experiment: Experiment, parts: Plan): Promise<SweepResult> {
   const { task, test, controls } = experiment;
   const { grid, trials, config } = parts;
-  const { teacher, outcomes } = await runExperiment(experiment, trials, grid.seeds[0]);
+  const { teacher, outcomes } = await runExperiment(experiment, trials, teacherSeedOf(grid.seeds));
   await expectUnchanged(teacher);
   const [metric] = metricsOf(task.data);
   const all = parts.points.map((point, i) => pointOf(metric, point, bySeed(outcomes, parts.points.length, i)));

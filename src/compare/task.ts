@@ -1,6 +1,7 @@
 import { expectNumber } from "../checks.js";
 import { expectDataset } from "../data/dataset.js";
-import { type Dataset, splitDataset } from "../data/index.js";
+import { basesOf } from "../data/derived_dataset.js";
+import { type Dataset, Subset, splitDataset } from "../data/index.js";
 import { hasTargets } from "../data/task_name.js";
 import { DistilleryError } from "../errors.js";
 import { expectModule } from "../nn/expect_module.js";
@@ -20,7 +21,7 @@ export interface Task {
   student: () => Module;
   /** To train on. */
   data: Dataset;
-  /** To choose epochs by: a data set, or the share of `data` that is held out, stratified by class; default 0.1. */
+  /** To choose epochs by: a data set, or the share of `data` that is held out (before they are augmented), stratified by class; default 0.1. */
   validation?: Dataset | number;
 }
 
@@ -52,7 +53,16 @@ export function splitTask({ teacher, student, data, validation = VALIDATION_FRAC
   }
   const share = expectNumber("validation", validation, (x) => x > 0 && x < 1, "a data set or a share between 0 and 1");
   const { train, heldOut } = splitDataset(data, { fraction: share, seed: 0 });
-  return { teacher, student, data: train, validation: heldOut };
+  return { teacher, student, data: train, validation: asTheyAre(heldOut) };
+}
+
+/** The samples below an augmentation. */
+function asTheyAre(data: Dataset): Dataset {
+  if (data.augmented !== true) return data;
+  const base = basesOf(data).find(({ dataset }) => dataset.augmented !== true);
+  if (base === undefined)
+    throw new DistilleryError("BAD_ARGUMENT", "validation: data are augmented at random: give it, split off before");
+  return new Subset(base.dataset, base.indices);
 }
 
 /** Refuses a held-out set of other features, classes or task than the training data, and one without all of its labels. */

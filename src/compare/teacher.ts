@@ -30,6 +30,20 @@ import { type Outcome, ofTraining, outcomeOf, type RunProgress, reporting, resum
 /** The teacher's folder below `out`. */
 export const TEACHER = "teacher";
 
+/**
+ * The seed of the stream that the teacher is drawn from and trained with: far from the students' seeds, since networks of one stream
+ * start alike and agree more than others do (Stanton et al., 2021). `BAD_ARGUMENT` if a student has it.
+ */
+export function teacherSeedOf(seeds: readonly number[]): number {
+  const [first] = seeds;
+  const seed = first < 2 ** 31 ? first + 2 ** 31 : first - 2 ** 31;
+  if (!seeds.includes(seed)) return seed;
+  throw new DistilleryError(
+    "BAD_ARGUMENT",
+    `seeds: ${seed} is the teacher's, beside ${first}: leave one of the two out`,
+  );
+}
+
 /** The teacher of all distilled students. */
 export interface TrainedTeacher {
   source: Module | Teacher;

@@ -5,7 +5,7 @@ import { type MadeLoss, makeLoss, readsLogitsAlone } from "../train/resolve_loss
 import type { Experiment } from "./experiment.js";
 import type { Trial } from "./trial.js";
 
-/** The losses made for an experiment, by what was given; null is that of temperature and alpha. */
+/** The losses made for an experiment, by what was given; null is that of temperature and alpha, which each trial has of its own. */
 type MadeLosses = ReadonlyMap<Trial["loss"], MadeLoss | null>;
 
 /** Makes losses for an experiment's networks and data; refuses those that do not go with them, before anything is written. */
@@ -50,6 +50,8 @@ export async function withCacheUse(
     const one = made.get(trial.loss) ?? null;
     if (trial.kind !== "distilled") return { ...trial, usesCachedLogits: false };
     const options = one === null || one.isSmoothed ? trial.options : { ...trial.options, labelSmoothing: 0 };
-    return { ...trial, options, usesCachedLogits: one === null || readsLogitsAlone(one.loss) };
+    const { temperature, alpha, labelSmoothing } = options;
+    const loss = one?.loss ?? taskOf(experiment.task.data).distillationLoss({ temperature, alpha, labelSmoothing });
+    return { ...trial, options, usesCachedLogits: readsLogitsAlone(loss) };
   });
 }

@@ -7,6 +7,8 @@ import {
   expectShape,
   withDefaults,
 } from "../checks.js";
+import { hasTargets, type OfTask, taskNameOf } from "../data/task_name.js";
+import { DistilleryError } from "../errors.js";
 import { expectModule } from "../nn/expect_module.js";
 import { inputsFor } from "../nn/inputs_for.js";
 import { Module } from "../nn/module.js";
@@ -15,7 +17,7 @@ import { Tensor } from "../tensor/tensor.js";
 
 /** How several networks' logits become one. */
 export interface AverageOptions {
-  /** What is averaged: the logits, or the probabilities at temperature 1, whose logarithm is then the output. Default `logits`. */
+  /** What is averaged: the logits, or the probabilities of classes at temperature 1, whose logarithm is then the output. Default `logits`. */
   average?: "logits" | "probabilities";
   /** Of each network, above 0; their sum counts as 1. Default: all alike. */
   weights?: readonly number[];
@@ -49,6 +51,16 @@ export function resolveAverage(options: AverageOptions, count: number): Averagin
   }
   const sum = weights.reduce((total, weight) => total + weight, 0);
   return { average, byConfidence, weights: weights.map((weight) => weight / sum) };
+}
+
+/** Refuses an average by probabilities of outputs that are not those of classes; `BAD_ARGUMENT` that names the option. */
+export function expectAverageOf(data: OfTask, { average, byConfidence }: Averaging): void {
+  if (!hasTargets(data) || (average === "logits" && !byConfidence)) return;
+  const option = byConfidence ? "byConfidence: probabilities" : "average: probabilities";
+  throw new DistilleryError(
+    "BAD_ARGUMENT",
+    `${option} are of classes, and the data are for ${taskNameOf(data)}: leave it out`,
+  );
 }
 
 /** Logits of several networks for the same samples, all [n, classes], as one; every operation can be traced. */
@@ -96,6 +108,11 @@ export class Ensemble extends Module {
     // In the state dict, so that its hash tells two averages of the same networks apart.
     const name = `${average}_weights${byConfidence ? "_by_confidence" : ""}`;
     this.#weights = this.registerBuffer(name, new Tensor(Float32Array.from(weights), [weights.length]));
+  }
+
+  /** Refuses data whose outputs are not averaged so; `BAD_ARGUMENT`. */
+  expectFor(data: OfTask): void {
+    expectAverageOf(data, this.#averaging);
   }
 
   /** The same average of what `change` makes of each network; this one if that is nothing else. */

@@ -28,6 +28,7 @@ import { recordOf } from "./training_record.js";
 export function fitNetwork(network: Module, data: Dataset, name = "the network"): Module {
   if (network instanceof FittedNetwork) return network;
   if (network instanceof Ensemble) {
+    network.expectFor(data);
     return network.map((one, i) => {
       const part = `${name}.networks[${i}]`;
       const fitted = fitNetwork(one, data, part);

@@ -5,14 +5,16 @@ import { showCount } from "../show_count.js";
 import { Ensemble } from "./ensemble.js";
 import { recordOf } from "./training_record.js";
 
-/** Samples of a test set that a network was trained on. */
+/** Held-out samples that a network was trained on. */
 export interface Overlap {
   readonly count: number;
-  /** For people: how many, and the split that leaves none. */
+  /** For people: how many. */
+  readonly figures: string;
+  /** For people: how many test samples, and the split that leaves none. */
   readonly text: string;
 }
 
-/** Which of these samples a network was trained on, as far as its record says; null: none. */
+/** Which of these samples, such as those of a test set, a network was trained on, as far as its record says; null: none. */
 export function overlapOf(network: Module, data: Dataset, name: string): Overlap | null {
   if (network instanceof Ensemble) {
     return network.networks.reduce<Overlap | null>((first, one) => first ?? overlapOf(one, data, name), null);
@@ -27,6 +29,7 @@ export function overlapOf(network: Module, data: Dataset, name: string): Overlap
   const advice = isSplit
     ? `testFraction ${first.fraction} with splitSeed ${first.seed} (--test-fraction, --split-seed) is the split it was trained with`
     : "it was trained without a test set";
-  const figures = `${showCount(count)} of the ${showCount(data.length)} test samples`;
-  return { count, text: `${record.file ?? name}: was trained on ${figures}: ${advice}` };
+  const figures = (what: string) =>
+    `${record.file ?? name}: was trained on ${showCount(count)} of the ${showCount(data.length)} ${what} samples`;
+  return { count, figures: figures("validation"), text: `${figures("test")}: ${advice}` };
 }

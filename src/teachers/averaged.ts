@@ -5,7 +5,14 @@ import { badArgument } from "../checks.js";
 import type { Batch } from "../data/dataset.js";
 import { DistilleryError } from "../errors.js";
 import type { Outputs } from "../losses/loss.js";
-import { type AverageOptions, type Averaging, averageLogits, Ensemble, resolveAverage } from "../models/ensemble.js";
+import {
+  type AverageOptions,
+  type Averaging,
+  averageLogits,
+  Ensemble,
+  expectAverageOf,
+  resolveAverage,
+} from "../models/ensemble.js";
 import { Module } from "../nn/module.js";
 import type { StateDict } from "../nn/state_dict.js";
 import { noGrad } from "../tensor/autograd.js";
@@ -70,6 +77,7 @@ function averageOf(members: readonly Teacher[], averaging: Averaging): Teacher {
       return createHash("sha256").update(JSON.stringify({ hashes, averaging })).digest("hex");
     },
     open(run) {
+      expectAverageOf(run.data, averaging);
       if (run.taps.length > 0) {
         const text = `teacher: ${name} has no output of the module "${run.taps[0]}", which the loss reads`;
         throw new DistilleryError("BAD_ARGUMENT", `${text}: an average of networks alone has those of each network`);

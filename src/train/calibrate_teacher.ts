@@ -5,6 +5,8 @@ import { hasTargets } from "../data/task_name.js";
 import { DistilleryError } from "../errors.js";
 import { changedLoss, type DistillationLoss, type LossBatch } from "../losses/loss.js";
 import { isSum, type Sum } from "../losses/weighted_sum.js";
+import { overlapOf } from "../models/overlap.js";
+import { Module } from "../nn/module.js";
 import type { Teacher } from "../teachers/index.js";
 import { inPrecision, type Precision } from "../tensor/precision.js";
 import { Generator, withGenerator } from "../tensor/random.js";
@@ -50,23 +52,33 @@ export async function calibrateTeacher(
   return fitTemperature(logits, labelsOf(validation), validation.classes);
 }
 
-/** Refuses a teacher that can't be calibrated, before it is asked for any logits: one that gives none for the validation set. `BAD_ARGUMENT`. */
+/**
+ * Refuses a teacher that can't be calibrated, before it is asked for any logits: one that gives none for the validation set, changes
+ * with the run, or is a `network` that was trained on that set. `BAD_ARGUMENT`.
+ */
 export function expectCalibratable(
   given: Dataset | undefined,
-  { evaluate }: Pick<Teacher, "evaluate">,
+  { name, evaluate, isFixed }: Pick<Teacher, "name" | "evaluate" | "isFixed">,
+  network?: unknown,
 ): { validation: Dataset; evaluate: NonNullable<Teacher["evaluate"]> } {
-  const validation = expectCalibrationSet(given);
+  const validation = expectCalibrationSet(given, network);
+  if (isFixed === false) {
+    const text = `calibrateTeacher: ${name} changes with the run, and its temperature is chosen before`;
+    throw new DistilleryError("BAD_ARGUMENT", text);
+  }
   if (evaluate !== undefined) return { validation, evaluate };
   const text =
     "calibrateTeacher: the teacher gives no logits for the validation set, on which the temperature is chosen";
   throw new DistilleryError("BAD_ARGUMENT", text);
 }
 
-/** Refuses data that no teacher can be calibrated on: none, or those of another task. `BAD_ARGUMENT`. */
-export function expectCalibrationSet(validation: Dataset | undefined): Dataset {
+/** Refuses data that no teacher can be calibrated on: none, those of another task, or those that the network was trained on. `BAD_ARGUMENT`. */
+export function expectCalibrationSet(validation: Dataset | undefined, network?: unknown): Dataset {
   const refuse = (text: string) => new DistilleryError("BAD_ARGUMENT", `calibrateTeacher: ${text}`);
   if (validation === undefined) throw refuse("needs a validation set, on which the temperature is chosen");
   if (hasTargets(validation)) throw refuse(`is for classes, and the data are for ${validation.task}`);
+  const overlap = network instanceof Module ? overlapOf(network, validation, "teacher") : null;
+  if (overlap !== null) throw refuse(`${overlap.figures}: its confidence there says nothing of other samples`);
   return validation;
 }
 

@@ -104,7 +104,7 @@ export function distill(input: DistillInput): RunHandle {
     try {
       if (isCalibrated) {
         if (teacher === null || !readsTeacherLogits(plain)) throw logitsUnread([plain.name]);
-        expectCalibratable(validation, teacher);
+        expectCalibratable(validation, teacher, whole);
       }
       let loss = plain;
       let calibration: Calibration | null = null;

@@ -1,4 +1,5 @@
 import { badDtype, expectInteger, expectOptions, expectShape } from "../checks.js";
+import { expectUnaugmented } from "../data/augment.js";
 import { type Batch, expectDataset, takeSlice } from "../data/dataset.js";
 import type { Dataset } from "../data/index.js";
 import { DataLoader } from "../data/loader.js";
@@ -101,6 +102,7 @@ function eachBatch(
 ): void {
   expectModule("model", model);
   expectDataset(data, "data");
+  expectUnaugmented("data", data);
   const network = fitNetwork(model, data, "model");
   const rows = batchSize ?? rowsFor([network, ...others], () => takeSlice(data, 0, 1).inputs, BATCH);
   const loader = new DataLoader(data, { batchSize: rows }).epochFrom(null);

@@ -1,6 +1,7 @@
 import { fingerprint, type RunConfig } from "../checkpoint/index.js";
 import { expectMetadata } from "../checkpoint/safetensors.js";
 import { expectShape } from "../checks.js";
+import { expectUnaugmented } from "../data/augment.js";
 import { type Dataset, labelsOf, NO_LABEL } from "../data/dataset.js";
 import { preprocessingOf } from "../data/preprocessing/spec.js";
 import { taskNameOf } from "../data/task_name.js";
@@ -84,8 +85,9 @@ export function validateInput(input: TrainerInput): void {
   }
 }
 
-/** Refuses a held-out set that networks can't be evaluated on: for another task than the training data's, or with samples without labels. */
+/** Refuses a held-out set that networks can't be evaluated on: for another task than the training data's, augmented, or with samples without labels. */
 export function expectEvaluable(name: string, heldOut: Dataset, data: Dataset): void {
+  expectUnaugmented(name, heldOut);
   const [own, wanted] = [heldOut, data].map(taskNameOf);
   if (own !== wanted) throw new DistilleryError("BAD_ARGUMENT", `${name}: is for ${own}, the data for ${wanted}`);
   const sample = heldOut.unlabelled ? labelsOf(heldOut).indexOf(NO_LABEL) : -1;

@@ -1,7 +1,9 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { parseExperiment } from "../../src/compare/experiment.js";
 import {
+  augment,
   type CompareInput,
   type CompareResult,
   compare,
@@ -154,10 +156,10 @@ describe("the figures are those of the trials' own folders", () => {
     }
   });
 
-  test("the teacher is one that was trained by itself, with the first seed", async () => {
+  test("the teacher is one that was trained by itself, with a seed that no student has", async () => {
     const { teacher } = await whole();
     const { train: data, heldOut: validation } = splitDataset(PROBLEM.data, { fraction: 0.1, seed: 0 });
-    const generator = new Generator(0);
+    const generator = new Generator(2 ** 31);
     const model = withGenerator(generator, PROBLEM.teacher);
     const { best } = await withGenerator(generator, () =>
       trainTeacher({ model, data, validation, epochs: 3, batchSize: 32, lr: 0.01 }),
@@ -250,6 +252,13 @@ test("the test set is not read before all training is done", async () => {
   expect(readAfter).toBe(7);
 });
 
+test("of augmented data the validation set is held out as it is", () => {
+  const { task } = parseExperiment({ ...PROBLEM, data: augment(PROBLEM.data, { noise: 9 }), out: newRun() });
+  const { heldOut, train } = splitDataset(PROBLEM.data, { fraction: 0.1, seed: 0 });
+  expect([task.data.augmented, task.data.length]).toEqual([true, train.length]);
+  expect(task.validation.slice(0, 30).inputs.data).toEqual(heldOut.slice(0, 30).inputs.data);
+});
+
 describe("a teacher that comes trained", () => {
   const teacher = withGenerator(new Generator(7), PROBLEM.teacher);
 
@@ -293,6 +302,8 @@ test("progress counts every step once, those of the teacher by its size", async 
   expect(shares.at(-1)).toBe(1);
 });
 
+const SHARED = PROBLEM.student();
+
 /** The same without the label of the third sample. */
 function withoutLabel(data: Dataset): Dataset {
   const { inputs, labels } = data.slice(0, data.length);
@@ -306,6 +317,36 @@ function withoutLabel(data: Dataset): Dataset {
 
 describe("what is refused, before anything is written", () => {
   const bad: [string, Partial<CompareInput>, string, string][] = [
+    [
+      "the teacher's seed for a student",
+      { seeds: [1, 2 ** 31 + 1] },
+      "BAD_ARGUMENT",
+      "seeds: 2147483649 is the teacher's, beside 1: leave one of the two out",
+    ],
+    [
+      "one student for all runs",
+      { student: () => SHARED },
+      "BAD_ARGUMENT",
+      "student: expected a new network for each run, got the same parameters twice: make it inside, as () => new Net()",
+    ],
+    [
+      "augmented test data",
+      { test: augment(PROBLEM.test, { mixup: 1 }) },
+      "BAD_ARGUMENT",
+      "test: is augmented at random: give the samples as they are (split first, then augment the training part)",
+    ],
+    [
+      "one set for validation and test",
+      { validation: PROBLEM.test },
+      "BAD_ARGUMENT",
+      "test: 150 of 150 samples are in the validation set, on which epochs are chosen, too",
+    ],
+    [
+      "training samples for the test",
+      { test: splitDataset(PROBLEM.data, { fraction: 0.5 }).heldOut, validation: PROBLEM.test },
+      "BAD_ARGUMENT",
+      "test: 150 of 150 samples are in the training data too",
+    ],
     ["no seeds", { seeds: 0 }, "BAD_ARGUMENT", "seeds: expected a whole number from 1 to 1000, got 0"],
     ["an empty list of seeds", { seeds: [] }, "BAD_ARGUMENT", "seeds: expected a list of numbers, got an empty list"],
     ["a seed twice", { seeds: [1, 2, 1] }, "BAD_ARGUMENT", "seeds[2]: expected each once, got 1 again"],

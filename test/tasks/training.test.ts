@@ -164,13 +164,13 @@ describe("a regression", () => {
     expect(String(swept)).toContain("there is nothing to sweep");
     const result = await sweep({
       ...common,
-      alphas: [0.2, 0.8],
+      alphas: [0, 0.8],
       out: join(folder, "sweep"),
     });
     const { best, points, swept: read } = result;
     expect(read).toEqual(["alpha"]);
-    expect(sweepSummary(result)).toMatch(/^Best with alpha 0\.[28]: R2/);
-    expect(points.map(({ alpha }) => alpha)).toEqual([0.2, 0.8]);
+    expect(sweepSummary(result)).toMatch(/^Best with alpha 0(\.8)?: R2/);
+    expect(points.map(({ alpha }) => alpha)).toEqual([0, 0.8]);
     expect(best.validationR2).toBe(Math.max(...points.map((point) => point.validationR2 as number)));
   });
 

@@ -5,6 +5,7 @@ import {
   type Batch,
   distill,
   type Ensemble,
+  evaluate,
   frozen,
   Generator,
   labelsOf,
@@ -192,6 +193,23 @@ test.each<[string, object, string]>([
 test("one teacher is no average", () => {
   const { teacher } = withGenerator(new Generator(0), own);
   expect(() => averaged([teacher])).toThrow("teachers: expected two teachers or more");
+});
+
+test.each([
+  [
+    { average: "probabilities" },
+    "average: probabilities are of classes, and the data are for regression: leave it out",
+  ],
+  [{ byConfidence: true }, "byConfidence: probabilities are of classes, and the data are for regression: leave it out"],
+] as const)("probabilities of targets are refused: %o", async (options, message) => {
+  const { teacher, second, student, data } = withGenerator(new Generator(0), own);
+  const { inputs } = data.slice(0, SAMPLES);
+  const targets = new TensorDataset(inputs, inputs.slice(0, SAMPLES), { task: "regression", name: "targets" });
+  expect(() => evaluate(averaged([teacher, second], options), targets)).toThrow(message);
+  for (const one of [teacher, live(teacher)]) {
+    const run = distill({ teacher: averaged([one, second], options), student, data: targets, alpha: 1 });
+    await expect(run).rejects.toThrow(message);
+  }
 });
 
 test("networks that were trained with the classes in other orders are averaged by the classes' names", async () => {

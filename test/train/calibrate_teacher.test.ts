@@ -5,6 +5,7 @@ import { fingerprint } from "../../src/checkpoint/fingerprint.js";
 import {
   type Batch,
   type DistillationLoss,
+  emaTeacher,
   Generator,
   type LossBatch,
   live,
@@ -12,6 +13,7 @@ import {
   randn,
   splitDataset,
   TensorDataset,
+  trainTeacher,
   withGenerator,
 } from "../../src/index.js";
 import { currentPrecision } from "../../src/tensor/precision.js";
@@ -140,6 +142,22 @@ describe("a calibrated teacher", () => {
     const out = join(folder, "class");
     await start({ ...options, calibrateTeacher: true, loss: new Squares(), out }).done;
     expect(JSON.parse(readFileSync(join(out, "config.json"), "utf8")).loss).toEqual({ name: "squares" });
+  });
+
+  test("changes not with the run, and was not trained on the validation set", async () => {
+    const run = { ...options, calibrateTeacher: true };
+    const moving = await failure(start({ ...run, teacher: emaTeacher({ decay: 0.9 }) as never }).done, "BAD_ARGUMENT");
+    const changes = "calibrateTeacher: ema(decay=0.9) changes with the run, and its temperature is chosen before";
+    expect(moving.message).toBe(changes);
+    const { message } = await failure(start({ ...run, teacherMode: "train" }).done, "BAD_ARGUMENT");
+    expect(message).toMatch(/^calibrateTeacher: .* changes with the run/);
+    const model = withGenerator(new Generator(0), () => setting().teacher);
+    for (const parameter of model.parameters()) parameter.requiresGrad = true;
+    await trainTeacher({ model, data, epochs: 1 });
+    const known = await failure(start({ ...run, teacher: model }).done, "BAD_ARGUMENT");
+    expect(known.message).toBe(
+      "calibrateTeacher: teacher: was trained on 32 of the 32 validation samples: its confidence there says nothing of other samples",
+    );
   });
 
   test("needs a validation set, and a teacher with logits for it", async () => {
