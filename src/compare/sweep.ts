@@ -3,6 +3,7 @@ import type { Dataset } from "../data/dataset.js";
 import { DistilleryError } from "../errors.js";
 import type { Metrics } from "../log/epoch_record.js";
 import { LOSSES } from "../losses/index.js";
+import { kdEntry } from "../losses/kd_loss.js";
 import { isDistillationLoss } from "../losses/loss.js";
 import { expectTemperature } from "../losses/temperature.js";
 import { type Expression, formatExpression, isModulePath, parseExpression, type Term } from "../registry/index.js";
@@ -139,10 +140,7 @@ function readSweep({ seeds = SWEEP_DEFAULTS.seeds, temperatures, alphas, ...rest
 const ARGUMENTS = ["temperature", "alpha"] as const;
 type Argument = (typeof ARGUMENTS)[number];
 
-/**
- * What of a loss is swept: the arguments that any of its terms takes; a module of the user's own gets both. Without a loss, what
- * that of the data's task reads.
- */
+/** What of a loss is swept: what is of any of its terms. Without a loss, what that of the data's task reads. */
 function sweepArguments(loss: Experiment["loss"], data: Dataset): Argument[] {
   if (loss === null) return ARGUMENTS.filter((name) => taskOf(data).reads.includes(name));
   if (typeof loss === "function" || isDistillationLoss(loss)) {
@@ -151,28 +149,48 @@ function sweepArguments(loss: Experiment["loss"], data: Dataset): Argument[] {
       "loss: a sweep sets the arguments of an expression, as dkd or ./my_loss.mjs",
     );
   }
-  const taken = ARGUMENTS.filter((name) => parseExpression(loss, "loss").some((term) => takesArgument(term, name)));
+  const terms = termsOf(loss);
+  const taken = ARGUMENTS.filter((name) => terms.some((term) => sweptOf(term, terms).includes(name)));
   if (taken.length > 0) return taken;
-  const text = `no term of ${formatExpression(loss)} takes a temperature or an alpha: there is nothing to sweep`;
+  const text = `no term of ${formatExpression(loss)} has a temperature or an alpha to sweep: there is nothing to sweep`;
   throw new DistilleryError("BAD_ARGUMENT", `loss: ${text}`);
 }
 
-function takesArgument({ name }: Term, argument: Argument): boolean {
-  return isModulePath(name) || Object.hasOwn(LOSSES.get(name, "loss").options, argument);
+/** The terms of an expression with their options written out, but for those that are left out. */
+function termsOf(loss: Expression): Term[] {
+  return parseExpression(LOSSES.canonical(loss, { argument: "loss" }));
 }
+
+/**
+ * What of a term is swept: both of a module of the user's own; otherwise a temperature that is one number, and the alpha of `kd`, which
+ * shares the loss between teacher and labels, where `kd` is the whole loss or has an alpha. That of `dkd` is something else.
+ */
+function sweptOf({ name, args }: Term, terms: readonly Term[]): Argument[] {
+  if (isModulePath(name)) return [...ARGUMENTS];
+  const hasTemperature =
+    Object.hasOwn(LOSSES.get(name, "loss").options, "temperature") && !Array.isArray(args.temperature);
+  const hasAlpha = name === kdEntry.name && (terms.length === 1 || args.alpha !== undefined);
+  return [...(hasTemperature ? ["temperature" as const] : []), ...(hasAlpha ? ["alpha" as const] : [])];
+}
+
+const WANTED = {
+  temperature: "one temperature for all epochs",
+  alpha: "an alpha that shares the loss between teacher and labels, as kd(alpha=0.5)",
+};
 
 /** The only value of an argument that the loss does not take. */
 function fixed(name: Argument, values: readonly number[] | undefined, value: number): number[] {
   if (values === undefined) return [value];
-  throw new DistilleryError("BAD_ARGUMENT", `${name}s: no term of the loss takes ${name}: leave ${name}s out`);
+  throw new DistilleryError("BAD_ARGUMENT", `${name}s: no term of the loss has ${WANTED[name]}: leave ${name}s out`);
 }
 
 function trialOf({ options, loss, calibrateTeacher }: Experiment, point: Point, seed: number): Trial {
   const name = `temperature-${point.temperature}/${teacherFolder(`alpha-${point.alpha}`, calibrateTeacher)}`;
   if (loss === null)
     return { name, kind: "distilled", seed, options: { ...options, ...point }, loss, calibrateTeacher };
-  const terms = parseExpression(LOSSES.canonical(loss as Expression)).map((term) => {
-    const swept = ARGUMENTS.filter((argument) => takesArgument(term, argument)).map((name) => [name, point[name]]);
+  const given = termsOf(loss as Expression);
+  const terms = given.map((term) => {
+    const swept = sweptOf(term, given).map((name) => [name, point[name]]);
     return { ...term, args: { ...term.args, ...Object.fromEntries(swept) } };
   });
   return { name, kind: "distilled", seed, options, loss: formatExpression(terms), calibrateTeacher };

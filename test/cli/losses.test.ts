@@ -245,13 +245,13 @@ describe("losses by name", () => {
 
   test("a sweep tries what the loss's terms take", async () => {
     const sweep = ["sweep", ...COMMON, ...TEACHER, "--no-report", "--parallel", "1", "--out", "terms"];
-    await succeed([...sweep, "--loss", "0.5*cross-entropy + 0.5*kd", "--temperatures", "1,4", "--alphas", "0.5"], cwd);
-    expect(configOf(join("terms", "temperature-4", "alpha-0.5")).loss).toEqual([
+    await succeed([...sweep, "--loss", "0.5*cross-entropy + 0.5*kd", "--temperatures", "1,4"], cwd);
+    expect(configOf(join("terms", "temperature-4", "alpha-0.6")).loss).toEqual([
       { weight: 0.5, loss: { name: "cross-entropy", labelSmoothing: 0 } },
-      { weight: 0.5, loss: { name: "kd", temperature: 4, alpha: 0.5, labelSmoothing: 0 } },
+      { weight: 0.5, loss: { name: "kd", temperature: 4, labelSmoothing: 0 } },
     ]);
     expect(await refused([...sweep, "--loss", "cross-entropy"], cwd, 2, "BAD_ARGUMENT")).toMatch(
-      /^--loss: no term of cross-entropy takes a temperature or an alpha: there is nothing to sweep/,
+      /^--loss: no term of cross-entropy has a temperature or an alpha to sweep: there is nothing to sweep/,
     );
   });
 });

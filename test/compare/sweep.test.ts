@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { sweepTrials } from "../../src/compare/sweep.js";
 import {
   compare,
   distill,
@@ -136,6 +137,25 @@ test("several seeds: each as by itself, ranked by their mean; a sweep of one see
   }
   const collected = await sweep(sweepInput(shared, { teacher, seeds: [3, 5], collect: true }));
   expect(timeless(collected, shared)).toEqual(timeless(both, out));
+});
+
+test.each<[string, string[], string]>([
+  ["kd", ["temperature", "alpha"], "kd(temperature=2, alpha=0.3)"],
+  ["0.5*cross-entropy + 0.5*kd", ["temperature"], "0.5*cross-entropy + 0.5*kd(temperature=2)"],
+  [
+    "cross-entropy + dkd(beta=2) + kd(4, 0.6)",
+    ["temperature", "alpha"],
+    "cross-entropy + dkd(alpha=1, beta=2, temperature=2) + kd(temperature=2, alpha=0.3)",
+  ],
+  ["dkd(temperature=[10, 1]) + kd", ["temperature"], "dkd(alpha=1, beta=8, temperature=[10, 1]) + kd(temperature=2)"],
+])("of %s it sets %o", async (loss, swept, expected) => {
+  const grid = { ...(swept.includes("alpha") && { alphas: [0.3] }), temperatures: [2] };
+  const { alphas: _, temperatures: __, ...common } = sweepInput(newRun(), { loss });
+  const [trial] = await sweepTrials({ ...common, ...grid });
+  expect(trial?.loss).toBe(expected);
+  if (swept.includes("alpha")) return;
+  const { message } = await failure(sweepTrials({ ...common, ...grid, alphas: [0.3] }), "BAD_ARGUMENT");
+  expect(message).toMatch(/^alphas: no term of the loss has an alpha that shares the loss/);
 });
 
 test("the test set is not read before all training is done", async () => {
