@@ -4,9 +4,9 @@ import type { Dataset } from "../data/index.js";
 import { countSamplesOf, originOf } from "../data/origin.js";
 import { DistilleryError } from "../errors.js";
 import type { WorkProgress } from "../log/progress_line.js";
-import { functionLoss } from "../losses/function_loss.js";
 import { type DistillationLoss, LOSSES, type LossSpec } from "../losses/index.js";
 import { isDistillationLoss } from "../losses/loss.js";
+import { forClasses } from "../losses/weighted_sum.js";
 import { overlapOf } from "../models/overlap.js";
 import { expectModule } from "../nn/expect_module.js";
 import { Module } from "../nn/module.js";
@@ -263,7 +263,7 @@ export function isExpression(loss: LossSpec): loss is Expression {
 /** What `config.json` says of a loss. */
 export function describeLoss(loss: LossSpec, classes: number): unknown {
   if (isExpression(loss)) return LOSSES.canonical(loss, { argument: "loss" });
-  return typeof loss === "function" ? functionLoss(loss, classes).config() : loss.config();
+  return forClasses(loss, classes).config();
 }
 
 function expectWorkers({ module, count, startSeconds }: Workers, { schedule }: ResolvedDistillation): void {

@@ -7,7 +7,7 @@ import { crossEntropyEntry } from "./cross_entropy.js";
 import { distEntry } from "./dist_loss.js";
 import { dkdEntry } from "./dkd_loss.js";
 import { expectForTask } from "./for_task.js";
-import { functionLoss, type LossFunction } from "./function_loss.js";
+import type { LossFunction } from "./function_loss.js";
 import { hintEntry } from "./hint_loss.js";
 import { jsdEntry } from "./jsd_loss.js";
 import { kdEntry } from "./kd_loss.js";
@@ -24,7 +24,7 @@ import { topKKdEntry } from "./top_k_kd_loss.js";
 import { vectorKdEntry } from "./vector_kd_loss.js";
 import { vidEntry } from "./vid_loss.js";
 import { withWarmup } from "./warmup.js";
-import { weightedSum } from "./weighted_sum.js";
+import { forClasses, weightedSum } from "./weighted_sum.js";
 
 export type { Annealed } from "./annealed.js";
 export { attentionTransferDistillationLoss, attentionTransferLoss } from "./attention_transfer_loss.js";
@@ -128,7 +128,7 @@ export const LOSSES = new Registry<DistillationLoss, LossContext>("loss", [...HA
   advice:
     "it is called with { classes, task, labelSmoothing, tapShape, features, samples, labels } and its arguments, and makes a loss; a function of the batch is exported as () => ({ student, teacher }) => ...",
   convert: (value, { classes }, place) =>
-    typeof value === "function" ? functionLoss(value as LossFunction, classes) : expectDistillationLoss(value, place),
+    forClasses(typeof value === "function" ? (value as LossFunction) : expectDistillationLoss(value, place), classes),
   accepts: isDistillationLoss,
 });
 
@@ -149,9 +149,9 @@ export function createLoss(
   options: { modules?: UserModules } = {},
 ): DistillationLoss {
   expectOptions("createLoss", options, ["modules"]);
-  if (typeof spec === "function") return functionLoss(spec, context.classes);
   const checked = (loss: DistillationLoss) => expectForTask(loss, context.task, LOSSES.entries);
-  if (isDistillationLoss(spec)) return checked(expectDistillationLoss(spec, "loss"));
+  if (typeof spec === "function") return forClasses(spec, context.classes);
+  if (isDistillationLoss(spec)) return checked(expectDistillationLoss(forClasses(spec, context.classes), "loss"));
   if (typeof spec !== "string" && (typeof spec !== "object" || spec === null)) {
     throw badArgument("loss", "an expression, a loss or a function of the batch", spec);
   }

@@ -19,6 +19,14 @@ import { expectMetricName } from "./metric_name.js";
 /** A sum of losses, each of which may be computed in another way than by {@link computeLoss}. */
 export interface Sum extends DistillationLoss {
   computeBy(computeTerm: typeof computeLoss, batch: LossBatch): ReturnType<typeof computeLoss>;
+  /** The same, whose terms that are functions know how many classes there are. */
+  forClasses(classes: number): DistillationLoss;
+}
+
+/** A loss, or a sum of them, whose functions' configuration has their value for so many classes. */
+export function forClasses(loss: DistillationLoss | LossFunction, classes: number): DistillationLoss {
+  if (typeof loss === "function") return functionLoss(loss, classes);
+  return isSum(loss) ? loss.forClasses(classes) : loss;
 }
 
 export function isSum(loss: DistillationLoss): loss is Sum {
@@ -60,17 +68,17 @@ export function weightedSum(
   const tasks = commonTasks(losses);
   const names = uniqueNames(losses);
   const computeBy: Sum["computeBy"] = (computeTerm, batch) => {
-    const metrics: Record<string, number> = {};
+    const metrics: [name: string, value: number][] = [];
     let sum: Tensor | null = null;
     for (const [i, [weight, term]] of terms.entries()) {
       const { loss, metrics: own, unweighted } = computeTerm(term, batch);
-      metrics[names[i]] = unweighted ?? loss.item();
-      for (const [name, value] of Object.entries(own)) metrics[`${names[i]}.${name}`] = value;
+      metrics.push([names[i], unweighted ?? loss.item()]);
+      for (const [name, value] of Object.entries(own)) metrics.push([`${names[i]}.${name}`, value]);
       const factor = inEpoch(weight, batch);
       const weighted = factor === 1 ? loss : loss.mul(factor);
       sum = sum === null ? weighted : sum.add(weighted);
     }
-    return { loss: sum as Tensor, metrics };
+    return { loss: sum as Tensor, metrics: byName("metrics", metrics) };
   };
   const made: Sum = {
     name: names.join("+"),
@@ -82,23 +90,35 @@ export function weightedSum(
       student: [...new Set(losses.flatMap(({ taps }) => taps?.student ?? []))],
       teacher: [...new Set(losses.flatMap(({ taps }) => taps?.teacher ?? []))],
     },
-    modules: Object.fromEntries(
+    modules: byName(
+      "modules",
       losses.flatMap(({ modules = {} }, i) =>
         Object.entries(modules).map(([name, module]): [string, Module] => [`${names[i]}.${name}`, module]),
       ),
     ),
     computeBy,
+    forClasses: (classes) => weightedSum(given.map(([weight, loss]) => [weight, forClasses(loss, classes)])),
     compute: (batch) => computeBy(computeLoss, batch),
     config: () => terms.map(([weight, loss]): Json => ({ weight, loss: loss.config() })),
   };
   return made;
 }
 
+/** A name that is taken gets a number. */
 function uniqueNames(losses: readonly DistillationLoss[]): string[] {
-  const seen = new Map<string, number>();
-  return losses.map(({ name }) => {
-    const count = (seen.get(name) ?? 0) + 1;
-    seen.set(name, count);
-    return count === 1 ? name : `${name}_${count}`;
-  });
+  const names: string[] = [];
+  for (const { name } of losses) {
+    let own = name;
+    for (let count = 2; names.includes(own); count++) own = `${name}_${count}`;
+    names.push(own);
+  }
+  return names;
+}
+
+/** Entries by names that a term's own name may make alike: `b.c` of `a`, and `c` of `a.b`. */
+function byName<T>(what: string, entries: readonly (readonly [name: string, value: T])[]): Record<string, T> {
+  const named = Object.fromEntries(entries);
+  if (Object.keys(named).length === entries.length) return named;
+  const again = entries.find(([name], i) => entries.findIndex(([other]) => other === name) < i);
+  throw new DistilleryError("BAD_ARGUMENT", `weightedSum: two ${what} are called ${again?.[0]}: rename a term`);
 }

@@ -78,7 +78,8 @@ export class ExponentialMovingAverage {
       const value = state[key].data;
       if (isFirst || (buffers.has(state[key]) && !this.useBuffers)) average.data.set(value as never);
       else if (average instanceof Tensor) averaged.push([average.data, value as Float32Array]);
-      else if (average instanceof LongTensor) moveCounts(average.data, value as BigInt64Array, decay);
+      else if (average instanceof LongTensor) moveCounts(average.data, value as BigInt64Array, decay, BigInt);
+      else moveCounts(average.data as Int32Array, value as Int32Array, decay, Number);
     }
     native.movingAverage(
       averaged.map(([average]) => average),
@@ -155,8 +156,13 @@ function tensorOf(data: StateDict[string]["data"], shape: readonly number[]): St
 }
 
 /** Counters, such as of batches, in PyTorch's arithmetic: the mean without its fraction. */
-function moveCounts(averages: BigInt64Array, values: BigInt64Array, decay: number): void {
-  for (const [i, value] of values.entries()) {
-    averages[i] = BigInt(Math.trunc(Number(averages[i]) * decay + Number(value) * (1 - decay)));
+function moveCounts<N extends number | bigint>(
+  averages: { [i: number]: N },
+  values: ArrayLike<N>,
+  decay: number,
+  toCount: (x: number) => N,
+): void {
+  for (let i = 0; i < values.length; i++) {
+    averages[i] = toCount(Math.trunc(Number(averages[i]) * decay + Number(values[i]) * (1 - decay)));
   }
 }

@@ -143,6 +143,7 @@ export function calibrated(loss: DistillationLoss, temperature: number): Distill
   if (!isSum(loss)) return own;
   const sum: Sum = {
     ...own,
+    forClasses: (classes) => calibrated(loss.forClasses(classes), temperature),
     computeBy: (computeTerm, batch) => loss.computeBy(computeTerm, divided(batch, temperature)),
   };
   return sum;

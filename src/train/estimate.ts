@@ -165,7 +165,7 @@ async function trySteps(input: Input, cache: TeacherCache | null): Promise<{ ste
   const userModules = await importModules(typeof options.optimizer === "function" ? [] : [options.optimizer]);
   let optimizer: Optimizer | null = null;
   const makeOptimizer = (params: readonly Tensor[]) => {
-    optimizer = createOptimizer(options.optimizer, { ...options, ...quiet, params }, userModules);
+    optimizer = createOptimizer(options.optimizer, { ...options, ...quiet, params }, userModules, {});
     return optimizer;
   };
   const common = { ...options, ...loss, ...quiet, optimizer: makeOptimizer, data, signal: stop.signal, onStep };

@@ -1,5 +1,6 @@
 import { badArgument } from "../checks.js";
 import { DistilleryError } from "../errors.js";
+import type { Module } from "../nn/module.js";
 import { OPTIMIZERS, type OptimizerContext } from "../optim/index.js";
 import { Optimizer } from "../optim/optimizer.js";
 import type { UserModules } from "../registry/index.js";
@@ -7,9 +8,30 @@ import type { ResolvedTraining } from "./options.js";
 
 type OptimizerOption = ResolvedTraining["optimizer"];
 
-/** The optimizer that the option names or makes; `BAD_ARGUMENT` if it moves parameters that are not the run's. */
-export function createOptimizer(option: OptimizerOption, context: OptimizerContext, modules: UserModules): Optimizer {
-  if (typeof option !== "function") return OPTIMIZERS.resolve(option, context, { argument: "optimizer", modules });
+/**
+ * The optimizer that the option names or makes; `BAD_ARGUMENT` if it moves parameters that are not the run's, or leaves those of the
+ * loss's modules as they were drawn.
+ */
+export function createOptimizer(
+  option: OptimizerOption,
+  context: OptimizerContext,
+  modules: UserModules,
+  lossModules: Readonly<Record<string, Module>>,
+): Optimizer {
+  const optimizer =
+    typeof option === "function"
+      ? ownOptimizer(option, context)
+      : OPTIMIZERS.resolve(option, context, { argument: "optimizer", modules });
+  const moved = new Set(optimizer.parameters);
+  for (const [name, module] of Object.entries(lossModules)) {
+    if (module.parameters().every((parameter) => !parameter.requiresGrad || moved.has(parameter))) continue;
+    const text = `does not move the parameters of ${name}, a module of the loss: make it of all that the function gets`;
+    throw new DistilleryError("BAD_ARGUMENT", `optimizer: ${text}`);
+  }
+  return optimizer;
+}
+
+function ownOptimizer(option: Extract<OptimizerOption, (...args: never[]) => unknown>, context: OptimizerContext) {
   const optimizer = option(context.params);
   if (!(optimizer instanceof Optimizer)) {
     throw badArgument("optimizer", "a function that returns an Optimizer", optimizer);

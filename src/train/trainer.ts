@@ -56,7 +56,7 @@ export class Trainer {
   readonly options: ResolvedTraining;
   /** Of the model and of the loss's modules. */
   readonly parameters: readonly Tensor[];
-  /** The same in groups, each of which is clipped by its own norm: those of each of the model's parts. */
+  /** The same in groups, each of which is clipped by its own norm: those of each of the model's parts that the optimizer moves. */
   readonly clipGroups: readonly (readonly Tensor[])[];
   readonly #validator: Validator | null;
   readonly #modes: Modes;
@@ -79,7 +79,10 @@ export class Trainer {
     this.data = data;
     this.options = options;
     this.parameters = optimizer.paramGroups.flatMap(({ params }) => params);
-    this.clipGroups = input.parts?.map(({ module }) => module.parameters()) ?? [this.parameters];
+    const moved = new Set(this.parameters);
+    this.clipGroups = input.parts?.map(({ module }) => module.parameters().filter((one) => moved.has(one))) ?? [
+      this.parameters,
+    ];
     this.#modes = new Modes([model, ...Object.values(loss.modules ?? {})].map((module) => [module, true] as const));
     const role = input.command === "distill" ? "student" : "model";
     this.#layout = new Layout({ [role]: model, ...loss.modules });
@@ -103,7 +106,7 @@ export class Trainer {
     const named = [options.optimizer, schedule].filter((spec) => typeof spec !== "function");
     const userModules = await importModules(named);
     const hashes = await moduleHashes([...named, ...(isExpression(input.lossSpec) ? [input.lossSpec] : [])]);
-    const optimizer = createOptimizer(options.optimizer, context, userModules);
+    const optimizer = createOptimizer(options.optimizer, context, userModules, modules);
     const average =
       options.ema === null ? null : new ExponentialMovingAverage(model, { decay: options.ema, useBuffers: true });
     const steps = stepsPerEpoch(data, options);

@@ -60,7 +60,7 @@ describe("compare", () => {
     const [large, small] = [sizes.teacher, sizes.student].map((size) => size?.parameters.toLocaleString("en-US"));
     expect(row("parameters")).toEqual(["parameters", large, small, small]);
     const caveats = compareCaveats(result);
-    expect(caveats.at(-1)).toContain("not for another teacher");
+    expect(caveats.at(-1)).toContain("another teacher, data set, split or setting");
     expect(printed.slice(-4 - caveats.length, -1)).toEqual([
       compareSummary(result),
       compareSummary(result, "last"),

@@ -4,6 +4,7 @@ import { describe, expect, it } from "vitest";
 import {
   BatchNorm1d,
   ExponentialMovingAverage,
+  IntTensor,
   Linear,
   LongTensor,
   Module,
@@ -101,6 +102,23 @@ describe("ExponentialMovingAverage", () => {
     await expect(average.withWeights(() => Promise.reject(new Error("stopped")))).rejects.toThrow("stopped");
     expect(values(model.stateDict())).toEqual(own);
     expect(values(average.modelState())).toEqual(averaged);
+  });
+
+  it("integers of 32 bits move as those of 64, without their fraction", () => {
+    class Marked extends Module {
+      readonly mark: IntTensor = this.registerBuffer("mark", new IntTensor(Int32Array.of(0), [1]) as never);
+      override forward(x: Tensor): Tensor {
+        return x;
+      }
+    }
+    const model = new Marked();
+    const average = new ExponentialMovingAverage(model, { decay: 0.5, useBuffers: true });
+    const averages = [100, 200, 300, 400].map((value) => {
+      model.mark.data[0] = value;
+      average.update();
+      return average.modelState().mark.data[0];
+    });
+    expect(averages).toEqual([100, 150, 225, 312]);
   });
 
   it("a tensor of two names has one average, which is in the network during a call and out of it afterwards", async () => {

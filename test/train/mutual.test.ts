@@ -16,6 +16,7 @@ import {
   type MutualInput,
   mutual,
   OneCycleLR,
+  SGD,
   StudentNet,
   type Tensor,
   withGenerator,
@@ -173,6 +174,20 @@ test.each<[string, Partial<MutualInput>, string]>([
   ["an unknown option", { temprature: 2 } as object, "temprature: unknown"],
 ])("refused: %s", async (_, more, message) => {
   expect((await failure(run(more).done, "BAD_ARGUMENT")).message).toContain(message);
+});
+
+test("what the optimizer does not move does not count for the norm", async () => {
+  const norms: number[] = [];
+  const { students, done } = run({
+    optimizer: (params) => new SGD(params.slice(2), { lr: 0 }),
+    schedule: "constant",
+    shuffle: false,
+    onStep: ({ gradNorm }) => void norms.push(gradNorm),
+  });
+  await done;
+  expect(students).toHaveLength(2);
+  // With a rate of 0 an epoch's steps are those of the one before, but for the dropout.
+  for (let i = 0; i < STEPS; i++) expect(norms[i + 2 * STEPS] / norms[i]).toBeLessThan(2);
 });
 
 test("refused: students of other classes", async () => {

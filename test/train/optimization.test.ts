@@ -158,6 +158,13 @@ describe("optimizer and schedule by name", () => {
       { optimizer: () => new SGD([new Parameter(new Float32Array(2))], { lr: 1 }) },
       /^optimizer: expected parameters of the student/,
     ],
+    [
+      {
+        loss: "cross-entropy + hint",
+        optimizer: (params) => new SGD(params.slice(0, 2), { lr: 1 }),
+      },
+      /^optimizer: does not move the parameters of hint.regressor, a module of the loss: make it of all/,
+    ],
     [{ optimizer: "sgdd" }, /^optimizer: unknown optimizer "sgdd", did you mean sgd\?/],
     [
       { optimizer: 3 as never },

@@ -110,6 +110,41 @@ describe("the loss of a distillation", () => {
     expect(message).toContain("valueHash");
   });
 
+  test("so it is as a term of a sum, and with targets", async () => {
+    const toTargets = (weight: number) => (batch: LossBatch) =>
+      batch.student.logits
+        .sub(batch.targets as Tensor)
+        .abs()
+        .mean()
+        .mul(weight);
+    const sum = (weight: number) => weightedSum([[1, weightedSum([[0.5, toTargets(weight)]])]]);
+    const configOf = (weight: number) => createLoss(sum(weight), { classes: 2, task: "regression" } as never).config();
+    expect(configOf(2)).toEqual(configOf(2));
+    expect(configOf(2)).not.toEqual(configOf(3));
+
+    const scaled = (weight: number) =>
+      weightedSum([[1, ({ student, teacher }) => student.logits.sub(teacher.logits).abs().mean().mul(weight)]]);
+    const out = newRun();
+    await start({ out, loss: scaled(1), epochs: 1 }).done;
+    await start({ out, loss: scaled(1), epochs: 1, resume: true }).done;
+    const { message } = await failure(start({ out, loss: scaled(9), epochs: 1, resume: true }).done, "BAD_CONFIG");
+    expect(message).toContain("valueHash");
+  });
+
+  test("terms of a sum have names, metrics and modules of their own", () => {
+    const named = (name: string): DistillationLoss => ({ ...logitMse, name, modules: { r: new Linear(1, 1) } });
+    const { name, modules } = weightedSum(["kd", "kd", "kd_2"].map((one) => [1, named(one)] as const));
+    expect(name).toBe("kd+kd_2+kd_2_2");
+    expect(Object.keys(modules ?? {})).toEqual(["kd.r", "kd_2.r", "kd_2_2.r"]);
+    const apart = { ...named("a"), modules: { "b.r": new Linear(1, 1) } };
+    expect(() =>
+      weightedSum([
+        [1, apart],
+        [1, named("a.b")],
+      ]),
+    ).toThrow("two modules are called a.b.r: rename a term");
+  });
+
   test("one that needs no teacher is trainTeacher's cross-entropy, to the bit", async () => {
     const train = (run: (own: ReturnType<typeof setting>) => Promise<unknown>) =>
       drawingFrom(new Generator(0), async () => {
