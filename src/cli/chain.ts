@@ -19,7 +19,7 @@ import { mainMetric, metricsOf, testKey } from "../tasks/metrics.js";
 import { teacherSchema } from "../teachers/options.js";
 import { Generator } from "../tensor/random.js";
 import { evaluate } from "../train/index.js";
-import { resolveLoss } from "../train/resolve_loss.js";
+import { expectSmoothed, makeLoss } from "../train/resolve_loss.js";
 import { without } from "../without.js";
 import { runDistill } from "./distill.js";
 import { dryRun, type PlannedRun } from "./dry_run.js";
@@ -80,7 +80,7 @@ async function train(
 ): Promise<void> {
   const folders = links.map(({ out }) => out);
   if (flags.resume) await expectLastLonger(folders, config.epochs);
-  await expectFitting(config, links);
+  const unsmoothed = await expectFitting(config, links);
   // Else each link's folder is checked when it is opened. What is replaced must not be resumed later, if this call is interrupted.
   const files = ["generations.json", "chain.json"].map((name) => join(config.out, name));
   const file = files[config.chain === undefined ? 0 : 1];
@@ -95,7 +95,8 @@ async function train(
   const summaries = await runLinks(links, (link, before: RunSummary | null) => {
     const { name, network, isDistilled, seed } = link;
     printer.note(`${name}: ${network}, seed ${seed}, ${isDistilled ? "distilled" : "trained on the labels"}`);
-    return runLink(link, userOptions, before?.file ?? null, flags) as Promise<RunSummary>;
+    const options = unsmoothed.includes(link) ? without(userOptions, ["labelSmoothing"]) : userOptions;
+    return runLink(link, options, before?.file ?? null, flags) as Promise<RunSummary>;
   });
   // The links have said what there is to say of the data and the files.
   const { source } = await setUp(withoutTeacherColumn(config), undefined, { quiet: true });
@@ -119,21 +120,29 @@ async function train(
   ]);
 }
 
-/** Refuses, before the first link is trained, a later one that does not fit the data or the network that teaches it. */
-async function expectFitting(config: ResolvedConfig<"distill">, links: readonly Link[]): Promise<void> {
+/**
+ * Refuses, before the first link is trained, a later one that does not fit the data or the network that teaches it. Gives the links
+ * whose loss does not read the label smoothing that the first one, trained on the labels, has.
+ */
+async function expectFitting(config: ResolvedConfig<"distill">, links: readonly Link[]): Promise<Link[]> {
   const { source } = await setUp(withoutTeacherColumn(config), undefined, { quiet: true });
   const data = source.train();
-  const { loss, labelSmoothing } = config;
+  const { loss, labelSmoothing, alpha } = config;
+  const unsmoothed: Link[] = [];
   let teacher: Module | null = null;
   for (const link of links) {
     const student = await madeFor(link, source);
     const use = { student, teacher, data, labelSmoothing, generator: new Generator() };
     await underLink(link, async () => {
       expectReadable("student", student, data);
-      if (loss !== undefined && teacher !== null) await resolveLoss(loss, use);
+      const made = loss !== undefined && teacher !== null ? await makeLoss(loss, use) : null;
+      const isRead = !link.isDistilled || (made?.isSmoothed ?? (loss !== undefined || alpha < 1));
+      if (!isRead && !links[0].isDistilled) unsmoothed.push(link);
+      else if (made !== null) expectSmoothed(made, use);
     });
     teacher = student;
   }
+  return unsmoothed;
 }
 
 /** Trains a link: by the options of the command, with those of the link; `before` is the file of the link before. */

@@ -46,7 +46,7 @@ const KINDS: Readonly<Record<string, () => Promise<Reference>>> = {
     entries: TEACHERS.describe(),
   }),
   optimizers: async () => ({
-    usage: 'distill --optimizer "sgd(momentum=0.9)"',
+    usage: 'distill --optimizer "sgd(momentum=0.9)" --schedule cosine',
     entries: OPTIMIZERS.describe(),
   }),
   schedules: async () => ({

@@ -49,7 +49,9 @@ export async function withCacheUse(
   return trials.map((trial) => {
     const one = made.get(trial.loss) ?? null;
     if (trial.kind !== "distilled") return { ...trial, usesCachedLogits: false };
-    const options = one === null || one.isSmoothed ? trial.options : { ...trial.options, labelSmoothing: 0 };
+    const options = (one === null ? trial.options.alpha < 1 : one.isSmoothed)
+      ? trial.options
+      : { ...trial.options, labelSmoothing: 0 };
     const { temperature, alpha, labelSmoothing } = options;
     const loss = one?.loss ?? taskOf(experiment.task.data).distillationLoss({ temperature, alpha, labelSmoothing });
     return { ...trial, options, usesCachedLogits: readsLogitsAlone(loss) };

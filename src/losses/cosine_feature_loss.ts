@@ -2,7 +2,7 @@ import { expectOptions } from "../checks.js";
 import type { Module } from "../nn/module.js";
 import { defineEntry } from "../registry/index.js";
 import type { Tensor } from "../tensor/tensor.js";
-import { channelsOf, cosineDistance, LAYER_OPTIONS, type Layers, layersOf } from "./features.js";
+import { channelsOf, cosineDistance, expectAlike, LAYER_OPTIONS, type Layers, layersOf } from "./features.js";
 import { type HintLossOptions, regressedDistillationLoss, regressedLoss, regressorBetween } from "./hint_loss.js";
 import type { DistillationLoss, LossContext } from "./loss.js";
 
@@ -41,8 +41,9 @@ export const cosineFeatureEntry = defineEntry({
   options: LAYER_OPTIONS,
   create(paths, context: LossContext): DistillationLoss {
     const layers = layersOf(paths, context);
+    expectAlike("cosine-feature", layers, context);
     const isSame = channelsOf(context, "student", layers.student) === channelsOf(context, "teacher", layers.teacher);
-    const regressor: Module | undefined = isSame ? undefined : regressorBetween(layers, context);
+    const regressor: Module | undefined = isSame ? undefined : regressorBetween("cosine-feature", layers, context);
     return cosineFeatureDistillationLoss(layers, { regressor });
   },
 });

@@ -139,13 +139,14 @@ export function crdDistillationLoss(layers: Layers, options: CrdDistillationLoss
     throw new DistilleryError("BAD_ARGUMENT", `crd: ${text}`);
   };
   const config = { tau, negatives, momentum, samples, dimension };
-  return ofLayers("crd", layers, lossOf, { modules: { memory, student, teacher }, config });
+  return ofLayers("crd", layers, lossOf, { modules: { memory, student, teacher }, config, tasks: ["classification"] });
 }
 
 /** `crd` in expressions. */
 export const crdEntry = defineEntry({
   name: "crd",
   help: "a sample recognised among others by its hidden output (Tian et al., 2020)",
+  tasks: ["classification"],
   options: {
     ...LAYER_OPTIONS,
     dimension: described(v.optional(integer(1), CRD_MEMORY_DEFAULTS.dimension), "length of an embedding"),
@@ -163,7 +164,7 @@ export const crdEntry = defineEntry({
       return new CrdEmbedding(numel(shape), dimension);
     };
     const [student, teacher] = [embedding("student"), embedding("teacher")];
-    const labels = context.labels();
+    const labels = context.labels("crd");
     const memory = new CrdMemory({ samples: context.samples, dimension, negatives, momentum, labels });
     return crdDistillationLoss(layers, { memory, student, teacher, tau });
   },

@@ -68,6 +68,8 @@ export interface DistDistillationLossOptions extends Omit<DistLossOptions, "temp
 /** {@link distLoss} as a loss of `distill`: `dist` in expressions. */
 export function distDistillationLoss(options: DistDistillationLossOptions = {}): DistillationLoss {
   const all = optionsOf<DistDistillationLossOptions, typeof DEFAULTS>("distDistillationLoss", DEFAULTS, options);
+  expectAtLeast0("beta", all.beta);
+  expectAtLeast0("gamma", all.gamma);
   return ofLogits("dist", ["classification"], all, distLoss);
 }
 

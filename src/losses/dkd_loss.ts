@@ -6,7 +6,7 @@ import { IntTensor, type Labels, labelData } from "../tensor/int_tensor.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { type Annealed, annealed } from "./annealed.js";
 import { divergence, expectLogits, finite, ofLogits } from "./logits.js";
-import { type DistillationLoss, labelsFor } from "./loss.js";
+import { type DistillationLoss, type LossContext, labelsFor } from "./loss.js";
 import { expectTemperature } from "./temperature.js";
 
 /** The options of {@link dkdLoss}. */
@@ -93,6 +93,8 @@ export interface DkdDistillationLossOptions extends Omit<DkdLossOptions, "temper
 /** {@link dkdLoss} as a loss of `distill`: `dkd` in expressions. */
 export function dkdDistillationLoss(options: DkdDistillationLossOptions = {}): DistillationLoss {
   const all = optionsOf<DkdDistillationLossOptions, typeof DEFAULTS>("dkdDistillationLoss", DEFAULTS, options);
+  expectAtLeast0("alpha", all.alpha);
+  expectAtLeast0("beta", all.beta);
   return ofLogits("dkd", ["classification"], all, (student, teacher, now, batch) =>
     dkdLoss(student, teacher, labelsFor("dkd", batch), now),
   );
@@ -108,5 +110,8 @@ export const dkdEntry = defineEntry({
     beta: described(v.optional(nonNegative(), DEFAULTS.beta), "weight of the distribution among the others"),
     temperature: described(v.optional(annealed(), DEFAULTS.temperature), "divides both networks' logits"),
   },
-  create: (options) => dkdDistillationLoss(options),
+  create(options, context: LossContext) {
+    if (context.unlabelled === true) context.labels("dkd");
+    return dkdDistillationLoss(options);
+  },
 });

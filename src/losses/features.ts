@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { expectOptions, expectShape } from "../checks.js";
+import { expectOptions, expectShape, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { clamp, matmul, permute, reshape, rsqrt, where } from "../ops/index.js";
 import { described } from "../registry/index.js";
@@ -119,7 +119,11 @@ export function ofLayers(
   name: string,
   layers: Layers,
   lossOf: (student: Tensor, teacher: Tensor, batch: LossBatch) => Tensor,
-  { modules = {}, config }: { modules?: DistillationLoss["modules"]; config?: Readonly<Record<string, Json>> } = {},
+  {
+    modules = {},
+    config,
+    tasks,
+  }: Pick<DistillationLoss, "modules" | "tasks"> & { config?: Readonly<Record<string, Json>> } = {},
 ): DistillationLoss {
   expectOptions("layers", layers, ["student", "teacher"]);
   return {
@@ -128,12 +132,24 @@ export function ofLayers(
     needsTeacherLogits: false,
     taps: { student: [layers.student], teacher: [layers.teacher] },
     modules,
+    ...(tasks && { tasks }),
     compute(batch) {
       const { student, teacher } = batch;
       return { loss: lossOf(student.taps[layers.student], teacher.taps[layers.teacher], batch), metrics: {} };
     },
     config: () => ({ name, ...layers, ...config }),
   };
+}
+
+/** Refuses layers of which one gives [features] and the other one [channels, height, width]; `BAD_ARGUMENT` that names both. */
+export function expectAlike(name: string, layers: Layers, context: LossContext): void {
+  const [student, teacher] = (["student", "teacher"] as const).map((network) =>
+    context.tapShape(network, layers[network]),
+  );
+  if (student.length === teacher.length) return;
+  const text = `expected layers that both give [features] or both [channels, height, width]`;
+  const got = `student ${show(layers.student)} gives [${student.join(", ")}], teacher ${show(layers.teacher)} [${teacher.join(", ")}]`;
+  throw new DistilleryError("BAD_ARGUMENT", `${name}: ${text}, got: ${got}`);
 }
 
 /** The channels of a layer's output: the length of [features], the first of [channels, height, width]. */

@@ -8,6 +8,7 @@ import { boolean, defineEntry, described } from "../registry/index.js";
 import type { Tensor } from "../tensor/tensor.js";
 import {
   channelsOf,
+  expectAlike,
   expectFeatures,
   expectSameChannels,
   LAYER_OPTIONS,
@@ -75,6 +76,7 @@ export function regressedDistillationLoss(
   layers: Layers,
   { regressor }: HintLossOptions,
 ): DistillationLoss {
+  if (regressor !== undefined) expectModule("regressor", regressor);
   return ofLayers(name, layers, (student, teacher) => lossOf(student, teacher, { regressor }), {
     ...(regressor && { modules: { regressor } }),
     config: { regressor: regressor !== undefined },
@@ -82,7 +84,8 @@ export function regressedDistillationLoss(
 }
 
 /** A regressor from the student's channels to the teacher's. */
-export function regressorBetween(layers: Layers, context: LossContext): Linear {
+export function regressorBetween(name: string, layers: Layers, context: LossContext): Linear {
+  expectAlike(name, layers, context);
   return new Linear(channelsOf(context, "student", layers.student), channelsOf(context, "teacher", layers.teacher));
 }
 
@@ -96,6 +99,8 @@ export const hintEntry = defineEntry({
   },
   create({ regressor, ...paths }, context: LossContext): DistillationLoss {
     const layers = layersOf(paths, context);
-    return hintDistillationLoss(layers, { regressor: regressor ? regressorBetween(layers, context) : undefined });
+    return hintDistillationLoss(layers, {
+      regressor: regressor ? regressorBetween("hint", layers, context) : undefined,
+    });
   },
 });

@@ -63,6 +63,7 @@ export interface JsdDistillationLossOptions extends Omit<JsdLossOptions, "temper
 /** {@link jsdLoss} as a loss of `distill`: `jsd` in expressions. */
 export function jsdDistillationLoss(options: JsdDistillationLossOptions = {}): DistillationLoss {
   const all = optionsOf<JsdDistillationLossOptions, typeof DEFAULTS>("jsdDistillationLoss", DEFAULTS, options);
+  expectFraction("beta", all.beta);
   return ofLogits("jsd", ["classification"], all, jsdLoss);
 }
 

@@ -115,8 +115,10 @@ export interface LossContext {
   features(network: "student" | "teacher"): string;
   /** The number of samples that are trained on. */
   readonly samples: number;
-  /** The class of each of these samples. */
-  labels(): Int32Array;
+  /** Whether some of these samples may have no label; default: not. */
+  readonly unlabelled?: boolean | undefined;
+  /** The class of each of these samples; `BAD_ARGUMENT`, which begins with the loss, if one has none. */
+  labels(loss?: string): Int32Array;
 }
 
 /** A loss with some of its fields replaced; the others are its own, also those of its class. */

@@ -82,6 +82,8 @@ function angles(between: Tensor): Tensor {
 /** {@link rkdLoss} as a loss of `distill`: `rkd` in expressions. */
 export function rkdDistillationLoss(layers: Layers, options: RkdLossOptions = {}): DistillationLoss {
   const all = optionsOf("rkdDistillationLoss", DEFAULTS, options);
+  expectAtLeast0("distanceWeight", all.distanceWeight);
+  expectAtLeast0("angleWeight", all.angleWeight);
   return ofLayers("rkd", layers, (student, teacher) => rkdLoss(student, teacher, all), { config: { ...all } });
 }
 

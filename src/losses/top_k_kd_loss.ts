@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { badDtype, expectOneOf, expectShape, optionsOf, outOfRange } from "../checks.js";
+import { badDtype, expectInteger, expectOneOf, expectShape, optionsOf, outOfRange } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { cat, clamp, exp, gather, log, logSoftmax, logsumexp, scatter, topk } from "../ops/index.js";
 import { defineEntry, described, integer, oneOf } from "../registry/index.js";
@@ -116,6 +116,8 @@ const ALL_DEFAULTS = { k: 5, ...DEFAULTS } as const;
 /** {@link topKKdLoss} with the teacher's k most probable classes as a loss of `distill`: `top-k-kd` in expressions. */
 export function topKKdDistillationLoss(options: TopKKdDistillationLossOptions = {}): DistillationLoss {
   const { k, tail } = optionsOf("topKKdDistillationLoss", ALL_DEFAULTS, options);
+  expectInteger("k", k, 1);
+  expectOneOf("tail", tail, TAILS);
   const name = "top-k-kd";
   return {
     name,

@@ -58,6 +58,8 @@ export function vectorKdLoss(
  */
 export function vectorKdDistillationLoss(options: VectorKdLossOptions = {}): DistillationLoss {
   const { projection, ...weights } = optionsOf("vectorKdDistillationLoss", DEFAULTS, options, ["projection"]);
+  for (const [option, weight] of Object.entries(weights)) expectAtLeast0(option, weight);
+  if (projection !== undefined) expectModule("projection", projection);
   const name = "vector-kd";
   return {
     name,

@@ -7,6 +7,7 @@ import { defineEntry, described, positive } from "../registry/index.js";
 import { ones, Parameter, type Tensor } from "../tensor/tensor.js";
 import {
   channelsOf,
+  expectAlike,
   expectFeatures,
   expectSameChannels,
   LAYER_OPTIONS,
@@ -30,7 +31,7 @@ export interface VidLossOptions {
 
 /**
  * What {@link vidLoss} predicts the teacher's channels with: three Linears with ReLU between, the middle of the teacher's width, and the
- * variance of each channel. All of it is to be trained.
+ * variance of each channel. All of it is to be trained. The authors' (RepDistiller, mdistiller) has no biases.
  */
 export class VidRegressor extends Module {
   readonly fc1: Linear;
@@ -97,6 +98,9 @@ function logScaleOf(variance: number): number {
 export function vidDistillationLoss(layers: Layers, options: VidLossOptions = {}): DistillationLoss {
   expectOptions("vidDistillationLoss", options, ["regressor"]);
   const { regressor } = options;
+  if (regressor !== undefined && !(regressor instanceof VidRegressor)) {
+    throw badArgument("regressor", "a VidRegressor", regressor);
+  }
   return ofLayers("vid", layers, (student, teacher) => vidLoss(student, teacher, { regressor }), {
     ...(regressor && { modules: { regressor } }),
   });
@@ -112,6 +116,7 @@ export const vidEntry = defineEntry({
   },
   create({ initialVariance, ...paths }, context: LossContext): DistillationLoss {
     const layers = layersOf(paths, context);
+    expectAlike("vid", layers, context);
     const widths = [channelsOf(context, "student", layers.student), channelsOf(context, "teacher", layers.teacher)];
     return vidDistillationLoss(layers, { regressor: new VidRegressor(widths[0], widths[1], { initialVariance }) });
   },

@@ -125,6 +125,11 @@ export class OneCycleLR extends LRScheduler {
     this.moveTo(0);
   }
 
+  /** Whether it moves the optimizer's momentum, or first beta, too. */
+  get movesMomentum(): boolean {
+    return this.#cycleMomentum;
+  }
+
   /** The length of the cycle. */
   override get totalSteps(): number {
     return totalOf(this.#phases);

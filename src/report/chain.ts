@@ -2,13 +2,18 @@ import { join } from "node:path";
 import * as v from "valibot";
 import { expectLastLonger } from "../checkpoint/index.js";
 import { badArgument, expectInteger, expectObject } from "../checks.js";
+import { type Dataset, expectDataset } from "../data/dataset.js";
+import { outputsText } from "../data/targets.js";
 import { DistilleryError } from "../errors.js";
+import { fitNetwork } from "../models/fit_network.js";
 import { expectModule } from "../nn/expect_module.js";
-import type { Module } from "../nn/module.js";
+import { Module } from "../nn/module.js";
+import { taskOf } from "../tasks/index.js";
 import { Generator, withGenerator } from "../tensor/random.js";
 import { splitControls } from "../train/controls.js";
 import type { RunResult } from "../train/index.js";
 import { distillationSchema, resolveOptions } from "../train/options.js";
+import { expectSmoothed, makeLoss, tapShapeOf } from "../train/resolve_loss.js";
 import { without } from "../without.js";
 import { distill, type ReportedDistillInput, trainTeacher } from "./runs.js";
 
@@ -67,7 +72,8 @@ export async function distillChain(input: ChainInput): Promise<TrainedLink[]> {
   expectObject("distillChain", input);
   const { networks, teacher, seed = 0, out, ...common } = input;
   const [controls, options] = splitControls(common);
-  const { epochs } = resolveOptions(CHAIN, { networks, teacher, ...options });
+  const resolved = resolveOptions(CHAIN, { networks, teacher, ...options });
+  const { epochs } = resolved;
   expectInteger("seed", seed, 0);
   if (Object.hasOwn(controls, "logs")) {
     const text =
@@ -80,8 +86,11 @@ export async function distillChain(input: ChainInput): Promise<TrainedLink[]> {
     const folders = links.map(({ name }) => join(out, name));
     await expectLastLonger(folders, epochs);
   }
+  expectDataset(common.data, "data");
+  const unsmoothed = await expectFitting(links, { ...common, ...resolved, teacher });
   return runLinks(links, async ({ item: make, ...link }, before: TrainedLink | null) => {
-    const run = { ...common, ...(out !== undefined && { out: join(out, link.name) }) };
+    const own = unsmoothed.includes(link.name) ? (without(common, ["labelSmoothing"]) as typeof common) : common;
+    const run = { ...own, ...(out !== undefined && { out: join(out, link.name) }) };
     const generator = new Generator(link.seed);
     const network = withGenerator(generator, () => make());
     expectModule(`networks: ${link.name}`, network);
@@ -93,11 +102,59 @@ export async function distillChain(input: ChainInput): Promise<TrainedLink[]> {
     );
     const result = await handle.catch((error: unknown) => {
       if (!(error instanceof DistilleryError)) throw error;
-      throw new DistilleryError(error.code, `${link.name}: ${error.message}`, { cause: error });
+      throw inLink(link, error);
     });
     if (result.best !== null) network.loadStateDict(result.best.state);
     return { ...link, network, ...result };
   });
+}
+
+const inLink = ({ name }: Link, error: DistilleryError) =>
+  new DistilleryError(error.code, `${name}: ${error.message}`, { cause: error });
+
+/** What the networks of a chain have to go with. */
+interface ChainUse extends Pick<ReportedDistillInput, "data" | "loss"> {
+  alpha: number;
+  labelSmoothing: number;
+  teacher: ReportedDistillInput["teacher"];
+}
+
+/**
+ * Refuses, before the first link is trained, a network that does not fit the data, or a loss that does not fit two networks. Gives the
+ * links whose loss does not read the label smoothing that the first one, trained on the labels, has.
+ */
+async function expectFitting(
+  links: readonly (Link & { item: () => Module })[],
+  { teacher, data, loss, alpha, labelSmoothing }: ChainUse,
+): Promise<string[]> {
+  const unsmoothed: string[] = [];
+  const isFirstHard = teacher === undefined;
+  let before: unknown = teacher instanceof Module ? fitNetwork(teacher, data, "teacher") : (teacher ?? null);
+  for (const link of links) {
+    const generator = new Generator(link.seed);
+    const student = withGenerator(generator, () => link.item());
+    expectModule(`networks: ${link.name}`, student);
+    try {
+      expectWidth(student, data);
+      const use = { student, teacher: before, data, labelSmoothing, generator };
+      const made = link.isDistilled && loss !== undefined ? await makeLoss(loss, use) : null;
+      const isRead = !link.isDistilled || (made === null ? alpha < 1 : made.isSmoothed);
+      if (!isRead && isFirstHard) unsmoothed.push(link.name);
+      else if (made !== null) expectSmoothed(made, use);
+    } catch (error) {
+      throw error instanceof DistilleryError ? inLink(link, error) : error;
+    }
+    before = student;
+  }
+  return unsmoothed;
+}
+
+function expectWidth(network: Module, data: Dataset): void {
+  const shape = tapShapeOf(network, data, "student", "");
+  const width = taskOf(data).width(data.classes);
+  if (width < 0 || (shape.length === 1 && shape[0] === width)) return;
+  const text = `gives outputs of [${shape.join(", ")}] a sample, the data have ${outputsText(data)}`;
+  throw new DistilleryError("SHAPE_MISMATCH", `student: ${text}`);
 }
 
 function expectMakers(networks: unknown): void {

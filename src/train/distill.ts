@@ -91,7 +91,7 @@ export function distill(input: DistillInput): RunHandle {
       ...{ temperature, alpha, labelSmoothing: options.labelSmoothing },
     });
     const use = { mode: teacherMode, taps: plain.taps?.teacher ?? [] };
-    if (source === undefined && plain.needsTeacher) throw missingTeacher(plain.name);
+    if (source === undefined && plain.needsTeacher) throw missingTeacher(plain.name, spec);
     const teacher = source === undefined ? null : asTeacher(source, use);
     expectNetworkOptions({ teacherCache, teacherMode }, source, plain);
     if (teacher !== null && plain.needsTeacher) {
@@ -131,7 +131,9 @@ export function distill(input: DistillInput): RunHandle {
       const teacherNetwork =
         plain.needsTeacher && source instanceof Module ? { module: source, mode: teacherMode } : null;
       trainer = await Trainer.open({
-        ...{ command: "distill", name: STUDENT_FILE, model: student, loss: plain, lossSpec: spec, teacher, data },
+        ...{ command: "distill", name: STUDENT_FILE, model: student, loss: plain, lossSpec: spec, data },
+        // Another teacher than a network was opened only if the loss reads it.
+        teacher: plain.needsTeacher || source instanceof Module ? teacher : null,
         ...{ teacherNetwork, validation: validation ?? null, options, config, preparation, controls, stream },
       });
       if (source instanceof Module && loss.needsTeacher && !trainer.isFinished) {
@@ -184,6 +186,9 @@ export async function distillationLoss(
   if (spec === undefined) expectRead(use.data, { temperature, alpha });
   expectRead(use.data, { labelSmoothing: use.labelSmoothing });
   if (spec !== undefined) return resolveLoss(spec, use);
+  if (alpha === 1 && use.labelSmoothing > 0) {
+    throw new DistilleryError("BAD_ARGUMENT", "labelSmoothing: with alpha 1 the loss reads no labels: leave it out");
+  }
   if (taskOf(use.data).width(use.data.classes) < 0) expectDimensions(use, alpha);
   return taskOf(use.data).distillationLoss({ temperature, alpha, labelSmoothing: use.labelSmoothing });
 }

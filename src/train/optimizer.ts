@@ -2,8 +2,10 @@ import { badArgument } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import type { Module } from "../nn/module.js";
 import { OPTIMIZERS, type OptimizerContext } from "../optim/index.js";
+import type { LRScheduler } from "../optim/lr_scheduler.js";
+import { OneCycleLR } from "../optim/one_cycle_lr.js";
 import { Optimizer } from "../optim/optimizer.js";
-import type { UserModules } from "../registry/index.js";
+import { isModulePath, parseExpression, type UserModules } from "../registry/index.js";
 import type { ResolvedTraining } from "./options.js";
 
 type OptimizerOption = ResolvedTraining["optimizer"];
@@ -29,6 +31,23 @@ export function createOptimizer(
     throw new DistilleryError("BAD_ARGUMENT", `optimizer: ${text}`);
   }
   return optimizer;
+}
+
+/** Refuses a momentum, or first beta, other than its default that the schedule replaces from the first step on. */
+export function expectMomentum(
+  option: Exclude<OptimizerOption, (...args: never[]) => unknown>,
+  scheduler: LRScheduler,
+): void {
+  if (!(scheduler instanceof OneCycleLR) || !scheduler.movesMomentum) return;
+  const [{ name }] = parseExpression(option, "optimizer");
+  if (isModulePath(name)) return;
+  const [given, plain] = [option, name].map((one) => parseExpression(OPTIMIZERS.canonical(one))[0].args);
+  const first = (value: unknown) => (Array.isArray(value) ? value[0] : value);
+  const replaced = ["momentum", "betas"].find((argument) => first(given[argument]) !== first(plain[argument]));
+  if (replaced === undefined) return;
+  const text = `${replaced}: the schedule one-cycle replaces it from the first step on`;
+  const advice = 'take another schedule, such as cosine, or "one-cycle(cycleMomentum=false)"';
+  throw new DistilleryError("BAD_ARGUMENT", `optimizer: ${text}: ${advice}`);
 }
 
 function ownOptimizer(option: Extract<OptimizerOption, (...args: never[]) => unknown>, context: OptimizerContext) {

@@ -72,7 +72,8 @@ export async function makeLoss(spec: LossSpec, use: LossUse): Promise<MadeLoss> 
       const module = expectNetwork(networkOf(network), network);
       return featuresPath(module, () => forwardOnce(module, data), network);
     },
-    labels: () => expectLabelled(labelsOf(data)),
+    unlabelled: data.unlabelled,
+    labels: (loss = "loss") => expectLabelled(loss, labelsOf(data)),
   };
   // From a copy: a run sees the same batches, whatever its loss draws for its modules.
   const own = new Generator().copyFrom(generator);
@@ -89,7 +90,13 @@ function namesOf(expression: Expression): string {
 }
 
 /** The error of a loss that reads a teacher, in a run that has none. */
-export function missingTeacher(loss: string): DistilleryError {
+export function missingTeacher(loss: string, spec?: LossSpec): DistilleryError {
+  if (typeof spec === "function") {
+    const text = "a function is taken to read the teacher, and there is none";
+    const advice =
+      "give an object { name, needsTeacher: false, compute, config }, whose compute gives { loss, metrics }";
+    return new DistilleryError("BAD_ARGUMENT", `loss: ${text}: ${advice}`);
+  }
   return new DistilleryError("BAD_ARGUMENT", `loss: ${loss} needs a teacher: give distill one`);
 }
 
@@ -147,10 +154,10 @@ function forwardOnce(network: Module, data: Dataset): Tensor {
   );
 }
 
-function expectLabelled(labels: Int32Array): Int32Array {
+function expectLabelled(loss: string, labels: Int32Array): Int32Array {
   const sample = labels.indexOf(NO_LABEL);
   if (sample < 0) return labels;
-  throw new DistilleryError("BAD_ARGUMENT", `loss: reads the label of every sample, and sample ${sample} has none`);
+  throw new DistilleryError("BAD_ARGUMENT", `${loss}: needs a label for every sample, and sample ${sample} has none`);
 }
 
 const ROWS = 8;

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { DistilleryError } from "../errors.js";
 import { SCHEDULES } from "../optim/index.js";
+import type { LRScheduler } from "../optim/lr_scheduler.js";
 import { type Schedule, warmup } from "../optim/schedules.js";
 import { type Expression, formatExpression, type Issue, isModulePath, parseExpression } from "../registry/index.js";
 import type { ResolvedTraining } from "./options.js";
@@ -71,4 +72,13 @@ export function describeSchedule(schedule: string | Schedule, totalSteps: number
   if (typeof schedule === "string") return { schedule };
   const values = Float64Array.from({ length: totalSteps + 1 }, (_, step) => schedule(step, totalSteps));
   return { schedule: "function", scheduleHash: createHash("sha256").update(values).digest("hex") };
+}
+
+/** Refuses a scheduler that ends before the run does, rather than stop there. */
+export function expectLongEnough({ totalSteps }: LRScheduler, steps: number): void {
+  if (totalSteps >= steps) return;
+  throw new DistilleryError(
+    "BAD_ARGUMENT",
+    `schedule: expected at least the ${steps} steps of the run, got ${totalSteps}`,
+  );
 }

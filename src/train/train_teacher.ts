@@ -42,7 +42,7 @@ export function trainTeacher(input: TrainTeacherInput): RunHandle {
       spec === undefined
         ? taskOf(data).hardLoss({ labelSmoothing })
         : await resolveLoss(spec, { student: model, teacher: null, data, labelSmoothing, generator: stream.generator });
-    if (loss.needsTeacher) throw missingTeacher(loss.name);
+    if (loss.needsTeacher) throw missingTeacher(loss.name, spec);
     const trainer = await Trainer.open({
       ...{
         command: "train-teacher",

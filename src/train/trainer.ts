@@ -22,13 +22,13 @@ import { without } from "../without.js";
 import { idleBatchNorm } from "./batch_norms.js";
 import type { RunControls, RunResult } from "./controls.js";
 import { changed, claim, Layout } from "./module_layout.js";
-import { createOptimizer } from "./optimizer.js";
+import { createOptimizer, expectMomentum } from "./optimizer.js";
 import type { ResolvedTraining } from "./options.js";
 import { precisionNote } from "./precision.js";
 import type { Ranks } from "./ranks.js";
 import { isExpression } from "./resolve_loss.js";
 import { RunFiles } from "./run_files.js";
-import { resolveSchedule } from "./schedule.js";
+import { expectLongEnough, resolveSchedule } from "./schedule.js";
 import { Step } from "./step.js";
 import { keepStep, keptSteps, newStepTrace } from "./step_trace.js";
 import { stepsPerEpoch } from "./steps_per_epoch.js";
@@ -61,6 +61,8 @@ export class Trainer {
   readonly #validator: Validator | null;
   readonly #modes: Modes;
   readonly #layout: Layout;
+  /** Of the whole run. */
+  readonly #totalSteps: number;
 
   private constructor(
     private readonly input: TrainerInput,
@@ -86,6 +88,7 @@ export class Trainer {
     this.#modes = new Modes([model, ...Object.values(loss.modules ?? {})].map((module) => [module, true] as const));
     const role = input.command === "distill" ? "student" : "model";
     this.#layout = new Layout({ [role]: model, ...loss.modules });
+    this.#totalSteps = options.epochs * stepsPerEpoch(data, options);
     this.#validator = validation && new Validator(validation, teacher, options.precision, input.parts);
   }
 
@@ -112,6 +115,8 @@ export class Trainer {
     const steps = stepsPerEpoch(data, options);
     const place = { optimizer, epochs: options.epochs, stepsPerEpoch: steps };
     const scheduler = createScheduler(schedule, place, { argument: "schedule", modules: userModules });
+    expectLongEnough(scheduler, options.epochs * steps);
+    if (typeof options.optimizer !== "function") expectMomentum(options.optimizer, scheduler);
     const made = { optimizer, schedule, totalSteps: scheduler.totalSteps, modules: hashes };
     // Before the folder is opened, which clears it.
     const letGo = claim(parameters);
@@ -275,10 +280,10 @@ export class Trainer {
     if (!step.isLastOfGroup) return undefined;
     const metrics = this.#group;
     this.#group = {};
-    const { lastStep, totalSteps } = this.scheduler;
+    const { lastStep } = this.scheduler;
     keepStep(progress.steps, { step: lastStep, loss: metrics.loss, gradNorm: step.gradNorm });
     return this.input.controls.onStep?.({
-      ...{ epoch: progress.epoch + 1, step: lastStep, steps: totalSteps, metrics },
+      ...{ epoch: progress.epoch + 1, step: lastStep, steps: this.#totalSteps, metrics },
       ...{ lr: this.scheduler.getLastLr()[0], samplesPerSecond: this.#speed(), gradNorm: step.gradNorm },
     });
   }

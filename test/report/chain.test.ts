@@ -85,5 +85,25 @@ test("what is wrong is said, and in which link", async () => {
     /^logs: each link would replace the log of the one before: /,
   );
   expect(await refused({ temprature: 2 })).toMatch(/^temprature: unknown option, did you mean temperature/);
-  expect(await refused({ loss: "hint(student=fc9)" })).toMatch(/^link-2: .*fc9/);
+  let steps = 0;
+  const counted = (more: object) => refused({ ...more, onStep: () => steps++ });
+  expect(await counted({ loss: "hint(student=fc9)" })).toMatch(/^link-2: .*fc9/);
+  expect(await counted({ loss: "kdd" })).toBe('link-2: loss: unknown loss "kdd", did you mean kd?');
+  const narrow = () => createNetwork("mlp(hidden=[4])", { shape: [4], classes: 2 });
+  const wrong = distillChain({ ...input, networks: [networks[0], narrow], onStep: () => steps++ });
+  expect((await failure(wrong, "SHAPE_MISMATCH")).message).toBe(
+    "link-2: student: gives outputs of [2] a sample, the data have 3 classes",
+  );
+  expect(steps).toBe(0);
+});
+
+test("the first, trained on the labels, alone reads a label smoothing that the loss of the others does not", async () => {
+  const input = { ...setting(), epochs: 1, networks: networks.slice(1) };
+  const run = (more: object) =>
+    distillChain({ ...input, ...more }).then((links) => links.map(({ network }) => hash(network)));
+  const [teacher] = await run({ labelSmoothing: 0.1, networks: networks.slice(1, 2) });
+  const smooth = await run({ labelSmoothing: 0.1, loss: "kd(temperature=1)" });
+  expect(smooth[0]).toBe(teacher);
+  expect(smooth[1]).not.toBe((await run({ loss: "kd(temperature=1)" }))[1]);
+  expect((await run({ labelSmoothing: 0.1, alpha: 1 }))[0]).toBe(teacher);
 });

@@ -165,6 +165,12 @@ describe("optimizer and schedule by name", () => {
       },
       /^optimizer: does not move the parameters of hint.regressor, a module of the loss: make it of all/,
     ],
+    [
+      { optimizer: "sgd(momentum=0.5)" },
+      /^optimizer: momentum: the schedule one-cycle replaces it from the first step on: take another schedule/,
+    ],
+    [{ optimizer: "adamw(betas=[0.5, 0.999])" }, /^optimizer: betas: the schedule one-cycle replaces it/],
+    [{ labelSmoothing: 0.1, alpha: 1 }, /^labelSmoothing: with alpha 1 the loss reads no labels: leave it out$/],
     [{ optimizer: "sgdd" }, /^optimizer: unknown optimizer "sgdd", did you mean sgd\?/],
     [
       { optimizer: 3 as never },
