@@ -2,6 +2,7 @@
 import { vi } from "vitest";
 import { manualSeed, setNumThreads } from "../../src/index.js";
 import { THREADS } from "./defaults.js";
+import "./equal_bytes.js";
 
 /** The seed that PyTorch starts from without `manual_seed`. */
 const DEFAULT_SEED = 67280421310721n;
