@@ -18,7 +18,7 @@ import {
 } from "../../src/index.js";
 import { temporaryFolder } from "../checkpoint/support.js";
 import { teach } from "../export/support.js";
-import { imageFolder, lines, newFolder, refused, succeed, tree } from "./support.js";
+import { imageFolder, lines, newFolder, refused, SMALL_TEACHER, succeed, tree } from "./support.js";
 
 const temporary = temporaryFolder();
 const data = imageFolder();
@@ -106,7 +106,10 @@ describe("export", () => {
   test("of a table: what the file takes, what is left to the caller, the classes", async () => {
     const rows = Array.from({ length: 40 }, (_, i) => `${i % 7},${["red", "blue"][i % 2]},${["yes", "no"][i % 2]}`);
     writeFileSync(join(cwd, "table.csv"), ["size,colour,label", ...rows].join("\n"));
-    await succeed(["train-teacher", "--data", "table.csv", "--epochs", "1", "--out", "table", "--no-report"], cwd);
+    await succeed(
+      ["train-teacher", "--data", "table.csv", "--epochs", "1", "--out", "table", "--no-report", ...SMALL_TEACHER],
+      cwd,
+    );
     const printed = lines(await succeed(["export", "table/teacher.safetensors", "--onnx", "table.onnx"], cwd));
     expect(printed.slice(1)).toEqual([
       "Inputs: size, colour=blue, colour=red, as in the table",

@@ -6,7 +6,7 @@ import { bytes, ended, jsonLines, launch, newFolder, STUDENT, succeed } from "./
 
 const temporary = temporaryFolder();
 /** A kill a run, at moments spread over it: `KILLS=200` is the recorded trial. */
-const KILLS = Number(process.env.KILLS ?? 6);
+const KILLS = Number(process.env.KILLS ?? 3);
 const ARGS = ["distill", "--epochs", "6", "--checkpoint-every", "5steps", "--out", "run"];
 
 test(`killed ${KILLS} times and resumed, a run ends as one that was not`, {

@@ -4,7 +4,19 @@ import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { StudentNet, save, Tensor } from "../../src/index.js";
 import { temporaryFolder } from "../checkpoint/support.js";
-import { distillery, ended, launch, lines, MAIN, newFolder, refused, STUDENT, succeed } from "./support.js";
+import {
+  distillery,
+  ended,
+  launch,
+  lines,
+  MAIN,
+  newFolder,
+  refused,
+  SMALL,
+  SMALL_TEACHER,
+  STUDENT,
+  succeed,
+} from "./support.js";
 
 const temporary = temporaryFolder();
 const FULL = "/dev/full";
@@ -21,7 +33,10 @@ beforeAll(async () => {
   const rows = Array.from({ length: 24 }, (_, i) => `${i % 2},${i % 5},${i % 2 === 0 ? RED : "y"}`);
   writeFileSync(join(cwd, "rows.csv"), ["a,b,label", ...rows].join("\n"));
   await save(new StudentNet().stateDict(), join(cwd, "student.safetensors"));
-  await succeed(["train-teacher", "--data", "rows.csv", "--epochs", "1", "--out", "t", "--quiet"], cwd);
+  await succeed(
+    ["train-teacher", "--data", "rows.csv", "--epochs", "1", "--out", "t", "--quiet", ...SMALL_TEACHER],
+    cwd,
+  );
 });
 
 describe("standard output that goes away", () => {
@@ -57,9 +72,9 @@ withFull("standard output on a full disk: one line, and the work is done", () =>
     ["evaluate student.safetensors"],
     ["predict rows.csv --student t/teacher.safetensors"],
     ["export student.safetensors --onnx full.onnx"],
-    ["train-teacher --epochs 1 --out full"],
+    [`train-teacher --epochs 1 --out full ${SMALL_TEACHER.join(" ")}`],
     ["distill --epochs 1 --dry-run"],
-    ["compare --data rows.csv --seeds 1 --epochs 1 --parallel 1 --out fullcompare"],
+    [`compare --data rows.csv --seeds 1 --epochs 1 --parallel 1 --out fullcompare ${SMALL.join(" ")}`],
   ])("%s", async (args) => {
     const descriptor = openSync(FULL, "w");
     const stdio = ["ignore", descriptor, "pipe"] as const;
@@ -86,7 +101,7 @@ describe("nothing that is printed commands the terminal", () => {
     ["the same with its stack", `inspect ${RED}.pth --debug`, 1],
     ["a column", `train-teacher --data rows.csv --label-column ${RED}`, 2],
     ["a network", `distill --student ${RED}`, 2],
-    ["a folder", `train-teacher --data rows.csv --epochs 1 --out ${RED}`, 0],
+    ["a folder", `train-teacher --data rows.csv --epochs 1 --out ${RED} ${SMALL_TEACHER.join(" ")}`, 0],
   ])("%s", async (_, args, exit) => {
     const { code, stdout, stderr } = await distillery(args.split(" "), cwd);
     expect(code, stderr).toBe(exit);
@@ -118,7 +133,8 @@ describe("--log-file", () => {
 
   withFull("on a full disk", () => {
     test("a good run prints all, says once that the log failed, and has failed", async () => {
-      const args = ["train-teacher", "--data", "rows.csv", "--epochs", "2", "--out", "log", "--log-file", FULL];
+      const data = ["--data", "rows.csv", ...SMALL_TEACHER];
+      const args = ["train-teacher", ...data, "--epochs", "2", "--out", "log", "--log-file", FULL];
       const { code, stdout, stderr } = await distillery(args, cwd);
       expect([code, stderr]).toEqual([1, failed]);
       expect(lines(stdout).map((line) => line.split(" ")[0])).toEqual(expect.arrayContaining(["Epoch", "Teacher"]));

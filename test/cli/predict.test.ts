@@ -16,7 +16,7 @@ import {
 } from "../../src/index.js";
 import { temporaryFolder } from "../checkpoint/support.js";
 import { idx } from "../data/support.js";
-import { imageFolder, jsonLines, lines, newFolder, refused, STUDENT, succeed } from "./support.js";
+import { imageFolder, jsonLines, lines, newFolder, refused, SMALL_TEACHER, STUDENT, succeed } from "./support.js";
 
 const temporary = temporaryFolder();
 const images = imageFolder();
@@ -114,7 +114,19 @@ describe("a user's table", () => {
   });
 
   test("stops early, says so, and prints the best epoch's figures too", async () => {
-    const args = ["--epochs", "60", "--patience", "3", "--lr", "0.01", "--schedule", "cosine", "--warmup-steps", "3"];
+    const args = [
+      ...SMALL_TEACHER,
+      "--epochs",
+      "60",
+      "--patience",
+      "3",
+      "--lr",
+      "0.01",
+      "--schedule",
+      "cosine",
+      "--warmup-steps",
+      "3",
+    ];
     const out = join("runs", "early");
     const printed = lines(await succeed(["train-teacher", "--data", "flowers.csv", ...args, "--out", out], cwd));
     const epochs = printed.filter((line) => line.startsWith("Epoch")).length;
@@ -137,7 +149,17 @@ describe("a user's table", () => {
   });
 
   test("no test set to evaluate on", async () => {
-    const training = ["--data", "flowers.csv", "--test-fraction", "0", "--epochs", "1", "--out", "whole"];
+    const training = [
+      ...SMALL_TEACHER,
+      "--data",
+      "flowers.csv",
+      "--test-fraction",
+      "0",
+      "--epochs",
+      "1",
+      "--out",
+      "whole",
+    ];
     await succeed(["train-teacher", ...training], cwd);
     const file = join("whole", "teacher.pth");
     expect(await refused(["evaluate", file, "--data", "flowers.csv"], cwd, 2, "BAD_ARGUMENT")).toBe(
@@ -152,7 +174,18 @@ describe("a user's table", () => {
       "few: no class has two samples for training, one of which could be held out: " +
         "--validation 0 trains without a validation set (BAD_DATA)",
     );
-    const args = ["train-teacher", "--data", "few.csv", "--validation", "0", "--epochs", "2", "--out", "few"];
+    const args = [
+      "train-teacher",
+      "--data",
+      "few.csv",
+      "--validation",
+      "0",
+      "--epochs",
+      "2",
+      "--out",
+      "few",
+      ...SMALL_TEACHER,
+    ];
     expect(lines(await succeed(args, cwd)).slice(-3, -1)).toEqual([
       expect.stringMatching(/^Test accuracy: teacher /),
       "The test set is for the end: choose by a validation set (--validation 0.1).",

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import { Linear, StudentNet, save } from "../../src/index.js";
 import { temporaryFolder } from "../checkpoint/support.js";
-import { distillery, newFolder, refused, succeed, tree } from "./support.js";
+import { distillery, newFolder, refused, SMALL_TEACHER, succeed, tree } from "./support.js";
 
 const temporary = temporaryFolder();
 let cwd: string;
@@ -205,7 +205,15 @@ describe("--threads", () => {
     [["--threads", "1000", "--quiet"], /^$/],
   ])("%j", async (flags, said) => {
     const { code, stderr } = await distillery(
-      ["train-teacher", "--epochs", "1", "--out", `threads-${flags.length}-${flags.at(-1)}`, ...flags],
+      [
+        "train-teacher",
+        "--epochs",
+        "1",
+        ...SMALL_TEACHER,
+        "--out",
+        `threads-${flags.length}-${flags.at(-1)}`,
+        ...flags,
+      ],
       cwd,
     );
     expect(code, stderr).toBe(0);

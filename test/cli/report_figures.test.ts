@@ -4,11 +4,10 @@ import { expect, test } from "vitest";
 import type { CompareResult, Evaluation, SweepResult } from "../../src/index.js";
 import type { CompareReport, RunReport, SweepReport } from "../../src/report/report_data.js";
 import { temporaryFolder } from "../checkpoint/support.js";
-import { imageFolder, jsonLines, newFolder, succeed } from "./support.js";
+import { imageFolder, jsonLines, newFolder, SMALL, succeed } from "./support.js";
 
 const temporary = temporaryFolder();
 const BUDGET = ["--data", imageFolder(), "--epochs", "2", "--batch-size", "16", "--lr", "1e-4"];
-const SMALL = ["--teacher-network", "mlp(hidden=[24])", "--student", "mlp(hidden=[8])"];
 
 const textOf = (...path: string[]) => readFileSync(join(...path), "utf8");
 const embedded = (folder: string): unknown =>

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { describe, expect, test, vi } from "vitest";
 import { shareOf } from "../../src/cli/share.js";
 import { temporaryFolder } from "../checkpoint/support.js";
-import { distillery, ended, launch, lines, refused, succeed, userFolder } from "./support.js";
+import { distillery, ended, launch, lines, refused, SMALL, succeed, userFolder } from "./support.js";
 
 const temporary = temporaryFolder();
 const array = (id: number, { min = 0, max = 3, step = 1, count = 4 } = {}) => ({
@@ -68,7 +68,8 @@ describe("a process's share is", () => {
   });
 });
 
-const ARGS = ["compare", "--data", "rows.csv", "--epochs", "2", "--seeds", "2", "--batch-size", "20", "--out", "run"];
+const BUDGET = ["--epochs", "2", "--seeds", "2", "--batch-size", "20"];
+const ARGS = ["compare", "--data", "rows.csv", ...BUDGET, ...SMALL, "--out", "run"];
 const TIMES = new Set(["seconds", "samplesPerSecond", "latencyMs", "throughput", "created"]);
 const timeless = (text: string) => JSON.stringify(JSON.parse(text), (key, value) => (TIMES.has(key) ? 0 : value));
 const resultOf = (folder: string) => timeless(readFileSync(join(folder, "run", "compare.json"), "utf8"));

@@ -2,7 +2,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { temporaryFolder } from "../checkpoint/support.js";
-import { bytes, imageFolder, lines, newFolder, refused, STUDENT, succeed } from "./support.js";
+import { bytes, imageFolder, lines, newFolder, refused, SMALL, SMALL_TEACHER, STUDENT, succeed } from "./support.js";
 
 const temporary = temporaryFolder();
 const data = imageFolder();
@@ -15,7 +15,7 @@ test("--stream gives the same run in the data's order: lines and weights", async
     epochs(await succeed([...args, "--out", `${args[0]}-memory`], cwd)),
     epochs(await succeed([...args, "--stream", "--out", `${args[0]}-disk`], cwd)),
   ];
-  const [inMemory, onDisk] = await both(["train-teacher", ...SHORT, "--no-shuffle"]);
+  const [inMemory, onDisk] = await both(["train-teacher", ...SHORT, "--no-shuffle", ...SMALL_TEACHER]);
   expect(onDisk).toEqual(inMemory);
   expect(onDisk?.length).toBe(2);
   expect(bytes(cwd, "train-teacher-disk", "teacher.safetensors")).toBe(
@@ -23,7 +23,7 @@ test("--stream gives the same run in the data's order: lines and weights", async
   );
 
   const teacher = join("train-teacher-memory", "teacher.pth");
-  const distilled = await both(["distill", ...SHORT, "--no-shuffle", "--teacher", teacher]);
+  const distilled = await both(["distill", ...SHORT, "--no-shuffle", ...SMALL, "--teacher", teacher]);
   expect(distilled[1]).toEqual(distilled[0]);
   expect(bytes(cwd, "distill-disk", `${STUDENT}.safetensors`)).toBe(
     bytes(cwd, "distill-memory", `${STUDENT}.safetensors`),

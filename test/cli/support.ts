@@ -96,6 +96,10 @@ export const tree = (folder: string): string[] =>
     })
     .sort();
 
+/** Networks for tests in which any does: the default ones have millions of parameters, on disk too. */
+export const SMALL = ["--teacher-network", "teacher(hidden=[24,16,8])", "--student", "student(hidden=[12,8])"];
+export const SMALL_TEACHER = SMALL.slice(0, 2);
+
 /** Images of 4 x 4 in three classes that anything tells apart: each has its own lit row. */
 export function imageFolder(): string {
   const part = (samples: number, name: string) => {

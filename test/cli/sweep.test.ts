@@ -4,24 +4,21 @@ import { describe, expect, test } from "vitest";
 import { type SweepResult, sweepCaveats, sweepSummary } from "../../src/index.js";
 import { temporaryFolder } from "../checkpoint/support.js";
 import { timeless } from "../compare/support.js";
-import { ended, imageFolder, jsonLines, launch, lines, newFolder, refused, succeed, tree } from "./support.js";
+import { ended, imageFolder, jsonLines, launch, lines, newFolder, refused, SMALL, succeed, tree } from "./support.js";
 
 const temporary = temporaryFolder();
 const data = imageFolder();
-const GRID = ["--temperatures", "1,4", "--alphas", "0.1,0.9"];
-const ARGS = ["sweep", "--data", data, ...GRID, "--epochs", "2", "--batch-size", "16", "--lr", "1e-4"];
+const BUDGET = ["--epochs", "2", "--batch-size", "16", "--lr", "1e-4"];
+const ARGS = ["sweep", "--data", data, "--temperatures", "1,4", "--alphas", "0.1,0.9", ...BUDGET, ...SMALL];
 const OUT = join("runs", "sweep");
 
 const resultOf = (folder: string): SweepResult => JSON.parse(readFileSync(join(folder, OUT, "sweep.json"), "utf8"));
 
 describe("sweep", () => {
-  let whole: SweepResult;
-
   test("prints a run a line, the grid with its best, and the answer; one after the other gives the same", async () => {
     const cwd = newFolder(temporary);
     const printed = lines(await succeed(ARGS, cwd));
     const result = resultOf(cwd);
-    whole = result;
     expect(
       printed
         .slice(0, 5)
@@ -78,16 +75,19 @@ describe("sweep", () => {
   });
 
   test("Ctrl-C saves, and it resumes", async () => {
-    const cwd = newFolder(temporary);
-    const child = launch([...ARGS, "--no-report"], cwd);
+    // The default networks: time enough to come in between.
+    const args = ["sweep", "--data", data, "--temperatures", "1,4", "--alphas", "0.5", ...BUDGET, "--no-report"];
+    const [whole, cwd] = [newFolder(temporary), newFolder(temporary)];
+    await succeed(args, whole);
+    const child = launch(args, cwd);
     const end = ended(child);
     await new Promise<void>((resolve) => child.stdout?.once("data", () => resolve()));
     child.kill("SIGINT");
     const { code, stderr } = await end;
     expect(code).toBe(130);
-    expect(stderr).toContain("of 5 runs done; their state is saved in");
-    await succeed([...ARGS, "--no-report", "--resume"], cwd);
-    expect(timeless(resultOf(cwd), OUT)).toEqual(timeless(whole, OUT));
+    expect(stderr).toContain("of 3 runs done; their state is saved in");
+    await succeed([...args, "--resume"], cwd);
+    expect(timeless(resultOf(cwd), OUT)).toEqual(timeless(resultOf(whole), OUT));
   });
 });
 

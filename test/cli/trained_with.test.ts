@@ -2,7 +2,7 @@ import { copyFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { temporaryFolder } from "../checkpoint/support.js";
-import { distillery, imageFolder, jsonLines, lines, newFolder, refused, succeed } from "./support.js";
+import { distillery, imageFolder, jsonLines, lines, newFolder, refused, SMALL, succeed } from "./support.js";
 
 const temporary = temporaryFolder();
 let cwd: string;
@@ -102,7 +102,10 @@ test("predict says what the network takes, of an image and of a table", async ()
   expect(await refused(["predict", "0.png", "--student", TEACHER], cwd, 1, "BAD_DATA")).toMatch(
     /^0\.png: the network takes rows of a table with the columns "a", "b": expected /,
   );
-  await succeed(["train-teacher", "--data", images, "--epochs", "1", "--no-report", "--out", "images"], cwd);
+  await succeed(
+    ["train-teacher", "--data", images, "--epochs", "1", "--no-report", "--out", "images", ...NETWORK],
+    cwd,
+  );
   const student = join("images", "teacher.pth");
   expect(await refused(["predict", "later.csv", "--student", student], cwd, 1, "BAD_DATA")).toMatch(
     /^later\.csv: the network takes images of 1 x 4 x 4: expected /,
@@ -115,7 +118,7 @@ test("predict says what the network takes, of an image and of a table", async ()
 describe("a teacher", () => {
   let runs = 0;
   const distil = (args: readonly string[]) => {
-    const out = ["--out", join("runs", `distill-${runs++}`)];
+    const out = ["--out", join("runs", `distill-${runs++}`), ...SMALL.slice(2)];
     return succeed(["distill", "--teacher", TEACHER, "--epochs", "1", "--no-report", ...out, ...args], cwd);
   };
   const accuracy = (text: string) => Number(/^Test accuracy: .*teacher ([\d.]+)%/m.exec(text)?.[1]);
@@ -132,7 +135,7 @@ describe("a teacher", () => {
 
   test("without a record of its training data gets the columns in their order, and a note reports it", async () => {
     copyFileSync(join(cwd, TEACHER), join(cwd, "alone.pth"));
-    const network = ["--teacher", "alone.pth", "--teacher-network", "mlp(hidden=[16])"];
+    const network = ["--teacher", "alone.pth", "--teacher-network", "mlp(hidden=[16])", ...SMALL.slice(2)];
     const args = ["distill", "--data", "train.csv", "--epochs", "1", "--no-report", "--out", "alone", ...network];
     const { code, stderr } = await distillery(args, cwd);
     expect([code, stderr.split("\n")[0]]).toEqual([
@@ -145,7 +148,17 @@ describe("a teacher", () => {
   test("trained on rows of the test set: a line names how many, and the split it was trained with", async () => {
     const own = lines(await distil(["--data", "train.csv", "--split-seed", "1"]));
     expect(own.filter((line) => line.includes("was trained on"))).toEqual([]);
-    const overlapping = ["distill", "--teacher", TEACHER, "--epochs", "1", "--no-report", "--out", "overlapping"];
+    const overlapping = [
+      "distill",
+      "--teacher",
+      TEACHER,
+      "--epochs",
+      "1",
+      "--no-report",
+      "--out",
+      "overlapping",
+      ...SMALL.slice(2),
+    ];
     const { stdout, stderr } = await distillery([...overlapping, "--data", "train.csv"], cwd);
     const printed = lines(stdout);
     expect((stdout + stderr).match(/was trained on \d+ of/g), "once").toHaveLength(1);
