@@ -4,12 +4,13 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { describe, expect, test } from "vitest";
+import { distill, load, manualSeed, StudentNet, synthetic, TeacherNet } from "../src/index.js";
 import { temporaryFolder } from "./checkpoint/support.js";
-import { examples } from "./cli/examples.js";
+import { compiledExamples, examplesIn } from "./cli/examples.js";
 import { imageFolder, jsonLines, newFolder, succeed, userFolder } from "./cli/support.js";
 
-// script.ts is in parity/script.test.ts, beside the whole run that it must equal.
-const run = examples();
+const compiled = compiledExamples();
+const run = examplesIn(compiled);
 const folder = temporaryFolder();
 const userFolders = temporaryFolder();
 const EXAMPLES = new URL("../examples/", import.meta.url);
@@ -81,6 +82,25 @@ test("the modules of the examples are network, loss and optimizer of a run on th
   await succeed(["distill", ...common, ...teacher, ...network, ...training, "--out", "student"], cwd);
   const [record] = jsonLines(readFileSync(join(cwd, "student", "metrics.jsonl"), "utf8"));
   expect(record).toMatchObject({ logitError: expect.any(Number), labelLoss: expect.any(Number) });
+});
+
+// Its 150 epochs as the library's loop trains them are in parity/script.test.ts.
+test("script: with fewer epochs it ends with the student of distill, to the byte", async () => {
+  const text = readFileSync(join(compiled, "script.js"), "utf8");
+  expect(text.match(/\b150\b/g)).toHaveLength(2);
+  writeFileSync(join(compiled, "script_short.js"), text.replaceAll(/\b150\b/g, "3"));
+  const file = join(newFolder(userFolders), "example.pth");
+  const { code, stdout, stderr } = await run("script_short", [file], folder);
+  expect([code, stdout, stderr]).toEqual([0, "", ""]);
+  manualSeed(0);
+  const [teacher, student] = [new TeacherNet().freeze(), new StudentNet()];
+  await distill({ teacher, student, data: synthetic(), teacherMode: "train", shuffle: false, epochs: 3 });
+  const [saved, state] = [await load(file), student.stateDict()];
+  expect(Object.keys(saved)).toEqual(Object.keys(state));
+  for (const [key, { shape, data }] of Object.entries(state)) {
+    expect(saved[key]?.shape, key).toEqual(shape);
+    expect(saved[key]?.data, key).toEqual(data);
+  }
 });
 
 test("they write nothing where they run", () => {

@@ -22,9 +22,8 @@ export function compiledExamples(): string {
   return folder;
 }
 
-/** Compiles the examples; gives what runs one of them to its end. */
-export function examples(): (name: string, args: readonly string[], cwd: string) => Promise<Ended> {
-  const folder = compiledExamples();
+/** What runs one of the compiled examples to its end. */
+export function examplesIn(folder: string): (name: string, args: readonly string[], cwd: string) => Promise<Ended> {
   return (name, args, cwd) =>
     ended(spawn(process.execPath, [join(folder, `${name}.js`), ...args], { cwd, stdio: ["ignore", "pipe", "pipe"] }));
 }

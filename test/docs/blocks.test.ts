@@ -64,7 +64,7 @@ test("the TypeScript of every page is right", () => {
   expect(mistakesIn(folder)).toBe("");
 });
 
-// parity/script.test.ts runs that file and compares what it saves.
+// examples.test.ts runs that file and compares what it saves.
 test("the first program of get started is examples/script.ts", () => {
   const [, example] = /^[^\n]*\n(.*)$/s.exec(textOf("examples/script.ts")) ?? [];
   expect(blocksOf("docs/start.md", "ts")[0]).toBe(

@@ -17,7 +17,7 @@ const threads = getNumThreads();
 afterEach(() => setNumThreads(threads));
 
 const SHAPE = [3, 32, 32];
-const NETWORKS = ["resnet8", "resnet8x4", "wrn_16_1", "vgg8", "MobileNetV2", "ShuffleNetV1", "ShuffleNetV2"];
+const NETWORKS = ["resnet8", "wrn_16_1", "vgg8", "MobileNetV2", "ShuffleNetV1", "ShuffleNetV2"];
 
 /** With scales of both signs, shifts and running statistics that moved. */
 const make = (name: string): Module =>

@@ -57,7 +57,10 @@ describe.each([
     expectClose(student.grad?.data ?? [], differences(student, expected), within(1 / rows, [student]), "gradient");
   });
 
-  it.each([0.5, 1, 3.5, 20])("kdLoss at T = %d, for several alpha", (temperature) => {
+  // Central differences of large logits take long: those show more rows than a block has, more classes than a vector.
+  const temperatures = { 13: [0.5, 20], 65: [3.5] }[rows] ?? [0.5, 1, 3.5, 20];
+
+  it.each(temperatures)("kdLoss at T = %d, for several alpha", (temperature) => {
     for (const [alpha, labelSmoothing] of [
       [0, 0],
       [0.25, 0],

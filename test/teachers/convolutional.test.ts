@@ -59,7 +59,7 @@ async function run(teacherName: string, kind: typeof frozen | "cache" | "cached"
 }
 
 // Blocks with a residual sum, depthwise and grouped convolutions with a shuffle of channels, pools, linear layers with dropout.
-const TEACHERS = ["resnet14", "wrn_16_1", "vgg8", "MobileNetV2", "ShuffleNetV1"];
+const TEACHERS = ["resnet8", "vgg8", "MobileNetV2", "ShuffleNetV1"];
 
 describe("a frozen convolutional teacher that runs ahead has the bits of a live one", () => {
   test.each(TEACHERS)("%s in eval mode, by two threads too", async (name) => {
@@ -75,8 +75,8 @@ describe("a frozen convolutional teacher that runs ahead has the bits of a live 
 
   test("in train mode, whose running statistics move", async () => {
     const [one, two] = [
-      await run("resnet14", live, { teacherMode: "train" }),
-      await run("resnet14", frozen, { teacherMode: "train" }),
+      await run("resnet8", live, { teacherMode: "train" }),
+      await run("resnet8", frozen, { teacherMode: "train" }),
     ];
     expect(two.passes).toBe(6);
     expect(two.result).toEqual(one.result);
@@ -84,7 +84,7 @@ describe("a frozen convolutional teacher that runs ahead has the bits of a live 
 });
 
 describe("cached logits of a convolutional teacher have the bits of a live one", () => {
-  test.each(TEACHERS)("%s", async (name) => {
+  test.each(["resnet8", "MobileNetV2"])("%s", async (name) => {
     const expected = await run(name, live);
     for (const kind of ["cache", "cached"] as const) {
       const { passes, result } = await run(name, kind);
