@@ -193,7 +193,7 @@ test("get started: ship it", async () => {
 test("get started: losses and networks by name, and one's own", async () => {
   const [, , own] = START;
   expect(own).toHaveLength(3);
-  expect(await run(own.map((command) => having(command, { "--epochs": "3" })))).toMatch(/^Test accuracy: student /m);
+  expect(await run(own.map((command) => having(command, { "--epochs": "1" })))).toMatch(/^Test accuracy: student /m);
   copyFileSync(join(cwd, "runs/flowers/teacher.safetensors"), join(cwd, "teacher.safetensors"));
 });
 
@@ -231,7 +231,7 @@ test("how to: the commands of each page, one page after the other", async () => 
 test("the guide: losses, networks, optimizers by name, and modules of one's own", async () => {
   const blocks = commandsOf(documentation("docs/guide.md", "Losses, networks, teachers, optimizers"));
   expect(blocks).toHaveLength(2);
-  expect(await run(blocks.flat().map((command) => [...having(command, { "--epochs": "3" }), "--overwrite"]))).toMatch(
+  expect(await run(blocks.flat().map((command) => [...having(command, { "--epochs": "1" }), "--overwrite"]))).toMatch(
     /^Test accuracy: student /m,
   );
 });
