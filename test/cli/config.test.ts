@@ -5,7 +5,7 @@ import { Command } from "commander";
 import { beforeAll, describe, expect, test } from "vitest";
 import { givenFlags } from "../../src/cli/flags.js";
 import { temporaryFolder } from "../checkpoint/support.js";
-import { bytes, distillery, lines, newFolder, refused, STUDENT, succeed, tree } from "./support.js";
+import { bytes, distillery, lines, newFolder, refused, SMALL, STUDENT, succeed, tree } from "./support.js";
 
 const temporary = temporaryFolder();
 let cwd: string;
@@ -112,14 +112,15 @@ describe("--config", () => {
 
 describe("logs beside metrics.jsonl", () => {
   test("as a table and for TensorBoard, in the run's folder or elsewhere", async () => {
-    await succeed(["distill", "--epochs", "2", "--csv", "--tensorboard", "--out", "logs-here"], cwd);
+    await succeed(["distill", ...SMALL, "--epochs", "2", "--csv", "--tensorboard", "--out", "logs-here"], cwd);
     const table = readFileSync(join(cwd, "logs-here", "metrics.csv"), "utf8")
       .trimEnd()
       .split("\r\n");
     expect(table).toHaveLength(3);
     expect(table[0]).toMatch(/^epoch,epochs,loss,/);
     expect(tree(join(cwd, "logs-here", "tensorboard"))).toEqual([expect.stringMatching(/^events\.out\.tfevents\./)]);
-    await succeed(["distill", "--epochs", "1", "--csv", "mine.csv", "--tensorboard", "board", "--out", "away"], cwd);
+    const elsewhere = ["--csv", "mine.csv", "--tensorboard", "board", "--out", "away"];
+    await succeed(["distill", ...SMALL, "--epochs", "1", ...elsewhere], cwd);
     expect(readFileSync(join(cwd, "mine.csv"), "utf8")).toMatch(/^epoch,/);
     expect(tree(join(cwd, "board"))).toHaveLength(1);
     expect(tree(join(cwd, "away"))).not.toContain("metrics.csv");

@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { CATALOG, type DatasetInfo, type PublicFile } from "../../src/data/hub/catalog.js";
 import { serve, stall, status } from "../data/hub/server.js";
 import { folderOf, images } from "../data/support.js";
-import { ended, launch, refused, succeed } from "./support.js";
+import { ended, launch, refused, SMALL_TEACHER, succeed } from "./support.js";
 
 const FIRST = CATALOG.kmnist?.downloads[0] as PublicFile;
 let cache = "";
@@ -42,7 +42,7 @@ describe("a data set that is here", () => {
   });
 
   test("is what --data NAME takes", async () => {
-    const args = ["train-teacher", "--data", "kmnist", "--validation", "0", "--epochs", "1", "--batch-size", "2"];
+    const args = ["train-teacher", "--data", "kmnist", "--validation", "0", "--epochs", "1", ...SMALL_TEACHER];
     expect(await succeed([...args, "--out", "run"], cache)).toContain("Epoch [1/1]");
   });
 });

@@ -17,6 +17,9 @@ import {
 
 const temporary = temporaryFolder();
 const data = imageFolder();
+/** Networks of the default kinds, whose few weights learn fast. */
+const TEACHES = ["--teacher-network", "teacher(hidden=[128,64,32])", "--batch-size", "32", "--lr", "0.01"];
+const DISTILS = ["--student", "student(hidden=[64,32])", "--batch-size", "32", "--lr", "0.01"];
 const TEACHER = join("runs", "teacher", "teacher.pth");
 const TEACHER_BEST = join("runs", "teacher", "teacher_best.pth");
 let cwd: string;
@@ -25,7 +28,7 @@ let taught: string;
 /** A teacher that the tests share. */
 beforeAll(async () => {
   cwd = newFolder(temporary);
-  taught = await succeed(["train-teacher", "--data", data, "--epochs", "3", "--batch-size", "32"], cwd);
+  taught = await succeed(["train-teacher", "--data", data, "--epochs", "3", ...TEACHES], cwd);
 });
 
 async function evaluationOf(file: string, teacher?: string): Promise<Evaluation> {
@@ -84,7 +87,7 @@ describe("images in a folder, from the teacher to the evaluation", () => {
   });
 
   test("distill takes it; both are evaluated", async () => {
-    const options = ["--data", data, "--teacher", TEACHER, "--epochs", "4", "--batch-size", "32"];
+    const options = ["--data", data, "--teacher", TEACHER, "--epochs", "4", ...DISTILS];
     const printed = lines(await succeed(["distill", ...options], cwd));
     const student = join("runs", "distill", `${STUDENT}.pth`);
     const best = student.replace(".pth", "_best.pth");
@@ -112,14 +115,15 @@ describe("images in a folder, from the teacher to the evaluation", () => {
     const { latencyMs, bytes, parameters, file, data: name, ...evaluation } = object ?? {};
     expect(evaluation).toEqual(await evaluationOf(student, TEACHER));
     expect(latencyMs).toBeGreaterThan(0);
-    const size = 16 * 512 + 512 + 512 * 256 + 256 + 256 * 3 + 3;
+    const size = 16 * 64 + 64 + 64 * 32 + 32 + 32 * 3 + 3;
     expect([bytes, parameters, file, name]).toEqual([statSync(join(cwd, student)).size, size, student, "rows"]);
   });
 
   test("with --json, of both commands", async () => {
     const out = join(cwd, "json");
     const common = ["--data", data, "--epochs", "1", "--json", "--out"];
-    const [epoch, end] = jsonLines(await succeed(["train-teacher", ...common, join(out, "teacher")], cwd));
+    const teach = ["train-teacher", ...common, join(out, "teacher"), ...TEACHES];
+    const [epoch, end] = jsonLines(await succeed(teach, cwd));
     const [epochs, metrics] = [
       ["epoch", "epochs"],
       ["loss", "validationLoss", "validationAccuracy"],
@@ -127,7 +131,10 @@ describe("images in a folder, from the teacher to the evaluation", () => {
     expect(Object.keys(epoch ?? {})).toEqual([...epochs, ...metrics, "lr", "seconds", "samplesPerSecond"]);
     const best = { epoch: 1, validationAccuracy: epoch?.validationAccuracy, evaluation: { samples: 30 } };
     expect(end).toMatchObject({ event: "end", loss: epoch?.loss, evaluation: { samples: 30 }, best });
-    const distilled = await succeed(["distill", ...common, join(out, "student"), "--teacher", TEACHER], cwd);
+    const distilled = await succeed(
+      ["distill", ...common, join(out, "student"), "--teacher", TEACHER, ...DISTILS],
+      cwd,
+    );
     const [record, last] = jsonLines(distilled);
     expect(record).toMatchObject({ epoch: 1, epochs: 1, agreement: expect.any(Number) });
     expect(last).toMatchObject({ event: "end", evaluation: { samples: 30, teacherAccuracy: 1 } });
@@ -136,7 +143,7 @@ describe("images in a folder, from the teacher to the evaluation", () => {
   test("evaluate prints tables", async () => {
     const printed = await succeed(["evaluate", TEACHER, "--data", data], cwd);
     const { perClass } = await evaluationOf(TEACHER);
-    expect(printed).toMatch(/^runs.teacher.teacher\.pth: TeacherNet, [\d,]+ parameters, \d+\.\d\d MB\n/);
+    expect(printed).toMatch(/^runs.teacher.teacher\.pth: TeacherNet, [\d,]+ parameters, \d+\.\d kB\n/);
     expect(printed).toContain("rows: 30 samples\n");
     expect(printed).toMatch(/^accuracy +100\.00% +30 of 30$/m);
     expect(printed).toMatch(/^loss +\d\.\d{4} +mean cross-entropy$/m);
@@ -155,10 +162,10 @@ describe("images in a folder, from the teacher to the evaluation", () => {
     ] as const) {
       const [object] = jsonLines(await succeed(["inspect", file, "--json"], cwd));
       const { tensors, ...rest } = object as { tensors: { key: string; dtype: string; shape: number[] }[] };
-      const parameters = 16 * 2048 + 2048 * 3 + 2048 * 1024 + 1024 * 3 + 1024 * 512 + 512 * 3 + 512 * 3 + 3;
+      const parameters = 16 * 128 + 128 * 3 + 128 * 64 + 64 * 3 + 64 * 32 + 32 * 3 + 32 * 3 + 3;
       expect(rest).toMatchObject({ file, format, parameters, bytes: statSync(join(cwd, file)).size });
       expect(tensors).toHaveLength(23);
-      expect(tensors).toContainEqual({ key: "fc2.weight", dtype: "float32", shape: [1024, 2048] });
+      expect(tensors).toContainEqual({ key: "fc2.weight", dtype: "float32", shape: [64, 128] });
       expect(tensors).toContainEqual({ key: "bn1.num_batches_tracked", dtype: "int64", shape: [] });
     }
     const printed = await succeed(["inspect", TEACHER], cwd);
@@ -191,10 +198,17 @@ describe("what does not fit", () => {
   });
 
   test("a run that is resumed with another option", async () => {
-    const options = ["train-teacher", "--data", data, "--epochs", "3", "--batch-size", "16", "--resume"];
+    const options = ["train-teacher", "--data", data, "--epochs", "3", ...TEACHES.with(3, "16"), "--resume"];
     const text = await refused(options, cwd, 78, "BAD_CONFIG");
     expect(text).toContain("batchSize was 32, is 16");
-    const split = [...options.slice(0, -2), "32", "--validation", "0.2", "--split-seed", "1", "--resume"];
+    const split = [
+      ...options.with(options.indexOf("16"), "32").slice(0, -1),
+      "--validation",
+      "0.2",
+      "--split-seed",
+      "1",
+      "--resume",
+    ];
     expect(await refused(split, cwd, 78, "BAD_CONFIG")).toContain("validation was 0.1, is 0.2; splitSeed was 0, is 1;");
   });
 

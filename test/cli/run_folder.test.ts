@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { fingerprint, load } from "../../src/checkpoint/index.js";
 import { fixture, temporaryFolder } from "../checkpoint/support.js";
-import { ended, MAIN, newFolder, refused, STUDENT, succeed } from "./support.js";
+import { ended, MAIN, newFolder, refused, SMALL, SMALL_TEACHER, STUDENT, succeed } from "./support.js";
 
 const temporary = temporaryFolder();
 
@@ -28,7 +28,7 @@ test("logs onto the run's own files, onto what is read, and both on one: usage",
 
 test("--overwrite replaces a run of other options, and is not for --resume", async () => {
   const cwd = newFolder(temporary);
-  const run = (...more: string[]) => ["distill", "--no-report", "--quiet", "--out", "r", ...more];
+  const run = (...more: string[]) => ["distill", ...SMALL, "--no-report", "--quiet", "--out", "r", ...more];
   await succeed(run("--epochs", "1"), cwd);
   expect(await refused(run("--epochs", "2"), cwd, 78, "BAD_CONFIG")).toMatch(
     /epochs was 1, is 2: .*--overwrite replaces/,
@@ -83,16 +83,8 @@ test("--from refuses weights of the same columns in another order; help of exper
   writeFileSync(join(cwd, "ab.csv"), table(["a", "b", "label"]));
   writeFileSync(join(cwd, "ba.csv"), table(["b", "a", "label"]));
   const run = (data: string, out: string, ...more: string[]) => [
-    "train-teacher",
-    "--data",
-    data,
-    "--epochs",
-    "1",
-    "--no-report",
-    "--quiet",
-    "--out",
-    out,
-    ...more,
+    ...["train-teacher", "--data", data, ...SMALL_TEACHER, "--epochs", "1"],
+    ...["--no-report", "--quiet", "--out", out, ...more],
   ];
   await succeed(run("ab.csv", "a"), cwd);
   const from = ["--from", "a/teacher.safetensors"];
@@ -106,7 +98,7 @@ test("--from refuses weights of the same columns in another order; help of exper
 
 test("--from starts from the weights of a file, which config.json says", async () => {
   const cwd = newFolder(temporary);
-  const run = (...more: string[]) => ["distill", "--epochs", "1", "--no-report", "--quiet", ...more];
+  const run = (...more: string[]) => ["distill", ...SMALL, "--epochs", "1", "--no-report", "--quiet", ...more];
   await succeed(run("--out", "a"), cwd);
   await succeed(run("--out", "b", "--from", `a/${STUDENT}.pth`), cwd);
   const config = (out: string) => JSON.parse(readFileSync(join(cwd, out, "config.json"), "utf8"));
