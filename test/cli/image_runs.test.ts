@@ -97,8 +97,10 @@ describe("a convolutional pair", () => {
     await succeed(["compare", ...quick, ...PAIR, "--seeds", "1", "--out", "compared"], cwd);
     await succeed(["distill", ...quick, "--chain", pair.join(" -> "), "--out", "chain"], cwd);
     await succeed(["mutual", ...quick, ...pair.flatMap((network) => ["--student", network]), "--out", "mutual"], cwd);
-    for (const file of [join("compared", "compare.json"), join("chain", "link-2"), join("mutual", "student-2.pth")]) {
-      expect(existsSync(join(cwd, file)), file).toBe(true);
-    }
+    const named = (...config: string[]) => JSON.parse(readFileSync(join(cwd, ...config, "config.json"), "utf8"));
+    const distilled = { teacherNetwork: "resnet8", student: "wrn_16_1" };
+    expect(named("compared")).toMatchObject(distilled);
+    expect(named("chain", "link-2")).toMatchObject(distilled);
+    expect(named("mutual")).toMatchObject({ student: ["resnet8", "wrn_16_1"] });
   });
 });

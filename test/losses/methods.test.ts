@@ -401,13 +401,21 @@ describe("edges are finite", () => {
     });
   }
 
-  test.each(["rkd", "similarity-preserving", "pkt"])("%s: student and teacher of other widths", (name) => {
-    const [student, teacher] = leaves([
-      [4, 3],
-      [4, 5],
-    ]);
-    expect(LOSSES[name](student, teacher, labels).item()).toBeGreaterThan(0);
-  });
+  test.each(["rkd", "similarity-preserving", "pkt"])(
+    "%s: student and teacher of other widths, as of one with zeros beside",
+    (name) => {
+      const [student, teacher] = leaves([
+        [4, 3],
+        [4, 5],
+      ]);
+      const wide = matrix((student.toArray() as number[][]).map((row) => [...row, 0, 0]));
+      const [narrow, padded] = [student, wide].map((x) => LOSSES[name](x, teacher, labels));
+      expectClose([narrow.item()], [padded.item()], { rel: 1e-6 });
+      for (const loss of [narrow, padded]) loss.backward();
+      const gradient = (wide.grad?.toArray() as number[][]).flatMap((row) => row.slice(0, 3));
+      expectClose(student.grad?.data ?? [], gradient, { ofLargest: 1e-6 });
+    },
+  );
 
   test("rkd: the direction between equal rows has no gradient", () => {
     const s = matrix([
