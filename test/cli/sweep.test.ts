@@ -8,8 +8,9 @@ import { ended, imageFolder, jsonLines, launch, lines, newFolder, refused, SMALL
 
 const temporary = temporaryFolder();
 const data = imageFolder();
-const BUDGET = ["--epochs", "2", "--batch-size", "16", "--lr", "1e-4"];
-const ARGS = ["sweep", "--data", data, "--temperatures", "1,4", "--alphas", "0.1,0.9", ...BUDGET, ...SMALL];
+const GRID = ["--temperatures", "1,4", "--alphas", "0.1,0.9"];
+const LARGE = ["sweep", "--data", data, ...GRID, "--epochs", "2", "--batch-size", "16", "--lr", "1e-4"];
+const ARGS = [...LARGE, ...SMALL];
 const OUT = join("runs", "sweep");
 
 const resultOf = (folder: string): SweepResult => JSON.parse(readFileSync(join(folder, OUT, "sweep.json"), "utf8"));
@@ -76,7 +77,7 @@ describe("sweep", () => {
 
   test("Ctrl-C saves, and it resumes", async () => {
     // The default networks: time enough to come in between.
-    const args = ["sweep", "--data", data, "--temperatures", "1,4", "--alphas", "0.5", ...BUDGET, "--no-report"];
+    const args = [...LARGE, "--no-report"];
     const [whole, cwd] = [newFolder(temporary), newFolder(temporary)];
     await succeed(args, whole);
     const child = launch(args, cwd);
@@ -85,7 +86,7 @@ describe("sweep", () => {
     child.kill("SIGINT");
     const { code, stderr } = await end;
     expect(code).toBe(130);
-    expect(stderr).toContain("of 3 runs done; their state is saved in");
+    expect(stderr).toContain("of 5 runs done; their state is saved in");
     await succeed([...args, "--resume"], cwd);
     expect(timeless(resultOf(cwd), OUT)).toEqual(timeless(resultOf(whole), OUT));
   });
