@@ -3,12 +3,14 @@ import { FORMATS } from "../data/index.js";
 import { TEXT_ENCODINGS } from "../data/text/encodings.js";
 import { LOSSES } from "../losses/index.js";
 import { MODELS } from "../models/index.js";
+import * as F from "../nn/functional.js";
 import * as layers from "../nn/index.js";
 import * as ops from "../ops/index.js";
 import { OPTIMIZERS, SCHEDULES } from "../optim/index.js";
 import type { OptionHelp } from "../registry/index.js";
 import { TASKS } from "../tasks/index.js";
 import { TEACHERS } from "../teachers/open_teacher.js";
+import { Tensor } from "../tensor/tensor.js";
 import { UsageError, unknownName } from "./error_boundary.js";
 import { addShowing, type ShowFlags } from "./flags.js";
 import { print } from "./terminal.js";
@@ -66,12 +68,19 @@ const KINDS: Readonly<Record<string, () => Promise<Reference>>> = {
     entries: Object.keys(layers).map((name) => ({ name, help: "", options: [] })),
   }),
   operations: async () => ({
-    usage: "F.gelu(x), x.exp() or cat([x, y]) in programs: a function of F, a method or an export, as in PyTorch",
+    usage:
+      "in programs, as in PyTorch: F.NAME and NAME are functions that the package exports, x.NAME a tensor's methods",
     entries: Object.keys(ops)
       .sort()
-      .map((name) => ({ name, help: "", options: [] })),
+      .map((name) => ({ name, help: formsOf(name), options: [] })),
   }),
 };
+
+/** How programs call an operation. */
+function formsOf(name: string): string {
+  const forms = [...(name in F ? [`F.${name}(...)`] : []), ...(name in Tensor.prototype ? [`x.${name}(...)`] : [])];
+  return forms.join(", ") || `${name}(...)`;
+}
 
 type ListFlags = ShowFlags & { kind?: string };
 

@@ -66,8 +66,14 @@ test("formats, layers and operations are listed too", async () => {
   expect(names(formats.entries)).toEqual(FORMATS.map(({ name }) => name));
   expect(names(layers.entries)).toEqual(expect.arrayContaining(["Linear", "LayerNorm"]));
   expect(names(operations.entries)).toEqual(expect.arrayContaining(["add", "matmul", "softmax"]));
-  const isCallable = (name: string) => [F, Tensor.prototype, distillery].some((owner) => name in owner);
-  expect(names(operations.entries).filter((name) => !isCallable(name))).toEqual([]);
+  const forms = operations.entries.flatMap(({ help }: { help: string }) => help.split(", "));
+  const owners: Record<string, object> = { F, x: Tensor.prototype, distillery };
+  const isCallable = (form: string) => {
+    const [, owner = "distillery", name] = /^(?:(F|x)\.)?(\w+)\(\.\.\.\)$/.exec(form) ?? [];
+    return name in owners[owner];
+  };
+  expect(forms.filter((form: string) => !isCallable(form))).toEqual([]);
+  expect(operations.entries).toContainEqual({ name: "gelu", help: "F.gelu(...), x.gelu(...)", options: [] });
 });
 
 test("an unknown kind is refused", async () => {
