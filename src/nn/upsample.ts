@@ -67,6 +67,10 @@ export class Upsample extends Module {
 
   /** The input's row, or column, of each of the output. */
   #places(length: number, outputs: number, axis: number): IntTensor {
+    // PyTorch takes the same rows, or each of them twice, whatever the scale.
+    const times = outputs / length;
+    if (times === 1 || times === 2)
+      return new IntTensor(Int32Array.from({ length: outputs }, (_, i) => Math.floor(i / times)));
     const scale = this.#scale?.[axis];
     // In single precision, as PyTorch has it.
     const step = Math.fround(scale === undefined ? length / outputs : 1 / scale);

@@ -1,6 +1,6 @@
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
-import { allocate } from "../tensor/buffer_pool.js";
+import { allocate, isInArena } from "../tensor/buffer_pool.js";
 import { runDeferred } from "../tensor/deferred.js";
 import type { Op } from "../tensor/op.js";
 import { isReplaying } from "../tensor/replay.js";
@@ -21,7 +21,7 @@ import {
  * BatchNorm of images -> sum with a tensor of its shape -> ReLU, with or without the sum, called one after another by any module,
  * runs as one kernel, and so do their gradients.
  *
- * BatchNorm is deferred if ReLU followed when its layer was called last. The sum extends the chain, ReLU ends it and runs it.
+ * BatchNorm is deferred if ReLU followed when its layer was called last, and only in an arena. The sum extends the chain, ReLU ends it and runs it.
  */
 const followed = new WeakSet<Tensor>();
 let stages = 0;
@@ -39,7 +39,8 @@ class Stage {
 /** BatchNorm for inputs x, weight, bias and running statistics, deferred; null if it is to be computed at once. */
 export function deferNorm(norm: Defined, inputs: readonly Tensor[], attributes: BatchNormAttributes): Tensor | null {
   const [x, weight] = inputs;
-  if (isTracing() || isReplaying() || !followed.has(weight) || numel(x.shape.slice(2)) === 1) return null;
+  if (!isInArena() || isTracing() || isReplaying()) return null;
+  if (!followed.has(weight) || numel(x.shape.slice(2)) === 1) return null;
   return new ImageChain(norm, inputs, attributes, x.shape).start();
 }
 

@@ -1,6 +1,6 @@
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
-import { allocate, allocateBytes } from "../tensor/buffer_pool.js";
+import { allocate, allocateBytes, isInArena } from "../tensor/buffer_pool.js";
 import { runDeferred } from "../tensor/deferred.js";
 import type { Op } from "../tensor/op.js";
 import { currentGenerator } from "../tensor/random.js";
@@ -24,8 +24,8 @@ import {
  * The product is deferred, and the calls that follow extend the chain if they read its end. Dropout runs it.
  *
  * A chain ends where the last one of the same weight ended: a product is deferred only if BatchNorm and ReLU followed the
- * last one, and the ReLU only if dropout did in the same mode. What a network returns is thus computed when its `forward` returns, and the caller may
- * fill the array of its inputs, or those of its weights, anew.
+ * last one, and the ReLU only if dropout did in the same mode. It is only put off in an arena, as of a step: elsewhere the caller may fill
+ * the array of its inputs, or those of its weights, as soon as a layer has returned.
  */
 const followed = new WeakSet<Tensor>();
 /** The weights whose chain went on from ReLU to dropout, with BatchNorm in train mode and in eval mode. */
@@ -58,7 +58,7 @@ interface Saved extends NormSaved {
 export function deferLinear(linear: Defined, inputs: readonly Tensor[], attributes: LinearAttributes): Tensor | null {
   // The input may be the end of another chain, or a chain of this weight end here.
   runDeferred();
-  if (isTracing() || isReplaying() || !followed.has(inputs[1])) return null;
+  if (!isInArena() || isTracing() || isReplaying() || !followed.has(inputs[1])) return null;
   return new LinearChain(linear, inputs, attributes, [inputs[0].shape[0], inputs[1].shape[0]]).start();
 }
 

@@ -1,7 +1,7 @@
 import { discardDeferred, runDeferred } from "./deferred.js";
 
 /**
- * Reuse of arrays. A training loop runs each step in {@link withArena}: what the step allocated is handed out again in
+ * Reuse of arrays. A training loop runs each step in an {@link Arena}: what the step allocated is handed out again in
  * the next one, so that a warm step allocates nothing. Outside of an arena arrays are plain and the garbage collector's.
  */
 const free = new Map<number, Float32Array[]>();
@@ -34,6 +34,11 @@ export function countNativeBytes(bytes: number): void {
 /** The bytes that were counted so far. */
 export function countedNativeBytes(): number {
   return nativeBytes;
+}
+
+/** Whether an {@link Arena} is open. */
+export function isInArena(): boolean {
+  return inUse !== null;
 }
 
 /** The arrays of one step, which may consist of several parts with other work between them. */
@@ -69,16 +74,6 @@ export class Arena {
     for (const array of floats) recycle(free, array);
     for (const array of bytes) recycle(freeBytes, array);
     return floats;
-  }
-}
-
-/** Runs `body`, then takes back every array that it allocated: none may be used afterwards. TensorFlow.js's `tidy`. */
-export function withArena<T>(body: () => T): T {
-  const arena = new Arena();
-  try {
-    return arena.run(body);
-  } finally {
-    arena.release();
   }
 }
 

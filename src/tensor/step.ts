@@ -8,7 +8,8 @@ import { collectTensors, Tensor } from "./tensor.js";
  *
  * Tensors that `body` returns, alone or in an array or an object, are copied out. Every other tensor that was computed in it
  * ends with it: to read one afterwards is an error. Gradients, weights and the optimizer's state stay. An array from
- * {@link Tensor.data} has to be copied to outlive the step.
+ * {@link Tensor.data} has to be copied to outlive the step. Layers that follow one another are computed together, when something reads
+ * what the last one gives: fill the arrays of the inputs before the step, not in it.
  *
  * @throws DistilleryError `BAD_ARGUMENT` for an `async` function, and if a tensor is read after its step.
  * @example
@@ -48,6 +49,16 @@ export class TensorArena {
     for (const { buffer } of this.#arena.release()) memory.add(buffer);
     for (const tensor of this.#tensors) tensor.end(memory);
     this.#tensors = [];
+  }
+}
+
+/** Runs `body`, then ends the tensors and takes back the arrays that were made in it. TensorFlow.js's `tidy`, but nothing is copied out. */
+export function withArena<T>(body: () => T): T {
+  const arena = new TensorArena();
+  try {
+    return arena.run(body);
+  } finally {
+    arena.release();
   }
 }
 

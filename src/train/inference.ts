@@ -18,7 +18,7 @@ import { taskOf } from "../tasks/index.js";
 import type { TaskEvaluation } from "../tasks/metrics.js";
 import { type Prediction, rowsOf, type TaskPrediction } from "../tasks/prediction.js";
 import { noGrad } from "../tensor/autograd.js";
-import { withArena } from "../tensor/buffer_pool.js";
+import { withArena } from "../tensor/step.js";
 import { Tensor } from "../tensor/tensor.js";
 
 const BATCH = 1000;

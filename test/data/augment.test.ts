@@ -11,8 +11,8 @@ import {
   Subset,
   TensorDataset,
 } from "../../src/data/index.js";
-import { withArena } from "../../src/tensor/buffer_pool.js";
 import { Generator, manualSeed, rand, withGenerator } from "../../src/tensor/random.js";
+import { withArena } from "../../src/tensor/step.js";
 import { Tensor } from "../../src/tensor/tensor.js";
 import { getNumThreads, setNumThreads } from "../../src/threads.js";
 import { refusal } from "./support.js";

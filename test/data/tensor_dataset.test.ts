@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import { TensorDataset } from "../../src/data/index.js";
 import { IntTensor, Tensor, tensor, zeros } from "../../src/index.js";
-import { withArena } from "../../src/tensor/buffer_pool.js";
+import { withArena } from "../../src/tensor/step.js";
 import { refusal } from "./support.js";
 
 const inputs = tensor([

@@ -217,3 +217,16 @@ describe("extreme options", () => {
     expect(make).toThrow(expect.objectContaining({ code, message: expect.stringContaining(text) }));
   });
 });
+
+test.each([
+  [10, 1.05, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]],
+  [7, 1.01, [0, 1, 2, 3, 4, 5, 6]],
+  [5, 2.1, [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]],
+  [3, 2.3, [0, 0, 1, 1, 2, 2]],
+])("Upsample of %i columns by %f takes the columns that PyTorch takes", (columns, scaleFactor, expected) => {
+  const x = tensor(
+    Float32Array.from({ length: columns }, (_, i) => i),
+    { shape: [1, 1, 1, columns] },
+  );
+  expect([...new Upsample({ scaleFactor: [1, scaleFactor] }).forward(x).data]).toEqual(expected);
+});

@@ -2,6 +2,7 @@ import { afterEach, describe, expect, test, vi } from "vitest";
 import { BatchNorm2d, createNetwork, Generator, noGrad, randn, type Tensor, withGenerator } from "../../src/index.js";
 import { native } from "../../src/native.js";
 import { defineOp } from "../../src/ops/define_op.js";
+import { inArena } from "./support.js";
 
 const SHAPE = [6, 5, 3, 7];
 const [, FEATURES] = SHAPE;
@@ -84,14 +85,17 @@ const CHAINS: [string, number, Forward][] = [
 
 describe("BatchNorm, a sum and ReLU have the bits of the operations one by one", () => {
   for (const [name, fused, forward] of CHAINS) {
-    test.each(MODES)(`${name}, %s`, (_, prepare) => {
-      const kernel = vi.spyOn(native, "batchNormForward");
-      const got = run(forward, keep, prepare);
-      expect(kernel.mock.calls.filter(([{ relu }]) => relu).length).toBe(fused);
-      kernel.mockClear();
-      expect(got).toEqual(run(forward, read, prepare));
-      expect(kernel.mock.calls.some(([{ relu }]) => relu)).toBe(false);
-    });
+    test.each(MODES)(
+      `${name}, %s`,
+      inArena((_, prepare) => {
+        const kernel = vi.spyOn(native, "batchNormForward");
+        const got = run(forward, keep, prepare);
+        expect(kernel.mock.calls.filter(([{ relu }]) => relu).length).toBe(fused);
+        kernel.mockClear();
+        expect(got).toEqual(run(forward, read, prepare));
+        expect(kernel.mock.calls.some(([{ relu }]) => relu)).toBe(false);
+      }),
+    );
   }
 });
 
@@ -144,7 +148,7 @@ const silent = defineOp<number, null>({
 
 test.each(MODES)(
   "gradients of calls between BatchNorm and the sum are added in the order of the calls, %s",
-  (_, prepare) => {
+  inArena((_, prepare) => {
     const forward: Forward = (x, beside, { norm }, after) => {
       const h = after(norm.forward(x));
       const others = [silent([x], 1 / 3), silent([x], 1e4 / 7)];
@@ -155,63 +159,85 @@ test.each(MODES)(
     const got = run(forward, keep, prepare);
     expect(kernel.mock.calls.filter(([{ relu }]) => relu).length).toBe(2);
     expect(got).toEqual(run(forward, read, prepare));
-  },
+  }),
 );
 
 describe("an output inside of a chain may be used, with the same bits and gradients", () => {
-  test.each(USES)("%s", (_, forward) => {
-    for (const [, prepare] of MODES) {
-      expect(run(forward, keep, prepare)).toEqual(run(forward, read, prepare));
-    }
-  });
+  test.each(USES)(
+    "%s",
+    inArena((_, forward) => {
+      for (const [, prepare] of MODES) {
+        expect(run(forward, keep, prepare)).toEqual(run(forward, read, prepare));
+      }
+    }),
+  );
 
-  test("after the backward pass and after the weights changed", () => {
-    const [norm, x, beside] = withGenerator(new Generator(1), () => [
-      new BatchNorm2d(FEATURES),
-      randn(SHAPE),
-      randn(SHAPE),
-    ]);
-    norm.forward(x).add(beside).relu();
-    const expected = read(norm.forward(x)).data.slice();
-    norm.forward(x).relu();
-    const normalized = norm.forward(x);
-    const sum = normalized.add(beside);
-    sum.relu().sum().backward();
-    for (const parameter of norm.parameters()) parameter.data.fill(0.5);
-    expect(normalized.data).toEqual(expected);
-    expect(sum.data).toEqual(expected.map((value, i) => value + beside.data[i]));
-    expect(() => sum.sum().backward()).toThrow("a second time through the same graph");
-  });
+  test(
+    "after the backward pass and after the weights changed",
+    inArena(() => {
+      const [norm, x, beside] = withGenerator(new Generator(1), () => [
+        new BatchNorm2d(FEATURES),
+        randn(SHAPE),
+        randn(SHAPE),
+      ]);
+      norm.forward(x).add(beside).relu();
+      const expected = read(norm.forward(x)).data.slice();
+      norm.forward(x).relu();
+      const normalized = norm.forward(x);
+      const sum = normalized.add(beside);
+      sum.relu().sum().backward();
+      for (const parameter of norm.parameters()) parameter.data.fill(0.5);
+      expect(normalized.data).toEqual(expected);
+      expect(sum.data).toEqual(expected.map((value, i) => value + beside.data[i]));
+      expect(() => sum.sum().backward()).toThrow("a second time through the same graph");
+    }),
+  );
 
-  test("the running statistics, before they are read", () => {
-    const [norm, x] = withGenerator(new Generator(1), () => [new BatchNorm2d(FEATURES), randn(SHAPE)]);
-    norm.forward(x).relu();
-    const before = norm.runningMean.data.slice();
-    norm.forward(x);
-    expect(norm.runningMean.data).not.toEqual(before);
-  });
+  test(
+    "the running statistics, before they are read",
+    inArena(() => {
+      const [norm, x] = withGenerator(new Generator(1), () => [new BatchNorm2d(FEATURES), randn(SHAPE)]);
+      norm.forward(x).relu();
+      const before = norm.runningMean.data.slice();
+      norm.forward(x);
+      expect(norm.runningMean.data).not.toEqual(before);
+    }),
+  );
 });
 
-test("each ReLU and residual sum of a network is taken along, with and without gradients", () => {
-  const [network, x] = withGenerator(new Generator(1), () => [
-    createNetwork("resnet8", { shape: [3, 8, 8], classes: 4 }),
-    randn([2, 3, 8, 8]),
-  ]);
-  network.forward(x);
-  const [norm, relu, add] = [
-    vi.spyOn(native, "batchNormForward"),
-    vi.spyOn(native, "reluForward"),
-    vi.spyOn(native, "binaryForward"),
-  ];
-  for (const forward of [() => network.forward(x), () => noGrad(() => network.forward(x))]) {
-    forward().data;
-    // The shortcut's BatchNorm takes the sum along, that beside it does not.
-    expect(norm.mock.calls.map(([{ relu, addend }]) => `${relu} ${addend !== null}`)).toEqual([
-      ...["true false", "true false", "true true"],
-      ...["true false", "false false", "true true"],
-      ...["true false", "false false", "true true"],
+test(
+  "each ReLU and residual sum of a network is taken along, with and without gradients",
+  inArena(() => {
+    const [network, x] = withGenerator(new Generator(1), () => [
+      createNetwork("resnet8", { shape: [3, 8, 8], classes: 4 }),
+      randn([2, 3, 8, 8]),
     ]);
-    expect([relu, add].map((spy) => spy.mock.calls.length)).toEqual([0, 0]);
-    norm.mockClear();
-  }
+    network.forward(x);
+    const [norm, relu, add] = [
+      vi.spyOn(native, "batchNormForward"),
+      vi.spyOn(native, "reluForward"),
+      vi.spyOn(native, "binaryForward"),
+    ];
+    for (const forward of [() => network.forward(x), () => noGrad(() => network.forward(x))]) {
+      forward().data;
+      // The shortcut's BatchNorm takes the sum along, that beside it does not.
+      expect(norm.mock.calls.map(([{ relu, addend }]) => `${relu} ${addend !== null}`)).toEqual([
+        ...["true false", "true false", "true true"],
+        ...["true false", "false false", "true true"],
+        ...["true false", "false false", "true true"],
+      ]);
+      expect([relu, add].map((spy) => spy.mock.calls.length)).toEqual([0, 0]);
+      norm.mockClear();
+    }
+  }),
+);
+
+test("outside of an arena BatchNorm is computed at once, for the caller may fill the array of its inputs", () => {
+  const [norm, x] = withGenerator(new Generator(1), () => [new BatchNorm2d(FEATURES).eval(), randn(SHAPE)]);
+  const expected = norm.forward(x).data;
+  norm.forward(x).relu();
+  const array = x.data;
+  const features = norm.forward(x);
+  array.fill(100);
+  expect(features.data).toEqual(expected);
 });

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { expect } from "vitest";
 import { F, IntTensor, Module, noGrad, Tensor } from "../../src/index.js";
 import * as ops from "../../src/ops/index.js";
+import { Arena } from "../../src/tensor/buffer_pool.js";
 
 /** An array of a fixture: floats, some of them in words that JSON lacks, or whole numbers. */
 type Stored =
@@ -28,6 +29,11 @@ export interface Case {
 export const CASES = JSON.parse(
   readFileSync(new URL("fixtures/operations.json", import.meta.url), "utf8"),
 ) as readonly Case[];
+
+/** A test in an arena, outside of which no call is put off. */
+export function inArena<A extends unknown[]>(body: (...args: A) => void): (...args: A) => void {
+  return (...args) => new Arena().run(() => body(...args));
+}
 
 /** The values of a stored array. */
 export const numbers = (stored: readonly (number | string)[]): number[] => stored.map(Number);

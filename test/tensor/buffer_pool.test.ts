@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, it } from "vitest";
 import { tensor } from "../../src/index.js";
-import { allocate, allocateBytes, emptyCache, withArena } from "../../src/tensor/buffer_pool.js";
+import { allocate, allocateBytes, emptyCache } from "../../src/tensor/buffer_pool.js";
+import { withArena } from "../../src/tensor/step.js";
 
 afterEach(emptyCache);
 

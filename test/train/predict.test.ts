@@ -3,7 +3,9 @@ import type { TaskName } from "../../src/data/task_name.js";
 import {
   BatchNorm1d,
   Dropout,
+  evaluate,
   Linear,
+  logitsOf,
   Module,
   manualSeed,
   type Preprocessing,
@@ -11,7 +13,9 @@ import {
   randn,
   Sequential,
   type TaskPrediction,
+  TeacherCache,
   type Tensor,
+  TensorDataset,
   tensor,
 } from "../../src/index.js";
 import { refusal } from "../data/support.js";
@@ -116,4 +120,27 @@ describe("predict", () => {
       );
     }
   });
+});
+
+test("what forward() keeps of a batch can't be read after it, instead of being overwritten by the next one", async () => {
+  class Keeping extends Module {
+    readonly fc = new Linear(3, 2);
+    kept: Tensor[] = [];
+    override forward(x: Tensor): Tensor {
+      this.kept.push(x.mul(2));
+      return this.fc.forward(x);
+    }
+  }
+  const network = new Keeping();
+  const data = new TensorDataset(randn([4, 3]), Int32Array.of(0, 1, 0, 1));
+  for (const read of [
+    () => predict(network, randn([2, 3])),
+    () => logitsOf(network, data),
+    () => evaluate(network, data),
+    () => TeacherCache.compute(network, data),
+  ]) {
+    network.kept = [];
+    await read();
+    expect(() => network.kept.at(-1)?.data).toThrow("belongs to a step or a batch that ended");
+  }
 });
