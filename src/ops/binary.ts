@@ -93,6 +93,9 @@ const subTensor = defineBinary("sub", { js: "a - b", onnx: "Sub" });
 const divTensor = defineBinary("div", { js: "a / b", onnx: "Div" });
 const powTensor = defineBinary("pow", { js: "a ** b", onnx: "Pow" });
 
+/** The offset that keeps every bit of a product: -0 + 0 would be 0. */
+const NO_OFFSET = -0;
+
 /** factor * x + offset. */
 const affine = defineOp<{ factor: number; offset: number }, null>({
   name: "affine",
@@ -103,7 +106,7 @@ const affine = defineOp<{ factor: number; offset: number }, null>({
   },
   backward(grad, [into], { attributes: { factor } }) {
     if (into && factor === 1) into.set(grad);
-    else if (into) native.affine(grad, factor, 0, into);
+    else if (into) native.affine(grad, factor, NO_OFFSET, into);
   },
   onnx: ({ inputs, attributes: { factor, offset } }, builder) =>
     factor === 1
@@ -111,7 +114,7 @@ const affine = defineOp<{ factor: number; offset: number }, null>({
       : { type: "Mul", inputs: [...inputs, builder.scalar("constant", factor)] },
   lower: (attributes) => ({ kind: "affine", ...attributes }),
   js: ({ inputs: [x], attributes: { factor, offset } }) =>
-    `${x}.map((v) => ${factor === 1 ? `v + ${offset}` : `${factor} * v + ${offset}`})`,
+    `${x}.map((v) => ${Object.is(offset, NO_OFFSET) ? `${factor} * v` : `v + ${offset}`})`,
 });
 
 const divideBy = defineUnaryWith(
@@ -154,7 +157,7 @@ export function sub(a: Tensor, b: Tensor | number, extra?: never): Tensor {
 /** a * b element by element, broadcast as NumPy does, or a * number. `torch.mul`. */
 export function mul(a: Tensor, b: Tensor | number, extra?: never): Tensor {
   if (extra !== undefined) throw oneTooMany("mul", extra);
-  return typeof b === "number" ? affine([a], { factor: b, offset: 0 }) : mulTensor(a, b);
+  return typeof b === "number" ? affine([a], { factor: b, offset: NO_OFFSET }) : mulTensor(a, b);
 }
 
 /** a / b element by element, broadcast as NumPy does, or a / number. `torch.div`. */

@@ -8,7 +8,7 @@ const fusedLoss = defineOp<{ loss: number; grad: Float32Array }, null>({
   name: "loss",
   forward: (_, { loss }) => ({ data: Float32Array.of(loss), shape: [], saved: null }),
   backward([upstream], [into], { attributes }) {
-    if (into) native.affine(attributes.grad, upstream, 0, into);
+    if (into) native.affine(attributes.grad, upstream, -0, into);
   },
 });
 

@@ -146,7 +146,7 @@ function together({ data, shape }: Tensor, axes: readonly number[] | null) {
 
 function scale(x: Float32Array, factor: number): Float32Array {
   const out = allocate(x.length);
-  native.affine(x, factor, 0, out);
+  native.affine(x, factor, -0, out);
   return out;
 }
 

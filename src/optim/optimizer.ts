@@ -90,12 +90,12 @@ export abstract class Optimizer<G extends ParamGroup = ParamGroup, S extends obj
     if (extra !== undefined) throw badArgument("step", "no arguments (call a closure before)", extra);
     for (const group of this.paramGroups) this.checkGroup(group);
     for (const group of this.paramGroups) {
-      const withGrad = group.params.filter(({ gradData, gradRows }) => gradData !== null && gradRows === null);
+      const withGrad = group.params.filter(({ gradData, hasGradRows }) => gradData !== null && !hasGradRows);
       for (const [gradScale, params] of partition(withGrad, ({ gradScale }) => gradScale)) {
         this.update(group, params, gradScale);
       }
       for (const param of group.params) {
-        if (param.gradRows !== null) updateRows(param, this.state, (part) => this.update(group, [part], 1));
+        if (param.hasGradRows) updateRows(param, this.state, (part) => this.update(group, [part], 1));
       }
     }
   }

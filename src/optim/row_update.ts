@@ -1,4 +1,4 @@
-import { native } from "../native.js";
+import { putRows, rowsOf } from "../tensor/grad_rows.js";
 import { Tensor } from "../tensor/tensor.js";
 
 /**
@@ -11,23 +11,24 @@ export function updateRows<S extends object>(
   state: Map<Tensor, S>,
   update: (part: Tensor) => void,
 ): void {
-  const { gradRows: rows } = param;
-  const gradData = param.scaledGrad();
-  if (rows === null || gradData === null || rows.length === 0) return;
-  const part = new Tensor(rowsOf(param.data, param, rows), [rows.length, param.shape[1]]);
-  part.gradData = gradData;
+  const grad = param.gradByRows();
+  if (grad === null || grad.rows.length === 0) return;
+  const { rows } = grad;
+  const { shape } = param;
+  const part = new Tensor(rowsOf(param.data, shape, rows), [rows.length, shape[1]]);
+  part.gradData = grad.values;
   const kept = state.get(param) as Values | undefined;
-  if (kept !== undefined) state.set(part, mapped(kept, (array) => rowsOf(array, param, rows)) as S);
+  if (kept !== undefined) state.set(part, mapped(kept, (array) => rowsOf(array, shape, rows)) as S);
   update(part);
   const moved = state.get(part) as Values | undefined;
   state.delete(part);
-  put(part.data, param.data, param, rows);
+  putRows({ rows, values: part.data }, shape[1], param.data);
   if (moved === undefined) return;
   const whole: Values = kept ?? {};
   for (const [name, value] of Object.entries(moved)) {
     if (value instanceof Float32Array) {
       const array = (whole[name] ?? new Float32Array(param.size)) as Float32Array;
-      put(value, array, param, rows);
+      putRows({ rows, values: value }, shape[1], array);
       whole[name] = array;
     } else whole[name] = value;
   }
@@ -42,15 +43,4 @@ function mapped(values: Values, change: (array: Float32Array) => Float32Array): 
     value instanceof Float32Array ? change(value) : value,
   ]);
   return Object.fromEntries(entries);
-}
-
-function rowsOf(array: Float32Array, { shape }: Tensor, rows: Int32Array): Float32Array {
-  const out = new Float32Array(rows.length * shape[1]);
-  native.gatherRows(array, rows, out, shape[0], shape[1]);
-  return out;
-}
-
-function put(values: Float32Array, into: Float32Array, { shape }: Tensor, rows: Int32Array): void {
-  const columns = shape[1];
-  for (const [i, row] of rows.entries()) into.set(values.subarray(i * columns, (i + 1) * columns), row * columns);
 }

@@ -3,6 +3,7 @@ import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
 import type { Barrier } from "./barrier.js";
 import { Arena, allocate } from "./buffer_pool.js";
+import type { RowValues } from "./grad_rows.js";
 
 /** The part of a tensor that autograd uses. */
 interface Differentiable {
@@ -13,8 +14,8 @@ interface Differentiable {
   node: Node | null;
   materializedGrad(): Float32Array | null;
   gradBuffer(): Float32Array;
-  /** Takes a gradient whose other rows are zero; false: it has one already that is written whole. */
-  takeGradRows(rows: Int32Array, values: Float32Array): boolean;
+  /** Adds a gradient whose other rows are zero; false: there is one already that is not by rows. */
+  addGradRows(added: RowValues): boolean;
 }
 
 /** The arguments and results of a call that its backward pass reads. */
@@ -29,10 +30,7 @@ interface RecordedCall {
 interface DifferentiableOp {
   backward?(grad: Float32Array, into: readonly (Float32Array | null)[], call: RecordedCall): void;
   barrier?(grad: Float32Array, call: RecordedCall): Barrier;
-  backwardRows?(
-    grad: Float32Array,
-    call: RecordedCall,
-  ): { readonly input: number; readonly rows: Int32Array; readonly values: Float32Array } | null;
+  backwardRows?(grad: Float32Array, call: RecordedCall): (RowValues & { readonly input: number }) | null;
 }
 
 /** A recorded call of an operation. */
@@ -206,7 +204,7 @@ function deliverRows(node: Node, grad: Float32Array): number {
   if (known === null) return -1;
   const input = node.inputs[known.input];
   if (!input.requiresGrad) return known.input;
-  return input.node === null && input.takeGradRows(known.rows, known.values) ? known.input : -1;
+  return input.node === null && input.addGradRows(known) ? known.input : -1;
 }
 
 function gradientSoFar(input: Differentiable, grads: Map<Node, Float32Array>): Float32Array | null {

@@ -1,4 +1,5 @@
 import type { Barrier } from "./barrier.js";
+import type { RowValues } from "./grad_rows.js";
 import type { JsBuilder, JsStep } from "./js_form.js";
 import type { OnnxBuilder, OnnxNode, OnnxStep } from "./onnx_node.js";
 import type { Tensor } from "./tensor.js";
@@ -21,13 +22,9 @@ export interface Call<A, S> {
 }
 
 /** The rows of a matrix's gradient that are not zero. */
-export interface GradRows {
+export interface GradRows extends RowValues {
   /** The index of the input. */
   readonly input: number;
-  /** Ascending, each once. */
-  readonly rows: Int32Array;
-  /** [rows, columns]. */
-  readonly values: Float32Array;
 }
 
 /** A node of the native graph executor: what it runs, and with which numbers. */

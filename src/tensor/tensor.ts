@@ -5,6 +5,7 @@ import { native } from "../native.js";
 import { type Node, runBackward } from "./autograd.js";
 import { runDeferred } from "./deferred.js";
 import { newElements } from "./element_limit.js";
+import { addRows, type RowValues, rowsOf, sumOfRows, unionOf, wholeOf } from "./grad_rows.js";
 import { asPrimitive, printTensor } from "./print.js";
 import { noteRead } from "./reads.js";
 import { expectOneElement, numel, toNested } from "./shape.js";
@@ -36,6 +37,7 @@ function readRequiresGrad(options: { requiresGrad?: boolean }): boolean {
 export class KeptGrad {
   data: Float32Array | null = null;
   rows: Int32Array | null = null;
+  readRows: Int32Array | null = null;
   scale = 1;
   recycled: Float32Array | null = null;
 }
@@ -71,6 +73,8 @@ export class Tensor {
   gradData: Float32Array | null = null;
   /** The rows that `gradData` holds, if the others are zero and it holds none of them. @internal */
   gradRows: Int32Array | null = null;
+  /** The rows of a gradient by rows that was read: `gradData` holds all rows, the others are zero. */
+  #readRows: Int32Array | null = null;
   #gradScale = 1;
   #recycledGrad: Float32Array | null = null;
   #grad: Tensor | null = null;
@@ -138,7 +142,7 @@ export class Tensor {
 
   /** The gradient that `backward()` gathered, of this tensor's shape; null before, and after `zeroGrad()`. */
   get grad(): Tensor | null {
-    const data = this.materializedGrad();
+    const data = this.#readGrad();
     if (data === null) return null;
     if (this.#grad?.data !== data) this.#grad = new Tensor(data, this.shape);
     return this.#grad;
@@ -152,6 +156,7 @@ export class Tensor {
     // A gradient that is computed in a step outlives it.
     this.gradData = grad === null ? null : made === null ? grad.data : grad.data.slice();
     this.gradRows = null;
+    this.#readRows = null;
     this.#grad = made === null ? grad : null;
     this.#gradScale = 1;
     this.#recycledGrad = null;
@@ -164,6 +169,7 @@ export class Tensor {
     }
     this.gradData = null;
     this.gradRows = null;
+    this.#readRows = null;
     this.#grad = null;
     this.#gradScale = 1;
   }
@@ -177,15 +183,37 @@ export class Tensor {
   scaleGrad(coefficient: number): void {
     if (this.gradData === null) return;
     this.#gradScale *= coefficient;
-    if (this.#grad !== null) this.materializedGrad();
+    if (this.#grad !== null) this.#readGrad();
   }
 
-  /** Takes a gradient whose other rows are zero; false: it has one already that is not of just these rows. @internal */
-  takeGradRows(rows: Int32Array, values: Float32Array): boolean {
-    if (this.gradData !== null) return false;
-    this.gradData = values;
-    this.gradRows = rows;
+  /** Adds a gradient whose other rows are zero; false: there is one already that is not by rows. @internal */
+  addGradRows(added: RowValues): boolean {
+    const data = this.scaledGrad();
+    const columns = this.shape[1];
+    if (data !== null && this.#readRows !== null) {
+      addRows(added, columns, data);
+      this.#readRows = unionOf(this.#readRows, added.rows);
+      return true;
+    }
+    if (data !== null && this.gradRows === null) return false;
+    const sum = this.gradRows && data ? sumOfRows({ rows: this.gradRows, values: data }, added, columns) : added;
+    this.gradData = sum.values;
+    this.gradRows = sum.rows;
     return true;
+  }
+
+  /** Whether the gradient is one by rows. @internal */
+  get hasGradRows(): boolean {
+    return this.gradRows !== null || this.#readRows !== null;
+  }
+
+  /** The gradient by rows with nothing left to multiply; null if it is not by rows. @internal */
+  gradByRows(): RowValues | null {
+    const data = this.scaledGrad();
+    if (data === null) return null;
+    if (this.gradRows !== null) return { rows: this.gradRows, values: data };
+    const rows = this.#readRows;
+    return rows && { rows, values: rowsOf(data, this.shape, rows) };
   }
 
   /** `gradData` with nothing left to multiply. @internal */
@@ -195,16 +223,20 @@ export class Tensor {
     return this.gradData;
   }
 
-  /** The gradient's values with nothing left to do. @internal */
+  /** The gradient's values with nothing left to do, to which those of any rows may be added. @internal */
   materializedGrad(): Float32Array | null {
+    const data = this.#readGrad();
+    this.#readRows = null;
+    return data;
+  }
+
+  #readGrad(): Float32Array | null {
     const data = this.scaledGrad();
     if (data === null || this.gradRows === null) return data;
-    const [rows, columns] = this.shape;
-    const whole = new Float32Array(this.size);
-    native.indexAdd(data, 1, rows, columns, this.gradRows, whole);
-    this.gradData = whole;
+    this.gradData = wholeOf({ rows: this.gradRows, values: data }, this.shape);
+    this.#readRows = this.gradRows;
     this.gradRows = null;
-    return whole;
+    return this.gradData;
   }
 
   /** Memory for a new gradient. @internal */
@@ -217,13 +249,14 @@ export class Tensor {
   /** Exchanges the gradient with one that is kept elsewhere. @internal */
   swapGrad(kept: KeptGrad): void {
     const { gradData, gradRows } = this;
-    const [scale, recycled] = [this.#gradScale, this.#recycledGrad];
+    const [readRows, scale, recycled] = [this.#readRows, this.#gradScale, this.#recycledGrad];
     this.gradData = kept.data;
     this.gradRows = kept.rows;
+    this.#readRows = kept.readRows;
     this.#gradScale = kept.scale;
     this.#recycledGrad = kept.recycled;
     this.#grad = null;
-    Object.assign(kept, { data: gradData, rows: gradRows, scale, recycled });
+    Object.assign(kept, { data: gradData, rows: gradRows, readRows, scale, recycled });
   }
 
   /** The only element of a tensor of one. */

@@ -4,6 +4,7 @@ import type { DistillationLoss, ShardedMemory } from "../losses/index.js";
 import { shardedMemories } from "../losses/loss.js";
 import { native } from "../native.js";
 import type { Teacher } from "../teachers/index.js";
+import { putRows, rowsOf } from "../tensor/grad_rows.js";
 import { LongTensor } from "../tensor/int_tensor.js";
 import { drawSeed, Generator, withGenerator } from "../tensor/random.js";
 import { KeptGrad, Tensor } from "../tensor/tensor.js";
@@ -43,9 +44,9 @@ export class Shards {
   readonly #buffers: readonly (Tensor | LongTensor)[];
   readonly #memories: readonly ShardedMemory[];
   readonly #ranks: Ranks | null;
-  /** Of each parameter whether it has a gradient; the gradients; the changes of the buffers. */
+  /** Of each parameter whether it has a gradient; of each row of a matrix too; the gradients; the changes of the buffers. */
   readonly #sum: ShardSum;
-  /** Of the first two. */
+  /** Of the first three. */
   readonly #length: number;
   /** Memory for the gradients of each shard while others pass. */
   readonly #kept: KeptGrad[][] = [];
@@ -66,7 +67,8 @@ export class Shards {
     this.#memories = modules.flatMap(shardedMemories);
     for (const bank of this.#memories.flatMap(({ banks }) => banks)) moved.delete(bank);
     this.#buffers = [...moved].filter((buffer) => buffer instanceof Tensor || buffer instanceof LongTensor);
-    this.#length = this.#parameters.length + sizeOf(this.#parameters);
+    const rows = this.#parameters.reduce((sum, parameter) => sum + rowsIn(parameter), 0);
+    this.#length = this.#parameters.length + rows + sizeOf(this.#parameters);
     this.#sum = new ShardSum(this.#length + sizeOf(this.#buffers));
   }
 
@@ -168,14 +170,22 @@ export class Shards {
   #collect(into: Float32Array, before: readonly Values[], moved: readonly Values[], weight: number): void {
     let at = this.#parameters.length;
     for (const [i, parameter] of this.#parameters.entries()) {
-      const gradient = parameter.materializedGrad();
-      into[i] = gradient === null ? 0 : 1;
-      if (gradient === null) into.fill(0, at, at + parameter.size);
-      else into.set(gradient, at);
+      const byRows = parameter.gradByRows();
+      const gradient = byRows === null ? parameter.materializedGrad() : null;
+      into[i] = parameter.gradData === null ? 0 : 1;
+      into.fill(gradient === null ? 0 : 1, at, at + rowsIn(parameter));
+      for (const row of byRows?.rows ?? []) into[at + row] = 1;
+      at += rowsIn(parameter);
+      const values = into.subarray(at, at + parameter.size);
+      if (gradient === null) values.fill(0);
+      else values.set(gradient);
+      if (byRows !== null) putRows(byRows, parameter.shape[1], values);
       at += parameter.size;
     }
     for (const [i, data] of moved.entries()) {
-      for (let j = 0; j < data.length; j++) into[at + j] = weight * (Number(data[j]) - Number(before[i][j]));
+      // What stayed moves by nothing, infinity too.
+      for (let j = 0; j < data.length; j++)
+        into[at + j] = data[j] === before[i][j] ? 0 : weight * (Number(data[j]) - Number(before[i][j]));
       at += data.length;
     }
   }
@@ -203,7 +213,12 @@ export class Shards {
     let at = this.#parameters.length;
     for (const [i, parameter] of this.#parameters.entries()) {
       parameter.zeroGrad();
-      if (values[i] > 0) parameter.gradBuffer().set(values.subarray(at, at + parameter.size));
+      const named = rowsWith(values.subarray(at, at + rowsIn(parameter)));
+      at += rowsIn(parameter);
+      const gradient = values.subarray(at, at + parameter.size);
+      if (named.length < rowsIn(parameter)) {
+        if (values[i] > 0) parameter.addGradRows({ rows: named, values: rowsOf(gradient, parameter.shape, named) });
+      } else if (values[i] > 0) parameter.gradBuffer().set(gradient);
       at += parameter.size;
     }
   }
@@ -211,6 +226,17 @@ export class Shards {
 
 function sizeOf(tensors: readonly { readonly data: Values }[]): number {
   return tensors.reduce((sum, { data }) => sum + data.length, 0);
+}
+
+/** The rows of a matrix, each of which may have a gradient or none. */
+function rowsIn({ shape }: Tensor): number {
+  return shape.length === 2 ? shape[0] : 0;
+}
+
+function rowsWith(counts: Float32Array): Int32Array {
+  const rows: number[] = [];
+  for (const [row, count] of counts.entries()) if (count > 0) rows.push(row);
+  return Int32Array.from(rows);
 }
 
 /** The loss and the metrics of a batch: means over its samples, and sums. */

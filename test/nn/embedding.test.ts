@@ -168,6 +168,48 @@ describe("a sparse gradient", () => {
     expect(bags[0].weight.grad?.data).toEqual(bags[1].weight.grad?.data);
   });
 
+  test.each(optimizers)("moves no other row if it was read, or gathered in two passes, by %s", (_, make) => {
+    const train = (use: (table: Tensor) => void, parts: number[][][]) => {
+      manualSeed(5);
+      const { weight } = new Embedding(5, 2, { sparse: true });
+      const optimizer = make([weight]);
+      for (const [step, ids] of [parts, [[[3, 1]]]].entries()) {
+        optimizer.zeroGrad();
+        for (const part of ids) {
+          F.embedding(tensor(part), weight, { sparse: true })
+            .mul(step + 2)
+            .sum()
+            .backward();
+          use(weight);
+        }
+        optimizer.step();
+      }
+      return weight.data;
+    };
+    const whole = train(() => {}, [[[0, 1, 3]]]);
+    const halves = [[[3]], [[0, 1]]];
+    expect(train((table) => table.grad, [[[0, 1, 3]]])).toEqual(whole);
+    expect(train(() => {}, halves)).toEqual(whole);
+    expect(train((table) => table.grad, halves)).toEqual(whole);
+    const scaled = (table: Tensor) => clipGradNorm([table], 1e9) && table.grad;
+    expect(train(scaled, halves)).toEqual(whole);
+  });
+
+  test("that was read grows with the next pass, and with a dense one becomes dense", () => {
+    const table = tensor([[1, 2], [3, 4], [5, 6]], { requiresGrad: true }); // biome-ignore format: rows
+    const add = (ids: number[]) => F.embedding(tensor(ids), table, { sparse: true }).sum().backward();
+    add([2]);
+    const grad = table.grad as Tensor;
+    add([2, 0]);
+    expect(table.grad).toBe(grad);
+    expect(grad.toArray()).toEqual([[1, 1], [0, 0], [2, 2]]); // biome-ignore format: rows
+    table.sum().backward();
+    add([0]);
+    expect(table.grad?.toArray()).toEqual([[3, 3], [1, 1], [3, 3]]); // biome-ignore format: rows
+    new SGD([table], { lr: 1 }).step();
+    expect(table.toArray()).toEqual([[-2, -1], [2, 3], [2, 3]]); // biome-ignore format: rows
+  });
+
   test("state of an optimizer goes on after it was saved", () => {
     const make = () => {
       manualSeed(4);

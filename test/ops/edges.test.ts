@@ -141,6 +141,13 @@ describe("as PyTorch at the edges of single precision", () => {
     ]);
   });
 
+  it("a product with a number keeps the sign of zero", () => {
+    expect(
+      [tensor([-0]).mul(2), tensor([0]).mul(-1), tensor([-0]).mul(1), tensor([-0]).add(0)].map((x) => x.item()),
+    ).toEqual([-0, -0, -0, 0]);
+    expect(gradientOf([1], (x) => x.mul(-0))).toEqual([[-0], [-0]]);
+  });
+
   it("softplus with beta does not overflow", () => {
     expect(gradientOf([1e38, -1e38], (x) => F.softplus(x, 1e4))).toEqual([
       [Math.fround(1e38), 0],

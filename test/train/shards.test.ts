@@ -15,6 +15,7 @@ import {
   type Dataset,
   type DistillationLoss,
   distill,
+  EmbeddingBag,
   emaTeacher,
   F,
   Generator,
@@ -23,10 +24,14 @@ import {
   Module,
   manualSeed,
   OneCycleLR,
+  predict,
   randint,
+  randn,
   type ShardedMemory,
   setNumThreads,
   type Tensor,
+  TensorDataset,
+  tensor,
   trainTeacher,
   withGenerator,
   zeros,
@@ -137,6 +142,50 @@ test("of a network whose loss is a mean over samples they are the whole batch, b
   const [whole, parts] = [await train(1), await train(8)];
   expectClose(parts.losses, whole.losses, { abs: 5e-6 });
   expectClose(parts.weights, whole.weights, { abs: 5e-6 });
+});
+
+test.each([{}, { batchSize: 8, accumulate: 2 }, { shards: 2 }])(
+  "a table with a gradient by rows moves those that the batch names, and no other: %o",
+  async (options) => {
+    class Named extends Module {
+      readonly bag = new EmbeddingBag(12, 4, { sparse: true });
+      readonly out = new Linear(4, 2);
+      forward(ids: Tensor): Tensor {
+        return this.out.forward(this.bag.forward(ids));
+      }
+    }
+    manualSeed(3);
+    const model = new Named();
+    const { weight } = model.bag;
+    const before = weight.data.slice();
+    const ids = tensor(Array.from({ length: 32 }, (_, i) => [i % 5, (3 * i) % 5]));
+    const data = new TensorDataset(
+      ids,
+      Int32Array.from({ length: 32 }, (_, i) => i % 2),
+    );
+    await trainTeacher({ model, data, epochs: 1, batchSize: 16, optimizer: "adamw", weightDecay: 0.5, ...options });
+    expect(weight.data.slice(20)).toEqual(before.slice(20));
+    for (let row = 0; row < 5; row++) expect(weight.data[4 * row]).not.toBe(before[4 * row]);
+  },
+);
+
+test.each([{ shards: 2 }, { ema: 0.9 }])("a buffer that stays may hold infinity: %o", async (options) => {
+  class Masked extends Module {
+    readonly fc = new Linear(4, 3);
+    readonly mask = this.registerBuffer("mask", tensor([0, Number.NEGATIVE_INFINITY, 0]));
+    forward(x: Tensor): Tensor {
+      return F.softmax(this.fc.forward(x).add(this.mask));
+    }
+  }
+  manualSeed(3);
+  const model = new Masked();
+  const data = new TensorDataset(
+    randn([16, 4]),
+    Int32Array.from({ length: 16 }, (_, i) => 2 * (i % 2)),
+  );
+  await trainTeacher({ model, data, epochs: 2, batchSize: 8, ...options });
+  expect(model.mask.toArray()).toEqual([0, Number.NEGATIVE_INFINITY, 0]);
+  expect(predict(model, randn([3, 4]))).toHaveLength(3);
 });
 
 /** With BatchNorm ahead of an activation and beside a shortcut, as in the networks of the field. */

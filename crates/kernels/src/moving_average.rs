@@ -16,7 +16,9 @@ pub fn update(slots: Vec<Slot<0>>, decay: f64) -> Result<()> {
 vectorised! {
 fn lerp<'a>(weight: f32, averages: &'a mut [f32], values: &'a [f32]) {
     for (average, value) in averages.iter_mut().zip(values) {
-        *average += weight * (value - *average);
+        // What is the same stays, infinity too.
+        let moved = *average + weight * (value - *average);
+        *average = if value == average { *average } else { moved };
     }
 }
 }
