@@ -1,4 +1,4 @@
-import type { Module } from "./module.js";
+import { Module } from "./module.js";
 
 /** A network, and whether it is to be in train mode. */
 export type Mode = readonly [network: Module, training: boolean];
@@ -6,10 +6,13 @@ export type Mode = readonly [network: Module, training: boolean];
 /** The modes of every module in some networks, as their `train()` sets them: found once, set at each step of a loop. */
 export class Modes {
   readonly #modules: readonly Module[];
+  /** The numbers of those with a `train()` of their own, which does more than set the mode: each before those inside it. */
+  readonly #own: readonly number[];
   readonly #wanted: readonly boolean[];
 
   constructor(modes: readonly Mode[]) {
     this.#modules = modes.flatMap(([network]) => modulesOf(network));
+    this.#own = this.#modules.flatMap(({ train }, i) => (train === Module.prototype.train ? [] : [i]));
     this.#wanted = this.#current();
     this.#wanted = this.run(() => {
       for (const [network, training] of modes) network.train(training);
@@ -33,6 +36,7 @@ export class Modes {
   }
 
   #set(modes: readonly boolean[]): void {
+    for (const i of this.#own) if (this.#modules[i].training !== modes[i]) this.#modules[i].train(modes[i]);
     for (let i = 0; i < modes.length; i++) this.#modules[i].training = modes[i];
   }
 }

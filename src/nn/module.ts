@@ -1,7 +1,8 @@
-import { expectFlags, expectOptions } from "../checks.js";
+import { badArgument, badDtype, expectFlags, expectOptions, show } from "../checks.js";
+import { DistilleryError } from "../errors.js";
 import { showCount } from "../show_count.js";
-import type { LongTensor } from "../tensor/int_tensor.js";
-import { Parameter, type Tensor } from "../tensor/tensor.js";
+import { LongTensor } from "../tensor/int_tensor.js";
+import { Parameter, Tensor } from "../tensor/tensor.js";
 import { repr } from "./repr.js";
 import { loadInto, type StateDict } from "./state_dict.js";
 
@@ -9,8 +10,9 @@ import { loadInto, type StateDict } from "./state_dict.js";
 export type ModuleBuffer = Tensor | LongTensor;
 
 /**
- * The base of every network, as `torch.nn.Module`: extend it, assign parameters and modules to properties (or arrays
- * of modules), and compute the output in `forward`. A property's name is its key in the state dict.
+ * The base of every network, as `torch.nn.Module`: extend it, assign parameters and modules to properties, or arrays and plain objects
+ * of them, which are PyTorch's ModuleList and ModuleDict, and compute the output in `forward`. A property's name is its key in the state
+ * dict: `fc1.weight`, `layers.0.weight`, `heads.left.weight`. What a `#private` property or a Map holds is not part of the module.
  *
  * @example
  * ```ts
@@ -51,11 +53,9 @@ export abstract class Module {
     const children: [string, Module][] = [];
     // Loops: a prediction of one sample comes here.
     for (const [name, value] of this.#own()) {
-      if (value instanceof Module) children.push([name, value]);
-      else if (Array.isArray(value)) {
-        for (let i = 0; i < value.length; i++)
-          if (value[i] instanceof Module) children.push([`${name}.${i}`, value[i]]);
-      }
+      eachHeld(name, value, (key, held) => {
+        if (held instanceof Module) children.push([key, held]);
+      });
     }
     return children;
   }
@@ -84,10 +84,18 @@ export abstract class Module {
 
   /** Parameters and buffers under PyTorch's keys and in its order; the tensors themselves, not copies. */
   stateDict(): StateDict {
-    const state: StateDict = Object.fromEntries([...this.#ownParameters(""), ...this.#ownBuffers("")]);
+    const state: StateDict = {};
+    const add = (key: string, tensor: StateDict[string]) => {
+      if (Object.hasOwn(state, key)) {
+        const text = `two of its tensors have the key ${show(key)}: rename a property or a buffer`;
+        throw new DistilleryError("BAD_ARGUMENT", `${this.constructor.name}: ${text}`);
+      }
+      state[key] = tensor;
+    };
+    for (const [key, tensor] of [...this.#ownParameters(""), ...this.#ownBuffers("")]) add(key, tensor);
     // A child has the last word on its own state.
     for (const [name, child] of this.namedChildren()) {
-      for (const [key, tensor] of Object.entries(child.stateDict())) state[`${name}.${key}`] = tensor;
+      for (const [key, tensor] of Object.entries(child.stateDict())) add(`${name}.${key}`, tensor);
     }
     return state;
   }
@@ -98,7 +106,9 @@ export abstract class Module {
    */
   loadStateDict(state: StateDict, options: { strict?: boolean } = {}): this {
     expectOptions("loadStateDict", options, ["strict"]);
-    loadInto(this.constructor.name, this.stateDict(), state, options.strict ?? true);
+    const { strict = true } = options;
+    expectFlags({ strict });
+    loadInto(this.constructor.name, this.stateDict(), state, strict);
     return this;
   }
 
@@ -146,8 +156,14 @@ export abstract class Module {
     return this.toString();
   }
 
-  /** Adds a tensor to the state under a key, as `torch.nn.Module.register_buffer`. */
-  protected registerBuffer<B extends ModuleBuffer>(name: string, buffer: B): B {
+  /** Adds a tensor to the state under a key, as `torch.nn.Module.register_buffer`; a tensor that is not to be stored is a plain property. */
+  protected registerBuffer<B extends ModuleBuffer>(name: string, buffer: B, extra?: never): B {
+    if (typeof name !== "string" || name === "" || name.includes("."))
+      throw badArgument("registerBuffer: name", "a name without a dot", name);
+    if (buffer instanceof Parameter || !(buffer instanceof Tensor || buffer instanceof LongTensor))
+      throw badDtype(`registerBuffer: ${name}`, "a Tensor or a LongTensor", buffer);
+    if (extra !== undefined)
+      throw badArgument("registerBuffer", "a name and a tensor (one that is not stored is a plain property)", extra);
     this.#buffers.set(name, buffer);
     return buffer;
   }
@@ -157,23 +173,58 @@ export abstract class Module {
   }
 
   #ownParameters(prefix: string): [string, Parameter][] {
-    return this.#own().flatMap(([name, value]) => (value instanceof Parameter ? [[prefix + name, value]] : []));
+    const parameters: [string, Parameter][] = [];
+    for (const [name, value] of this.#own()) {
+      eachHeld(prefix + name, value, (key, held) => {
+        if (held instanceof Parameter) parameters.push([key, held]);
+      });
+    }
+    return parameters;
   }
 
   #ownBuffers(prefix: string): [string, ModuleBuffer][] {
     return [...this.#buffers].map(([name, buffer]) => [prefix + name, buffer]);
   }
 
-  #walk<T>(visit: (module: Module, prefix: string) => T[], prefix = ""): T[] {
-    const children = this.namedChildren().flatMap(([name, child]) => child.#walk(visit, `${prefix}${name}.`));
+  #walk<T>(visit: (module: Module, prefix: string) => T[], prefix = "", outer: readonly Module[] = []): T[] {
+    if (outer.includes(this)) {
+      throw new DistilleryError("BAD_ARGUMENT", `${prefix.slice(0, -1)}: is a module that holds it: expected a tree of modules`);
+    }
+    const within = [...outer, this];
+    const children = this.namedChildren().flatMap(([name, child]) => child.#walk(visit, `${prefix}${name}.`, within));
     return [...visit(this, prefix), ...children];
   }
 }
 
+/** Calls `visit` with what a property holds: its value, or the items of an array or a plain object under their own names. */
+function eachHeld(
+  name: string,
+  value: unknown,
+  visit: (name: string, held: object) => void,
+  outer: readonly object[] = [],
+): void {
+  if (typeof value !== "object" || value === null) return;
+  if (!isContainer(value)) return visit(name, value);
+  if (outer.includes(value)) return;
+  const within = [...outer, value];
+  for (const key of Object.keys(value)) {
+    const item = value[key];
+    // A list may be of numbers, and long.
+    if (typeof item === "object") eachHeld(`${name}.${key}`, item, visit, within);
+  }
+}
+
 /** Whether what a property holds are modules of which one reads images. */
-function childrenReadImages(value: unknown): boolean {
+function childrenReadImages(value: unknown, outer: readonly object[] = []): boolean {
   if (value instanceof Module) return value.readsImages;
-  return Array.isArray(value) && value.some((item) => item instanceof Module && item.readsImages);
+  if (typeof value !== "object" || value === null || !isContainer(value) || outer.includes(value)) return false;
+  return Object.values(value).some((item) => childrenReadImages(item, [...outer, value]));
+}
+
+function isContainer(value: object): value is Record<string, unknown> {
+  if (Array.isArray(value)) return true;
+  const prototype = Object.getPrototypeOf(value);
+  return prototype === Object.prototype || prototype === null;
 }
 
 /** The entries whose tensor did not come before. */

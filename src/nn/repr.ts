@@ -4,7 +4,7 @@ interface Representable {
   namedChildren(): [string, Representable][];
 }
 
-/** The representation of a module, as Python's `repr(module)`; an array of modules is shown as a `ModuleList`. */
+/** The representation of a module, as Python's `repr(module)`; an array of modules is shown as a `ModuleList`, an object of them as a `ModuleDict`. */
 export function repr(module: Representable): string {
   const extra = module.extraRepr();
   const children = childLines(module);
@@ -19,7 +19,7 @@ function childLines(module: Representable): string[] {
     const [list, index] = splitAtDot(name);
     const text = repr(child);
     if (index !== null) lists.set(list, [...(lists.get(list) ?? []), [index, text]]);
-    lines.set(list, index === null ? text : block("ModuleList", foldEqual(lists.get(list) ?? [])));
+    lines.set(list, index === null ? text : listBlock(lists.get(list) ?? []));
   }
   return [...lines].map(([name, text]) => `(${name}): ${text}`);
 }
@@ -28,6 +28,16 @@ function childLines(module: Representable): string[] {
 function splitAtDot(name: string): [string, string | null] {
   const dot = name.lastIndexOf(".");
   return dot < 0 ? [name, null] : [name.slice(0, dot), name.slice(dot + 1)];
+}
+
+function listBlock(items: readonly [index: string, text: string][]): string {
+  const isList = items.every(([index]) => /^\d+$/.test(index));
+  return isList
+    ? block("ModuleList", foldEqual(items))
+    : block(
+        "ModuleDict",
+        items.map(([name, text]) => `(${name}): ${text}`),
+      );
 }
 
 /** Equal neighbours on one line: `(0-2): 3 x Linear(...)`. */

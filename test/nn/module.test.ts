@@ -7,6 +7,7 @@ import {
   Module,
   manualSeed,
   Parameter,
+  predict,
   randn,
   Sequential,
   TeacherNet,
@@ -112,7 +113,84 @@ describe("a user's network", () => {
   });
 });
 
+class Holding extends Module {
+  override forward(x: Tensor): Tensor {
+    return x;
+  }
+  register(...args: unknown[]): void {
+    (this.registerBuffer as (...args: unknown[]) => void)(...args);
+  }
+}
+
+describe("what properties hold", () => {
+  it("in plain objects and nested arrays is part of the module, as ModuleDict, ModuleList and ParameterList have it", () => {
+    class Net extends Holding {
+      readonly heads = { left: new Linear(2, 1, { bias: false }), right: new BatchNorm1d(2) };
+      readonly rows = [[new Linear(2, 2, { bias: false })]];
+      readonly w = [new Parameter(new Float32Array(3))];
+      readonly options: Record<string, unknown> = { sizes: [1, 2], none: null };
+    }
+    const net = new Net();
+    net.options.itself = net.options;
+    expect(Object.keys(net.eval().stateDict())).toEqual([
+      "w.0",
+      "heads.left.weight",
+      ...["weight", "bias", "running_mean", "running_var", "num_batches_tracked"].map((key) => `heads.right.${key}`),
+      "rows.0.0.weight",
+    ]);
+    expect(net.parameters()).toHaveLength(5);
+    expect([net.heads.right.training, net.rows[0][0].training]).toEqual([false, false]);
+    expect(String(net)).toContain("(heads): ModuleDict(\n    (left): Linear(");
+  });
+
+  it("is refused if two have one key, or a module holds itself", () => {
+    const taken = Object.assign(new Holding(), { weight: new Parameter(new Float32Array(1)) });
+    taken.register("weight", tensor([0]));
+    expect(() => taken.stateDict()).toThrow('Holding: two of its tensors have the key "weight"');
+    const parent = Object.assign(new Holding(), { fc: Object.assign(new Holding(), { parent: null as unknown }) });
+    parent.fc.parent = parent;
+    expect(() => parent.parameters()).toThrow("fc.parent: is a module that holds it");
+  });
+
+  it.each<[unknown[], string]>([
+    [["m", [1, 2]], "registerBuffer: m: expected a Tensor or a LongTensor, got"],
+    [["m", new Parameter(new Float32Array(1))], "registerBuffer: m: expected a Tensor or a LongTensor, got"],
+    [[undefined, tensor([1])], "registerBuffer: name: expected a name without a dot, got undefined"],
+    [["a.b", tensor([1])], "registerBuffer: name: expected a name without a dot, got"],
+    [["m", tensor([1]), { persistent: false }], "one that is not stored is a plain property"],
+  ])("as a buffer is refused: %#", (args, text) => {
+    expect(() => new Holding().register(...args)).toThrow(text);
+  });
+
+  it("loadStateDict refuses a strict that is no flag", () => {
+    expect(() => new Holding().loadStateDict({}, { strict: "no" as never })).toThrow("strict: expected true or false");
+  });
+});
+
 describe("modes", () => {
+  it("a train() of one's own is called when a run changes the mode, and when it sets it back", () => {
+    class Noisy extends Module {
+      readonly fc = new Linear(2, 2);
+      noise = 1;
+      override train(mode = true): this {
+        super.train(mode);
+        this.noise = mode ? 1 : 0;
+        return this;
+      }
+      override forward(x: Tensor): Tensor {
+        return this.fc.forward(x).mul(1 + this.noise);
+      }
+    }
+    const inner = new Noisy();
+    const net = new Sequential(inner);
+    const x = randn([1, 2]);
+    const [evaluated] = predict(net, x);
+    expect([inner.noise, inner.training, inner.fc.training]).toEqual([1, true, true]);
+    net.eval();
+    expect(predict(net, x)).toEqual([evaluated]);
+    expect(inner.noise).toBe(0);
+  });
+
   it("train() and eval() reach every module inside, through arrays too", () => {
     class Net extends Module {
       readonly layers = [new Sequential(new BatchNorm1d(2)), new Stack()];
