@@ -1,4 +1,4 @@
-import { isPropagating, isRecording, type Node, nextOrder } from "../tensor/autograd.js";
+import { isPropagating, isRecording, type Node, nextOrder, type Seen, seen } from "../tensor/autograd.js";
 import { defer } from "../tensor/deferred.js";
 import type { Op } from "../tensor/op.js";
 import { Tensor } from "../tensor/tensor.js";
@@ -85,8 +85,16 @@ export abstract class Chain {
     const [{ node: first }] = this.#links;
     if (end.node === null || first === null || end.node.order - first.order !== this.length - 1) return;
     const { order } = end.node;
-    this.#fused = { order, op, inputs, attributes, output: end.data, saved };
+    this.#fused = { order, op, inputs, seen: this.#seen(inputs), attributes, output: end.data, saved };
     end.node = this.#fused;
+  }
+
+  /** How the inputs were when the calls read them. */
+  #seen(inputs: readonly Tensor[]): Seen {
+    const wanted = inputs.map((input) =>
+      this.#links.some(({ inputs, node }) => node?.seen.wanted[inputs.indexOf(input)] ?? false),
+    );
+    return { ...seen(inputs), wanted };
   }
 
   #run(): void {
@@ -138,14 +146,17 @@ export abstract class Chain {
 /** A recorded call whose output is computed when its backward pass reads it. */
 class DeferredNode implements Node {
   readonly order = nextOrder();
+  readonly seen: Seen;
   saved: unknown = null;
 
   constructor(
     public op: Op | null,
-    readonly inputs: readonly Tensor[],
+    public inputs: Node["inputs"],
     readonly attributes: unknown,
     private readonly tensor: Tensor,
-  ) {}
+  ) {
+    this.seen = seen(inputs);
+  }
 
   get output(): Float32Array {
     return this.tensor.data;

@@ -102,6 +102,7 @@ export class ExponentialMovingAverage {
     for (const [key, average] of Object.entries(this.#distinct)) {
       scratch[key].set(state[key].data as never);
       state[key].data.set(average.data as never);
+      if (state[key] instanceof Tensor) state[key].version += 1;
       average.data.set(scratch[key] as never);
     }
   }

@@ -4,12 +4,15 @@ import { native } from "../native.js";
 import type { Barrier } from "./barrier.js";
 import { Arena, allocate } from "./buffer_pool.js";
 import type { RowValues } from "./grad_rows.js";
+import { withReader } from "./reads.js";
 
 /** The part of a tensor that autograd uses. */
 interface Differentiable {
   readonly shape: readonly number[];
   readonly size: number;
   requiresGrad: boolean;
+  /** How often an optimizer, a state dict or an average has changed its values. */
+  readonly version: number;
   /** The call that computed it; null for a leaf. */
   node: Node | null;
   materializedGrad(): Float32Array | null;
@@ -37,10 +40,23 @@ interface DifferentiableOp {
 export interface Node extends RecordedCall {
   /** Grows with time: an operation comes after those whose outputs it reads. */
   readonly order: number;
+  /** None after its backward pass, so that a loss that is kept does not keep what it was computed from. */
+  inputs: readonly Differentiable[];
+  /** How the inputs were when they were read. */
+  readonly seen: Seen;
   /** null after its backward pass: `backward()` uses up the graph. */
   op: DifferentiableOp | null;
   saved: unknown;
 }
+
+/** How the inputs of a call were. */
+export interface Seen {
+  /** Whether each required a gradient. */
+  readonly wanted: readonly boolean[];
+  readonly versions: readonly number[];
+}
+
+const NO_INPUTS: readonly Differentiable[] = [];
 
 let enabled = true;
 let operations = 0;
@@ -81,8 +97,13 @@ export function record(
   attributes: unknown,
   { data, saved }: { readonly data: Float32Array; readonly shape: readonly number[]; readonly saved: unknown },
 ): void {
-  output.node = { order: nextOrder(), op, inputs, attributes, output: data, saved };
+  output.node = { order: nextOrder(), op, inputs, seen: seen(inputs), attributes, output: data, saved };
   output.requiresGrad = true;
+}
+
+/** How the inputs of a call are now. */
+export function seen(inputs: readonly Differentiable[]): Seen {
+  return { wanted: inputs.map(({ requiresGrad }) => requiresGrad), versions: inputs.map(({ version }) => version) };
 }
 
 /** The order number of an operation that is called now. */
@@ -178,24 +199,35 @@ function propagate(node: Node, grads: Map<Node, Float32Array>): void {
       "backward(): a second time through the same graph; run the forward pass again",
     );
   }
-  const { inputs } = node;
+  const { inputs, op } = node;
+  const { wanted, versions } = node.seen;
+  const unchanged = (tensor: object) => {
+    const input = inputs.indexOf(tensor as Differentiable);
+    if (input >= 0 && inputs[input].version !== versions[input]) throw changedSince(inputs[input]);
+  };
   const byRows = deliverRows(node, grad);
   const into: (Float32Array | null)[] = [];
   const present: (Float32Array | null)[] = [];
   for (let i = 0; i < inputs.length; i++) {
     const input = inputs[i];
-    const isWanted = input.requiresGrad && i !== byRows;
+    const isWanted = wanted[i] && input.requiresGrad && i !== byRows;
     const before = isWanted ? gradientSoFar(input, grads) : null;
     present.push(before);
     into.push(isWanted ? target(input, before, grads) : null);
   }
-  node.op.backward?.(grad, into, node);
+  withReader(unchanged, () => op.backward?.(grad, into, node));
   for (let i = 0; i < inputs.length; i++) {
     const [sum, array] = [present[i], into[i]];
     if (sum !== null && array !== null) native.accumulate(array, sum);
   }
   node.op = null;
   node.saved = null;
+  node.inputs = NO_INPUTS;
+}
+
+function changedSince({ shape }: Differentiable): DistilleryError {
+  const text = `a tensor of shape [${shape.join(", ")}] was changed after the forward pass, by an optimizer's step or a state dict`;
+  return new DistilleryError("NO_GRADIENT", `backward(): ${text}: run the forward pass again`);
 }
 
 /** Gives a leaf the rows of its gradient alone, if the operation knows them; the index of that input, or -1. */
@@ -203,7 +235,7 @@ function deliverRows(node: Node, grad: Float32Array): number {
   const known = node.op?.backwardRows?.(grad, node) ?? null;
   if (known === null) return -1;
   const input = node.inputs[known.input];
-  if (!input.requiresGrad) return known.input;
+  if (!(node.seen.wanted[known.input] && input.requiresGrad)) return known.input;
   return input.node === null && input.addGradRows(known) ? known.input : -1;
 }
 

@@ -61,8 +61,8 @@ export type Nested = number | readonly Nested[];
 export class Tensor {
   readonly dtype = "float32";
   readonly shape: readonly number[];
-  /** Whether operations on this tensor are recorded. */
-  requiresGrad: boolean;
+  /** How often an optimizer, a state dict or an average has changed the values. @internal */
+  version = 0;
   /** The operation that made this tensor; null for a leaf. @internal */
   node: Node | null = null;
   /** Null until a deferred computation has run. A property that tests compare, hence not a private name. */
@@ -75,6 +75,7 @@ export class Tensor {
   gradRows: Int32Array | null = null;
   /** The rows of a gradient by rows that was read: `gradData` holds all rows, the others are zero. */
   #readRows: Int32Array | null = null;
+  #requiresGrad: boolean;
   #gradScale = 1;
   #recycledGrad: Float32Array | null = null;
   #grad: Tensor | null = null;
@@ -86,7 +87,7 @@ export class Tensor {
     if (data.length !== size) expectShape("data", [data.length], [size]);
     this.values = data;
     this.shape = [...shape];
-    this.requiresGrad = options === undefined ? false : readRequiresGrad(options);
+    this.#requiresGrad = options === undefined ? false : readRequiresGrad(options);
     made?.push(this);
   }
 
@@ -97,6 +98,18 @@ export class Tensor {
     tensor.values = null;
     tensor.compute = compute;
     return tensor;
+  }
+
+  /** Whether operations on this tensor are recorded. Those before a change are as they were. */
+  get requiresGrad(): boolean {
+    return this.#requiresGrad;
+  }
+
+  set requiresGrad(value: boolean) {
+    if (typeof value !== "boolean") throw badArgument("requiresGrad", "true or false", value);
+    if (!value && this.node !== null)
+      throw badArgument("requiresGrad", "true for what an operation made (use detach())", value);
+    this.#requiresGrad = value;
   }
 
   /** The elements, row by row: the tensor's own memory. */

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { noGrad, type Tensor, tensor } from "../../src/index.js";
+import { BatchNorm1d, Linear, noGrad, randn, SGD, step, type Tensor, tensor } from "../../src/index.js";
+import { loadInto } from "../../src/nn/state_dict.js";
 import { isRecording } from "../../src/tensor/autograd.js";
 import { checkGradients, leaves } from "./finite_differences.js";
 
@@ -92,6 +93,64 @@ describe("backward() that can't be", () => {
     x.backward();
     x.backward();
     expect(x.grad?.toArray()).toEqual([2]);
+  });
+});
+
+describe("between forward and backward", () => {
+  const setup = () => {
+    const [w, x] = [2, 3].map((value) => tensor([value], { requiresGrad: true }));
+    w.mul(1).sum().backward();
+    return { w, x };
+  };
+
+  it("a step or a state dict that changes what the backward pass reads is refused; what it does not read may change", () => {
+    for (const change of [
+      (w: Tensor) => new SGD([w], { lr: 1 }).step(),
+      (w: Tensor) => loadInto("w", { w }, { w: tensor([5]) }, true),
+    ]) {
+      const { w, x } = setup();
+      const [product, sum] = [w.mul(x).sum(), w.add(x).sum()];
+      change(w);
+      expect(() => product.backward()).toThrow("a tensor of shape [1] was changed after the forward pass");
+      sum.backward();
+      expect(x.grad?.item()).toBe(1);
+    }
+  });
+
+  it("what was frozen in the forward pass gets no gradient, in a fused chain either", () => {
+    const { w, x } = setup();
+    x.requiresGrad = false;
+    const y = w.mul(x).sum();
+    x.requiresGrad = true;
+    y.backward();
+    expect([w.grad?.item(), x.grad]).toEqual([4, null]);
+    const [linear, norm] = [new Linear(2, 3), new BatchNorm1d(3)];
+    const forward = () => norm.forward(linear.forward(randn([4, 2]))).relu().sum();
+    step(() => {
+      forward();
+      linear.freeze();
+      const loss = forward();
+      linear.unfreeze();
+      loss.backward();
+    });
+    expect([linear.weight.grad, norm.weight.grad?.shape]).toEqual([null, [3]]);
+  });
+
+  it("requiresGrad is a flag, and of what an operation made stays true", () => {
+    const { w } = setup();
+    expect(() => {
+      w.requiresGrad = "no" as never;
+    }).toThrow("requiresGrad: expected true or false");
+    expect(() => {
+      w.mul(2).requiresGrad = false;
+    }).toThrow("use detach()");
+  });
+
+  it("a loss that is kept does not keep what it was computed from", () => {
+    const { w, x } = setup();
+    const loss = w.mul(x).sum();
+    loss.backward();
+    expect(loss.node?.inputs).toEqual([]);
   });
 });
 
