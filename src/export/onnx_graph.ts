@@ -12,6 +12,8 @@ export class OnnxGraph implements OnnxBuilder {
   readonly initializers: Message<typeof TENSOR>[] = [];
   readonly #names = new Map<Value, string>();
   readonly #taken: Set<string>;
+  #input = "";
+  #rows: string | null = null;
 
   /** `reserved` names are given to nothing but what asks for them. */
   constructor(
@@ -24,6 +26,7 @@ export class OnnxGraph implements OnnxBuilder {
   /** Adds a graph that reads the value `input` and makes the value `output`. */
   add(graph: Graph, input: string, output: string): void {
     this.#names.set(graph.input, input);
+    this.#input = input;
     for (const node of graph.nodes) {
       this.#names.set(node, this.#add(this.#onnxNode(node), node === graph.output ? output : undefined));
     }
@@ -40,6 +43,14 @@ export class OnnxGraph implements OnnxBuilder {
 
   integers(name: string, values: readonly number[]): string {
     return this.#initializer(name, DATA_TYPE.int64, [values.length], BigInt64Array.from(values, BigInt));
+  }
+
+  rows(): string {
+    if (this.#rows !== null) return this.#rows;
+    const shape = this.node({ type: "Shape", inputs: [this.#input] });
+    const [start, end] = [this.integers("start", [0]), this.integers("end", [1])];
+    this.#rows = this.node({ type: "Slice", inputs: [shape, start, end] });
+    return this.#rows;
   }
 
   refusal(reason: string): DistilleryError {

@@ -14,5 +14,5 @@ export {
 } from "./graph.js";
 export { GraphModule } from "./graph_module.js";
 export { quantizeWeights, WEIGHT_TYPES, type WeightType } from "./quantize.js";
-export { traceModule } from "./trace.js";
+export { type TraceOptions, traceModule } from "./trace.js";
 export { drawsRandomNumbers, UntraceableError } from "./tracer.js";

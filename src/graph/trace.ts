@@ -2,16 +2,25 @@ import { isDeepStrictEqual } from "node:util";
 import { badDtype, expectDimensions } from "../checks.js";
 import { Modes } from "../nn/modes.js";
 import { Module } from "../nn/module.js";
+import { expandOp } from "../ops/expand.js";
+import { reshapeOp } from "../ops/reshape.js";
+import type { Op } from "../tensor/op.js";
+import { numel } from "../tensor/shape.js";
 import type { Tensor } from "../tensor/tensor.js";
-import type { Constant, Graph, Input, Length, Node, Value } from "./graph.js";
+import { type Constant, type Graph, type Input, type Length, lengthFor, type Node, type Value } from "./graph.js";
 import { type Trace, type TracedOp, trace, UntraceableError } from "./tracer.js";
 
 const ROWS = [2, 3] as const;
+/** A larger batch, for samples of up to so many values: whether `forward()` does something else with it. */
+const MANY_ROWS = 32;
+const MOST_VALUES = 1024;
 
 /** How a module is traced. */
 export interface TraceOptions {
   /** Whether in train mode, with dropout and batch statistics, or in eval mode. Default: each layer in the mode it is in. */
   training?: boolean;
+  /** The rows of a batch that it is to be the same for; default 32 for samples of up to 1024 values. */
+  rows?: number;
   /** Paths of modules whose outputs are outputs of the graph too, such as `fc2`. */
   taps?: readonly string[];
 }
@@ -19,10 +28,11 @@ export interface TraceOptions {
 /**
  * The graph of a module, whatever its class, for inputs [rows, ...sampleShape]. It is run on two batches that differ in their
  * values, their number of rows and their random stream: what is the same in both belongs to the module, and a length that
- * differs follows the batch. Modes, buffers and the random stream stay as they are.
+ * differs follows the batch. On a third batch, of `rows` rows, it has to do the same. Modes, buffers and the random stream stay as they are.
  *
- * @throws DistilleryError `BAD_ARGUMENT` if the two runs did not do the same, or something was computed outside of the
- * library's operations, or if `forward()` reads values that follow from the input: a branch on them would be lost.
+ * @throws DistilleryError `BAD_ARGUMENT` if the runs did not do the same, or something was computed outside of the
+ * library's operations, or if `forward()` reads values that follow from the input or draws random numbers itself: a branch on them would be lost.
+ * A branch on a number of rows that no run had is not seen.
  * @example
  * ```ts
  * const graph = traceModule(new StudentNet(), [784], { training: false });
@@ -33,9 +43,15 @@ export function traceModule(module: Module, sampleShape: readonly number[], opti
   if (!(module instanceof Module)) throw badDtype("module", "a Module", module);
   expectDimensions("sampleShape", sampleShape);
   const { training, taps = [] } = options;
-  const run = () => ROWS.map((rows) => trace(module, sampleShape, rows, taps));
-  const [first, second] = training === undefined ? run() : new Modes([[module, training]]).run(run);
-  return new Merger(module, first, second).graph();
+  const { rows = numel(sampleShape) <= MOST_VALUES ? MANY_ROWS : 0 } = options;
+  const at = (n: number) => trace(module, sampleShape, n, taps);
+  const run = () => {
+    const first = at(ROWS[0]);
+    const graph = new Merger(module, first, at(ROWS[1])).graph();
+    if (rows > ROWS[1]) new Merger(module, first, at(rows)).graph();
+    return graph;
+  };
+  return training === undefined ? run() : new Modes([[module, training]]).run(run);
 }
 
 /** Makes one graph of two traces. */
@@ -45,6 +61,7 @@ class Merger {
   readonly #values: Map<Tensor, Value>;
   /** The second trace's tensor of each value that follows from the input. */
   readonly #twins: Map<Value, Tensor>;
+  readonly #nodes: Node[] = [];
 
   constructor(
     module: Module,
@@ -63,18 +80,19 @@ class Merger {
     if (!isDeepStrictEqual(callsOf(first), callsOf(second))) {
       throw new UntraceableError("what is computed depends on the batch");
     }
-    const nodes = first.ops.map((op, i) => this.#node(op, second.ops[i]));
+    for (const [i, op] of first.ops.entries()) this.#node(op, second.ops[i]);
     const output = this.#values.get(first.output);
     if (output === undefined || output.kind === "constant" || this.#twins.get(output) !== second.output) {
       throw new UntraceableError("the result does not come from the input by the library's operations");
     }
     // Last, for the others say more.
     if (first.isRead) throw new UntraceableError("values of the batch are read, and what follows may depend on them");
+    if (first.isDrawn) throw new UntraceableError("random numbers are drawn, and what follows may depend on them");
     const taps = Object.entries(first.taps).map(([path, tensor]) => [path, this.#merge(tensor, second.taps[path])]);
-    return { input: this.#input, output, taps: Object.fromEntries(taps), nodes };
+    return { input: this.#input, output, taps: Object.fromEntries(taps), nodes: this.#nodes };
   }
 
-  #node(first: TracedOp, second: TracedOp): Node {
+  #node(first: TracedOp, second: TracedOp): void {
     const { op } = first;
     const { shape: _, ...attributes } = first.attributes;
     const { shape: __, ...others } = second.attributes;
@@ -83,18 +101,64 @@ class Merger {
       throw isOwn ? new UntraceableError(`it has no form for the operation "${op.name}"`) : changes();
     }
     const inputs = first.inputs.map((tensor, j) => this.#merge(tensor, second.inputs[j]));
-    const shape = first.output.shape.map((length, axis) => lengthOf(length, second.output.shape[axis]));
-    const node: Node = { kind: "node", op, attributes, inputs, shape };
-    this.#values.set(first.output, node);
-    this.#twins.set(node, second.output);
+    const shape = this.#shapeOf(first.output, second.output);
+    this.#add({ kind: "node", op, attributes, inputs, shape }, first.output, second.output);
+  }
+
+  #add(node: Node, first: Tensor, second: Tensor): Node {
+    this.#nodes.push(node);
+    this.#values.set(first, node);
+    this.#twins.set(node, second);
     return node;
   }
 
   #merge(first: Tensor, second: Tensor): Value {
-    const known = this.#values.get(first) ?? this.#constant(first);
-    const isSame = known.kind === "constant" ? isEqual(first, second) : this.#twins.get(known) === second;
-    if (isSame) return known;
-    throw changes();
+    const known = this.#values.get(first);
+    if (known !== undefined && known.kind !== "constant") {
+      if (this.#twins.get(known) === second) return known;
+      throw changes();
+    }
+    if (isEqual(first, second)) return known ?? this.#constant(first);
+    const repeated = this.#repeated(first, second);
+    if (repeated === null) throw changes();
+    return repeated;
+  }
+
+  #shapeOf(first: Tensor, second: Tensor): Length[] {
+    const rows = [this.first, this.second].map(({ input }) => input.shape[0]);
+    return first.shape.map((length, axis): Length => {
+      if (length === second.shape[axis]) return length;
+      const times = length / rows[0];
+      if (!Number.isInteger(times) || second.shape[axis] !== times * rows[1]) return null;
+      return times === 1 ? "batch" : { timesBatch: times };
+    });
+  }
+
+  /** A constant that is repeated over the rows, as a class token is, from what is repeated; null if it is something else. */
+  #repeated(first: Tensor, second: Tensor): Node | null {
+    if (first.shape.length !== second.shape.length) return null;
+    const shape = this.#shapeOf(first, second);
+    const [axis, ...more] = shape.flatMap((length, i) => (typeof length === "number" ? [] : [i]));
+    if (axis === undefined || more.length > 0 || shape[axis] === null) return null;
+    const length = shape[axis];
+    const times = lengthFor(length, 1);
+    const [lead, rest] = [first.shape.slice(0, axis), first.shape.slice(axis + 1)];
+    const size = times * numel(rest);
+    const [data, same] = [first, second].map((tensor) => unrepeated(tensor, size, tensor.shape[axis] / times));
+    if (data === null || !isDeepStrictEqual(data, same)) return null;
+    const inner = length === "batch" ? rest : [times, ...rest];
+    const constant: Constant = { kind: "constant", name: "constant", data, shape: [...lead, 1, ...inner] };
+    const wide: Length[] = [...lead, "batch", ...inner];
+    const node: Node = {
+      kind: "node",
+      op: expandOp.op as Op,
+      attributes: { ofBatch: true },
+      inputs: [constant],
+      shape: wide,
+    };
+    if (length === "batch") return this.#add(node, first, second);
+    this.#nodes.push(node);
+    return this.#add({ kind: "node", op: reshapeOp.op as Op, attributes: {}, inputs: [node], shape }, first, second);
   }
 
   #constant(tensor: Tensor): Constant {
@@ -105,19 +169,25 @@ class Merger {
   }
 }
 
-function lengthOf(first: number, second: number): Length {
-  if (first === second) return first;
-  const times = first / ROWS[0];
-  if (!Number.isInteger(times) || second !== times * ROWS[1]) return null;
-  return times === 1 ? "batch" : { timesBatch: times };
-}
-
 function callsOf({ ops }: Trace): unknown {
   return ops.map(({ op, inputs, output }) => [op.name, inputs.length, output.shape.length]);
 }
 
+/** The blocks of `size` elements that come `times` after one another, each once; null if they differ. */
+function unrepeated({ data }: Tensor, size: number, times: number): Float32Array | null {
+  const once = new Float32Array(data.length / times);
+  for (let i = 0; i < once.length; i++) {
+    const from = Math.floor(i / size) * size * times + (i % size);
+    once[i] = data[from];
+    for (let n = 1; n < times; n++) if (!Object.is(data[from + n * size], data[from])) return null;
+  }
+  return once;
+}
+
 function changes(): UntraceableError {
-  return new UntraceableError("a tensor changes with the batch and was not computed by the library's operations");
+  return new UntraceableError(
+    "a tensor changes with the batch and does not follow from it by the library's operations",
+  );
 }
 
 function isEqual(a: Tensor, b: Tensor): boolean {

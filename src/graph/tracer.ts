@@ -26,6 +26,8 @@ export interface Trace {
   readonly ops: readonly TracedOp[];
   /** Whether the pass read values that follow from the input. */
   readonly isRead: boolean;
+  /** Whether the pass drew random numbers outside of operations. */
+  readonly isDrawn: boolean;
 }
 
 /**
@@ -37,8 +39,10 @@ export function trace(module: Module, sampleShape: readonly number[], rows: numb
   const sources = new Map<Tensor, Tensor>();
   const following = new Set<object>();
   let isRead = false;
-  const onRead = (tensor: object) => {
-    if (following.has(tensor)) isRead = true;
+  let isDrawn = false;
+  const onRead = (read: object) => {
+    if (following.has(read)) isRead = true;
+    if (read instanceof Generator) isDrawn = true;
   };
   const sourceOf = (tensor: Tensor) => sources.get(tensor) ?? tensor;
   const onOp = (output: Tensor, inputs: readonly Tensor[], op: Op, attributes: unknown) => {
@@ -61,6 +65,7 @@ export function trace(module: Module, sampleShape: readonly number[], rows: numb
       taps: sourceTaps,
       ops: between(input, [output, ...Object.values(sourceTaps)], traced),
       isRead,
+      isDrawn,
     };
   };
   return keepingBuffers(module, () => withGenerator(new Generator(rows), () => noGrad(run)));

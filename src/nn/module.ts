@@ -188,7 +188,10 @@ export abstract class Module {
 
   #walk<T>(visit: (module: Module, prefix: string) => T[], prefix = "", outer: readonly Module[] = []): T[] {
     if (outer.includes(this)) {
-      throw new DistilleryError("BAD_ARGUMENT", `${prefix.slice(0, -1)}: is a module that holds it: expected a tree of modules`);
+      throw new DistilleryError(
+        "BAD_ARGUMENT",
+        `${prefix.slice(0, -1)}: is a module that holds it: expected a tree of modules`,
+      );
     }
     const within = [...outer, this];
     const children = this.namedChildren().flatMap(([name, child]) => child.#walk(visit, `${prefix}${name}.`, within));

@@ -2,6 +2,7 @@ import { expectElements, expectList } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
 import { allocate } from "../tensor/buffer_pool.js";
+import { int, type OnnxBuilder } from "../tensor/onnx_node.js";
 import { numel } from "../tensor/shape.js";
 import { expectTensor, type Tensor } from "../tensor/tensor.js";
 import { broadcastJs, expandedStrides, writeSummed } from "./broadcast.js";
@@ -15,7 +16,8 @@ declare module "../tensor/tensor.js" {
   }
 }
 
-const expandOp = defineOp<{ shape: readonly number[] }, null>({
+/** `ofBatch` in a graph: x is the same for every batch, and repeated over its rows. */
+export const expandOp = defineOp<{ shape: readonly number[]; ofBatch?: boolean }, null>({
   name: "expand",
   forward([x], { shape }) {
     const data = allocate(numel(shape));
@@ -25,18 +27,25 @@ const expandOp = defineOp<{ shape: readonly number[] }, null>({
   backward(grad, [into], { inputs: [x], attributes: { shape } }) {
     writeSummed(into, x.shape, shape, grad);
   },
-  onnx({ inputs, shape }, builder) {
+  onnx({ inputs, attributes: { ofBatch = false }, shape }, builder) {
     const lengths = shape.map((length) => {
       // ONNX broadcasts both ways: 1 keeps the length of x.
       if (length === "batch") return 1;
       if (length === null) throw builder.refusal("expand() makes a length follow the batch");
       return length;
     });
-    return { type: "Expand", inputs: [...inputs, builder.integers("shape", lengths)] };
+    const wide = ofBatch ? rowsOnly(shape, builder) : builder.integers("shape", lengths);
+    return { type: "Expand", inputs: [...inputs, wide] };
   },
   lower: () => ({ kind: "expand" }),
   js: ({ inputs: [x], shapes: [from], shape }, builder) => broadcastJs(x, from, shape, builder),
 });
+
+/** The rows of the batch where the shape has them, and 1, which keeps a length, elsewhere. */
+function rowsOnly(shape: readonly unknown[], builder: OnnxBuilder): string {
+  const inputs = shape.map((length) => (length === "batch" ? builder.rows() : builder.integers("length", [1])));
+  return builder.node({ type: "Concat", inputs, attributes: [int("axis", 0)] });
+}
 
 /** x repeated along its axes of length 1, and along new axes in front; -1 keeps a length. A copy. `torch.Tensor.expand`. */
 export function expand(x: Tensor, shape: readonly number[]): Tensor {

@@ -12,7 +12,8 @@ declare module "../tensor/tensor.js" {
   }
 }
 
-const reshapeOp = defineOp<{ shape: readonly number[] }, null>({
+/** As {@link reshape}. */
+export const reshapeOp = defineOp<{ shape: readonly number[] }, null>({
   name: "reshape",
   forward: ([{ data }], { shape }) => ({ data, shape, saved: null }),
   backward: (grad, [into]) => into?.set(grad),

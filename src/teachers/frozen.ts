@@ -1,6 +1,6 @@
 import { expectOptions } from "../checks.js";
 import { DistilleryError } from "../errors.js";
-import { FrozenModel } from "../graph/index.js";
+import { FrozenModel, type TraceOptions } from "../graph/index.js";
 import type { Outputs } from "../losses/loss.js";
 import { fitNetwork, inputsOf } from "../models/fit_network.js";
 import type { Module } from "../nn/module.js";
@@ -23,7 +23,8 @@ const MAX_PREFETCH_BYTES = 128e6;
  * becomes of its own afterwards does not matter. Its forward passes for the next batches run ahead, on the threads that the
  * student's small kernels leave idle, with the same bits. In "train" mode the network's own running statistics move.
  *
- * Any network of the library's operations can be frozen. If its forward depends on the batch or has operations that only run
+ * Any network of the library's operations can be frozen. If its forward depends on the batch (on its number of rows as far as the first
+ * batch shows), draws random numbers by itself or has operations that only run
  * in TypeScript, or in another precision than that of the first request, it runs in each step, with the weights that were copied.
  *
  * @example
@@ -43,7 +44,9 @@ export function frozen(module: Module, options: NetworkTeacherOptions = {}): Tea
   let network = module;
   const modelFor = (inputs: Tensor): FrozenModel | null => {
     if (model === undefined) {
-      model = freeze(network, inputs.shape.slice(1), { training, taps });
+      // Its first batch is among what it is traced with: a branch on the number of rows shows.
+      const [rows, ...sampleShape] = inputs.shape;
+      model = freeze(network, sampleShape, { training, taps, rows });
       weights = new KeptWeights(module, training);
     }
     // In another precision the network runs itself, with the copies.
@@ -123,11 +126,7 @@ function bytesOf({ buffer, byteOffset, byteLength }: Values): Buffer {
   return Buffer.from(buffer, byteOffset, byteLength);
 }
 
-function freeze(
-  module: Module,
-  sampleShape: readonly number[],
-  options: { training: boolean; taps: readonly string[] },
-): FrozenModel | null {
+function freeze(module: Module, sampleShape: readonly number[], options: TraceOptions): FrozenModel | null {
   try {
     return FrozenModel.from(module, sampleShape, options);
   } catch (error) {

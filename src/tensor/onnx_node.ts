@@ -37,6 +37,8 @@ export interface OnnxBuilder {
   scalar(name: string, value: number): string;
   /** Adds a list of 64-bit integers. */
   integers(name: string, values: readonly number[]): string;
+  /** The number of rows of the batch, as a list of one 64-bit integer. */
+  rows(): string;
   /** The error that says why the network has no ONNX form: throw it. */
   refusal(reason: string): Error;
 }

@@ -12,6 +12,7 @@ import {
 import { native } from "../native.js";
 import { newElements } from "./element_limit.js";
 import { IntTensor } from "./int_tensor.js";
+import { noteRead } from "./reads.js";
 import { numel } from "./shape.js";
 import { Tensor } from "./tensor.js";
 
@@ -59,7 +60,7 @@ function expectGenerator(name: string, value: unknown): void {
 /** A seed drawn from the current stream. `torch.empty((), dtype=torch.int64).random_()`. */
 export function drawSeed(): bigint {
   const words = new Uint32Array(2);
-  native.randomWords(current.state, words);
+  native.randomWords(drawing(), words);
   return BigInt.asUintN(63, (BigInt(words[0]) << 32n) | BigInt(words[1]));
 }
 
@@ -89,6 +90,12 @@ export function withGenerator<T>(generator: Generator, body: () => T): T {
   }
 }
 
+/** The state of the current generator, for a draw. */
+function drawing(): Uint32Array {
+  noteRead(current);
+  return current.state;
+}
+
 /** Starts the stream of a seed. `torch.manual_seed`. */
 export function manualSeed(seed: number | bigint): Generator {
   return current.manualSeed(seed);
@@ -98,7 +105,7 @@ export function manualSeed(seed: number | bigint): Generator {
 export function randn(shape: readonly number[], options: { requiresGrad?: boolean } = {}): Tensor {
   expectOptions("randn", options, ["requiresGrad"]);
   const out = new Float32Array(newElements(shape));
-  native.randomNormal(current.state, out);
+  native.randomNormal(drawing(), out);
   return new Tensor(out, shape, options);
 }
 
@@ -107,7 +114,7 @@ export function rand(shape: readonly number[], from = 0, to = 1): Tensor {
   expectFinite("from", from);
   expectNumber("to", to, (x) => x >= from, `a number of at least from (${from})`);
   const out = new Float32Array(newElements(shape));
-  native.randomUniform(current.state, out, from, to);
+  native.randomUniform(drawing(), out, from, to);
   return new Tensor(out, shape);
 }
 
@@ -117,13 +124,13 @@ export function randint(low: number, high: number, shape: readonly number[]): In
   expectInteger("high", high, low + 1, 2 ** 31 - 1);
   expectElements("shape", expectDimensions("shape", shape));
   const out = new Int32Array(numel(shape));
-  native.randomIntegers(current.state, out, low, high);
+  native.randomIntegers(drawing(), out, low, high);
   return new IntTensor(out, shape);
 }
 
 /** A random order of 0 to n - 1. `torch.randperm`. */
 export function randperm(n: number): IntTensor {
   const out = new Int32Array(expectInteger("n", n, 0, MAX_LENGTH));
-  native.randomPermutation(current.state, out);
+  native.randomPermutation(drawing(), out);
   return new IntTensor(out, [n]);
 }

@@ -1,5 +1,5 @@
-/** Called with each tensor whose values something else than an operation reads. */
-type Reader = (tensor: object) => void;
+/** Called with each tensor whose values something else than an operation reads, and with the generator of each draw that is none. */
+type Reader = (read: object) => void;
 
 let current: Reader | null = null;
 
@@ -19,7 +19,7 @@ export function unread<T>(body: () => T): T {
   return current === null ? body() : withReader(null, body);
 }
 
-/** Says that the values of a tensor are read. */
-export function noteRead(tensor: object): void {
-  current?.(tensor);
+/** Says that the values of a tensor are read, or that a generator draws. */
+export function noteRead(read: object): void {
+  current?.(read);
 }

@@ -3,16 +3,20 @@ import { exportedGraph } from "../../src/export/index.js";
 import { GraphModule } from "../../src/graph/index.js";
 import {
   BatchNorm1d,
+  cat,
   exportOnnx,
   F,
   Linear,
   Module,
   manualSeed,
+  matmul,
+  ones,
   ReLU,
   randn,
   Sequential,
   StudentNet,
   type Tensor,
+  zeros,
 } from "../../src/index.js";
 import { MODULES, Tied } from "../nn/networks.js";
 import { expectAsForward, networksOf, OPERATIONS } from "../ops/support.js";
@@ -21,6 +25,7 @@ import { logitsOf, opTypes, relativeError, run } from "./support.js";
 
 manualSeed(1);
 const CLOSE = 1e-5;
+const TOKEN = randn([2, 3]);
 
 /** Of functions that are refused, wholly or for some arguments: how many cases, and why. */
 const REFUSED: Readonly<Record<string, [cases: number, reason: RegExp]>> = {
@@ -96,6 +101,12 @@ describe("the graph of a network without BatchNorm computes the same bits", () =
     ["one weight in two layers", new Tied(), 2],
     ["one layer", new Linear(5, 4, { bias: false }), 5],
     ["nothing", new Sequential(), 6],
+    [
+      "a token for each row",
+      new Of((x) => cat([ones([1, 1]).mul(0.5).expand([x.shape[0], 1]), zeros([x.shape[0], 2]), x], 1)),
+      3,
+    ],
+    ["a constant times each sample", new Of((x) => matmul(TOKEN, x.reshape([-1, 3, 1])).squeeze(2)), 3],
     ["sums over the batch", new Of((x) => x.mul(x.mean()).add(x.sum(0))), 3],
   ] as [string, Module, number][])("%s", async (_, network, features) => {
     const x = randn([7, features]);

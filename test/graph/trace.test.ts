@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { traceModule } from "../../src/graph/index.js";
-import { crossEntropy, kdLoss } from "../../src/index.js";
+import { GraphModule, traceModule } from "../../src/graph/index.js";
+import { cat, crossEntropy, freezeGraph, kdLoss, matmul, rand, tensor, zeros } from "../../src/index.js";
 import {
   BatchNorm1d,
   currentState,
@@ -104,10 +104,49 @@ test("a trace leaves modes, running statistics, counters and the random stream a
   expect(Object.hasOwn(network.fc1, "forward")).toBe(false);
 });
 
+test("a constant that forward() repeats over the rows is a node of its own, which follows the batch", () => {
+  const token = randn([1, 1, 2]);
+  const mixing = randn([4, 1]);
+  const forwards: [(x: Tensor) => Tensor, string[]][] = [
+    [(x) => cat([token.expand([x.shape[0], -1, -1]), x], 1), ["expand", "cat"]],
+    [(x) => matmul(mixing, x.reshape([-1, 1, 4])).sum(2), ["reshape", "reshape", "expand", "bmm", "reshape", "sum"]],
+    [(x) => cat([zeros([x.shape[0], 3, 2]), x], 1), ["expand", "cat"]],
+    [(x) => x.transpose(0, 1).add(token.expand([2, x.shape[0], 2])), ["permute", "expand", "add"]],
+    [
+      (x) =>
+        x.reshape([-1, 2]).add(
+          tensor([[1], [2]])
+            .expand([2, x.shape[0]])
+            .t()
+            .reshape([-1, 1]),
+        ),
+      [],
+    ],
+  ];
+  class Repeating extends Module {
+    constructor(readonly body: (x: Tensor) => Tensor) {
+      super();
+    }
+    override forward(x: Tensor): Tensor {
+      return this.body(x);
+    }
+  }
+  const x = randn([5, 2, 2]);
+  for (const [body, names] of forwards) {
+    const network = new Repeating(body);
+    const graph = traceModule(network, [2, 2], { training: false });
+    if (names.length > 0) expect(graph.nodes.map(({ op }) => op.name)).toEqual(names);
+    expect(new GraphModule(graph).forward(x)).toEqual(body(x));
+    expect(freezeGraph(network, [2, 2]).forward(x)).toEqual(body(x));
+  }
+});
+
 describe("a forward that is no graph is refused", () => {
   class Of extends Module {
     readonly dropout = new Dropout(0.5);
     readonly bn = new BatchNorm1d(3);
+    readonly one = new Linear(3, 3);
+    readonly two = new Linear(3, 3);
     constructor(readonly body: (x: Tensor, own: Of) => Tensor) {
       super();
     }
@@ -120,6 +159,8 @@ describe("a forward that is no graph is refused", () => {
     ["multiplies by the number of rows", (x) => x.mul(x.shape[0]), "a tensor changes with the batch"],
     ["branches by a value", (x) => (x.sum().item() > 1e9 ? x.relu() : x), "values of the batch are read"],
     ["branches by the rows", (x) => (x.shape[0] === 2 ? x.relu() : x.add(1)), "what is computed depends on the batch"],
+    ["branches by many rows", (x, { one, two }) => (x.shape[0] > 8 ? one : two).forward(x), "a tensor changes with"],
+    ["branches by a draw", (x) => (rand([1]).item() < 1e-9 ? x.relu() : x.add(1)), "random numbers are drawn"],
     ["gives a constant", () => ones([3]), "the result does not come from the input"],
     [
       "drops what it does not use",

@@ -125,7 +125,11 @@ describe("between forward and backward", () => {
     y.backward();
     expect([w.grad?.item(), x.grad]).toEqual([4, null]);
     const [linear, norm] = [new Linear(2, 3), new BatchNorm1d(3)];
-    const forward = () => norm.forward(linear.forward(randn([4, 2]))).relu().sum();
+    const forward = () =>
+      norm
+        .forward(linear.forward(randn([4, 2])))
+        .relu()
+        .sum();
     step(() => {
       forward();
       linear.freeze();
