@@ -17,36 +17,25 @@ export type WeightType = (typeof WEIGHT_TYPES)[number];
  */
 export function quantizeWeights(graph: Graph, type: WeightType, largest = 127): Graph {
   const quantize = (weight: Constant) => (type === "int8" ? toInt8(weight, largest) : toHalf(weight));
-  const done = {
-    conv2d: new Map<Value, Constant>(),
-    embedding: new Map<Value, Constant>(),
-    embeddingBag: new Map<Value, Constant>(),
-    linear: new Map<Value, Constant>(),
-    matmul: new Map<Value, Constant>(),
-  };
+  /** One for each weight, so that a table that is an output layer too is stored once. */
+  const [byRows, transposed] = [new Map<Value, Constant>(), new Map<Value, Constant>()];
   return rewrite(graph, (node) => {
     const op = node.op.name;
     const [x, weight, ...bias] = node.inputs;
-    if (isByRows(op) && weight.kind === "constant") {
-      const rows = done[op].get(weight) ?? quantize(weight);
-      done[op].set(weight, rows);
-      return { ...node, inputs: [x, rows, ...bias] };
-    }
-    if ((op !== "linear" && op !== "matmul") || weight.kind !== "constant" || weight.shape.length !== 2) return node;
-    const weights = done[op].get(weight) ?? quantize(op === "linear" ? weight : transpose(weight));
-    done[op].set(weight, weights);
+    const isTransposed = op === "matmul";
+    if (!(BY_ROWS.has(op) || isTransposed) || weight.kind !== "constant") return node;
+    if ((op === "linear" || isTransposed) && weight.shape.length !== 2) return node;
+    const done = isTransposed ? transposed : byRows;
+    const weights = done.get(weight) ?? quantize(isTransposed ? transpose(weight) : weight);
+    done.set(weight, weights);
+    const inputs = [x, weights, ...bias];
     // Always the linear form: in the other one ONNX Runtime rounds the activations to 8 bits as well.
-    const attributes = op === "linear" ? node.attributes : { relu: false };
-    return { ...node, op: linearOp.op as Op, attributes, inputs: [x, weights, ...bias] };
+    return isTransposed ? { ...node, op: linearOp.op as Op, attributes: { relu: false }, inputs } : { ...node, inputs };
   });
 }
 
-/** The operations whose weight, as it is, has a scale for each of its first axis: kernels, rows of a table. */
-const BY_ROWS = ["conv2d", "embedding", "embeddingBag"] as const;
-
-function isByRows(op: string): op is (typeof BY_ROWS)[number] {
-  return (BY_ROWS as readonly string[]).includes(op);
-}
+/** The operations whose weight, as it is, has a scale for each of its first axis: kernels, rows of a table, outputs. */
+const BY_ROWS: ReadonlySet<string> = new Set(["conv2d", "embedding", "embeddingBag", "linear"]);
 
 /** A weight [outputs, ...] in 8 bits. */
 function toInt8(weight: Constant, largest: number): Constant {

@@ -48,7 +48,7 @@ const EXTENSIONS: Readonly<Record<string, string>> = { ".mjs": ".d.mts", ".js": 
  * A network in eval mode as one ES module for any runtime of JavaScript: Node.js 18 and later, browsers, Deno, Bun, workers at
  * the edge. It has no dependency, reads no file and evaluates no text; its weights are in it. It makes the network's inputs out
  * of raw samples as `encodeSamples` does, and says what `predict` says: `classify(input)`, of a regression `predict(input)`, of
- * vectors `embed(input)`. BatchNorm is folded, dropout left out. The text depends only on the network and the options.
+ * vectors `embed(input)`. BatchNorm is folded, dropout left out. An operation over the rows of a batch, as `x.mean(0)`, has one sample alone. The text depends only on the network and the options.
  *
  * @throws DistilleryError `BAD_ARGUMENT` for a wrong option, or a network whose forward has an operation without a form in
  * JavaScript, which the message names, or whose operations depend on the batch; `SHAPE_MISMATCH` for a preprocessing of another network; `NON_FINITE` for weights with NaN or infinity.

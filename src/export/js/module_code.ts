@@ -19,6 +19,8 @@ export class ModuleCode implements JsBuilder {
   readonly #lines: string[] = [];
   readonly #names = new Map<Value, string>();
   readonly #taken = new Set([...RESERVED, "x", "forward"]);
+  /** The names of the module's text but for operations. */
+  readonly #declared: ReadonlySet<string>;
   readonly #numbers: string[] = [];
   /** The constants that are read by panels alone; of those that have a name, that. */
   #onlyPanels: ReadonlySet<Value> = new Set();
@@ -30,11 +32,10 @@ export class ModuleCode implements JsBuilder {
     rest: string,
   ) {
     this.#names.set(graph.input, "x");
+    const sourcesOf = (functions: Iterable<JsFunction>) => [...functions].map(({ source }) => source);
+    this.#declared = new Set([...this.#taken, ...namesIn([rest, ...sourcesOf(WEIGHT_FUNCTIONS)])]);
     this.#look();
-    const sources = [...this.#functions.values(), ...WEIGHT_FUNCTIONS].map(({ source }) => source);
-    for (const [text, declared = text] of [rest, ...sources].join("\n").matchAll(NAMES)) {
-      for (const name of declared.match(/[\w$]+/g) ?? []) this.#taken.add(name);
-    }
+    for (const name of [...this.#declared, ...namesIn(sourcesOf(this.#functions.values()))]) this.#taken.add(name);
     for (const node of graph.nodes) this.#add(node);
   }
 
@@ -61,6 +62,9 @@ export class ModuleCode implements JsBuilder {
       throw this.refusal(`two operations have a function "${callee.name}"`);
     }
     if (known !== undefined) return;
+    if (this.#declared.has(callee.name) && !WEIGHT_FUNCTIONS.includes(callee)) {
+      throw this.refusal(`the function "${callee.name}" of an operation has a name that the module needs`);
+    }
     this.#functions.set(callee.name, callee);
     for (const other of callee.calls ?? []) this.use(other);
   }
@@ -157,6 +161,10 @@ export class ModuleCode implements JsBuilder {
     this.#taken.add(unique);
     return unique;
   }
+}
+
+function namesIn(sources: readonly string[]): string[] {
+  return [...sources.join("\n").matchAll(NAMES)].flatMap(([text, declared = text]) => declared.match(/[\w$]+/g) ?? []);
 }
 
 function shapeText(shape: readonly number[]): string {

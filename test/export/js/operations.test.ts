@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { exportJs, Linear } from "../../../src/index.js";
+import { quantizeWeights, traceModule } from "../../../src/graph/index.js";
+import { defineOp, Embedding, exportJs, F, Linear, Module, type Tensor } from "../../../src/index.js";
 import { expectAsForward, GIVE_INTEGERS, networksOf, OPERATIONS } from "../../ops/support.js";
 import { Of } from "../networks.js";
 import { exported } from "./support.js";
@@ -31,4 +32,31 @@ test("a slice of the batch is refused", () => {
   expect(() => exportJs(new Of((x) => layer.forward(x.slice(0, 1)), layer))).toThrow(
     "network: expected one that JavaScript can express; in forward(), slice() takes rows out of the batch",
   );
+});
+
+test.each(["finite", "forward", "logits", "Float32Array"])("an operation's function called %s is refused", (name) => {
+  const own = defineOp<null, null>({
+    name: "own",
+    forward: ([x]) => ({ data: x.data.slice(), shape: x.shape, saved: null }),
+    js: ({ inputs: [x] }, { call }) => call({ name, source: `function ${name}(x) { return x; }` }, x),
+  });
+  expect(() => exportJs(new Of((x) => own([x], null)), { features: 3 })).toThrow(
+    `the function "${name}" of an operation has a name that the module needs`,
+  );
+});
+
+test.each(["int8", "float16"] as const)("a table that is the output layer too is stored once, %s", (quantize) => {
+  class Tied extends Module {
+    readonly table = new Embedding(40, 8);
+    override forward(ids: Tensor): Tensor {
+      return F.linear(this.table.forward(ids).mean(1), this.table.weight);
+    }
+  }
+  const { code } = exportJs(new Tied(), { features: 2, quantize });
+  expect(code.match(/^const table_weight/gm) ?? code.match(/^const weight/gm)).toHaveLength(1);
+  expect(
+    quantizeWeights(traceModule(new Tied(), [2], { training: false }), quantize).nodes.flatMap(({ inputs }) =>
+      inputs.filter(({ kind }) => kind === "constant"),
+    ),
+  ).toSatisfy((weights: unknown[]) => new Set(weights).size === 1);
 });
