@@ -30,6 +30,11 @@ export abstract class Module {
   training = true;
   #buffers = new Map<string, ModuleBuffer>();
 
+  /** A layer without a constructor of its own has no options. */
+  constructor(extra?: never) {
+    if (extra !== undefined) throw badArgument(new.target.name, "no arguments", extra);
+  }
+
   /** What the module computes. */
   abstract forward(...inputs: Tensor[]): Tensor;
 
@@ -207,7 +212,10 @@ function eachHeld(
   outer: readonly object[] = [],
 ): void {
   if (typeof value !== "object" || value === null) return;
-  if (!isContainer(value)) return visit(name, value);
+  if (!isContainer(value)) {
+    visit(name, value);
+    return;
+  }
   if (outer.includes(value)) return;
   const within = [...outer, value];
   for (const key of Object.keys(value)) {

@@ -29,7 +29,7 @@ export function loadInto(name: string, target: StateDict, given: StateDict, stri
   for (const [key, tensor] of Object.entries(target)) {
     const value = Object.hasOwn(source, key) ? source[key] : undefined;
     if (value === undefined) continue;
-    if (tensor instanceof Tensor) tensor.version += 1;
+    if (tensor instanceof Tensor) tensor.noteChange();
     if (tensor instanceof LongTensor) tensor.data.set(BigInt64Array.from(value.data, BigInt));
     else if (value instanceof LongTensor) tensor.data.set(Array.from(value.data, Number));
     else tensor.data.set(value.data);

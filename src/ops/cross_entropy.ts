@@ -49,6 +49,9 @@ export function crossEntropy(logits: Tensor, labels: Labels, options: CrossEntro
   }
   if (logits.shape.length > 2) return crossEntropy(...asRows(logits, labels), options);
   const [rows, classes] = logits.shape;
+  if (labels instanceof IntTensor && labels.shape.length !== 1) {
+    expectShape("crossEntropy: labels", labels.shape, [rows]);
+  }
   return lossOutput(logits, (data, grad) =>
     native.crossEntropy(data, labelData(labels), grad, rows, classes, labelSmoothing),
   );

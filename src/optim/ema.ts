@@ -102,7 +102,7 @@ export class ExponentialMovingAverage {
     for (const [key, average] of Object.entries(this.#distinct)) {
       scratch[key].set(state[key].data as never);
       state[key].data.set(average.data as never);
-      if (state[key] instanceof Tensor) state[key].version += 1;
+      if (state[key] instanceof Tensor) state[key].noteChange();
       average.data.set(scratch[key] as never);
     }
   }

@@ -95,7 +95,7 @@ export abstract class Optimizer<G extends ParamGroup = ParamGroup, S extends obj
         this.update(group, params, gradScale);
       }
       for (const param of group.params) {
-        if (param.gradData !== null) param.version += 1;
+        if (param.gradData !== null) param.noteChange();
         if (param.hasGradRows) updateRows(param, this.state, (part) => this.update(group, [part], 1));
       }
     }

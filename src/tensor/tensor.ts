@@ -61,8 +61,6 @@ export type Nested = number | readonly Nested[];
 export class Tensor {
   readonly dtype = "float32";
   readonly shape: readonly number[];
-  /** How often an optimizer, a state dict or an average has changed the values. @internal */
-  version = 0;
   /** The operation that made this tensor; null for a leaf. @internal */
   node: Node | null = null;
   /** Null until a deferred computation has run. A property that tests compare, hence not a private name. */
@@ -76,6 +74,7 @@ export class Tensor {
   /** The rows of a gradient by rows that was read: `gradData` holds all rows, the others are zero. */
   #readRows: Int32Array | null = null;
   #requiresGrad: boolean;
+  #version = 0;
   #gradScale = 1;
   #recycledGrad: Float32Array | null = null;
   #grad: Tensor | null = null;
@@ -131,6 +130,16 @@ export class Tensor {
         "data: the tensor belongs to a step or a batch that ended: to keep it, copy it there, as new Tensor(t.data.slice(), t.shape)",
       );
     };
+  }
+
+  /** How often an optimizer, a state dict or an average has changed the values. @internal */
+  get version(): number {
+    return this.#version;
+  }
+
+  /** Says that the values were changed in place. @internal */
+  noteChange(): void {
+    this.#version += 1;
   }
 
   /** Sets the values that were deferred. @internal */

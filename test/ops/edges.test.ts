@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { cat, F, IntTensor, type Tensor, tensor, zeros } from "../../src/index.js";
+import { cat, crossEntropy, F, IntTensor, type Tensor, tensor, zeros } from "../../src/index.js";
 
 const INFINITY = Number.POSITIVE_INFINITY;
 
@@ -139,6 +139,11 @@ describe("as PyTorch at the edges of single precision", () => {
         ],
       ],
     ]);
+  });
+
+  it("cross entropy refuses labels of another shape", () => {
+    const labels = new IntTensor(Int32Array.of(0, 1), [1, 2]);
+    expect(() => crossEntropy(tensor([[1, 2], [3, 4]]), labels)).toThrow("labels: expected shape [2], got [1, 2]"); // biome-ignore format: rows
   });
 
   it("a product with a number keeps the sign of zero", () => {
