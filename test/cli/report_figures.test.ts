@@ -7,7 +7,7 @@ import { temporaryFolder } from "../checkpoint/support.js";
 import { imageFolder, jsonLines, newFolder, SMALL, succeed } from "./support.js";
 
 const temporary = temporaryFolder();
-const BUDGET = ["--data", imageFolder(), "--epochs", "2", "--batch-size", "16", "--lr", "1e-4"];
+const BUDGET = ["--data", imageFolder(), "--epochs", "2", "--batch-size", "16", "--lr", "0.01"];
 
 const textOf = (...path: string[]) => readFileSync(join(...path), "utf8");
 const embedded = (folder: string): unknown =>
