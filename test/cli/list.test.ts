@@ -73,7 +73,7 @@ test("formats, layers and operations are listed too", async () => {
     return name in owners[owner];
   };
   expect(forms.filter((form: string) => !isCallable(form))).toEqual([]);
-  expect(operations.entries).toContainEqual({ name: "gelu", help: "F.gelu(...), x.gelu(...)", options: [] });
+  expect(operations.entries).toContainEqual({ name: "relu", help: "F.relu(...), x.relu(...)", options: [] });
 });
 
 test("an unknown kind is refused", async () => {
