@@ -1,7 +1,7 @@
 import { badArgument, badDtype, expectFlags, expectOptions, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { showCount } from "../show_count.js";
-import { LongTensor } from "../tensor/int_tensor.js";
+import { IntTensor, LongTensor } from "../tensor/int_tensor.js";
 import { Parameter, Tensor } from "../tensor/tensor.js";
 import { repr } from "./repr.js";
 import { loadInto, type StateDict } from "./state_dict.js";
@@ -165,8 +165,9 @@ export abstract class Module {
   protected registerBuffer<B extends ModuleBuffer>(name: string, buffer: B, extra?: never): B {
     if (typeof name !== "string" || name === "" || name.includes("."))
       throw badArgument("registerBuffer: name", "a name without a dot", name);
-    if (buffer instanceof Parameter || !(buffer instanceof Tensor || buffer instanceof LongTensor))
-      throw badDtype(`registerBuffer: ${name}`, "a Tensor or a LongTensor", buffer);
+    const isBuffer = [Tensor, IntTensor, LongTensor].some((type) => (buffer as unknown) instanceof type);
+    if (!isBuffer || buffer instanceof Parameter)
+      throw badDtype(`registerBuffer: ${name}`, "a Tensor, an IntTensor or a LongTensor", buffer);
     if (extra !== undefined)
       throw badArgument("registerBuffer", "a name and a tensor (one that is not stored is a plain property)", extra);
     this.#buffers.set(name, buffer);

@@ -154,8 +154,11 @@ describe("what properties hold", () => {
   });
 
   it.each<[unknown[], string]>([
-    [["m", [1, 2]], "registerBuffer: m: expected a Tensor or a LongTensor, got"],
-    [["m", new Parameter(new Float32Array(1))], "registerBuffer: m: expected a Tensor or a LongTensor, got"],
+    [["m", [1, 2]], "registerBuffer: m: expected a Tensor, an IntTensor or a LongTensor, got"],
+    [
+      ["m", new Parameter(new Float32Array(1))],
+      "registerBuffer: m: expected a Tensor, an IntTensor or a LongTensor, got",
+    ],
     [[undefined, tensor([1])], "registerBuffer: name: expected a name without a dot, got undefined"],
     [["a.b", tensor([1])], "registerBuffer: name: expected a name without a dot, got"],
     [["m", tensor([1]), { persistent: false }], "one that is not stored is a plain property"],
