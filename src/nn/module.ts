@@ -30,11 +30,6 @@ export abstract class Module {
   training = true;
   #buffers = new Map<string, ModuleBuffer>();
 
-  /** A layer without a constructor of its own has no options. */
-  constructor(extra?: never) {
-    if (extra !== undefined) throw badArgument(new.target.name, "no arguments", extra);
-  }
-
   /** What the module computes. */
   abstract forward(...inputs: Tensor[]): Tensor;
 
