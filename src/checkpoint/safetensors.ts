@@ -149,7 +149,7 @@ function layOut(tensors: StateDict): Place[] {
   return Object.keys(tensors).map((key) => byKey.get(key) as Place);
 }
 
-function headOf(places: readonly Place[], metadata: Readonly<Record<string, string>>): Buffer {
+function headOf(places: readonly Place[], metadata: Readonly<Record<string, string>>): Uint8Array {
   const fields = places.map(({ key, tensor, start, end }): [string, HeaderField] => [
     key,
     { dtype: storedTypeOf(tensor).safetensors, shape: tensor.shape, data_offsets: [start, end] },
@@ -169,7 +169,7 @@ export function safetensorsHead(
   argument: string,
   tensors: Readonly<Record<string, HeaderField>>,
   metadata: Readonly<Record<string, string>>,
-): Buffer {
+): Uint8Array {
   const hasTexts = Object.keys(metadata).length > 0;
   const json = JSON.stringify({ ...(hasTexts && { [METADATA_KEY]: metadata }), ...tensors });
   // Spaces, as the format allows, so that the elements begin at a multiple of 8.
