@@ -1,9 +1,10 @@
 import * as v from "valibot";
 import { expectOptions, expectShape, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
-import { clamp, matmul, permute, reshape, rsqrt, where } from "../ops/index.js";
+import { adaptiveAvgPool2d, clamp, permute, reshape, rsqrt, where } from "../ops/index.js";
 import { described } from "../registry/index.js";
-import { expectTensor, Tensor } from "../tensor/tensor.js";
+import { isSameShape } from "../tensor/shape.js";
+import { expectTensor, type Tensor } from "../tensor/tensor.js";
 import type { DistillationLoss, Json, LossBatch, LossContext } from "./loss.js";
 
 /** Hidden outputs of student and teacher for one batch. */
@@ -43,7 +44,7 @@ export function positions(x: Tensor): Tensor {
 }
 
 /**
- * Both at the smaller height and width of the two, by `F.adaptive_avg_pool2d`; [rows, features] as they are.
+ * Both at the smaller height and width of the two, by {@link adaptiveAvgPool2d}; [rows, features] as they are.
  *
  * @throws DistilleryError `SHAPE_MISMATCH` if one has positions and the other has none.
  */
@@ -54,8 +55,9 @@ export function sameSize(name: string, { student, teacher }: Features): Features
     const text = `expected both as [rows, features] or both as [rows, channels, height, width], got [${a.join(", ")}] and [${b.join(", ")}]`;
     throw new DistilleryError("SHAPE_MISMATCH", `${name}: ${text}`);
   }
-  const [height, width] = [Math.min(a[2], b[2]), Math.min(a[3], b[3])];
-  return { student: pooled(student, height, width), teacher: pooled(teacher, height, width) };
+  const size = [Math.min(a[2], b[2]), Math.min(a[3], b[3])] as const;
+  const pooled = (x: Tensor) => (isSameShape(x.shape.slice(2), size) ? x : adaptiveAvgPool2d(x, size));
+  return { student: pooled(student), teacher: pooled(teacher) };
 }
 
 /** Refuses two numbers of channels; `SHAPE_MISMATCH` that says how to mend it. */
@@ -64,21 +66,6 @@ export function expectSameChannels(name: string, student: Tensor, teacher: Tenso
   if (own === wanted) return;
   const text = `expected the teacher's ${wanted} channels, got ${own}: pass a regressor of ${wanted} outputs`;
   throw new DistilleryError("SHAPE_MISMATCH", `${name}: studentFeatures: ${text}`);
-}
-
-function pooled(x: Tensor, height: number, width: number): Tensor {
-  const rows = x.shape[2] === height ? x : matmul(averages(x.shape[2], height), x);
-  return x.shape[3] === width ? rows : matmul(rows, averages(x.shape[3], width).transpose(0, 1));
-}
-
-/** The matrix [to, from] that averages: output i is the mean of inputs floor(i from / to) to ceil((i + 1) from / to). */
-function averages(from: number, to: number): Tensor {
-  const matrix = new Float32Array(to * from);
-  for (let i = 0; i < to; i++) {
-    const [start, end] = [Math.floor((i * from) / to), Math.ceil(((i + 1) * from) / to)];
-    matrix.fill(1 / (end - start), i * from + start, i * from + end);
-  }
-  return new Tensor(matrix, [to, from]);
 }
 
 /** x divided by its Euclidean norm along an axis; a vector of norm below 1e-12 has no direction: 0, with the gradient 0. */
