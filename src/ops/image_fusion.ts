@@ -27,7 +27,7 @@ const followed = new WeakSet<Tensor>();
 let stages = 0;
 
 /** BatchNorm's output, or its sum, that was computed at once, by the weight of its layer: set as {@link Tensor.fusionStage}. */
-class Stage {
+class ImageStage {
   readonly order = stages++;
 
   constructor(
@@ -46,7 +46,8 @@ export function deferNorm(norm: Defined, inputs: readonly Tensor[], attributes: 
 
 /** Remembers the layer of an output of BatchNorm that was computed at once, if it is one of images. */
 export function rememberImageNorm(output: Tensor, weight: Tensor): Tensor {
-  if (output.shape.length > 2 && numel(output.shape.slice(2)) !== 1) output.fusionStage ??= new Stage(weight, false);
+  const lengths = output.shape.slice(2);
+  if (lengths.length > 0 && numel(lengths) !== 1) output.fusionStage ??= new ImageStage(weight, false);
   return output;
 }
 
@@ -58,16 +59,16 @@ export function extendByAdd(add: Defined, a: Tensor, b: Tensor): Tensor | null {
 
 /** Remembers the layer behind a sum that was computed at once: of two the one that was called last. */
 export function rememberSum(sum: Tensor, a: Tensor, b: Tensor): Tensor {
-  const stages = [a, b].map(({ fusionStage }) => fusionStage).filter((stage) => stage instanceof Stage && !stage.isSum);
-  const [first, second = first] = stages as Stage[];
+  const isLayer = (stage: unknown): stage is ImageStage => stage instanceof ImageStage && !stage.isSum;
+  const [first, second = first] = [a.fusionStage, b.fusionStage].filter(isLayer);
   if (first === undefined || !isSameShape(a.shape, b.shape)) return sum;
-  sum.fusionStage = new Stage((first.order > second.order ? first : second).weight, true);
+  sum.fusionStage = new ImageStage((first.order > second.order ? first : second).weight, true);
   return sum;
 }
 
 /** ReLU of x, if that is the end of a chain, which is run; otherwise BatchNorm of its layer will be deferred. */
 export function endByRelu(relu: Defined, x: Tensor): Tensor | null {
-  if (x.fusionStage instanceof Stage) followed.add(x.fusionStage.weight);
+  if (x.fusionStage instanceof ImageStage) followed.add(x.fusionStage.weight);
   const chain = imageChainAt(x);
   if (chain === null) return null;
   const output = chain.extend(relu, [x], null);

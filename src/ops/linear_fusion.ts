@@ -32,7 +32,7 @@ const followed = new WeakSet<Tensor>();
 const dropped = { train: new WeakSet<Tensor>(), eval: new WeakSet<Tensor>() };
 
 /** Where a tensor stands that may be the beginning of a chain, or its end: set as {@link Tensor.fusionStage}. */
-class Stage {
+class LinearStage {
   constructor(
     readonly weight: Tensor,
     /** The product, BatchNorm of it, or ReLU of that in either mode. */
@@ -64,14 +64,14 @@ export function deferLinear(linear: Defined, inputs: readonly Tensor[], attribut
 
 /** Remembers the weight of a product that was computed at once. */
 export function rememberProduct(product: Tensor, weight: Tensor): Tensor {
-  product.fusionStage = new Stage(weight, "product");
+  product.fusionStage = new LinearStage(weight, "product");
   return product;
 }
 
 /** Remembers the weight of x's product, if there is one, for BatchNorm's output that was computed at once. */
 export function rememberNorm(output: Tensor, x: Tensor): Tensor {
   const weight = weightAt(x, "product");
-  if (weight !== null) output.fusionStage = new Stage(weight, "norm");
+  if (weight !== null) output.fusionStage = new LinearStage(weight, "norm");
   return output;
 }
 
@@ -112,7 +112,7 @@ export function endByDropout(x: Tensor): void {
 /** The chain with BatchNorm and ReLU that ends with x; otherwise one of its weight will be deferred until dropout. */
 function dropoutChain(x: Tensor): LinearChain | null {
   const stage = x.fusionStage;
-  if (stage instanceof Stage && (stage.reached === "train" || stage.reached === "eval")) {
+  if (stage instanceof LinearStage && (stage.reached === "train" || stage.reached === "eval")) {
     dropped[stage.reached].add(stage.weight);
   }
   const chain = linearChainAt(x);
@@ -127,8 +127,8 @@ function linearChainAt(x: Tensor): LinearChain | null {
 }
 
 /** The weight of the chain whose stage x reached, if it did. */
-function weightAt({ fusionStage }: Tensor, reached: Stage["reached"]): Tensor | null {
-  return fusionStage instanceof Stage && fusionStage.reached === reached ? fusionStage.weight : null;
+function weightAt({ fusionStage }: Tensor, reached: LinearStage["reached"]): Tensor | null {
+  return fusionStage instanceof LinearStage && fusionStage.reached === reached ? fusionStage.weight : null;
 }
 
 class LinearChain extends Chain {
@@ -177,7 +177,7 @@ class LinearChain extends Chain {
       features,
     });
     this.end.settle(out);
-    if (!this.isDropped) this.end.fusionStage = new Stage(weight, this.mode);
+    if (!this.isDropped) this.end.fusionStage = new LinearStage(weight, this.mode);
     this.#product = product;
     this.#norm = keepNormCall(call, mean);
     if (norm.node !== null) norm.node.saved = { mean, invStd };
