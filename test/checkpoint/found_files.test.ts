@@ -14,6 +14,7 @@ import {
   TeacherNet,
   Tensor,
 } from "../../src/index.js";
+import { cpuTime } from "../helpers/cpu_time.js";
 import { failure, fixture, temporaryFolder } from "./support.js";
 
 const found = (name: string) => fixture(`found/${name}`);
@@ -94,11 +95,11 @@ describe("what wrappers put before all keys", () => {
 test("a file of very many prefixes is refused at once", async () => {
   const names = Array.from({ length: 50_000 }, (_, i) => `k${i}.${"net.".repeat(i === 0 ? 20_000 : 1)}w`);
   const state = Object.fromEntries(names.map((name) => [name, new Tensor(new Float32Array(0), [0])]));
-  const start = performance.now();
+  const start = cpuTime();
   expect(() => networkFrom(state)).toThrow(expect.objectContaining({ code: "BAD_CHECKPOINT" }));
   expect(() => student().loadStateDict(state)).toThrow(expect.objectContaining({ code: "STATE_DICT_MISMATCH" }));
   // Each prefix by itself takes minutes.
-  expect(performance.now() - start).toBeLessThan(10_000);
+  expect(cpuTime() - start).toBeLessThan(10_000);
 });
 
 test("BatchNorm of PyTorch before 0.4.1, without num_batches_tracked", async () => {

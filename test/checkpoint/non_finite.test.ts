@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { inspectCheckpoint, load, loadCheckpoint, save, saveCheckpoint } from "../../src/checkpoint/index.js";
 import { LongTensor, Tensor } from "../../src/index.js";
+import { cpuTime } from "../helpers/cpu_time.js";
 import { archive, failure, fixture, op, storageOps, temporaryFolder, tensorOps } from "./support.js";
 
 const folder = temporaryFolder();
@@ -87,8 +88,8 @@ test("many views of one large storage are looked at once", async () => {
   const batches = Array.from({ length: 40 }, (_, i) => `(${pickle.slice(500 * i, 500 * i + 500).join("")}u`);
   const file = join(folder, "many.pth");
   writeFileSync(file, archive(`${op.proto}}${batches.join("")}.`, { 0: new Uint8Array(4 * 2 ** 20) }));
-  const start = performance.now();
+  const start = cpuTime();
   expect(Object.keys(await load(file))).toHaveLength(20_000);
   // Each looked at by itself, it would be 80 GB.
-  expect(performance.now() - start).toBeLessThan(5000);
+  expect(cpuTime() - start).toBeLessThan(5000);
 });

@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { formatExpression, parseExpression, type Term } from "../../src/registry/index.js";
 import { refusal } from "../data/support.js";
+import { cpuTime } from "../helpers/cpu_time.js";
 
 const term = (name: string, rest: Partial<Term> = {}): Term => ({ weight: 1, name, positional: [], args: {}, ...rest });
 const refused = (expression: unknown) => refusal("BAD_ARGUMENT", () => parseExpression(expression, "loss"));
@@ -106,9 +107,9 @@ describe("a mistake is refused with its position", () => {
     ["many terms without an end", "kd+".repeat(20_000), /expected a name at character 60001/],
     ["a quote of backslashes", `f("${"\\".repeat(60_001)}`, /a quote that ends the string/],
   ])("%s, at once", async (_, text, message) => {
-    const start = performance.now();
+    const start = cpuTime();
     expect(await refused(text)).toMatch(message);
-    expect(performance.now() - start).toBeLessThan(1000);
+    expect(cpuTime() - start).toBeLessThan(1000);
   });
 });
 
