@@ -3,7 +3,7 @@ import { Command } from "commander";
 import { fractionOf } from "../compare/fraction_of.js";
 import type { CompareResult, NetworkSize, SampleStats, StudentMetrics } from "../compare/index.js";
 import { runMetadata, SCHEMAS, trainingOptions } from "../config/index.js";
-import { showBytes, showCount } from "../show_count.js";
+import { showBytes, showCount } from "../show.js";
 import { type Metric, metricsOf, showChange, showMetric, showSigned, type TaskEvaluation } from "../tasks/metrics.js";
 import { interruptible } from "./error_boundary.js";
 import { dryRunExperiment, expectTaskBatches, experimentControls, networksOf, openExperiment } from "./experiment.js";

@@ -2,7 +2,7 @@ import { Argument, Command } from "commander";
 import { DATASET_NAMES, type DownloadProgress, downloadData, type ListedData, listData } from "../data/index.js";
 import { DistilleryError } from "../errors.js";
 import { overallBar } from "../log/index.js";
-import { showBytes } from "../show_count.js";
+import { showBytes } from "../show.js";
 import { interruptible, UsageError, unknownName } from "./error_boundary.js";
 import { addShowing, type ShowFlags } from "./flags.js";
 import { formatTable } from "./table.js";

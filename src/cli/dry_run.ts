@@ -4,7 +4,7 @@ import { entryOf } from "../data/text/encodings.js";
 import type { Module } from "../nn/module.js";
 import { repr } from "../nn/repr.js";
 import { fewer } from "../report/text.js";
-import { showBytes, showCount } from "../show_count.js";
+import { showBytes, showCount } from "../show.js";
 import { numel } from "../tensor/shape.js";
 import {
   type DistillInput,

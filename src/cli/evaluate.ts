@@ -7,7 +7,7 @@ import type { Dataset } from "../data/index.js";
 import { printableInline } from "../log/index.js";
 import { overlapOf } from "../models/overlap.js";
 import { Module } from "../nn/module.js";
-import { showBytes, showCount } from "../show_count.js";
+import { showBytes, showCount, showPercent } from "../show.js";
 import { evaluateOutputs, taskOf } from "../tasks/index.js";
 import {
   isClassification,
@@ -39,7 +39,6 @@ import {
   type ShowFlags,
 } from "./flags.js";
 import { expectFits, type NetworkOptions, Networks } from "./networks.js";
-import { percent } from "./printer.js";
 import { optionsOf } from "./settings.js";
 import { formatTable } from "./table.js";
 import { print, printError } from "./terminal.js";
@@ -152,11 +151,11 @@ function summary(
   { accuracy, correct, samples, loss, calibration, teacherAccuracy, agreement }: Evaluation,
   latencyMs: number,
 ): string {
-  const rows = [["accuracy", percent(accuracy), `${correct} of ${samples}`]];
+  const rows = [["accuracy", showPercent(accuracy), `${correct} of ${samples}`]];
   rows.push(["loss", loss.toFixed(4), "mean cross-entropy"]);
-  rows.push(["calibration error", percent(calibration.error), "expected, over 15 bins"]);
-  if (teacherAccuracy !== undefined) rows.push(["teacher's accuracy", percent(teacherAccuracy), ""]);
-  if (agreement !== undefined) rows.push(["agreement with the teacher", percent(agreement), ""]);
+  rows.push(["calibration error", showPercent(calibration.error), "expected, over 15 bins"]);
+  if (teacherAccuracy !== undefined) rows.push(["teacher's accuracy", showPercent(teacherAccuracy), ""]);
+  if (agreement !== undefined) rows.push(["agreement with the teacher", showPercent(agreement), ""]);
   rows.push(["latency at batch 1", `${latencyMs.toFixed(3)} ms`, "median"]);
   return formatTable(rows);
 }
@@ -164,9 +163,9 @@ function summary(
 function classTable({ perClass }: Evaluation, { classNames }: Dataset): string {
   const rows = perClass.map(({ precision, recall, f1, support }, i) => [
     classNames?.[i] ?? String(i),
-    percent(precision),
-    percent(recall),
-    percent(f1),
+    showPercent(precision),
+    showPercent(recall),
+    showPercent(f1),
     String(support),
   ]);
   return formatTable([["class", "precision", "recall", "F1", "support"], ...rows]);

@@ -8,7 +8,7 @@ import type { ResolvedConfig } from "../config/index.js";
 import { DistilleryError } from "../errors.js";
 import { Module } from "../nn/module.js";
 import { ROOT } from "../package.js";
-import { showCount } from "../show_count.js";
+import { showCount } from "../show.js";
 import type { Teacher } from "../teachers/index.js";
 import { Generator, withGenerator } from "../tensor/random.js";
 import { numCores } from "../threads.js";

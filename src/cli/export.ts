@@ -9,7 +9,7 @@ import { WEIGHT_TYPES, type WeightType } from "../graph/index.js";
 import { printableInline } from "../log/index.js";
 import { recordOf, type TrainingRecord } from "../models/training_record.js";
 import type { Module } from "../nn/module.js";
-import { showBytes } from "../show_count.js";
+import { showBytes } from "../show.js";
 import { mainMetric, metricsOf, showChange, showMetric, unitOf } from "../tasks/metrics.js";
 import { evaluate } from "../train/index.js";
 import { UsageError } from "./error_boundary.js";

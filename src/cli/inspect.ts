@@ -1,7 +1,7 @@
 import { Command } from "commander";
 import { inspectCheckpoint } from "../checkpoint/index.js";
 import { printableInline } from "../log/index.js";
-import { showBytes, showCount } from "../show_count.js";
+import { showBytes, showCount } from "../show.js";
 import { addPart, addShowing, partOptions, type ShowFlags } from "./flags.js";
 import { formatTable } from "./table.js";
 import { print } from "./terminal.js";

@@ -2,7 +2,7 @@ import { Command } from "commander";
 import { expectExtension } from "../checks.js";
 import { dataSchema } from "../config/index.js";
 import { printableInline } from "../log/index.js";
-import { showBytes, showCount } from "../show_count.js";
+import { showBytes, showCount } from "../show.js";
 import { type TeacherOptions, teacherSchema, writeLogits } from "../teachers/index.js";
 import { LOGITS_BATCH } from "../teachers/logits_in_order.js";
 import { ARRAY_FILES } from "../teachers/stored_arrays.js";

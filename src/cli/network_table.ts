@@ -1,4 +1,4 @@
-import { showCount } from "../show_count.js";
+import { showCount } from "../show.js";
 import { epochKey, type Metric, showMetric, testKey } from "../tasks/metrics.js";
 import { formatTable } from "./table.js";
 

@@ -2,7 +2,7 @@ import type { Dataset } from "../data/dataset.js";
 import { outputsText } from "../data/targets.js";
 import { networkSpecOf } from "../models/create_network.js";
 import { Module } from "../nn/module.js";
-import { showCount } from "../show_count.js";
+import { capitalized, showCount } from "../show.js";
 import { numel } from "../tensor/shape.js";
 import { getNumThreads } from "../threads.js";
 import type { Source } from "./source.js";
@@ -50,8 +50,7 @@ function networkForms(networks: Roles): [string, ...string[]] {
       const size = network instanceof Module ? [`${showCount(network.parameterCount())} parameters`] : [];
       return `${role}: ${[...shown, ...size].join(", ")}`;
     });
-    const text = [...texts, threads].join("; ");
-    return `${text[0].toUpperCase()}${text.slice(1)}`;
+    return capitalized([...texts, threads].join("; "));
   };
   return [line(true), line(false)];
 }

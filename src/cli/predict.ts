@@ -9,6 +9,7 @@ import { sampleShape } from "../data/preprocessing/spec.js";
 import { outputsText } from "../data/targets.js";
 import { hasTargets } from "../data/task_name.js";
 import { ordinal } from "../report/text.js";
+import { showPercent } from "../show.js";
 import { taskOf } from "../tasks/index.js";
 import { type Prediction, predict, type TaskPrediction, type ValuePrediction } from "../train/index.js";
 import { UsageError } from "./error_boundary.js";
@@ -25,7 +26,6 @@ import {
   type ShowFlags,
 } from "./flags.js";
 import { expectFits, type NetworkOptions, Networks } from "./networks.js";
-import { percent } from "./printer.js";
 import { optionsOf } from "./settings.js";
 import { setUp } from "./source.js";
 import { formatTable } from "./table.js";
@@ -166,7 +166,7 @@ function targetTable(results: readonly FilePredictions[], description: Preproces
       const location = results.length === 1 ? locations[i].replace(`${file}, `, "") : locations[i];
       const said =
         "probabilities" in prediction
-          ? prediction.probabilities.slice(0, SHOWN).map((p) => percent(p))
+          ? prediction.probabilities.slice(0, SHOWN).map((p) => showPercent(p))
           : (prediction as ValuePrediction).values.slice(0, SHOWN).map(number);
       const own = names.map((_, c) => (targets === undefined ? "" : number(targets[i * classes + c])));
       return [location, ...said, ...(isGiven ? own : [])];
@@ -188,7 +188,7 @@ function tableOf(results: readonly FilePredictions[], top: number, names: readon
       const location = locations[i];
       const shown = results.length === 1 ? location.replace(`${file}, `, "") : location;
       const best = probabilities.map((p, label) => ({ p, label })).sort((a, b) => b.p - a.p || a.label - b.label);
-      const cells = best.slice(0, top).map(({ p, label }) => `${name(label)} ${percent(p)}`);
+      const cells = best.slice(0, top).map(({ p, label }) => `${name(label)} ${showPercent(p)}`);
       return [shown, ...cells, ...(isLabelled ? [name(labels?.[i] ?? -1)] : [])];
     }),
   );
@@ -204,5 +204,5 @@ function rightOf(results: readonly FilePredictions[], total: number): string {
       sum + (predictions as readonly Prediction[]).filter((one, i) => one.class === labels?.[i]).length,
     0,
   );
-  return `${right} of ${total} as labelled, ${percent(right / total)}`;
+  return `${right} of ${total} as labelled, ${showPercent(right / total)}`;
 }

@@ -1,5 +1,6 @@
 import { badArgument, expectFinite, expectNumber } from "../checks.js";
 import { DistilleryError } from "../errors.js";
+import { sum } from "../sums.js";
 import { holm, isAlike, type PairedDifference, pairedDifference, type SampleStats, sampleStats } from "./statistics.js";
 import { criticalValue, twoSidedPValue } from "./t_distribution.js";
 
@@ -132,12 +133,6 @@ function sampleMeans(a: readonly ArrayLike<number>[], b: readonly ArrayLike<numb
     for (let i = 0; i < a.length; i++) total += a[i][j] - b[i][j];
     return total / a.length;
   });
-}
-
-function sum(values: ArrayLike<number>): number {
-  let total = 0;
-  for (let i = 0; i < values.length; i++) total += values[i];
-  return total;
 }
 
 /** Gives the number of samples. */

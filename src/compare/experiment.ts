@@ -13,7 +13,7 @@ import { Module } from "../nn/module.js";
 import { OPTIMIZERS } from "../optim/index.js";
 import { PendingCallbacks } from "../pending_callbacks.js";
 import type { Expression } from "../registry/index.js";
-import { showCount } from "../show_count.js";
+import { showCount } from "../show.js";
 import type { Teacher } from "../teachers/index.js";
 import { bfloat16Unit } from "../tensor/precision.js";
 import { Generator, withGenerator } from "../tensor/random.js";

@@ -1,5 +1,6 @@
 import { badArgument, expectFinite, expectFraction, expectNumber, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
+import { sum } from "../sums.js";
 import { criticalValue, twoSidedPValue } from "./t_distribution.js";
 
 /** A figure over the seeds. */
@@ -98,10 +99,6 @@ export function holm(pValues: readonly number[]): number[] {
     corrected[i] = least;
   }
   return corrected;
-}
-
-function sum(values: readonly number[]): number {
-  return values.reduce((total, x) => total + x, 0);
 }
 
 function expectValues(name: string, values: unknown): void {

@@ -1,5 +1,6 @@
 import { expectInteger, expectLength, expectNumber, expectOptions, outOfRange, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
+import { sum } from "../sums.js";
 import { type Labels, labelData } from "../tensor/int_tensor.js";
 import { Generator, randperm, withGenerator } from "../tensor/random.js";
 import { type Dataset, expectDataset, indexRange, NO_LABEL } from "./dataset.js";
@@ -141,8 +142,4 @@ function findFraction(sizes: readonly number[], count: number): number {
 
 function bounded(size: number, fraction: number): number {
   return Math.min(Math.max(size * fraction, 1), size - 1);
-}
-
-function sum(values: readonly number[]): number {
-  return values.reduce((a, b) => a + b, 0);
 }

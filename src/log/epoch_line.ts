@@ -58,8 +58,3 @@ function titleOf({ name, label }: Metric, isShort: boolean): string {
   const title = isShort ? "Val" : "Validation";
   return name === "accuracy" ? title : `${title} ${label}`;
 }
-
-/** 0.9018 as 90.18%. */
-export function percent(fraction: number): string {
-  return `${(100 * fraction).toFixed(2)}%`;
-}

@@ -1,5 +1,5 @@
 export { csvLog } from "./csv_log.js";
-export { formatEpoch, percent } from "./epoch_line.js";
+export { formatEpoch } from "./epoch_line.js";
 export { type EpochRecord, flattenRecord, type Metrics } from "./epoch_record.js";
 export { DEFAULT_LOG_FILE, logged, withLogFile } from "./log_file.js";
 export type { MetricsLog } from "./metrics_log.js";

@@ -1,4 +1,4 @@
-import { showCount } from "../show_count.js";
+import { showCount } from "../show.js";
 import { columns, cut, padded } from "./columns.js";
 import type { Metrics } from "./epoch_record.js";
 import type { RunningRun } from "./running_lines.js";

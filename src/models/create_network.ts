@@ -12,7 +12,7 @@ import {
   type UserModules,
 } from "../registry/index.js";
 import { shortageOf } from "../shortage.js";
-import { showCount } from "../show_count.js";
+import { showCount } from "../show.js";
 import { withElementLimit } from "../tensor/element_limit.js";
 import { numel } from "../tensor/shape.js";
 import { MODELS } from "./index.js";

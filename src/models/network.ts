@@ -14,7 +14,7 @@ import {
   list,
   type OptionsOf,
 } from "../registry/index.js";
-import { showCount } from "../show_count.js";
+import { showCount } from "../show.js";
 import { numel } from "../tensor/shape.js";
 import type { Tensor } from "../tensor/tensor.js";
 

@@ -1,7 +1,7 @@
 import type { Dataset } from "../data/dataset.js";
 import { countSamplesOf } from "../data/origin.js";
 import type { Module } from "../nn/module.js";
-import { showCount } from "../show_count.js";
+import { showCount } from "../show.js";
 import { Ensemble } from "./ensemble.js";
 import { recordOf } from "./training_record.js";
 

@@ -1,6 +1,6 @@
 import { badArgument, badDtype, expectFlags, expectOptions, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
-import { showCount } from "../show_count.js";
+import { showCount } from "../show.js";
 import { IntTensor, LongTensor } from "../tensor/int_tensor.js";
 import { Parameter, Tensor } from "../tensor/tensor.js";
 import { repr } from "./repr.js";

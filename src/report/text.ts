@@ -1,12 +1,6 @@
 // How figures are written, in the report's sentences and on its page alike.
 
-import { showCount } from "../show_count.js";
-
-/** 0.9018 as 90.18%; what is no number, which JSON holds as null, as "unknown". */
-export function percent(share: number, digits = 2): string {
-  if (!Number.isFinite(share)) return "unknown";
-  return `${(100 * share).toFixed(digits)}%`;
-}
+import { showCount } from "../show.js";
 
 /** A difference of shares in points of a percent, with its sign: 0.0055 as +0.55. */
 export function points(difference: number, digits = 2): string {

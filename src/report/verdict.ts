@@ -9,7 +9,7 @@ import {
   sweepSummary,
   sweptIn,
 } from "../compare/summary.js";
-import { showCount } from "../show_count.js";
+import { capitalized, showCount, showPercent } from "../show.js";
 import {
   agreementOf,
   epochKey,
@@ -24,7 +24,7 @@ import {
   unitOf,
 } from "../tasks/metrics.js";
 import type { RunReport, Verdict } from "./report_data.js";
-import { counted, fewer, percent, points, pValue, short, times, withMinusSigns } from "./text.js";
+import { counted, fewer, points, pValue, short, times, withMinusSigns } from "./text.js";
 
 /**
  * Did distilling help, by how much, how sure: the difference with the weights that were best on the validation set, with an
@@ -55,7 +55,7 @@ export function compareVerdict(result: CompareResult): Verdict {
     const headline = `${who} can't tell: test ${metric.label} changed by ${change(mean)}${unit}`;
     return { answer: "unclear", headline, detail: `${why} ${accuracies}` };
   }
-  const interval = `${percent(confidence, 0)} interval ${change(low)} to ${change(high)}${unit}`;
+  const interval = `${showPercent(confidence, 0)} interval ${change(low)} to ${change(high)}${unit}`;
   const detail = `${interval} for ${chanceIn(difference.best)}, ${counted(seeds.length, "seed")}, p ${pValue(p)}. ${accuracies}`;
   const caveats = compareCaveats(result);
   const { seeds: alone } = difference.best;
@@ -127,7 +127,7 @@ export function sweepVerdict(result: SweepResult): Verdict {
   const chosen = sweptIn(result)
     .map((name) => `${name} ${best[name]}`)
     .join(" with ");
-  const headline = `${chosen[0].toUpperCase()}${chosen.slice(1)} does best: ${shown(best[key])} on the validation set`;
+  const headline = `${capitalized(chosen)} does best: ${shown(best[key])} on the validation set`;
   const test = [
     `On the test set, read once at the end, it gets ${[shown(mainMetric(data, best.evaluation)), ...ofTeacher({ data, teacher })].join(", ")}.`,
   ];
@@ -178,7 +178,7 @@ export function runVerdict(run: Omit<RunReport, "verdict">): Verdict {
   if (ofTeacher !== undefined && agreed !== undefined) {
     const alike =
       metric.name === "accuracy"
-        ? `they agree on ${percent(agreed)} of them`
+        ? `they agree on ${showPercent(agreed)} of them`
         : `${agreement.label} ${showMetric(agreement, agreed)}`;
     detail.push(`Its teacher gets ${shown(ofTeacher)}; ${alike}.`);
   }

@@ -58,10 +58,3 @@ export function constantTargets(data: Dataset): { name: string; value: number }[
 export function columnOf(rows: Float32Array, width: number, column: number): Float64Array {
   return Float64Array.from({ length: rows.length / width }, (_, i) => rows[i * width + column]);
 }
-
-/** The mean of numbers. */
-export function mean(values: ArrayLike<number>): number {
-  let sum = 0;
-  for (let i = 0; i < values.length; i++) sum += values[i];
-  return sum / values.length;
-}

@@ -1,4 +1,5 @@
 import { type OfTask, type TaskName, taskNameOf } from "../data/task_name.js";
+import { capitalized, showPercent } from "../show.js";
 import type { Evaluation } from "./classification_metrics.js";
 
 /** What every evaluation has, whatever the task. */
@@ -33,10 +34,6 @@ function metric({ name, ...rest }: Given): Metric {
 
 function numberIn(evaluation: TaskEvaluation, name: string): number | undefined {
   return (evaluation as unknown as Readonly<Record<string, number | undefined>>)[name];
-}
-
-function capital(name: string): string {
-  return `${name[0].toUpperCase()}${name.slice(1)}`;
 }
 
 const AGREEMENT = metric({ name: "agreement", label: "agreement with the teacher" });
@@ -119,19 +116,19 @@ export function mainMetric(data: OfTask | undefined, evaluation: TaskEvaluation)
 
 /** What an epoch's record calls a metric: `validationAccuracy`, and the agreement with a teacher by its name. */
 export function epochKey({ name }: Metric): `validation${string}` {
-  const key = name === AGREEMENT.name ? name : `validation${capital(name)}`;
+  const key = name === AGREEMENT.name ? name : `validation${capitalized(name)}`;
   return key as `validation${string}`;
 }
 
 /** The teacher's metric in a student's evaluation, `teacherAccuracy`; undefined without a teacher. */
 export function teachersMetric(data: OfTask | undefined, evaluation: TaskEvaluation): number | undefined {
   const [{ name }] = metricsOf(data);
-  return numberIn(evaluation, `teacher${capital(name)}`);
+  return numberIn(evaluation, `teacher${capitalized(name)}`);
 }
 
 /** What a result calls a metric of the test set: `testAccuracy`. */
 export function testKey({ name }: Metric): `test${string}` {
-  return `test${capital(name)}`;
+  return `test${capitalized(name)}`;
 }
 
 /** The metric that a record has, or a best epoch, by its name there; null for another number. The others tell the task. */
@@ -155,7 +152,7 @@ const DIGITS = 4;
 /** A value as text: 90.18%, or 0.4523. */
 export function showMetric({ kind }: Pick<Metric, "kind">, value: number): string {
   if (kind === "count") return String(value);
-  return kind === "fraction" ? `${(100 * value).toFixed(2)}%` : rounded(value);
+  return kind === "fraction" ? showPercent(value) : rounded(value);
 }
 
 /** How much values of a metric differ: in points of a percent, or the number; never `-0.00`. */

@@ -1,7 +1,8 @@
 import { multiLabelKdDistillationLoss } from "../losses/multi_label_kd_loss.js";
 import { bceDistillationLoss } from "../losses/target_losses.js";
+import { mean } from "../sums.js";
 import type { Tensor } from "../tensor/tensor.js";
-import { type Collected, collecting, columnOf, constantTargets, mean } from "./collecting.js";
+import { type Collected, collecting, columnOf, constantTargets } from "./collecting.js";
 import type { TaskEvaluation } from "./metrics.js";
 import { labelPredictions } from "./prediction.js";
 import type { Task } from "./task.js";

@@ -2,7 +2,7 @@ import { setImmediate } from "node:timers/promises";
 import { type Dataset, labelsOf, NO_LABEL } from "../data/dataset.js";
 import { targetsOf } from "../data/targets.js";
 import { hasTargets } from "../data/task_name.js";
-import { showCount } from "../show_count.js";
+import { showCount, showPercent } from "../show.js";
 import { taskOf } from "../tasks/index.js";
 import { mainMetric, metricsOf, showMetric } from "../tasks/metrics.js";
 import { IntTensor } from "../tensor/int_tensor.js";
@@ -34,13 +34,12 @@ export async function noteAccuracy(
     if (logits.indexOf(logits.reduce((a, b) => Math.max(a, b))) === label) correct++;
   }
   if (labelled === 0) return;
-  const share = (value: number) => `${(100 * value).toFixed(2)}%`;
   const accuracy = correct / labelled;
-  const text = `teacher: ${teacher}: accuracy ${share(accuracy)} on the ${showCount(labelled)} labelled training samples`;
+  const text = `teacher: ${teacher}: accuracy ${showPercent(accuracy)} on the ${showCount(labelled)} labelled training samples`;
   const chance = taskOf(data).chance({ labels: new IntTensor(labels) }, data);
   if (accuracy >= chance) return onNote(text);
   const advice = "are its rows the samples, its columns the classes, in the data's order?";
-  onNote(`warning: ${text}, less than the ${share(chance)} of their most frequent class: ${advice}`);
+  onNote(`warning: ${text}, less than the ${showPercent(chance)} of their most frequent class: ${advice}`);
 }
 
 /** How far above chance, of the way to 1, what says nothing of finitely many samples may come. */

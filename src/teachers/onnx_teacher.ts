@@ -5,7 +5,7 @@ import { type Batch, takeSlice } from "../data/dataset.js";
 import { DistilleryError } from "../errors.js";
 import { readWhole } from "../files/index.js";
 import type { Outputs } from "../losses/loss.js";
-import { showCount } from "../show_count.js";
+import { showCount } from "../show.js";
 import { Tensor } from "../tensor/tensor.js";
 import { noteAccuracy } from "./accuracy_note.js";
 import type { TeacherInputs } from "./onnx_inputs.js";

@@ -12,7 +12,7 @@ import { expectModule } from "../nn/expect_module.js";
 import { withEvalMode } from "../nn/modes.js";
 import type { Module } from "../nn/module.js";
 import { rowsFor } from "../nn/rows_for.js";
-import { showBytes, showCount } from "../show_count.js";
+import { showBytes, showCount } from "../show.js";
 import { noGrad } from "../tensor/autograd.js";
 import { allocate, emptyCache } from "../tensor/buffer_pool.js";
 import { concatenated } from "../tensor/concatenated.js";

@@ -1,7 +1,7 @@
 import { join, relative } from "node:path";
 import { showList } from "../../checks.js";
 import { badData, listFiles, listFolders } from "../../files/index.js";
-import { showCount } from "../../show_count.js";
+import { showCount } from "../../show.js";
 import type { ImageSize } from "../image_dataset.js";
 import type { ImageOptions, LoadDataOptions } from "../load_options.js";
 import { encodeSamples } from "../preprocessing/encode.js";

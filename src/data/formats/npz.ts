@@ -1,6 +1,6 @@
 import { freemem } from "node:os";
 import { badData } from "../../files/index.js";
-import { showBytes } from "../../show_count.js";
+import { showBytes } from "../../show.js";
 import { decodeNpy, decodeNpyTexts, type NpyArray } from "./npy.js";
 
 /** The arrays of a `.npz` archive by their names. */

@@ -1,3 +1,4 @@
+import { sum } from "../../sums.js";
 import type { JsFunction } from "../../tensor/js_form.js";
 
 /** Numbers from -127 to 127. */
@@ -57,10 +58,6 @@ function sharesOf(values: Int8Array): number[] {
     shares[most] = Math.max(1, shares[most] + Math.max(rest, -Math.ceil(shares[most] / 8)));
   }
   return shares;
-}
-
-function sum(numbers: readonly number[]): number {
-  return numbers.reduce((total, n) => total + n, 0);
 }
 
 /** The function of exported modules that reads what {@link packInt8} writes. */

@@ -1,4 +1,5 @@
 import { h } from "../../page/dom.js";
+import { showPercent } from "../../show.js";
 import type { Answer } from "../demo.js";
 
 /** The most classes that are shown, and numbers of a vector. */
@@ -29,19 +30,16 @@ export function answerOf(answer: Answer, names: readonly string[] | null): { sho
       {},
       h("span", { class: "name" }, name),
       h("span", { class: "track" }, h("span", { class: "bar", "--share": p })),
-      h("span", { class: "share" }, percent(p)),
+      h("span", { class: "share" }, showPercent(p, 1)),
     );
   });
   const [next] = ordered.slice(MAX);
-  const more = next && h("li", { class: "more" }, `and ${ordered.length - MAX} more, at most ${percent(next.p)} each`);
+  const more =
+    next && h("li", { class: "more" }, `and ${ordered.length - MAX} more, at most ${showPercent(next.p, 1)} each`);
   const [best] = ordered;
   const said =
-    labels === undefined ? `${best?.name}, ${percent(best?.p ?? 0)}` : labels.join(", ") || "none of the labels";
+    labels === undefined ? `${best?.name}, ${showPercent(best?.p ?? 0, 1)}` : labels.join(", ") || "none of the labels";
   return { shown: h("ol", { class: "bars" }, ...bars, ...(more ? [more] : [])), said };
-}
-
-function percent(p: number): string {
-  return `${(100 * p).toFixed(1)}%`;
 }
 
 function number(x: number): string {

@@ -1,5 +1,5 @@
 import { h } from "../../page/dom.js";
-import { showBytes } from "../../show_count.js";
+import { showBytes } from "../../show.js";
 import type { Demo, DemoInput, OnSample, Run } from "../demo.js";
 import { answerOf } from "./answers.js";
 import { drawing } from "./drawing.js";

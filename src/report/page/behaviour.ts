@@ -2,7 +2,7 @@ import type { ScaledCalibration } from "../../compare/calibration.js";
 import type { ComparedBehaviour } from "../../compare/results.js";
 import type { SampleStats } from "../../compare/statistics.js";
 import { type Content, h } from "../../page/dom.js";
-import { showCount } from "../../show_count.js";
+import { showCount } from "../../show.js";
 import { showMetric } from "../../tasks/metrics.js";
 import { counted } from "../text.js";
 import { changeOf } from "../verdict.js";

@@ -1,7 +1,6 @@
 import { type Content, h } from "../../page/dom.js";
-import { showCount } from "../../show_count.js";
+import { showCount, showPercent } from "../../show.js";
 import type { Evaluation } from "../../tasks/classification_metrics.js";
-import { percent } from "../text.js";
 import { figure } from "./figure.js";
 import { scrolling, table } from "./table.js";
 
@@ -59,7 +58,7 @@ function cell(n: number, support: number, { from, to, right, small }: Cell): HTM
   const depth = right ? share : Math.sqrt(share);
   const title = right ? `${from}: ${n} of ${support} right` : `${from} taken for ${to}: ${n} of ${support}`;
   const kind = `${right ? "right" : "wrong"} ${n === 0 ? "none" : ""}`;
-  return h("td", { class: kind, "--depth": `${(100 * depth).toFixed(1)}%`, title }, small && n > 0 && String(n));
+  return h("td", { class: kind, "--depth": showPercent(depth, 1), title }, small && n > 0 && String(n));
 }
 
 function pairs(confusion: number[][], names: readonly string[], teacher?: Evaluation): HTMLElement {
@@ -80,7 +79,7 @@ function pairs(confusion: number[][], names: readonly string[], teacher?: Evalua
       names[i],
       names[j],
       showCount(n),
-      percent(share, 1),
+      showPercent(share, 1),
       ...(teacher ? [showCount(teacher.confusion[i]?.[j] ?? 0)] : []),
     ]),
   });
@@ -91,10 +90,10 @@ export function classesFigure({ perClass }: Evaluation, names: readonly string[]
   const numbers = ["precision", "recall", "F1", ...(teacher ? ["F1, teacher"] : []), "samples"];
   const rows = perClass.map(({ precision, recall, f1, support }, i): Content[] => [
     names[i],
-    percent(precision, 1),
-    percent(recall, 1),
+    showPercent(precision, 1),
+    showPercent(recall, 1),
     f1Bar(f1),
-    ...(teacher ? [percent(teacher.perClass[i]?.f1 ?? 0, 1)] : []),
+    ...(teacher ? [showPercent(teacher.perClass[i]?.f1 ?? 0, 1)] : []),
     showCount(support),
   ]);
   return figure({
@@ -113,6 +112,6 @@ export function classesFigure({ perClass }: Evaluation, names: readonly string[]
 }
 
 function f1Bar(f1: number): HTMLElement {
-  const track = h("span", { class: "inline-bar", "--share": `${(100 * f1).toFixed(1)}%`, "aria-hidden": "true" });
-  return h("span", { class: "with-bar" }, track, h("span", {}, percent(f1, 1)));
+  const track = h("span", { class: "inline-bar", "--share": showPercent(f1, 1), "aria-hidden": "true" });
+  return h("span", { class: "with-bar" }, track, h("span", {}, showPercent(f1, 1)));
 }

@@ -1,6 +1,6 @@
 import type { NetworkSize, StudentMetrics } from "../../compare/results.js";
 import { type Content, h } from "../../page/dom.js";
-import { showBytes, showCount } from "../../show_count.js";
+import { capitalized, showBytes, showCount } from "../../show.js";
 import { type Metric, mainMetric, metricsOf, showMetric } from "../../tasks/metrics.js";
 import type { CompareReport } from "../report_data.js";
 import { counted, short } from "../text.js";
@@ -79,7 +79,7 @@ function tilesOf({ result: { data, teacher, baseline, distilled, methods } }: Co
 
 function leadOf({ result: { data, seeds, methods } }: CompareReport): string {
   const over = seeds.length < 2 ? "one seed" : `mean and standard deviation over ${counted(seeds.length, "seed")}`;
-  return `${over[0]?.toUpperCase()}${over.slice(1)}, on ${showCount(data.test)} test samples that were read once, at the end. The best epoch was chosen on ${showCount(data.validation)} validation samples, out of the training data.${methods.length > 1 ? ` The distilled student is that of ${methods[0].name}, here and below.` : ""}`;
+  return `${capitalized(over)}, on ${showCount(data.test)} test samples that were read once, at the end. The best epoch was chosen on ${showCount(data.validation)} validation samples, out of the training data.${methods.length > 1 ? ` The distilled student is that of ${methods[0].name}, here and below.` : ""}`;
 }
 
 function figuresTable({ result }: CompareReport): HTMLElement {

@@ -1,7 +1,8 @@
 import type { EpochRecord } from "../../log/epoch_record.js";
+import { capitalized, showPercent } from "../../show.js";
 import { agreementOf, epochKey, type Metric, metricsOf, showMetric } from "../../tasks/metrics.js";
 import type { RunReport } from "../report_data.js";
-import { counted, ordinal, percent } from "../text.js";
+import { counted, ordinal } from "../text.js";
 import { type Axis, type Line, type LineChartOptions, lineChart, type Point } from "./line_chart.js";
 import { lineOf, linesOf, lossMetrics, type MetricKey, metricOf, NETWORK_STYLES, rangeOf } from "./series.js";
 
@@ -9,7 +10,7 @@ const LOSS: Axis = { name: "loss", format: plain, exact: (x) => x.toFixed(4) };
 const FRACTION: Axis = {
   name: "share",
   format: (x) => `${plain(100 * x)}%`,
-  exact: (x) => percent(x),
+  exact: (x) => showPercent(x),
   ofOne: [0, 1],
 };
 /** The axis of a metric's values. */
@@ -56,7 +57,7 @@ export function runCurves(
   const bestText = best === null ? "" : ` It was best in epoch ${best.epoch}.`;
   return [
     chart("Loss", lossText + note, losses, LOSS),
-    chart(`${capital(metric.label)} on the validation set`, `After each epoch.${bestText}`, shares, axisOf(metric)),
+    chart(`${capitalized(metric.label)} on the validation set`, `After each epoch.${bestText}`, shares, axisOf(metric)),
     chart("Learning rate", "After each epoch's last step.", line("lr", "learning rate", "--student"), RATE),
   ].flat();
 }
@@ -73,7 +74,7 @@ export function stepCurves(steps: RunReport["steps"], maxGradNorm: unknown): HTM
   const clipped = steps.filter(({ gradNorm }) => gradNorm > Number(maxGradNorm)).length;
   const text =
     typeof maxGradNorm === "number"
-      ? ` Before it was clipped to ${maxGradNorm}, as in ${percent(clipped / steps.length, 0)} of them.`
+      ? ` Before it was clipped to ${maxGradNorm}, as in ${showPercent(clipped / steps.length, 0)} of them.`
       : "";
   return [
     ...chart(
@@ -111,7 +112,12 @@ export function compareCurves(
   const each = seeds.length > 1 ? "A thin line for each seed, their mean thick." : "After each epoch.";
   const rates = [...lineOf(runs.distilled[0] ?? [], "lr", { name: "learning rate", colour: "--student" })];
   return [
-    chart(`${capital(metric.label)} on the validation set`, each, [...both(key), ...ofTeacher(key)], axisOf(metric)),
+    chart(
+      `${capitalized(metric.label)} on the validation set`,
+      each,
+      [...both(key), ...ofTeacher(key)],
+      axisOf(metric),
+    ),
     chart(
       "Loss on the validation set",
       `${lossText(metric)}${each}`,
@@ -153,7 +159,7 @@ export function sweepCurves(
   const each = "The best point thick, every other one thin.";
   const [metric] = metricsOf(data);
   return [
-    chart(`${capital(metric.label)} on the validation set`, each, lines(epochKey(metric)), axisOf(metric)),
+    chart(`${capitalized(metric.label)} on the validation set`, each, lines(epochKey(metric)), axisOf(metric)),
     chart("Loss on the validation set", `${lossText(metric)}${each}`, lines("validationLoss"), LOSS),
   ].flat();
 }
@@ -161,10 +167,6 @@ export function sweepCurves(
 /** What the loss on the validation set is. */
 function lossText({ name }: Metric): string {
   return name === "accuracy" ? "Cross-entropy. " : "";
-}
-
-function capital(text: string): string {
-  return `${text[0]?.toUpperCase()}${text.slice(1)}`;
 }
 
 function chart(title: string, description: string, lines: readonly Line[], y: Axis, x = "epoch"): HTMLElement[] {
@@ -182,7 +184,7 @@ export function metricCurve(
   const { metric: own, of } = metricOf(key, record.metrics);
   if (key === "validationLoss") return overEpochs("Loss on the validation set", "After each epoch.", lines, LOSS);
   if (own === null) return overEpochs(`${key} in training`, "As the loss reports it.", lines, LOSS);
-  const title = `${capital(own.label)} on the validation set${of === null ? "" : `, ${of}`}`;
+  const title = `${capitalized(own.label)} on the validation set${of === null ? "" : `, ${of}`}`;
   return overEpochs(title, "After each epoch.", lines, axisOf(own));
 }
 

@@ -2,9 +2,9 @@ import type { FractionMetrics } from "../../compare/results.js";
 import type { SampleStats } from "../../compare/statistics.js";
 import { chanceIn } from "../../compare/summary.js";
 import type { Content } from "../../page/dom.js";
-import { showCount } from "../../show_count.js";
+import { showCount, showPercent } from "../../show.js";
 import { type Metric, showMetric } from "../../tasks/metrics.js";
-import { counted, percent } from "../text.js";
+import { counted } from "../text.js";
 import { changeOf } from "../verdict.js";
 import { intervalCell, spreadCell } from "./cells.js";
 import { figure } from "./figure.js";
@@ -41,7 +41,7 @@ export function fractionsFigures(
   ];
   const rows = points.map((point): Content[] => [
     showCount(point.samples),
-    percent(point.fraction, 1),
+    showPercent(point.fraction, 1),
     spreadCell(metric, of(point.baseline)),
     spreadCell(metric, of(point.distilled)),
     changeOf(metric, point.difference.mean),
@@ -60,7 +60,7 @@ export function fractionsFigures(
     }),
     figure({
       title: "Distilled minus baseline by the amount of training data",
-      description: `${percent(differences[0]?.confidence ?? 0, 0)} intervals for ${chanceIn(...differences)}, each of one difference.`,
+      description: `${showPercent(differences[0]?.confidence ?? 0, 0)} intervals for ${chanceIn(...differences)}, each of one difference.`,
       content: [
         table({
           caption: "Figures by the amount of training data",

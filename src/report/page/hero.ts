@@ -1,4 +1,5 @@
 import { type Content, h } from "../../page/dom.js";
+import { capitalized } from "../../show.js";
 import type { Report } from "../report_data.js";
 import { choice } from "./choice.js";
 
@@ -45,7 +46,7 @@ function tileOf({ name, value, note, colour }: Tile): HTMLElement {
 
 /** A switch between light, dark and the system's theme. */
 function themeSwitch(): HTMLElement {
-  const names = THEMES.map((name) => name[0]?.toUpperCase() + name.slice(1));
+  const names = THEMES.map(capitalized);
   return choice("Colours", names, (i) => {
     document.documentElement.dataset.theme = THEMES[i];
   });

@@ -2,8 +2,8 @@ import type { SourceOfChance } from "../../compare/crossed_difference.js";
 import type { CompareResult } from "../../compare/results.js";
 import { chanceIn } from "../../compare/summary.js";
 import { type Content, h } from "../../page/dom.js";
+import { showPercent } from "../../show.js";
 import { type Metric, unitOf } from "../../tasks/metrics.js";
-import { percent } from "../text.js";
 import { changeOf } from "../verdict.js";
 import { isKnown, pCell } from "./cells.js";
 import { figure } from "./figure.js";
@@ -53,7 +53,7 @@ export function intervalFigure(
   return figure({
     title: `${of} minus baseline, in ${shown.kind === "fraction" ? "points of " : ""}${shown.label}`,
     level: 2,
-    description: `A mark for each seed, the dot their mean, the bar its ${percent(best.confidence, 0)} interval. The first row is the answer${hasParts ? "; the two below it are its parts" : ""}. All but the last are of the test set.`,
+    description: `A mark for each seed, the dot their mean, the bar its ${showPercent(best.confidence, 0)} interval. The first row is the answer${hasParts ? "; the two below it are its parts" : ""}. All but the last are of the test set.`,
     image,
     data: () => numbers(all, seeds, shown),
     className: "wide",
@@ -71,7 +71,7 @@ function scaleOf(rows: readonly Row[]): (x: number) => string {
   const [least, most] = [Math.min(...all), Math.max(...all)];
   const room = (most - least || 0.01) * 0.05;
   const [start, end] = [least - room, most + room];
-  return (x) => `${((100 * (x - start)) / (end - start)).toFixed(2)}%`;
+  return (x) => showPercent((x - start) / (end - start));
 }
 
 function rowElement(

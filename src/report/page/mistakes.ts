@@ -1,8 +1,7 @@
 import { h } from "../../page/dom.js";
-import { showCount } from "../../show_count.js";
+import { showCount, showPercent } from "../../show.js";
 import { highest, softmax } from "../../tasks/softmax.js";
 import type { Mistake } from "../report_data.js";
-import { percent } from "../text.js";
 import { choice } from "./choice.js";
 import { disclosed } from "./figure.js";
 import { probabilityBars } from "./probabilities.js";
@@ -107,7 +106,7 @@ function mistakeCard(
   const thumbnail = image && h("img", { src: image, alt: `Sample ${index}: ${name(label)}`, width: 72, height: 72 });
   const claim = (who: string, logits: readonly number[]) => {
     const chosen = highest(logits);
-    const confidence = percent(softmax(logits, 1)[chosen], 1);
+    const confidence = showPercent(softmax(logits, 1)[chosen], 1);
     const right = chosen === label;
     const text = h("small", {}, ` ${confidence}${right ? " \u2713" : ""}`);
     return [h("dt", {}, who), h("dd", { class: right ? "is-right" : "is-wrong" }, name(chosen), text)];

@@ -1,6 +1,6 @@
 import { h } from "../../page/dom.js";
+import { showPercent } from "../../show.js";
 import { softmax } from "../../tasks/softmax.js";
-import { percent } from "../text.js";
 
 interface ProbabilityBars {
   names: readonly string[];
@@ -68,7 +68,7 @@ function beliefRow(name: string, withTeacher: boolean, isTrue: boolean): Row {
   );
   const set = (part: ReturnType<typeof bar>, share: number) => {
     part.fill.style.setProperty("--share", String(share));
-    part.value.textContent = percent(share, share < 0.1 ? 1 : 0);
+    part.value.textContent = showPercent(share, share < 0.1 ? 1 : 0);
   };
   return {
     element: h(

@@ -1,6 +1,6 @@
+import { showPercent } from "../../show.js";
 import type { Evaluation } from "../../tasks/classification_metrics.js";
 import { isClassification, type TaskEvaluation } from "../../tasks/metrics.js";
-import { percent } from "../text.js";
 import { type Line, lineChart, type Point } from "./line_chart.js";
 
 const LARGEST = 16;
@@ -32,9 +32,9 @@ export function reliabilityFigure(judged: readonly Judged[]): HTMLElement {
     points: pointsOf(calibration.bins),
   }));
   const errors = evaluated
-    .map(({ name, evaluation }) => `${name} ${percent(evaluation.calibration.error, 1)}`)
+    .map(({ name, evaluation }) => `${name} ${showPercent(evaluation.calibration.error, 1)}`)
     .join(", ");
-  const axis = { min: 0, max: 1, format: (x: number) => percent(x, 0), exact: (x: number) => percent(x, 1) };
+  const axis = { min: 0, max: 1, format: (x: number) => showPercent(x, 0), exact: (x: number) => showPercent(x, 1) };
   return lineChart({
     title: "Reliability",
     description: `Accuracy by confidence; below the diagonal the network is overconfident. Larger points have more samples; those of less than ${FEWEST} are left out. Expected calibration error: ${errors}.`,

@@ -1,4 +1,4 @@
-import { showCount } from "../../show_count.js";
+import { showCount } from "../../show.js";
 import { agreementOf, mainMetric, metricsOf, showMetric } from "../../tasks/metrics.js";
 import type { HeldOutPredictions, RunReport } from "../report_data.js";
 import { compared, short } from "../text.js";

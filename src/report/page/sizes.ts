@@ -1,5 +1,5 @@
 import { type Content, h } from "../../page/dom.js";
-import { showBytes, showCount } from "../../show_count.js";
+import { showBytes, showCount } from "../../show.js";
 import type { SizeMetrics } from "../report_data.js";
 import { compared, short } from "../text.js";
 import { figure } from "./figure.js";

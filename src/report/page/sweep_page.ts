@@ -1,7 +1,7 @@
 import type { SweepPoint } from "../../compare/results.js";
 import { sweptIn } from "../../compare/summary.js";
 import { h } from "../../page/dom.js";
-import { showCount } from "../../show_count.js";
+import { capitalized, showCount, showPercent } from "../../show.js";
 import {
   agreementOf,
   epochKey,
@@ -54,12 +54,7 @@ export function sweepPage(report: SweepReport): (HTMLElement | null)[] {
       "The grid",
       h("p", { class: "lead" }, `${cells} on ${showCount(data.validation)} validation samples.${chance}`),
       figures(
-        grid(
-          report,
-          `${metric.label[0]?.toUpperCase()}${metric.label.slice(1)} on the validation set`,
-          metric,
-          (point) => point[key],
-        ),
+        grid(report, `${capitalized(metric.label)} on the validation set`, metric, (point) => point[key]),
         ...(points.every(({ agreement }) => agreement !== null)
           ? [
               grid(
@@ -116,7 +111,7 @@ function grid({ result }: SweepReport, title: string, shown: Metric, of: (point:
     const cells = points.slice(i * alphas.length, (i + 1) * alphas.length).map((point) => {
       const value = of(point);
       const kind = isSamePoint(point, best) ? "best" : null;
-      return h("td", { class: kind, "--depth": `${(100 * depth(value)).toFixed(1)}%` }, showMetric(shown, value));
+      return h("td", { class: kind, "--depth": showPercent(depth(value), 1) }, showMetric(shown, value));
     });
     return h("tr", {}, h("th", { scope: "row" }, headOf("temperature", temperature)), ...cells);
   };
@@ -132,7 +127,7 @@ function grid({ result }: SweepReport, title: string, shown: Metric, of: (point:
   );
   return figure({
     title,
-    description: `${places[0]?.toUpperCase()}${places.slice(1)}; from ${showMetric(shown, least)} to ${showMetric(shown, most)}, the stronger the colour, the higher. The outlined cell was chosen.`,
+    description: `${capitalized(places)}; from ${showMetric(shown, least)} to ${showMetric(shown, most)}, the stronger the colour, the higher. The outlined cell was chosen.`,
     content: [scrolling(heat, title)],
   });
 }

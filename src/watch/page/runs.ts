@@ -1,7 +1,7 @@
 import type { EpochRecord } from "../../log/epoch_record.js";
 import type { Line } from "../../report/page/line_chart.js";
 import { counted } from "../../report/text.js";
-import { showCount } from "../../show_count.js";
+import { showCount } from "../../show.js";
 import { epochKey, isBetter, type Metric, metricOfKey } from "../../tasks/metrics.js";
 import type { Changes, WatchedRun } from "../watched_run.js";
 

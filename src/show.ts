@@ -8,3 +8,13 @@ export function showBytes(bytes: number, digits = 2): string {
   if (bytes < 1e6) return `${(bytes / 1e3).toFixed(1)} kB`;
   return bytes < 1e9 ? `${(bytes / 1e6).toFixed(digits)} MB` : `${(bytes / 1e9).toFixed(digits)} GB`;
 }
+
+/** 0.9018 as 90.18%; what is no number, which JSON holds as null, as "unknown". */
+export function showPercent(fraction: number, digits = 2): string {
+  return Number.isFinite(fraction) ? `${(100 * fraction).toFixed(digits)}%` : "unknown";
+}
+
+/** With its first letter large. */
+export function capitalized(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { showBytes } from "../src/show_count.js";
+import { showBytes } from "../src/show.js";
 
 test.each([
   [2140, "2.1 kB"],
