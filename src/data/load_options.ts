@@ -226,23 +226,23 @@ export interface LoadDataOptions extends Readonly<Options> {
 }
 /** The same with their defaults. */
 export interface ResolvedLoading extends Readonly<v.InferOutput<typeof loadSchema>>, Pick<LoadDataOptions, "onNote"> {}
+/** The options that say how a table is read. */
+export const TABLE_OPTIONS = [
+  "header",
+  "labelColumn",
+  "labelColumns",
+  "textColumn",
+  "textEncoding",
+  "tokenizer",
+  "targets",
+  "task",
+  "encoding",
+  "dropColumns",
+  "missing",
+  "unlabelled",
+] as const;
 /** How a table is read. */
-export interface TableOptions
-  extends Pick<
-    LoadDataOptions,
-    | "labelColumn"
-    | "labelColumns"
-    | "textColumn"
-    | "textEncoding"
-    | "tokenizer"
-    | "targets"
-    | "task"
-    | "header"
-    | "encoding"
-    | "dropColumns"
-    | "missing"
-    | "unlabelled"
-  > {}
+export interface TableOptions extends Pick<LoadDataOptions, (typeof TABLE_OPTIONS)[number]> {}
 /** How images are made alike. */
 export interface ImageOptions
   extends Pick<LoadDataOptions, "imageSize" | "grey" | "exifOrientation" | "mean" | "std"> {}

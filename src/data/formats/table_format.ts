@@ -3,7 +3,7 @@ import { badArgument, show, showList } from "../../checks.js";
 import { DistilleryError } from "../../errors.js";
 import { badData, hashFile, kindOf, listFiles } from "../../files/index.js";
 import { NO_LABEL } from "../dataset.js";
-import type { LoadDataOptions, TableOptions } from "../load_options.js";
+import { type LoadDataOptions, TABLE_OPTIONS, type TableOptions } from "../load_options.js";
 import type { TablePreprocessing } from "../preprocessing/spec.js";
 import type { RawData, RawPart } from "../raw_data.js";
 import { MemoryRows } from "../row_source.js";
@@ -19,7 +19,7 @@ import { readSampleRows } from "./table_samples.js";
 import { readTexts, type TextHeader, TextReader, textHeader } from "./text_column.js";
 
 /** What distinguishes the formats of tables. */
-interface TableFormat extends Pick<Format, "name" | "help" | "extensions" | "takes"> {
+interface TableFormat extends Pick<Format, "name" | "help" | "extensions"> {
   /** What files of new samples are, for help texts. */
   readonly samplesHelp: string;
   /** Whether a file of another extension with new samples is read as one of these. */
@@ -45,6 +45,7 @@ export function tableFormat({
   const trainFile = `train${format.extensions[0]}`;
   return {
     ...format,
+    takes: [...TABLE_OPTIONS.filter((name) => !isNamed || name !== "header"), "standardize"],
     folder: trainFile,
     detect: ({ files }) => filesOf("train", files, format.extensions[0]).length > 0,
     openRecords,
