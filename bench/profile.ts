@@ -62,7 +62,7 @@ function timedKernel(name: string, kernel: Kernel, sums: Map<string, Sum>): Kern
       const ended = performance.now();
       sum.ms += ended - begun;
       sum.calls += 1;
-      sum.bytes += bytesOf(args);
+      sum.bytes += sizeOf(args);
       sum.flops += PRODUCTS[name]?.(args) ?? 0;
       sums.set(name, sum);
       sum.countingMs += performance.now() - ended;
@@ -94,7 +94,7 @@ function flops(args: readonly unknown[]): number {
 }
 
 /** The bytes of all arrays, by themselves or inside lists and objects. */
-function bytesOf(args: readonly unknown[]): number {
+function sizeOf(args: readonly unknown[]): number {
   const arrays = new Set(args.flatMap(arraysIn));
   return [...arrays].reduce((total, { byteLength }) => total + byteLength, 0);
 }

@@ -1,4 +1,5 @@
 import { show } from "../checks.js";
+import { bytesOf } from "../files/index.js";
 import type { ZipEntries } from "../files/zip_reader.js";
 import { badCheckpoint, tooMany } from "./bad_checkpoint.js";
 import type { CheckpointValue } from "./checkpoint_value.js";
@@ -8,7 +9,7 @@ import { MAX_PICKLE_BYTES, readPickle } from "./pickle/reader.js";
 import type { Value } from "./pickle/values.js";
 import { writePickle } from "./pickle/writer.js";
 import { type Files, StorageReader } from "./storage_reader.js";
-import { bytesOf, type StoredTensor } from "./stored_types.js";
+import type { StoredTensor } from "./stored_types.js";
 import { type ZipEntry, zipStored } from "./zip_writer.js";
 
 /** The archive's folder. PyTorch takes the file's name; a fixed one keeps equal weights equal under any file name. */
@@ -27,7 +28,7 @@ export function encodePth(value: CheckpointValue, { ordered }: { ordered: boolea
   return zipStored([
     file("data.pkl", pickle),
     file("byteorder", Buffer.from("little")),
-    ...tensors.map((tensor, i) => file(`data/${i}`, bytesOf(tensor))),
+    ...tensors.map((tensor, i) => file(`data/${i}`, bytesOf(tensor.data))),
     file("version", Buffer.from(FORMAT_VERSION)),
   ]);
 }

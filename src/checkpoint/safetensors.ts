@@ -1,12 +1,11 @@
 import * as v from "valibot";
 import { show } from "../checks.js";
-import { openSliced, readHead, readSlice } from "../files/index.js";
+import { bytesOf, openSliced, readHead, readSlice } from "../files/index.js";
 import type { StateDict } from "../nn/state_dict.js";
 import { badCheckpoint, tooMany } from "./bad_checkpoint.js";
 import { elementCount } from "./shape.js";
 import {
   type AnyTensor,
-  bytesOf,
   STORED_TYPES,
   type StoredArray,
   type StoredTensor,
@@ -51,7 +50,7 @@ export function encodeSafetensors(tensors: StateDict, metadata: Readonly<Record<
   const head = headOf(places, metadata);
   const bytes = new Uint8Array(head.length + lengthOf(places));
   bytes.set(head);
-  for (const { tensor, start } of places) bytes.set(bytesOf(tensor), head.length + start);
+  for (const { tensor, start } of places) bytes.set(bytesOf(tensor.data), head.length + start);
   return bytes;
 }
 

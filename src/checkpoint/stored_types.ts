@@ -111,11 +111,6 @@ export function storedTypeOf(tensor: AnyTensor): StoredType {
   return STORED_TYPES.find((type) => type.dtype === tensor.dtype) as StoredType;
 }
 
-/** The elements of a tensor as the bytes of a file; shares memory. */
-export function bytesOf({ data }: AnyTensor): Uint8Array {
-  return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-}
-
 /** The tensor class for an array of elements. */
 export function tensorOf(data: StoredArray, shape: readonly number[]): AnyTensor {
   if (types.isFloat32Array(data)) return new Tensor(data, shape);

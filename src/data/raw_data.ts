@@ -9,7 +9,15 @@ import { EncodedRows, measureTable } from "./encoded_table.js";
 import { ImageDataset, type ImageSize } from "./image_dataset.js";
 import { setSourceHash } from "./origin.js";
 import type { Preprocessing } from "./preprocessing/spec.js";
-import { featuresOf, MemoryRows, materialize, type RowSource, rowBytes, visitRows } from "./row_source.js";
+import {
+  featuresOf,
+  MemoryRows,
+  materialize,
+  type RowData,
+  type RowSource,
+  rowBytes,
+  visitRows,
+} from "./row_source.js";
 import { type ReadSourceRow, setSourceRows } from "./source_rows.js";
 import { measureColumns, StandardizedRows, unfitText } from "./standardize.js";
 import { ChannelStatistics, type Normalisation } from "./statistics.js";
@@ -17,7 +25,7 @@ import { StreamedDataset } from "./streamed_dataset.js";
 import type { TableReader } from "./table_reader.js";
 import { type GivenLabels, isScaled, standardized } from "./targets.js";
 import { type TaskName, taskNameOf } from "./task_name.js";
-import { bytesOf, type DatasetOptions, StandardizedDataset, TableDataset, TensorDataset } from "./tensor_dataset.js";
+import { type DatasetOptions, StandardizedDataset, TableDataset, TensorDataset } from "./tensor_dataset.js";
 
 /** What a format finds at a path: samples before anything is measured, and their labels. */
 export interface RawData {
@@ -141,7 +149,7 @@ async function measureRows(
   if (options.preprocessing !== undefined) return { ...fittedBy(options.preprocessing), sha256: null };
   const step = chunkOf(rows, options);
   const hash = createHash("sha256");
-  const visitors = options.stream ? [(data: ArrayBufferView) => void hash.update(bytesOf(data))] : [];
+  const visitors = options.stream ? [(data: RowData) => void hash.update(data)] : [];
   const digest = () => (options.stream ? hash.digest("hex") : null);
   if (rows.dtype === "float64" && table !== undefined) {
     const { standardize = true } = options;
@@ -180,7 +188,7 @@ async function measureMatrix(
   rows: RowSource,
   measured: Int32Array,
   step: number,
-  visitors: readonly ((data: ArrayBufferView) => void)[],
+  visitors: readonly ((data: RowData) => void)[],
   source: string,
 ): Promise<ValueLayout> {
   const { mean, std } = await measureColumns(rows, measured, step, visitors);
@@ -267,14 +275,14 @@ function ofValues(inputs: Tensor, labels: GivenLabels, { table, values, ...share
   return new TensorDataset(inputs, labels, shared);
 }
 
-function sha256Of(data: ArrayBufferView): string {
-  return createHash("sha256").update(bytesOf(data)).digest("hex");
+function sha256Of(data: RowData): string {
+  return createHash("sha256").update(data).digest("hex");
 }
 
 /** A hash that depends on the labels too. */
 function withLabels(sha256: string, { labels, targets }: RawPart): string {
-  const hash = createHash("sha256").update(sha256).update(bytesOf(labels));
-  if (targets !== undefined) hash.update(bytesOf(targets));
+  const hash = createHash("sha256").update(sha256).update(labels);
+  if (targets !== undefined) hash.update(targets);
   return hash.digest("hex");
 }
 
@@ -291,7 +299,7 @@ function encoded(part: RawPart, { table, values }: Pick<Fitted, "table" | "value
 
 async function hashOf(rows: RowSource, step: number): Promise<string> {
   const hash = createHash("sha256");
-  await visitRows(rows, step, [(data) => void hash.update(bytesOf(data))]);
+  await visitRows(rows, step, [(data) => void hash.update(data)]);
   return hash.digest("hex");
 }
 

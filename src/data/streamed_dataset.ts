@@ -15,7 +15,7 @@ import {
 } from "./dataset.js";
 import { featuresOf, newRows, type RowData, type RowSource } from "./row_source.js";
 import type { TaskName } from "./task_name.js";
-import { bytesOf, gatherTargets, layoutText, targetsText } from "./tensor_dataset.js";
+import { gatherTargets, layoutText, targetsText } from "./tensor_dataset.js";
 
 /** What is found when the files are opened. */
 interface StreamedParts {
@@ -125,8 +125,8 @@ export class StreamedDataset implements Dataset {
   fingerprint(): string {
     const kind = `${this.#rows.dtype}, mean ${this.#mean}, std ${this.#std}${layoutText(this)}`;
     const text = `${kind} [${this.length}, ${this.features}], in chunks of ${this.chunk}\n${this.#sha256}\n`;
-    const hash = createHash("sha256").update(text).update(bytesOf(this.labels.data));
-    if (this.#targets !== undefined) hash.update(targetsText(this)).update(bytesOf(this.#targets.data));
+    const hash = createHash("sha256").update(text).update(this.labels.data);
+    if (this.#targets !== undefined) hash.update(targetsText(this)).update(this.#targets.data);
     return hash.digest("hex");
   }
 

@@ -3,7 +3,6 @@ import { expectInteger } from "../checks.js";
 import { IntTensor } from "../tensor/int_tensor.js";
 import { type Batch, chunkOf, type Dataset, expectIndices, expectRange, indexRange, takeBatch } from "./dataset.js";
 import { DerivedDataset } from "./derived_dataset.js";
-import { bytesOf } from "./tensor_dataset.js";
 
 /** The part of a stratified split that a subset is. */
 export interface Selection {
@@ -72,6 +71,6 @@ export class Subset extends DerivedDataset {
   }
 
   protected override hash(base: string): string {
-    return createHash("sha256").update(`subset of ${base}\n`).update(bytesOf(this.indices)).digest("hex");
+    return createHash("sha256").update(`subset of ${base}\n`).update(this.indices).digest("hex");
   }
 }

@@ -89,7 +89,7 @@ export abstract class InMemoryDataset implements Dataset {
   protected abstract gather(indices: Int32Array, out: Float32Array): void;
 
   /** What the fingerprint is taken over beside the labels: the kind and normalisation in words, and the values. */
-  protected abstract content(): { kind: string; values: Uint8Array };
+  protected abstract content(): { kind: string; values: Uint8Array | Float32Array };
 
   batch(indices: Int32Array): Batch {
     expectIndices(indices, this.length);
@@ -108,8 +108,8 @@ export abstract class InMemoryDataset implements Dataset {
     if (this.#fingerprint !== null) return this.#fingerprint;
     const { kind, values } = this.content();
     const hash = createHash("sha256").update(`${kind}${layoutText(this)} [${this.length}, ${this.features}]\n`);
-    hash.update(values).update(bytesOf(this.labels.data));
-    if (this.#targets !== undefined) hash.update(targetsText(this)).update(bytesOf(this.#targets.data));
+    hash.update(values).update(this.labels.data);
+    if (this.#targets !== undefined) hash.update(targetsText(this)).update(this.#targets.data);
     this.#fingerprint = hash.digest("hex");
     return this.#fingerprint;
   }
@@ -174,7 +174,7 @@ export class TensorDataset extends InMemoryDataset {
 
   protected override content() {
     const shape = this.shape.length === 1 ? "" : ` of [${this.shape.join(", ")}]`;
-    return { kind: `float32${shape}`, values: bytesOf(this.inputs.data) };
+    return { kind: `float32${shape}`, values: this.inputs.data };
   }
 }
 
@@ -232,11 +232,6 @@ function expectLayout(argument: string, layout: ValueLayout, count: number): Val
       expectNumber(`${argument}.${name}[${i}]`, x, (y) => name === "mean" || y > 0, "a finite number, a std above 0");
   }
   return layout;
-}
-
-/** The memory of an array, byte by byte. */
-export function bytesOf({ buffer, byteOffset, byteLength }: ArrayBufferView): Uint8Array {
-  return new Uint8Array(buffer as ArrayBuffer, byteOffset, byteLength);
 }
 
 function expectFiniteInputs({ data }: Tensor, features: number): void {

@@ -1,4 +1,5 @@
 import type { DistilleryError } from "../errors.js";
+import { bytesOf } from "../files/index.js";
 import type { Constant, Graph, Length, Node, Value } from "../graph/index.js";
 import { DATA_TYPE, int, type OnnxAttribute, type OnnxBuilder, type OnnxNode } from "../tensor/onnx_node.js";
 import { scalar } from "./constants.js";
@@ -114,7 +115,7 @@ export class OnnxGraph implements OnnxBuilder {
     data: Float32Array | Int8Array | Uint16Array | BigInt64Array,
   ): string {
     const unique = this.#unique(name);
-    this.initializers.push({ dims, dataType, name: unique, rawData: littleEndian(data) });
+    this.initializers.push({ dims, dataType, name: unique, rawData: bytesOf(data) });
     return unique;
   }
 
@@ -124,11 +125,6 @@ export class OnnxGraph implements OnnxBuilder {
     this.#taken.add(unique);
     return unique;
   }
-}
-
-/** The bytes of an array as they lie in memory: every platform that Node.js and the kernels run on is little-endian. */
-function littleEndian(data: ArrayBufferView): Uint8Array {
-  return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 }
 
 /** A shape as ONNX has it: it knows no multiples of the batch. */

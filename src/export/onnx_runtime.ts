@@ -36,7 +36,7 @@ export async function accuracyByOnnxRuntime(
     const shape = [end - start, ...(input.shape.slice(1) as number[])];
     const fed =
       input.dtype === "uint8"
-        ? new ort.Tensor("uint8", bytesOf(inputs.data, data), shape)
+        ? new ort.Tensor("uint8", pixelBytes(inputs.data, data), shape)
         : new ort.Tensor("float32", standardisation ? numbersOf(inputs.data, standardisation) : inputs.data, shape);
     const results = await session.run({ [input.name]: fed });
     const logits = results[output.name] as { data: Float32Array; dims: readonly number[] };
@@ -58,7 +58,7 @@ function numbersOf(values: Float32Array, { mean, std }: Standardisation): Float3
 }
 
 /** The bytes that were normalised. */
-function bytesOf(values: Float32Array, { image }: Dataset): Uint8Array {
+function pixelBytes(values: Float32Array, { image }: Dataset): Uint8Array {
   if (image === undefined) throw new DistilleryError("INTERNAL", "images: expected to know their normalisation");
   return Uint8Array.from(pixelsOf(values, image), Math.round);
 }

@@ -1,6 +1,6 @@
 export { badData, expectSize, ioError } from "./file_errors.js";
 export { hashFile } from "./hash_file.js";
 export { makeFolder } from "./make_folder.js";
-export { kindOf, listFiles, listFolders, MAX_FILE_BYTES, readLarge, readWhole, readWholeSync } from "./read.js";
+export * from "./read.js";
 export { openSliced, readHead, readSlice, type SlicedFile } from "./slices.js";
 export { replaceFile, writeWhole } from "./write.js";

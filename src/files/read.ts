@@ -7,6 +7,11 @@ import { ioError } from "./file_errors.js";
 /** The size that a file may have: what Node.js reads and writes in one go. */
 export const MAX_FILE_BYTES = 2 ** 31 - 1;
 
+/** The memory of an array, byte by byte: every platform that Node.js and the kernels run on is little-endian. */
+export function bytesOf({ buffer, byteOffset, byteLength }: ArrayBufferView): Uint8Array {
+  return new Uint8Array(buffer as ArrayBuffer, byteOffset, byteLength);
+}
+
 /**
  * The bytes of a regular file; `NOT_FOUND` or `IO_ERROR` with its name otherwise. `instead`: what to do with one that is
  * too large.
@@ -17,8 +22,7 @@ export async function readWhole(file: string, instead?: string): Promise<Uint8Ar
   };
   // Asked before opening: a pipe would wait and a device might never end.
   expectReadable(file, await stat(file).catch(fail), instead);
-  const bytes = await readFile(file).catch(fail);
-  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return bytesOf(await readFile(file).catch(fail));
 }
 
 /** {@link readWhole} of a file of any size. */
@@ -44,8 +48,7 @@ export async function readLarge(file: string): Promise<Uint8Array> {
 export function readWholeSync(file: string): Uint8Array {
   try {
     expectReadable(file, statSync(file));
-    const bytes = readFileSync(file);
-    return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    return bytesOf(readFileSync(file));
   } catch (error) {
     throw error instanceof DistilleryError ? error : ioError("read", file, error);
   }

@@ -3,7 +3,7 @@ import { crc32, inflateRaw } from "node:zlib";
 import { type Entry, type FileEntry, Reader, Uint8ArrayWriter, ZipReader } from "@zip.js/zip.js";
 import { show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
-import { MAX_FILE_BYTES } from "./read.js";
+import { bytesOf, MAX_FILE_BYTES } from "./read.js";
 
 const MAX_ENTRIES = 65_536;
 const END = 22;
@@ -151,7 +151,7 @@ async function inflate(
     throw refuse(isMore ? `inflates to more than the ${size} bytes it claims` : `is damaged: ${message}`, error);
   }
   if (data.length !== size) throw refuse(`claims ${size} bytes, inflates to ${data.length}`);
-  return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+  return bytesOf(data);
 }
 
 function describe(error: unknown): string {

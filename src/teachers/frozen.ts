@@ -1,5 +1,6 @@
 import { expectOptions } from "../checks.js";
 import { DistilleryError } from "../errors.js";
+import { bytesOf } from "../files/index.js";
 import { FrozenModel, type TraceOptions } from "../graph/index.js";
 import type { Outputs } from "../losses/loss.js";
 import { fitNetwork, inputsOf } from "../models/fit_network.js";
@@ -96,7 +97,7 @@ export function frozen(module: Module, options: NetworkTeacherOptions = {}): Tea
 
 /** Copies of a network's weights and, unless they are to move, its buffers: passes run with them. */
 class KeptWeights {
-  readonly #kept: readonly { own: StateDict[string]; copy: Values }[];
+  readonly #kept: readonly { own: StateDict[string]; copy: StateDict[string]["data"] }[];
 
   constructor(module: Module, moveBuffers: boolean) {
     const buffers = moveBuffers ? [] : module.namedBuffers().map(([, buffer]) => buffer);
@@ -105,7 +106,7 @@ class KeptWeights {
 
   /** The outputs of a pass with the copies in the network, which has its own again afterwards. */
   run(pass: () => Outputs): Outputs {
-    const changed = this.#kept.filter(({ own, copy }) => !bytesOf(own.data).equals(bytesOf(copy)));
+    const changed = this.#kept.filter(({ own, copy }) => Buffer.compare(bytesOf(own.data), bytesOf(copy)) !== 0);
     if (changed.length === 0) return pass();
     const present = changed.map(({ own }) => own.data.slice());
     try {
@@ -118,12 +119,6 @@ class KeptWeights {
       for (const [i, { own }] of changed.entries()) bytesOf(own.data).set(bytesOf(present[i]));
     }
   }
-}
-
-type Values = StateDict[string]["data"];
-
-function bytesOf({ buffer, byteOffset, byteLength }: Values): Buffer {
-  return Buffer.from(buffer, byteOffset, byteLength);
 }
 
 function freeze(module: Module, sampleShape: readonly number[], options: TraceOptions): FrozenModel | null {

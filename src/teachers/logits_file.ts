@@ -180,7 +180,7 @@ async function scan(source: Source, memory: number): Promise<{ hash: string; val
   for (let start = 0; start < samples; start += step) {
     const part = source.read(start, Math.min(start + step, samples));
     values?.set(part, start * width);
-    hash.update(new Uint8Array(part.buffer, part.byteOffset, part.byteLength));
+    hash.update(part);
     await setImmediate();
   }
   return { hash: hash.digest("hex"), values };

@@ -2,7 +2,7 @@ import { open } from "node:fs/promises";
 import { join } from "node:path";
 import { crc32 } from "node:zlib";
 import { DistilleryError } from "../errors.js";
-import { ioError, kindOf, makeFolder, openSliced, readSlice } from "../files/index.js";
+import { bytesOf, ioError, kindOf, makeFolder, openSliced, readSlice } from "../files/index.js";
 import { native } from "../native.js";
 
 /** What answers belong to. */
@@ -114,7 +114,7 @@ export class LogitsStore {
       const row = logits.subarray(i * classes, (i + 1) * classes);
       const record = bytes.subarray(i * this.#size, (i + 1) * this.#size);
       record.writeUInt32LE(index, 0);
-      record.set(new Uint8Array(row.buffer, row.byteOffset, row.byteLength), RECORD_HEAD);
+      record.set(bytesOf(row), RECORD_HEAD);
       record.writeUInt32LE(checksum(record), 4);
     }
     return bytes;

@@ -10,6 +10,7 @@ import { encodeNpyTexts, npyHeader } from "../data/formats/npy.js";
 import { expectUnrounded, inUnits } from "../data/targets.js";
 import { DistilleryError } from "../errors.js";
 import {
+  bytesOf,
   ioError,
   kindOf,
   makeFolder,
@@ -175,7 +176,7 @@ class PartialLogits {
       try {
         // What a killed process left of a row is written over.
         await handle.truncate(this.count * this.width);
-        const bytes = new Uint8Array(logits.buffer, logits.byteOffset, logits.byteLength);
+        const bytes = bytesOf(logits);
         for (let at = 0; at < bytes.length; ) {
           at += (await handle.write(bytes, at, bytes.length - at, this.count * this.width + at)).bytesWritten;
         }

@@ -2,6 +2,7 @@ import { setTimeout } from "node:timers/promises";
 import type { FoundCheckpoint, RunConfig } from "../checkpoint/index.js";
 import { decodeSafetensors, encodeSafetensors } from "../checkpoint/safetensors.js";
 import { DistilleryError } from "../errors.js";
+import { bytesOf } from "../files/index.js";
 import { codeHash, loadMpi, type Mpi, ranksOfJob } from "../mpi.js";
 import { MANIFEST } from "../package.js";
 import { type PartialSum, ShardSum } from "./shard_sum.js";
@@ -105,7 +106,7 @@ export class Ranks {
     }
     const own = sum.take();
     const result = new Float32Array(length);
-    const gathered = await this.#exchange(this.#toAll(new Uint8Array(own.buffer, own.byteOffset, own.byteLength)));
+    const gathered = await this.#exchange(this.#toAll(bytesOf(own)));
     for (const [i, bytes] of gathered.entries()) result.set(floats(bytes), bounds[i]);
     return result;
   }

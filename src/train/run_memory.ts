@@ -53,7 +53,7 @@ export function memoryOf({ networks, modules, data, validation, ...more }: Memor
     gradients: trained * (1 + shardCopies(shards, batchNorm)),
     optimizer,
     activations,
-    data: bytesOf(validation === undefined ? [data] : [data, validation]),
+    data: dataBytes(validation === undefined ? [data] : [data, validation]),
   };
   const here = Object.values(parts).reduce((sum, bytes) => sum + bytes, 0);
   return {
@@ -72,7 +72,7 @@ function shardCopies(shards: number, batchNorm: "shard" | "batch"): number {
 }
 
 /** Of the data sets behind these, each once. */
-function bytesOf(datasets: readonly Dataset[]): number {
+function dataBytes(datasets: readonly Dataset[]): number {
   const bases = new Set(datasets.map(baseOf));
   return [...bases].reduce((sum, base) => sum + ownBytes(base), 0);
 }
