@@ -7,7 +7,6 @@ import type { StateDict } from "../nn/state_dict.js";
 import { badCheckpoint } from "./bad_checkpoint.js";
 import { ageOf, namesIn } from "./run_folder.js";
 import { decodeSafetensors, encodeSafetensors, type Safetensors } from "./safetensors.js";
-import { bytesOf } from "./stored_types.js";
 
 const CHECKSUM = "checksum";
 
@@ -142,7 +141,7 @@ function verify({ tensors, metadata }: Safetensors, file: string): Safetensors {
 function checksum({ tensors, metadata }: Safetensors): string {
   let crc = crc32(JSON.stringify(Object.entries(metadata)));
   for (const [key, tensor] of Object.entries(tensors)) {
-    crc = crc32(bytesOf(tensor), crc32(JSON.stringify([key, tensor.dtype, tensor.shape]), crc));
+    crc = crc32(tensor.data, crc32(JSON.stringify([key, tensor.dtype, tensor.shape]), crc));
   }
   return crc.toString(16).padStart(8, "0");
 }
