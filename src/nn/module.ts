@@ -65,9 +65,7 @@ export abstract class Module {
    * give other networks each image as a row of values, [rows, channels * height * width]. A module that reshapes by itself may say true.
    */
   get readsImages(): boolean {
-    // Without lists of names: runs come here in each step.
-    for (const value of Object.values(this)) if (childrenReadImages(value)) return true;
-    return false;
+    return this.namedChildren().some(([, child]) => child.readsImages);
   }
 
   /**
@@ -219,13 +217,6 @@ function eachHeld(
     // A list may be of numbers, and long.
     if (typeof item === "object") eachHeld(`${name}.${key}`, item, visit, within);
   }
-}
-
-/** Whether what a property holds are modules of which one reads images. */
-function childrenReadImages(value: unknown, outer: readonly object[] = []): boolean {
-  if (value instanceof Module) return value.readsImages;
-  if (typeof value !== "object" || value === null || !isContainer(value) || outer.includes(value)) return false;
-  return Object.values(value).some((item) => childrenReadImages(item, [...outer, value]));
 }
 
 function isContainer(value: object): value is Record<string, unknown> {

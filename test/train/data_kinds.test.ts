@@ -3,12 +3,23 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import {
   augment,
+  Conv2d,
   type Dataset,
+  evaluate,
+  Flatten,
   getNumThreads,
   ImageDataset,
+  Linear,
+  Module,
+  manualSeed,
   openStreamed,
+  predict,
+  ReLU,
+  Sequential,
   setNumThreads,
   splitDataset,
+  type Tensor,
+  trainTeacher,
 } from "../../src/index.js";
 import { failure, temporaryFolder } from "../checkpoint/support.js";
 import { idx } from "../data/support.js";
@@ -82,4 +93,51 @@ test("a teacher's logits for augmented data are not cached, and the run says why
 test("the teacher makes one forward pass for each row of streamed data", async () => {
   const ofCache = await start({ data: await streamed(), teacherCache: true }).end;
   expect(ofCache).toEqual(await start({ data: await streamed(), teacherCache: false }).end);
+});
+
+/** The same layers, as properties of a class, inside of a Sequential of its own, and as one Sequential. */
+const layers = () => [new Conv2d(1, 2, 2), new ReLU(), new Flatten(), new Linear(4, classes)] as const;
+class Direct extends Module {
+  conv: Conv2d;
+  relu: ReLU;
+  flatten: Flatten;
+  fc: Linear;
+  constructor() {
+    super();
+    [this.conv, this.relu, this.flatten, this.fc] = layers();
+  }
+  override forward(x: Tensor): Tensor {
+    return this.fc.forward(this.flatten.forward(this.relu.forward(this.conv.forward(x))));
+  }
+}
+class Features extends Module {
+  features: Sequential;
+  classifier: Linear;
+  constructor() {
+    super();
+    const [conv, relu, flatten, fc] = layers();
+    [this.features, this.classifier] = [new Sequential(conv, relu, flatten), fc];
+  }
+  override forward(x: Tensor): Tensor {
+    return this.classifier.forward(this.features.forward(x));
+  }
+}
+
+test("convolutions inside of a Sequential are given images, as those of a class", async () => {
+  const ends = [];
+  for (const make of [() => new Direct(), () => new Features(), () => new Sequential(...layers())]) {
+    manualSeed(3);
+    const model = make();
+    const data = imageData();
+    const { history } = await trainTeacher({ model, data, epochs: 2, batchSize: 4 });
+    const { loss } = evaluate(model, data);
+    ends.push({
+      weights: model.parameters().map(({ data: values }) => values),
+      losses: history.map(({ metrics }) => metrics.loss),
+      loss,
+      predictions: predict(model, data.slice(0, 3).inputs),
+    });
+  }
+  expect(ends[1]).toEqual(ends[0]);
+  expect(ends[2]).toEqual(ends[0]);
 });
