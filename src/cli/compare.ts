@@ -1,22 +1,28 @@
-import { join } from "node:path";
 import { Command } from "commander";
-import { fractionOf } from "../compare/fraction_of.js";
-import type { CompareResult, NetworkSize, SampleStats, StudentMetrics } from "../compare/index.js";
-import { runMetadata, SCHEMAS, trainingOptions } from "../config/index.js";
+import { compareTrials } from "../compare/compare.js";
+import {
+  type CompareResult,
+  calibrationSummary,
+  compare,
+  compareCaveats,
+  compareShare,
+  compareSummary,
+  methodsSummary,
+  type NetworkSize,
+  type SampleStats,
+  type StudentMetrics,
+  scopeOf,
+} from "../compare/index.js";
+import { SCHEMAS } from "../config/index.js";
+import { compareReport } from "../report/index.js";
 import { showBytes, showCount } from "../show.js";
 import { type Metric, metricsOf, showChange, showMetric, showSigned, type TaskEvaluation } from "../tasks/metrics.js";
-import { interruptible } from "./error_boundary.js";
-import { dryRunExperiment, expectTaskBatches, experimentControls, networksOf, openExperiment } from "./experiment.js";
+import { type ExperimentFlags, runExperiment } from "./experiment.js";
 import { type Flag, REAL_DATA } from "./flag_table.js";
-import { addLoading, addOptions, givenFlags, type LoadFlags, type TrainingFlags } from "./flags.js";
-import { withTeacherNetwork } from "./networks.js";
-import { ExperimentPrinter } from "./printer.js";
-import { commandLine } from "./run_summary.js";
+import { addLoading, addOptions, givenFlags } from "./flags.js";
 import type { Settings } from "./settings.js";
-import { addExperiment, type ShareFlags, shareLine, shareOf } from "./share.js";
+import { addExperiment } from "./share.js";
 import { formatTable } from "./table.js";
-
-type CompareFlags = TrainingFlags & LoadFlags & ShareFlags;
 
 const CALIBRATE: Flag = [
   "[both]",
@@ -24,7 +30,7 @@ const CALIBRATE: Flag = [
 ];
 
 /** `distillery compare`. */
-export function compareCommand(run: (flags: CompareFlags) => Promise<void>): Command {
+export function compareCommand(run: (flags: ExperimentFlags) => Promise<void>): Command {
   const command = new Command("compare").description(
     "does distilling help? baseline and distilled students of several seeds, on the same data with the same budget",
   );
@@ -33,81 +39,45 @@ export function compareCommand(run: (flags: CompareFlags) => Promise<void>): Com
 }
 
 /** Compares, prints a line a run, and at the end the figures and the conclusion. */
-export async function runCompare(settings: Settings<"compare">, flags: CompareFlags): Promise<void> {
-  const { config, userOptions } = settings;
-  const share = shareOf(flags);
-  const experiment = { ...settings, flags };
-  const opened = await openExperiment(experiment);
-  const { task, test } = opened;
-  const { temperature, alpha, seed, seeds, out, loss, losses, calibrateTeacher } = config;
-  for (const fraction of config.fractions ?? []) {
-    await expectTaskBatches({ ...task, data: fractionOf(task.data, fraction) }, config);
-  }
-  const input = {
-    ...{ ...task, test, out, temperature, alpha },
-    ...trainingOptions(config),
-    ...(loss !== undefined && { loss }),
-    ...(losses !== undefined && { losses }),
-    ...(config.fractions !== undefined && { fractions: config.fractions }),
-    ...(calibrateTeacher !== undefined && { calibrateTeacher }),
-    seeds: Array.from({ length: seeds }, (_, i) => seed + i),
-    ...experimentControls(experiment, opened),
+export function runCompare(settings: Settings<"compare">, flags: ExperimentFlags): Promise<void> {
+  const { temperature, alpha, losses, fractions, calibrateTeacher } = settings.config;
+  return runExperiment(settings, flags, {
+    options: { temperature, alpha, losses, fractions, calibrateTeacher },
+    trials: compareTrials,
+    run: compare,
+    runShare: compareShare,
+    report: compareReport,
+    studentFile: ({ distilled }) => distilled.files[0],
+    end: (result) => endOf(result, losses !== undefined || result.methods.length > 1),
+  });
+}
+
+function endOf(result: CompareResult, hasMethods: boolean): [object: object, lines: string[]] {
+  const several = hasMethods ? methodsSummary(result) : null;
+  const answer = several?.join(" ") ?? compareSummary(result);
+  const { difference, data, seeds, sizes, methods, fractions } = result;
+  const object = {
+    ...{ answer, difference, data, seeds, sizes },
+    ...figures(result),
+    ...(several && { methods }),
+    ...(fractions && { fractions }),
   };
-  if (flags.dryRun) {
-    const { compareTrials } = await import("../compare/compare.js");
-    return dryRunExperiment(opened, trainingOptions(config), await compareTrials(input), share, flags);
-  }
-  // Loaded late: the other commands start without it.
-  const { compare, calibrationSummary, compareCaveats, compareShare, compareSummary, methodsSummary, scopeOf } =
-    await import("../compare/index.js");
-  const metadata = await runMetadata(withTeacherNetwork(config, task.teacher), userOptions);
-  const printer = new ExperimentPrinter(flags, opened.opening);
-  try {
-    const inputOf = (signal: AbortSignal) => ({ ...input, signal, metadata, ...printer.controls });
-    if (share !== null) {
-      const done = await interruptible(printer.note, (signal) => compareShare(inputOf(signal), share));
-      return printer.end({ ...done, out }, [shareLine(done, out)]);
-    }
-    const result = await interruptible(printer.note, (signal) => compare(inputOf(signal)));
-    const several = losses === undefined && result.methods.length === 1 ? null : methodsSummary(result);
-    const answer = several?.join(" ") ?? compareSummary(result);
-    const files = [join(out, "compare.json")];
-    if (config.report) {
-      const { compareReport, writeReport } = await import("../report/index.js");
-      const networks = await networksOf(task, result.teacher.file, result.distilled.files[0]);
-      files.push(join(out, "report.html"));
-      await writeReport(files[1], compareReport(result, { networks, test, command: commandLine() }));
-    }
-    const { data, sizes, difference } = result;
-    const curve = result.fractions && { fractions: result.fractions };
-    const object = {
-      answer,
-      difference,
-      data,
-      seeds: result.seeds,
-      sizes,
-      ...figures(result),
-      ...(several && { methods: result.methods }),
-      ...curve,
-      files,
-    };
-    const calibration = calibrationSummary(result);
-    const conclusions =
-      several === null
-        ? [answer, compareSummary(result, "last"), ...compareCaveats(result)]
-        : [...several, scopeOf(result)];
-    printer.end(object, [
+  const conclusions =
+    several === null
+      ? [answer, compareSummary(result, "last"), ...compareCaveats(result)]
+      : [...several, scopeOf(result)];
+  const calibration = calibrationSummary(result);
+  return [
+    object,
+    [
       "",
       several ? methodsTable(result) : table(result),
       "",
-      ...(result.fractions === undefined ? [] : [fractionsTable(result), ""]),
+      ...(fractions === undefined ? [] : [fractionsTable(result), ""]),
       ...conclusions,
       ...(calibration === null ? [] : [calibration]),
-      `Written to ${files.join(" and ")}`,
-    ]);
-  } finally {
-    printer.close();
-  }
+    ],
+  ];
 }
 
 /** The figures of the result, without what only the file needs. */

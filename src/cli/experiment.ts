@@ -1,32 +1,104 @@
+import { join } from "node:path";
 import { load } from "../checkpoint/index.js";
+import type { ExperimentInput } from "../compare/experiment.js";
 import { fractionOf } from "../compare/fraction_of.js";
-import type { Share, Task, Workers } from "../compare/index.js";
+import type { CompareResult, Share, ShareResult, SweepResult, Task, Workers } from "../compare/index.js";
 import { labelOf } from "../compare/methods.js";
 import { MAX_START_SECONDS } from "../compare/options.js";
+import { isOfShare } from "../compare/run_experiment.js";
 import type { Trial } from "../compare/trial.js";
-import type { ResolvedConfig } from "../config/index.js";
+import { type ResolvedConfig, runMetadata, trainingOptions } from "../config/index.js";
 import { DistilleryError } from "../errors.js";
 import { Module } from "../nn/module.js";
 import { ROOT } from "../package.js";
+import { type Report, type ReportExtras, writeReport } from "../report/index.js";
 import { showCount } from "../show.js";
 import type { Teacher } from "../teachers/index.js";
 import { Generator, withGenerator } from "../tensor/random.js";
 import { numCores } from "../threads.js";
 import type { ResolvedTraining } from "../train/options.js";
 import { dryRun, type PlannedRun } from "./dry_run.js";
+import { interruptible } from "./error_boundary.js";
 import { expectBatches, expectLossBatches } from "./expect_batches.js";
 import { columnTeacher, expectNoNetworkOptions, shownTeacher, withoutTeacherColumn } from "./external_teacher.js";
 import type { LoadFlags, ShowFlags, TrainingFlags } from "./flags.js";
-import { expectReadable, Networks } from "./networks.js";
+import { expectReadable, Networks, withTeacherNetwork } from "./networks.js";
 import { openingLines } from "./opening.js";
+import { ExperimentPrinter } from "./printer.js";
+import { commandLine } from "./run_summary.js";
 import type { Settings } from "./settings.js";
-import type { ShareFlags } from "./share.js";
+import { type ShareFlags, shareLine, shareOf } from "./share.js";
 import { type Source, setUp } from "./source.js";
 
+/** The flags of a comparison or a sweep. */
+export type ExperimentFlags = TrainingFlags & LoadFlags & ShareFlags;
+
 /** What says which experiment it is, here and in a worker process. */
-type ExperimentSettings = (Settings<"compare"> | Settings<"sweep">) & {
-  flags: LoadFlags & Pick<TrainingFlags, "resume" | "overwrite"> & ShareFlags;
-};
+type ExperimentSettings = (Settings<"compare"> | Settings<"sweep">) & { flags: ExperimentFlags };
+
+/** What a comparison and a sweep do in ways of their own. */
+interface ExperimentKind<O extends object, R extends CompareResult | SweepResult> {
+  /** Options that the other one does not take. */
+  options: O;
+  /** What would be trained. */
+  trials: (input: Input<O>) => Promise<readonly Trial[]>;
+  run: (input: Input<O>) => Promise<R>;
+  runShare: (input: Input<O>, share: Share) => Promise<ShareResult>;
+  report: (result: R, extras: ReportExtras) => Report;
+  /** The weights of the student whose predictions the report shows. */
+  studentFile: (result: R) => string;
+  /** What is printed at the end: with `--json` an object, and lines. */
+  end: (result: R) => [object: object, lines: string[]];
+}
+
+type Input<O> = Omit<ExperimentInput, "temperature" | "alpha" | "calibrateTeacher"> & { seeds: number[] } & O;
+
+/** Runs a comparison or a sweep, or a share of its runs: prints a line a run, and at the end the result; writes its report. */
+export async function runExperiment<O extends object, R extends CompareResult | SweepResult>(
+  settings: Settings<"compare"> | Settings<"sweep">,
+  flags: ExperimentFlags,
+  kind: ExperimentKind<O, R>,
+): Promise<void> {
+  const { config, userOptions } = settings;
+  const { seed, seeds, out, loss, keepCheckpoints } = config;
+  const { resume = false, overwrite = false, collect = false } = flags;
+  const share = shareOf(flags);
+  const experiment = { ...settings, flags };
+  const opened = await openExperiment(experiment);
+  const { task, test } = opened;
+  for (const fraction of ("fractions" in config ? config.fractions : undefined) ?? []) {
+    await expectTaskBatches({ ...task, data: fractionOf(task.data, fraction) }, config);
+  }
+  const input = {
+    ...{ ...task, test, out, resume, overwrite, collect, keepCheckpoints, loss },
+    ...trainingOptions(config),
+    seeds: Array.from({ length: seeds }, (_, i) => seed + i),
+    workers: workersOf(experiment, opened),
+    ...kind.options,
+  };
+  if (flags.dryRun) return dryRunExperiment(opened, trainingOptions(config), await kind.trials(input), share, flags);
+  const metadata = await runMetadata(withTeacherNetwork(config, task.teacher), userOptions);
+  const printer = new ExperimentPrinter(flags, opened.opening);
+  try {
+    const started = <T>(start: (input: Input<O>) => Promise<T>) =>
+      interruptible(printer.note, (signal) => start({ ...input, signal, metadata, ...printer.controls }));
+    if (share !== null) {
+      const done = await started((input) => kind.runShare(input, share));
+      return printer.end({ ...done, out }, [shareLine(done, out)]);
+    }
+    const result = await started(kind.run);
+    const files = [join(out, `${result.kind}.json`)];
+    if (config.report) {
+      const networks = await networksOf(task, result.teacher.file, kind.studentFile(result));
+      files.push(join(out, "report.html"));
+      await writeReport(files[1], kind.report(result, { networks, test, command: commandLine() }));
+    }
+    const [object, lines] = kind.end(result);
+    printer.end({ ...object, files }, [...lines, `Written to ${files.join(" and ")}`]);
+  } finally {
+    printer.close();
+  }
+}
 
 /** What the students of an experiment are trained on and compared with. */
 interface OpenExperiment {
@@ -40,7 +112,7 @@ interface OpenExperiment {
 }
 
 /** Opens the data and reads the teacher, if it comes trained. */
-export async function openExperiment({ config, userOptions, flags }: ExperimentSettings): Promise<OpenExperiment> {
+async function openExperiment({ config, userOptions, flags }: ExperimentSettings): Promise<OpenExperiment> {
   const start = performance.now();
   const { source } = await setUp(withoutTeacherColumn(config), undefined, flags);
   const { context, validation, test } = source;
@@ -70,7 +142,7 @@ export async function openExperiment({ config, userOptions, flags }: ExperimentS
 }
 
 /** Networks as the task has them; refuses batches that they, or the modules of the losses, can't be trained with. */
-export async function expectTaskBatches(
+async function expectTaskBatches(
   { teacher: given, student: make, data }: Pick<Task, "teacher" | "student" | "data">,
   config: ExperimentSettings["config"],
 ): Promise<{ student: Module; teacher: Module | Teacher }> {
@@ -95,16 +167,8 @@ export default async function taskOf(settings: ExperimentSettings): Promise<Task
   return (await openExperiment({ ...settings, flags: { ...settings.flags, quiet: true } })).task;
 }
 
-/** How an experiment is kept, and its processes. */
-export function experimentControls(settings: ExperimentSettings, opened: OpenExperiment) {
-  const { config, flags } = settings;
-  const { resume = false, overwrite = false, collect = false } = flags;
-  const { keepCheckpoints } = config;
-  return { resume, overwrite, collect, keepCheckpoints, workers: workersOf(settings, opened) };
-}
-
 /** Processes that open the same task, as many as `parallel` says. */
-function workersOf(settings: ExperimentSettings, { openSeconds }: OpenExperiment): Workers {
+export function workersOf(settings: ExperimentSettings, { openSeconds }: OpenExperiment): Workers {
   const { parallel } = settings.config as ResolvedConfig<"compare">;
   return {
     module: new URL("dist/cli/experiment.js", ROOT),
@@ -116,7 +180,7 @@ function workersOf(settings: ExperimentSettings, { openSeconds }: OpenExperiment
 }
 
 /** The networks whose predictions a report shows, from their files. */
-export async function networksOf(
+async function networksOf(
   { teacher, student }: Task,
   teacherFile: string | null,
   studentFile: string,
@@ -130,15 +194,13 @@ export async function networksOf(
 }
 
 /** Prints what would be trained: the students that differ in what they learn, in a share its own, and the teacher if it does not come trained. */
-export async function dryRunExperiment(
+async function dryRunExperiment(
   { task, source }: OpenExperiment,
   training: ResolvedTraining,
   trials: readonly Trial[],
   share: Share | null,
   flags: ShowFlags,
 ): Promise<void> {
-  // Loaded late: the other commands start without it.
-  const { isOfShare } = await import("../compare/run_experiment.js");
   const own = trials.filter((_, i) => share === null || isOfShare(i, share));
   const { teacher: given, student: make, data } = task;
   const [teacher, student] = [typeof given === "function" ? given() : given, make()];
