@@ -2,6 +2,7 @@ import * as v from "valibot";
 import { show } from "../checks.js";
 import { bytesOf, openSliced, readHead, readSlice } from "../files/index.js";
 import type { StateDict } from "../nn/state_dict.js";
+import { integer } from "../registry/index.js";
 import { badCheckpoint, tooMany } from "./bad_checkpoint.js";
 import { elementCount } from "./shape.js";
 import {
@@ -23,11 +24,10 @@ const MAX_METADATA_BYTES = 90_000_000;
 const MAX_DEPTH = 3;
 export const METADATA_KEY = "__metadata__";
 
-const OFFSET = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const TENSOR = v.strictObject({
   dtype: v.string(),
   shape: v.array(v.number()),
-  data_offsets: v.strictTuple([OFFSET, OFFSET]),
+  data_offsets: v.strictTuple([integer(0), integer(0)]),
 });
 
 /** What a `.safetensors` file holds. */

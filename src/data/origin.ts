@@ -1,6 +1,7 @@
 import * as v from "valibot";
+import { MAX_LENGTH } from "../checks.js";
 import { badData } from "../files/index.js";
-import { expected } from "../registry/index.js";
+import { expected, integer } from "../registry/index.js";
 import { type Dataset, indexRange } from "./dataset.js";
 import { DerivedDataset, sourceOf } from "./derived_dataset.js";
 import { stratify } from "./split.js";
@@ -95,7 +96,7 @@ function bitsOf(indices: Int32Array, length: number): string {
   return Buffer.from(bits).toString("base64");
 }
 
-const count = () => v.pipe(v.number(), v.safeInteger(), v.minValue(0), v.maxValue(2 ** 31 - 1));
+const count = () => integer(0, MAX_LENGTH);
 const ORIGIN = v.object(
   {
     name: v.string(),

@@ -16,6 +16,7 @@ import {
   type ObjectSchema,
   oneOf,
   positive,
+  range,
 } from "../registry/index.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { precision } from "./precision.js";
@@ -26,11 +27,6 @@ const spec = <T>(what: string, accepts: (value: unknown) => boolean) =>
     (value) => typeof value === "string" || (typeof value === "object" && value !== null) || accepts(value),
     expected(what),
   );
-
-function decay() {
-  const message = expected("null or a number from 0 to below 1");
-  return v.nullable(v.pipe(v.number(message), v.minValue(0, message), v.ltValue(1, message)));
-}
 
 /** Makes an optimizer of a run's parameters: those of the student and of the loss's modules. */
 type MakeOptimizer = (params: readonly Tensor[]) => Optimizer;
@@ -97,7 +93,7 @@ const TRAINING = {
    * The decay of an exponential moving average of the weights, such as 0.999: validation, the best epoch and the weights
    * that the run ends with are then the average's. Null: none.
    */
-  ema: v.optional(decay(), null),
+  ema: v.optional(v.nullable(range(0, 1 - Number.EPSILON, "null or a number from 0 to below 1")), null),
   /** Early stopping: epochs without improvement on the validation set after which a run ends; null: never. */
   patience: v.optional(v.nullable(integer(1)), null),
 } as const;

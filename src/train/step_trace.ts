@@ -1,13 +1,11 @@
 import * as v from "valibot";
-
-const number = v.pipe(v.number(), v.finite());
-const step = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
+import { finite, integer } from "../registry/index.js";
 
 /** Loss and gradient norm of the steps that a run keeps, as its checkpoint has them. */
 export const stepTraceSchema = v.strictObject({
   /** Every how many steps one is kept. */
-  every: step,
-  points: v.array(v.tuple([step, number, number])),
+  every: integer(1),
+  points: v.array(v.tuple([integer(1), finite(), finite()])),
 });
 type StepTrace = v.InferOutput<typeof stepTraceSchema>;
 

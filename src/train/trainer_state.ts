@@ -8,14 +8,15 @@ import type { Module } from "../nn/module.js";
 import { loadInto, type StateDict } from "../nn/state_dict.js";
 import type { ExponentialMovingAverage } from "../optim/ema.js";
 import type { Optimizer } from "../optim/optimizer.js";
+import { finite, integer } from "../registry/index.js";
 import { epochKey, isBetter, type Metric } from "../tasks/metrics.js";
 import { IntTensor, LongTensor } from "../tensor/int_tensor.js";
 import type { Generator } from "../tensor/random.js";
 import { Tensor } from "../tensor/tensor.js";
 import { newStepTrace, stepTraceSchema } from "./step_trace.js";
 
-const number = v.pipe(v.number(), v.finite());
-const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+const number = finite();
+const count = integer(0);
 const metrics = v.record(v.string(), number);
 const epochRecord = v.strictObject({
   epoch: count,

@@ -1,7 +1,8 @@
 import * as v from "valibot";
-import { show } from "../../checks.js";
+import { MAX_LENGTH, RANGES, show } from "../../checks.js";
 import { DistilleryError } from "../../errors.js";
 import { badData } from "../../files/index.js";
+import { boolean, expected, finite, integer, length, oneOf } from "../../registry/index.js";
 import {
   type Dataset,
   expectDataset,
@@ -12,7 +13,6 @@ import {
   type ValueLayout,
 } from "../dataset.js";
 import { TASK_NAMES, type TaskName } from "../task_name.js";
-
 import { ENCODING_SCHEMA } from "../text/encodings.js";
 
 /**
@@ -106,26 +106,12 @@ export function columnWidth(column: TableColumn): number {
 
 /** The most categories of a column, beside that of a missing cell. */
 export const MAX_CATEGORIES = 100;
-const MAX = 2 ** 31 - 1;
-const expected =
-  (what: string) =>
-  ({ input }: { input: unknown }) =>
-    `expected ${what}, got ${show(input)}`;
-
-function integer(least: number) {
-  const message = expected(`a whole number from ${least} to ${MAX}`);
-  return v.pipe(v.number(message), v.integer(message), v.minValue(least, message), v.maxValue(MAX, message));
-}
-
-function finite() {
-  return v.pipe(v.number(expected("a finite number")), v.finite(expected("a finite number")));
-}
 
 function deviation() {
   // In single precision, in which it divides.
   return v.pipe(
     finite(),
-    v.check((x) => Math.fround(x) > 0, expected("a number above 0")),
+    v.check((x) => Math.fround(x) > 0, expected(RANGES.positive)),
   );
 }
 
@@ -140,9 +126,9 @@ function texts(most: number) {
 }
 
 const CLASSES = {
-  task: v.exactOptional(v.picklist(TASK_NAMES, expected(`one of ${TASK_NAMES.join(", ")}`))),
-  classes: integer(1),
-  classNames: v.nullable(texts(MAX)),
+  task: v.exactOptional(oneOf(TASK_NAMES)),
+  classes: length(),
+  classNames: v.nullable(texts(MAX_LENGTH)),
   targets: v.exactOptional(v.object({ mean: v.array(finite()), std: v.array(deviation()) })),
 };
 const FORMAT = v.object({
@@ -164,23 +150,23 @@ const COLUMN = v.union(
   ],
   "expected a column with mean and std, with categories, or with the encoding of texts",
 );
-const LABEL = v.object({ name: v.string(), index: integer(0) }, expected("the label's name and index"));
+const LABEL = v.object({ name: v.string(), index: integer(0, MAX_LENGTH) }, expected("the label's name and index"));
 const TABLE = {
   columns: v.pipe(v.array(COLUMN), v.minLength(1, "expected at least one column")),
   label: LABEL,
   labels: v.exactOptional(v.array(LABEL)),
-  header: v.boolean(expected("true or false")),
-  width: v.exactOptional(integer(1)),
+  header: boolean(),
+  width: v.exactOptional(length()),
 };
 const DESCRIPTION = v.variant(
   "kind",
   [
     v.object({
       kind: v.literal("image"),
-      channels: integer(1),
-      height: integer(1),
-      width: integer(1),
-      upright: v.exactOptional(v.boolean(expected("true or false"))),
+      channels: length(),
+      height: length(),
+      width: length(),
+      upright: v.exactOptional(boolean()),
       mean: v.array(finite()),
       std: v.array(deviation()),
       ...CLASSES,
@@ -188,7 +174,7 @@ const DESCRIPTION = v.variant(
     v.object({ kind: v.literal("table"), ...TABLE, ...CLASSES }),
     v.object({
       kind: v.literal("values"),
-      features: integer(1),
+      features: length(),
       mean: v.exactOptional(v.array(finite())),
       std: v.exactOptional(v.array(deviation())),
       ...CLASSES,
@@ -262,7 +248,7 @@ function checked(value: unknown, refuse: Refuse): Preprocessing {
     const twice = firstRepeated(output.columns.map(({ name }) => name));
     if (twice !== undefined) throw refuse("columns", `two columns are called ${show(twice)}`);
   }
-  if (inputFeatures(output) > MAX) throw refuse("", `expected at most ${MAX} values a sample`);
+  if (inputFeatures(output) > MAX_LENGTH) throw refuse("", `expected at most ${MAX_LENGTH} values a sample`);
   return output;
 }
 
