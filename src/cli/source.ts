@@ -1,7 +1,8 @@
 import type { InferOutput } from "valibot";
 import type { dataSchema } from "../config/index.js";
 import { type AugmentOptions, augment } from "../data/augment.js";
-import { type Dataset, labelsOf, NO_LABEL } from "../data/dataset.js";
+import { type Dataset, NO_LABEL } from "../data/dataset.js";
+import { labelsOf } from "../data/labels.js";
 import { givenFormatOptions, onlyLoading } from "../data/load_options.js";
 import { type Preprocessing, textColumnOf } from "../data/preprocessing/spec.js";
 import { splitDataset } from "../data/split.js";

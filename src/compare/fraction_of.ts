@@ -1,5 +1,7 @@
-import { type Dataset, indexRange, labelsOf, NO_LABEL } from "../data/dataset.js";
+import { type Dataset, NO_LABEL } from "../data/dataset.js";
 import { Subset, splitDataset } from "../data/index.js";
+import { labelsOf } from "../data/labels.js";
+import { indexRange } from "../data/take_batch.js";
 import { hasTargets } from "../data/task_name.js";
 import { Generator, randperm, withGenerator } from "../tensor/random.js";
 

@@ -6,10 +6,11 @@ import { allocate } from "../tensor/buffer_pool.js";
 import type { IntTensor } from "../tensor/int_tensor.js";
 import { currentGenerator } from "../tensor/random.js";
 import { Tensor } from "../tensor/tensor.js";
-import { type Batch, chunkOf, type Dataset, expectDataset, type ImageLayout, takeBatch, takeSlice } from "./dataset.js";
+import { type Batch, chunkOf, type Dataset, expectDataset, type ImageLayout } from "./dataset.js";
 import { DerivedDataset } from "./derived_dataset.js";
 import { MAX_MIXUP, mixUp } from "./mixup.js";
 import { textColumnOf } from "./preprocessing/spec.js";
+import { takeBatch, takeSlice } from "./take_batch.js";
 
 /** How {@link augment} changes samples: at least one of them. */
 export interface AugmentOptions {

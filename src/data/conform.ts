@@ -1,8 +1,8 @@
 import { showList } from "../checks.js";
 import { badData } from "../files/index.js";
 import { NO_LABEL } from "./dataset.js";
+import { classPlaces, namelessProblem } from "./labels.js";
 import { pixelsAdvice, samplesText } from "./preprocessing/adapt.js";
-import { classPlaces, namelessProblem } from "./preprocessing/match_classes.js";
 import { inputFeatures, type Preprocessing } from "./preprocessing/spec.js";
 import type { RawData, RawPart } from "./raw_data.js";
 import { featuresOf } from "./row_source.js";

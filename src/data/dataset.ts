@@ -1,19 +1,8 @@
-import { types } from "node:util";
-import {
-  badArgument,
-  badDtype,
-  expectInteger,
-  expectLength,
-  expectShape,
-  MAX_LENGTH,
-  outOfRange,
-  show,
-} from "../checks.js";
-import { DistilleryError, type ErrorCode } from "../errors.js";
-import { IntTensor, type Labels, labelData } from "../tensor/int_tensor.js";
-import { Tensor } from "../tensor/tensor.js";
+import { badArgument, expectLength } from "../checks.js";
+import type { IntTensor } from "../tensor/int_tensor.js";
+import type { Tensor } from "../tensor/tensor.js";
 import type { NumberFormat } from "./preprocessing/number_format.js";
-import { hasTargets, type TaskName } from "./task_name.js";
+import type { TaskName } from "./task_name.js";
 import type { TextEncoding } from "./text/encodings.js";
 
 /**
@@ -149,29 +138,6 @@ export interface Batch {
   readonly mixed?: { readonly labels: IntTensor; readonly weight: number };
 }
 
-/** Labels are read in batches of this size from a data set that does not have them at hand. */
-const LABEL_BATCH = 512;
-
-/**
- * The class of every sample [length]. A user's data set without {@link Dataset.labels} is read once, batch by
- * batch.
- *
- * @example
- * ```ts
- * const ofClassThree = labelsOf(train).filter((label) => label === 3).length;
- * ```
- */
-export function labelsOf(dataset: Dataset): Int32Array {
-  const { labels, length } = expectDataset(dataset);
-  if (hasTargets(dataset)) return new Int32Array(length).fill(NO_LABEL);
-  if (labels instanceof IntTensor && labels.size === length) return labels.data;
-  const all = new Int32Array(length);
-  for (let start = 0; start < length; start += LABEL_BATCH) {
-    all.set(takeSlice(dataset, start, Math.min(start + LABEL_BATCH, length)).labels.data, start);
-  }
-  return all;
-}
-
 /** Whether a batch may be taken twice: it costs little, and its random numbers come from the current stream. */
 export function isReplayable(dataset: Dataset): boolean {
   return dataset.replayable === true;
@@ -189,128 +155,4 @@ export function expectDataset(dataset: Dataset, name = "dataset"): Dataset {
   }
   expectLength(`${name}.length`, dataset.length);
   return dataset;
-}
-
-/** `dataset.batch(indices)`, which has to be what the data set says of itself; otherwise an error that names both. */
-export function takeBatch(dataset: Dataset, indices: Int32Array): Batch {
-  const batch = dataset.batch(indices);
-  const problem = problemOf(dataset, batch, indices.length);
-  if (problem === null) return completed(dataset, batch, indices);
-  const first = Array.from(indices.subarray(0, 3)).join(", ");
-  throw badBatch(dataset, `batch([${first}${indices.length > 3 ? `, ... ${indices.length} indices` : ""}])`, problem);
-}
-
-/** `dataset.slice(start, end)`, checked as by {@link takeBatch}. */
-export function takeSlice(dataset: Dataset, start: number, end: number): Batch {
-  const batch = dataset.slice(start, end);
-  const problem = problemOf(dataset, batch, end - start);
-  if (problem === null) return completed(dataset, batch, batch.indices);
-  throw badBatch(dataset, `slice(${start}, ${end})`, problem);
-}
-
-/** A batch with the texts of its samples, and images in their shape if they came as rows of values. */
-function completed(dataset: Dataset, batch: Batch, indices: Int32Array): Batch {
-  const { inputs } = batch;
-  const { shape } = dataset;
-  if (dataset.texts !== undefined) return { ...batch, texts: () => dataset.texts?.(indices) ?? [] };
-  if (shape?.length !== 3 || inputs.shape.length !== 2) return batch;
-  return { ...batch, inputs: new Tensor(inputs.data, [inputs.shape[0], ...shape]) };
-}
-
-type Problem = readonly [code: ErrorCode, text: string];
-
-function badBatch({ name }: Dataset, call: string, [code, text]: Problem): DistilleryError {
-  return new DistilleryError(code, `data set ${show(name)}: ${call}: ${text}`);
-}
-
-function problemOf(
-  { features, classes, unlabelled = false, task }: Dataset,
-  batch: Batch,
-  samples: number,
-): Problem | null {
-  if (types.isPromise(batch)) {
-    const advice = "it can't be async: read the samples before, for example with fromIterable()";
-    return ["BAD_DTYPE", `expected inputs, labels and indices, got a promise: ${advice}`];
-  }
-  if (typeof batch !== "object" || batch === null) {
-    return ["BAD_DTYPE", `expected inputs, labels and indices, got ${show(batch)}`];
-  }
-  const { inputs, labels, targets, indices } = batch;
-  const isOther = hasTargets({ task });
-  if (!(inputs instanceof Tensor)) return ["BAD_DTYPE", `inputs: expected a Tensor, got ${show(inputs)}`];
-  if (inputs.shape[0] !== samples || inputs.size !== samples * features) {
-    const wanted = `[${samples}, ${features}], as its features say`;
-    return ["SHAPE_MISMATCH", `inputs: expected shape ${wanted}, got [${inputs.shape.join(", ")}]`];
-  }
-  if (!(labels instanceof IntTensor)) return ["BAD_DTYPE", `labels: expected an IntTensor, got ${show(labels)}`];
-  if (labels.shape.length !== 1 || labels.size !== samples) {
-    return ["SHAPE_MISMATCH", `labels: expected shape [${samples}], got [${labels.shape.join(", ")}]`];
-  }
-  const { data } = labels;
-  for (let i = 0; i < samples; i++) {
-    const label = data[i];
-    if ((label >= 0 && label < classes) || ((unlabelled || isOther) && label === NO_LABEL)) continue;
-    const text = `labels[${i}]: expected a class from 0 to ${classes - 1}, as its classes say, got ${label}`;
-    return ["LABEL_OUT_OF_RANGE", text];
-  }
-  if (isOther && !(targets instanceof Tensor)) return ["BAD_DTYPE", `targets: expected a Tensor, got ${show(targets)}`];
-  if (isOther && (targets?.shape[0] !== samples || targets.size !== samples * classes)) {
-    const wanted = `[${samples}, ${classes}], as its classes say`;
-    return ["SHAPE_MISMATCH", `targets: expected shape ${wanted}, got [${targets?.shape.join(", ")}]`];
-  }
-  if (!types.isInt32Array(indices) || indices.length !== samples) {
-    return ["BAD_DTYPE", `indices: expected an Int32Array of ${samples}, got ${show(indices)}`];
-  }
-  return null;
-}
-
-/** Indices into a data set of `length` samples; `BAD_DTYPE` or `BAD_ARGUMENT` with the first that is out of range. */
-export function expectIndices(indices: Int32Array, length: number): void {
-  if (!types.isInt32Array(indices)) throw badDtype("indices", "an Int32Array", indices);
-  const wrong = indices.findIndex((index) => index < 0 || index >= length);
-  if (wrong >= 0) expectInteger(`indices[${wrong}]`, indices[wrong], 0, length - 1);
-}
-
-/** Refuses a range that is no part of a data set of `length` samples. */
-export function expectRange(start: number, end: number, length: number): void {
-  expectInteger("start", start, 0, length);
-  expectInteger("end", end, start, length);
-}
-
-/** The indices `start` to `end` (not included). */
-export function indexRange(start: number, end: number): Int32Array {
-  const indices = new Int32Array(end - start);
-  for (let i = 0; i < indices.length; i++) indices[i] = start + i;
-  return indices;
-}
-
-/**
- * Labels [samples] and the number of their classes, the highest label + 1 unless `classes` says it; `unlabelled`: whether a
- * sample may have none.
- */
-export function checkLabels(labels: Labels, samples: number, classes?: number, unlabelled = false) {
-  const data = labelData(labels);
-  expectShape("labels", labels instanceof IntTensor ? labels.shape : [data.length], [samples]);
-  if (classes !== undefined) expectLength("classes", classes);
-  const most = classes ?? MAX_LENGTH;
-  const wrong = data.findIndex((label) => (label < 0 && !(unlabelled && label === NO_LABEL)) || label >= most);
-  if (wrong >= 0) throw outOfRange(`labels[${wrong}]`, most, data[wrong]);
-  const highest = data.reduce((a, b) => Math.max(a, b), classes === undefined ? NO_LABEL : 0);
-  if (highest === NO_LABEL) throw new DistilleryError("BAD_ARGUMENT", "classes: needed: no sample has a label");
-  return { labels: new IntTensor(data, [samples]), classes: classes ?? highest + 1 };
-}
-
-/** The names of classes: texts, each once, as many as there are classes if that is known. */
-export function expectClassNames<N extends readonly string[] | undefined>(names: N, classes?: number): N {
-  if (names === undefined) return names;
-  if (!Array.isArray(names)) throw badDtype("classNames", "a list of texts", names);
-  const seen = new Set<string>();
-  const wrong = names.findIndex((name) => typeof name !== "string" || seen.size === seen.add(name).size);
-  if (wrong >= 0) {
-    throw badArgument(`classNames[${wrong}]`, "texts, each once", names[wrong]);
-  }
-  if (classes !== undefined && names.length !== classes) {
-    throw new DistilleryError("BAD_ARGUMENT", `classNames: expected ${classes} names, got ${names.length}`);
-  }
-  return names;
 }

@@ -4,10 +4,10 @@ import {
   type Dataset,
   expectDataset,
   type ImageLayout,
-  indexRange,
   type TableLayout,
   type ValueLayout,
 } from "./dataset.js";
+import { indexRange } from "./take_batch.js";
 import type { TaskName } from "./task_name.js";
 
 /** A data set made of another one, whose names, classes and layout it passes on. */

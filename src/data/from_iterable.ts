@@ -1,7 +1,8 @@
 import { badDtype, expectLength, expectOptions, MAX_LENGTH, outOfRange, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { Tensor } from "../tensor/tensor.js";
-import { expectClassNames, NO_LABEL } from "./dataset.js";
+import { NO_LABEL } from "./dataset.js";
+import { expectClassNames } from "./labels.js";
 import { hasTargets } from "./task_name.js";
 import { DATASET_OPTIONS, type DatasetOptions, TensorDataset } from "./tensor_dataset.js";
 

@@ -1,19 +1,12 @@
 export { type AugmentOptions, augment } from "./augment.js";
-export {
-  type Batch,
-  type Dataset,
-  type ImageLayout,
-  labelsOf,
-  type TableColumn,
-  type TableLayout,
-  type ValueLayout,
-} from "./dataset.js";
+export type { Batch, Dataset, ImageLayout, TableColumn, TableLayout, ValueLayout } from "./dataset.js";
 export type { FileSamples, Folder, Format, OpenOptions, SampleReader } from "./formats/format.js";
 export { FORMATS, FORMATS_HELP, readSamples, SAMPLES_HELP } from "./formats/index.js";
 export { fromIterable, type Sample } from "./from_iterable.js";
 export { type DownloadOptions, type DownloadProgress, downloadData } from "./hub/download.js";
 export { DATASET_NAMES, type FoundData, findData, type ListedData, listData } from "./hub/locate.js";
 export { ImageDataset, type ImageDatasetOptions, type ImageSize } from "./image_dataset.js";
+export { labelsOf } from "./labels.js";
 export { type DataSets, type ImageSets, loadData, loadImages } from "./load_data.js";
 export type { ImageOptions, LoadDataOptions, TableOptions } from "./load_options.js";
 export { DataLoader, type DataLoaderOptions, type EpochBatches } from "./loader.js";

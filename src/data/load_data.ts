@@ -2,7 +2,7 @@ import { expectObject, expectPath, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { badData } from "../files/index.js";
 import { conform } from "./conform.js";
-import { type Dataset, indexRange, NO_LABEL } from "./dataset.js";
+import { type Dataset, NO_LABEL } from "./dataset.js";
 import { expectUndecided } from "./decided_options.js";
 import type { OpenOptions } from "./formats/format.js";
 import { detectFormat, expectTaken, FORMATS } from "./formats/index.js";
@@ -14,6 +14,7 @@ import type { Preprocessing } from "./preprocessing/spec.js";
 import { type BuildOptions, type RawData, type RawPart, toDatasets } from "./raw_data.js";
 import { stratify, subsetsOf } from "./split.js";
 import { layoutOf } from "./table_header.js";
+import { indexRange } from "./take_batch.js";
 
 /** Data that a network is to be evaluated on. */
 interface ForNetwork {

@@ -2,7 +2,8 @@ import { types } from "node:util";
 import { badDtype, expectFlags, expectInteger, expectOneOf, expectOptions } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { drawSeed, Generator, randperm, withGenerator } from "../tensor/random.js";
-import { type Batch, chunkOf, type Dataset, expectDataset, takeBatch, takeSlice } from "./dataset.js";
+import { type Batch, chunkOf, type Dataset, expectDataset } from "./dataset.js";
+import { takeBatch, takeSlice } from "./take_batch.js";
 
 /** The options of {@link DataLoader}. */
 export interface DataLoaderOptions {

@@ -2,15 +2,15 @@ import { basename } from "node:path";
 import { badArgument, expectInteger, expectLength, expectOptions, expectPath, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { badData, openSliced, readHead, readWhole } from "../files/index.js";
-import { expectClassNames, indexRange } from "./dataset.js";
 import { CIFAR_VERSIONS, type Cifar, openCifar } from "./formats/cifar.js";
 import type { PairReader } from "./formats/format.js";
 import { FORMATS } from "./formats/index.js";
 import { expectBothOrNone, givenNormalisation } from "./given_normalisation.js";
+import { countClasses, expectClassNames } from "./labels.js";
 import { type RawPart, toDatasets } from "./raw_data.js";
-import { countClasses } from "./seen_classes.js";
 import type { Normalisation } from "./statistics.js";
 import type { StreamedDataset } from "./streamed_dataset.js";
+import { indexRange } from "./take_batch.js";
 import type { DatasetOptions } from "./tensor_dataset.js";
 
 /**

@@ -2,10 +2,11 @@ import * as v from "valibot";
 import { MAX_LENGTH } from "../checks.js";
 import { badData } from "../files/index.js";
 import { expected, integer } from "../registry/index.js";
-import { type Dataset, indexRange } from "./dataset.js";
+import type { Dataset } from "./dataset.js";
 import { DerivedDataset, sourceOf } from "./derived_dataset.js";
 import { stratify } from "./split.js";
 import { type Selection, Subset } from "./subset.js";
+import { indexRange } from "./take_batch.js";
 import { strataOf } from "./targets.js";
 
 /** Which samples of a source a data set has: ties a network to the samples that it was trained on. */

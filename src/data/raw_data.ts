@@ -4,9 +4,10 @@ import { expectLength, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { badData } from "../files/index.js";
 import { Tensor } from "../tensor/tensor.js";
-import { type Dataset, expectClassNames, NO_LABEL, type TableLayout, type ValueLayout } from "./dataset.js";
+import { type Dataset, NO_LABEL, type TableLayout, type ValueLayout } from "./dataset.js";
 import { EncodedRows, measureTable } from "./encoded_table.js";
 import { ImageDataset, type ImageSize } from "./image_dataset.js";
+import { expectClassNames } from "./labels.js";
 import { setSourceHash } from "./origin.js";
 import type { Preprocessing } from "./preprocessing/spec.js";
 import {

@@ -3,8 +3,9 @@ import { DistilleryError } from "../errors.js";
 import { sum } from "../sums.js";
 import { type Labels, labelData } from "../tensor/int_tensor.js";
 import { Generator, randperm, withGenerator } from "../tensor/random.js";
-import { type Dataset, expectDataset, indexRange, NO_LABEL } from "./dataset.js";
+import { type Dataset, expectDataset, NO_LABEL } from "./dataset.js";
 import { type Selection, Subset } from "./subset.js";
+import { indexRange } from "./take_batch.js";
 import { strataOf } from "./targets.js";
 
 /** How much is held out: `fraction` or `count`, one of the two. */

@@ -1,8 +1,9 @@
 import { createHash } from "node:crypto";
 import { expectInteger } from "../checks.js";
 import { IntTensor } from "../tensor/int_tensor.js";
-import { type Batch, chunkOf, type Dataset, expectIndices, expectRange, indexRange, takeBatch } from "./dataset.js";
+import { type Batch, chunkOf, type Dataset } from "./dataset.js";
 import { DerivedDataset } from "./derived_dataset.js";
+import { expectIndices, expectRange, indexRange, takeBatch } from "./take_batch.js";
 
 /** The part of a stratified split that a subset is. */
 export interface Selection {

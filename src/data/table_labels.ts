@@ -1,9 +1,9 @@
 import { show } from "../checks.js";
 import { badData } from "../files/index.js";
 import { NO_LABEL } from "./dataset.js";
+import { looksLikeRegression, MANY, regressionText } from "./labels.js";
 import { isMissing } from "./preprocessing/encode.js";
 import { isNumberLike, parseNumber } from "./preprocessing/number_format.js";
-import { looksLikeRegression, MANY, regressionText } from "./regression_labels.js";
 import { ambiguousHeader, expectNoList, type TableHeader } from "./table_header.js";
 
 /** The label column of a table, as it is read. */

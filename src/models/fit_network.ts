@@ -1,4 +1,5 @@
-import { type Batch, type Dataset, labelsOf, NO_LABEL } from "../data/dataset.js";
+import { type Batch, type Dataset, NO_LABEL } from "../data/dataset.js";
+import { labelsOf } from "../data/labels.js";
 import { type Adaptation, adaptationOf } from "../data/preprocessing/adapt.js";
 import { preprocessingOf, textColumnOf } from "../data/preprocessing/spec.js";
 import { encodedTexts, expectTexts } from "../data/text/encoded_texts.js";

@@ -1,8 +1,8 @@
 import { basename } from "node:path";
-import { takeBatch } from "../data/dataset.js";
 import { type Dataset, labelsOf } from "../data/index.js";
 import { samplesOf } from "../data/samples.js";
 import { type SourceRow, sourceRowsOf } from "../data/source_rows.js";
+import { takeBatch } from "../data/take_batch.js";
 import { hasTargets } from "../data/task_name.js";
 import { argmax } from "../ops/max.js";
 import { softmax } from "../tasks/softmax.js";

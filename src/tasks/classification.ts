@@ -1,4 +1,5 @@
-import { labelsOf, NO_LABEL } from "../data/dataset.js";
+import { NO_LABEL } from "../data/dataset.js";
+import { labelsOf } from "../data/labels.js";
 import { crossEntropyDistillationLoss } from "../losses/cross_entropy.js";
 import { kdDistillationLoss } from "../losses/kd_loss.js";
 import { argmax } from "../ops/max.js";

@@ -1,4 +1,5 @@
-import { type Dataset, labelsOf } from "../data/dataset.js";
+import type { Dataset } from "../data/dataset.js";
+import { labelsOf } from "../data/labels.js";
 import { targetsOf } from "../data/targets.js";
 import { type OfTask, type TaskName, taskNameOf } from "../data/task_name.js";
 import { DistilleryError } from "../errors.js";

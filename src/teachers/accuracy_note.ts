@@ -1,5 +1,6 @@
 import { setImmediate } from "node:timers/promises";
-import { type Dataset, labelsOf, NO_LABEL } from "../data/dataset.js";
+import { type Dataset, NO_LABEL } from "../data/dataset.js";
+import { labelsOf } from "../data/labels.js";
 import { targetsOf } from "../data/targets.js";
 import { hasTargets } from "../data/task_name.js";
 import { showCount, showPercent } from "../show.js";

@@ -1,6 +1,6 @@
 import { showList } from "../checks.js";
 import type { Dataset } from "../data/dataset.js";
-import { classNamesOf, classPlaces } from "../data/preprocessing/match_classes.js";
+import { classNamesOf, classPlaces } from "../data/labels.js";
 import { DistilleryError } from "../errors.js";
 
 /** The names of a teacher's classes: those that its file says, or those that are given; `BAD_ARGUMENT` if they differ. */

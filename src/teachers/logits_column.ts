@@ -1,9 +1,9 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { expectOptions, expectPath, show } from "../checks.js";
-import { expectClassNames } from "../data/dataset.js";
 import { openTableRecords } from "../data/formats/index.js";
 import { filesOf } from "../data/formats/part_names.js";
+import { expectClassNames } from "../data/labels.js";
 import type { TableOptions } from "../data/load_options.js";
 import { indexOf, readTableHeader, type TableHeader } from "../data/table_header.js";
 import { DistilleryError } from "../errors.js";

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { setImmediate } from "node:timers/promises";
 import { expectInteger, expectOptions, showList } from "../checks.js";
-import { expectClassNames } from "../data/dataset.js";
+import { expectClassNames } from "../data/labels.js";
 import type { DistilleryError } from "../errors.js";
 import { badData } from "../files/index.js";
 import { byIndex, type LogitsRows } from "./by_index.js";

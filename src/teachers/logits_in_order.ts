@@ -1,6 +1,7 @@
 import { setImmediate } from "node:timers/promises";
 import { expectShape } from "../checks.js";
-import { type Batch, type Dataset, takeSlice } from "../data/dataset.js";
+import type { Batch, Dataset } from "../data/dataset.js";
+import { takeSlice } from "../data/take_batch.js";
 import { DistilleryError } from "../errors.js";
 import type { WorkProgress } from "../log/progress_line.js";
 import type { Outputs } from "../losses/loss.js";

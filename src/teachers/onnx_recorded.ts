@@ -1,5 +1,5 @@
-import { expectClassNames } from "../data/dataset.js";
 import type { Dataset } from "../data/index.js";
+import { expectClassNames } from "../data/labels.js";
 import { type Adaptation, adaptationOf } from "../data/preprocessing/adapt.js";
 import { type Preprocessing, preprocessingOf } from "../data/preprocessing/spec.js";
 import { expectTexts } from "../data/text/encoded_texts.js";

@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
 import { setImmediate } from "node:timers/promises";
 import { expectOptions, expectPath } from "../checks.js";
-import { type Batch, takeSlice } from "../data/dataset.js";
+import type { Batch } from "../data/dataset.js";
+import { takeSlice } from "../data/take_batch.js";
 import { DistilleryError } from "../errors.js";
 import { readWhole } from "../files/index.js";
 import type { Outputs } from "../losses/loss.js";

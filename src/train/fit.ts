@@ -1,5 +1,6 @@
 import { types } from "node:util";
-import { type Batch, type Dataset, labelsOf, NO_LABEL } from "../data/dataset.js";
+import { type Batch, type Dataset, NO_LABEL } from "../data/dataset.js";
+import { labelsOf } from "../data/labels.js";
 import { outputsText } from "../data/targets.js";
 import { hasTargets } from "../data/task_name.js";
 import { DistilleryError } from "../errors.js";

@@ -1,5 +1,7 @@
-import { labelsOf, NO_LABEL, takeSlice } from "../data/dataset.js";
+import { NO_LABEL } from "../data/dataset.js";
 import type { Dataset } from "../data/index.js";
+import { labelsOf } from "../data/labels.js";
+import { takeSlice } from "../data/take_batch.js";
 import { DistilleryError } from "../errors.js";
 import { createLoss, type DistillationLoss, type LossSpec } from "../losses/index.js";
 import { isDistillationLoss, type LossContext } from "../losses/loss.js";

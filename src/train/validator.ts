@@ -1,8 +1,9 @@
 import { setImmediate } from "node:timers/promises";
 import { types } from "node:util";
 import { expectShape } from "../checks.js";
-import { type Batch, type Dataset, takeSlice } from "../data/dataset.js";
+import type { Batch, Dataset } from "../data/dataset.js";
 import { DataLoader } from "../data/loader.js";
+import { takeSlice } from "../data/take_batch.js";
 import type { Module } from "../nn/module.js";
 import { rowsFor } from "../nn/rows_for.js";
 import { Taps } from "../nn/taps.js";

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
-import { indexRange } from "../../src/data/dataset.js";
 import { augment, DataLoader, type Dataset, Subset } from "../../src/data/index.js";
 import { blockShuffle } from "../../src/data/loader.js";
+import { indexRange } from "../../src/data/take_batch.js";
 import { IntTensor } from "../../src/tensor/int_tensor.js";
 import { manualSeed } from "../../src/tensor/random.js";
 import { Tensor } from "../../src/tensor/tensor.js";

@@ -1,7 +1,6 @@
 import { appendFileSync, rmSync, utimesSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, describe, expect, test, vi } from "vitest";
-import { indexRange } from "../../src/data/dataset.js";
 import {
   augment,
   type Batch,
@@ -17,6 +16,7 @@ import {
 } from "../../src/data/index.js";
 import { blockShuffle } from "../../src/data/loader.js";
 import { FileRecords } from "../../src/data/row_source.js";
+import { indexRange } from "../../src/data/take_batch.js";
 import { manualSeed, randperm } from "../../src/tensor/random.js";
 import { Tensor } from "../../src/tensor/tensor.js";
 import { folderOf, idx, images, measureChannels, refusal } from "./support.js";

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { beforeAll, describe, expect, test } from "vitest";
-import { takeBatch, takeSlice } from "../../src/data/dataset.js";
+import { takeBatch, takeSlice } from "../../src/data/take_batch.js";
 import {
   createNetwork,
   type Dataset,

@@ -3,9 +3,9 @@ import { setImmediate } from "node:timers/promises";
 import { show } from "../../checks.js";
 import { DistilleryError } from "../../errors.js";
 import { badData, listFiles, MAX_FILE_BYTES, openSliced, readWhole } from "../../files/index.js";
+import { expectSeen } from "../labels.js";
 import { ON_DISK, type RawData, type RawPart } from "../raw_data.js";
 import { FileRecords, RecordRows } from "../row_source.js";
-import { expectSeen } from "../seen_classes.js";
 import type { Folder, Format } from "./format.js";
 import { decodeText } from "./text_records.js";
 

@@ -3,10 +3,10 @@ import { MAX_LENGTH } from "../../checks.js";
 import { DistilleryError } from "../../errors.js";
 import { badData, expectSize, listFiles, openSliced, readHead, readWhole } from "../../files/index.js";
 import { numel } from "../../tensor/shape.js";
+import { countClasses, countKnown, expectSeen } from "../labels.js";
 import { encodeSamples } from "../preprocessing/encode.js";
 import { expectSameKind, ON_DISK, type RawData, type RawPart } from "../raw_data.js";
 import { FileRecords, MemoryRows, RecordRows, type RowSource } from "../row_source.js";
-import { countClasses, countKnown, expectSeen } from "../seen_classes.js";
 import { type Format, numbered } from "./format.js";
 import { gunzip, isGzip } from "./gzip.js";
 

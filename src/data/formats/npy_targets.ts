@@ -1,6 +1,6 @@
 import { badData } from "../../files/index.js";
 import { NO_LABEL } from "../dataset.js";
-import { looksLikeRegression } from "../regression_labels.js";
+import { looksLikeRegression } from "../labels.js";
 import { targetText, wrongTarget } from "../targets.js";
 import type { TaskName } from "../task_name.js";
 import type { NpyArray } from "./npy.js";

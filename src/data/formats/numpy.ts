@@ -1,11 +1,11 @@
 import { dirname, extname, join } from "node:path";
 import { DistilleryError } from "../../errors.js";
 import { badData, kindOf, listFiles, readWhole } from "../../files/index.js";
+import { countClasses, countKnown, expectSeen } from "../labels.js";
 import { encodeSamples } from "../preprocessing/encode.js";
 import type { ImagePreprocessing, ValuePreprocessing } from "../preprocessing/spec.js";
 import { expectSameKind, ON_DISK, type RawData, type RawPart } from "../raw_data.js";
 import { featuresOf, type MemoryRows } from "../row_source.js";
-import { countClasses, countKnown, expectSeen } from "../seen_classes.js";
 import { hasTargets, type TaskName, taskNameOf } from "../task_name.js";
 import {
   expectFamily,

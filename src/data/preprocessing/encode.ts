@@ -3,7 +3,8 @@ import { badArgument, badDtype, expectInteger, expectLength, expectShape, show, 
 import { DistilleryError } from "../../errors.js";
 import { native } from "../../native.js";
 import { Tensor } from "../../tensor/tensor.js";
-import { indexRange, type TableColumn } from "../dataset.js";
+import type { TableColumn } from "../dataset.js";
+import { indexRange } from "../take_batch.js";
 import { encodeText } from "../text/encodings.js";
 import { formatText, parseFormatted, parseNumber } from "./number_format.js";
 import {
