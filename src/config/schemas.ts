@@ -1,7 +1,7 @@
 import * as v from "valibot";
 import { MAX_SEEDS, SEEDS, SWEEP_DEFAULTS } from "../compare/options.js";
+import { MAX_MIXUP } from "../data/augment.js";
 import { loadSchema } from "../data/load_options.js";
-import { MAX_MIXUP } from "../data/mixup.js";
 import { LOSSES } from "../losses/index.js";
 import { AVERAGES } from "../models/ensemble.js";
 import { MODELS } from "../models/index.js";

@@ -1,17 +1,8 @@
 import { types } from "node:util";
-import {
-  badArgument,
-  badDtype,
-  expectFlags,
-  expectInteger,
-  expectNumber,
-  expectOptions,
-  expectShape,
-} from "../checks.js";
-import { DistilleryError } from "../errors.js";
+import { badArgument, badDtype, expectFlags, expectInteger, expectOptions, expectShape } from "../checks.js";
 import { native } from "../native.js";
 import type { ImageLayout } from "./dataset.js";
-import type { Normalisation } from "./statistics.js";
+import { expectNormalisation, type Normalisation } from "./normalisation.js";
 import type { GivenLabels } from "./targets.js";
 import { DATASET_OPTIONS, type DatasetOptions, InMemoryDataset } from "./tensor_dataset.js";
 
@@ -98,36 +89,4 @@ function expectFeatures({ features, image }: ImageDatasetOptions): number {
     throw badArgument("features", `${product}, as an image of [${lengths.join(", ")}] has`, features);
   }
   return product;
-}
-
-/** A mean and a deviation for each channel, by which pixels stay finite in float32. */
-export function expectNormalisation({ mean, std }: Normalisation, channels: number) {
-  const means = expectChannels("mean", mean, channels, (x) => isFloat(x), "a finite number of float32's range");
-  const deviations = expectChannels("std", std, channels, (x) => Math.fround(x) > 0, "a number above 0");
-  for (const [channel, deviation] of deviations.entries()) {
-    if ([0, 1].every((pixel) => isFloat((pixel - means[channel]) / deviation))) continue;
-    const text = `expected numbers by which pixels stay finite, got ${means[channel]} and ${deviation}`;
-    throw new DistilleryError("BAD_ARGUMENT", `mean, std: ${text}`);
-  }
-  return { mean: means, std: deviations };
-}
-
-function isFloat(x: number): boolean {
-  return Number.isFinite(Math.fround(x));
-}
-
-/** A number for each channel. */
-function expectChannels(
-  name: string,
-  value: number | readonly number[],
-  channels: number,
-  ok: (x: number) => boolean,
-  expected: string,
-): number[] {
-  if (!Array.isArray(value)) return new Array<number>(channels).fill(expectNumber(name, value, ok, expected));
-  if (value.length !== channels) {
-    const text = `${name}: expected ${channels} numbers, one a channel, got ${value.length}`;
-    throw new DistilleryError("BAD_ARGUMENT", text);
-  }
-  return value.map((x, channel) => expectNumber(`${name}[${channel}]`, x, ok, expected));
 }

@@ -1,11 +1,11 @@
 import * as v from "valibot";
 import { MAX_LENGTH } from "../checks.js";
+import { DistilleryError } from "../errors.js";
 import { badData } from "../files/index.js";
 import { expected, integer } from "../registry/index.js";
 import type { Dataset } from "./dataset.js";
 import { DerivedDataset, sourceOf } from "./derived_dataset.js";
-import { stratify } from "./split.js";
-import { type Selection, Subset } from "./subset.js";
+import { type Selection, Subset, stratify } from "./split.js";
 import { indexRange } from "./take_batch.js";
 import { strataOf } from "./targets.js";
 
@@ -125,4 +125,37 @@ export function parseOrigin(value: unknown, file: string): DataOrigin {
   if (success) return output;
   const path = v.getDotPath(issues[0]);
   throw badData(file, `the data it was trained on${path ? `, ${path}` : ""}: ${issues[0].message}`);
+}
+
+/** Where a sample was read. */
+export interface SourceRow {
+  readonly file: string;
+  /** Counted from 1; the first of several. */
+  readonly line: number;
+  /** The text itself, of a table of texts. */
+  readonly text?: string;
+}
+
+/** Reads a row of a file again. */
+export type ReadSourceRow = (row: number) => SourceRow;
+
+const READERS = new WeakMap<Dataset, ReadSourceRow>();
+
+/** Notes how the rows that became the samples of a data set are found in their file. */
+export function setSourceRows<D extends Dataset>(dataset: D, read: ReadSourceRow | undefined): D {
+  if (read !== undefined) READERS.set(dataset, read);
+  return dataset;
+}
+
+/** Where these samples were read; null without a file of rows, or if it is not as it was. */
+export function sourceRowsOf(dataset: Dataset, samples: Int32Array): SourceRow[] | null {
+  const { dataset: source, indices } = sourceOf(dataset);
+  const read = READERS.get(source);
+  if (read === undefined) return null;
+  try {
+    return Array.from(samples, (sample) => read(indices[sample]));
+  } catch (error) {
+    if (error instanceof DistilleryError) return null;
+    throw error;
+  }
 }

@@ -8,7 +8,8 @@ import { type Dataset, NO_LABEL, type TableLayout, type ValueLayout } from "./da
 import { EncodedRows, measureTable } from "./encoded_table.js";
 import { ImageDataset, type ImageSize } from "./image_dataset.js";
 import { expectClassNames } from "./labels.js";
-import { setSourceHash } from "./origin.js";
+import { ChannelStatistics, type Normalisation } from "./normalisation.js";
+import { type ReadSourceRow, setSourceHash, setSourceRows } from "./origin.js";
 import type { Preprocessing } from "./preprocessing/spec.js";
 import {
   featuresOf,
@@ -19,9 +20,7 @@ import {
   rowBytes,
   visitRows,
 } from "./row_source.js";
-import { type ReadSourceRow, setSourceRows } from "./source_rows.js";
 import { measureColumns, StandardizedRows, unfitText } from "./standardize.js";
-import { ChannelStatistics, type Normalisation } from "./statistics.js";
 import { StreamedDataset } from "./streamed_dataset.js";
 import type { TableReader } from "./table_reader.js";
 import { type GivenLabels, isScaled, standardized } from "./targets.js";

@@ -1,6 +1,6 @@
 import type { Dataset } from "../data/dataset.js";
+import { pixelsOf } from "../data/preprocessing/encode.js";
 import { preprocessingOf } from "../data/preprocessing/spec.js";
-import { pixelsOf } from "../data/samples.js";
 import { standardized } from "../data/targets.js";
 import { DistilleryError } from "../errors.js";
 import { evaluateOutputs } from "../tasks/index.js";

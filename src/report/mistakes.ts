@@ -1,7 +1,7 @@
 import { basename } from "node:path";
 import { type Dataset, labelsOf } from "../data/index.js";
-import { samplesOf } from "../data/samples.js";
-import { type SourceRow, sourceRowsOf } from "../data/source_rows.js";
+import { type SourceRow, sourceRowsOf } from "../data/origin.js";
+import { samplesOf } from "../data/preprocessing/encode.js";
 import { takeBatch } from "../data/take_batch.js";
 import { hasTargets } from "../data/task_name.js";
 import { argmax } from "../ops/max.js";

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { types } from "node:util";
 import { badArgument, expectInteger, expectNumber, expectOptions, show } from "../checks.js";
 import type { Batch, Dataset } from "../data/dataset.js";
-import { type RawSample, samplesOf } from "../data/samples.js";
+import { type RawSample, samplesOf } from "../data/preprocessing/encode.js";
 import { takeBatch } from "../data/take_batch.js";
 import { expectUnrounded, outputText, standardized } from "../data/targets.js";
 import { DistilleryError } from "../errors.js";

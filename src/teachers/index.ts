@@ -1,4 +1,4 @@
-export type { RawSample } from "../data/samples.js";
+export type { RawSample } from "../data/preprocessing/encode.js";
 export { averaged } from "./averaged.js";
 export { cached } from "./cached.js";
 export { type EmaTeacherOptions, emaTeacher } from "./ema.js";

@@ -1,7 +1,7 @@
 import { show } from "../checks.js";
 import type { Dataset, ImageLayout } from "../data/dataset.js";
 import type { Adaptation } from "../data/preprocessing/adapt.js";
-import { pixelsOf } from "../data/samples.js";
+import { pixelsOf } from "../data/preprocessing/encode.js";
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
 

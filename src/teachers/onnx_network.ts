@@ -4,7 +4,7 @@ import type { InferenceSession, TypedTensor } from "onnxruntime-common";
 import { show, showList } from "../checks.js";
 import type { Batch, Dataset } from "../data/dataset.js";
 import { expectUnrounded, standardized } from "../data/targets.js";
-import { encodedTexts } from "../data/text/encoded_texts.js";
+import { encodedTexts } from "../data/text/encodings.js";
 import { DistilleryError } from "../errors.js";
 import { importRuntime } from "../export/import_runtime.js";
 import type { OnnxRecord } from "../export/onnx_record.js";

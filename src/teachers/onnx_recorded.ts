@@ -2,7 +2,7 @@ import type { Dataset } from "../data/index.js";
 import { expectClassNames } from "../data/labels.js";
 import { type Adaptation, adaptationOf } from "../data/preprocessing/adapt.js";
 import { type Preprocessing, preprocessingOf } from "../data/preprocessing/spec.js";
-import { expectTexts } from "../data/text/encoded_texts.js";
+import { expectTexts } from "../data/text/encodings.js";
 import { DistilleryError } from "../errors.js";
 import type { OnnxRecord } from "../export/onnx_record.js";
 import { namesOf } from "./class_columns.js";

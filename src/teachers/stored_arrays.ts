@@ -1,8 +1,7 @@
 import { extname } from "node:path";
 import { openSafetensors } from "../checkpoint/index.js";
 import { expectPath, show } from "../checks.js";
-import { openNpyFile } from "../data/formats/npy.js";
-import { openNpz } from "../data/formats/npz.js";
+import { openNpyFile, openNpz } from "../data/formats/npy.js";
 import { badData, readWhole } from "../files/index.js";
 import type { Precision } from "../tensor/precision.js";
 

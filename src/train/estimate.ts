@@ -1,6 +1,6 @@
 import { expectObject } from "../checks.js";
 import type { Dataset } from "../data/dataset.js";
-import { Subset } from "../data/subset.js";
+import { Subset } from "../data/split.js";
 import { KD_DEFAULTS } from "../losses/kd_loss.js";
 import { type DistillationLoss, isDistillationLoss } from "../losses/loss.js";
 import { recordOf, setRecord } from "../models/training_record.js";

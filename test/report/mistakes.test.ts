@@ -1,7 +1,7 @@
 import { rmSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { setSourceRows } from "../../src/data/source_rows.js";
+import { setSourceRows } from "../../src/data/origin.js";
 import { TableDataset } from "../../src/data/tensor_dataset.js";
 import { loadData, Tensor, TensorDataset, zeros } from "../../src/index.js";
 import { mistakesOf } from "../../src/report/mistakes.js";

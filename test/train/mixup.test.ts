@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { expect, test, vi } from "vitest";
 import { fingerprint } from "../../src/checkpoint/fingerprint.js";
-import { symmetricBeta } from "../../src/data/mixup.js";
+import { symmetricBeta } from "../../src/data/augment.js";
 import {
   augment,
   type Batch,

@@ -8,7 +8,7 @@ import { outputsText } from "../targets.js";
 import { hasTargets, type TaskName, taskNameOf } from "../task_name.js";
 import type { CellRecords } from "./format.js";
 import { decodeNpy, type NpyArray } from "./npy.js";
-import { toTargets } from "./npy_targets.js";
+import { toTargets } from "./npy_samples.js";
 
 /** Targets in a `.npy` file of their own: the table of texts then has one more column, the label, of the file's name. */
 export class GivenTargets {

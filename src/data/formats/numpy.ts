@@ -16,10 +16,8 @@ import {
   validationFamily,
 } from "./array_families.js";
 import { type Format, numbered, type OpenOptions } from "./format.js";
-import { decodeNpy, type NpyArray, openNpyFile } from "./npy.js";
-import { type NpyRows, streamRows, toRows } from "./npy_rows.js";
-import { BY_UNIQUE, taskOfArray, toLabels, toTargets } from "./npy_targets.js";
-import { openNpz } from "./npz.js";
+import { decodeNpy, type NpyArray, openNpyFile, openNpz } from "./npy.js";
+import { BY_UNIQUE, type NpyRows, streamRows, taskOfArray, toLabels, toRows, toTargets } from "./npy_samples.js";
 
 /** How a `.npy` file begins. */
 const MAGIC_BYTE = 0x93;

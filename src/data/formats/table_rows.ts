@@ -3,8 +3,8 @@ import { DistilleryError } from "../../errors.js";
 import { badData, MAX_FILE_BYTES } from "../../files/index.js";
 import { ON_DISK, type RawPart } from "../raw_data.js";
 import { featuresOf, MemoryRows, newRows, type RowData, type RowSource } from "../row_source.js";
+import type { LabelReader } from "../table_labels.js";
 import type { TableReader } from "../table_reader.js";
-import type { LabelReader } from "../table_task.js";
 import type { CellRecords } from "./format.js";
 import { sourceRowIn } from "./text_column.js";
 

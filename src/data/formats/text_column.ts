@@ -2,11 +2,11 @@ import { badArgument, show, showList } from "../../checks.js";
 import { badData } from "../../files/index.js";
 import type { TableLayout, TextColumn } from "../dataset.js";
 import type { LoadDataOptions, TableOptions } from "../load_options.js";
+import type { ReadSourceRow, SourceRow } from "../origin.js";
 import { isNumberLike } from "../preprocessing/number_format.js";
 import { MAX_CATEGORIES } from "../preprocessing/spec.js";
 import type { RawPart } from "../raw_data.js";
 import { MemoryRows, newRows, type RowData, type RowSource } from "../row_source.js";
-import type { ReadSourceRow, SourceRow } from "../source_rows.js";
 import {
   type ColumnIndices,
   expectNoList,

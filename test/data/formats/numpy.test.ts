@@ -1,7 +1,6 @@
 import { join } from "node:path";
 import { describe, expect, test, vi } from "vitest";
-import { decodeNpy } from "../../../src/data/formats/npy.js";
-import { openNpz } from "../../../src/data/formats/npz.js";
+import { decodeNpy, openNpz } from "../../../src/data/formats/npy.js";
 import {
   type Dataset,
   encodeSamples,

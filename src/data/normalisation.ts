@@ -1,3 +1,7 @@
+import { expectNumber } from "../checks.js";
+import { DistilleryError } from "../errors.js";
+import type { RowSource } from "./row_source.js";
+
 /** Pixels, scaled to [0, 1], become (pixel - mean) / std: one number, or one for each channel. */
 export interface Normalisation {
   readonly mean: number | readonly number[];
@@ -79,4 +83,68 @@ export class PixelCounts {
     const sum = (pixel: number) => [0, 256, 512, 768].reduce((all, table) => all + tables[table + pixel], 0);
     return Float64Array.from({ length: 256 }, (_, pixel) => sum(pixel));
   }
+}
+
+/** A mean and a deviation for each channel, by which pixels stay finite in float32. */
+export function expectNormalisation({ mean, std }: Normalisation, channels: number) {
+  const means = expectChannels("mean", mean, channels, (x) => isFloat(x), "a finite number of float32's range");
+  const deviations = expectChannels("std", std, channels, (x) => Math.fround(x) > 0, "a number above 0");
+  for (const [channel, deviation] of deviations.entries()) {
+    if ([0, 1].every((pixel) => isFloat((pixel - means[channel]) / deviation))) continue;
+    const text = `expected numbers by which pixels stay finite, got ${means[channel]} and ${deviation}`;
+    throw new DistilleryError("BAD_ARGUMENT", `mean, std: ${text}`);
+  }
+  return { mean: means, std: deviations };
+}
+
+function isFloat(x: number): boolean {
+  return Number.isFinite(Math.fround(x));
+}
+
+/** A number for each channel. */
+function expectChannels(
+  name: string,
+  value: number | readonly number[],
+  channels: number,
+  ok: (x: number) => boolean,
+  expected: string,
+): number[] {
+  if (!Array.isArray(value)) return new Array<number>(channels).fill(expectNumber(name, value, ok, expected));
+  if (value.length !== channels) {
+    const text = `${name}: expected ${channels} numbers, one a channel, got ${value.length}`;
+    throw new DistilleryError("BAD_ARGUMENT", text);
+  }
+  return value.map((x, channel) => expectNumber(`${name}[${channel}]`, x, ok, expected));
+}
+
+type Given = { readonly [K in keyof Normalisation]?: Normalisation[K] | undefined };
+
+/** Refuses a mean without a deviation, and the other way round; `BAD_ARGUMENT`. */
+export function expectBothOrNone({ mean, std }: Given): void {
+  if ((mean === undefined) === (std === undefined)) return;
+  throw new DistilleryError("BAD_ARGUMENT", "mean, std: expected both or none, got one of them");
+}
+
+/**
+ * The mean and deviation that pixels are normalised with, as they were given: one number, or one for each channel. Undefined if none
+ * were.
+ *
+ * @throws DistilleryError `BAD_ARGUMENT` for another number of them than one or the channels, and other data than bytes.
+ */
+export function givenNormalisation(
+  { rows, isImage = true }: { readonly rows: RowSource; readonly isImage?: boolean },
+  { mean, std }: Given,
+): Normalisation | undefined {
+  if (mean === undefined || std === undefined) return undefined;
+  if (rows.dtype !== "uint8") {
+    const text = "mean, std: expected them for bytes only: the columns of numbers have their own";
+    throw new DistilleryError("BAD_ARGUMENT", text);
+  }
+  const channels = isImage ? rows.shape[0] : 1;
+  return expectNormalisation({ mean: spread(mean, channels), std: spread(std, channels) }, channels);
+}
+
+/** A list of one number is for all channels. */
+function spread(given: number | readonly number[], channels: number): number | readonly number[] {
+  return typeof given !== "number" && given.length === 1 ? new Array<number>(channels).fill(given[0]) : given;
 }
