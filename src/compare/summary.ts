@@ -58,12 +58,8 @@ export function chanceIn(...differences: readonly CrossedDifference[]): string {
 }
 
 function hasSamples({ samples }: CrossedDifference): boolean {
-  return isKnown(samples?.low);
-}
-
-/** In JSON an infinite number is null. */
-function isKnown(bound: number | null | undefined): boolean {
-  return bound === undefined || (bound !== null && Number.isFinite(bound));
+  // In JSON an infinite number is null.
+  return samples === undefined || Number.isFinite(samples.low);
 }
 
 /**

@@ -44,7 +44,7 @@ function fidelityFigure({ fidelity: { baseline, distilled } }: ComparedBehaviour
     content: [
       table({
         caption: "Fidelity to the teacher",
-        columns: [{ name: "", text: true }, { name: "baseline" }, { name: "distilled" }],
+        columns: ["", "baseline", "distilled"],
         rows,
       }),
     ],
@@ -61,7 +61,7 @@ function flipsFigure({ flips }: ComparedBehaviour): HTMLElement {
     content: [
       table({
         caption: "Test samples that change sides",
-        columns: [{ name: "against", text: true }, { name: "gained" }, { name: "lost" }],
+        columns: ["against", "gained", "lost"],
         rows: [...row("baseline student", flips.baseline), ...row("teacher", flips.teacher)],
       }),
     ],
@@ -81,7 +81,7 @@ function calibrationFigure({ calibration }: ComparedBehaviour): HTMLElement {
     content: [
       table({
         caption: "Calibration error",
-        columns: [{ name: "", text: true }, { name: "error" }, { name: "temperature" }, { name: "error, scaled" }],
+        columns: ["", "error", "temperature", "error, scaled"],
         rows: [...row("teacher", teacher), ...row("baseline", baseline), ...row("distilled", distilled)],
       }),
     ],
@@ -104,14 +104,13 @@ function classesFigure({ perClass }: ComparedBehaviour, names: readonly string[]
     significant.length === 0
       ? "No class alone differs distinguishably."
       : `${showCount(significant.length)} of ${counted(perClass.length, "class", "classes")} ${significant.length === 1 ? "differs" : "differ"} distinguishably (*).`;
-  const columns = ["baseline", "distilled", "points", "interval", "p", "samples"];
   return figure({
     title: "Class by class, baseline against distilled",
     description: `The share of each class that is found, mean over the seeds; the interval is for other seeds and other samples, p values are corrected for the number of classes (Holm). ${found}`,
     content: [
       table({
         caption: "Accuracy by class, baseline against distilled",
-        columns: [{ name: "class", text: true }, ...columns.map((name) => ({ name }))],
+        columns: ["class", "baseline", "distilled", "points", "interval", "p", "samples"],
         rows,
       }),
     ],

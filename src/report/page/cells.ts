@@ -30,5 +30,5 @@ export function pCell(p: number, low: number | null): string {
 
 /** JSON has no infinity: it arrives as null. */
 export function isKnown(x: number | null): boolean {
-  return x !== null && Number.isFinite(x);
+  return Number.isFinite(x);
 }

@@ -71,10 +71,10 @@ function pairs(confusion: number[][], names: readonly string[], teacher?: Evalua
     .sort((a, b) => b.n - a.n)
     .slice(0, MAX_PAIRS);
   if (most.length === 0) return h("p", { class: "note" }, "No mistake was made.");
-  const columns = ["true class", "taken for"].map((name) => ({ name, text: true }));
   return table({
     caption: "The most frequent mistakes",
-    columns: [...columns, { name: "times" }, { name: "of class" }, ...(teacher ? [{ name: "by teacher" }] : [])],
+    columns: ["true class", "taken for", "times", "of class", ...(teacher ? ["by teacher"] : [])],
+    texts: 2,
     rows: most.map(({ i, j, n, share }) => [
       names[i],
       names[j],
@@ -87,7 +87,6 @@ function pairs(confusion: number[][], names: readonly string[], teacher?: Evalua
 
 /** Precision, recall and F1 of each class. */
 export function classesFigure({ perClass }: Evaluation, names: readonly string[], teacher?: Evaluation): HTMLElement {
-  const numbers = ["precision", "recall", "F1", ...(teacher ? ["F1, teacher"] : []), "samples"];
   const rows = perClass.map(({ precision, recall, f1, support }, i): Content[] => [
     names[i],
     showPercent(precision, 1),
@@ -103,7 +102,7 @@ export function classesFigure({ perClass }: Evaluation, names: readonly string[]
     content: [
       table({
         caption: "Precision, recall and F1 by class",
-        columns: [{ name: "class", text: true }, ...numbers.map((name) => ({ name }))],
+        columns: ["class", "precision", "recall", "F1", ...(teacher ? ["F1, teacher"] : []), "samples"],
         rows,
       }),
     ],

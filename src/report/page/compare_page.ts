@@ -12,6 +12,7 @@ import { fractionsFigures } from "./fractions.js";
 import { hero, type Tile } from "./hero.js";
 import { intervalFigure } from "./interval.js";
 import { methodsTables } from "./methods_tables.js";
+import { judgedTeacher } from "./reliability.js";
 import { figures, predictionSections, section, smallFigures } from "./sections.js";
 import { NETWORK_STYLES } from "./series.js";
 import { sizesFigure } from "./sizes.js";
@@ -23,7 +24,7 @@ export function comparePage(report: CompareReport): (HTMLElement | null)[] {
   const { data, baseline, distilled, teacher, difference, seeds, sizes, methods } = result;
   const [metric] = metricsOf(data);
   const evaluated = [
-    ...(teacher.evaluation ? [{ name: "teacher", ...NETWORK_STYLES.teacher, evaluation: teacher.evaluation }] : []),
+    ...judgedTeacher(teacher.evaluation),
     ...baseline.evaluations
       .slice(0, 1)
       .map((evaluation) => ({ name: "baseline", ...NETWORK_STYLES.baseline, evaluation })),
@@ -105,7 +106,7 @@ function figuresTable({ result }: CompareReport): HTMLElement {
     ["time for one sample", ...size(({ latencyMs }) => `${short(latencyMs)} ms`)],
     ["samples a second", ...size(({ throughput }) => showCount(Math.round(throughput)))],
   ];
-  const columns = [{ name: "", text: true }, ...["teacher", "baseline", "distilled"].map((name) => ({ name }))];
+  const columns = ["", "teacher", "baseline", "distilled"];
   return table({ caption: "Teacher, baseline student and distilled student", columns, rows, className: "key" });
 }
 
@@ -120,12 +121,12 @@ function bySeed({ result: { data, difference, baseline, distilled, seeds } }: Co
     points(difference.best.values[i] ?? 0),
     points(difference.last.values[i] ?? 0),
   ]);
-  const names = ["seed", "baseline", "distilled", "difference", "last epoch"];
+  const columns = ["seed", "baseline", "distilled", "difference", "last epoch"];
   return h(
     "div",
     {},
     h("h3", {}, "Distilled minus baseline, pair by pair"),
-    table({ caption: `Test ${metric.label} by seed`, columns: names.map((name) => ({ name })), rows }),
+    table({ caption: `Test ${metric.label} by seed`, columns, texts: 0, rows }),
   );
 }
 

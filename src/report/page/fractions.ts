@@ -64,7 +64,8 @@ export function fractionsFigures(
       content: [
         table({
           caption: "Figures by the amount of training data",
-          columns: ["samples", "of all", "baseline", "distilled", "difference", "interval"].map((name) => ({ name })),
+          columns: ["samples", "of all", "baseline", "distilled", "difference", "interval"],
+          texts: 0,
           rows,
         }),
       ],

@@ -100,10 +100,10 @@ function rowElement(
 
 function numbers(rows: readonly Row[], seeds: readonly number[], shown: Metric): HTMLElement {
   const points = (x: number) => changeOf(shown, x);
-  const columns = [unitOf(shown).trim() || "difference", "from", "to", "p", ...seeds.map((seed) => `seed ${seed}`)];
+  const columns = ["", unitOf(shown).trim() || "difference", "from", "to", "p", ...seeds.map((seed) => `seed ${seed}`)];
   return table({
     caption: "Differences with their intervals",
-    columns: [{ name: "", text: true }, ...columns.map((name) => ({ name }))],
+    columns,
     rows: rows.map(({ name, mean, low, high, p, marks }): Content[] => [
       name,
       points(mean),

@@ -226,7 +226,8 @@ function dataTable(caption: string, lines: readonly Line[], x: Axis, y: Axis): H
     exact(x, at),
     ...byLine.map((values) => (values.has(at) ? exact(y, values.get(at) as number) : "")),
   ]);
-  return table({ caption: `${caption}, by ${x.name}`, columns: [{ name: x.name }, ...shown], rows });
+  const columns = [x.name, ...shown.map(({ name }) => name)];
+  return table({ caption: `${caption}, by ${x.name}`, columns, texts: 0, rows });
 }
 
 /** A chart needs its size: it is drawn once it has one. */

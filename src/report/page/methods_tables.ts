@@ -45,7 +45,7 @@ function sideBySide({ data, methods, baseline, seeds }: Result): HTMLElement[] {
     h("p", { class: "lead" }, text),
     table({
       caption: "Methods side by side",
-      columns: columns.map((name, i) => ({ name, text: i === 0 })),
+      columns,
       rows,
       className: "named",
     }),
@@ -123,5 +123,5 @@ function note(text: string): HTMLElement {
 }
 
 function wide(caption: string, columns: readonly string[], rows: readonly Content[][]): HTMLElement {
-  return table({ caption, columns: columns.map((name, i) => ({ name, text: i < 2 })), rows, className: "named" });
+  return table({ caption, columns, texts: 2, rows, className: "named" });
 }

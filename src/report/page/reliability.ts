@@ -2,6 +2,7 @@ import { showPercent } from "../../show.js";
 import type { Evaluation } from "../../tasks/classification_metrics.js";
 import { isClassification, type TaskEvaluation } from "../../tasks/metrics.js";
 import { type Line, lineChart, type Point } from "./line_chart.js";
+import { NETWORK_STYLES } from "./series.js";
 
 const LARGEST = 16;
 const SMALLEST = 4;
@@ -10,6 +11,11 @@ const FEWEST = 10;
 /** Someone's predictions, and how they look. */
 export interface Judged extends Pick<Line, "name" | "colour" | "dash"> {
   evaluation: TaskEvaluation;
+}
+
+/** The teacher; nothing where its predictions are not known. */
+export function judgedTeacher(evaluation: TaskEvaluation | null | undefined): Judged[] {
+  return evaluation ? [{ name: "teacher", ...NETWORK_STYLES.teacher, evaluation }] : [];
 }
 
 /** Accuracy of each network by its confidence: the reliability diagram. */

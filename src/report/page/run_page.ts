@@ -4,9 +4,8 @@ import type { HeldOutPredictions, RunReport } from "../report_data.js";
 import { compared, short } from "../text.js";
 import { runCurves, stepCurves } from "./curves.js";
 import { hero, type Tile } from "./hero.js";
-import type { Judged } from "./reliability.js";
+import { type Judged, judgedTeacher } from "./reliability.js";
 import { figures, predictionSections, section, smallFigures } from "./sections.js";
-import { NETWORK_STYLES } from "./series.js";
 import { sizesFigure } from "./sizes.js";
 
 /** The page of one run. */
@@ -14,7 +13,7 @@ export function runPage(report: RunReport): (HTMLElement | null)[] {
   const { predictions, history, steps, best, sizes, config } = report;
   const network = config.command === "train-teacher" ? "network" : "student";
   const evaluated = predictions && [
-    ...(predictions.teacher ? [{ name: "teacher", ...NETWORK_STYLES.teacher, evaluation: predictions.teacher }] : []),
+    ...judgedTeacher(predictions.teacher),
     { name: network, colour: "--student", evaluation: predictions.evaluation },
     ...(predictions.calibrated ? [calibratedTeacher(predictions.calibrated)] : []),
   ];

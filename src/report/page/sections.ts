@@ -54,7 +54,7 @@ export function predictionSections(
 function targetsSection(data: OfTask, evaluation: TaskEvaluation, names: readonly string[]): HTMLElement | null {
   const found = targetTable(data, evaluation, names);
   if (found === null) return null;
-  const columns = [{ name: "target", text: true }, ...found.columns.map((name) => ({ name }))];
+  const columns = ["target", ...found.columns];
   return section("By target", table({ caption: "The figures of each target", columns, rows: found.rows }));
 }
 

@@ -53,7 +53,7 @@ export function sizesFigure(student: SizeMetrics, teacher: SizeMetrics): HTMLEle
     content: [
       table({
         caption: "Size and speed of the student against the teacher",
-        columns: [{ name: "", text: true }, { name: "teacher" }, { name: "student" }, { name: "the student is" }],
+        columns: ["", "teacher", "student", "the student is"],
         rows,
         className: "sizes",
       }),

@@ -20,8 +20,8 @@ import { isKnown, pCell } from "./cells.js";
 import { sweepCurves } from "./curves.js";
 import { disclosed, figure } from "./figure.js";
 import { hero, type Tile } from "./hero.js";
+import { judgedTeacher } from "./reliability.js";
 import { figures, predictionSections, section, smallFigures } from "./sections.js";
-import { NETWORK_STYLES } from "./series.js";
 import { sizesFigure } from "./sizes.js";
 import { scrolling, table } from "./table.js";
 
@@ -33,7 +33,7 @@ export function sweepPage(report: SweepReport): (HTMLElement | null)[] {
   const { best, points, teacher, sizes, data, seeds } = result;
   const swept = sweptIn(result);
   const evaluated = [
-    ...(teacher.evaluation ? [{ name: "teacher", ...NETWORK_STYLES.teacher, evaluation: teacher.evaluation }] : []),
+    ...judgedTeacher(teacher.evaluation),
     { name: "student", colour: "--student", evaluation: best.evaluation },
   ];
   const named = points.map((point) => ({
@@ -147,8 +147,10 @@ function ranking({ result }: SweepReport): HTMLElement {
       ...leadCells(metric, point),
     ]);
   const ofLead = points.some(({ spread }) => spread !== undefined) ? ["sd", "the best has more", "p, corrected"] : [];
-  const columns = [...swept, metric.label, "agreement", "best epoch", ...ofLead].map((name) => ({ name }));
-  return disclosed("All points, best first", () => table({ caption: "All points, best first", columns, rows }));
+  const columns = [...swept, metric.label, "agreement", "best epoch", ...ofLead];
+  return disclosed("All points, best first", () =>
+    table({ caption: "All points, best first", columns, texts: 0, rows }),
+  );
 }
 
 /** How the point's figure spreads over the seeds, and how far the chosen one is ahead. */

@@ -1,25 +1,21 @@
 import { type Content, h } from "../../page/dom.js";
 
-/** A column of a table; numbers are right-aligned. */
-interface Column {
-  name: string;
-  text?: boolean;
-}
-
 interface TableOptions {
   /** Said by screen readers, and not shown. */
   caption: string;
-  columns: readonly Column[];
+  columns: readonly string[];
+  /** How many columns from the first on are texts, the others numbers, which are right-aligned; default 1. */
+  texts?: number;
   /** The first cell of each names the row. */
   rows: readonly (readonly Content[])[];
   className?: string;
 }
 
 /** A table that scrolls inside its own box if it is too wide or too long. */
-export function table({ caption, columns, rows, className = "" }: TableOptions): HTMLElement {
-  const kind = (i: number) => (columns[i]?.text ? "text" : "number");
+export function table({ caption, columns, texts = 1, rows, className = "" }: TableOptions): HTMLElement {
+  const kind = (i: number) => (i < texts ? "text" : "number");
   // A heading without a name is none.
-  const head = columns.map(({ name }, i) =>
+  const head = columns.map((name, i) =>
     name === "" ? h("td", { class: kind(i) }) : h("th", { scope: "col", class: kind(i) }, name),
   );
   const body = rows.map((row) =>
