@@ -6,12 +6,11 @@ import { encodedTexts, entryOf, expectTexts, type TextEncoding } from "../data/t
 import { DistilleryError } from "../errors.js";
 import { Embedding } from "../nn/embedding.js";
 import { inputsFor } from "../nn/inputs_for.js";
-import { Module } from "../nn/module.js";
-import type { StateDict } from "../nn/state_dict.js";
-import { add, indexSelect, mul } from "../ops/index.js";
-import { Tensor } from "../tensor/tensor.js";
+import type { Module } from "../nn/module.js";
+import type { Tensor } from "../tensor/tensor.js";
 import { Bert } from "./bert.js";
 import { Ensemble } from "./ensemble.js";
+import { FittedNetwork } from "./fitted_network.js";
 import { tokenizerOf } from "./own_tokenizer.js";
 import { recordOf } from "./training_record.js";
 
@@ -182,89 +181,4 @@ export function expectOrder(network: Module, data: Dataset, name: string): void 
   const what = isInputs ? "columns" : "classes";
   const text = `was trained with the ${what} in another order than ${data.name} has them`;
   throw new DistilleryError("BAD_DATA", `${own.name}: ${text}: give the data in that order, or start from new weights`);
-}
-
-/** A network behind an {@link Adaptation}; its parameters, paths and modes are the network's. */
-class FittedNetwork extends Module {
-  readonly encoding: TextEncoding | null;
-  readonly #network: Module;
-  readonly #inputs: {
-    index: Int32Array | null;
-    scale: Tensor;
-    offset: Tensor;
-    missing: { index: Int32Array; more: Tensor } | null;
-  } | null;
-  readonly #classes: Int32Array | null;
-  readonly #outputs: { scale: Tensor; offset: Tensor } | null;
-
-  constructor(network: Module, { inputs, encoding, classes, outputs }: Adaptation) {
-    super();
-    this.encoding = encoding;
-    this.#network = network;
-    this.#inputs = inputs && {
-      index: inputs.index,
-      scale: new Tensor(inputs.scale, [inputs.scale.length]),
-      offset: new Tensor(inputs.offset, [inputs.offset.length]),
-      missing: inputs.missing && {
-        index: inputs.missing.index,
-        more: new Tensor(inputs.missing.more, [inputs.missing.more.length]),
-      },
-    };
-    this.#classes = classes;
-    this.#outputs = outputs && {
-      scale: new Tensor(outputs.scale, [outputs.scale.length]),
-      offset: new Tensor(outputs.offset, [outputs.offset.length]),
-    };
-    // The mode is the network's own, so that setting it sets the network's.
-    Object.defineProperty(this, "training", {
-      get: () => network.training,
-      set: (training: boolean) => {
-        network.training = training;
-      },
-    });
-  }
-
-  override forward(x: Tensor): Tensor {
-    const logits = this.#network.forward(this.#adapt(x));
-    const ordered = this.#classes === null ? logits : indexSelect(logits, 1, this.#classes);
-    return this.#outputs === null ? ordered : add(mul(ordered, this.#outputs.scale), this.#outputs.offset);
-  }
-
-  override get readsImages(): boolean {
-    return this.#network.readsImages;
-  }
-
-  override get vocabulary(): number | null {
-    return this.#network.vocabulary;
-  }
-
-  override namedParameters(): ReturnType<Module["namedParameters"]> {
-    return this.#network.namedParameters();
-  }
-
-  override namedBuffers(): ReturnType<Module["namedBuffers"]> {
-    return this.#network.namedBuffers();
-  }
-
-  override namedChildren(): [string, Module][] {
-    return this.#network.namedChildren();
-  }
-
-  override stateDict(): StateDict {
-    return this.#network.stateDict();
-  }
-
-  override train(mode = true): this {
-    this.#network.train(mode);
-    return this;
-  }
-
-  #adapt(x: Tensor): Tensor {
-    if (this.#inputs === null) return x;
-    const { index, scale, offset, missing } = this.#inputs;
-    const own = index === null ? x : indexSelect(x, 1, index);
-    const shape = own.shape.slice(1);
-    const adapted = add(mul(own, new Tensor(scale.data, shape)), new Tensor(offset.data, shape));
-    return missing === null ? adapted : add(adapted, mul(indexSelect(x, 1, missing.index), missing.more));
-  }
 }

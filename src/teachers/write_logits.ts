@@ -1,6 +1,5 @@
 import { createHash } from "node:crypto";
-import { open, rm } from "node:fs/promises";
-import { join } from "node:path";
+import { rm } from "node:fs/promises";
 import { safetensorsHead } from "../checkpoint/safetensors.js";
 import { zipStored } from "../checkpoint/zip_writer.js";
 import { expectExtension, expectFlags, expectInteger, expectOneOf, expectOptions } from "../checks.js";
@@ -9,25 +8,15 @@ import { sourceOf } from "../data/derived_dataset.js";
 import { encodeNpyTexts, npyHeader } from "../data/formats/npy.js";
 import { expectUnrounded, inUnits } from "../data/targets.js";
 import { DistilleryError } from "../errors.js";
-import {
-  bytesOf,
-  ioError,
-  kindOf,
-  makeFolder,
-  openSliced,
-  readSlice,
-  readWhole,
-  type SlicedFile,
-  writeWhole,
-} from "../files/index.js";
+import { ioError, kindOf, openSliced, readSlice, type SlicedFile, writeWhole } from "../files/index.js";
 import { forOutputs } from "../models/for_outputs.js";
-import { native } from "../native.js";
 import { Module } from "../nn/module.js";
 import { fromFloat16, toFloat16 } from "../tensor/float16.js";
 import { asTeacher } from "./as_teacher.js";
 import { expectNotAugmented } from "./by_index.js";
 import type { TeacherFunction } from "./function_teacher.js";
 import { LOGITS_BATCH, logitsInOrder } from "./logits_in_order.js";
+import { PartialLogits } from "./partial_logits.js";
 import { ARRAY_FILES } from "./stored_arrays.js";
 import type { Teacher } from "./teacher.js";
 import { TeacherCache } from "./teacher_cache.js";
@@ -138,68 +127,6 @@ export async function writeLogits(
     throw ioError("write", part, error);
   });
   return { file, samples: whole.length, classes: whole.classes, bytes };
-}
-
-/** Rows of logits in a file that grows, with what they are of beside it. */
-class PartialLogits {
-  private constructor(
-    readonly file: string,
-    private readonly folder: string,
-    private readonly identity: string,
-    private readonly width: number,
-    /** Whole rows that are there. */
-    public count: number,
-    private lock: { release(): void } | null,
-  ) {}
-
-  /** The logits of a folder, if they are of the same teacher and data; otherwise none, and nothing is written yet. */
-  static async open(folder: string, teacher: string | null, data: Dataset): Promise<PartialLogits> {
-    const identity = JSON.stringify({ teacher, data: data.fingerprint(), samples: data.length, classes: data.classes });
-    const [file, width] = [join(folder, "rows.f32"), 4 * data.classes];
-    const lock = (await kindOf(folder)) === null ? null : locked(folder);
-    const known = (await kindOf(join(folder, "of.json"))) !== null && (await kindOf(file)) !== null;
-    const isSame =
-      known && Buffer.from(await readWhole(join(folder, "of.json"))).toString() === identity && teacher !== null;
-    const size = isSame ? (await openSliced(file)).size : 0;
-    return new PartialLogits(file, folder, identity, width, Math.min(Math.floor(size / width), data.length), lock);
-  }
-
-  async append(logits: Float32Array): Promise<void> {
-    try {
-      if (this.count === 0) {
-        makeFolder(this.folder);
-        this.lock ??= locked(this.folder);
-        await rm(this.file, { force: true });
-        await writeWhole(join(this.folder, "of.json"), this.identity);
-      }
-      const handle = await open(this.file, this.count === 0 ? "w" : "r+");
-      try {
-        // What a killed process left of a row is written over.
-        await handle.truncate(this.count * this.width);
-        const bytes = bytesOf(logits);
-        for (let at = 0; at < bytes.length; ) {
-          at += (await handle.write(bytes, at, bytes.length - at, this.count * this.width + at)).bytesWritten;
-        }
-        await handle.datasync();
-      } finally {
-        await handle.close();
-      }
-    } catch (error) {
-      throw error instanceof DistilleryError ? error : ioError("write", this.file, error);
-    }
-    this.count += (4 * logits.length) / this.width;
-  }
-
-  close(): void {
-    this.lock?.release();
-    this.lock = null;
-  }
-}
-
-function locked(folder: string): { release(): void } {
-  const lock = native.lockFile(join(folder, "lock"));
-  if (lock !== null) return lock;
-  throw new DistilleryError("IN_USE", `${folder}: another process is writing there: wait for its end`);
 }
 
 /** Refuses logits that float16 can't hold. */
