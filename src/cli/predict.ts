@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from "node:util";
 import { Command, Option } from "commander";
 import { openNetwork } from "../checkpoint/index.js";
 import { dataSchema } from "../config/index.js";
-import { expectUndecided, isDecided } from "../data/decided_options.js";
+import { expectUndecided, isDecided } from "../data/given_preprocessing.js";
 import { inputFeatures, type Preprocessing, preprocessingOf, readSamples, SAMPLES_HELP } from "../data/index.js";
 import { onlyLoading } from "../data/load_options.js";
 import { sampleShape } from "../data/preprocessing/spec.js";

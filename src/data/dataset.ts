@@ -138,11 +138,6 @@ export interface Batch {
   readonly mixed?: { readonly labels: IntTensor; readonly weight: number };
 }
 
-/** Whether a batch may be taken twice: it costs little, and its random numbers come from the current stream. */
-export function isReplayable(dataset: Dataset): boolean {
-  return dataset.replayable === true;
-}
-
 /** The number of the chunk that a sample of a data set in chunks is read with. */
 export function chunkOf(dataset: Dataset, index: number): number {
   return dataset.chunkOf?.(index) ?? Math.floor(index / (dataset.chunk ?? dataset.length));

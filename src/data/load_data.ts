@@ -1,11 +1,10 @@
 import { expectObject, expectPath, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { badData } from "../files/index.js";
-import { conform } from "./conform.js";
 import { type Dataset, NO_LABEL } from "./dataset.js";
-import { expectUndecided } from "./decided_options.js";
 import type { OpenOptions } from "./formats/format.js";
 import { detectFormat, expectTaken, FORMATS } from "./formats/index.js";
+import { conform, expectUndecided } from "./given_preprocessing.js";
 import { DATASET_NAMES, datasetInfo, findData, notFound } from "./hub/locate.js";
 import { ImageDataset } from "./image_dataset.js";
 import { type ImageOptions, type LoadDataOptions, type ResolvedLoading, resolveLoading } from "./load_options.js";

@@ -147,7 +147,7 @@ async function measureRows(
 ): Promise<Fitted> {
   const { rows, table } = part;
   if (options.preprocessing !== undefined) return { ...fittedBy(options.preprocessing), sha256: null };
-  const step = chunkOf(rows, options);
+  const step = rowsPerChunk(rows, options);
   const hash = createHash("sha256");
   const visitors = options.stream ? [(data: RowData) => void hash.update(data)] : [];
   const digest = () => (options.stream ? hash.digest("hex") : null);
@@ -230,7 +230,7 @@ async function build(
   if (stream) {
     expectLength("the number of rows", rows.length);
     expectLength("the values of a row", featuresOf(rows));
-    const chunk = chunkOf(rows, options);
+    const chunk = rowsPerChunk(rows, options);
     const isBytes = rows.dtype === "uint8";
     const own = sha256 ?? (await hashOf(part.rows, chunk));
     const dataset = new StreamedDataset({
@@ -303,7 +303,7 @@ async function hashOf(rows: RowSource, step: number): Promise<string> {
   return hash.digest("hex");
 }
 
-function chunkOf(rows: RowSource, { chunkBytes = CHUNK_BYTES }: BuildOptions): number {
+function rowsPerChunk(rows: RowSource, { chunkBytes = CHUNK_BYTES }: BuildOptions): number {
   return Math.max(1, Math.floor(chunkBytes / rowBytes(rows)));
 }
 

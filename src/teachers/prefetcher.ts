@@ -1,4 +1,4 @@
-import { type Batch, type Dataset, isReplayable } from "../data/dataset.js";
+import type { Batch, Dataset } from "../data/dataset.js";
 import type { EpochBatches } from "../data/loader.js";
 import type { Outputs } from "../losses/loss.js";
 import { currentGenerator, Generator, withGenerator } from "../tensor/random.js";
@@ -30,7 +30,7 @@ export class TeacherPrefetcher {
   constructor(teacher: Teacher, data: Dataset, drawsOtherwise: (sampleShape: readonly number[]) => boolean) {
     this.#teacher = teacher;
     this.#drawsOtherwise = drawsOtherwise;
-    if (teacher.prefetch === undefined || !isReplayable(data)) this.#canPrefetch = false;
+    if (teacher.prefetch === undefined || data.replayable !== true) this.#canPrefetch = false;
   }
 
   /** Batch `i` of an epoch, and the teacher's outputs for it, with their draws from the current stream. */

@@ -7,6 +7,9 @@ import type { ImagePreprocessing, ValuePreprocessing } from "../preprocessing/sp
 import { expectSameKind, ON_DISK, type RawData, type RawPart } from "../raw_data.js";
 import { featuresOf, type MemoryRows } from "../row_source.js";
 import { hasTargets, type TaskName, taskNameOf } from "../task_name.js";
+import { type Format, numbered, type OpenOptions } from "./format.js";
+import { decodeNpy, type NpyArray, openNpyFile, openNpz } from "./npy.js";
+import { BY_UNIQUE, type NpyRows, streamRows, taskOfArray, toLabels, toRows, toTargets } from "./npy_samples.js";
 import {
   expectFamily,
   expectNoOtherPart,
@@ -14,10 +17,7 @@ import {
   familyBeside,
   familyOf,
   validationFamily,
-} from "./array_families.js";
-import { type Format, numbered, type OpenOptions } from "./format.js";
-import { decodeNpy, type NpyArray, openNpyFile, openNpz } from "./npy.js";
-import { BY_UNIQUE, type NpyRows, streamRows, taskOfArray, toLabels, toRows, toTargets } from "./npy_samples.js";
+} from "./part_names.js";
 
 /** How a `.npy` file begins. */
 const MAGIC_BYTE = 0x93;

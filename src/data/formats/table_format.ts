@@ -14,8 +14,7 @@ import { hasTargets } from "../task_name.js";
 import type { CellRecords, Format } from "./format.js";
 import { GivenTargets } from "./given_targets.js";
 import { fileOf, filesOf } from "./part_names.js";
-import { type ReadTable, readTable } from "./table_rows.js";
-import { readSampleRows } from "./table_samples.js";
+import { type ReadTable, readSampleRows, readTable } from "./table_rows.js";
 import { readTexts, type TextHeader, TextReader, textHeader } from "./text_column.js";
 
 /** What distinguishes the formats of tables. */
