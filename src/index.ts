@@ -11,6 +11,7 @@ export {
   load,
   loadCheckpoint,
   loadNetwork,
+  readPreprocessing,
   type Safetensors,
   type SaveOptions,
   type StoredDtype,

@@ -12,10 +12,16 @@ export {
   type LoadOptions,
   load,
   loadCheckpoint,
-  READ_OPTIONS,
   type ReadOptions,
 } from "./load.js";
-export { type LoadNetworkOptions, loadNetwork, modelMetadata, type NetworkFile, openNetwork } from "./load_network.js";
+export {
+  type LoadNetworkOptions,
+  loadNetwork,
+  modelMetadata,
+  type NetworkFile,
+  openNetwork,
+  readPreprocessing,
+} from "./load_network.js";
 export { isInReplacedRun, removeReplacedExperiment, removeReplacedLinks, STUDENT_FILE, weightsOf } from "./replaced.js";
 export { RunDirectory } from "./run_directory.js";
 export { expectFreeFolder, isFileOfRun, lockFolder, withLockedFolder } from "./run_folder.js";

@@ -1,5 +1,6 @@
 import { extname } from "node:path";
 import { expectOptions } from "../checks.js";
+import type { Preprocessing } from "../data/preprocessing/spec.js";
 import { DistilleryError } from "../errors.js";
 import { NETWORK_KEY, NETWORK_OPTIONS, type NetworkOfState, networkFrom } from "../models/create_network.js";
 import { setTokenizer } from "../models/own_tokenizer.js";
@@ -9,7 +10,7 @@ import type { StateDict } from "../nn/state_dict.js";
 import { parseExpression } from "../registry/index.js";
 import { fingerprint } from "./fingerprint.js";
 import { type Described, describedBeside, encoderOf, tokenizerBeside } from "./hugging_face.js";
-import { LOAD_OPTIONS, type LoadOptions, loadWithMetadata, type ReadOptions } from "./load.js";
+import { LOAD_OPTIONS, type LoadOptions, loadWithMetadata, READ_OPTIONS, type ReadOptions } from "./load.js";
 
 /** How {@link loadNetwork} reads a file, and which network it makes. */
 export interface LoadNetworkOptions extends LoadOptions, Omit<NetworkOfState, "metadata" | "onNote"> {}
@@ -115,6 +116,23 @@ export async function modelMetadata(
 ): Promise<Readonly<Record<string, string>>> {
   const { format, state, metadata } = await loadWithMetadata(file, { ...options, allowNonFinite: true });
   return format === "pth" ? metadataBeside(file, state) : metadata;
+}
+
+/**
+ * How a network's inputs were made of the data that it was trained on, as the `.safetensors` file says that a run wrote;
+ * of a `.pth` file, which has no place for it, the `.safetensors` file of the same name and weights beside it. Null where
+ * neither says it. `key` and `stripPrefix` as with `load`.
+ *
+ * @throws DistilleryError as `load` does; `BAD_DATA` if the file's metadata is no such description.
+ * @example
+ * ```ts
+ * const description = await readPreprocessing("runs/distill/distilled_student_model_lowest.safetensors");
+ * if (description?.kind === "table") console.log(description.columns.map(({ name }) => name));
+ * ```
+ */
+export async function readPreprocessing(file: string, options: ReadOptions = {}): Promise<Preprocessing | null> {
+  expectOptions("readPreprocessing", options, READ_OPTIONS);
+  return parseRecord(await modelMetadata(file, options), file)?.preprocessing ?? null;
 }
 
 async function metadataBeside(file: string, state: StateDict): Promise<Readonly<Record<string, string>>> {

@@ -25,8 +25,7 @@ import {
   type ResolvedDistillation,
   resolveOptions,
 } from "../train/options.js";
-import { describeSchedule, resolveSchedule, withoutScheduleOptions } from "../train/schedule.js";
-import { stepsPerEpoch } from "../train/steps_per_epoch.js";
+import { describeSchedule, resolveSchedule, stepsPerEpoch, withoutScheduleOptions } from "../train/schedule.js";
 import { ExternalTeacher } from "./external_teacher.js";
 import { MAX_SEEDS, MAX_START_SECONDS } from "./options.js";
 import type { CompareResult } from "./results.js";

@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { DistilleryError, isAbort } from "../errors.js";
 import { Module } from "../nn/module.js";
 import type { ResolvedDistillation } from "../train/options.js";
-import { stepsPerEpoch } from "../train/steps_per_epoch.js";
+import { stepsPerEpoch } from "../train/schedule.js";
 import { progressOf } from "../train/trainer_state.js";
 import type { Experiment, ExperimentProgress } from "./experiment.js";
 import { logitsFilesIn } from "./external_teacher.js";

@@ -20,8 +20,7 @@ import { evaluate } from "./inference.js";
 import { createOptimizer } from "./optimizer.js";
 import { distillationSchema, resolveOptions, trainingSchema } from "./options.js";
 import { memoryOf, type RunMemory } from "./run_memory.js";
-import { SCHEDULE_OPTIONS } from "./schedule.js";
-import { stepsPerEpoch } from "./steps_per_epoch.js";
+import { SCHEDULE_OPTIONS, stepsPerEpoch } from "./schedule.js";
 import { type TrainTeacherInput, trainTeacher } from "./train_teacher.js";
 import { cloneState } from "./trainer_state.js";
 

@@ -17,12 +17,10 @@ import type { Teacher } from "../teachers/index.js";
 import { TeacherPrefetcher } from "../teachers/prefetcher.js";
 import type { Labels } from "../tensor/int_tensor.js";
 import { Tensor } from "../tensor/tensor.js";
-import { expectFiniteLoss } from "./arguments.js";
 import type { RunResult } from "./controls.js";
-import { NO_TEACHER } from "./no_teacher.js";
 import { type Forward, weighted } from "./shard_pass.js";
 import { Shards } from "./shards.js";
-import type { Step } from "./step.js";
+import { expectFiniteLoss, NO_TEACHER, type Step } from "./step.js";
 import type { Trainer } from "./trainer.js";
 
 /**

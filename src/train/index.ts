@@ -18,7 +18,6 @@ export { evaluate, logitsOf, measureLatency, measureThroughput, predict } from "
 export { type MutualInput, mutual } from "./mutual.js";
 export type { DistillationOptions, ResolvedDistillation, ResolvedTraining, TrainingOptions } from "./options.js";
 export { joinRanks, type Ranks } from "./ranks.js";
-export { readPreprocessing } from "./read_preprocessing.js";
 export type { RunHandle } from "./run_handle.js";
 export type { RunMemory } from "./run_memory.js";
 export type { StepPoint } from "./step_trace.js";

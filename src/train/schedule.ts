@@ -1,4 +1,6 @@
 import { createHash } from "node:crypto";
+import type { Dataset } from "../data/dataset.js";
+import { DataLoader } from "../data/loader.js";
 import { DistilleryError } from "../errors.js";
 import { SCHEDULES } from "../optim/index.js";
 import type { LRScheduler } from "../optim/lr_scheduler.js";
@@ -72,6 +74,14 @@ export function describeSchedule(schedule: string | Schedule, totalSteps: number
   if (typeof schedule === "string") return { schedule };
   const values = Float64Array.from({ length: totalSteps + 1 }, (_, step) => schedule(step, totalSteps));
   return { schedule: "function", scheduleHash: createHash("sha256").update(values).digest("hex") };
+}
+
+/** The optimizer's steps of an epoch: `accumulate` batches each, the last of what remains. */
+export function stepsPerEpoch(
+  data: Dataset,
+  { batchSize, dropLast, accumulate }: Pick<ResolvedTraining, "batchSize" | "dropLast" | "accumulate">,
+): number {
+  return Math.ceil(new DataLoader(data, { batchSize, dropLast }).length / accumulate);
 }
 
 /** Refuses a scheduler that ends before the run does, rather than stop there. */

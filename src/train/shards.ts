@@ -8,12 +8,11 @@ import { putRows, rowsOf } from "../tensor/grad_rows.js";
 import { LongTensor } from "../tensor/int_tensor.js";
 import { drawSeed, Generator, withGenerator } from "../tensor/random.js";
 import { KeptGrad, Tensor } from "../tensor/tensor.js";
-import { NO_TEACHER } from "./no_teacher.js";
 import type { ResolvedTraining } from "./options.js";
 import type { Ranks } from "./ranks.js";
 import { type Forward, lockstep, ShardPass, type ShardResult, setAll, type Values } from "./shard_pass.js";
 import { ShardSum } from "./shard_sum.js";
-import type { Step } from "./step.js";
+import { NO_TEACHER, type Step } from "./step.js";
 import type { Trainer } from "./trainer.js";
 
 interface WeightedResult {

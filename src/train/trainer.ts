@@ -28,10 +28,9 @@ import { precisionNote } from "./precision.js";
 import type { Ranks } from "./ranks.js";
 import { isExpression } from "./resolve_loss.js";
 import { RunFiles } from "./run_files.js";
-import { expectLongEnough, resolveSchedule } from "./schedule.js";
+import { expectLongEnough, resolveSchedule, stepsPerEpoch } from "./schedule.js";
 import { Step } from "./step.js";
 import { keepStep, keptSteps, newStepTrace } from "./step_trace.js";
-import { stepsPerEpoch } from "./steps_per_epoch.js";
 import { configOf, type Part, type TrainerInput, validateInput } from "./trainer_input.js";
 import {
   type BestWeights,

@@ -14,8 +14,8 @@ import type { Teacher } from "../teachers/index.js";
 import { inPrecision, type Precision } from "../tensor/precision.js";
 import { Generator, withGenerator } from "../tensor/random.js";
 import { TensorArena } from "../tensor/step.js";
-import { expectFiniteLoss } from "./arguments.js";
 import { forwardEval, widthFor } from "./inference.js";
+import { expectFiniteLoss } from "./step.js";
 import type { Part } from "./trainer_input.js";
 
 const BATCH = 512;
