@@ -115,6 +115,8 @@ export async function compareTrials(options: CompareInput): Promise<readonly Tri
   return (await planOf(options)).trials;
 }
 
+const OWN = ["seeds", "losses", "fractions"] as const satisfies readonly (keyof CompareInput)[];
+
 async function planOf(options: CompareInput): Promise<Plan & { experiment: Experiment }> {
   expectObject("compare", options);
   const { seeds: givenSeeds = SEEDS, losses: given, fractions: parts, calibrateTeacher = false, ...input } = options;
@@ -123,7 +125,7 @@ async function planOf(options: CompareInput): Promise<Plan & { experiment: Exper
   if (typeof calibrateTeacher !== "boolean" && calibrateTeacher !== "both") {
     throw badArgument("calibrateTeacher", 'true, false or "both"', calibrateTeacher);
   }
-  const experiment = parseExperiment({ ...input, calibrateTeacher: calibrateTeacher !== false });
+  const experiment = parseExperiment({ ...input, calibrateTeacher: calibrateTeacher !== false }, OWN);
   const methods = await readMethods(experiment, given, calibrateTeacher);
   const fractions = parts === undefined ? [] : readFractions(parts, experiment);
   const trials = [

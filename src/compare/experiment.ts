@@ -18,6 +18,7 @@ import type { Teacher } from "../teachers/index.js";
 import { bfloat16Unit } from "../tensor/precision.js";
 import { Generator, withGenerator } from "../tensor/random.js";
 import { expectCalibratable, expectCalibrationSet } from "../train/calibrate_teacher.js";
+import { checkControls, expectCallback } from "../train/controls.js";
 import type { BestEpoch } from "../train/index.js";
 import {
   type DistillationOptions,
@@ -26,6 +27,7 @@ import {
   resolveOptions,
 } from "../train/options.js";
 import { describeSchedule, resolveSchedule, stepsPerEpoch, withoutScheduleOptions } from "../train/schedule.js";
+import { without } from "../without.js";
 import { ExternalTeacher } from "./external_teacher.js";
 import { MAX_SEEDS, MAX_START_SECONDS } from "./options.js";
 import type { CompareResult } from "./results.js";
@@ -142,8 +144,14 @@ export interface Experiment {
     };
 }
 
-/** Checks what both have in common. */
-export function parseExperiment(input: ExperimentInput): Experiment {
+const NAMES = [
+  ...(["teacher", "student", "data", "validation", "test", "loss", "calibrateTeacher"] as const),
+  ...(["out", "resume", "overwrite", "collect", "keepCheckpoints", "metadata", "workers", "signal"] as const),
+  ...(["onProgress", "onTrial", "onWork", "onNote"] as const),
+] as const satisfies readonly (keyof ExperimentInput)[];
+
+/** Checks what both have in common; `own` are the names that the one that is called takes beside. */
+export function parseExperiment(input: ExperimentInput, own: readonly string[] = []): Experiment {
   const { teacher, student, data, validation, test, ...more } = input;
   const {
     out,
@@ -166,7 +174,10 @@ export function parseExperiment(input: ExperimentInput): Experiment {
   if (collect && overwrite) {
     throw new DistilleryError("BAD_ARGUMENT", "overwrite: collect replaces nothing: leave one of the two out");
   }
-  const options = resolveOptions(distillationSchema, rest);
+  checkControls(without(more, ["out"]));
+  for (const [name, callback] of Object.entries({ onProgress, onTrial }))
+    if (callback !== undefined) expectCallback(name, callback);
+  const options = resolveOptions(distillationSchema, rest, [...own, ...NAMES]);
   expectFlags({ calibrateTeacher });
   if (options.teacherMode === "train") {
     throw new DistilleryError("BAD_ARGUMENT", 'teacherMode: expected "eval": the students are to get the same logits');

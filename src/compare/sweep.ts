@@ -122,7 +122,7 @@ function readSweep({ seeds = SWEEP_DEFAULTS.seeds, temperatures, alphas, ...rest
 } {
   const single = ["temperature", "alpha"].find((name) => name in rest);
   if (single !== undefined) throw new DistilleryError("BAD_ARGUMENT", `${single}: a sweep takes a list, ${single}s`);
-  const experiment = parseExperiment(rest);
+  const experiment = parseExperiment(rest, ["seeds", "temperatures", "alphas"]);
   const takes = sweepArguments(experiment.loss, experiment.task.data);
   const { temperature, alpha } = experiment.options;
   const grid = {

@@ -11,8 +11,8 @@ export interface Issue {
 /** A schema of options by their names. */
 export type ObjectSchema = v.GenericSchema & { readonly entries: Readonly<Record<string, v.GenericSchema>> };
 
-/** Every mistake in a value, in the order of its keys; none if it fits the schema. */
-export function issuesOf(schema: ObjectSchema, value: unknown): Issue[] {
+/** Every mistake in a value, in the order of its keys; none if it fits the schema. `others` are names that are advised too. */
+export function issuesOf(schema: ObjectSchema, value: unknown, others: readonly string[] = []): Issue[] {
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     return [{ path: [], text: `expected options by their names, got ${show(value)}` }];
   }
@@ -23,16 +23,22 @@ export function issuesOf(schema: ObjectSchema, value: unknown): Issue[] {
     // valibot reports the first unknown name only, and takes names that every object inherits for known ones.
     if (expected !== "never" && !wrong.has(keys.join())) wrong.set(keys.join(), { path: keys, text: message });
   }
-  return [...wrong.values(), ...unknownKeys(schema, value, [])];
+  return [...wrong.values(), ...unknownKeys(schema, value, [], others)];
 }
 
-function unknownKeys(schema: v.GenericSchema, value: unknown, path: readonly string[]): Issue[] {
+function unknownKeys(
+  schema: v.GenericSchema,
+  value: unknown,
+  path: readonly string[],
+  others: readonly string[] = [],
+): Issue[] {
   if (typeof value !== "object" || value === null || !("entries" in schema)) return [];
   const { entries } = schema as ObjectSchema;
   return Object.entries(value).flatMap(([key, inner]) => {
     const field = Object.hasOwn(entries, key) ? entries[key] : undefined;
     if (field === undefined) {
-      return [{ path: [...path, key], text: `unknown option${suggestion(key, Object.keys(entries))}` }];
+      const names = [...others.filter((name) => name !== key), ...Object.keys(entries)];
+      return [{ path: [...path, key], text: `unknown option${suggestion(key, names)}` }];
     }
     return unknownKeys(innermost(field, inner), inner, [...path, key]);
   });

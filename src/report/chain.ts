@@ -10,7 +10,7 @@ import { expectModule } from "../nn/expect_module.js";
 import { Module } from "../nn/module.js";
 import { taskOf } from "../tasks/index.js";
 import { Generator, withGenerator } from "../tensor/random.js";
-import { splitControls } from "../train/controls.js";
+import { CONTROL_NAMES, splitControls } from "../train/controls.js";
 import type { RunResult } from "../train/index.js";
 import { distillationSchema, resolveOptions } from "../train/options.js";
 import { expectSmoothed, makeLoss, tapShapeOf } from "../train/resolve_loss.js";
@@ -72,7 +72,7 @@ export async function distillChain(input: ChainInput): Promise<TrainedLink[]> {
   expectObject("distillChain", input);
   const { networks, teacher, seed = 0, out, ...common } = input;
   const [controls, options] = splitControls(common);
-  const resolved = resolveOptions(CHAIN, { networks, teacher, ...options });
+  const resolved = resolveOptions(CHAIN, { networks, teacher, ...options }, ["seed", ...CONTROL_NAMES]);
   const { epochs } = resolved;
   expectInteger("seed", seed, 0);
   if (Object.hasOwn(controls, "logs")) {

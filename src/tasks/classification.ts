@@ -4,7 +4,7 @@ import { crossEntropyDistillationLoss } from "../losses/cross_entropy.js";
 import { kdDistillationLoss } from "../losses/kd_loss.js";
 import { argmax } from "../ops/max.js";
 import { ClassificationMetrics, type Evaluation } from "./classification_metrics.js";
-import { classPredictions } from "./prediction.js";
+import { classPredictions, predictedClasses } from "./prediction.js";
 import type { Task } from "./task.js";
 
 /** One class a sample: cross-entropy with labels, the divergence of softened probabilities from a teacher's. */
@@ -28,7 +28,7 @@ export const classification: Task<Evaluation> = {
     const labels = labelsOf(data);
     return Uint8Array.from(argmax(outputs, 1).data, (predicted, i) => Number(predicted === labels[i]));
   },
-  keep: (outputs) => argmax(outputs, 1).data,
+  keep: (outputs) => predictedClasses(outputs),
   chance({ labels }, { classes }) {
     const counts = new Array<number>(classes).fill(0);
     for (const label of labels.data) if (label !== NO_LABEL) counts[label]++;

@@ -1,8 +1,8 @@
 import { expectShape, outOfRange } from "../checks.js";
-import { argmax } from "../ops/max.js";
 import { type Labels, labelData } from "../tensor/int_tensor.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { expectTensor } from "../tensor/tensor.js";
+import { predictedClasses } from "./prediction.js";
 
 /** Precision, recall and their harmonic mean for one class; 0 if nothing was predicted, or the class has no samples. */
 export interface ClassReport {
@@ -37,7 +37,7 @@ export interface Evaluation {
   accuracy: number;
   correct: number;
   samples: number;
-  /** The mean cross-entropy; NaN or infinite if the network's logits are. */
+  /** The mean cross-entropy; infinite if the logit of a sample's class is -Infinity. */
   loss: number;
   calibration: Calibration;
   /** confusion[true class][predicted class]. */
@@ -53,7 +53,7 @@ export interface Evaluation {
  * The metrics of logits [n, classes] with true labels [n], and of a teacher's logits for the same samples if they are
  * given. In double precision.
  *
- * @throws DistilleryError `SHAPE_MISMATCH`, `LABEL_OUT_OF_RANGE`.
+ * @throws DistilleryError `SHAPE_MISMATCH`, `LABEL_OUT_OF_RANGE`, `NON_FINITE`.
  * @example
  * ```ts
  * const logits = logitsOf(student, test);
@@ -66,7 +66,7 @@ export function evaluateLogits(logits: Tensor, labels: Labels, teacherLogits?: T
   expectShape("logits", logits.shape, [classes.length, -1]);
   if (teacherLogits !== undefined) expectShape("teacherLogits", teacherLogits.shape, logits.shape);
   const metrics = new ClassificationMetrics(logits.shape[1]);
-  metrics.add(logits, classes, teacherLogits && argmax(teacherLogits, 1).data);
+  metrics.add(logits, classes, teacherLogits && predictedClasses(teacherLogits));
   return metrics.report();
 }
 
@@ -88,7 +88,7 @@ export class ClassificationMetrics {
 
   /** Adds logits [n, classes] with their labels [n] and the classes [n] that a teacher predicts. Gives the predicted ones. */
   add(logits: Tensor, labels: Int32Array, teacherClasses?: Int32Array): Int32Array {
-    const predicted = argmax(logits, 1).data;
+    const predicted = predictedClasses(logits, this.#samples);
     for (const [i, label] of labels.entries()) {
       this.#rowOf(label, i)[predicted[i]] += 1;
       this.#addProbability(logits.data, i * this.#classes, predicted[i], label);
@@ -135,8 +135,7 @@ export class ClassificationMetrics {
     for (let j = 0; j < this.#classes; j++) sum += Math.exp(logits[start + j] - largest);
     this.#loss += largest - logits[start + label] + Math.log(sum);
     const confidence = 1 / sum;
-    // NaN, from logits that are not finite, goes into the first bin, and shows in the error.
-    const bin = this.#bins[Math.ceil(confidence * BINS) - 1 || 0];
+    const bin = this.#bins[Math.ceil(confidence * BINS) - 1];
     bin.confidence += confidence;
     bin.correct += Number(predicted === label);
     bin.count += 1;

@@ -4,6 +4,7 @@ import { targetsOf } from "../data/targets.js";
 import { DistilleryError } from "../errors.js";
 import { concatenated } from "../tensor/concatenated.js";
 import type { TaskEvaluation } from "./metrics.js";
+import { notFinite } from "./prediction.js";
 import type { Evaluator } from "./task.js";
 
 /** Outputs and targets of all samples, row after row. */
@@ -28,6 +29,8 @@ export function collecting<E extends TaskEvaluation>(report: (all: Collected) =>
       if (batch.targets === undefined) throw new DistilleryError("BAD_ARGUMENT", "targets: needed for every sample");
       expectShape("outputs", shape, [batch.targets.shape[0], -1]);
       [width, targetWidth] = [shape[1], batch.targets.shape[1]];
+      const wrong = data.findIndex(Number.isNaN);
+      if (wrong >= 0) throw notFinite(samples + Math.floor(wrong / width));
       samples += shape[0];
       // The memory of a step is used again.
       outputs.push(data.slice());

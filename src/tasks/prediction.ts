@@ -1,3 +1,4 @@
+import { DistilleryError } from "../errors.js";
 import { argmax } from "../ops/max.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { softmax } from "./softmax.js";
@@ -27,6 +28,21 @@ export interface LabelPrediction {
 
 /** A prediction of any task. */
 export type TaskPrediction = Prediction | ValuePrediction | LabelPrediction;
+
+/** The class of each row of logits [n, classes]; `NON_FINITE` if a row says none: the largest is then NaN or infinite. */
+export function predictedClasses(logits: Tensor, before = 0): Int32Array {
+  const classes = argmax(logits, 1).data;
+  const { data, shape } = logits;
+  const wrong = classes.findIndex((place, i) => !Number.isFinite(data[i * shape[1] + place]));
+  if (wrong >= 0) throw notFinite(before + wrong);
+  return classes;
+}
+
+/** A sample of which a network says nothing. */
+export function notFinite(sample: number): DistilleryError {
+  const text = `sample ${sample}: the network's outputs are not finite, as after a training that diverged`;
+  return new DistilleryError("NON_FINITE", text);
+}
 
 /** The classes that logits [n, classes] say. */
 export function classPredictions(logits: Tensor, names: readonly string[] | null): Prediction[] {

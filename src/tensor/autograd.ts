@@ -133,7 +133,9 @@ export class BackwardPass {
 
   constructor(private readonly root: Differentiable) {
     if (!root.requiresGrad) {
-      throw new DistilleryError("NO_GRADIENT", "backward(): no input of the tensor requires a gradient");
+      const text =
+        "no input of the tensor requires a gradient; of what step() gives, a copy, call it inside of the step";
+      throw new DistilleryError("NO_GRADIENT", `backward(): ${text}`);
     }
     if (root.size !== 1) {
       const shape = `[${root.shape.join(", ")}]`;

@@ -26,6 +26,15 @@ export function collectTensors<T>(into: Tensor[], body: () => T): T {
   }
 }
 
+/** Stands for the computation of a tensor that ended. */
+function readEnded(): never {
+  throw ended("data: ", "to keep it, copy it there, as new Tensor(t.data.slice(), t.shape)");
+}
+
+function ended(place: string, advice: string): DistilleryError {
+  return new DistilleryError("BAD_ARGUMENT", `${place}the tensor belongs to a step or a batch that ended: ${advice}`);
+}
+
 function readRequiresGrad(options: { requiresGrad?: boolean }): boolean {
   expectOptions("Tensor", options, ["requiresGrad"]);
   const { requiresGrad = false } = options;
@@ -121,15 +130,11 @@ export class Tensor {
 
   /** Makes it unreadable if its memory is among that of a step that ended. @internal */
   end(memory: ReadonlySet<ArrayBufferLike>): void {
-    if (this.values !== null && !memory.has(this.values.buffer)) return;
+    // What an operation computed in memory of its own ends too: its inputs have.
+    if (this.node === null && this.values !== null && !memory.has(this.values.buffer)) return;
     this.values = null;
     this.node = null;
-    this.compute = () => {
-      throw new DistilleryError(
-        "BAD_ARGUMENT",
-        "data: the tensor belongs to a step or a batch that ended: to keep it, copy it there, as new Tensor(t.data.slice(), t.shape)",
-      );
-    };
+    this.compute = readEnded;
   }
 
   /** How often an optimizer, a state dict or an average has changed the values. @internal */
@@ -313,6 +318,7 @@ export class Tensor {
   /** Adds the gradient of this scalar to the `grad` of every leaf that it was computed from; uses up the graph. */
   backward(extra?: never): void {
     if (extra !== undefined) throw badArgument("backward", "no arguments (multiply the loss first)", extra);
+    if (this.compute === readEnded) throw ended("backward(): ", "call it inside of the step");
     runBackward(this);
   }
 }

@@ -75,7 +75,7 @@ const must =
     if (!ok(value)) throw badArgument(name, expected, value);
   };
 const FLAG: Check = (name, value) => expectFlags({ [name]: value });
-const CALLED = must((value) => typeof value === "function", "a function");
+export const expectCallback = must((value) => typeof value === "function", "a function");
 const LOG = "{ begin, epoch, close }, as tensorBoardLog(folder) gives";
 
 const CONTROLS: Readonly<Record<keyof RunControls, Check>> = {
@@ -89,21 +89,43 @@ const CONTROLS: Readonly<Record<keyof RunControls, Check>> = {
     else expectInteger(`${name}.steps`, steps, 1);
   },
   keepCheckpoints: (name, value) => expectInteger(name, value, 0),
-  metadata: must((value) => typeof value === "object" && value !== null && !Array.isArray(value), "an object"),
+  metadata: (name, value) => {
+    if (typeof value !== "object" || value === null || Array.isArray(value))
+      throw badArgument(name, "an object", value);
+    expectJson(name, value);
+  },
   signal: must((value) => has(value, "addEventListener") && "aborted" in Object(value), "an AbortSignal"),
-  onStep: CALLED,
-  onEpoch: CALLED,
-  onEnd: CALLED,
-  onWork: CALLED,
+  onStep: expectCallback,
+  onEpoch: expectCallback,
+  onEnd: expectCallback,
+  onWork: expectCallback,
   logs: (name, value) => {
     if (!Array.isArray(value)) throw badArgument(name, `a list of ${LOG}`, value);
     for (const [i, log] of value.entries()) {
       if (!has(log, "begin", "epoch", "close")) throw badArgument(`${name}[${i}]`, LOG, log);
     }
   },
-  onNote: CALLED,
+  onNote: expectCallback,
   ranks: must((value) => value instanceof Ranks, "what joinRanks() gives"),
 };
+
+/** Refuses what JSON can't hold as it is; a key whose value is undefined is left out. */
+function expectJson(name: string, value: unknown, inside: readonly object[] = []): void {
+  if (value === undefined || value === null || typeof value === "string" || typeof value === "boolean") return;
+  if (Number.isFinite(value)) return;
+  if (typeof value !== "object" || inside.includes(value) || !(Array.isArray(value) || isPlain(value))) {
+    throw badArgument(name, "what JSON can hold", value);
+  }
+  for (const [key, inner] of Object.entries(value)) expectJson(`${name}.${key}`, inner, [...inside, value]);
+}
+
+function isPlain(value: object): boolean {
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype === null || Object.getPrototypeOf(prototype) === null;
+}
+
+/** The names of the controls, and of the report's, which the package adds. */
+export const CONTROL_NAMES: readonly string[] = [...Object.keys(CONTROLS), "report"];
 
 /** Refuses controls of an input that are not what they have to be; `BAD_ARGUMENT` that names the first. */
 export function checkControls(input: RunControls): void {

@@ -21,7 +21,7 @@ import {
   expectCalibratable,
   logitsUnread,
 } from "./calibrate_teacher.js";
-import { type RunControls, splitControls } from "./controls.js";
+import { CONTROL_NAMES, type RunControls, splitControls } from "./controls.js";
 import { fit } from "./fit.js";
 import { type DistillationOptions, distillationSchema, resolveOptions } from "./options.js";
 import { expectDimensions, isLabelFree, type LossUse, missingTeacher, resolveLoss } from "./resolve_loss.js";
@@ -59,6 +59,11 @@ export interface DistillInput extends DistillationOptions, RunControls {
   calibrateTeacher?: boolean;
 }
 
+/** What it takes beside options and controls. */
+export const DISTILL_INPUT = [
+  ...(["teacher", "student", "data", "validation", "loss", "teacherCache", "calibrateTeacher"] as const),
+] as const satisfies readonly (keyof DistillInput)[];
+
 /** `distill` of the package, which src/report/ describes, without its report. */
 export function distill(input: DistillInput): RunHandle {
   return startRun(input, async (given, stream) => {
@@ -85,7 +90,10 @@ export function distill(input: DistillInput): RunHandle {
     expectCache(teacherCache);
     const source = whole instanceof Module ? fitNetwork(whole, data, "teacher") : whole;
     if (validation !== undefined) expectDataset(validation, "validation");
-    const { temperature, alpha, teacherMode, ...options } = resolveOptions(distillationSchema, rest);
+    const { temperature, alpha, teacherMode, ...options } = resolveOptions(distillationSchema, rest, [
+      ...DISTILL_INPUT,
+      ...CONTROL_NAMES,
+    ]);
     const plain = await distillationLoss(spec, {
       ...{ student, teacher: source ?? null, data, generator: stream.generator },
       ...{ temperature, alpha, labelSmoothing: options.labelSmoothing },

@@ -14,14 +14,14 @@ import { cachedBytes, emptyCache } from "../tensor/buffer_pool.js";
 import { Generator, withGenerator } from "../tensor/random.js";
 import { type Tensor, zeros } from "../tensor/tensor.js";
 import { without } from "../without.js";
-import { splitControls } from "./controls.js";
-import { type DistillInput, distill, distillationLoss } from "./distill.js";
+import { CONTROL_NAMES, splitControls } from "./controls.js";
+import { DISTILL_INPUT, type DistillInput, distill, distillationLoss } from "./distill.js";
 import { evaluate } from "./inference.js";
 import { createOptimizer } from "./optimizer.js";
 import { distillationSchema, resolveOptions, trainingSchema } from "./options.js";
 import { memoryOf, type RunMemory } from "./run_memory.js";
 import { SCHEDULE_OPTIONS, stepsPerEpoch } from "./schedule.js";
-import { type TrainTeacherInput, trainTeacher } from "./train_teacher.js";
+import { TRAINING_INPUT, type TrainTeacherInput, trainTeacher } from "./train_teacher.js";
 import { cloneState } from "./trainer_state.js";
 
 type Input = DistillInput | TrainTeacherInput;
@@ -108,11 +108,10 @@ function modulesOf({ loss }: Input): readonly Module[] {
 function resolved(input: Input) {
   if ("student" in input) {
     const [, given] = splitControls(input);
-    const others = ["teacher", "student", "data", "validation", "teacherCache", "loss", "calibrateTeacher"];
-    return resolveOptions(distillationSchema, without(given, others));
+    return resolveOptions(distillationSchema, without(given, DISTILL_INPUT), [...DISTILL_INPUT, ...CONTROL_NAMES]);
   }
   const [, given] = splitControls(input);
-  return resolveOptions(trainingSchema, without(given, ["model", "data", "validation", "name", "loss"]));
+  return resolveOptions(trainingSchema, without(given, TRAINING_INPUT), [...TRAINING_INPUT, ...CONTROL_NAMES]);
 }
 
 /** The loss of a distillation, whose modules are drawn from a stream of its own. */

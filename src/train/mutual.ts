@@ -9,7 +9,7 @@ import { Ensemble } from "../models/ensemble.js";
 import { expectModule } from "../nn/expect_module.js";
 import type { Module } from "../nn/module.js";
 import type { Tensor } from "../tensor/tensor.js";
-import { type RunControls, splitControls } from "./controls.js";
+import { CONTROL_NAMES, type RunControls, splitControls } from "./controls.js";
 import { fit } from "./fit.js";
 import { resolveOptions, type TrainingOptions, trainingSchema } from "./options.js";
 import { resolveLoss, tapShapeOf } from "./resolve_loss.js";
@@ -62,7 +62,7 @@ export function mutual(input: MutualInput): RunHandle {
     expectDataset(data, "data");
     expectClasses(data);
     if (validation !== undefined) expectDataset(validation, "validation");
-    const options = resolveOptions(trainingSchema, rest);
+    const options = resolveOptions(trainingSchema, rest, ["students", "data", "validation", "loss", ...CONTROL_NAMES]);
     const { labelSmoothing } = options;
     const use = { student: students[0], teacher: null, data, labelSmoothing, generator: stream.generator };
     expectAlike(students, data);

@@ -124,12 +124,16 @@ export interface DistillationOptions extends OptionsInput<typeof distillationSch
 export interface ResolvedDistillation extends v.InferOutput<typeof distillationSchema> {}
 
 /**
- * The options with their defaults.
+ * The options with their defaults. `others` are the names that the call takes beside them.
  *
  * @throws DistilleryError `BAD_ARGUMENT` that lists every mistake, with the nearest name for an unknown option.
  */
-export function resolveOptions<S extends OptionsSchema>(schema: S, options: object): v.InferOutput<S> {
-  const issues = issuesOf(schema as ObjectSchema, options);
+export function resolveOptions<S extends OptionsSchema>(
+  schema: S,
+  options: object,
+  others: readonly string[],
+): v.InferOutput<S> {
+  const issues = issuesOf(schema as ObjectSchema, options, others);
   if (issues.length === 0) return expectShards(v.parse(schema, options));
   const texts = issues.map(({ path, text }) => `${path.join(".") || "options"}: ${text}`);
   throw new DistilleryError("BAD_ARGUMENT", texts.join("; "));

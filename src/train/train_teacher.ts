@@ -5,7 +5,7 @@ import type { LossSpec } from "../losses/index.js";
 import { expectModule } from "../nn/expect_module.js";
 import type { Module } from "../nn/module.js";
 import { expectRead, taskOf } from "../tasks/index.js";
-import { type RunControls, splitControls } from "./controls.js";
+import { CONTROL_NAMES, type RunControls, splitControls } from "./controls.js";
 import { fit } from "./fit.js";
 import { resolveOptions, type TrainingOptions, trainingSchema } from "./options.js";
 import { missingTeacher, resolveLoss } from "./resolve_loss.js";
@@ -25,6 +25,11 @@ export interface TrainTeacherInput extends TrainingOptions, RunControls {
   loss?: LossSpec;
 }
 
+/** What it takes beside options and controls. */
+export const TRAINING_INPUT = [
+  ...(["model", "data", "validation", "name", "loss"] as const),
+] as const satisfies readonly (keyof TrainTeacherInput)[];
+
 /** `trainTeacher` of the package, which src/report/ describes, without its report. */
 export function trainTeacher(input: TrainTeacherInput): RunHandle {
   return startRun(input, async (given, stream) => {
@@ -35,7 +40,7 @@ export function trainTeacher(input: TrainTeacherInput): RunHandle {
     if (typeof name !== "string" || !/^[\w-]+$/.test(name)) {
       throw badArgument("name", "letters, digits, _ and -", name);
     }
-    const options = resolveOptions(trainingSchema, rest);
+    const options = resolveOptions(trainingSchema, rest, [...TRAINING_INPUT, ...CONTROL_NAMES]);
     const { labelSmoothing } = options;
     expectRead(data, { labelSmoothing });
     const loss =

@@ -359,6 +359,21 @@ describe("what is refused, before anything is written", () => {
       "epoch: unknown option, did you mean epochs?",
     ],
     [
+      "a controller",
+      { signal: new AbortController() as never },
+      "BAD_ARGUMENT",
+      "signal: expected an AbortSignal, got a value of type AbortController",
+    ],
+    ["no callback", { onTrial: 7 as never }, "BAD_ARGUMENT", "onTrial: expected a function, got 7"],
+    [
+      "no callback of progress",
+      { onProgress: "x" as never },
+      "BAD_ARGUMENT",
+      'onProgress: expected a function, got "x"',
+    ],
+    ["no note", { onNote: 7 as never }, "BAD_ARGUMENT", "onNote: expected a function, got 7"],
+    ["no metadata", { metadata: [1] as never }, "BAD_ARGUMENT", "metadata: expected an object, got [1]"],
+    [
       "a teacher in train mode",
       { teacherMode: "train" } as Partial<CompareInput>,
       "BAD_ARGUMENT",

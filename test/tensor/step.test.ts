@@ -3,6 +3,7 @@ import {
   AdamW,
   BatchNorm1d,
   crossEntropy,
+  defineOp,
   Generator,
   IntTensor,
   Linear,
@@ -120,6 +121,45 @@ describe("a tensor of a step that ended", () => {
     };
     expect(() => step(fail)).toThrow(RangeError);
     expect(tensor([1, 2]).toArray()).toEqual([1, 2]);
+  });
+
+  test.each<[string, (loss: Tensor) => unknown]>([
+    ["kept outside", () => null],
+    ["in a Map", (loss) => new Map([["loss", loss]])],
+  ])("has no backward pass: %s", (_, give) => {
+    const layer = new Linear(4, 3);
+    let loss: Tensor | null = null;
+    step(() => {
+      loss = crossEntropy(layer.forward(x), labels);
+      return give(loss);
+    });
+    const text = "backward(): the tensor belongs to a step or a batch that ended: call it inside of the step";
+    expect(() => (loss as unknown as Tensor).backward()).toThrow(text);
+    expect(layer.weight.grad).toBe(null);
+  });
+
+  test("what an operation computed in memory of its own ends with its inputs", () => {
+    const triple = defineOp({
+      name: "triple",
+      forward: ([a]) => ({ data: a.data.map((v) => 3 * v), shape: a.shape, saved: null }),
+      backward: (grad, [into]) => void into?.set(grad.map((v) => 3 * v)),
+    });
+    const w = tensor([2], { requiresGrad: true });
+    let loss: Tensor | null = null;
+    step(() => {
+      loss = triple([w.mul(5)], {}).sum();
+    });
+    expect(() => (loss as unknown as Tensor).backward()).toThrow("that ended");
+    let alone: Tensor | null = null;
+    step(() => {
+      alone = triple([w.mul(5)], {});
+    });
+    expect(() => (alone as unknown as Tensor).backward()).toThrow("that ended");
+  });
+
+  test("but its copy says what it is", () => {
+    const copy = step(() => crossEntropy(new Linear(4, 3).forward(x), labels));
+    expect(() => copy.backward()).toThrow("of what step() gives, a copy, call it inside of the step");
   });
 
   test("but one whose memory is its own can", () => {

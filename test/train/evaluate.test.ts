@@ -4,6 +4,7 @@ import {
   type Dataset,
   Dropout,
   evaluate,
+  evaluateLogits,
   IntTensor,
   Linear,
   logitsOf,
@@ -102,13 +103,46 @@ describe("evaluate, by hand", () => {
     expect(calibration.bins[14]).toEqual({ confidence: 1, accuracy: 0.5, count: 2 });
   });
 
-  test("logits that are not finite have no loss and no calibration error", () => {
-    const broken = new Linear(4, 4);
-    broken.weight.data.fill(Number.NaN);
-    const { loss, calibration, samples, confusion } = evaluate(broken, data);
-    expect([loss, calibration.error, samples]).toEqual([Number.NaN, Number.NaN, 6]);
-    expect(calibration.bins[0]).toEqual({ confidence: Number.NaN, accuracy: 1 / 2, count: 6 });
-    expect(confusion.map((row) => row[0])).toEqual([3, 2, 1, 0]);
+  test.each([
+    ["a NaN", [Number.NaN, 1, 0, 0]],
+    ["a NaN behind the largest", [9, Number.NaN, 0, 0]],
+    ["an infinity", [0, Number.POSITIVE_INFINITY, 0, 0]],
+    ["no class", new Array<number>(4).fill(Number.NEGATIVE_INFINITY)],
+  ])("logits that say nothing are refused, with the sample: %s", (_, wrong) => {
+    const logits = tensor([[1, 2, 3, 4], wrong]);
+    const text = "sample 1: the network's outputs are not finite, as after a training that diverged";
+    const right = tensor([
+      [1, 0, 0, 0],
+      [0, 1, 0, 0],
+    ]);
+    for (const call of [
+      () => evaluateLogits(logits, Int32Array.of(0, 1)),
+      () => evaluateLogits(right, Int32Array.of(0, 1), logits),
+    ]) {
+      expect(call).toThrow(expect.objectContaining({ code: "NON_FINITE", message: text }));
+    }
+  });
+
+  test.each(["classification", "regression", "multi-label", "vectors"] as const)(
+    "so is a network whose weights are NaN: %s",
+    (task) => {
+      const broken = new Linear(4, 4);
+      const targets = tensor([
+        [1, 0, 0, 1],
+        [0, 1, 1, 0],
+      ]);
+      const own = task === "classification" ? data : new TensorDataset(targets.add(0), targets, { task });
+      expect(evaluate(broken, own).samples).toBe(own.length);
+      broken.weight.data.fill(Number.NaN);
+      for (const batchSize of [1, 100]) {
+        expect(() => evaluate(broken, own, { batchSize })).toThrow("sample 0: the network's outputs are not finite");
+      }
+    },
+  );
+
+  test("a class of -Infinity is one that is never predicted", () => {
+    const { accuracy, loss } = evaluateLogits(tensor([[0, Number.NEGATIVE_INFINITY]]), Int32Array.of(0));
+    expect([accuracy, loss]).toEqual([1, 0]);
   });
 
   test("the first of equals counts, as with argmax", () => {

@@ -4,17 +4,22 @@ import { describe, expect, test } from "vitest";
 import {
   type Batch,
   BatchNorm1d,
+  compare,
   type Dataset,
   type DistillationLoss,
   type DistillInput,
   distill,
+  distillChain,
+  estimateRun,
   IntTensor,
   Linear,
   live,
+  mutual,
   noGrad,
   ReLU,
   Sequential,
   StudentNet,
+  sweep,
   synthetic,
   TeacherCache,
   Tensor,
@@ -27,6 +32,36 @@ import { refusal } from "../data/support.js";
 import { BATCH, type Options, setting, start } from "./support.js";
 
 const folder = temporaryFolder();
+
+const CIRCLE: Record<string, unknown> = {};
+CIRCLE.self = CIRCLE;
+
+/** A name with two letters swapped. */
+const misspelt = (name: string) => (name[1] ?? "") + name[0] + name.slice(2);
+
+describe("a name that is misspelt has the nearest one", () => {
+  const OF_RUNS = ["out", "resume", "overwrite", "checkpointEvery", "keepCheckpoints", "metadata", "signal", "onStep"];
+  const MORE = ["onEpoch", "onEnd", "onWork", "logs", "onNote", "report", "validation", "loss", "epochs"];
+  const OF_BOTH = ["resume", "metadata", "signal", "onWork", "workers", "calibrateTeacher", "onTrial", "collect"];
+  const { student, data } = setting();
+  const cohort = [student, setting().student];
+  const experiment = { teacher: () => setting().teacher, student: () => setting().student, data, out: "x", test: data };
+  test.each<[string, readonly string[], (options: object) => Promise<unknown>]>([
+    ["distill", [...OF_RUNS, ...MORE, "teacherCache"], (options) => start(options).done],
+    ["trainTeacher", [...OF_RUNS, ...MORE, "name"], (o) => trainTeacher({ model: student, data, ...o })],
+    ["mutual", [...OF_RUNS, ...MORE], (o) => mutual({ students: cohort, data, ...o })],
+    ["estimateRun", [...OF_RUNS, ...MORE, "teacherCache"], (o) => estimateRun({ ...setting(), ...o })],
+    ["distillChain", ["onStep", "seed"], (o) => distillChain({ networks: [experiment.student], data, ...o })],
+    ["compare", [...OF_BOTH, "seeds", "losses", "fractions"], (o) => compare({ ...experiment, ...o })],
+    ["sweep", [...OF_BOTH, "seeds", "temperatures", "alphas"], (o) => sweep({ ...experiment, ...o })],
+  ])("%s", async (_, names, call) => {
+    for (const name of names.map((name) => (name === "out" ? "outt" : name))) {
+      const [wrong, right] = name === "outt" ? [name, "out"] : [misspelt(name), name];
+      const { message } = await failure(call({ [wrong]: 3 }), "BAD_ARGUMENT");
+      expect(message).toBe(`${wrong}: unknown option, did you mean ${right}?`);
+    }
+  });
+});
 
 describe("options that make no sense", () => {
   test.each<[object, string]>([
@@ -74,6 +109,10 @@ describe("options that make no sense", () => {
     [{ onNote: null }, "onNote: expected a function, got null"],
     [{ resume: "yes" }, 'resume: expected true or false, got "yes"'],
     [{ metadata: 5 }, "metadata: expected an object, got 5"],
+    [{ metadata: { a: 1n } }, "metadata.a: expected what JSON can hold, got 1n"],
+    [{ metadata: { a: [new Map()] } }, "metadata.a.0: expected what JSON can hold, got a value of type Map"],
+    [{ metadata: { a: Number.NaN } }, "metadata.a: expected what JSON can hold, got NaN"],
+    [{ metadata: CIRCLE }, "metadata.self: expected what JSON can hold, got a value of type Object"],
     [{ keepCheckpoints: "2" }, 'keepCheckpoints: expected a whole number of at least 0, got "2"'],
     [{ data: [1, 2] }, "data: expected a Dataset, got [1, 2]"],
     [
