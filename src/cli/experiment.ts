@@ -1,11 +1,11 @@
 import { join } from "node:path";
 import { load } from "../checkpoint/index.js";
 import type { ExperimentInput } from "../compare/experiment.js";
-import { fractionOf } from "../compare/fraction_of.js";
 import type { CompareResult, Share, ShareResult, SweepResult, Task, Workers } from "../compare/index.js";
 import { labelOf } from "../compare/methods.js";
 import { MAX_START_SECONDS } from "../compare/options.js";
 import { isOfShare } from "../compare/run_experiment.js";
+import { fractionOf } from "../compare/task.js";
 import type { Trial } from "../compare/trial.js";
 import { type ResolvedConfig, runMetadata, trainingOptions } from "../config/index.js";
 import { DistilleryError } from "../errors.js";

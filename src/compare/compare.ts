@@ -1,16 +1,11 @@
-import { setImmediate } from "node:timers/promises";
 import { badArgument, expectObject, showValue } from "../checks.js";
-import { labelsOf } from "../data/index.js";
 import { hasTargets } from "../data/task_name.js";
 import { DistilleryError } from "../errors.js";
 import type { LossSpec } from "../losses/index.js";
 import { KD_DEFAULTS } from "../losses/kd_loss.js";
-import { Module } from "../nn/module.js";
-import { taskOf } from "../tasks/index.js";
 import { epochKey, metricsOf } from "../tasks/metrics.js";
 import { Generator, withGenerator } from "../tensor/random.js";
-import type { Tensor } from "../tensor/tensor.js";
-import { calibrationOf, withWeights } from "./calibration.js";
+import { behaviourOf } from "./behaviour.js";
 import {
   describeConfig,
   describeData,
@@ -22,23 +17,14 @@ import {
   readSeeds,
 } from "./experiment.js";
 import { withExperimentFolder } from "./experiment_folder.js";
-import { comparableLogits, fidelityOfFiles } from "./fidelity.js";
 import { fractionMetrics, fractionTrials, readFractions } from "./fractions.js";
 import { BASELINE, differenceOf, labelOf, methodsOf, type NamedMethod, nameMethod, nameMethods } from "./methods.js";
 import { SEEDS } from "./options.js";
-import {
-  type ComparedBehaviour,
-  type CompareResult,
-  expectUnchanged,
-  type FractionMetrics,
-  measureSize,
-  sizeOfTeacher,
-} from "./results.js";
+import { type CompareResult, expectUnchanged, type FractionMetrics, measureSize, sizeOfTeacher } from "./results.js";
 import { runExperiment } from "./run_experiment.js";
-import { classDifferences, flipsOf } from "./sample_changes.js";
 import { runShare, type Share, type ShareResult } from "./share.js";
 import { pairedDifference } from "./statistics.js";
-import { hashOf, TEACHER, type TrainedTeacher, teacherSeedOf } from "./teacher.js";
+import { hashOf, TEACHER, teacherSeedOf } from "./teacher.js";
 import { aggregate, type ExaminedStudents, TestEvaluator } from "./test_evaluator.js";
 import type { Trial } from "./trial.js";
 import { isOfBaseline, makeLosses, readsLogits } from "./trial_losses.js";
@@ -246,67 +232,14 @@ async function comparison(experiment: Experiment, plan: Plan): Promise<CompareRe
       last: difference("last"),
       validation: pairedDifference(onValidation(1), onValidation(0)),
     },
-    changes: await behaviourOf(experiment, teacher, {
-      teacherLogits: evaluator.teacherLogits,
-      student,
-      baseline: ofBaseline,
-      distilled: ofFirst,
-    }),
+    changes: hasTargets(task.data)
+      ? null
+      : await behaviourOf(ofBaseline, ofFirst, {
+          ...experiment,
+          ...{ teacher: teacher.source, teacherLogits: evaluator.teacherLogits, student },
+        }),
     methods: methodsOf(methods, ofMethods, ofBaseline, metric.name),
     ...(curve.length > 0 && { fractions: curve }),
     config: { ...config, teacherHash: hashOf(teacher.source, task.data) },
-  };
-}
-
-interface ToCompare {
-  teacherLogits: Tensor | null;
-  /** Takes the weights of one file after the other. */
-  student: Module;
-  baseline: ExaminedStudents;
-  distilled: ExaminedStudents;
-}
-
-async function behaviourOf(
-  { task, test, controls: { signal, onWork } }: Experiment,
-  { source }: TrainedTeacher,
-  { teacherLogits, student, baseline, distilled }: ToCompare,
-): Promise<ComparedBehaviour | null> {
-  if (hasTargets(task.data)) return null;
-  const [before, now] = [baseline, distilled].map(({ scores }) => scores?.best ?? []);
-  let done = 0;
-  const withProgress = async <T>(part: () => T | Promise<T>): Promise<T> => {
-    onWork({ work: "fidelity and calibration", done, total: 6 });
-    done += 1;
-    await setImmediate();
-    return part();
-  };
-  const onTraining = await withProgress(() => (source instanceof Module ? comparableLogits(source, task.data) : null));
-  const fidelity = async ({ figures: { files }, fidelity: ofTest }: ExaminedStudents) => ({
-    test: ofTest,
-    training: await withProgress(() =>
-      fidelityOfFiles(files, student, { data: task.data, teacherLogits: onTraining, signal }),
-    ),
-  });
-  const ofStudents = ({ figures: { files } }: ExaminedStudents) =>
-    withProgress(() => calibrationOf(withWeights(files, student, signal), parts));
-  const parts = { validation: task.validation, test };
-  const ofTeacher = teacherLogits && taskOf(test).scores?.(teacherLogits, test);
-  return {
-    fidelity: { baseline: await fidelity(baseline), distilled: await fidelity(distilled) },
-    flips: {
-      baseline: flipsOf(now, before),
-      teacher: ofTeacher
-        ? flipsOf(
-            now,
-            now.map(() => ofTeacher),
-          )
-        : null,
-    },
-    perClass: classDifferences(now, before, labelsOf(test), test.classes),
-    calibration: {
-      teacher: await withProgress(() => (source instanceof Module ? calibrationOf([source], parts) : null)),
-      baseline: await ofStudents(baseline),
-      distilled: await ofStudents(distilled),
-    },
   };
 }

@@ -2,9 +2,9 @@ import { expectNumber } from "../checks.js";
 import type { Dataset } from "../data/index.js";
 import { DistilleryError } from "../errors.js";
 import { type Experiment, expectDistinct } from "./experiment.js";
-import { fractionOf } from "./fraction_of.js";
 import { BASELINE, DISTILLED, differenceOf, type NamedMethod, teacherFolder } from "./methods.js";
 import type { FractionMetrics } from "./results.js";
+import { fractionOf } from "./task.js";
 import type { ExaminedStudents } from "./test_evaluator.js";
 import type { Trial } from "./trial.js";
 

@@ -1,4 +1,4 @@
-export type { ScaledCalibration } from "./calibration.js";
+export type { ClassDifference, ComparedBehaviour, Fidelity, Flips, ScaledCalibration } from "./behaviour.js";
 export { type CompareInput, compare, compareShare } from "./compare.js";
 export {
   type CorrectedDifference,
@@ -13,21 +13,19 @@ export type {
   TrialRecord,
   Workers,
 } from "./experiment.js";
-export type { Fidelity } from "./fidelity.js";
-export type { Lead, PointSpread } from "./point_spread.js";
 export type {
-  ComparedBehaviour,
   CompareResult,
   FractionMetrics,
+  Lead,
   Method,
   MethodDifference,
   MetricStats,
   NetworkSize,
+  PointSpread,
   StudentMetrics,
   SweepPoint,
   SweepResult,
 } from "./results.js";
-export type { ClassDifference, Flips } from "./sample_changes.js";
 export type { Share, ShareResult } from "./share.js";
 export { holm, type PairedDifference, pairedDifference, type SampleStats, sampleStats } from "./statistics.js";
 export {

@@ -7,11 +7,8 @@ import type { EpochRecord } from "../log/epoch_record.js";
 import { Module } from "../nn/module.js";
 import type { TaskEvaluation } from "../tasks/metrics.js";
 import { measureLatency, measureThroughput } from "../train/index.js";
-import type { ScaledCalibration } from "./calibration.js";
+import type { ComparedBehaviour } from "./behaviour.js";
 import type { CorrectedDifference, CrossedDifference } from "./crossed_difference.js";
-import type { Fidelity } from "./fidelity.js";
-import type { PointSpread } from "./point_spread.js";
-import type { ClassDifference, Flips } from "./sample_changes.js";
 import type { PairedDifference, SampleStats } from "./statistics.js";
 import type { TrainedTeacher } from "./teacher.js";
 
@@ -73,17 +70,6 @@ export interface MethodDifference {
   others: Record<string, PairedDifference>;
 }
 
-/** How distilled students behave, beside how good they are. */
-export interface ComparedBehaviour {
-  /** On the test set and on the training data; null where the teacher does not know them, or they change at random. */
-  fidelity: Record<"baseline" | "distilled", { test: Fidelity | null; training: Fidelity | null }>;
-  /** Test samples on which the distilled student differs from the baseline, and from the teacher if it knows them. */
-  flips: { baseline: Flips; teacher: Flips | null };
-  perClass: ClassDifference[];
-  /** On the test set, before and after temperature scaling; null for a teacher that does not know test and validation set. */
-  calibration: Record<"baseline" | "distilled", ScaledCalibration> & { teacher: ScaledCalibration | null };
-}
-
 /** What `compare` finds. */
 export interface CompareResult {
   kind: "compare";
@@ -130,6 +116,23 @@ export interface FractionMetrics {
   distilled: MetricStats;
   /** The task's first figure of distilled minus baseline. */
   difference: CrossedDifference;
+}
+
+/** By how much the chosen point of a sweep leads another one, over the seeds. */
+export interface Lead extends PairedDifference {
+  /** Holm's correction (1979) of the p value, for as many comparisons as there are other points. */
+  correctedPValue: number;
+  /** Whether the corrected p value is below 1 - confidence. The interval is that of the one difference. */
+  significant: boolean;
+}
+
+/** What several seeds say of a sweep's point: its figure on the validation set, in the best epochs. */
+export interface PointSpread {
+  figure: SampleStats;
+  /** By seed: the best weights. */
+  files: string[];
+  /** What the chosen point's figure has more, with the same seeds; null for that point. */
+  lead: Lead | null;
 }
 
 /** One point of a sweep. */

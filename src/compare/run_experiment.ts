@@ -6,9 +6,9 @@ import { stepsPerEpoch } from "../train/schedule.js";
 import { progressOf } from "../train/trainer_state.js";
 import type { Experiment, ExperimentProgress } from "./experiment.js";
 import { logitsFilesIn } from "./external_teacher.js";
-import { fractionOf } from "./fraction_of.js";
 import { named, openRunners, runTrials } from "./pool.js";
 import { announced, readyTeacher } from "./shared_teacher.js";
+import { fractionOf } from "./task.js";
 import {
   computeTeacherLogits,
   describeTeacher,

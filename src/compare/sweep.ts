@@ -24,11 +24,18 @@ import {
 import { withExperimentFolder } from "./experiment_folder.js";
 import { teacherFolder } from "./methods.js";
 import { SWEEP_DEFAULTS } from "./options.js";
-import { spreadOfPoints } from "./point_spread.js";
-import { expectUnchanged, measureSize, type SweepPoint, type SweepResult, sizeOfTeacher } from "./results.js";
+import {
+  expectUnchanged,
+  type Lead,
+  measureSize,
+  type PointSpread,
+  type SweepPoint,
+  type SweepResult,
+  sizeOfTeacher,
+} from "./results.js";
 import { runExperiment } from "./run_experiment.js";
 import { runShare, type Share, type ShareResult } from "./share.js";
-import { sampleStats } from "./statistics.js";
+import { holm, pairedDifference, sampleStats } from "./statistics.js";
 import { hashOf, TEACHER, teacherSeedOf } from "./teacher.js";
 import { TestEvaluator } from "./test_evaluator.js";
 import type { Outcome, Trial } from "./trial.js";
@@ -262,4 +269,23 @@ function pointOf(metric: Metric, { temperature, alpha }: Point, outcomes: readon
 /** Which did best on the validation set: by the mean of the task's figure or, if that is equal, in loss. */
 function bestOf(metric: Metric, points: readonly Measured[]): number {
   return points.reduce((best, { means }, i) => (isBetterEpoch(metric, means, points[best].means) ? i : best), 0);
+}
+
+/** The spread of each point, by its values over the seeds; `chosen` is the number of the best one. */
+function spreadOfPoints(
+  points: readonly { values: readonly number[]; files: string[] }[],
+  chosen: number,
+): PointSpread[] {
+  const { values: best } = points[chosen];
+  const differences = points.map(({ values }) => pairedDifference(best, values));
+  const others = differences.filter((_, i) => i !== chosen);
+  const corrected = holm(others.map(({ pValue }) => pValue));
+  const leads = others.map((difference, i): Lead => {
+    const correctedPValue = corrected[i];
+    return { ...difference, correctedPValue, significant: correctedPValue < 1 - difference.confidence };
+  });
+  return points.map(({ values, files }, i) => {
+    const lead = i === chosen ? null : leads[i < chosen ? i : i - 1];
+    return { figure: sampleStats(values), files, lead };
+  });
 }

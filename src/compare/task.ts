@@ -1,13 +1,16 @@
 import { expectNumber } from "../checks.js";
-import { expectDataset } from "../data/dataset.js";
+import { expectDataset, NO_LABEL } from "../data/dataset.js";
 import { basesOf } from "../data/derived_dataset.js";
 import { type Dataset, Subset, splitDataset } from "../data/index.js";
+import { labelsOf } from "../data/labels.js";
+import { indexRange } from "../data/take_batch.js";
 import { hasTargets } from "../data/task_name.js";
 import { DistilleryError } from "../errors.js";
 import { expectModule } from "../nn/expect_module.js";
 import type { Module } from "../nn/module.js";
 import type { Teacher } from "../teachers/index.js";
 import { isTeacher } from "../teachers/teacher.js";
+import { Generator, randperm, withGenerator } from "../tensor/random.js";
 import { expectEvaluable } from "../train/trainer_input.js";
 
 /** What the runs of a comparison or a sweep have in common: networks and data to train on. */
@@ -73,4 +76,16 @@ export function expectLike(data: Dataset, name: string, heldOut: Dataset): void 
     throw new DistilleryError("SHAPE_MISMATCH", `${name}: ${text}`);
   }
   expectEvaluable(name, heldOut, data);
+}
+
+/** The same part for the same fraction, stratified by class; of samples without labels the same fraction of those. */
+export function fractionOf(data: Dataset, fraction: number): Dataset {
+  if (fraction === 1) return data;
+  const { heldOut } = splitDataset(data, { fraction, seed: 0 });
+  if (data.unlabelled !== true || hasTargets(data)) return heldOut;
+  const labels = labelsOf(data);
+  const rest = indexRange(0, data.length).filter((i) => labels[i] === NO_LABEL);
+  const order = withGenerator(new Generator(0), () => randperm(rest.length)).data;
+  const drawn = order.subarray(0, Math.round(fraction * rest.length)).map((i) => rest[i]);
+  return new Subset(data, Int32Array.from([...heldOut.indices, ...drawn]).sort());
 }

@@ -11,7 +11,7 @@ import { type BestEpoch, distill, type RunControls, type RunResult, trainTeacher
 import type { ResolvedDistillation } from "../train/options.js";
 import { RUN_FINISHED } from "../train/trainer.js";
 import { type SplitLogits, taught } from "./external_teacher.js";
-import { fractionOf } from "./fraction_of.js";
+import { fractionOf } from "./task.js";
 
 /** One training run of a student. */
 export interface Trial {

@@ -1,8 +1,7 @@
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { classDifferences, fidelityOf, flipsOf } from "../../src/compare/behaviour.js";
 import { crossedDifference } from "../../src/compare/crossed_difference.js";
-import { fidelityOf } from "../../src/compare/fidelity.js";
-import { classDifferences, flipsOf } from "../../src/compare/sample_changes.js";
 import { calibrationSummary } from "../../src/compare/summary.js";
 import {
   compare,

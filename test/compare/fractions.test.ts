@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { fractionOf } from "../../src/compare/fraction_of.js";
+import { fractionOf } from "../../src/compare/task.js";
 import {
   compare,
   distill,

@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { classDifferences, flipsOf } from "../../src/compare/behaviour.js";
 import {
   type CompareResult,
   compare,
@@ -10,7 +11,6 @@ import {
   sweep,
 } from "../../src/compare/index.js";
 import { methodsOf, nameMethods } from "../../src/compare/methods.js";
-import { classDifferences, flipsOf } from "../../src/compare/sample_changes.js";
 import {
   type BestWeights,
   type Dataset,

@@ -1,5 +1,4 @@
-import type { ScaledCalibration } from "../../compare/calibration.js";
-import type { ComparedBehaviour } from "../../compare/results.js";
+import type { ComparedBehaviour, ScaledCalibration } from "../../compare/behaviour.js";
 import type { SampleStats } from "../../compare/statistics.js";
 import { type Content, h } from "../../page/dom.js";
 import { showCount } from "../../show.js";

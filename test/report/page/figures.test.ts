@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import type { ComparedBehaviour } from "../../../src/compare/results.js";
+import type { ComparedBehaviour } from "../../../src/compare/behaviour.js";
 import type { SampleStats } from "../../../src/compare/statistics.js";
 import type { CompareReport, SweepReport } from "../../../src/report/report_data.js";
 import type { Evaluation } from "../../../src/tasks/classification_metrics.js";
