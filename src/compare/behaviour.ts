@@ -118,7 +118,7 @@ function logSum(values: readonly number[]): number {
 const MAX_LOGITS = 2 ** 26;
 
 /** A teacher's logits for data that its students' are compared with; null if they are too many. */
-export function comparableLogits(teacher: Module, data: Dataset): Tensor | null {
+function comparableLogits(teacher: Module, data: Dataset): Tensor | null {
   if (data.length * data.classes > MAX_LOGITS) return null;
   return logitsOf(teacher, data);
 }
