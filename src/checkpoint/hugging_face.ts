@@ -3,52 +3,31 @@ import * as v from "valibot";
 import { show, showList } from "../checks.js";
 import { type TextEncoding, textEncoding } from "../data/text/encodings.js";
 import { badData, kindOf, readWhole } from "../files/index.js";
-import type { StateDict } from "../nn/state_dict.js";
+import { MODELS } from "../models/index.js";
+import type { NetworkEntry, NetworkSpec } from "../models/network.js";
 import { formatExpression } from "../registry/index.js";
 
-/** What a `config.json` of Hugging Face says of a BERT. */
-const BERT = v.object({
-  model_type: v.literal("bert"),
-  hidden_act: v.literal("gelu"),
-  position_embedding_type: v.optional(v.literal("absolute")),
-  pad_token_id: v.optional(v.literal(0)),
-  num_hidden_layers: v.number(),
-  hidden_size: v.number(),
-  num_attention_heads: v.number(),
-  intermediate_size: v.number(),
-  vocab_size: v.number(),
-  max_position_embeddings: v.number(),
-  type_vocab_size: v.number(),
-  layer_norm_eps: v.number(),
-  is_decoder: v.optional(v.literal(false)),
-});
-
-/** A network that a `config.json` beside its weights describes. */
-export interface Described {
-  /** As `bert(layers=6, ...)`. */
-  readonly network: string;
-  /** The values of its vectors. */
-  readonly classes: number;
-  /** The most ids of a text. */
-  readonly length: number;
-}
-
 /**
- * Reads the `config.json` beside a file of weights: what gives the network that it describes, or refuses a BERT that is another; null if
- * there is none. Of another kind it gives null, too, if `bert` is not named.
+ * Reads the `config.json` beside a file of weights: what gives the network that it describes, of at most so many ids, or refuses it if
+ * the one that is named computes another; null if there is none. If none is named, it gives null for what is no network's, too.
  */
-export async function describedBeside(file: string): Promise<((isNamed: boolean) => Described | null) | null> {
+export async function describedBeside(
+  file: string,
+): Promise<((named: NetworkEntry | undefined) => NetworkSpec | null) | null> {
   const path = join(dirname(file), "config.json");
   const config = await jsonOf(path);
   if (config === null) return null;
   const folder = await folderOfModules(dirname(file));
   const [modules, pooling] = [join(folder, "modules.json"), join(folder, "1_Pooling", "config.json")];
   const [steps, pooled] = [await jsonOf(modules), await jsonOf(pooling)];
-  return (isNamed) => {
-    if (!isNamed && !v.is(v.looseObject({ model_type: BERT.entries.model_type }), config)) return null;
-    const normalize = steps === null || isNormalized(modules, steps);
+  return (named) => {
+    const { name, pretrained } = named ?? MODELS.entries.find((entry) => isOf(entry, config)) ?? {};
+    if (name === undefined || pretrained === undefined) return null;
+    const normalize = steps === null || isNormalized(modules, steps, name);
     if (steps !== null || pooled !== null) expectMean(pooling, pooled);
-    return described(path, config, normalize);
+    const options = optionsOf(path, config, name, pretrained.config);
+    const network = formatExpression({ name, ...options, normalize });
+    return { network, shape: [options.positions], classes: options.dim };
   };
 }
 
@@ -61,35 +40,35 @@ async function folderOfModules(own: string): Promise<string> {
   return isNamed ? above : own;
 }
 
-function described(path: string, config: unknown, normalize: boolean): Described {
-  const { success, output, issues } = v.safeParse(BERT, config);
-  if (!success) {
-    const [{ input, expected }] = issues;
-    const key = v.getDotPath(issues[0]);
-    if (key === null || Array.isArray(config)) throw badData(path, "expected the JSON object of a BERT");
-    const text = input === undefined ? "needed" : `expected ${expected ?? "another value"}, got ${show(input)}`;
-    throw badData(path, `${key}: ${text}`);
-  }
-  const { hidden_size: dim, max_position_embeddings: positions } = output;
-  const network = formatExpression({
-    ...{ name: "bert", layers: output.num_hidden_layers, dim, heads: output.num_attention_heads },
-    ...{ hidden: output.intermediate_size, buckets: output.vocab_size, positions },
-    ...{ types: output.type_vocab_size, eps: output.layer_norm_eps, normalize },
-  });
-  return { network, classes: dim, length: positions };
+/** Whether a `config.json` is of this network. */
+function isOf({ pretrained }: NetworkEntry, config: unknown): boolean {
+  return pretrained !== undefined && v.is(v.looseObject({ model_type: v.literal(pretrained.modelType) }), config);
+}
+
+function optionsOf<T>(path: string, config: unknown, name: string, schema: v.GenericSchema<unknown, T>): T {
+  const { success, output, issues } = v.safeParse(schema, config);
+  if (success) return output;
+  const [{ input, expected }] = issues;
+  const key = v.getDotPath(issues[0]);
+  if (key === null || Array.isArray(config)) throw badData(path, `expected the JSON object of ${name}`);
+  const text = input === undefined ? "needed" : `expected ${expected ?? "another value"}, got ${show(input)}`;
+  throw badData(path, `${key}: ${text}`);
 }
 
 /** What sentence-transformers make a vector by, one after the other, whatever module of theirs holds it. */
 const MODULES = v.array(v.looseObject({ type: v.string(), path: v.optional(v.string()) }));
 const STEPS = ["Transformer", "Pooling", "Normalize"];
 
-/** Whether a `modules.json` ends with `Normalize`; refuses steps that `bert` does not compute. */
-function isNormalized(path: string, modules: unknown): boolean {
+/** Whether a `modules.json` ends with `Normalize`; refuses steps that the network does not compute. */
+function isNormalized(path: string, modules: unknown, name: string): boolean {
   const steps = v.is(MODULES, modules) ? modules.map(({ type }) => type.split(".").at(-1) ?? "") : [];
   const isKnown = steps.length >= 2 && steps.every((step, i) => step === STEPS[i]);
   if (isKnown) return steps.length === STEPS.length;
   const got = steps.length === 0 ? "no such list" : showList(steps);
-  throw badData(path, `expected Transformer, Pooling and then Normalize or nothing, which bert computes, got ${got}`);
+  throw badData(
+    path,
+    `expected Transformer, Pooling and then Normalize or nothing, which ${name} computes, got ${got}`,
+  );
 }
 
 const MEAN = "pooling_mode_mean_tokens";
@@ -143,20 +122,4 @@ async function jsonOf(path: string): Promise<unknown> {
     if (!(error instanceof SyntaxError)) throw error;
     return undefined;
   }
-}
-
-/** The encoder's tensors of a BERT: without the parts for other tasks, and the numbers of its positions. */
-export function encoderOf(state: StateDict): StateDict {
-  const prefix = Object.keys(state).some((key) => key.startsWith("bert.")) ? "bert." : "";
-  const entries = Object.entries(state).flatMap(([key, tensor]): [string, StateDict[string]][] => {
-    // The first BERTs' files have TensorFlow's names of these two.
-    const own = key
-      .slice(prefix.length)
-      .replace(/LayerNorm\.gamma$/, "LayerNorm.weight")
-      .replace(/LayerNorm\.beta$/, "LayerNorm.bias");
-    return key.startsWith(prefix) && /^(embeddings|encoder)\./.test(own) && own !== "embeddings.position_ids"
-      ? [[own, tensor]]
-      : [];
-  });
-  return Object.fromEntries(entries);
 }

@@ -3,13 +3,15 @@ import { expectOptions } from "../checks.js";
 import type { Preprocessing } from "../data/preprocessing/spec.js";
 import { DistilleryError } from "../errors.js";
 import { NETWORK_KEY, NETWORK_OPTIONS, type NetworkOfState, networkFrom } from "../models/create_network.js";
+import { MODELS } from "../models/index.js";
+import type { NetworkEntry } from "../models/network.js";
 import { setTokenizer } from "../models/own_tokenizer.js";
 import { parseRecord, setRecord, type TrainingRecord } from "../models/training_record.js";
 import type { Module } from "../nn/module.js";
 import type { StateDict } from "../nn/state_dict.js";
 import { parseExpression } from "../registry/index.js";
 import { fingerprint } from "./fingerprint.js";
-import { type Described, describedBeside, encoderOf, tokenizerBeside } from "./hugging_face.js";
+import { describedBeside, tokenizerBeside } from "./hugging_face.js";
 import { LOAD_OPTIONS, type LoadOptions, loadWithMetadata, READ_OPTIONS, type ReadOptions } from "./load.js";
 
 /** How {@link loadNetwork} reads a file, and which network it makes. */
@@ -65,9 +67,9 @@ export async function openNetwork(file: string, options: LoadOptions = {}): Prom
     network(naming = {}) {
       try {
         const known = isKnown ? naming : byConfig(naming, describe);
-        // A network of one's own may hold a BERT and more.
-        const given = hasWords && isBert(known.network) ? encoderOf(state) : state;
-        const network = networkFrom(given, { ...known, metadata: texts, onNote });
+        // A network of one's own may hold an encoder and more.
+        const encoder = hasWords ? encoderOf(known.network)?.pretrained : undefined;
+        const network = networkFrom(encoder?.state(state) ?? state, { ...known, metadata: texts, onNote });
         setRecord(network, record);
         if (tokenizer !== null) setTokenizer(network, tokenizer);
         return network;
@@ -79,29 +81,29 @@ export async function openNetwork(file: string, options: LoadOptions = {}): Prom
   };
 }
 
-/** Whether a network's text names {@link Bert}. */
-function isBert(network: NetworkOfState["network"]): boolean {
-  return network !== undefined && parseExpression(network, "network")[0].name === "bert";
+/** The encoder that a network's text names, of those that lie on Hugging Face. */
+function encoderOf(network: NetworkOfState["network"]): NetworkEntry | undefined {
+  const name = network === undefined ? undefined : parseExpression(network, "network")[0].name;
+  return MODELS.entries.find((entry) => entry.name === name && entry.pretrained !== undefined);
 }
 
-/** The naming of a network that `config.json` describes: `bert` alone has the sizes that stand there. */
+/** The naming of a network that `config.json` describes: an encoder's name alone has the sizes that stand there. */
 function byConfig(
   naming: Omit<NetworkOfState, "metadata">,
-  describe: ((isNamed: boolean) => Described | null) | null,
+  describe: Awaited<ReturnType<typeof describedBeside>>,
 ): typeof naming {
   const { network, imageShape, shape } = naming;
-  if (network !== undefined && !isBert(network)) return naming;
-  const described = describe?.(network !== undefined) ?? null;
-  if (network !== undefined && network !== "bert") return naming;
-  if (described === null && network === "bert") {
-    const text =
-      "the config.json of Hugging Face is needed beside it, which says bert's sizes; or name them, as bert(layers=6, heads=12)";
-    throw new DistilleryError("BAD_CHECKPOINT", text);
+  const named = encoderOf(network);
+  if (network !== undefined && named === undefined) return naming;
+  const described = describe?.(named) ?? null;
+  if (network !== named?.name) return naming;
+  if (described !== null) {
+    const isLength = imageShape?.length === 1 && imageShape[0] <= described.shape[0];
+    return { ...naming, ...described, shape: shape ?? (isLength ? imageShape : described.shape) };
   }
-  if (described === null) return naming;
-  const isLength = imageShape?.length === 1 && imageShape[0] <= described.length;
-  const inputs = shape ?? (isLength ? imageShape : [described.length]);
-  return { ...naming, network: described.network, shape: inputs, classes: described.classes };
+  if (named === undefined) return naming;
+  const text = `the config.json of Hugging Face is needed beside it, which says ${named.name}'s sizes; or name them, as ${named.name}(layers=6, heads=12)`;
+  throw new DistilleryError("BAD_CHECKPOINT", text);
 }
 
 /**

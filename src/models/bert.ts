@@ -7,6 +7,7 @@ import { gelu, normalize } from "../nn/functional.js";
 import { LayerNorm } from "../nn/layer_norm.js";
 import { Linear } from "../nn/linear.js";
 import { Module } from "../nn/module.js";
+import type { StateDict } from "../nn/state_dict.js";
 import { boolean, described, integer, length, nonNegative } from "../registry/index.js";
 import { Tensor } from "../tensor/tensor.js";
 import { meanOfTokens, paddingOf, withoutPadding } from "./mean_of_tokens.js";
@@ -190,6 +191,46 @@ class Output extends Module {
   }
 }
 
+/** What a `config.json` says of a BERT; its numbers as options. */
+const CONFIG = v.pipe(
+  v.object({
+    model_type: v.literal("bert"),
+    hidden_act: v.literal("gelu"),
+    position_embedding_type: v.optional(v.literal("absolute")),
+    pad_token_id: v.optional(v.literal(0)),
+    num_hidden_layers: v.number(),
+    hidden_size: v.number(),
+    num_attention_heads: v.number(),
+    intermediate_size: v.number(),
+    vocab_size: v.number(),
+    max_position_embeddings: v.number(),
+    type_vocab_size: v.number(),
+    layer_norm_eps: v.number(),
+    is_decoder: v.optional(v.literal(false)),
+  }),
+  v.transform((config) => ({
+    ...{ layers: config.num_hidden_layers, dim: config.hidden_size, heads: config.num_attention_heads },
+    ...{ hidden: config.intermediate_size, buckets: config.vocab_size, positions: config.max_position_embeddings },
+    ...{ types: config.type_vocab_size, eps: config.layer_norm_eps },
+  })),
+);
+
+/** The encoder's tensors of a BERT: without the parts for other tasks, and the numbers of its positions. */
+function encoderState(state: StateDict): StateDict {
+  const prefix = Object.keys(state).some((key) => key.startsWith("bert.")) ? "bert." : "";
+  const entries = Object.entries(state).flatMap(([key, tensor]): [string, StateDict[string]][] => {
+    // The first BERTs' files have TensorFlow's names of these two.
+    const own = key
+      .slice(prefix.length)
+      .replace(/LayerNorm\.gamma$/, "LayerNorm.weight")
+      .replace(/LayerNorm\.beta$/, "LayerNorm.bias");
+    return key.startsWith(prefix) && /^(embeddings|encoder)\./.test(own) && own !== "embeddings.position_ids"
+      ? [[own, tensor]]
+      : [];
+  });
+  return Object.fromEntries(entries);
+}
+
 export const bert = defineNetwork({
   name: "bert",
   help: "texts: BERT's encoder, the mean over the tokens, of length 1; sizes are those in config.json beside its weights",
@@ -201,5 +242,12 @@ export const bert = defineNetwork({
       throw badArgument("bert", `at most ${options.positions} ids a text`, shape);
     }
     return new Bert(options);
+  },
+  type: Bert,
+  pretrained: {
+    modelType: "bert",
+    config: CONFIG,
+    state: encoderState,
+    positions: ({ embeddings }: Bert) => embeddings.position_embeddings.numEmbeddings,
   },
 });

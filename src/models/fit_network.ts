@@ -8,9 +8,9 @@ import { Embedding } from "../nn/embedding.js";
 import { inputsFor } from "../nn/inputs_for.js";
 import type { Module } from "../nn/module.js";
 import type { Tensor } from "../tensor/tensor.js";
-import { Bert } from "./bert.js";
 import { Ensemble } from "./ensemble.js";
 import { FittedNetwork } from "./fitted_network.js";
+import { MODELS } from "./index.js";
 import { tokenizerOf } from "./own_tokenizer.js";
 import { recordOf } from "./training_record.js";
 
@@ -67,7 +67,7 @@ function withTokenizer(network: Module, data: Dataset, name: string): Adaptation
   if (own === null || given === undefined) return null;
   // Of the same tokenizer it takes as many ids as the user says.
   if (given.kind === "tokenizer" && own.kind === "tokenizer" && given.tokenizer === own.tokenizer) {
-    const most = bertIn(network)?.embeddings.position_embeddings.numEmbeddings ?? given.length;
+    const most = encoderIn(network)?.positions ?? given.length;
     if (given.length <= most) return null;
     const text = `reads at most ${most} ids a text, the encoding of ${data.name} has ${given.length}`;
     throw new DistilleryError("BAD_ARGUMENT", `${name}: ${text}: give that length=${most} (--text-encoding)`);
@@ -88,7 +88,7 @@ export function inputsOf(network: Module, batch: Batch): Tensor {
 
 /**
  * Refuses a network that takes numbers for texts, one of texts for other samples, and a table with fewer rows than there are ids or
- * that does not take negative ones; {@link Bert} for other ids than its tokenizer's.
+ * that does not take negative ones; an encoder of Hugging Face's for other ids than its tokenizer's.
  */
 export function expectReads(network: Module, data: Dataset, name: string): void {
   if (network instanceof Ensemble) {
@@ -132,10 +132,11 @@ function expectRows({ vocabulary }: Module, encoding: TextEncoding, name: string
 function expectIds(network: Module, encoding: TextEncoding, name: string, whose: string): void {
   if (network.vocabulary === null) return;
   const entry = entryOf(encoding);
-  if (bertIn(network) !== null) {
+  const encoder = encoderIn(network);
+  if (encoder !== null) {
     const offset = entry.offset?.(encoding);
     if (offset === 0) return;
-    const reads = "bert reads the ids of a tokenizer whose id 0 is its padding, such as [PAD]";
+    const reads = `${encoder.name} reads the ids of a tokenizer whose id 0 is its padding, such as [PAD]`;
     const got = offset === undefined ? `are those of ${encoding.kind}` : `are ${offset} higher, as its id 0 is none`;
     const how = "put its tokenizer.json beside its weights, or give it (--tokenizer)";
     throw new DistilleryError("BAD_ARGUMENT", `${name}: ${reads}; the ids of ${whose} ${got}: ${how}`);
@@ -145,14 +146,14 @@ function expectIds(network: Module, encoding: TextEncoding, name: string, whose:
   throw new DistilleryError("BAD_ARGUMENT", `${name}: ${text}: use an encoding without signed=true, or text_bag`);
 }
 
-/** The BERT that a network is or holds; null: none. */
-function bertIn(network: Module): Bert | null {
-  if (network instanceof Bert) return network;
-  for (const [, child] of network.namedChildren()) {
-    const found = bertIn(child);
-    if (found !== null) return found;
+/** The encoder of Hugging Face's that a network is or holds; null: none. */
+function encoderIn(network: Module): { name: string; positions: number } | null {
+  for (const { name, type, pretrained } of MODELS.entries) {
+    if (type && pretrained && network instanceof type) return { name, positions: pretrained.positions(network) };
   }
-  return null;
+  return network
+    .namedChildren()
+    .reduce((found: ReturnType<typeof encoderIn>, [, child]) => found ?? encoderIn(child), null);
 }
 
 /** The module inside that says the network's {@link Module.vocabulary}. */

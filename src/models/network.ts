@@ -56,6 +56,20 @@ export interface NetworkEntry<E extends v.ObjectEntries = v.ObjectEntries> exten
   ) => Module;
   /** Recognises a state dict that has no text beside it, by its keys and shapes; null if it belongs to another network. */
   recognize?(state: StateDict): NetworkSpec | null;
+  /** For an encoder of texts whose weights lie on Hugging Face; `type` is needed then. */
+  readonly pretrained?: Pretrained;
+}
+
+/** How Hugging Face keeps an encoder of texts. */
+interface Pretrained {
+  /** The `model_type` of its `config.json`. */
+  readonly modelType: string;
+  /** Refuses a `config.json` of what the network does not compute, and makes it the options of its text, but `normalize`. */
+  readonly config: v.GenericSchema<unknown, Record<"dim" | "positions", number> & Record<string, number>>;
+  /** The encoder's part of a file, by the keys of the network. */
+  state(file: StateDict): StateDict;
+  /** The most ids of a text that a network of this class reads. */
+  positions(network: Module): number;
 }
 
 /** A network's entry whose `create` gets the types of its own options; what it costs becomes part of its help. */

@@ -226,7 +226,7 @@ describe("refuses", () => {
   test("a config.json that is none, or of another kind: what is wrong in it", async () => {
     for (const text of ["", "{", "null", "[1]", "3"]) {
       expect(await refusal("BAD_DATA", loading(modelWith(text)))).toMatch(
-        /config\.json: expected the JSON object of a BERT$/,
+        /config\.json: expected the JSON object of bert$/,
       );
     }
     const { model_type: _, ...unnamed } = config;
