@@ -44,25 +44,15 @@ pub struct BatchNormForward {
 pub fn batch_norm_forward(mut call: BatchNormForward) -> Result<()> {
     let BatchNormForward { rows, features, length, .. } = call;
     let mut memory = Memory::new();
-    if length != 1 || call.relu || call.addend.is_some() {
-        let x = planes("x", memory.read(&call.x)?, [rows, features, length])?;
-        let norm = call.norm.borrow(&mut memory)?;
-        let outputs = Outputs {
-            mean: memory.write(&mut call.mean)?,
-            inv_std: memory.write(&mut call.inv_std)?,
-            out: planes_mut("out", memory.write(&mut call.out)?, [rows, features, length])?,
-        };
-        let epilogue = Epilogue { addend: memory.read_some(&call.addend)?, relu: call.relu };
-        return channel_norm::forward(x, norm, epilogue, outputs).map_err(kernel);
-    }
-    let x = matrix("x", memory.read(&call.x)?, rows, features)?;
+    let x = planes("x", memory.read(&call.x)?, [rows, features, length])?;
     let norm = call.norm.borrow(&mut memory)?;
     let outputs = Outputs {
         mean: memory.write(&mut call.mean)?,
         inv_std: memory.write(&mut call.inv_std)?,
-        out: matrix_mut("out", memory.write(&mut call.out)?, rows, features)?,
+        out: planes_mut("out", memory.write(&mut call.out)?, [rows, features, length])?,
     };
-    batch_norm::forward(x, norm, outputs).map_err(kernel)
+    let epilogue = Epilogue { addend: memory.read_some(&call.addend)?, relu: call.relu };
+    channel_norm::forward(x, norm, epilogue, outputs).map_err(kernel)
 }
 
 /// The mean of each feature of x[rows, features, length], then the sums of squared distances from them
@@ -175,30 +165,23 @@ pub struct BatchNormBackward {
 pub fn batch_norm_backward(mut call: BatchNormBackward) -> Result<()> {
     let BatchNormBackward { rows, features, length, .. } = call;
     let mut memory = Memory::new();
-    if length != 1 || call.y.is_some() || call.grad_addend.is_some() {
-        let size = [rows, features, length];
-        let grad = planes("grad", memory.read(&call.grad)?, size)?;
-        let saved = Saved {
-            x: planes("saved.x", memory.read(&call.saved.x)?, size)?,
-            mean: memory.read(&call.saved.mean)?,
-            inv_std: memory.read(&call.saved.inv_std)?,
-            train: call.saved.train,
-        };
-        let affine = Affine { weight: memory.read(&call.weight)?, bias: memory.read(&call.bias)? };
-        let into = Gradients {
-            x: planes_mut("gradients.x", memory.write(&mut call.gradients.x)?, size)?,
-            weight: memory.write(&mut call.gradients.weight)?,
-            bias: memory.write(&mut call.gradients.bias)?,
-        };
-        let epilogue =
-            EpilogueGradient { y: memory.read_some(&call.y)?, addend: memory.write_some(&mut call.grad_addend)? };
-        return channel_norm::backward(grad, &saved, affine, epilogue, into).map_err(kernel);
-    }
-    let grad = matrix("grad", memory.read(&call.grad)?, rows, features)?;
-    let saved = call.saved.borrow(&mut memory, rows, features)?;
-    let weight = memory.read(&call.weight)?;
-    let into = call.gradients.borrow(&mut memory, rows, features)?;
-    batch_norm::backward(grad, &saved, weight, into).map_err(kernel)
+    let size = [rows, features, length];
+    let grad = planes("grad", memory.read(&call.grad)?, size)?;
+    let saved = Saved {
+        x: planes("saved.x", memory.read(&call.saved.x)?, size)?,
+        mean: memory.read(&call.saved.mean)?,
+        inv_std: memory.read(&call.saved.inv_std)?,
+        train: call.saved.train,
+    };
+    let affine = Affine { weight: memory.read(&call.weight)?, bias: memory.read(&call.bias)? };
+    let into = Gradients {
+        x: planes_mut("gradients.x", memory.write(&mut call.gradients.x)?, size)?,
+        weight: memory.write(&mut call.gradients.weight)?,
+        bias: memory.write(&mut call.gradients.bias)?,
+    };
+    let epilogue =
+        EpilogueGradient { y: memory.read_some(&call.y)?, addend: memory.write_some(&mut call.grad_addend)? };
+    channel_norm::backward(grad, &saved, affine, epilogue, into).map_err(kernel)
 }
 
 /// What normReluDropoutBackward reads and writes; mask is null if nothing was dropped
@@ -221,10 +204,19 @@ pub fn norm_relu_dropout_backward(mut call: NormReluDropoutBackward) -> Result<(
     let NormReluDropoutBackward { rows, features, p, .. } = call;
     let mut memory = Memory::new();
     let grad = matrix("grad", memory.read(&call.grad)?, rows, features)?;
-    let saved = call.saved.borrow(&mut memory, rows, features)?;
+    let saved = Saved {
+        x: matrix("saved.x", memory.read(&call.saved.x)?, rows, features)?,
+        mean: memory.read(&call.saved.mean)?,
+        inv_std: memory.read(&call.saved.inv_std)?,
+        train: call.saved.train,
+    };
     let affine = Affine { weight: memory.read(&call.weight)?, bias: memory.read(&call.bias)? };
     let mask = memory.read_some(&call.mask)?.map(|keep| Mask { keep, p });
-    let into = call.gradients.borrow(&mut memory, rows, features)?;
+    let into = Gradients {
+        x: matrix_mut("gradients.x", memory.write(&mut call.gradients.x)?, rows, features)?,
+        weight: memory.write(&mut call.gradients.weight)?,
+        bias: memory.write(&mut call.gradients.bias)?,
+    };
     fused::backward(grad, &saved, affine, mask, into).map_err(kernel)
 }
 
@@ -248,26 +240,5 @@ impl Norm {
             Statistics::Running { mean, var }
         };
         Ok(batch_norm::Norm { affine, statistics, eps: self.eps as f32 })
-    }
-}
-
-impl NormSaved {
-    fn borrow<'a>(&'a self, memory: &mut Memory, rows: u32, features: u32) -> Result<Saved<'a>> {
-        Ok(Saved {
-            x: matrix("saved.x", memory.read(&self.x)?, rows, features)?,
-            mean: memory.read(&self.mean)?,
-            inv_std: memory.read(&self.inv_std)?,
-            train: self.train,
-        })
-    }
-}
-
-impl NormGradients {
-    fn borrow<'a>(&'a mut self, memory: &mut Memory, rows: u32, features: u32) -> Result<Gradients<'a>> {
-        Ok(Gradients {
-            x: matrix_mut("gradients.x", memory.write(&mut self.x)?, rows, features)?,
-            weight: memory.write(&mut self.weight)?,
-            bias: memory.write(&mut self.bias)?,
-        })
     }
 }

@@ -1,11 +1,13 @@
 //! Batch normalization of images by channel, `torch.nn.BatchNorm2d`, and its gradients: x[images, channels, length].
 //!
 //! A thread takes a channel, whose planes stay in its L2 from the sums to the last pass. They lie far apart, so each is prefetched
-//! while the one before is read. Planes that are short are columns of rows instead (`short_planes.rs`).
+//! while the one before is read. Planes that are short are columns of rows instead (`short_planes.rs`), and those of one element the
+//! rows of `batch_norm.rs`.
 
-use crate::batch_norm::{Affine, Gradients, Norm, Outputs, Saved};
+use crate::batch_norm::{self, Affine, Gradients, Norm, Outputs, Saved};
 use crate::batch_stats::{self, Moments, RunningUpdate, Statistics, ema_update};
-use crate::error::{Result, contiguous, expect_shape};
+use crate::elementwise;
+use crate::error::{Result, contiguous, contiguous_mut, expect_shape};
 use crate::normalized::{Numbers, behind, normalize_element};
 use crate::parallel;
 use crate::plane_sums::{self, Planes};
@@ -35,6 +37,16 @@ pub fn forward(x: ArrayView3<f32>, norm: Norm, epilogue: Epilogue, outputs: Outp
     expect_shape(OP, "out", out.shape(), x.shape())?;
     let Epilogue { addend, relu } = epilogue;
     expect_shape(OP, "addend", &[addend.map_or(x.len(), <[f32]>::len)], &[x.len()])?;
+    if length == 1 {
+        let rows = Outputs { mean, inv_std, out: out.index_axis_mut(Axis(2), 0) };
+        batch_norm::forward(x.index_axis(Axis(2), 0), norm, rows)?;
+        let out = contiguous_mut(OP, "out", &mut out)?;
+        addend.map_or(Ok(()), |addend| elementwise::accumulate(addend, out))?;
+        if relu {
+            out.iter_mut().for_each(|y| *y = relu::forward(*y));
+        }
+        return Ok(());
+    }
     let x = contiguous(OP, "x", &x)?;
     contiguous(OP, "out", &out.view())?;
     norm.affine.check(channels)?;
@@ -130,6 +142,13 @@ pub fn backward(
     let Gradients { x: mut grad_x, weight: grad_weight, bias: grad_bias } = into;
     expect_shape(OP, "grad", grad.shape(), saved.x.shape())?;
     expect_shape(OP, "grad_x", grad_x.shape(), saved.x.shape())?;
+    if length == 1 && y.is_none() && addend.is_none() {
+        let Saved { mean, inv_std, train, .. } = *saved;
+        let saved = Saved { x: saved.x.index_axis(Axis(2), 0), mean, inv_std, train };
+        let x = grad_x.index_axis_move(Axis(2), 0);
+        let into = Gradients { x, weight: grad_weight, bias: grad_bias };
+        return batch_norm::backward(grad.index_axis(Axis(2), 0), &saved, affine.weight, into);
+    }
     let (grad, x) = (contiguous(OP, "grad", &grad)?, contiguous(OP, "x", &saved.x)?);
     contiguous(OP, "grad_x", &grad_x.view())?;
     affine.check(channels)?;
