@@ -296,7 +296,7 @@ export interface GraphNode {
   op: string
   inputs: List<number>
   shape: List<number>
-  attributes: NodeAttributes
+  attributes: Record<string, unknown>
 }
 
 /** A file of a list that is no image that can be taken */
@@ -412,30 +412,6 @@ export declare function maxPoolForward(call: PoolForward): void
 
 /** Moves averages toward values: average + (1 - decay) (value - average) */
 export declare function movingAverage(averages: List<F32Mut>, values: List<F32>, decay: number): void
-
-/** What a node is told besides its inputs: each operation reads its own */
-export interface NodeAttributes {
-  relu?: boolean
-  norm?: boolean
-  addend?: boolean
-  bfloat16?: boolean
-  training?: boolean
-  eps?: number
-  momentum?: number
-  p?: number
-  axes?: List<number>
-  start?: number
-  step?: number
-  indices?: List<number>
-  log?: boolean
-  factor?: number
-  offset?: number
-  window?: List<number>
-  mean?: boolean
-  padding?: number
-  rows?: List<number>
-  columns?: List<number>
-}
 
 /** A BatchNorm1d layer, whose arrays are of [features]; in train mode the running statistics are updated */
 export interface Norm {

@@ -74,6 +74,7 @@ const NATIVE_CODES: ReadonlyMap<unknown, ErrorCode> = new Map([
   ["LABEL_OUT_OF_RANGE", "LABEL_OUT_OF_RANGE"],
   ["NON_FINITE", "NON_FINITE"],
   ["BATCH_TOO_SMALL", "BATCH_TOO_SMALL"],
+  ["BAD_DTYPE", "BAD_DTYPE"],
   ["OVERLAP", "OVERLAP"],
   ["IO_ERROR", "IO_ERROR"],
   ["InvalidArg", "BAD_DTYPE"],

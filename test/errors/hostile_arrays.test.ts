@@ -226,4 +226,17 @@ describe("a graph in the binding's memory", () => {
     expect(refusalOf(() => native.graphBuilder(huge))).toBe("BAD_DTYPE");
     expect(refusalOf(() => native.inferenceQueue(builder, huge))).toBe("BAD_DTYPE");
   });
+
+  it("refuses attributes of another name or kind, and takes none for what is not said", () => {
+    const builder = native.graphBuilder([-1, 3]);
+    const node = { inputs: [0], shape: [-1, 3] };
+    const refusalWith = (op: string, attributes: Record<string, unknown>) =>
+      refusalOf(() => native.graphNode(builder, { ...node, op, attributes }));
+    for (const attributes of [{ axis: [1] }, { axes: [-1] }]) {
+      expect(refusalWith("sum", attributes)).toBe("BAD_ARGUMENT");
+    }
+    for (const axes of ["1", 1, true, {}, ["1"], [null]]) expect(refusalWith("sum", { axes })).toBe("BAD_DTYPE");
+    for (const axes of [null, undefined, [1]]) expect(refusalWith("sum", { axes })).toBeNull();
+    for (const log of [0, "true", []]) expect(refusalWith("softmax", { log })).toBe("BAD_DTYPE");
+  });
 });

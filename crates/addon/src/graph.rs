@@ -1,36 +1,14 @@
 use crate::borrow::{F32, F32Mut, Memory, U32Mut, expect_len};
 use crate::error::{Result, error, kernel};
 use crate::list::List;
-use distillery_kernels::graph::{Attributes, GraphBuilder, Length};
+use distillery_kernels::graph::{Attribute, Attributes, GraphBuilder, Length};
 use distillery_kernels::inference_queue::{InferenceQueue, Request};
-use distillery_kernels::pool::Span;
-use napi::bindgen_prelude::External;
+use napi::bindgen_prelude::{Either3, External};
 use napi_derive::napi;
+use std::collections::HashMap;
 
-/// What a node is told besides its inputs: each operation reads its own
-#[napi(object, object_to_js = false)]
-pub struct NodeAttributes {
-    pub relu: Option<bool>,
-    pub norm: Option<bool>,
-    pub addend: Option<bool>,
-    pub bfloat16: Option<bool>,
-    pub training: Option<bool>,
-    pub eps: Option<f64>,
-    pub momentum: Option<f64>,
-    pub p: Option<f64>,
-    pub axes: Option<List<u32>>,
-    pub start: Option<u32>,
-    pub step: Option<u32>,
-    pub indices: Option<List<i32>>,
-    pub log: Option<bool>,
-    pub factor: Option<f64>,
-    pub offset: Option<f64>,
-    pub window: Option<List<u32>>,
-    pub mean: Option<bool>,
-    pub padding: Option<i32>,
-    pub rows: Option<List<u32>>,
-    pub columns: Option<List<u32>>,
-}
+/// An attribute of an operation
+type Given = Either3<bool, f64, List<i32>>;
 
 /// A node of a graph: the operation's name, the numbers of the values that it reads, the shape of its output
 #[napi(object, object_to_js = false)]
@@ -38,7 +16,8 @@ pub struct GraphNode {
     pub op: String,
     pub inputs: List<u32>,
     pub shape: List<i32>,
-    pub attributes: NodeAttributes,
+    #[napi(ts_type = "Record<string, unknown>")]
+    pub attributes: HashMap<String, Option<Given>>,
 }
 
 /// A graph without nodes, of an input of this shape: value 0. In shapes -n is n times the number of rows of the
@@ -61,30 +40,14 @@ pub fn graph_constant(builder: &mut External<GraphBuilder>, data: F32, shape: Li
 /// Adds a node to a graph; gives the number of its output
 #[napi(catch_unwind)]
 pub fn graph_node(builder: &mut External<GraphBuilder>, node: GraphNode) -> Result<u32> {
-    let GraphNode { op, inputs, shape, attributes: given } = node;
-    let attributes = Attributes {
-        relu: given.relu.unwrap_or_default(),
-        norm: given.norm.unwrap_or_default(),
-        addend: given.addend.unwrap_or_default(),
-        bfloat16: given.bfloat16.unwrap_or_default(),
-        training: given.training.unwrap_or_default(),
-        eps: given.eps.unwrap_or_default(),
-        momentum: given.momentum.unwrap_or_default(),
-        p: given.p.unwrap_or_default(),
-        axes: given.axes.map(|axes| axes.iter().map(|&axis| axis as usize).collect()),
-        start: given.start.unwrap_or_default() as usize,
-        step: given.step.unwrap_or(1) as usize,
-        indices: given.indices.map(List::into_vec).unwrap_or_default(),
-        log: given.log.unwrap_or_default(),
-        factor: given.factor.unwrap_or_default(),
-        offset: given.offset.unwrap_or_default(),
-        window: given.window.map(|window| window.iter().map(|&n| n as usize).collect()).unwrap_or_default(),
-        mean: given.mean.unwrap_or_default(),
-        padding: given.padding.and_then(|padding| usize::try_from(padding).ok()),
-        rows: given.rows.map(|spans| Span::list(&spans)).transpose().map_err(kernel)?.unwrap_or_default(),
-        columns: given.columns.map(|spans| Span::list(&spans)).transpose().map_err(kernel)?.unwrap_or_default(),
-        ..Attributes::default()
+    let GraphNode { op, inputs, shape, attributes } = node;
+    let attribute = |value: Given| match value {
+        Either3::A(flag) => Attribute::Flag(flag),
+        Either3::B(number) => Attribute::Number(number),
+        Either3::C(list) => Attribute::List(list.into_vec()),
     };
+    let attributes = attributes.into_iter().filter_map(|(name, value)| Some((name, attribute(value?))));
+    let attributes = Attributes(attributes.collect());
     let inputs = inputs.iter().map(|&value| value as usize).collect();
     builder.node(&op, inputs, lengths(&shape), &attributes).map(|value| value as u32).map_err(kernel)
 }

@@ -33,11 +33,23 @@ pub enum KernelError {
         /// The range, in words.
         expected: &'static str,
     },
-    /// An operation has no such name.
-    #[error("{op}: no operation is named {name}")]
+    /// An argument is of another kind.
+    #[error("{op}: {what}: expected {expected}")]
+    Kind {
+        /// The operation.
+        op: &'static str,
+        /// The argument.
+        what: &'static str,
+        /// The kind, in words.
+        expected: &'static str,
+    },
+    /// Nothing has such a name.
+    #[error("{op}: no {what} is named {name}")]
     Unknown {
         /// Who looked for it.
         op: &'static str,
+        /// What was looked for.
+        what: &'static str,
         /// The name.
         name: String,
     },
@@ -97,6 +109,7 @@ impl KernelError {
         match self {
             Self::Shape { .. } | Self::Empty { .. } | Self::Layout { .. } => "SHAPE_MISMATCH",
             Self::Argument { .. } | Self::Unknown { .. } => "BAD_ARGUMENT",
+            Self::Kind { .. } => "BAD_DTYPE",
             Self::Label { .. } => "LABEL_OUT_OF_RANGE",
             Self::NonFinite { .. } => "NON_FINITE",
             Self::BatchTooSmall { .. } => "BATCH_TOO_SMALL",

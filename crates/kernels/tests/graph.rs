@@ -5,6 +5,7 @@ use crate::common::allocations::{COUNTED, allocations};
 use crate::common::{blank, matrix, refuses, vector, with_threads};
 use distillery_kernels::batch_norm::{Affine, Norm, Outputs};
 use distillery_kernels::batch_stats::{RunningUpdate, Statistics};
+use distillery_kernels::graph::Attribute::{self, Flag, List, Number};
 use distillery_kernels::graph::{Attributes, Graph, GraphBuilder, Length};
 use distillery_kernels::inference_queue::{InferenceQueue, Request};
 use distillery_kernels::linear::Weight;
@@ -65,6 +66,14 @@ fn scale_and_shift(i: usize) -> (Array1<f32>, Array1<f32>) {
     (vector(WIDTHS[i + 1], 20 + i as u64), vector(WIDTHS[i + 1], 30 + i as u64))
 }
 
+fn given(attributes: &[(&str, Attribute)]) -> Attributes {
+    Attributes(attributes.iter().map(|(name, value)| (name.to_string(), value.clone())).collect())
+}
+
+fn of_norm(train: bool) -> [(&'static str, Attribute); 3] {
+    [("training", Flag(train)), ("eps", Number(EPS)), ("momentum", Number(MOMENTUM))]
+}
+
 fn rows_of(columns: usize) -> Vec<Length> {
     vec![Length::Rows(1), Length::Fixed(columns)]
 }
@@ -75,7 +84,7 @@ fn network(train: bool, fused: bool) -> InferenceQueue {
 }
 
 fn network_in(precision: Precision, train: bool, fused: bool) -> InferenceQueue {
-    let of_linear = Attributes { bfloat16: precision == Precision::Bfloat16, ..Attributes::default() };
+    let of_linear = [("bfloat16", Flag(precision == Precision::Bfloat16))];
     let state = State::new();
     let mut graph = GraphBuilder::new(rows_of(WIDTHS[0]));
     let mut value = 0;
@@ -88,25 +97,23 @@ fn network_in(precision: Precision, train: bool, fused: bool) -> InferenceQueue 
         let norm = norm.map(&mut constant).to_vec();
         let weight = graph.constant(weight.as_slice().unwrap(), weight.shape()).unwrap();
         let p = if train { p } else { 0.0 };
-        let of_norm = Attributes { training: train, eps: EPS, momentum: MOMENTUM, ..Attributes::default() };
         if fused {
-            let attributes = Attributes { p, bfloat16: of_linear.bfloat16, ..of_norm };
+            let attributes = given(&[&of_norm(train)[..], &of_linear, &[("p", Number(p))]].concat());
             let inputs = [vec![value, weight, bias], norm].concat();
             value = graph.node("linearBatchNormReluDropout", inputs, shape, &attributes).unwrap();
             continue;
         }
-        value = graph.node("linear", vec![value, weight, bias], shape.clone(), &of_linear).unwrap();
-        value = graph.node("batchNorm", [vec![value], norm].concat(), shape.clone(), &of_norm).unwrap();
+        value = graph.node("linear", vec![value, weight, bias], shape.clone(), &given(&of_linear)).unwrap();
+        value = graph.node("batchNorm", [vec![value], norm].concat(), shape.clone(), &given(&of_norm(train))).unwrap();
         value = graph.node("relu", vec![value], shape.clone(), &Attributes::default()).unwrap();
         if p > 0.0 {
-            let dropout = Attributes { p, ..Attributes::default() };
-            value = graph.node("dropout", vec![value], shape, &dropout).unwrap();
+            value = graph.node("dropout", vec![value], shape, &given(&[("p", Number(p))])).unwrap();
         }
     }
     let (weight, bias) = weights(2);
     let weight = graph.constant(weight.as_slice().unwrap(), weight.shape()).unwrap();
     let bias = graph.constant(bias.as_slice().unwrap(), bias.shape()).unwrap();
-    let last = Attributes { relu: true, ..of_linear };
+    let last = given(&[&of_linear[..], &[("relu", Flag(true))]].concat());
     let out = graph.node("linear", vec![value, weight, bias], rows_of(WIDTHS[3]), &last).unwrap();
     InferenceQueue::new(graph.finish(vec![out]).unwrap())
 }
@@ -245,8 +252,8 @@ fn operations_broadcast_branch_and_give_several_outputs() {
     let mut graph = GraphBuilder::new(rows_of(12));
     let row_value = graph.constant(row.as_slice().unwrap(), &[1, 12]).unwrap();
     let mix_value = graph.constant(mix.as_slice().unwrap(), &[12, 5]).unwrap();
-    let mean = Attributes { axes: Some(vec![1]), ..none.clone() };
-    let log = Attributes { log: true, ..none.clone() };
+    let mean = given(&[("axes", List(vec![1]))]);
+    let log = given(&[("log", Flag(true))]);
     let shifted = graph.node("add", vec![row_value, 0], rows_of(12), &none).unwrap();
     let means = graph.node("mean", vec![shifted], vec![Length::Rows(1), Length::Fixed(1)], &mean).unwrap();
     let gated = graph.node("mul", vec![shifted, means], rows_of(12), &none).unwrap();
@@ -255,7 +262,7 @@ fn operations_broadcast_branch_and_give_several_outputs() {
     let flat =
         graph.node("reshape", vec![soft], vec![Length::Rows(1), Length::Fixed(5), Length::Fixed(1)], &none).unwrap();
     let total = graph.node("sum", vec![flat], vec![], &none).unwrap();
-    let halved = Attributes { factor: 0.5, offset: -0.25, ..none.clone() };
+    let halved = given(&[("factor", Number(0.5)), ("offset", Number(-0.25))]);
     let halved = graph.node("affine", vec![mixed], rows_of(5), &halved).unwrap();
     let relu = graph.node("relu", vec![halved], rows_of(5), &none).unwrap();
     let graph = graph.finish(vec![soft, total, relu, 0]).unwrap();
@@ -284,7 +291,7 @@ fn batch_norm_alone_has_the_bits_of_its_kernel() {
     let mut graph = GraphBuilder::new(rows_of(9));
     let scale_value = graph.constant(scale.as_slice().unwrap(), &[9]).unwrap();
     let shift_value = graph.constant(shift.as_slice().unwrap(), &[9]).unwrap();
-    let attributes = Attributes { training: true, eps: EPS, momentum: MOMENTUM, ..Attributes::default() };
+    let attributes = given(&of_norm(true));
     let out = graph
         .node("batchNorm", vec![0, scale_value, shift_value, scale_value, shift_value], rows_of(9), &attributes)
         .unwrap();
@@ -328,6 +335,20 @@ fn what_does_not_fit_is_refused() {
     let message = "graph: input: expected the number of a value, got 7";
     refuses(graph.node("relu", vec![7], rows_of(3), &none), "BAD_ARGUMENT", message);
     assert_eq!(graph.node("cubed", vec![0], rows_of(3), &none).unwrap_err().code(), "BAD_ARGUMENT");
+    for (name, attribute, value, code, message) in [
+        ("sum", "axis", List(vec![1]), "BAD_ARGUMENT", "graph: no attribute is named axis"),
+        ("sum", "axes", Flag(true), "BAD_DTYPE", "graph: axes: expected a list of whole numbers"),
+        ("sum", "axes", List(vec![-1]), "BAD_ARGUMENT", "graph: axes: expected whole numbers from 0, got -1"),
+        ("cumsum", "axes", List(vec![0, 1]), code, "graph: axes: expected shape [1], got [2]"),
+        ("softmax", "log", Number(1.0), "BAD_DTYPE", "graph: log: expected true or false"),
+        ("dropout", "p", List(vec![1]), "BAD_DTYPE", "graph: p: expected a number"),
+        ("dropout", "p", Number(f64::NAN), "BAD_ARGUMENT", "dropout: p: expected a probability from 0 to 1, got NaN"),
+    ] {
+        refuses(graph.node(name, vec![0], rows_of(3), &given(&[(attribute, value)])), code, message);
+    }
+    let slice = given(&[("axes", List(vec![1])), ("start", Number(0.5))]);
+    let message = "graph: start: expected a whole number from 0, got 0.5";
+    refuses(graph.node("slice", vec![0], rows_of(3), &slice), "BAD_ARGUMENT", message);
     let wide = graph.node("relu", vec![0], rows_of(4), &none).unwrap();
     let result = run(graph.finish(vec![wide]).unwrap(), &matrix(2, 3, 1), &[8]);
     refuses(result, code, "relu: out: expected shape [6], got [8]");
@@ -338,7 +359,7 @@ fn a_node_that_is_refused_leaves_the_graph_as_it_was() {
     let image = || [Length::Rows(1), Length::Fixed(16), Length::Fixed(8), Length::Fixed(8)].to_vec();
     let mut graph = GraphBuilder::new(image());
     let weight = graph.constant(&[0.5; 16 * 15 * 9], &[16, 15, 3, 3]).unwrap();
-    let conv = Attributes { window: vec![1; 7], ..Attributes::default() };
+    let conv = given(&[("window", List(vec![1; 7]))]);
     let message = "conv2d: weight: expected shape [16, 16, 3, 3], got [16, 15, 3, 3]";
     refuses(graph.node("conv2d", vec![0, weight], image(), &conv), "SHAPE_MISMATCH", message);
     let relu = graph.node("relu", vec![0], image(), &Attributes::default()).unwrap();

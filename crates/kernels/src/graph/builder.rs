@@ -1,8 +1,7 @@
 //! Builds a graph: checks what comes in, packs weights that no pass changes, gives nodes their buffers.
 
-use super::call::Packed;
-use super::op::Op;
-use super::{Attributes, Graph, Length, Node, OP, Place, Value, numel, of_rows, operands, pack};
+use super::call::{Op, Packed};
+use super::{Attributes, Graph, Length, Node, OP, Place, Value, numel, of_rows, op, operands, pack};
 use crate::error::{Result, expect_shape, expect_that};
 use crate::matmul::Precision;
 use std::sync::OnceLock;
@@ -51,9 +50,9 @@ impl GraphBuilder {
             // The same memory under another shape.
             return Ok(self.value(shape, input.place));
         }
-        let op = Op::new(name, inputs.len(), attributes)?;
+        let op = op::named(name, inputs.len(), attributes.clone())?;
         let packed = OnceLock::new();
-        let weight = match op.product() {
+        let weight = match op.product {
             Some(Precision::Bfloat16) => pack(Precision::Bfloat16, &self.values[inputs[1]], &self.constants),
             Some(Precision::Float32) => None,
             None => self.transformed(&op, &inputs)?,

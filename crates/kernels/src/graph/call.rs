@@ -1,67 +1,43 @@
-//! What the kernel of a node is called with: attributes, arrays, and room in its pass.
+//! What the kernel of a node is, and what it is called with: arrays, and room in its pass.
 
 use super::OP;
-use crate::binary::Binary;
-use crate::conv::TransformedWeight;
+use crate::conv::{self, TransformedWeight};
 use crate::error::{KernelError, Result};
 use crate::matmul::{PackedB, Precision};
-use crate::pool::Span;
-use crate::unary::Unary;
 use ndarray::{ArrayView2, ArrayView3, ArrayViewMut2, ArrayViewMut3};
+use std::ops::RangeInclusive;
 
-/// What an operation is told besides its inputs; each reads its own.
-#[derive(Clone, Debug, Default)]
-pub struct Attributes {
-    /// Whether ReLU follows.
-    pub relu: bool,
-    /// Whether BatchNorm with running statistics comes before.
-    pub norm: bool,
-    /// Whether an input is added before ReLU.
-    pub addend: bool,
-    /// Whether a product is one in bfloat16.
-    pub bfloat16: bool,
-    /// Whether the statistics are the batch's own.
-    pub training: bool,
-    /// Added to a variance.
-    pub eps: f64,
-    /// The share of a batch's statistics in the running ones.
-    pub momentum: f64,
-    /// The chance to be dropped.
-    pub p: f64,
-    /// Axes, counted from 0: those that are reduced (none: all), the one that is sliced, the order of a permutation.
-    pub axes: Option<Vec<usize>>,
-    /// The first element of a slice.
-    pub start: usize,
-    /// A slice takes every `step`-th element.
-    pub step: usize,
-    /// Places along an axis.
-    pub indices: Vec<i32>,
-    /// Whether it is the logarithm.
-    pub log: bool,
-    /// What x is multiplied by.
-    pub factor: f64,
-    /// Added to x.
-    pub offset: f64,
-    /// How a convolution moves: stride, padding and dilation, each of rows and columns, and the groups.
-    pub window: Vec<usize>,
-    /// Whether bags become means.
-    pub mean: bool,
-    /// The id that stands for nothing in a bag.
-    pub padding: Option<usize>,
-    /// The windows of a pooling's rows of outputs.
-    pub rows: Vec<Span>,
-    /// The spans of its columns.
-    pub columns: Vec<Span>,
-    /// The row of the table of functions of one element; `factor` and `offset` are its parameters. Set by the name.
-    pub unary: Option<Unary>,
-    /// The row of the table of functions of two elements. Set by the name.
-    pub binary: Option<Binary>,
+/// Computes the output of a node.
+type Kernel = Box<dyn Fn(&[Array], ArrayMut, Room) -> Result<()> + Send + Sync>;
+
+/// An operation that has read its attributes.
+pub(super) struct Op {
+    pub kernel: Kernel,
+    /// How many inputs it has.
+    pub arity: RangeInclusive<usize>,
+    /// The chance to be dropped, if it draws a mask.
+    pub drop_chance: Option<f64>,
+    /// The share of a batch in the running statistics, if it normalises by the batch.
+    pub momentum: Option<f32>,
+    /// The precision of its product, whose weight is its second input.
+    pub product: Option<Precision>,
+    /// How a convolution in single precision moves.
+    pub window: Option<Vec<usize>>,
 }
 
-impl Attributes {
-    /// What the operands of its product are rounded to.
-    pub(super) fn precision(&self) -> Precision {
-        if self.bfloat16 { Precision::Bfloat16 } else { Precision::Float32 }
+/// An operation of so many inputs.
+pub(super) fn op(
+    arity: RangeInclusive<usize>,
+    kernel: impl Fn(&[Array], ArrayMut, Room) -> Result<()> + Send + Sync + 'static,
+) -> Op {
+    Op { kernel: Box::new(kernel), arity, drop_chance: None, momentum: None, product: None, window: None }
+}
+
+impl Op {
+    /// The weight of a convolution of an x in this shape, transformed, if that is how it is computed.
+    pub fn transformed(&self, x: &[usize], weight: &[usize], data: &[f32]) -> Result<Option<TransformedWeight>> {
+        let Some(window) = &self.window else { return Ok(None) };
+        conv::transform(&conv::Shape::of(x, weight, window)?, data)
     }
 }
 

@@ -4,22 +4,22 @@
 //! Lengths of axes are known when the graph is built, except the number of rows of a batch, which each pass brings.
 
 mod arrays;
+mod attributes;
 mod builder;
 mod call;
 mod layers;
 mod op;
 
+pub use attributes::{Attribute, Attributes};
 pub use builder::GraphBuilder;
-pub use call::Attributes;
 
 use crate::batch_stats::ema_update;
 use crate::dropout;
 use crate::error::{KernelError, Result, expect_shape, expect_that};
 use crate::matmul::{PackedB, Precision};
 use crate::rng::Generator;
-use call::{Array, ArrayMut, Packed, Room};
+use call::{Array, ArrayMut, Op, Packed, Room};
 use ndarray::ArrayView2;
-use op::Op;
 use std::sync::OnceLock;
 
 const OP: &str = "graph";
@@ -100,13 +100,13 @@ impl Graph {
 
     /// Whether its nodes draw random numbers.
     pub fn draws(&self) -> bool {
-        self.nodes.iter().any(|node| node.op.drop_chance().is_some())
+        self.nodes.iter().any(|node| node.op.drop_chance.is_some())
     }
 
     /// Draws the masks of a pass, in the order of the nodes.
     pub fn draw(&self, pass: &mut Pass, generator: &mut Generator) {
         let rows = pass.rows;
-        let drawing = self.nodes.iter().filter_map(|node| Some((node.output, node.op.drop_chance()?)));
+        let drawing = self.nodes.iter().filter_map(|node| Some((node.output, node.op.drop_chance?)));
         for (i, (output, p)) in drawing.enumerate() {
             if pass.masks.len() <= i {
                 pass.masks.push(Vec::new());
@@ -140,8 +140,8 @@ impl Graph {
                     Array { shape, data }
                 })
                 .collect();
-            let mask = node.op.drop_chance().and_then(|_| masks.next()).map(|mask| &mut mask[..numel(&shape)]);
-            let kept = if node.op.momentum().is_some() {
+            let mask = node.op.drop_chance.and_then(|_| masks.next()).map(|mask| &mut mask[..numel(&shape)]);
+            let kept = if node.op.momentum.is_some() {
                 normalised += 1;
                 if moments.len() < normalised {
                     moments.push(Vec::new());
@@ -153,7 +153,7 @@ impl Graph {
             };
             let out = ArrayMut { shape: &shape, data: first(&mut data, numel(&shape)) };
             let packed = self.packed(node, &shapes, keep_packed);
-            let done = node.op.run(&inputs, out, Room { mask, moments: kept, scratch, packed });
+            let done = (node.op.kernel)(&inputs, out, Room { mask, moments: kept, scratch, packed });
             buffers[buffer] = data;
             done?;
         }
@@ -162,7 +162,7 @@ impl Graph {
 
     /// The packed weight of a node for inputs of these shapes, if it has one that pays.
     fn packed<'a>(&self, node: &'a Node, shapes: &[Vec<usize>], keep: bool) -> Option<&'a Packed> {
-        let Some(precision) = node.op.product() else { return node.packed.get() };
+        let Some(precision) = node.op.product else { return node.packed.get() };
         if precision == Precision::Float32 {
             if shapes[0].first().is_none_or(|&rows| rows > FEW_ROWS) {
                 return None;
@@ -194,7 +194,7 @@ impl Graph {
 
     /// Moves the running mean and variance of the i-th node that normalises by the batch, by what a pass met there.
     pub fn move_statistics(&self, met: &BatchMoments, i: usize, mean: &mut [f32], variance: &mut [f32]) -> Result<()> {
-        let momentum = self.nodes.iter().filter_map(|node| node.op.momentum()).nth(i);
+        let momentum = self.nodes.iter().filter_map(|node| node.op.momentum).nth(i);
         let (Some(momentum), Some(moments)) = (momentum, met.get(i)) else {
             return expect_that(false, OP, "node", i as f64, "the number of a node that normalises by the batch");
         };
