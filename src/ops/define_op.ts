@@ -38,6 +38,7 @@ export function defineOp<A, S>(op: Op<A, S>): OpFunction<A, S> {
     "onnx",
     "lower",
     "js",
+    "view",
     "random",
   ]);
   expectDefinition("defineOp", op, ["forward"], ["backward"]);
@@ -78,6 +79,7 @@ function run<A, S>(op: Op<A, S>, inputs: readonly Tensor[], attributes: A): read
 function computed<A, S>(op: Op<A, S>, inputs: readonly Tensor[], attributes: A): readonly [Tensor, S] {
   const result = unread(() => op.forward(inputs, attributes));
   const output = new Tensor(result.data, result.shape);
+  if (op.view === true) output.shareVersion(inputs[0]);
   traceOp(output, inputs, op as Op, attributes);
   if (op.backward !== undefined && isRecording(inputs)) record(output, op, inputs, attributes, result);
   return [output, result.saved];

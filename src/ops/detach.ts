@@ -11,6 +11,7 @@ declare module "../tensor/tensor.js" {
 
 export const detachOp = defineOp<null, null>({
   name: "detach",
+  view: true,
   forward: ([{ data, shape }]) => ({ data, shape, saved: null }),
   onnx: "Identity",
   js: ({ inputs: [x] }) => x,

@@ -33,6 +33,7 @@ const OF_BATCH = "slice() takes rows out of the batch";
 
 const sliceOp = defineOp<Attributes, null>({
   name: "slice",
+  view: true,
   forward([x], attributes) {
     const { axis, start, end, step } = attributes;
     const shape = x.shape.map((length, i) => (i === axis ? Math.ceil((end - start) / step) : length));

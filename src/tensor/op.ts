@@ -61,6 +61,8 @@ export interface Op<A = unknown, S = unknown> {
   lower?(attributes: A, shapes: readonly (readonly unknown[])[]): LoweredNode | null;
   /** Its JavaScript in an exported module, an expression; without it a network of it can't become one. */
   js?(step: JsStep<A>, builder: JsBuilder): string;
+  /** Whether the output may be memory of the first input, as that of `reshape`: what changes the input counts as a change of it. */
+  readonly view?: boolean;
   /** Whether it draws random numbers. */
   readonly random?: boolean;
 }

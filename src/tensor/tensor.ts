@@ -84,6 +84,8 @@ export class Tensor {
   #readRows: Int32Array | null = null;
   #requiresGrad: boolean;
   #version = 0;
+  /** The leaf whose memory this one's is. */
+  #base: Tensor | null = null;
   #gradScale = 1;
   #recycledGrad: Float32Array | null = null;
   #grad: Tensor | null = null;
@@ -139,12 +141,18 @@ export class Tensor {
 
   /** How often an optimizer, a state dict or an average has changed the values. @internal */
   get version(): number {
-    return this.#version;
+    return this.#base === null ? this.#version : this.#base.version;
   }
 
   /** Says that the values were changed in place. @internal */
   noteChange(): void {
-    this.#version += 1;
+    if (this.#base === null) this.#version += 1;
+    else this.#base.noteChange();
+  }
+
+  /** Says that the values are memory of another tensor. Nothing changes those of what an operation made, whose graph is not to be kept. @internal */
+  shareVersion(source: Tensor): void {
+    this.#base = source.#base ?? (source.node === null ? source : null);
   }
 
   /** Sets the values that were deferred. @internal */

@@ -117,6 +117,22 @@ describe("between forward and backward", () => {
     }
   });
 
+  it.each<[string, (w: Tensor) => Tensor]>([
+    ["reshape", (w) => w.reshape([1, 2])],
+    ["rows", (w) => w.slice(1, 2)],
+    ["detach", (w) => w.detach()],
+    ["a view of a view", (w) => w.unsqueeze(0).slice(0, 1).detach()],
+  ])("so is a change that is read through a view: %s", (_, view) => {
+    const w = tensor([2, 3], { requiresGrad: true });
+    const x = tensor([5], { requiresGrad: true });
+    w.sum().backward();
+    const product = x.mul(view(w)).sum();
+    new SGD([w], { lr: 1 }).step();
+    expect(() => product.backward()).toThrow("was changed after the forward pass");
+    x.mul(view(w)).sum().backward();
+    expect(x.grad?.item()).toBe(view(tensor([1, 2])).sum().item());
+  });
+
   it("what was frozen in the forward pass gets no gradient, in a fused chain either", () => {
     const { w, x } = setup();
     x.requiresGrad = false;
