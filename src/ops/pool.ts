@@ -30,9 +30,13 @@ interface Attributes {
 
 interface Onnx {
   readonly axes: readonly [Axis, Axis];
-  readonly ceilMode: boolean;
+  /** Of an image's rows and columns. */
+  readonly lengths: readonly number[];
   readonly countIncludePad: boolean;
 }
+
+/** The first version of ONNX's operators that leaves out, as PyTorch, a last window which begins in the padding after the input. */
+const LEAVES_WINDOWS_OUT = 22;
 
 const WINDOWS: JsFunction = {
   name: "windows",
@@ -111,9 +115,9 @@ const maxPoolOp = defineOp<Attributes, null>({
     if (into) native.maxPoolBackward({ grad, x: x.data, gradX: into, windows: windowsOf(x, attributes), scale: 1 });
   },
   onnx(step, builder) {
-    const { axes, ceilMode } = step.attributes.onnx as Onnx;
-    const dilations = ints("dilations", [axes[0].dilation, axes[1].dilation]);
-    return poolOnnx("MaxPool", step, [...windowAttributes(axes, ceilMode), dilations], builder);
+    const onnx = step.attributes.onnx as Onnx;
+    const dilations = ints("dilations", [onnx.axes[0].dilation, onnx.axes[1].dilation]);
+    return poolOnnx("MaxPool", step, [...windowAttributes(step.attributes.windows, onnx, builder), dilations], builder);
   },
   lower: ({ windows: [rows, columns] }) => ({ kind: "maxPool2d", rows, columns }),
   js: (step, builder) => poolJs(MAX_POOL, step, builder),
@@ -131,10 +135,10 @@ const avgPoolOp = defineOp<Attributes, null>({
     if (into) native.avgPoolBackward({ grad, x: x.data, gradX: into, windows: windowsOf(x, attributes), scale });
   },
   onnx(step, builder) {
-    const { onnx } = step.attributes;
+    const { onnx, windows } = step.attributes;
     if (onnx === null) throw builder.refusal("the windows of a pooling differ in size, or have a divisor of their own");
-    const { axes, ceilMode, countIncludePad } = onnx;
-    const attributes = [...windowAttributes(axes, ceilMode), int("count_include_pad", countIncludePad ? 1 : 0)];
+    const counted = int("count_include_pad", onnx.countIncludePad ? 1 : 0);
+    const attributes = [...windowAttributes(windows, onnx, builder), counted];
     return poolOnnx("AveragePool", step, attributes, builder);
   },
   lower: ({ windows: [rows, columns], scale }) => ({ kind: "avgPool2d", rows, columns, factor: scale }),
@@ -157,7 +161,7 @@ export function maxPool2d(x: Tensor, kernelSize: Pair, options: MaxPool2dOptions
   expectImages("maxPool2d", x);
   const { ceilMode, axes } = maxPool2dWindows(kernelSize, options);
   const windows = spansOf("maxPool2d", x, axes, ceilMode);
-  return maxPoolOp([x], { windows, scale: 1, onnx: { axes, ceilMode, countIncludePad: false } });
+  return maxPoolOp([x], { windows, scale: 1, onnx: { axes, lengths: x.shape.slice(-2), countIncludePad: false } });
 }
 
 /**
@@ -173,7 +177,8 @@ export function avgPool2d(x: Tensor, kernelSize: Pair, options: AvgPool2dOptions
   expectImages("avgPool2d", x);
   const { ceilMode, axes, countIncludePad, divisorOverride } = avgPool2dWindows(kernelSize, options);
   const windows = spansOf("avgPool2d", x, axes, ceilMode, countIncludePad && divisorOverride === null);
-  if (divisorOverride === null) return avgPoolOp([x], { windows, scale: 1, onnx: { axes, ceilMode, countIncludePad } });
+  const onnx = { axes, lengths: x.shape.slice(-2), countIncludePad };
+  if (divisorOverride === null) return avgPoolOp([x], { windows, scale: 1, onnx });
   // The sums: each counts as one element.
   const sums = windows.map((spans) => spans.map((n, i) => (i % 4 === 3 ? 1 : n))) as [number[], number[]];
   return avgPoolOp([x], { windows: sums, scale: 1 / divisorOverride, onnx: null });
@@ -200,7 +205,7 @@ export function adaptiveAvgPool2d(x: Tensor, outputSize: AdaptiveSize): Tensor {
     const width = lengths[axis] / size;
     return { size: width, stride: width, padding: 0, dilation: 1 };
   }) as [Axis, Axis];
-  const onnx = isEven ? { axes, ceilMode: false, countIncludePad: false } : null;
+  const onnx = isEven ? { axes, lengths, countIncludePad: false } : null;
   return avgPoolOp([x], { windows, scale: 1, onnx });
 }
 
@@ -222,12 +227,21 @@ function windowsOf({ shape }: Tensor, { windows: [rows, columns] }: Attributes) 
   return { height, width, rows: rows as number[], columns: columns as number[] };
 }
 
-function windowAttributes([rows, columns]: readonly [Axis, Axis], ceilMode: boolean) {
-  const padding = [rows.padding, columns.padding];
+/** `ceil_mode` only where an axis has more windows than fit: then the padding after the other is cut to its windows. */
+function windowAttributes(windows: Attributes["windows"], { axes, lengths }: Onnx, builder: OnnxBuilder) {
+  const beyond = axes.map(({ size, padding, dilation }, i) => lengths[i] + 2 * padding - dilation * (size - 1) - 1);
+  const hasMore = axes.map(({ stride }, i) => windows[i].length / 4 > Math.floor(beyond[i] / stride) + 1);
+  const ceilMode = hasMore.includes(true);
+  const before = axes.map(({ padding }) => padding);
+  const cut = axes.map(({ padding, stride }, i) => (hasMore[i] ? padding : padding - (beyond[i] % stride)));
+  const after = ceilMode && builder.opset < LEAVES_WINDOWS_OUT ? cut : before;
+  if (after.some((length) => length < 0)) {
+    throw builder.refusal(`ceilMode leaves out a window of one axis alone, which needs opset ${LEAVES_WINDOWS_OUT}`);
+  }
   return [
-    ints("kernel_shape", [rows.size, columns.size]),
-    ints("strides", [rows.stride, columns.stride]),
-    ints("pads", [...padding, ...padding]),
+    ints("kernel_shape", [axes[0].size, axes[1].size]),
+    ints("strides", [axes[0].stride, axes[1].stride]),
+    ints("pads", [...before, ...after]),
     int("ceil_mode", ceilMode ? 1 : 0),
   ];
 }

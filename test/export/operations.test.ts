@@ -144,6 +144,35 @@ test.each([
   expect(relativeError(data, expected.data, expected.shape[1] as number)).toBeLessThan(CLOSE);
 });
 
+test.each([
+  // The last window begins in the padding after the columns, and is left out; rows have one more window than fit.
+  [13, () => F.maxPool2d, 2, { stride: [3, 1], padding: 1 }, [7, 4]],
+  [17, () => F.avgPool2d, 2, { stride: [1, 3], padding: 1 }, [4, 4]],
+  [17, () => F.maxPool2d, 1, { stride: [1, 2] }, [3, 4]],
+  [17, () => F.maxPool2d, [2, 2], { stride: [2, 2], padding: 1 }, [5, 4]],
+  [22, () => F.maxPool2d, [2, 1], { stride: [2, 2] }, [5, 4]],
+] as const)(
+  "pooling with ceilMode, opset %i: the windows are PyTorch's",
+  async (opset, pool, size, options, lengths) => {
+    const features = [1, ...lengths];
+    const x = randn([2, ...features]);
+    const pooled = (of: Tensor) => pool()(of, size as number, { ...options, ceilMode: true } as object);
+    const factor = randn(pooled(x).shape.slice(1));
+    const network = new Of((of) => pooled(of).mul(factor).flatten(1));
+    const expected = logitsOf(network, x);
+    const { data, dims } = await run(exportOnnx(network, { features, opset }), x.data, features, 2);
+    expect(dims).toEqual(expected.shape);
+    expect(relativeError(data, expected.data, expected.shape[1] as number)).toBeLessThan(CLOSE);
+  },
+);
+
+test("pooling with ceilMode that ONNX can't say before opset 22", () => {
+  const network = new Of((x) => F.maxPool2d(x, [2, 1], { stride: [2, 2], ceilMode: true }).flatten(1));
+  expect(() => exportOnnx(network, { features: [1, 5, 4] })).toThrow(
+    "ceilMode leaves out a window of one axis alone, which needs opset 22",
+  );
+});
+
 describe("the networks of other tests", () => {
   test.each(Object.entries(MODULES))("%s", async (_, make) => {
     const network = make();
