@@ -35,6 +35,25 @@ describe.each([
   });
 });
 
+// Rows of a matrix, short planes and long ones are three kernels.
+it.each([[[3, 2]], [[3, 2, 2, 2]], [[3, 2, 30, 30]]])(
+  "in eval mode NaN in a sample of %j leaves the gradients of others",
+  (shape) => {
+    const x = ones(shape);
+    x.data[0] = Number.NaN;
+    x.data[1] = Number.POSITIVE_INFINITY;
+    x.requiresGrad = true;
+    const state = { weight: tensor([2, 3]), bias: zeros([2]), runningMean: zeros([2]), runningVar: ones([2]) };
+    const y = F.batchNorm(x, state, { training: false, momentum: 0.1, eps: 0 });
+    y.slice(1, 3).sum().backward();
+    const [rows, channels, ...plane] = shape;
+    const size = plane.reduce((product, length) => product * length, 1);
+    expect(Array.from(x.grad?.data ?? [])).toEqual(
+      Array.from({ length: x.size }, (_, i) => (i < x.size / rows ? 0 : 2 + (Math.floor(i / size) % channels))),
+    );
+  },
+);
+
 describe("buffers", () => {
   it("move in train mode by momentum, the variance unbiased, and count the batches", () => {
     const layer = new BatchNorm1d(2, { momentum: 0.25 });

@@ -229,6 +229,13 @@ pub(crate) fn input_gradient<'a>(
     let n = grad.len();
     let (x, mean, inv_std) = (&x[..n], &mean[..n], &inv_std[..n]);
     let (weight, grad_weight, grad_bias) = (&weight[..n], &grad_weight[..n], &grad_bias[..n]);
+    if scale == 0.0 {
+        // Nothing of the statistics comes through, NaN and infinities of other rows included.
+        for j in 0..n {
+            grad[j] *= weight[j] * inv_std[j];
+        }
+        return;
+    }
     for j in 0..n {
         let x_hat = (x[j] - mean[j]) * inv_std[j];
         grad[j] = weight[j] * inv_std[j] * (grad[j] - scale * (grad_bias[j] + x_hat * grad_weight[j]));

@@ -263,6 +263,13 @@ fn input_gradient<'a, const RELU: bool>(
     out: &'a mut [f32],
 ) {
     let ([mean, inv_std, ..], [factor, scale, grad_weight, grad_bias]) = (numbers, factors);
+    if scale == 0.0 {
+        // As for a matrix: nothing of the statistics comes through.
+        for ((out, &grad), &x) in out.iter_mut().zip(grad).zip(x) {
+            *out = factor * behind::<RELU>(grad, x, numbers);
+        }
+        return;
+    }
     for ((out, &grad), &x) in out.iter_mut().zip(grad).zip(x) {
         let x_hat = (x - mean) * inv_std;
         *out = factor * (behind::<RELU>(grad, x, numbers) - scale * (grad_bias + x_hat * grad_weight));
