@@ -1,3 +1,4 @@
+import { expectElements } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
 import { allocate } from "../tensor/buffer_pool.js";
@@ -22,6 +23,7 @@ export function broadcastShape(op: string, a: Shaped, b: Shaped): readonly numbe
     }
     shape.push(ofA === 1 ? ofB : ofA);
   }
+  expectElements(op, shape);
   return shape;
 }
 

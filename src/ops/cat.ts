@@ -1,4 +1,4 @@
-import { badArgument, expectInteger, expectList, expectShape } from "../checks.js";
+import { badArgument, expectElements, expectInteger, expectList, expectShape } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
 import { allocate } from "../tensor/buffer_pool.js";
@@ -41,6 +41,7 @@ const catOp = defineOp<{ axis: number }, null>({
   forward(inputs, { axis }) {
     const shape = [...inputs[0].shape];
     shape[axis] = inputs.reduce((sum, x) => sum + x.shape[axis], 0);
+    expectElements("cat", shape);
     const data = allocate(numel(shape));
     const strides = stridesOf(shape);
     let at = 0;
@@ -67,15 +68,21 @@ const catOp = defineOp<{ axis: number }, null>({
     call(CAT, `[${inputs.join(", ")}]`, numel(shape.slice(0, axis))),
 });
 
-/** Tensors joined along an axis; the other lengths are equal. `torch.cat`. */
+/** Tensors joined along an axis; the other lengths are equal. One of shape [0] is left out beside others. `torch.cat`. */
 export function cat(tensors: readonly Tensor[], dim = 0): Tensor {
-  const [first] = expectTensors("cat", tensors);
+  const [some] = expectTensors("cat", tensors);
+  const first = tensors.find((x) => !isNothing(x)) ?? some;
   const axis = axisOf(first.shape, dim);
-  for (const [i, { shape }] of tensors.entries()) {
-    expectShape(`cat: tensors[${i}]`, shape, first.shape.with(axis, -1));
+  for (const [i, x] of tensors.entries()) {
+    if (!isNothing(x)) expectShape(`cat: tensors[${i}]`, x.shape, first.shape.with(axis, -1));
   }
-  // A copy, for the backward pass: the list is the caller's.
-  return catOp([...tensors], { axis });
+  const parts = isNothing(first) ? [first] : tensors.filter((x) => !isNothing(x));
+  return catOp(parts, { axis });
+}
+
+/** What PyTorch's users begin a list with, whatever the shape of what follows. */
+function isNothing({ shape }: Tensor): boolean {
+  return shape.length === 1 && shape[0] === 0;
 }
 
 /** Tensors of one shape side by side along a new axis. `torch.stack`. */

@@ -1,4 +1,4 @@
-import { expectNumber } from "../checks.js";
+import { expectFlags, expectNumber } from "../checks.js";
 import { native } from "../native.js";
 import { allocate, allocateBytes } from "../tensor/buffer_pool.js";
 import { currentGenerator } from "../tensor/random.js";
@@ -33,6 +33,7 @@ const dropoutOp = defineOp<{ p: number }, Uint8Array>({
 export function dropout(x: Tensor, p = 0.5, training = true): Tensor {
   expectTensor("x", x);
   expectNumber("p", p, (p) => p >= 0 && p <= 1, "a chance from 0 to 1");
+  expectFlags({ training });
   if (training && p > 0) return extendByDropout(dropoutOp, x, p) ?? dropoutOp([x], { p });
   endByDropout(x);
   return x;

@@ -1,4 +1,4 @@
-import { expectFlags, expectInteger, expectOptions } from "../checks.js";
+import { expectElements, expectFlags, expectInteger, expectOptions } from "../checks.js";
 import { native } from "../native.js";
 import { allocate } from "../tensor/buffer_pool.js";
 import type { IntTensor } from "../tensor/int_tensor.js";
@@ -33,6 +33,7 @@ function embedding(ids, table, dim) {
 const embeddingOp = defineOp<Attributes, null>({
   name: "embedding",
   forward([ids, table]) {
+    expectElements("embedding", [ids.size, table.shape[1]]);
     const data = allocate(ids.size * table.shape[1]);
     if (isTracing() && !nameRows(ids, table)) data.fill(0);
     else native.embeddingBagForward({ bags: each(ids, table, -1), table: table.data, out: data });

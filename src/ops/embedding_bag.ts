@@ -1,6 +1,7 @@
 import {
   badArgument,
   badDtype,
+  expectElements,
   expectFlags,
   expectInteger,
   expectOneOf,
@@ -67,6 +68,7 @@ const embeddingBagOp = defineOp<Attributes, null>({
   forward(inputs, attributes) {
     const [ids, table] = inputs;
     const shape = [ids.shape[0], table.shape[1]];
+    expectElements("embeddingBag", shape);
     const data = allocate(shape[0] * shape[1]);
     if (isTracing() && !nameRows(inputs[0], inputs[1])) data.fill(0);
     else native.embeddingBagForward({ bags: bagsOf(inputs, attributes), table: table.data, out: data });

@@ -1,4 +1,4 @@
-import { badDtype, expectElements, expectLength, expectShape, outOfRange } from "../checks.js";
+import { badArgument, badDtype, expectElements, expectLength, expectShape, outOfRange } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
 import { allocate } from "../tensor/buffer_pool.js";
@@ -17,7 +17,7 @@ declare module "../tensor/tensor.js" {
     /** For each place of the index, the element of the axis that it names. `torch.gather`. */
     gather(dim: number, index: IntTensor): Tensor;
     /** A copy with elements of `src`, or a number, put where the index says along the axis. `torch.scatter`. */
-    scatter(dim: number, index: IntTensor, src: Tensor | number): Tensor;
+    scatter(dim: number, index: IntTensor, src: Tensor | number, extra?: never): Tensor;
   }
 }
 
@@ -47,6 +47,7 @@ const indexSelectOp = defineOp<Attributes, null>({
   name: "indexSelect",
   forward([x], { axis, index }) {
     const { outer, length, inner } = aroundAxis(x.shape, axis);
+    expectElements("indexSelect", [outer, index.size, inner]);
     const data = allocate(outer * index.size * inner);
     native.indexSelect(x.data, outer, length, inner, index.data, data);
     return { data, shape: x.shape.map((n, i) => (i === axis ? index.size : n)), saved: null };
@@ -152,8 +153,10 @@ export function gather(x: Tensor, dim: number, index: IntTensor): Tensor {
 }
 
 /** A copy of x with the elements of `src`, or a number, put where the index says along axis `dim`. `torch.scatter`. */
-export function scatter(x: Tensor, dim: number, index: IntTensor, src: Tensor | number): Tensor {
+export function scatter(x: Tensor, dim: number, index: IntTensor, src: Tensor | number, extra?: never): Tensor {
   expectTensor("scatter: x", x);
+  if (extra !== undefined)
+    throw badArgument("scatter", "x, dim, index and src alone: elements are put, not reduced", extra);
   const attributes = { axis: axisOf(x.shape, dim), index: expectIndex("scatter", x, index) };
   if (typeof src === "number") {
     return scatterOp([x, new Tensor(new Float32Array(index.size).fill(src), index.shape)], attributes);

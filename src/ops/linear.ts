@@ -1,4 +1,4 @@
-import { expectShape } from "../checks.js";
+import { expectElements, expectShape } from "../checks.js";
 import { native } from "../native.js";
 import { allocate } from "../tensor/buffer_pool.js";
 import { type JsFunction, PANEL } from "../tensor/js_form.js";
@@ -63,6 +63,7 @@ export const linearOp = defineOp<LinearAttributes, null>({
   forward([x, weight, bias], { relu, bfloat16 = false }) {
     const [rows, inputs] = x.shape;
     const outputs = weight.shape[0];
+    expectElements("linear", [rows, outputs]);
     const data = allocate(rows * outputs);
     native.linearForward(x.data, weight.data, bias?.data ?? null, data, rows, inputs, outputs, relu, bfloat16);
     return { data, shape: [rows, outputs], saved: null };

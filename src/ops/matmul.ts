@@ -1,4 +1,4 @@
-import { expectShape } from "../checks.js";
+import { expectElements, expectShape } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
 import { allocate } from "../tensor/buffer_pool.js";
@@ -51,6 +51,7 @@ const matmulOp = defineOp<null, null>({
   forward([a, b]) {
     const [m, k] = a.shape;
     const n = b.shape[1];
+    expectElements("matmul", [m, n]);
     const data = allocate(m * n);
     native.matmul(a.data, b.data, data, m, k, n);
     return { data, shape: [m, n], saved: null };
@@ -76,6 +77,7 @@ const bmmOp = defineOp<BmmAttributes, null>({
   forward([a, b], { bfloat16 = false }) {
     const [batch, m, k] = a.shape;
     const n = b.shape[2];
+    expectElements("matmul", [batch, m, n]);
     const data = allocate(batch * m * n);
     native.batchedMatmul(PLAIN, a.data, b.data, data, batch, m, k, n, bfloat16);
     return { data, shape: [batch, m, n], saved: null };

@@ -1,8 +1,9 @@
 import { expectOptions } from "../checks.js";
 import { axisOf, isSameShape } from "../tensor/shape.js";
 import { expectTensor, type Tensor } from "../tensor/tensor.js";
-import { div, mul } from "./binary.js";
+import { add, div, mul, rsub } from "./binary.js";
 import { broadcastShape } from "./broadcast.js";
+import { detach } from "./detach.js";
 import { expand } from "./expand.js";
 import { norm } from "./statistics.js";
 import { sum } from "./sum.js";
@@ -33,7 +34,9 @@ export function cosineSimilarity(a: Tensor, b: Tensor, options: { dim?: number; 
   const shape = broadcastShape("cosineSimilarity", a, b);
   const unit = (x: Tensor) => {
     const whole = isSameShape(a.shape, b.shape) ? x : expandAlong(x, shape, axisOf(shape, dim));
-    return div(whole, clamp(norm(whole, 2, dim, true), eps));
+    const length = norm(whole, 2, dim, true);
+    // What is missing to eps is a constant, as in PyTorch.
+    return div(whole, add(length, detach(clamp(rsub(length, eps), 0))));
   };
   return sum(mul(unit(a), unit(b)), dim);
 }

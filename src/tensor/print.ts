@@ -21,7 +21,8 @@ interface Printable {
 export function printTensor(tensor: Printable, data: ArrayLike<number> | BigInt64Array | null, what = "..."): string {
   const { dtype, shape, requiresGrad } = tensor;
   const traits = [`shape=[${shape.join(", ")}]`, `dtype=${dtype}`, ...(requiresGrad ? ["requiresGrad=true"] : [])];
-  const values = data === null ? what : valuesOf(data, shape);
+  // A million rows without elements are as empty as one.
+  const values = data === null ? what : data.length === 0 ? "[]" : valuesOf(data, shape);
   return `tensor(${values}, ${traits.join(", ")})`;
 }
 
@@ -90,8 +91,8 @@ function floatFormat(values: readonly number[]): (value: number) => string {
   return (value) => {
     if (Number.isNaN(value)) return "nan";
     if (!Number.isFinite(value)) return value > 0 ? "inf" : "-inf";
-    if (isWide) return value.toExponential(4).replace(/e([+-])(\d)$/, "e$10$2");
     const sign = Object.is(value, -0) ? "-" : "";
+    if (isWide) return sign + value.toExponential(4).replace(/e([+-])(\d)$/, "e$10$2");
     return sign + (isWhole ? `${value}.` : value.toFixed(4));
   };
 }

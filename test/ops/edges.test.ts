@@ -153,6 +153,28 @@ describe("as PyTorch at the edges of single precision", () => {
     expect(gradientOf([1], (x) => x.mul(-0))).toEqual([[-0], [-0]]);
   });
 
+  it("cat leaves tensors of shape [0] out", () => {
+    const [none, x] = [zeros([0]), tensor([[1], [2]], { requiresGrad: true })];
+    const out = cat([none, x, none, x], 1);
+    out.slice(0, 1).sum().backward();
+    expect([out.toArray(), x.grad?.toArray()]).toEqual([
+      [
+        [1, 1],
+        [2, 2],
+      ],
+      [[2], [0]],
+    ]);
+    expect(cat([none, none]).shape).toEqual([0]);
+  });
+
+  it("below eps a norm's gradient is in that of cosineSimilarity", () => {
+    // torch.nn.functional.cosine_similarity(a, b, dim=0, eps=1).backward() of PyTorch 2.15.
+    const [, gradient] = gradientOf([0.5, 0.5], (a) => F.cosineSimilarity(a, tensor([1, 0]), { dim: 0, eps: 1 }));
+    const [first, second] = gradient as number[];
+    expect(first).toBeCloseTo(0.6464466, 6);
+    expect(second).toBeCloseTo(-0.3535534, 6);
+  });
+
   it("softplus with beta does not overflow", () => {
     expect(gradientOf([1e38, -1e38], (x) => F.softplus(x, 1e4))).toEqual([
       [Math.fround(1e38), 0],

@@ -47,6 +47,31 @@ describe("what an operation refuses, with its name, the argument and the shapes"
       "BAD_ARGUMENT",
       "embeddingBag: table: rows: expected a whole number from 0 to 16777216, got 16777217",
     ],
+    [
+      () => F.dropout(x, 0.5, { training: false } as never),
+      "BAD_ARGUMENT",
+      "training: expected true or false, got a value of type Object",
+    ],
+    [
+      () => x.scatter(1, index([0], [1, 1]), 2, "add" as never),
+      "BAD_ARGUMENT",
+      'scatter: expected x, dim, index and src alone: elements are put, not reduced, got "add"',
+    ],
+    ...(
+      [
+        ["add", () => zeros([2 ** 17, 1]).add(zeros([1, 2 ** 16])), "[131072, 65536]"],
+        ["lt", () => zeros([2 ** 17, 1]).lt(zeros([1, 2 ** 16])), "[131072, 65536]"],
+        ["matmul", () => matmul(zeros([2 ** 17, 1]), zeros([1, 2 ** 16])), "[131072, 65536]"],
+        ["linear", () => F.linear(zeros([2 ** 17, 1]), zeros([2 ** 16, 1])), "[131072, 65536]"],
+        ["cat", () => cat(Array.from({ length: 2 ** 11 }, () => zeros([2 ** 20]))), "[2147483648]"],
+        ["indexSelect", () => zeros([1, 2 ** 16]).indexSelect(0, new Int32Array(2 ** 15)), "[1, 32768, 65536]"],
+        ["embedding", () => F.embedding(zeros([2 ** 15]), zeros([1, 2 ** 16])), "[32768, 65536]"],
+      ] as [string, () => unknown, string][]
+    ).map(([name, call, shape]): [() => unknown, string, string] => [
+      call,
+      "BAD_ARGUMENT",
+      `${name}: expected fewer than 2^31 elements, got ${shape.includes("131072") ? 2 ** 33 : 2 ** 31} of ${shape}`,
+    ]),
     [() => x.topk(4), "BAD_ARGUMENT", "topk: k: expected a whole number from 0 to 3, got 4"],
     [() => x.permute([0, 0]), "BAD_ARGUMENT", "permute: dims: expected each axis of [2, 3] once, got [0, 0]"],
     [

@@ -130,7 +130,11 @@ describe("between forward and backward", () => {
     new SGD([w], { lr: 1 }).step();
     expect(() => product.backward()).toThrow("was changed after the forward pass");
     x.mul(view(w)).sum().backward();
-    expect(x.grad?.item()).toBe(view(tensor([1, 2])).sum().item());
+    expect(x.grad?.item()).toBe(
+      view(tensor([1, 2]))
+        .sum()
+        .item(),
+    );
   });
 
   it("what was frozen in the forward pass gets no gradient, in a fused chain either", () => {

@@ -15,6 +15,8 @@ test.each<[tensor: { toString(): string }, text: string]>([
   [tensor([1e-5, 1]), "tensor([1.0000e-05, 1.0000e+00], shape=[2], dtype=float32)"],
   [tensor([-Infinity, Number.NaN, 1]), "tensor([-inf,  nan,   1.], shape=[3], dtype=float32)"],
   [zeros([0, 3]), "tensor([], shape=[0, 3], dtype=float32)"],
+  [zeros([2 ** 31 - 1, 0]), "tensor([], shape=[2147483647, 0], dtype=float32)"],
+  [tensor([-0, 1e-5]), "tensor([-0.0000e+00,  1.0000e-05], shape=[2], dtype=float32)"],
   [
     tensor([
       [1, 2.5],
