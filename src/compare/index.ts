@@ -26,7 +26,7 @@ export type {
   SweepPoint,
   SweepResult,
 } from "./results.js";
-export type { Share, ShareResult } from "./share.js";
+export type { Share, ShareResult } from "./run_experiment.js";
 export { holm, type PairedDifference, pairedDifference, type SampleStats, sampleStats } from "./statistics.js";
 export {
   calibrationSummary,

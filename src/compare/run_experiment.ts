@@ -1,10 +1,13 @@
 import { join } from "node:path";
+import { OVERWRITE_ADVICE } from "../checkpoint/folder_config.js";
+import { expectInteger, expectObject, expectOptions } from "../checks.js";
 import { DistilleryError, isAbort } from "../errors.js";
 import { Module } from "../nn/module.js";
 import type { ResolvedDistillation } from "../train/options.js";
 import { stepsPerEpoch } from "../train/schedule.js";
 import { progressOf } from "../train/trainer_state.js";
 import type { Experiment, ExperimentProgress } from "./experiment.js";
+import { OF_SHARES, withShareFolder } from "./experiment_folder.js";
 import { logitsFilesIn } from "./external_teacher.js";
 import { named, openRunners, runTrials } from "./pool.js";
 import { announced, readyTeacher } from "./shared_teacher.js";
@@ -30,16 +33,29 @@ export interface Trained {
   outcomes: Outcome[];
 }
 
-/** The share of the runs that a process trains. */
-interface OwnShare {
+/** A part of an experiment's runs, for one of several processes that share a folder. */
+export interface Share {
+  /** From 0. Share 0 trains the teacher, too; the others wait for it. */
   index: number;
+  /** How many shares there are. */
   of: number;
+}
+
+/** What {@link compareShare} and {@link sweepShare} did. */
+export interface ShareResult {
+  share: Share;
+  /** The folders of its runs below `out`, all of which are done. */
+  runs: string[];
+}
+
+/** A share while it is trained. */
+interface OwnShare extends Share {
   /** Refuses a configuration that another share wrote meanwhile with other options. */
   expectSame: () => Promise<unknown>;
 }
 
 /** Whether a run belongs to a share, by its place. */
-export function isOfShare(place: number, { index, of }: Pick<OwnShare, "index" | "of">): boolean {
+export function isOfShare(place: number, { index, of }: Share): boolean {
   return place % of === index;
 }
 
@@ -120,6 +136,52 @@ export async function runExperiment(
     const text = `stopped with ${done} of ${ownRuns.length} runs done; their state is saved in ${out}: ${again}`;
     throw new DistilleryError("ABORTED", text, { cause: error });
   }
+}
+
+/** What a share is of. */
+interface Plan {
+  experiment: Experiment;
+  trials: readonly Trial[];
+  teacherSeed: number;
+  config: Readonly<Record<string, unknown>>;
+}
+
+/** Trains a share of the runs; runs that were begun are continued. */
+export async function runShare({ experiment, trials, teacherSeed, config }: Plan, given: Share): Promise<ShareResult> {
+  const share = expectShare(given);
+  const { controls } = experiment;
+  if (controls.overwrite || controls.collect) {
+    const name = controls.overwrite ? "overwrite" : "collect";
+    throw new DistilleryError(
+      "BAD_ARGUMENT",
+      `${name}: a share (--index ${share.index} --of ${share.of}) replaces and collects nothing: leave one of the two out`,
+    );
+  }
+  const isFirst = share.index === 0;
+  const own = trials.filter((_, i) => isOfShare(i, share));
+  if (isFirst || own.length > 0) {
+    await withShareFolder({ experiment, config }, isFirst, async (expectSame) => {
+      try {
+        return await runExperiment(experiment, trials, teacherSeed, { ...share, expectSame });
+      } catch (error) {
+        throw withoutOverwrite(error);
+      }
+    });
+  }
+  return { share, runs: own.map(({ name }) => name) };
+}
+
+/** A trial that refuses other options does not know that a share replaces nothing. */
+function withoutOverwrite(error: unknown): unknown {
+  if (!(error instanceof DistilleryError) || !error.message.includes(OVERWRITE_ADVICE)) return error;
+  return new DistilleryError(error.code, error.message.replace(OVERWRITE_ADVICE, OF_SHARES), { cause: error });
+}
+
+function expectShare(share: Share): Share {
+  expectObject("share", share);
+  expectOptions("share", share, ["index", "of"]);
+  const of = expectInteger("share.of", share.of, 1);
+  return { index: expectInteger("share.index", share.index, 0, of - 1), of };
 }
 
 async function logitsFor(

@@ -33,8 +33,7 @@ import {
   type SweepResult,
   sizeOfTeacher,
 } from "./results.js";
-import { runExperiment } from "./run_experiment.js";
-import { runShare, type Share, type ShareResult } from "./share.js";
+import { runExperiment, runShare, type Share, type ShareResult } from "./run_experiment.js";
 import { holm, pairedDifference, sampleStats } from "./statistics.js";
 import { hashOf, TEACHER, teacherSeedOf } from "./teacher.js";
 import { TestEvaluator } from "./test_evaluator.js";
