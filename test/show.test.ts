@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { showBytes } from "../src/show.js";
+import { capitalized, showBytes, showPercent } from "../src/show.js";
 
 test.each([
   [2140, "2.1 kB"],
@@ -8,4 +8,13 @@ test.each([
   [12_345_678_901, "12.35 GB"],
 ])("%i bytes", (bytes, shown) => {
   expect(showBytes(bytes)).toBe(shown);
+});
+
+test("a fraction in percent; what is none is unknown", () => {
+  expect([showPercent(0.9018), showPercent(0.0723, 1), showPercent(1, 0)]).toEqual(["90.18%", "7.2%", "100%"]);
+  expect([Number.NaN, Infinity, JSON.parse("null")].map((x) => showPercent(x))).toEqual(Array(3).fill("unknown"));
+});
+
+test("the first letter large, of nothing nothing", () => {
+  expect(["temperature 4", "T 4", ""].map(capitalized)).toEqual(["Temperature 4", "T 4", ""]);
 });
