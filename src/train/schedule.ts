@@ -1,14 +1,15 @@
 import { createHash } from "node:crypto";
+import { show } from "../checks.js";
 import type { Dataset } from "../data/dataset.js";
 import { DataLoader } from "../data/loader.js";
 import { DistilleryError } from "../errors.js";
 import { SCHEDULES } from "../optim/index.js";
 import type { LRScheduler } from "../optim/lr_scheduler.js";
 import { type Schedule, warmup } from "../optim/schedules.js";
-import { type Expression, formatExpression, type Issue, isModulePath, parseExpression } from "../registry/index.js";
+import { type Expression, formatExpression, type Issue, isModulePath, parseExpression, type Term } from "../registry/index.js";
 import type { ResolvedTraining } from "./options.js";
 
-/** Options of a run that are short forms of its schedule's: they are used if the expression leaves them out. */
+/** Options of a run that are short forms of its schedule's, which the expression leaves out. */
 export const SCHEDULE_OPTIONS = [
   "pctStart",
   "divFactor",
@@ -30,25 +31,46 @@ export function resolveSchedule(schedule: Expression | Schedule, options: Schedu
     return given.warmupSteps === undefined ? schedule : warmup(given.warmupSteps, schedule);
   }
   const terms = parseExpression(schedule, "schedule").map((term) => {
-    const byPosition = optionNames(term.name).slice(0, term.positional.length);
-    const open = Object.entries(given).filter(([name]) => !byPosition.includes(name));
+    const written = writtenOptions(term);
+    const open = Object.entries(given).filter(([name]) => !Object.hasOwn(written, name));
     return { ...term, args: { ...Object.fromEntries(open), ...term.args } };
   });
   return SCHEDULES.canonical(formatExpression(terms), { argument: "schedule" });
 }
 
-/** What is wrong with the first option that was given and that the schedule does not have; null if it has all. */
+/** What is wrong with the first option that the schedule does not have, or says otherwise; null if nothing is. */
 export function scheduleIssue(schedule: Expression | Schedule, options: ScheduleOptions): Issue | null {
-  const [name, taken] = typeof schedule === "function" ? ["of your own", ["warmupSteps"]] : namedOptions(schedule);
+  const { name, taken, written } = typeof schedule === "function" ? OWN : namedSchedule(schedule);
   const foreign = givenOptions(options).find(([option]) => !taken.includes(option));
-  if (foreign === undefined) return null;
-  const known = taken.length === 0 ? "write it into the expression" : `it has ${taken.join(", ")}`;
-  return { path: [foreign[0]], text: `the schedule ${name} has no such option: ${known}` };
+  if (foreign !== undefined) {
+    const known = taken.length === 0 ? "write it into the expression" : `it has ${taken.join(", ")}`;
+    return { path: [foreign[0]], text: `the schedule ${name} has no such option: ${known}` };
+  }
+  const isOther = (option: keyof ScheduleOptions) =>
+    options[option] !== undefined && Object.hasOwn(written, option) && written[option] !== options[option];
+  const twice = SCHEDULE_OPTIONS.find(isOther);
+  if (twice === undefined) return null;
+  return { path: [twice], text: `the schedule says ${twice}=${show(written[twice])}: leave one of the two out` };
 }
 
-function namedOptions(schedule: Expression): [name: string, options: readonly string[]] {
-  const [{ name }] = parseExpression(schedule, "schedule");
-  return [name, optionNames(name)];
+interface NamedSchedule {
+  name: string;
+  /** The options that it has. */
+  taken: readonly string[];
+  /** Those that its expression gives. */
+  written: Readonly<Record<string, unknown>>;
+}
+
+const OWN: NamedSchedule = { name: "of your own", taken: ["warmupSteps"], written: {} };
+
+function namedSchedule(schedule: Expression): NamedSchedule {
+  const [term] = parseExpression(schedule, "schedule");
+  return { name: term.name, taken: optionNames(term.name), written: writtenOptions(term) };
+}
+
+function writtenOptions({ name, positional, args }: Term): Readonly<Record<string, unknown>> {
+  const names = optionNames(name);
+  return { ...Object.fromEntries(positional.map((value, i) => [names[i], value])), ...args };
 }
 
 function optionNames(name: string): readonly string[] {

@@ -101,6 +101,10 @@ describe("mistakes", () => {
       "warmupSteps: the schedule one-cycle has no such option: it has pctStart, annealStrategy, divFactor, finalDivFactor, threePhase, cycleMomentum",
     ],
     [
+      { schedule: "cosine(warmupSteps=3)", warmupSteps: 0 },
+      "warmupSteps: the schedule says warmupSteps=3: leave one of the two out",
+    ],
+    [
       { loss: "kd", temperature: 4 },
       "temperature: the loss does not use it: write it as an argument there, as kd(temperature=4)",
     ],

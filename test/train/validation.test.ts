@@ -251,12 +251,12 @@ describe("the schedule", () => {
     ["cosine", { schedule: "cosine" }, (step) => (1 + Math.cos((Math.PI * step) / 12)) / 2],
     [
       "step, with options in the expression and beside it",
-      { schedule: "step(gamma=0.5)", stepSize: 2, gamma: 0.9, warmupSteps: 2 },
+      { schedule: "step(gamma=0.5)", stepSize: 2, warmupSteps: 2 },
       (step) => (step < 2 ? (step + 1) / 3 : 0.5 ** Math.floor(step / 8)),
     ],
     [
       "step, with options by their places",
-      { schedule: "step(1)", stepSize: 2, gamma: 0.5 },
+      { schedule: "step(1)", gamma: 0.5 },
       (step) => 0.5 ** Math.floor(step / 4),
     ],
     ["a function, with a warm-up", { schedule: () => 1, warmupSteps: 3 }, (step) => Math.min(1, (step + 1) / 4)],
@@ -298,6 +298,11 @@ describe("the schedule", () => {
       { schedule: "cosine(end=0.1)", stepSize: 3 },
       "stepSize: the schedule cosine has no such option: it has end, warmupSteps",
     ],
+    [
+      { schedule: "step(stepSize=1, gamma=0.5)", stepSize: 3, gamma: 0.1 },
+      "stepSize: the schedule says stepSize=1: leave one of the two out",
+    ],
+    [{ schedule: "step(3, 0.5)", gamma: 0.1 }, "gamma: the schedule says gamma=0.5: leave one of the two out"],
     [{ schedule: () => 1, gamma: 0.3 }, "gamma: the schedule of your own has no such option: it has warmupSteps"],
     [
       { schedule: 3 as never },
