@@ -22,8 +22,13 @@ export function outOfRange(name: string, classes: number, got: unknown): Distill
 /** A whole number of [min, max]; otherwise `BAD_ARGUMENT` that names the argument. */
 export function expectInteger(name: string, value: unknown, min: number, max = Number.MAX_SAFE_INTEGER): number {
   if (typeof value === "number" && Number.isInteger(value) && value >= min && value <= max) return value;
-  const range = max === Number.MAX_SAFE_INTEGER ? `of at least ${min}` : `from ${min} to ${max}`;
-  throw badArgument(name, `a whole number ${range}`, value);
+  throw badArgument(name, `a whole number ${integerRange(min, max, value)}`, value);
+}
+
+/** What a whole number is expected to be in: without its end unless that is what is wrong with the value. */
+export function integerRange(min: number, max: number, value: unknown): string {
+  const isShort = max === Number.MAX_SAFE_INTEGER && !(Number.isInteger(value) && (value as number) > max);
+  return isShort ? `of at least ${min}` : `from ${min} to ${max}`;
 }
 
 /** The most elements along an axis, or in a typed array. */

@@ -112,7 +112,7 @@ function expectTeacher({ teacher, teacherColumn }: Options, given: Readonly<Reco
   const ofColumn = teacherColumn === undefined ? [] : ["teacherClasses"];
   const name = OF_FILES.find((option) => given[option] !== undefined && !ofColumn.includes(option));
   if (name !== undefined)
-    throw new UsageError(`${flagOf(name)}: is of a teacher's file, and there is none (--teacher)`);
+    throw new UsageError(`${flagOf(name, given[name])}: is of a teacher's file, and there is none (--teacher)`);
 }
 
 type Options = InferOutput<typeof evaluateSchema>;

@@ -11,9 +11,12 @@ import { recordOf, type TrainingRecord } from "../models/training_record.js";
 import type { Module } from "../nn/module.js";
 import { showBytes } from "../show.js";
 import { mainMetric, metricsOf, showChange, showMetric, unitOf } from "../tasks/metrics.js";
+import { setNumThreads } from "../threads.js";
 import { evaluate } from "../train/index.js";
+import { without } from "../without.js";
 import { UsageError } from "./error_boundary.js";
 import { type EvaluationData, evaluationData } from "./evaluation_data.js";
+import { flagOf } from "./flag_names.js";
 import { PTH_IMAGE_SIZE } from "./flag_table.js";
 import {
   addLoading,
@@ -26,8 +29,7 @@ import {
   type ShowFlags,
 } from "./flags.js";
 import { expectFits, type NetworkOptions, Networks, sidesOf } from "./networks.js";
-import { optionsOf } from "./settings.js";
-import { setUp } from "./source.js";
+import { only, optionsOf } from "./settings.js";
 import { print, printError } from "./terminal.js";
 
 type ExportFlags = ShowFlags &
@@ -45,6 +47,10 @@ type ExportFlags = ShowFlags &
 
 const DATA =
   "reports the test accuracy; if the network's file does not say how its inputs are made, give the data that it was trained on, whose preprocessing the export takes (ONNX: of images alone)";
+/** Nothing is drawn. */
+const DATA_FLAGS = { entries: without(dataSchema.entries, ["seed"]) };
+/** Those of `dataSchema` that say how the command runs. */
+const RUNNING: readonly string[] = ["threads", "forceThreads"];
 const IMAGE_SIZE = `${PTH_IMAGE_SIZE}; with --data, what the images of a folder are resized to`;
 
 /** `distillery export FILE`. */
@@ -66,7 +72,7 @@ export function exportCommand(run: (flags: ExportFlags) => Promise<void>): Comma
     );
   return addNetwork(
     addLoading(
-      addShowing(addOptions(command, dataSchema, { data: DATA, imageSize: IMAGE_SIZE }), "print a JSON object"),
+      addShowing(addOptions(command, DATA_FLAGS, { data: DATA, imageSize: IMAGE_SIZE }), "print a JSON object"),
     ),
   ).action((file: string) => run({ ...givenFlags(command), file }));
 }
@@ -74,8 +80,9 @@ export function exportCommand(run: (flags: ExportFlags) => Promise<void>): Comma
 /** Writes the files, says what is in each, and with data what it costs in accuracy. */
 export async function runExport(flags: ExportFlags): Promise<void> {
   const outs = outFiles(flags);
-  if (flags.embedNormalisation !== undefined && flags.onnx === undefined) {
-    const flag = flags.embedNormalisation ? "--embed-normalisation" : "--no-embed-normalisation";
+  const { embedNormalisation } = flags;
+  if (embedNormalisation !== undefined && flags.onnx === undefined) {
+    const flag = flagOf("embedNormalisation", embedNormalisation);
     throw new UsageError(`${flag}: is of --onnx: JavaScript takes samples as they are`);
   }
   const networks = await Networks.open(flags);
@@ -85,7 +92,7 @@ export async function runExport(flags: ExportFlags): Promise<void> {
   const network = networks.of(opened, "network", source?.context.shape ?? sidesOf(flags.imageSize));
   if (source !== null && record === null) expectFits(flags.file, network, source);
   for (const note of notes) printError(note);
-  if (flags.embedNormalisation && record === null && test?.image === undefined) {
+  if (embedNormalisation && record === null && test?.image === undefined) {
     throw new UsageError("--embed-normalisation: needs --data with images, whose normalisation it is");
   }
   // What the data are like, of a network that does not say it.
@@ -247,8 +254,13 @@ async function testOf(
 ): Promise<EvaluationData | { source: null; data: null; notes: [] }> {
   const options = optionsOf(dataSchema, { ...flags });
   if (flags.data === undefined) {
-    const { imageSize: _, ...others } = options;
-    await setUp(record === null ? others : options);
+    const isOfNetwork = (name: string) => RUNNING.includes(name) || (name === "imageSize" && record === null);
+    const given = Object.entries(only(dataSchema.entries, { ...flags }));
+    const [name, value] = given.find(([option]) => !isOfNetwork(option)) ?? [];
+    if (name !== undefined) {
+      throw new UsageError(`${flagOf(name, value)}: is an option of --data: give it too, or leave this out`);
+    }
+    if (options.threads !== undefined) setNumThreads(options.threads);
     return { source: null, data: null, notes: [] };
   }
   const { source, data, notes } = await evaluationData(flags.file, record, options, { ...flags });

@@ -23,7 +23,7 @@ export function toList(text: string, before: unknown): unknown {
 
 /** `32`, or `48x64`: rows and columns. */
 export function toSides(text: string): unknown {
-  return text.includes("x") ? text.split("x").map(toNumber) : toNumber(text);
+  return /^\d+x\d+$/.test(text) ? text.split("x").map(Number) : toNumber(text);
 }
 
 /** `5` means epochs, `100steps` steps. */

@@ -58,7 +58,7 @@ export function addOptions(
       const full = typeof given === "string" ? given : isShown ? `${text} (default: ${usual})` : text;
       if (usual !== true) option(`${flagOf(name)} ${value}`.trim(), full);
       const negated = NEGATED[name];
-      if (negated !== undefined) option(flagOf(name).replace("--", "--no-"), negated);
+      if (negated !== undefined) option(flagOf(name, false), negated);
     }
   }
   return command;

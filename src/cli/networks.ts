@@ -55,7 +55,6 @@ export class Networks {
   ): Promise<Module | Teacher> {
     const teachers = await openTeachers([config.teacher].flat(), teacherOptions(config), {
       readNetwork: (file) => this.read(file, "teacherNetwork", flags, source),
-      nameOf: flagOf,
     });
     if (teachers.length === 1) {
       const given = { average, teacherWeights: weights, teacherConfidence: byConfidence };

@@ -12,6 +12,7 @@ import { ordinal } from "../report/text.js";
 import { showPercent } from "../show.js";
 import { taskOf } from "../tasks/index.js";
 import { type Prediction, predict, type TaskPrediction, type ValuePrediction } from "../train/index.js";
+import { without } from "../without.js";
 import { UsageError } from "./error_boundary.js";
 import { flagOf } from "./flag_names.js";
 import { toNumber } from "./flag_values.js";
@@ -56,6 +57,9 @@ interface FilePredictions {
 
 const DATA = "the data that the network was trained on (default: the preprocessing that its file describes)";
 
+/** Nothing is drawn. */
+const DATA_FLAGS = { entries: without(dataSchema.entries, ["seed"]) };
+
 const TOP = 3;
 
 /** `distillery predict FILE...`. */
@@ -65,7 +69,7 @@ export function predictCommand(run: (flags: PredictFlags) => Promise<void>): Com
     .argument("<file...>", SAMPLES_HELP)
     .requiredOption("--student <file>", "the network's weights; a run's .safetensors describes their preprocessing")
     .addOption(new Option("--top <n>", `classes that the table shows (default: ${TOP})`).argParser(toNumber));
-  return addNetwork(addLoading(addShowing(addOptions(command, dataSchema, { data: DATA })))).action((files: string[]) =>
+  return addNetwork(addLoading(addShowing(addOptions(command, DATA_FLAGS, { data: DATA })))).action((files: string[]) =>
     run({ ...givenFlags(command), files }),
   );
 }
@@ -134,7 +138,7 @@ function expectOfSamples(flags: PredictFlags, own: Preprocessing): void {
   const foreign = Object.keys(given).find((name) => !isDecided(name) && !OF_SAMPLES.includes(name));
   if (foreign === undefined) return;
   throw new UsageError(
-    `${flagOf(foreign)}: says how --data are read, and the network's file says it all: leave it out`,
+    `${flagOf(foreign, flags[foreign as keyof PredictFlags])}: says how --data are read, and the network's file says it all: leave it out`,
   );
 }
 

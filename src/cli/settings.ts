@@ -103,6 +103,10 @@ export function optionsOf<S extends typeof dataSchema | typeof evaluateSchema | 
 ): InferOutput<S> {
   const given = only(schema.entries, flags);
   const options = cappedThreads<InferOutput<S>>(byFlags(() => parseOptions(schema, given, nameOf)));
+  const { data = "synthetic", seed } = given as { data?: string; seed?: number };
+  if (seed !== undefined && data !== "synthetic") {
+    throw new UsageError("--seed: nothing is drawn with data that are read: leave it out");
+  }
   sayCap(given, options, flags);
   return options;
 }
@@ -115,6 +119,9 @@ interface Threads {
 /** No more threads than cores unless that is forced: with more a run takes longer, with the same bits. */
 function cappedThreads<O extends Threads>(options: O): O {
   const { threads = 1, forceThreads = false } = options;
+  if (forceThreads && options.threads === undefined) {
+    throw new UsageError("--force-threads: is for more --threads than cores: give these too, or leave it out");
+  }
   return threads <= numCores() || forceThreads ? options : { ...options, threads: numCores() };
 }
 

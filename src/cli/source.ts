@@ -54,7 +54,8 @@ export async function setUp(
   const { threads, seed } = options;
   if (threads !== undefined) setNumThreads(threads);
   const [foreign] = options.data === "synthetic" ? givenFormatOptions(options) : [];
-  if (foreign !== undefined) throw new UsageError(`${flagOf(foreign)}: the synthetic data are drawn, not read`);
+  if (foreign !== undefined)
+    throw new UsageError(`${flagOf(foreign, options[foreign])}: the synthetic data are drawn, not read`);
   const source =
     options.data === "synthetic" ? syntheticSource(options) : await openSource(options, preprocessing, quiet);
   manualSeed(seed);

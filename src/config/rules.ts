@@ -15,6 +15,7 @@ interface Ruled extends ScheduleOptions, ShardOptions {
   teacherCache?: boolean | undefined;
   calibrateTeacher?: boolean | "both" | undefined;
   validation: number;
+  testFraction: number;
   augment?: { shift?: number | undefined; crop?: number | undefined; flip?: number | undefined } | undefined;
   patience: number | null;
   from?: string | undefined;
@@ -99,8 +100,17 @@ export function rulesBroken(config: Ruled, userOptions: object): Issue[] {
       "augment",
       "expected shift, crop, flip, noise or mixup",
     ],
+    [
+      Object.hasOwn(userOptions, "splitSeed") && validation === 0 && (isSynthetic || config.testFraction === 0),
+      "splitSeed",
+      "nothing is held out, which it is the seed of: leave it out",
+    ],
     [patience !== null && validation === 0, "patience", "needs a validation set, which tells which epoch is better"],
-    [config.loss !== undefined && config.losses !== undefined, "losses", "expected one of loss and losses"],
+    [
+      config.loss !== undefined && config.losses !== undefined,
+      "losses",
+      "one loss is given too: leave one of the two out",
+    ],
     [
       (config.calibrateTeacher ?? false) !== false && validation === 0,
       "calibrateTeacher",

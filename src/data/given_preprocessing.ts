@@ -42,10 +42,9 @@ const DECIDED: Decided = {
     const taken = columns.some(isOwn);
     return taken ? `the columns ${showList(own, 8)}` : null;
   }),
-  missing: ofTable((what, { columns }) => {
-    const own = columns.flatMap((column) => ("mean" in column && column.missing) || []);
-    if (own.includes("category")) return what === "category" ? null : "missing category";
-    return own.length === 0 || what === "mean" ? null : "missing mean";
+  missing: ofTable((what, spec) => {
+    const own = missingOf(spec);
+    return own.includes(what) ? null : own[0] === "error" ? "no missing cells" : `missing ${own[0]}`;
   }),
   standardize: (isStandardised, spec) => (isStandardised || !isScaled(spec) ? null : "standardised columns"),
   imageSize: (size, spec) => {
@@ -57,6 +56,7 @@ const DECIDED: Decided = {
     if (spec.kind !== "image") return "no images";
     return isGrey === (spec.channels === 1) ? null : `images of ${spec.channels} channels`;
   },
+  exifOrientation: (isUpright, spec) => (isUpright && spec.kind !== "image" ? "no images" : null),
 };
 
 /**
@@ -111,6 +111,16 @@ function otherLabels(columns: readonly Column[], spec: TablePreprocessing): stri
 function placeOf(column: Column, { columns, width, ...spec }: TablePreprocessing): number {
   const place = Number(column);
   return place < 0 ? (width ?? columns.length + labelsOf(spec).length) + place : place;
+}
+
+/** What the option `missing` may have been in its training, the likeliest first. */
+function missingOf({ columns }: TablePreprocessing): NonNullable<LoadDataOptions["missing"]>[] {
+  const ofNumbers = columns.flatMap((column) => ("mean" in column && column.missing) || []);
+  if (ofNumbers.length > 0) return ofNumbers.includes("category") ? ["category"] : ["mean"];
+  // Of texts they are a category either way.
+  return columns.some((column) => "categories" in column && column.categories.includes(""))
+    ? ["category", "mean"]
+    : ["error"];
 }
 
 /** Whether its numbers are standardised. */

@@ -55,7 +55,7 @@ export function sides() {
   const isSide = (x: unknown) => Number.isInteger(x) && (x as number) >= 1 && (x as number) <= MAX_SIDE;
   return v.custom<number | readonly [height: number, width: number]>(
     (size) => isSide(size) || (Array.isArray(size) && size.length === 2 && size.every(isSide)),
-    expected(`a whole number from 1 to ${MAX_SIDE} or [height, width]`),
+    expected(`a whole number from 1 to ${MAX_SIDE}, or two: rows and columns`),
   );
 }
 

@@ -73,7 +73,7 @@ export function readTableHeader(
   const kept = named.filter((index) => !dropped.has(index));
   const usual = kept.length > 0 ? kept : named;
   if (labelColumn !== undefined && labelColumns !== undefined) {
-    throw new DistilleryError("BAD_ARGUMENT", "labelColumns: expected one of labelColumn and labelColumns");
+    throw new DistilleryError("BAD_ARGUMENT", "labelColumns: one label column is given too: leave one of the two out");
   }
   const several = labelColumns?.map((column) => indexOf(names, "labelColumns", column, file));
   if (several?.length === 0 || new Set(several).size < (several?.length ?? 0)) {

@@ -1,6 +1,6 @@
 import { homedir } from "node:os";
 import * as v from "valibot";
-import { MAX_LENGTH, RANGES, showValue } from "../checks.js";
+import { integerRange, MAX_LENGTH, RANGES, showValue } from "../checks.js";
 
 /** The message of a value that is not what was expected. */
 export const expected =
@@ -26,8 +26,8 @@ export const path = (what: string) => v.pipe(text(what), v.transform(atHome));
 
 /** A whole number from `min` to `max`. */
 export function integer(min: number, max = Number.MAX_SAFE_INTEGER) {
-  const range = max === Number.MAX_SAFE_INTEGER ? `of at least ${min}` : `from ${min} to ${max}`;
-  const message = expected(`a whole number ${range}`);
+  const message = ({ input }: { input: unknown }) =>
+    expected(`a whole number ${integerRange(min, max, input)}`)({ input });
   return v.pipe(v.number(message), v.safeInteger(message), v.minValue(min, message), v.maxValue(max, message));
 }
 

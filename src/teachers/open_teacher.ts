@@ -74,8 +74,6 @@ const KINDS: readonly Kind[] = [
 export interface OpenTeacherUse {
   /** Default: {@link loadNetwork}. */
   readNetwork?: (file: string) => Promise<Module>;
-  /** What errors call an option; default: its name. */
-  nameOf?: (option: string) => string;
 }
 
 /**
@@ -100,7 +98,7 @@ export async function openTeacher(
 export async function openTeachers(
   files: readonly string[],
   options: TeacherOptions,
-  { readNetwork = loadNetwork, nameOf = (option) => option }: OpenTeacherUse = {},
+  { readNetwork = loadNetwork }: OpenTeacherUse = {},
 ): Promise<(Module | Teacher)[]> {
   for (const [i, file] of expectList("files", files, "a list of files' names").entries())
     expectPath(`files[${i}]`, file);
@@ -110,7 +108,7 @@ export async function openTeachers(
   if (foreign !== undefined) {
     const given = files.map((file, i) => `${file} is ${kinds[i].name}`).join(", ");
     const takers = KINDS.filter(({ takes }) => foreign in takes).map(({ name }) => name);
-    const text = `${nameOf(foreign)}: is an option of ${takers.join(" or ")}, and ${given}`;
+    const text = `${foreign}: is an option of ${takers.join(" or ")}, and ${given}`;
     throw new DistilleryError("BAD_ARGUMENT", text);
   }
   const teachers: (Module | Teacher)[] = [];

@@ -9,6 +9,7 @@ import {
   type Expression,
   expected,
   fraction,
+  fractionBelow1,
   type Issue,
   integer,
   issuesOf,
@@ -16,7 +17,6 @@ import {
   type ObjectSchema,
   oneOf,
   positive,
-  range,
 } from "../registry/index.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { precision } from "./precision.js";
@@ -93,7 +93,7 @@ const TRAINING = {
    * The decay of an exponential moving average of the weights, such as 0.999: validation, the best epoch and the weights
    * that the run ends with are then the average's. Null: none.
    */
-  ema: v.optional(v.nullable(range(0, 1 - Number.EPSILON, "null or a number from 0 to below 1")), null),
+  ema: v.optional(v.nullable(fractionBelow1()), null),
   /** Early stopping: epochs without improvement on the validation set after which a run ends; null: never. */
   patience: v.optional(v.nullable(integer(1)), null),
 } as const;

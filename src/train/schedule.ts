@@ -6,7 +6,14 @@ import { DistilleryError } from "../errors.js";
 import { SCHEDULES } from "../optim/index.js";
 import type { LRScheduler } from "../optim/lr_scheduler.js";
 import { type Schedule, warmup } from "../optim/schedules.js";
-import { type Expression, formatExpression, type Issue, isModulePath, parseExpression, type Term } from "../registry/index.js";
+import {
+  type Expression,
+  formatExpression,
+  type Issue,
+  isModulePath,
+  parseExpression,
+  type Term,
+} from "../registry/index.js";
 import type { ResolvedTraining } from "./options.js";
 
 /** Options of a run that are short forms of its schedule's, which the expression leaves out. */

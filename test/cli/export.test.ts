@@ -181,6 +181,8 @@ describe("export, refused", () => {
       "BAD_ARGUMENT",
       "--data: expected data with a test part, got synthetic",
     ],
+    [["student.pth", "--onnx", "--stream"], 2, "BAD_ARGUMENT", "--stream: is an option of --data: give it too"],
+    [["student.pth", "--onnx", "--no-header"], 2, "BAD_ARGUMENT", "--no-header: is an option of --data: give it too"],
     [["student.pth", "--onnx", "r.onnx", "--quantize", "int4"], 2, "BAD_ARGUMENT", "option '--quantize <type>'"],
     [["student.pth", "--onnx", "r.onnx", "--threads", "0"], 2, "BAD_ARGUMENT", "--threads: "],
     [["--onnx"], 2, "BAD_ARGUMENT", "missing required argument 'file'"],

@@ -125,7 +125,7 @@ describe("a user's loss and network", () => {
     expect(missing).toMatch(/student: no module "fc9"/);
     const refusedList = (...flags: string[]) => refused([...compared, ...flags], cwd, 2, "BAD_ARGUMENT");
     expect(await refusedList("--losses", "kd, dkdd")).toMatch(/--losses: unknown loss "dkdd", did you mean dkd\?/);
-    expect(await refusedList("--losses", "kd", "--loss", "kd")).toMatch(/--losses: expected one of loss and losses/);
+    expect(await refusedList("--losses", "kd", "--loss", "kd")).toMatch(/--losses: one loss is given too/);
   });
 
   test("compare and sweep train in processes with it", async () => {

@@ -54,7 +54,7 @@ test.each([
   ["--schedule", "multi-step", "--schedule: multi-step: milestones: needed"],
   ["--schedule", "multi-step(milestones=[", "--schedule: expected a value at character 24, got the end"],
   ["--accumulate", "0", "--accumulate: expected a whole number of at least 1, got 0"],
-  ["--ema", "1", "--ema: expected null or a number from 0 to below 1, got 1"],
+  ["--ema", "1", "--ema: expected a number from 0 to below 1, got 1"],
 ])("%s %s is refused", async (flag, text, message) => {
   const line = await refused(train("none", flag, text), cwd, 2, "BAD_ARGUMENT");
   expect(line.startsWith(message), line).toBe(true);

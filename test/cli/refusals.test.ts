@@ -125,6 +125,23 @@ describe("wrong usage: exit code 2", () => {
     ],
     ["distill --epochs 2 --epochs 3", "--epochs: given twice: give it once (BAD_ARGUMENT)"],
     ["distill --shuffle --no-shuffle", "--no-shuffle: given with --shuffle (BAD_ARGUMENT)"],
+    ["train-teacher --data t.csv --mean 0.5", "--mean, --std: expected both or none, got one of them (BAD_ARGUMENT)"],
+    [
+      "distill --seed 9007199254740993",
+      "--seed: expected a whole number from 0 to 9007199254740991, got 9007199254740992 (BAD_ARGUMENT)",
+    ],
+    [
+      "train-teacher --data t.csv --image-size 32x",
+      '--image-size: expected a whole number from 1 to 65535, or two: rows and columns, got "32x" (BAD_ARGUMENT)',
+    ],
+    [
+      "distill --force-threads",
+      "--force-threads: is for more --threads than cores: give these too, or leave it out (BAD_ARGUMENT)",
+    ],
+    [
+      "evaluate student.pth --data t.csv --seed 3",
+      "--seed: nothing is drawn with data that are read: leave it out (BAD_ARGUMENT)",
+    ],
     ["distill --grey", "--grey: the synthetic data are drawn, not read (BAD_ARGUMENT)"],
     [
       "train-teacher --data t.csv --image-size 8",

@@ -136,7 +136,7 @@ test("a module that is no teacher, options of another kind", async () => {
   expect(await refused(of("--teacher", "none.mjs"), cwd, 1, "BAD_ARGUMENT")).toBe(
     "none.mjs: expected it to export a function or a Teacher, got 3 (BAD_ARGUMENT)",
   );
-  expect(await refused(of("--teacher", "logits.npy", "--teacher-retries", "3"), cwd, 1, "BAD_ARGUMENT")).toBe(
+  expect(await refused(of("--teacher", "logits.npy", "--teacher-retries", "3"), cwd, 2, "BAD_ARGUMENT")).toBe(
     "--teacher-retries: is an option of a module, and logits.npy is a file of logits (BAD_ARGUMENT)",
   );
   expect(await refused(of("--teacher-column", "nix"), cwd, 2, "BAD_ARGUMENT")).toBe(

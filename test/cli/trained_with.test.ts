@@ -66,9 +66,11 @@ describe("evaluate", () => {
       ["no text column", "--text-column", "nope"],
       ["a first line of names", "--no-header"],
       ["classification", "--task", "regression"],
+      ["no missing cells", "--missing", "mean"],
+      ["no images", "--exif-orientation"],
     ]) {
       expect(await refused([...evaluate, ...args], cwd, 2, "BAD_ARGUMENT")).toBe(
-        `${args[0].replace("--no-", "--")}: the network was trained with ${own}, which its file says: leave it out (BAD_ARGUMENT)`,
+        `${args[0]}: the network was trained with ${own}, which its file says: leave it out (BAD_ARGUMENT)`,
       );
     }
     expect(await refused([...evaluate, "--drop-columns", "ids"], cwd, 2, "BAD_ARGUMENT")).toMatch(

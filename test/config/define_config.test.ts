@@ -90,6 +90,7 @@ describe("mistakes", () => {
     [{ validation: 1 }, "validation: expected a number from 0 to below 1, got 1"],
     [{ patience: 3 }, "patience: needs a validation set, which tells which epoch is better"],
     [{ augment: { shift: 2 } }, "augment: the synthetic data are no images: only noise and mixup suit them"],
+    [{ splitSeed: 5 }, "splitSeed: nothing is held out, which it is the seed of: leave it out"],
     [{ augment: {} }, "augment: expected shift, crop, flip, noise or mixup"],
     [
       { data: "rows", teacher: "t.pth", augment: { shift: 2, crop: 2 } },

@@ -158,12 +158,7 @@ describe("the targets of a table", () => {
       { labelColumns: ["price", "price"] },
       'labelColumns: expected columns, each once, got "price", "price"',
     ],
-    [
-      "both options",
-      table(),
-      { labelColumns: ["price", "size"], labelColumn: "a" },
-      "expected one of labelColumn and labelColumns",
-    ],
+    ["both options", table(), { labelColumns: ["price", "size"], labelColumn: "a" }, "one label column is given too"],
     [
       "classes of several columns",
       table(),

@@ -178,7 +178,7 @@ describe("optimizer and schedule by name", () => {
     ],
     [{ schedule: "cosin" }, /^schedule: unknown schedule "cosin", did you mean cosine\?/],
     [{ schedule: "./mine.mjs", warmupSteps: 3 }, /^warmupSteps: the schedule .\/mine.mjs has no such option: write it/],
-    [{ ema: 1 }, /^ema: expected null or a number from 0 to below 1, got 1$/],
+    [{ ema: 1 }, /^ema: expected a number from 0 to below 1, got 1$/],
     [{ accumulate: 0 }, /^accumulate: expected a whole number of at least 1, got 0$/],
   ])("refused: %o", async (wrong, message) => {
     expect((await failure(start(wrong).done, "BAD_ARGUMENT")).message).toMatch(message);

@@ -254,11 +254,7 @@ describe("the schedule", () => {
       { schedule: "step(gamma=0.5)", stepSize: 2, warmupSteps: 2 },
       (step) => (step < 2 ? (step + 1) / 3 : 0.5 ** Math.floor(step / 8)),
     ],
-    [
-      "step, with options by their places",
-      { schedule: "step(1)", gamma: 0.5 },
-      (step) => 0.5 ** Math.floor(step / 4),
-    ],
+    ["step, with options by their places", { schedule: "step(1)", gamma: 0.5 }, (step) => 0.5 ** Math.floor(step / 4)],
     ["a function, with a warm-up", { schedule: () => 1, warmupSteps: 3 }, (step) => Math.min(1, (step + 1) / 4)],
     ["step", { schedule: "step", stepSize: 1, gamma: 0.5 }, (step) => 0.5 ** Math.floor(step / 4)],
     ["a custom function", { schedule: (step, steps) => 1 - step / steps }, (step) => 1 - step / 12],

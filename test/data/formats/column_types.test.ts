@@ -192,6 +192,20 @@ describe("--missing category", () => {
     if (isPlain) expect((await load(texts, { missing, standardize: false }).sets).train.features).toBe(3);
   });
 
+  test.each<[string, "mean" | "category", string, string]>([
+    ["1,u,x\nNA,v,y", "mean", "category", "missing mean"],
+    ["1,u,x\nNA,v,y", "category", "mean", "missing category"],
+    ["1,u,x\n2,,y", "category", "error", "missing category"],
+    ["1,u,x\n2,v,y", "category", "category", "no missing cells"],
+  ])("a network's own decides: %j", async (rows, missing, other, own) => {
+    const { file, sets } = load(`a,b,label\n${rows}\n`, { missing });
+    const options = { ...WHOLE, preprocessing: preprocessingOf((await sets).train) };
+    expect(await refusal("BAD_ARGUMENT", () => loadData(file, { ...options, missing: other as never }))).toBe(
+      `missing: the network was trained with ${own}, which its file says: leave it out`,
+    );
+    if (own !== "no missing cells") await loadData(file, { ...options, missing });
+  });
+
   test("a missing cell that no training cell shows is refused", async () => {
     const { folder, sets } = load("a,label\n1,x\n2,y\n", { missing: "category" }, { "t_test.csv": "a,label\nNA,x\n" });
     expect(await refusal("BAD_DATA", () => sets)).toBe(

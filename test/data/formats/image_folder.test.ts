@@ -358,7 +358,7 @@ describe("refused", () => {
 
   test.each([0, 1.5, 65_536, "32", [32], [32, 0], null])("the size %j", async (imageSize) => {
     const text = await refusal("BAD_ARGUMENT", () => loadData(tree(pets), { imageSize: imageSize as number }));
-    expect(text).toMatch(/^imageSize: expected a whole number from 1 to 65535 or \[height, width\], got /);
+    expect(text).toMatch(/^imageSize: expected a whole number from 1 to 65535, or two: rows and columns, got /);
   });
 });
 
