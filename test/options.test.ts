@@ -179,7 +179,7 @@ const CALLS: Record<string, Before> = {
 
 // Losses, of which there will be more, by the number of their arguments.
 for (const [name, value] of Object.entries(D)) {
-  if (!name.endsWith("Loss") || name.startsWith("logitMse") || typeof value !== "function") continue;
+  if (!name.endsWith("Loss") || name === "logitMseLoss" || typeof value !== "function") continue;
   const takesLayers = name.endsWith("DistillationLoss") && value.length > 0;
   const before = takesLayers ? [] : [x, x, labels].slice(0, value.length);
   CALLS[name] ??= [before, takesLayers ? { student: "fc1", teacher: "fc1" } : {}];

@@ -1,4 +1,5 @@
 import { DistilleryError } from "../errors.js";
+import { expectOutput } from "../nn/expect_output.js";
 import { inputsFor } from "../nn/inputs_for.js";
 import type { Module } from "../nn/module.js";
 import { Taps } from "../nn/taps.js";
@@ -6,7 +7,7 @@ import { noGrad } from "../tensor/autograd.js";
 import type { Op } from "../tensor/op.js";
 import { Generator, randn, withGenerator } from "../tensor/random.js";
 import { withReader } from "../tensor/reads.js";
-import { expectTensor, type Tensor } from "../tensor/tensor.js";
+import type { Tensor } from "../tensor/tensor.js";
 import { withTracer } from "../tensor/tracer.js";
 import type { Attributes } from "./graph.js";
 
@@ -54,9 +55,8 @@ export function trace(module: Module, sampleShape: readonly number[], rows: numb
   const run = () => {
     const input = randn([rows, ...sampleShape]);
     following.add(input);
-    const pass = () => withTracer(onOp, () => withReader(onRead, () => module.forward(input)));
+    const pass = () => withTracer(onOp, () => withReader(onRead, () => expectOutput("network", module.forward(input))));
     const { value, taps } = tapped.record(pass);
-    expectTensor("network.forward()", value);
     const output = sourceOf(value);
     const sourceTaps = Object.fromEntries(Object.entries(taps).map(([path, tensor]) => [path, sourceOf(tensor)]));
     return {

@@ -71,7 +71,7 @@ export function crdLoss(
   const name = "crdLoss";
   const { memory, student, teacher, tau } = optionsOf(name, DEFAULTS, options, ["memory", "student", "teacher"]);
   expectPositive("tau", tau);
-  if (!(memory instanceof CrdMemory)) throw badArgument(`${name}: memory`, "a CrdMemory", memory);
+  expectMemory(name, memory);
   for (const [key, embedding] of Object.entries({ student, teacher }))
     if (embedding !== undefined) expectModule(`${name}: ${key}`, embedding);
   const features = expectFeatures(name, studentFeatures, teacherFeatures);
@@ -92,6 +92,10 @@ export function crdLoss(
   const checked = finite(name, loss, { studentFeatures, teacherFeatures });
   memory.update(indices, s.data, t.data);
   return checked;
+}
+
+function expectMemory(name: string, memory: unknown): void {
+  if (!(memory instanceof CrdMemory)) throw badArgument(`${name}: memory`, "a CrdMemory", memory);
 }
 
 /** The memory moves before the backward pass reads it. */
@@ -131,6 +135,7 @@ export interface CrdDistillationLossOptions {
 export function crdDistillationLoss(layers: Layers, options: CrdDistillationLossOptions): DistillationLoss {
   const all = optionsOf("crdDistillationLoss", DEFAULTS, options, ["memory", "student", "teacher"]);
   const { memory, student, teacher, tau } = all;
+  expectMemory("crdDistillationLoss", memory);
   const { negatives, momentum } = memory;
   const [samples, dimension] = memory.student.shape;
   const lossOf = (ofStudent: Tensor, ofTeacher: Tensor, { isMixed, indices }: LossBatch) => {

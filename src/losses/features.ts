@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { expectOptions, expectShape, show } from "../checks.js";
+import { badArgument, expectOptions, expectShape, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { adaptiveAvgPool2d, clamp, permute, reshape, rsqrt, where } from "../ops/index.js";
 import { described } from "../registry/index.js";
@@ -113,6 +113,9 @@ export function ofLayers(
   }: Pick<DistillationLoss, "modules" | "tasks"> & { config?: Readonly<Record<string, Json>> } = {},
 ): DistillationLoss {
   expectOptions("layers", layers, ["student", "teacher"]);
+  for (const network of ["student", "teacher"] as const) {
+    if (typeof layers[network] !== "string") throw badArgument(`layers.${network}`, "a layer's path", layers[network]);
+  }
   return {
     name,
     needsTeacher: true,

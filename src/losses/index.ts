@@ -1,4 +1,4 @@
-import { badArgument, expectOptions } from "../checks.js";
+import { badArgument, expectInteger, expectOptions } from "../checks.js";
 import { type Expression, Registry, type UserModules } from "../registry/index.js";
 import { attentionTransferEntry } from "./attention_transfer_loss.js";
 import { cosineFeatureEntry } from "./cosine_feature_loss.js";
@@ -138,6 +138,10 @@ export const LOSSES = new Registry<DistillationLoss, LossContext>("loss", [...HA
  */
 export type LossSpec = Expression | DistillationLoss | LossFunction;
 
+const CONTEXT = [
+  ...(["classes", "task", "labelSmoothing", "tapShape", "features", "samples", "unlabelled", "labels"] as const),
+] as const satisfies readonly (keyof LossContext)[];
+
 /**
  * Makes the loss that a specification says, for data of the context's task.
  *
@@ -149,6 +153,8 @@ export function createLoss(
   options: { modules?: UserModules } = {},
 ): DistillationLoss {
   expectOptions("createLoss", options, ["modules"]);
+  expectOptions("context", context, CONTEXT);
+  expectInteger("context.classes", context.classes, 1);
   const checked = (loss: DistillationLoss) => expectForTask(loss, context.task, LOSSES.entries);
   if (typeof spec === "function") return forClasses(spec, context.classes);
   if (isDistillationLoss(spec)) return checked(expectDistillationLoss(forClasses(spec, context.classes), "loss"));

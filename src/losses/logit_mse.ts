@@ -1,8 +1,10 @@
+import { expectOptions } from "../checks.js";
 import { mseLoss } from "../ops/index.js";
 import { defineEntry } from "../registry/index.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { expectLogits, finite } from "./logits.js";
 import type { DistillationLoss } from "./loss.js";
+import type { NoOptions } from "./target_losses.js";
 
 /**
  * The mean squared error between the logits of student and teacher, both [rows, classes], as a scalar: over rows and
@@ -23,7 +25,8 @@ export function logitMseLoss(studentLogits: Tensor, teacherLogits: Tensor): Tens
 }
 
 /** {@link logitMseLoss} as a loss of `distill`: `logit-mse` in expressions. */
-export function logitMseDistillationLoss(): DistillationLoss {
+export function logitMseDistillationLoss(options: NoOptions = {}): DistillationLoss {
+  expectOptions("logitMseDistillationLoss", options, []);
   const name = "logit-mse";
   return {
     name,

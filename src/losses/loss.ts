@@ -1,6 +1,6 @@
 import { types } from "node:util";
 import leven from "leven";
-import { badArgument, expectOneOf, show } from "../checks.js";
+import { badArgument, expectOneOf, expectOptions, show } from "../checks.js";
 import { NO_LABEL } from "../data/dataset.js";
 import { TASK_NAMES, type TaskName } from "../data/task_name.js";
 import { DistilleryError } from "../errors.js";
@@ -178,7 +178,10 @@ export function expectDistillationLoss(value: unknown, place: string): Distillat
     if (!Array.isArray(tasks)) refuse("whose tasks are a list", tasks);
     for (const [i, task] of tasks.entries()) expectOneOf(`${place}: tasks[${i}]`, task, TASK_NAMES);
   }
-  if (typeof taps !== "object" || taps === null) refuse("whose taps are { student, teacher }", taps);
+  if (typeof taps !== "object" || taps === null || Array.isArray(taps)) {
+    refuse("whose taps are { student, teacher }", taps);
+  }
+  expectOptions(`${place}: taps`, taps, ["student", "teacher"]);
   for (const network of ["student", "teacher"] as const) {
     const { [network]: paths = [] } = taps;
     const isList = Array.isArray(paths) && paths.every((path) => typeof path === "string");

@@ -6,6 +6,7 @@ import { Conv2d } from "../nn/conv.js";
 import { adaptiveAvgPool2d } from "../nn/functional.js";
 import { Sequential } from "../nn/layers.js";
 import { Module } from "../nn/module.js";
+import { expectPaths } from "../nn/taps.js";
 import { Upsample } from "../nn/upsample.js";
 import { cat, sigmoid } from "../ops/index.js";
 import { boolean, defineEntry, described, list } from "../registry/index.js";
@@ -130,8 +131,7 @@ export function reviewKdLoss(
   const name = "reviewKdLoss";
   expectOptions(name, options, ["fusion"]);
   const { fusion } = options;
-  if (fusion !== undefined && !(fusion instanceof ReviewFusion))
-    throw badArgument(`${name}: fusion`, "a ReviewFusion", fusion);
+  expectFusion(name, fusion);
   expectStages(name, studentFeatures, teacherFeatures);
   const pairs = studentFeatures.map((features, i) =>
     expectFeatures(`${name}: stage ${i}`, features, teacherFeatures[i]),
@@ -151,6 +151,11 @@ export function reviewKdLoss(
     losses.reduce((sum, loss) => sum.add(loss)),
     Object.fromEntries(inputs),
   );
+}
+
+function expectFusion(name: string, fusion: unknown): void {
+  if (fusion === undefined || fusion instanceof ReviewFusion) return;
+  throw badArgument(`${name}: fusion`, "a ReviewFusion", fusion);
 }
 
 function expectStages(name: string, student: readonly Tensor[], teacher: readonly Tensor[]): void {
@@ -200,7 +205,10 @@ export function reviewKdDistillationLoss(layers: ReviewLayers, options: ReviewKd
   expectOptions("layers", layers, ["student", "teacher"]);
   const name = "review-kd";
   const { fusion } = options;
+  expectFusion("reviewKdDistillationLoss", fusion);
   const { student, teacher } = layers;
+  expectPaths("layers.student", student);
+  expectPaths("layers.teacher", teacher);
   return {
     name,
     needsTeacher: true,

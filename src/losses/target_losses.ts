@@ -10,7 +10,7 @@ import { finite } from "./logits.js";
 import type { DistillationLoss, Json, LossBatch, LossContext } from "./loss.js";
 
 /** Of a loss that has none, so that what is meant for another one is refused. */
-type NoOptions = Readonly<Record<string, never>>;
+export type NoOptions = Readonly<Record<string, never>>;
 
 /** The targets of a batch [n, outputs]; `BAD_ARGUMENT` if the data have classes. */
 function targetsFor(loss: string, { targets }: LossBatch): Tensor {

@@ -49,8 +49,12 @@ export function isSum(loss: DistillationLoss): loss is Sum {
 export function weightedSum(
   given: readonly (readonly [weight: Annealed, loss: DistillationLoss | LossFunction])[],
 ): DistillationLoss {
-  if (!(given?.length > 0)) {
+  if (!Array.isArray(given) || given.length === 0) {
     throw badArgument("weightedSum", "a list of at least one term", given);
+  }
+  for (const [i, term] of given.entries()) {
+    if (Array.isArray(term) && term.length === 2) continue;
+    throw badArgument(`terms[${i}]`, "a term, [weight, loss]", term);
   }
   const terms = given.map(
     ([weight, loss], i) =>

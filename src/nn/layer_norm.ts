@@ -1,4 +1,4 @@
-import { expectAtLeast0, expectDimensions, expectOptions, expectShape } from "../checks.js";
+import { expectAtLeast0, expectDimensions, expectFlags, expectOptions, expectShape } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { mean, var as variance } from "../ops/index.js";
 import { expectTensor, ones, Parameter, type Tensor, zeros } from "../tensor/tensor.js";
@@ -37,6 +37,7 @@ export class LayerNorm extends Module {
     super();
     expectOptions("LayerNorm", options, ["eps", "elementwiseAffine", "bias"]);
     const { eps = 1e-5, elementwiseAffine = true, bias = true } = options;
+    expectFlags({ elementwiseAffine, bias });
     const shape = typeof normalizedShape === "number" ? [normalizedShape] : normalizedShape;
     this.normalizedShape = [...expectDimensions("normalizedShape", shape)];
     if (this.normalizedShape.length === 0) {

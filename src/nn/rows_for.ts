@@ -2,6 +2,7 @@ import { noGrad } from "../tensor/autograd.js";
 import { Arena, countedNativeBytes } from "../tensor/buffer_pool.js";
 import { Generator, withGenerator } from "../tensor/random.js";
 import type { Tensor } from "../tensor/tensor.js";
+import { expectOutput } from "./expect_output.js";
 import { inputsFor } from "./inputs_for.js";
 import { withEvalMode } from "./modes.js";
 import type { Module } from "./module.js";
@@ -26,7 +27,9 @@ export function rowsFor(networks: readonly Module[], sample: () => Tensor, most:
       withGenerator(new Generator(0), () => {
         const inputs = sample();
         for (const network of reading) {
-          withEvalMode(network, () => noGrad(() => network.forward(inputsFor(network, inputs))));
+          withEvalMode(network, () =>
+            noGrad(() => expectOutput("network", network.forward(inputsFor(network, inputs)))),
+          );
         }
       }),
     );

@@ -1,10 +1,16 @@
-import { showList, suggestion } from "../checks.js";
+import { badArgument, showList, suggestion } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import type { Tensor } from "../tensor/tensor.js";
 import type { Module } from "./module.js";
 
 /** What ends a path that means what its module reads, not what it gives: `fc3:input`. */
 const INPUT = ":input";
+
+/** Refuses anything but a list of modules' paths; `BAD_ARGUMENT`. */
+export function expectPaths(argument: string, paths: unknown): void {
+  if (Array.isArray(paths) && paths.every((path) => typeof path === "string")) return;
+  throw badArgument(argument, 'a list of paths, as ["fc1"]', paths);
+}
 
 /**
  * Records the outputs of modules inside a network while it runs, by their paths: forward hooks. `fc3:input` is what `fc3`
@@ -16,6 +22,7 @@ export class Taps {
 
   /** @throws DistilleryError `BAD_ARGUMENT` with the nearest path if the network has no module of a path. */
   constructor(network: Module, paths: readonly string[], argument: string) {
+    expectPaths(`${argument}: taps`, paths);
     const modules = new Map(modulesByPath(network));
     this.#modules = paths.map((path) => {
       const reads = path.endsWith(INPUT);

@@ -1,4 +1,4 @@
-import { expectAtLeast0, expectFlags, expectFraction, expectOptions, expectShape } from "../checks.js";
+import { expectAtLeast0, expectFlags, expectFraction, expectObject, expectOptions, expectShape } from "../checks.js";
 import { native } from "../native.js";
 import { allocate } from "../tensor/buffer_pool.js";
 import type { JsFunction } from "../tensor/js_form.js";
@@ -89,6 +89,7 @@ export function batchNorm(
 ): Tensor {
   expectTensor("x", x);
   expectOptions("batchNorm", options, ["training", "momentum", "eps"]);
+  expectObject("batchNorm: state", state);
   const { weight, bias, runningMean, runningVar } = state;
   expectTensor("weight", weight);
   const features = weight.size;

@@ -1,4 +1,4 @@
-import { badArgument, expectOptions } from "../checks.js";
+import { badArgument, expectFlags, expectOptions } from "../checks.js";
 import { isRecording, record } from "../tensor/autograd.js";
 import type { Op } from "../tensor/op.js";
 import { unread } from "../tensor/reads.js";
@@ -42,6 +42,7 @@ export function defineOp<A, S>(op: Op<A, S>): OpFunction<A, S> {
     "random",
   ]);
   expectDefinition("defineOp", op, ["forward"], ["backward"]);
+  expectFlags({ random: op.random ?? false });
   const withSaved = (inputs: readonly Tensor[], attributes: A) => {
     if (!Array.isArray(inputs)) throw badArgument(`${op.name}: inputs`, "a list of tensors", inputs);
     for (let i = 0; i < inputs.length; i++) expectTensor(`${op.name}: input ${i}`, inputs[i]);
@@ -78,6 +79,7 @@ function run<A, S>(op: Op<A, S>, inputs: readonly Tensor[], attributes: A): read
 
 function computed<A, S>(op: Op<A, S>, inputs: readonly Tensor[], attributes: A): readonly [Tensor, S] {
   const result = unread(() => op.forward(inputs, attributes));
+  if (!Array.isArray(result?.shape)) throw badArgument(`${op.name}: forward()`, "{ data, shape, saved }", result);
   const output = new Tensor(result.data, result.shape);
   if (op.view === true) output.shareVersion(inputs[0]);
   traceOp(output, inputs, op as Op, attributes);

@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { expectAtLeast0, expectFlags, expectFractionBelow1, optionsOf } from "../checks.js";
+import { badArgument, expectAtLeast0, expectFlags, expectFractionBelow1, optionsOf } from "../checks.js";
 import { native } from "../native.js";
 import { boolean, defineEntry, described, fractionBelow1, nonNegative } from "../registry/index.js";
 import type { Tensor } from "../tensor/tensor.js";
@@ -85,6 +85,7 @@ export abstract class AdamBase extends Optimizer<AdamGroup, AdamState> {
 
   protected override checkGroup({ lr, betas, eps, weightDecay, amsgrad, maximize }: AdamGroup): void {
     expectAtLeast0("lr", lr);
+    if (betas?.length !== 2) throw badArgument("betas", "two numbers", betas);
     expectFractionBelow1("betas[0]", betas[0]);
     expectFractionBelow1("betas[1]", betas[1]);
     expectAtLeast0("eps", eps);

@@ -1,8 +1,8 @@
-import { expectOptions } from "../checks.js";
+import { expectInteger, expectOptions } from "../checks.js";
 import { type Expression, Registry, type ResolveOptions } from "../registry/index.js";
 import { adamEntry } from "./adam.js";
 import { adamwEntry } from "./adamw.js";
-import { LRScheduler } from "./lr_scheduler.js";
+import { expectOptimizer, LRScheduler } from "./lr_scheduler.js";
 import { LambdaLR } from "./lr_schedulers.js";
 import { Optimizer, type OptimizerContext } from "./optimizer.js";
 import {
@@ -80,6 +80,10 @@ export function createScheduler(
   options: ResolveOptions = {},
 ): LRScheduler {
   expectOptions("createScheduler", options, ["modules", "argument"]);
+  expectOptions("context", context, ["optimizer", "epochs", "stepsPerEpoch"]);
+  expectOptimizer(context.optimizer);
+  expectInteger("context.epochs", context.epochs, 1);
+  expectInteger("context.stepsPerEpoch", context.stepsPerEpoch, 1);
   const made = typeof schedule === "function" ? schedule : SCHEDULES.resolve(schedule, context, options);
   if (made instanceof LRScheduler) return made;
   const { optimizer, epochs, stepsPerEpoch } = context;

@@ -1,6 +1,6 @@
 import { badArgument, expectAtLeast0, expectInteger, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
-import type { Optimizer } from "./optimizer.js";
+import { Optimizer } from "./optimizer.js";
 import type { ParamGroup } from "./param_group.js";
 import { dictField } from "./state_dict.js";
 
@@ -37,6 +37,7 @@ export abstract class LRScheduler {
   protected baseLrs: number[];
 
   constructor(optimizer: Optimizer) {
+    expectOptimizer(optimizer);
     this.optimizer = optimizer;
     this.baseLrs = optimizer.paramGroups.map(initialLr);
   }
@@ -128,6 +129,11 @@ export abstract class LRScheduler {
 function initialLr(group: ParamGroup): number {
   group.initialLr ??= group.lr;
   return group.initialLr;
+}
+
+/** Refuses anything but an optimizer, such as a list of parameters; `BAD_ARGUMENT`. */
+export function expectOptimizer(value: unknown): void {
+  if (!(value instanceof Optimizer)) throw badArgument("optimizer", "an Optimizer", value);
 }
 
 /** Refuses a list that has not one value for each of the optimizer's groups. */

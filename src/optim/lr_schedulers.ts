@@ -8,7 +8,7 @@ import {
   show,
   withDefaults,
 } from "../checks.js";
-import { badState, expectOneEach, LRScheduler, type SchedulerAttribute } from "./lr_scheduler.js";
+import { badState, expectOneEach, expectOptimizer, LRScheduler, type SchedulerAttribute } from "./lr_scheduler.js";
 import type { Optimizer } from "./optimizer.js";
 import {
   annealCosine,
@@ -266,6 +266,7 @@ export class LambdaLR extends LRScheduler {
   readonly #totalSteps: number;
 
   constructor(optimizer: Optimizer, options: LambdaLROptions) {
+    expectOptimizer(optimizer);
     expectOptions("options", options, ["schedule", "totalSteps"]);
     const { schedule } = options;
     const isList = Array.isArray(schedule);

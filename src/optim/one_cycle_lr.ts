@@ -10,7 +10,7 @@ import {
   show,
 } from "../checks.js";
 import { DistilleryError } from "../errors.js";
-import { badState, expectOneEach, LRScheduler, type SchedulerAttribute } from "./lr_scheduler.js";
+import { badState, expectOneEach, expectOptimizer, LRScheduler, type SchedulerAttribute } from "./lr_scheduler.js";
 import type { Optimizer } from "./optimizer.js";
 import type { ParamGroup } from "./param_group.js";
 import { annealCosine, type Schedule } from "./schedules.js";
@@ -103,9 +103,11 @@ export class OneCycleLR extends LRScheduler {
   #cycleMomentum: boolean;
 
   constructor(optimizer: Optimizer, options: OneCycleOptions) {
+    expectOptimizer(optimizer);
     const all = optionsOf("options", ONE_CYCLE_DEFAULTS, options, ["maxLr", "totalSteps", "epochs", "stepsPerEpoch"]);
     const phases = phasesOf(stepsOf(all), all);
     const { cycleMomentum, maxLr } = all;
+    expectFlags({ cycleMomentum });
     const momenta = {
       maxMomentum: expectFractionBelow1("maxMomentum", all.maxMomentum),
       baseMomentum: expectFractionBelow1("baseMomentum", all.baseMomentum),

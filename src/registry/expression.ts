@@ -127,7 +127,7 @@ export function splitExpressions(text: string): string[] {
 }
 
 function isTerms(expression: Expression | readonly Term[]): expression is readonly Term[] {
-  return Array.isArray(expression) && expression.every((term) => typeof term === "object" && "positional" in term);
+  return Array.isArray(expression) && expression.every((term) => "positional" in Object(term));
 }
 
 function formatName(name: string): string {

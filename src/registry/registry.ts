@@ -114,6 +114,7 @@ export class Registry<T, C = void, E extends Entry<T, C> = Entry<T, C>> {
   get(name: string, argument = this.kind): E {
     const entry = this.#entries.get(name);
     if (entry !== undefined) return entry;
+    if (typeof name !== "string") throw badArgument(argument, "a name", name);
     const own = this.#userDefined === null ? "" : ", or a module of your own, as ./file.mjs#Name";
     const text = `unknown ${this.kind} ${show(name)}${suggestion(name, this.names) || "."}`;
     throw new DistilleryError("BAD_ARGUMENT", `${argument}: ${text} Expected one of ${this.names.join(", ")}${own}`);

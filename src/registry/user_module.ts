@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { relative, resolve, sep } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import { suggestion } from "../checks.js";
+import { expectList, suggestion } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { type Expression, formatExpression, isModulePath, parseExpression, type Term } from "./expression.js";
 
@@ -24,7 +24,8 @@ export type UserModules = ReadonlyMap<string, unknown>;
  * ```
  */
 export async function importModules(expressions: readonly Expression[], base = process.cwd()): Promise<UserModules> {
-  const names = expressions.flatMap((expression) => parseExpression(expression)).map(({ name }) => name);
+  const all = expectList("expressions", expressions, "a list of expressions");
+  const names = all.flatMap((expression) => parseExpression(expression)).map(({ name }) => name);
   const modules = new Map<string, unknown>();
   for (const name of new Set(names.filter(isModulePath))) modules.set(name, await importOne(name, base));
   return modules;

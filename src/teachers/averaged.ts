@@ -19,7 +19,7 @@ import { noGrad } from "../tensor/autograd.js";
 import { asTeacher } from "./as_teacher.js";
 import { frozen } from "./frozen.js";
 import type { TeacherFunction } from "./function_teacher.js";
-import type { Teacher } from "./teacher.js";
+import { expectOutputs, type Teacher } from "./teacher.js";
 
 /**
  * Several teachers as one, whose logits are the average of theirs: of the logits, or of the probabilities at temperature 1
@@ -60,7 +60,7 @@ function averageOf(members: readonly Teacher[], averaging: Averaging): Teacher {
   const combine = (outputs: readonly Outputs[]): Outputs => ({
     logits: noGrad(() =>
       averageLogits(
-        outputs.map(({ logits }) => logits),
+        outputs.map((given, i) => expectOutputs(members[i], given).logits),
         averaging,
       ),
     ),

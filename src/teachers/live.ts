@@ -3,6 +3,7 @@ import type { Batch } from "../data/dataset.js";
 import type { Outputs } from "../losses/loss.js";
 import { fitNetwork, inputsOf } from "../models/fit_network.js";
 import { expectModule } from "../nn/expect_module.js";
+import { expectOutput } from "../nn/expect_output.js";
 import { Modes } from "../nn/modes.js";
 import type { Module } from "../nn/module.js";
 import { Taps } from "../nn/taps.js";
@@ -47,7 +48,7 @@ export function live(module: Module, options: NetworkTeacherOptions = {}): Netwo
   let network = module;
   const forward = (within: Modes, batch: Batch): Outputs => {
     const { value: logits, taps } = within.run(() =>
-      noGrad(() => tapped.record(() => network.forward(inputsOf(network, batch)))),
+      noGrad(() => tapped.record(() => expectOutput("teacher", network.forward(inputsOf(network, batch))))),
     );
     return { logits, taps };
   };

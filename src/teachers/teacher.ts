@@ -1,8 +1,10 @@
+import { badArgument } from "../checks.js";
 import type { Batch, Dataset } from "../data/dataset.js";
 import type { Outputs } from "../losses/loss.js";
 import type { Module } from "../nn/module.js";
 import type { StateDict } from "../nn/state_dict.js";
 import type { Precision } from "../tensor/precision.js";
+import { Tensor } from "../tensor/tensor.js";
 
 /** What a teacher is opened for. */
 export interface TeacherRun {
@@ -77,6 +79,13 @@ export interface Teacher {
   state?(): StateDict;
   /** Releases what it holds; called when the run ends. */
   close?(): void;
+}
+
+/** What a teacher gave for a batch, if that is {@link Outputs}; otherwise `BAD_ARGUMENT` that names the teacher. */
+export function expectOutputs({ name }: Pick<Teacher, "name">, outputs: unknown): Outputs {
+  const { logits, taps } = Object(outputs) as Partial<Outputs>;
+  if (logits instanceof Tensor) return { logits, taps: taps ?? {} };
+  throw badArgument(`teacher: ${name}`, "{ logits, taps } with a Tensor of logits", logits ?? outputs);
 }
 
 /** Refuses anything but a {@link Teacher}. */

@@ -10,6 +10,7 @@ import type { WorkProgress } from "../log/progress_line.js";
 import { fitNetwork, inputsOf } from "../models/fit_network.js";
 import { native } from "../native.js";
 import { expectModule } from "../nn/expect_module.js";
+import { expectOutput } from "../nn/expect_output.js";
 import { withEvalMode } from "../nn/modes.js";
 import type { Module } from "../nn/module.js";
 import { rowsFor } from "../nn/rows_for.js";
@@ -205,5 +206,5 @@ function fromAnother(what: string): DistilleryError {
 }
 
 function forward(teacher: Module, inputs: Tensor): Tensor {
-  return withEvalMode(teacher, () => noGrad(() => teacher.forward(inputs)));
+  return withEvalMode(teacher, () => noGrad(() => expectOutput("teacher", teacher.forward(inputs))));
 }

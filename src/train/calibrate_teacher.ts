@@ -10,6 +10,7 @@ import { isSum, type Sum } from "../losses/weighted_sum.js";
 import { overlapOf } from "../models/overlap.js";
 import { Module } from "../nn/module.js";
 import type { Teacher } from "../teachers/index.js";
+import { expectOutputs } from "../teachers/teacher.js";
 import { inPrecision, type Precision } from "../tensor/precision.js";
 import { Generator, withGenerator } from "../tensor/random.js";
 
@@ -44,7 +45,7 @@ export async function calibrateTeacher(
     await setImmediate();
     if (signal?.aborted) throw new DistilleryError("ABORTED", "stopped while the teacher was calibrated");
     const asked = () => inPrecision(precision, () => evaluate.call(teacher, batch));
-    const outputs = await withGenerator(new Generator(), asked);
+    const outputs = expectOutputs(teacher, await withGenerator(new Generator(), asked));
     expectShape("the teacher's logits of the validation set", outputs.logits.shape, [
       batch.indices.length,
       validation.classes,

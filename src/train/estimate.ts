@@ -4,9 +4,11 @@ import { Subset } from "../data/split.js";
 import { KD_DEFAULTS } from "../losses/kd_loss.js";
 import { type DistillationLoss, isDistillationLoss } from "../losses/loss.js";
 import { recordOf, setRecord } from "../models/training_record.js";
+import { expectModule } from "../nn/expect_module.js";
 import { Module } from "../nn/module.js";
 import type { Optimizer } from "../optim/optimizer.js";
 import { importModules } from "../registry/index.js";
+import { asTeacher } from "../teachers/as_teacher.js";
 import { openCache } from "../teachers/choose.js";
 import { type Teacher, TeacherCache } from "../teachers/index.js";
 import { isTeacher } from "../teachers/teacher.js";
@@ -54,6 +56,11 @@ const SAMPLES = 512;
  */
 export async function estimateRun(input: DistillInput | TrainTeacherInput): Promise<RunEstimate> {
   expectObject("estimateRun", input);
+  if (!("student" in input)) expectModule("model", input.model);
+  else {
+    expectModule("student", input.student);
+    if (input.teacher !== undefined) asTeacher(input.teacher, {});
+  }
   const networks = [...networksOf(input), ...modulesOf(input)];
   const states = networks.map((network) => cloneState(network.stateDict()));
   const records = networks.map(recordOf);

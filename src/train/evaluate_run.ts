@@ -1,6 +1,8 @@
 import { fingerprint } from "../checkpoint/fingerprint.js";
+import { expectObject, expectOptions } from "../checks.js";
 import type { Dataset } from "../data/index.js";
 import type { WorkProgress } from "../log/progress_line.js";
+import { expectModule } from "../nn/expect_module.js";
 import type { Module } from "../nn/module.js";
 import type { StateDict } from "../nn/state_dict.js";
 import { evaluateOutputs } from "../tasks/index.js";
@@ -32,10 +34,15 @@ export const TEST_SET = "test set";
  * as it begins and after each.
  */
 export function evaluateRun(
-  { student, teacher, best }: { student: Module; teacher?: Module | undefined; best?: BestWeights | null },
+  networks: { student: Module; teacher?: Module | undefined; best?: BestWeights | null },
   data: Dataset,
   onWork: (progress: WorkProgress) => void = () => {},
 ): RunEvaluation {
+  expectOptions("evaluateRun", networks, ["student", "teacher", "best"]);
+  const { student, teacher, best } = networks;
+  expectModule("student", student);
+  if (teacher !== undefined) expectModule("teacher", teacher);
+  if (best) expectObject("best.state", best.state);
   const isSame = best && fingerprint(best.state) === fingerprint(student.stateDict());
   const total = 1 + (teacher === undefined ? 0 : 1) + (best && !isSame ? 1 : 0);
   let done = 0;

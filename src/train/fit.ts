@@ -15,6 +15,7 @@ import { Taps } from "../nn/taps.js";
 import { clipGradNorm } from "../optim/clip_grad_norm.js";
 import type { Teacher } from "../teachers/index.js";
 import { TeacherPrefetcher } from "../teachers/prefetcher.js";
+import { expectOutputs } from "../teachers/teacher.js";
 import type { Labels } from "../tensor/int_tensor.js";
 import { Tensor } from "../tensor/tensor.js";
 import type { RunResult } from "./controls.js";
@@ -37,10 +38,11 @@ export async function fit(trainer: Trainer, loss: DistillationLoss, teacher: Tea
   const tapped = new Taps(model, loss.taps?.student ?? [], "student");
   const shards = options.shards === 1 ? null : new Shards(options, trainer, loss, teacher);
 
-  const forward: Forward = (batch, teacherOutputs) => {
+  const forward: Forward = (batch, given) => {
     const { targets = null, indices, mixed } = batch;
     const inputs = inputsFor(model, batch.inputs);
     const { value: logits, taps } = tapped.record(() => expectOutput(network, model.forward(inputs)));
+    const teacherOutputs = teacher === null ? given : expectOutputs(teacher, given);
     if (teacher !== null) expectTaps(teacher, loss, teacherOutputs);
     const lossBatch = {
       student: { logits, taps },

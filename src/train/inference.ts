@@ -10,6 +10,7 @@ import { DistilleryError } from "../errors.js";
 import { fitNetwork, inputsOf } from "../models/fit_network.js";
 import { recordOf } from "../models/training_record.js";
 import { expectModule } from "../nn/expect_module.js";
+import { expectOutput } from "../nn/expect_output.js";
 import { inputsFor } from "../nn/inputs_for.js";
 import { withEvalMode } from "../nn/modes.js";
 import type { Module } from "../nn/module.js";
@@ -31,7 +32,9 @@ export function widthFor(data: Pick<Dataset, "task" | "classes">): number {
 
 /** The logits [n, classes] of inputs in eval mode; -1: any number of classes. The network's modes are restored. */
 export function forwardEval(network: Module, inputs: Tensor, classes: number): Tensor {
-  const logits = withEvalMode(network, () => noGrad(() => network.forward(inputsFor(network, inputs))));
+  const logits = withEvalMode(network, () =>
+    noGrad(() => expectOutput("model", network.forward(inputsFor(network, inputs)))),
+  );
   expectShape("logits", logits.shape, [inputs.shape[0], classes]);
   return logits;
 }
@@ -209,7 +212,7 @@ function medianTime(model: Module, data: Dataset, samples: number, runs: number)
   const inputs = inputsOf(network, takeSlice(data, 0, samples));
   const once = () => {
     const start = performance.now();
-    withArena(() => noGrad(() => network.forward(inputs)));
+    withArena(() => noGrad(() => expectOutput("model", network.forward(inputs))));
     return performance.now() - start;
   };
   const times = withEvalMode(model, () => Array.from({ length: 2 * runs }, once).slice(runs));

@@ -6,6 +6,7 @@ import { DistilleryError } from "../errors.js";
 import { createLoss, type DistillationLoss, type LossSpec } from "../losses/index.js";
 import { isDistillationLoss, type LossContext } from "../losses/loss.js";
 import { expectReads, inputsOf } from "../models/fit_network.js";
+import { expectOutput } from "../nn/expect_output.js";
 import { withEvalMode } from "../nn/modes.js";
 import { Module } from "../nn/module.js";
 import { featuresPath, Taps } from "../nn/taps.js";
@@ -152,7 +153,7 @@ function expectNetwork(network: unknown, argument: string): Module {
 function forwardOnce(network: Module, data: Dataset): Tensor {
   const batch = takeSlice(data, 0, 1);
   return withGenerator(new Generator(), () =>
-    noGrad(() => withEvalMode(network, () => network.forward(inputsOf(network, batch)))),
+    noGrad(() => withEvalMode(network, () => expectOutput("network", network.forward(inputsOf(network, batch))))),
   );
 }
 

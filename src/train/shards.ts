@@ -145,7 +145,7 @@ export class Shards {
     const taken = step.run(() =>
       withGenerator(generator, () => {
         const batch = step.epoch.shard(step.index, shard, shards);
-        return batch && { batch, outputs: this.teacher?.outputs(batch) ?? NO_TEACHER };
+        return batch && { batch, outputs: this.teacher === null ? NO_TEACHER : this.teacher.outputs(batch) };
       }),
     );
     if (taken === null) return null;

@@ -12,7 +12,7 @@ import { ExponentialMovingAverage } from "../optim/ema.js";
 import { createScheduler } from "../optim/index.js";
 import type { LRScheduler } from "../optim/lr_scheduler.js";
 import type { Optimizer } from "../optim/optimizer.js";
-import { importModules, moduleHashes } from "../registry/index.js";
+import { importModules, moduleHashes, parseExpression } from "../registry/index.js";
 import { metricsOf } from "../tasks/metrics.js";
 import { emptyCache } from "../tensor/buffer_pool.js";
 import { bfloat16Unit } from "../tensor/precision.js";
@@ -105,6 +105,7 @@ export class Trainer {
     const parameters = new Set([model, ...Object.values(modules)].flatMap((module) => module.parameters()));
     const context = { params: [...parameters], lr, weightDecay };
     const schedule = resolveSchedule(options.schedule, options);
+    if (typeof options.optimizer !== "function") parseExpression(options.optimizer, "optimizer");
     const named = [options.optimizer, schedule].filter((spec) => typeof spec !== "function");
     const userModules = await importModules(named);
     const hashes = await moduleHashes([...named, ...(isExpression(input.lossSpec) ? [input.lossSpec] : [])]);

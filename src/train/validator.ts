@@ -11,6 +11,7 @@ import { taskOf } from "../tasks/index.js";
 import { epochKey, type Metric, metricsOf, type TaskEvaluation } from "../tasks/metrics.js";
 import type { Task, TeacherOutputs } from "../tasks/task.js";
 import type { Teacher } from "../teachers/index.js";
+import { expectOutputs } from "../teachers/teacher.js";
 import { inPrecision, type Precision } from "../tensor/precision.js";
 import { Generator, withGenerator } from "../tensor/random.js";
 import { TensorArena } from "../tensor/step.js";
@@ -97,11 +98,11 @@ export class Validator {
   }
 
   async #keep(teacher: Teacher, batch: Batch, run: <T>(body: () => T) => T): Promise<TeacherOutputs | null> {
+    if (teacher.evaluate === undefined) return null;
     const evaluate = () => inPrecision(this.precision, () => teacher.evaluate?.(batch));
     // A stream of its own: the model's draws are the same where what the teacher says is known.
     const given = run(() => withGenerator(new Generator(), evaluate));
-    const outputs = types.isPromise(given) ? await given : given;
-    if (outputs === undefined) return null;
+    const outputs = expectOutputs(teacher, types.isPromise(given) ? await given : given);
     const { indices } = batch;
     expectShape("the teacher's logits of the validation set", outputs.logits.shape, [
       indices.length,

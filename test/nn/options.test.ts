@@ -1,25 +1,13 @@
 import { expect, test } from "vitest";
-import {
-  AdamW,
-  BatchNorm1d,
-  clipGradNorm,
-  crossEntropy,
-  Dropout,
-  Embedding,
-  F,
-  kdLoss,
-  Linear,
-  noGrad,
-  Parameter,
-  StepLR,
-  Tensor,
-  zeros,
-} from "../../src/index.js";
+import * as D from "../../src/index.js";
+
+const { AdamW, BatchNorm1d, clipGradNorm, crossEntropy, Dropout, Embedding, F, kdLoss, Linear } = D;
+const { noGrad, Parameter, StepLR, Tensor, zeros } = D;
 
 const x = zeros([2, 3]);
 const labels = Int32Array.of(0, 1);
 /** A call with arguments that its types refuse. */
-const call = (f: unknown, ...args: unknown[]) => (f as (...args: unknown[]) => Tensor)(...args);
+const call = (f: unknown, ...args: unknown[]) => (f as (...args: unknown[]) => D.Tensor)(...args);
 const surplus = <K extends string>(of: Record<K, unknown>, name: K, argument: unknown) =>
   call((of[name] as () => unknown).bind(of), argument);
 const adam = () => new AdamW([new Parameter(new Float32Array(2))]);
@@ -72,4 +60,94 @@ test.each<[call: () => unknown, message: string]>([
   [() => make(AdamW, [new Parameter(new Float32Array(2))], 0.1), "options: expected options by their names, got 0.1"],
 ])("unknown and positional options are refused: %s", (run, message) => {
   expect(run).toThrow(expect.objectContaining({ code: "BAD_ARGUMENT", message: expect.stringContaining(message) }));
+});
+
+const layers = { student: "fc1", teacher: "fc1" };
+const context = { epochs: 1, stepsPerEpoch: 2, optimizer: adam() };
+const ofLoss = { classes: 2, labelSmoothing: 0 };
+const own = { name: "own", needsTeacher: false, compute: () => ({ loss: x.sum(), metrics: {} }), config: () => null };
+const network = new Linear(3, 2);
+const one = new Parameter(new Float32Array(2));
+const data = new D.TensorDataset(x, labels);
+
+test.each<[call: () => unknown, message: string]>([
+  [() => make(StepLR, [one], { stepSize: 1 }), "optimizer: expected an Optimizer, got [a value of type Parameter]"],
+  [() => make(D.OneCycleLR, undefined, { maxLr: 1, totalSteps: 2 }), "optimizer: expected an Optimizer, got undefined"],
+  [() => make(D.LambdaLR, 7, { schedule: () => 1, totalSteps: 2 }), "optimizer: expected an Optimizer, got 7"],
+  [() => call(D.createScheduler, "cosine"), "context: expected options by their names, got undefined"],
+  [() => call(D.createScheduler, "cosine", { ...context, epoch: 1 }), 'unknown option "epoch", did you mean epochs?'],
+  [
+    () => call(D.createScheduler, "cosine", { ...context, optimizer: null }),
+    "optimizer: expected an Optimizer, got null",
+  ],
+  [() => call(D.createScheduler, "cosine", { ...context, epochs: 1.5 }), "context.epochs: expected a whole number"],
+  [() => make(D.Adam, [one], { betas: null }), "betas: expected two numbers, got null"],
+  [() => make(AdamW, [one], { betas: [0.9, 0.99, 0.9] }), "betas: expected two numbers, got [0.9, 0.99, 0.9]"],
+  [
+    () => make(D.LayerNorm, 3, { elementwiseAffine: "false" }),
+    'elementwiseAffine: expected true or false, got "false"',
+  ],
+  [() => make(D.LayerNorm, 3, { bias: null }), "bias: expected true or false, got null"],
+  [
+    () => make(D.OneCycleLR, adam(), { maxLr: 1, totalSteps: 2, cycleMomentum: "false" }),
+    'cycleMomentum: expected true or false, got "false"',
+  ],
+  [() => call(D.defineOp, { name: "f", forward: () => 1, random: "no" }), 'random: expected true or false, got "no"'],
+  ...[undefined, 3, [x], { data: x.data }].map((given): [() => unknown, string] => [
+    () => D.defineOp({ name: "f", forward: () => given as never })([x], null),
+    "f: forward(): expected { data, shape, saved }, got",
+  ]),
+  [() => call(F.batchNorm, x, undefined, {}), "batchNorm: state: expected options by their names, got undefined"],
+  [
+    () => call(D.reviewKdDistillationLoss, { student: ["a"], teacher: ["a"] }, { fusion: network }),
+    "fusion: expected a ReviewFusion, got a value of type Linear",
+  ],
+  [
+    () => call(D.reviewKdDistillationLoss, { student: "ab", teacher: ["a"] }),
+    'layers.student: expected a list of paths, as ["fc1"], got "ab"',
+  ],
+  [() => call(D.hintDistillationLoss, { student: "a", teacher: 7 }), "layers.teacher: expected a layer's path, got 7"],
+  [() => call(D.crdDistillationLoss, layers, {}), "crdDistillationLoss: memory: expected a CrdMemory, got undefined"],
+  [() => call(D.logitMseDistillationLoss, { temperature: 4 }), 'unknown option "temperature"'],
+  [
+    () => call(D.createLoss, { ...own, taps: { studnet: ["fc1"] } }, ofLoss),
+    'loss: taps: unknown option "studnet", did you mean student?',
+  ],
+  [() => call(D.createLoss, { ...own, taps: ["fc1"] }, ofLoss), "loss: expected a loss whose taps are"],
+  [() => call(D.frozen, network, { taps: "0" }), 'teacher: taps: expected a list of paths, as ["fc1"], got "0"'],
+  [() => call(D.live, network, { taps: [0] }), 'teacher: taps: expected a list of paths, as ["fc1"], got [0]'],
+  [() => call(D.createLoss, "kd"), "context: expected options by their names, got undefined"],
+  [
+    () => call(D.createLoss, "kd", { ...ofLoss, classes: "2" }),
+    "context.classes: expected a whole number of at least 1",
+  ],
+  [() => call(D.createLoss, "kd", { ...ofLoss, labelsmoothing: 0 }), "did you mean labelSmoothing?"],
+  [() => call(D.weightedSum, [0.5, D.kdDistillationLoss()]), "terms[0]: expected a term, [weight, loss], got 0.5"],
+  [() => call(D.weightedSum, [null]), "terms[0]: expected a term, [weight, loss], got null"],
+  [() => call(D.weightedSum, "kd"), 'weightedSum: expected a list of at least one term, got "kd"'],
+  [() => D.LOSSES.get(undefined as never), "loss: expected a name, got undefined"],
+  [() => D.MODELS.optionsOf(7 as never), "network: expected a name, got 7"],
+  [() => call(D.formatExpression, [null]), "expected a name with its arguments, as text or { name: ... }, got null"],
+  [() => call(D.evaluateRun, { student: network, teachr: network }, data), "did you mean teacher?"],
+  [() => call(D.evaluateRun, { student: network, best: { epoch: 1 } }, data), "best.state: expected"],
+])("what is of another kind is refused in words: %s", (run, message) => {
+  expect(run).toThrow(expect.objectContaining({ code: "BAD_ARGUMENT", message: expect.stringContaining(message) }));
+});
+
+test.each<[call: () => Promise<unknown>, message: string]>([
+  [() => D.importModules("kd" as never), 'expressions: expected a list of expressions, got "kd"'],
+  [() => D.estimateRun({} as never), "model: expected a Module, got undefined"],
+  [() => D.estimateRun({ teacher: network, student: 7, data } as never), "student: expected a Module, got 7"],
+  [
+    () => D.estimateRun({ teacher: "x", student: network, data } as never),
+    "teacher: expected a Module, a Teacher or a",
+  ],
+  [
+    () => D.trainTeacher({ model: network, data, optimizer: {} } as never),
+    "optimizer.name: expected a name, got undefined",
+  ],
+  [() => D.trainTeacher({ model: network, data, optimizer: "1" } as never), "optimizer: expected a name"],
+  [() => D.trainTeacher({ model: network, data, optimizer: [] } as never), "optimizer: expected at least one name"],
+])("so is what an asynchronous function is given: %s", async (run, message) => {
+  await expect(run()).rejects.toMatchObject({ code: "BAD_ARGUMENT", message: expect.stringContaining(message) });
 });

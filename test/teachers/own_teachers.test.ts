@@ -3,20 +3,23 @@ import { setTimeout } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
 import { expectUnlocked } from "../../src/checkpoint/folder_lock.js";
 import {
+  averaged,
   type Batch,
   cached,
   distill,
   frozen,
   Generator,
+  Linear,
   live,
   noGrad,
   type Teacher,
   TeacherCache,
+  type Tensor,
   withGenerator,
 } from "../../src/index.js";
 import { failure, temporaryFolder } from "../checkpoint/support.js";
 import { drawingFrom } from "../helpers/drawing_from.js";
-import { BATCH, setting, timeless } from "../train/support.js";
+import { BATCH, SIZES, setting, timeless } from "../train/support.js";
 
 const folder = temporaryFolder();
 type Own = ReturnType<typeof setting>;
@@ -171,6 +174,50 @@ describe("refusals", () => {
       "BAD_ARGUMENT",
     );
     expect(text).toMatch(message);
+  });
+
+  test.each<[string, (x: Tensor) => unknown, RegExp]>([
+    ["nothing", () => undefined, /got undefined$/],
+    ["a list", (x) => [x], /got a list$/],
+    ["its outputs", (logits) => ({ logits }), /got a value of type Object$/],
+    ["a promise", async (x) => x, /got a promise: forward can't be async$/],
+  ])("a network that gives no tensor: %s", async (_, forward, message) => {
+    class Wrong extends Linear {
+      override forward(x: Tensor): Tensor {
+        return forward(super.forward(x)) as Tensor;
+      }
+    }
+    const wrong = () => new Wrong(SIZES.inFeatures, SIZES.classes);
+    for (const [teacher, options] of [
+      [wrong, {}],
+      [wrong, { teacherCache: false }],
+      [() => live(wrong()), {}],
+    ] as const) {
+      const { message: text } = await failure(run(teacher, options), "BAD_ARGUMENT");
+      expect(text).toMatch(/(teacher|model): forward: expected a Tensor, /);
+      expect(text).toMatch(message);
+    }
+  });
+
+  const FORM = "expected { logits, taps } with a Tensor of logits, got";
+  test.each<[string, (logits: Tensor) => unknown, string]>([
+    ["nothing", () => undefined, `${FORM} undefined`],
+    ["null", () => null, `${FORM} null`],
+    ["logits alone", (logits) => logits, `${FORM} a value of type Tensor`],
+    ["an array", ({ data }) => ({ logits: data, taps: {} }), `${FORM} a value of type Float32Array`],
+  ])("a Teacher that gives %s", async (_, give, message) => {
+    const outputs = (own: Own) => (batch: Batch) => give(logitsOf(own, batch)) as never;
+    const teacher = (own: Own): Teacher => ({ name: "odd", fingerprint: () => null, outputs: outputs(own) });
+    const asked = (own: Own): Teacher => ({ ...live(own.teacher), name: "odd", evaluate: outputs(own) });
+    for (const [make, options] of [
+      [teacher, {}],
+      [teacher, { shards: 2 }],
+      [asked, {}],
+      [(own: Own) => averaged([teacher(own), teacher(own)]), {}],
+    ] as const) {
+      const { message: text } = await failure(run(make, options), "BAD_ARGUMENT");
+      expect(text).toContain(`teacher: odd: ${message}`);
+    }
   });
 
   test("a promise that fails ends the run with its error", async () => {

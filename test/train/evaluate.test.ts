@@ -11,6 +11,7 @@ import {
   Module,
   measureLatency,
   measureThroughput,
+  predict,
   Sequential,
   type Tensor,
   TensorDataset,
@@ -143,6 +144,18 @@ describe("evaluate, by hand", () => {
   test("a class of -Infinity is one that is never predicted", () => {
     const { accuracy, loss } = evaluateLogits(tensor([[0, Number.NEGATIVE_INFINITY]]), Int32Array.of(0));
     expect([accuracy, loss]).toEqual([1, 0]);
+  });
+
+  test.each<[string, (x: Tensor) => unknown, string]>([
+    ["nothing", () => undefined, "undefined"],
+    ["a promise", async (x) => x, "a promise: forward can't be async"],
+  ])("a network that gives no tensor: %s", (_, forward, got) => {
+    const wrong = Object.assign(new Linear(4, 4), { forward });
+    const message = `model: forward: expected a Tensor, got ${got}`;
+    for (const call of [evaluate, logitsOf, measureThroughput, measureLatency] as const) {
+      expect(() => (call as typeof evaluate)(wrong as Module, data)).toThrow(message);
+    }
+    expect(() => predict(wrong as Module, data.inputs)).toThrow(message);
   });
 
   test("the first of equals counts, as with argmax", () => {
