@@ -206,5 +206,7 @@ function fromAnother(what: string): DistilleryError {
 }
 
 function forward(teacher: Module, inputs: Tensor): Tensor {
-  return withEvalMode(teacher, () => noGrad(() => expectOutput("teacher", teacher.forward(inputs))));
+  const logits = withEvalMode(teacher, () => noGrad(() => expectOutput("teacher", teacher.forward(inputs))));
+  expectShape("teacher: logits", logits.shape, [inputs.shape[0], -1]);
+  return logits;
 }

@@ -199,6 +199,15 @@ describe("refusals", () => {
     }
   });
 
+  test("a network that gives fewer rows", async () => {
+    const teacher = new Linear(SIZES.inFeatures, SIZES.classes);
+    const forward = (x: Tensor) => Linear.prototype.forward.call(teacher, x).slice(0, 1);
+    for (const options of [{}, { teacherCache: false }]) {
+      const wrong = run(() => Object.assign(teacher, { forward }), options);
+      expect((await failure(wrong, "SHAPE_MISMATCH")).message).toMatch(/teacher: .*expected .*shape .*got \[1, 3\]/);
+    }
+  });
+
   const FORM = "expected { logits, taps } with a Tensor of logits, got";
   test.each<[string, (logits: Tensor) => unknown, string]>([
     ["nothing", () => undefined, `${FORM} undefined`],
