@@ -65,12 +65,12 @@ export function crossedDifference(
   const [ofA, ofB] = [a, b].map((scores) => scores.map((one) => sum(one) / samples));
   const bySeed = sampleStats(ofA.map((x, i) => x - ofB[i]));
   const bySample = sampleStats(sampleMeans(a, b, samples));
-  const ofSeeds = varianceOf(bySeed, isAlike(bySeed, [...ofA, ...ofB]));
-  const ofSamples = varianceOf(bySample, bySample.std === 0);
+  const ofSeeds = errorOf(bySeed, isAlike(bySeed, [...ofA, ...ofB]));
+  const ofSamples = errorOf(bySample, bySample.std === 0);
   const both = ofSeeds && ofSamples && sumOf(ofSeeds, ofSamples);
-  const source = (variance: MeanVariance | null): SourceOfChance => {
-    const { low, high, pValue } = intervalOf(bySeed.mean, variance, confidence);
-    return { error: variance === null ? 0 : Math.sqrt(variance.variance), low, high, pValue };
+  const source = (of: MeanError | null): SourceOfChance => {
+    const { low, high, pValue } = intervalOf(bySeed.mean, of, confidence);
+    return { error: of === null ? 0 : of.error, low, high, pValue };
   };
   // If the seeds' differences are the same for each sample, the samples add nothing.
   const whole = intervalOf(bySeed.mean, both ?? (ofSamples === null && samples > 1 ? ofSeeds : null), confidence);
@@ -100,26 +100,27 @@ export function corrected(differences: readonly CrossedDifference[]): CorrectedD
   }));
 }
 
-/** A mean's estimated variance, with the degrees of freedom of the estimate. */
-interface MeanVariance {
-  variance: number;
+/** A mean's standard error, with the degrees of freedom of the estimate. */
+interface MeanError {
+  error: number;
   degrees: number;
 }
 
 /** Null if it is not known. */
-function varianceOf({ std, values }: SampleStats, isUnknown: boolean): MeanVariance | null {
-  return isUnknown ? null : { variance: std ** 2 / values.length, degrees: values.length - 1 };
+function errorOf({ std, values }: SampleStats, isUnknown: boolean): MeanError | null {
+  return isUnknown ? null : { error: std / Math.sqrt(values.length), degrees: values.length - 1 };
 }
 
-/** The variance of a sum (Satterthwaite, An approximate distribution of estimates of variance components, 1946). */
-function sumOf(a: MeanVariance, b: MeanVariance): MeanVariance {
-  const variance = a.variance + b.variance;
-  return { variance, degrees: variance ** 2 / (a.variance ** 2 / a.degrees + b.variance ** 2 / b.degrees) };
+/** That of a sum (Satterthwaite, An approximate distribution of estimates of variance components, 1946). */
+function sumOf(a: MeanError, b: MeanError): MeanError {
+  const error = Math.hypot(a.error, b.error);
+  const [ofA, ofB] = [a, b].map((part) => (part.error / error) ** 4 / part.degrees);
+  return { error, degrees: 1 / (ofA + ofB) };
 }
 
-function intervalOf(mean: number, of: MeanVariance | null, confidence: number) {
+function intervalOf(mean: number, of: MeanError | null, confidence: number) {
   if (of === null) return { low: -Infinity, high: Infinity, pValue: 1, degrees: 0, distinguishable: false };
-  const error = Math.sqrt(of.variance);
+  const { error } = of;
   const reach = error * criticalValue(1 - confidence, of.degrees);
   const [low, high] = [mean - reach, mean + reach];
   const pValue = twoSidedPValue(mean / error, of.degrees);

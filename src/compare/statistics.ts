@@ -39,8 +39,15 @@ export function sampleStats(values: readonly number[]): SampleStats {
   // If all values are equal, rounding would leave a small deviation.
   if (values.every((x) => x === first)) return { values: [...values], mean: first, std: 0 };
   const mean = sum(values) / values.length;
-  const variance = sum(values.map((x) => (x - mean) ** 2)) / (values.length - 1);
-  return { values: [...values], mean, std: Math.sqrt(variance) };
+  const deviations = values.map((x) => x - mean);
+  const most = Math.max(...deviations.map(Math.abs));
+  if (!Number.isFinite(most)) {
+    throw new DistilleryError("NON_FINITE", "values: expected numbers whose differences a double holds");
+  }
+  // A power of two, which changes no bit: squares of very small and very large deviations stay in range.
+  const unit = 2 ** Math.floor(Math.log2(most));
+  const variance = sum(deviations.map((x) => (x / unit) ** 2)) / (values.length - 1);
+  return { values: [...values], mean, std: unit * Math.sqrt(variance) };
 }
 
 /**

@@ -57,6 +57,7 @@ function betaFraction(a: number, b: number, x: number): number {
       c = apart(1 + term / c);
       fraction *= d * c;
     }
-    if (Math.abs(fraction - before) <= Number.EPSILON * Math.abs(fraction)) return fraction;
+    // Of NaN too.
+    if (!(Math.abs(fraction - before) > Number.EPSILON * Math.abs(fraction))) return fraction;
   }
 }

@@ -79,6 +79,7 @@ export abstract class LRScheduler {
 
   /** The step and the options in PyTorch's structure: the scheduler of this name in PyTorch loads it and continues. */
   stateDict(): SchedulerStateDict {
+    this.#includeNewGroups();
     return {
       ...this.attributes(),
       base_lrs: [...this.baseLrs],
@@ -102,11 +103,16 @@ export abstract class LRScheduler {
   /** Sets the rates at a step, from their bases or as those that follow. */
   protected moveTo(step: number, isNext = false): void {
     const { paramGroups } = this.optimizer;
-    // A group may have been added since.
-    for (let i = this.baseLrs.length; i < paramGroups.length; i++) this.baseLrs.push(initialLr(paramGroups[i]));
+    this.#includeNewGroups();
     const lrs = paramGroups.map((_, i) => this[isNext ? "nextLr" : "lrAt"](step, this.baseLrs[i], i));
     for (let i = 0; i < lrs.length; i++) paramGroups[i].lr = lrs[i];
     this.lastStep = step;
+  }
+
+  /** A group may have been added since. */
+  #includeNewGroups(): void {
+    const { paramGroups } = this.optimizer;
+    for (let i = this.baseLrs.length; i < paramGroups.length; i++) this.baseLrs.push(initialLr(paramGroups[i]));
   }
 
   /** The base rates and the place of a state dict, checked. */

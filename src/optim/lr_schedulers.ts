@@ -288,9 +288,10 @@ export class LambdaLR extends LRScheduler {
   /** The schedules themselves stay. */
   override loadStateDict(state: unknown): this {
     const lambdas = dictField(state, "lr_lambdas");
-    if (!Array.isArray(lambdas) || lambdas.length !== this.#schedules.length) {
+    const groups = this.optimizer.paramGroups.length;
+    if (!Array.isArray(lambdas) || lambdas.length !== groups) {
       const got = Array.isArray(lambdas) ? lambdas.length : show(lambdas);
-      throw badState(`lr_lambdas: expected one for each parameter group, ${this.#schedules.length}, got ${got}`);
+      throw badState(`lr_lambdas: expected one for each parameter group, ${groups}, got ${got}`);
     }
     return Object.assign(this, this.readPlace(state));
   }
@@ -301,7 +302,7 @@ export class LambdaLR extends LRScheduler {
   }
 
   protected override attributes(): Record<string, SchedulerAttribute> {
-    return { lr_lambdas: this.#schedules.map(() => null) };
+    return { lr_lambdas: this.optimizer.paramGroups.map(() => null) };
   }
 }
 

@@ -15,7 +15,7 @@ import { inPrecision, type Precision } from "../tensor/precision.js";
 import { Generator, withGenerator } from "../tensor/random.js";
 
 const BATCH = 512;
-/** No useful temperature is outside: there the logarithm of the likelihood has no minimum. */
+/** The search for logits of a usual size. */
 const [MIN, MAX] = [0.01, 100];
 
 /** A teacher's temperature, with what it changes on the validation set. */
@@ -101,11 +101,14 @@ export function fitTemperature(logits: Float64Array, labels: Int32Array, classes
   if (Number.isNaN(at(1).loss)) {
     throw new DistilleryError("NON_FINITE", "calibrateTeacher: logits of the validation set are NaN or infinite");
   }
-  let [low, high] = [Math.log(MIN), Math.log(MAX)];
+  // Wider for logits that are very small, as cosines, or very large.
+  const spread = spreadOf(logits, classes);
+  const [least, most] = [Math.min(MIN, spread / 1000), Math.max(MAX, 10 * spread)];
+  let [low, high] = [Math.log(least), Math.log(most)];
   // The slope by 1 / T rises with 1 / T: below 0 where T is too large.
-  if (!(at(MIN).slope > 0 && at(MAX).slope < 0)) {
+  if (!(spread > 0 && at(least).slope > 0 && at(most).slope < 0)) {
     const reason =
-      at(MAX).slope < 0
+      spread > 0 && at(most).slope < 0
         ? "the teacher has every label of the validation set right: the smaller the temperature, the better"
         : "the teacher does no better than chance on the validation set: the larger the temperature, the better";
     throw new DistilleryError(
@@ -120,6 +123,16 @@ export function fitTemperature(logits: Float64Array, labels: Int32Array, classes
   }
   const temperature = Math.exp((low + high) / 2);
   return { temperature, before: at(1).loss, after: at(temperature).loss };
+}
+
+/** The largest difference of two logits of a row. */
+function spreadOf(logits: Float64Array, classes: number): number {
+  let spread = 0;
+  for (let start = 0; start < logits.length; start += classes) {
+    const z = logits.subarray(start, start + classes);
+    spread = Math.max(spread, Math.max(...z) - Math.min(...z));
+  }
+  return spread;
 }
 
 /** The mean of -log softmax(b z)[label], and its slope by b. */

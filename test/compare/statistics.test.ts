@@ -125,6 +125,24 @@ describe("pairedDifference", () => {
     expect(distinguishable).toBe(false);
   });
 
+  it("scales with its values, up to what doubles hold", () => {
+    const [a, b] = [
+      [1, 1.25, 1.5, 1.375],
+      [0.5, 1.5, 1, 0.25],
+    ];
+    const { mean, low, pValue } = pairedDifference(a, b);
+    const crossed = crossedDifference([a, b], [b.toReversed(), a.toReversed()]);
+    for (const scale of [2 ** -1000, 2 ** -400, 2 ** 300, 2 ** 1000]) {
+      const [small, other] = [a, b].map((values) => values.map((x) => x * scale)) as [number[], number[]];
+      const scaled = pairedDifference(small, other);
+      expect([scaled.mean / scale, scaled.low / scale, scaled.pValue]).toEqual([mean, low, pValue]);
+      const both = crossedDifference([small, other], [other.toReversed(), small.toReversed()]);
+      expect([both.mean / scale, both.high / scale]).toEqual([crossed.mean, crossed.high]);
+      expect(both.degrees).toBeCloseTo(crossed.degrees, 9);
+    }
+    expect(() => pairedDifference([1.7e308, 1.5e308], [0, 0])).toThrow("differences a double holds");
+  });
+
   it("of one pair nothing is known", () => {
     expect(pairedDifference([0.9], [0.8])).toEqual({
       values: [0.9 - 0.8],

@@ -9,6 +9,7 @@ import {
   multiStepSchedule,
   OneCycleLR,
   type Schedule,
+  SGD,
   StepLR,
   zeros,
 } from "../../src/index.js";
@@ -131,6 +132,26 @@ it.each<[string, (optimizer: AdamW) => LRScheduler]>([
   );
   scheduler.step();
   expect(scheduler.getLastLr()).toEqual([0.375]);
+});
+
+it.each<[string, (optimizer: SGD) => LRScheduler]>([
+  ["LambdaLR", (optimizer) => new LambdaLR(optimizer, { schedule: linearSchedule(), totalSteps: 4 })],
+  ["StepLR", (optimizer) => new StepLR(optimizer, { stepSize: 2, gamma: 0.5 })],
+])("a state of %s that is taken after a group was added can be loaded", (_, make) => {
+  const rates = [0, 1].map((before) => {
+    const optimizer = new SGD([zeros([1])], { lr: 1 });
+    const scheduler = make(optimizer);
+    for (let i = 0; i < before; i++) scheduler.step();
+    optimizer.addParamGroup({ params: [zeros([2])], lr: 4 });
+    const next = new SGD([{ params: [zeros([1])] }, { params: [zeros([2])] }], { lr: 1 });
+    const loaded = make(next);
+    next.loadStateDict(optimizer.stateDict());
+    loaded.loadStateDict(scheduler.stateDict());
+    scheduler.step();
+    loaded.step();
+    return [scheduler.getLastLr(), loaded.getLastLr()];
+  });
+  for (const [kept, loaded] of rates) expect(loaded).toEqual(kept);
 });
 
 describe("LambdaLR refuses", () => {

@@ -56,6 +56,14 @@ describe("the temperature", () => {
       classes,
     );
     expect(scaled.temperature / temperature).toBeCloseTo(4, 9);
+    for (const factor of [1e-4, 1e-3, 1e3, 1e5]) {
+      const { temperature: other } = fitTemperature(
+        logits.map((x) => factor * x),
+        labels,
+        classes,
+      );
+      expect(other / (factor * temperature)).toBeCloseTo(1, 9);
+    }
   });
 
   test("is refused where there is no best one", () => {
