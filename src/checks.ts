@@ -168,18 +168,31 @@ export function expectElements(name: string, shape: readonly number[]): void {
 /** How a value is shown in an error: short, and telling its type. */
 export function show(value: unknown): string {
   if (typeof value === "string") return JSON.stringify(value.length > 80 ? `${value.slice(0, 80)}...` : value);
-  if (typeof value === "object" && value !== null) {
-    // JSON may have a "constructor" of its own.
-    const name: unknown = value.constructor?.name;
-    return `a value of type ${typeof name === "string" ? name.slice(0, 60) : "Object"}`;
+  if (types.isPromise(value)) {
+    // Nobody waits for what is refused: if it rejects, the refusal says enough.
+    value.catch(() => {});
+    return "a promise";
   }
+  if (typeof value === "object" && value !== null) return `a value of type ${typeName(value)}`;
   if (typeof value === "function") return "a function";
   return typeof value === "bigint" ? `${value}n` : String(value);
 }
 
+function typeName(value: object): string {
+  try {
+    // JSON may have a "constructor" of its own.
+    const name: unknown = value.constructor?.name;
+    return typeof name === "string" ? name.slice(0, 60) : "Object";
+  } catch {
+    // A proxy may refuse to be read.
+    return "Object";
+  }
+}
+
 /** How a value is shown that may be a short list of others: `[4, "a"]`. */
 export function showValue(value: unknown): string {
-  if (!Array.isArray(value)) return show(value);
+  // Array.isArray refuses a revoked proxy.
+  if (types.isProxy(value) || !Array.isArray(value)) return show(value);
   if (value.length === 0) return "an empty list";
   return value.length > 8 ? `a list of ${value.length}` : `[${value.map(show).join(", ")}]`;
 }

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { badArgument } from "../src/checks.js";
 import { capitalized, showBytes, showPercent } from "../src/show.js";
 
 test.each([
@@ -17,4 +18,16 @@ test("a fraction in percent; what is none is unknown", () => {
 
 test("the first letter large, of nothing nothing", () => {
   expect(["temperature 4", "T 4", ""].map(capitalized)).toEqual(["Temperature 4", "T 4", ""]);
+});
+
+test("what an error shows: a value that refuses to be read, and a promise that nobody awaits", async () => {
+  const { proxy, revoke } = Proxy.revocable({}, {});
+  revoke();
+  expect(badArgument("lr", "a number", proxy).message).toBe("lr: expected a number, got a value of type Object");
+  expect(badArgument("lr", "a number", [proxy]).message).toBe("lr: expected a number, got [a value of type Object]");
+  // Vitest fails if it is an unhandled rejection.
+  expect(badArgument("lr", "a number", Promise.reject(new Error("late"))).message).toBe(
+    "lr: expected a number, got a promise",
+  );
+  await new Promise((resolve) => setImmediate(resolve));
 });

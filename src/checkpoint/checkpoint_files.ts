@@ -6,7 +6,7 @@ import { ioError, readLarge, replaceFile, writeWhole } from "../files/index.js";
 import type { StateDict } from "../nn/state_dict.js";
 import { badCheckpoint } from "./bad_checkpoint.js";
 import { ageOf, namesIn } from "./run_folder.js";
-import { decodeSafetensors, encodeSafetensors, type Safetensors } from "./safetensors.js";
+import { decodeSafetensors, type Safetensors, safetensorsOf } from "./safetensors.js";
 
 const CHECKSUM = "checksum";
 
@@ -63,7 +63,7 @@ export class CheckpointFiles {
    * the one before is written. {@link CheckpointFiles.written} waits for this one.
    */
   write(tensors: StateDict, metadata: Readonly<Record<string, string>>): Promise<void> {
-    const bytes = encodeSafetensors(tensors, { ...metadata, [CHECKSUM]: checksum({ tensors, metadata }) });
+    const bytes = safetensorsOf(tensors, { ...metadata, [CHECKSUM]: checksum({ tensors, metadata }) });
     const earlier = this.#writing;
     this.#writing = earlier.then(async () => {
       this.#age();

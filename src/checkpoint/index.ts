@@ -27,10 +27,9 @@ export { RunDirectory } from "./run_directory.js";
 export { expectFreeFolder, isFileOfRun, lockFolder, withLockedFolder } from "./run_folder.js";
 export {
   decodeSafetensors,
-  encodeSafetensors,
   openSafetensors,
   type Safetensors,
   safetensorsBytes,
 } from "./safetensors.js";
-export { type SaveOptions, save, saveCheckpoint } from "./save.js";
+export { encodeSafetensors, type SaveOptions, save, saveCheckpoint } from "./save.js";
 export type { StoredDtype } from "./stored_types.js";

@@ -1,5 +1,6 @@
+import { types } from "node:util";
 import * as v from "valibot";
-import { show } from "../checks.js";
+import { badDtype, show } from "../checks.js";
 import { bytesOf, openSliced, readHead, readSlice } from "../files/index.js";
 import type { StateDict } from "../nn/state_dict.js";
 import { integer } from "../registry/index.js";
@@ -36,16 +37,8 @@ export interface Safetensors {
   metadata: Record<string, string>;
 }
 
-/**
- * The bytes of a `.safetensors` file: float32 tensors as F32, int32 as I32, int64 as I64, in the header under their
- * keys in the order given, and the optional texts of `metadata`. The same input gives the same bytes.
- *
- * @example
- * ```ts
- * const bytes = encodeSafetensors(student.stateDict(), { epochs: "150" });
- * ```
- */
-export function encodeSafetensors(tensors: StateDict, metadata: Readonly<Record<string, string>> = {}): Uint8Array {
+/** What `encodeSafetensors` gives for what it has checked. */
+export function safetensorsOf(tensors: StateDict, metadata: Readonly<Record<string, string>>): Uint8Array {
   const places = layOut(tensors);
   const head = headOf(places, metadata);
   const bytes = new Uint8Array(head.length + lengthOf(places));
@@ -54,7 +47,7 @@ export function encodeSafetensors(tensors: StateDict, metadata: Readonly<Record<
   return bytes;
 }
 
-/** How many bytes {@link encodeSafetensors} makes of a state dict. */
+/** How many bytes {@link safetensorsOf} makes of a state dict. */
 export function safetensorsBytes(tensors: StateDict): number {
   const places = layOut(tensors);
   return headOf(places, {}).length + lengthOf(places);
@@ -67,6 +60,7 @@ export function safetensorsBytes(tensors: StateDict): number {
  * @throws DistilleryError `BAD_CHECKPOINT` when the header says anything that is not true of the bytes.
  */
 export function decodeSafetensors(bytes: Uint8Array, name: string): Safetensors {
+  if (!types.isUint8Array(bytes)) throw badDtype("bytes", "a Uint8Array", bytes);
   const { stored, metadata } = readStored(bytes, name);
   return { tensors: Object.fromEntries(stored.map(({ key, tensor }) => [key, tensor])), metadata };
 }
@@ -116,7 +110,7 @@ export async function openSafetensors(
   return { tensors: new Map(arrays), metadata };
 }
 
-/** Refuses texts that {@link encodeSafetensors} would not write beside the tensors of a network; before work that ends with it. */
+/** Refuses texts that {@link safetensorsOf} would not write beside the tensors of a network; before work that ends with it. */
 export function expectMetadata(argument: string, metadata: Readonly<Record<string, string>>): void {
   const bytes = Buffer.byteLength(JSON.stringify(metadata));
   if (bytes > MAX_METADATA_BYTES) throw tooMany(argument, bytes, MAX_METADATA_BYTES);

@@ -3,7 +3,7 @@ import { MAX_FILE_BYTES, writeWhole } from "../files/index.js";
 import type { StateDict } from "../nn/state_dict.js";
 import { type CheckpointValue, checkText, checkValue, isRecord, isTensor } from "./checkpoint_value.js";
 import { encodePth } from "./pth.js";
-import { encodeSafetensors, METADATA_KEY } from "./safetensors.js";
+import { METADATA_KEY, safetensorsOf } from "./safetensors.js";
 
 export interface SaveOptions {
   /** Texts that a `.safetensors` file keeps beside the tensors; a `.pth` file cannot hold them. */
@@ -27,16 +27,30 @@ const MAX_TENSORS = 65_000;
  */
 export async function save(state: StateDict, file: string, options: SaveOptions = {}): Promise<void> {
   const extension = expectExtension("file", file, [".pth", ".safetensors"]);
-  checkState(state);
   expectOptions("save", options, ["metadata"]);
   if (extension === ".safetensors") {
-    const metadata = checkMetadata(options.metadata ?? {});
-    await writeWhole(file, encodeSafetensors(state, metadata));
+    await writeWhole(file, encodeSafetensors(state, options.metadata));
   } else {
+    checkState(state);
     if (options.metadata)
       throw badArgument("metadata", "none for a .pth file (.safetensors keeps it)", options.metadata);
     await writeWhole(file, encodePth(state, { ordered: true }));
   }
+}
+
+/**
+ * The bytes of a `.safetensors` file: float32 tensors as F32, int32 as I32, int64 as I64, in the header under their
+ * keys in the order given, and the optional texts of `metadata`. The same input gives the same bytes.
+ *
+ * @throws DistilleryError `BAD_ARGUMENT` for anything but a state dict, and for metadata that are no texts.
+ * @example
+ * ```ts
+ * const bytes = encodeSafetensors(student.stateDict(), { epochs: "150" });
+ * ```
+ */
+export function encodeSafetensors(state: StateDict, metadata: Readonly<Record<string, string>> = {}): Uint8Array {
+  checkState(state);
+  return safetensorsOf(state, checkMetadata(metadata));
 }
 
 /**

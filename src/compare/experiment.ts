@@ -1,5 +1,5 @@
 import { badArgument, expectFlags, expectInteger, expectNumber, expectPath } from "../checks.js";
-import { expectDataset } from "../data/dataset.js";
+import { expectDataset, fingerprintOf } from "../data/dataset.js";
 import type { Dataset } from "../data/index.js";
 import { countSamplesOf, originOf } from "../data/origin.js";
 import { DistilleryError } from "../errors.js";
@@ -349,9 +349,9 @@ export function describeConfig(
     // Each unit rounds in its own way: the runs that are compared are to have the same.
     ...(options.precision === "bfloat16" && { bfloat16Unit: bfloat16Unit() }),
     ...more,
-    dataHash: data.fingerprint(),
-    validationHash: validation.fingerprint(),
-    testHash: test.fingerprint(),
+    dataHash: fingerprintOf(data),
+    validationHash: fingerprintOf(validation),
+    testHash: fingerprintOf(test),
     ...(typeof teacher !== "function" && { teacherHash: hashOf(teacher, data) }),
   };
 }

@@ -4,7 +4,7 @@ import type { Dataset } from "../data/index.js";
 import { DistilleryError } from "../errors.js";
 import { MAX_FILE_BYTES } from "../files/index.js";
 import type { WorkProgress } from "../log/progress_line.js";
-import { cached, type Teacher, TeacherCache } from "../teachers/index.js";
+import { cached, hashOfTeacher, type Teacher, TeacherCache } from "../teachers/index.js";
 import { allLogits, isRowByRow, type OutputsOf } from "../teachers/logits_in_order.js";
 import { inPrecision, type Precision } from "../tensor/precision.js";
 import { Tensor } from "../tensor/tensor.js";
@@ -115,7 +115,7 @@ export class ExternalTeacher {
     const { teacher } = this;
     const { data, validation } = this.task;
     const { precision } = this;
-    const hash = kept ?? teacher.fingerprint();
+    const hash = kept ?? hashOfTeacher(teacher);
     if (resume) {
       const files = logitsFilesIn(out);
       const training = await storedLogits(files.training, hash, data, precision);

@@ -1,6 +1,7 @@
 import { setMaxListeners } from "node:events";
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
+import { fingerprintOf } from "../data/dataset.js";
 import { DistilleryError, isAbort } from "../errors.js";
 import { getNumThreads } from "../threads.js";
 import type { Experiment } from "./experiment.js";
@@ -35,8 +36,8 @@ export async function openRunners(
   const init = {
     module: addressOf(workers.module),
     argument: workers.argument ?? null,
-    dataHash: data.fingerprint(),
-    validationHash: validation.fingerprint(),
+    dataHash: fingerprintOf(data),
+    validationHash: fingerprintOf(validation),
     teacherFile: teacher.file,
     logitsFiles: files,
     out,

@@ -7,7 +7,7 @@ import { networkMetadata } from "../models/create_network.js";
 import { fitNetwork } from "../models/fit_network.js";
 import { recordMetadata, recordOf } from "../models/training_record.js";
 import { Module } from "../nn/module.js";
-import { live, type Teacher, TeacherCache } from "../teachers/index.js";
+import { hashOfTeacher, live, type Teacher, TeacherCache } from "../teachers/index.js";
 import { teacherFingerprint } from "../teachers/teacher_fingerprint.js";
 import type { Precision } from "../tensor/precision.js";
 import { Generator, withGenerator } from "../tensor/random.js";
@@ -119,7 +119,7 @@ export async function expectCalibrated(
 
 /** What tells a teacher of these data from others. */
 export function hashOf(teacher: Module | Teacher, data: Dataset): string | null {
-  if (!(teacher instanceof Module)) return teacher.fingerprint();
+  if (!(teacher instanceof Module)) return hashOfTeacher(teacher);
   return teacherFingerprint(fitNetwork(teacher, data, "teacher"));
 }
 

@@ -1,5 +1,6 @@
 // The program of a worker process, started by worker_runner.ts.
 import { load } from "../checkpoint/index.js";
+import { fingerprintOf } from "../data/dataset.js";
 import { DistilleryError } from "../errors.js";
 import { Module } from "../nn/module.js";
 import { shortageOf } from "../shortage.js";
@@ -39,7 +40,7 @@ async function open(init: Init): Promise<InProcessRunner> {
   // After the module, which may have set it for a process that has all of them.
   setNumThreads(init.threads);
   const { student, data, validation } = task;
-  if (data.fingerprint() !== init.dataHash || validation.fingerprint() !== init.validationHash) {
+  if (fingerprintOf(data) !== init.dataHash || fingerprintOf(validation) !== init.validationHash) {
     const text = `workers.module: ${init.module} gives other data than those that are compared on`;
     throw new DistilleryError("BAD_ARGUMENT", text);
   }

@@ -1,8 +1,9 @@
-import { badArgument, expectLength } from "../checks.js";
+import { badArgument, badDtype, expectDimensions, expectLength, expectOneOf, show } from "../checks.js";
 import type { IntTensor } from "../tensor/int_tensor.js";
+import { numel } from "../tensor/shape.js";
 import type { Tensor } from "../tensor/tensor.js";
 import type { NumberFormat } from "./preprocessing/number_format.js";
-import type { TaskName } from "./task_name.js";
+import { TASK_NAMES, type TaskName } from "./task_name.js";
 import type { TextEncoding } from "./text/encodings.js";
 
 /**
@@ -50,7 +51,7 @@ export interface Dataset {
   slice(start: number, end: number): Batch;
   /** The texts of the samples with these indices, if the ids of texts are their values: networks of other encodings read them. */
   texts?(indices: Int32Array): readonly string[];
-  /** SHA-256 in hex over the values, the labels and the normalisation: ties caches and checkpoints to the data. */
+  /** A text that other values, labels or normalisation change, as SHA-256 over them: ties caches and checkpoints to the data. */
   fingerprint(): string;
 }
 
@@ -143,11 +144,26 @@ export function chunkOf(dataset: Dataset, index: number): number {
   return dataset.chunkOf?.(index) ?? Math.floor(index / (dataset.chunk ?? dataset.length));
 }
 
-/** A data set of at least one sample; otherwise `BAD_ARGUMENT` that names the argument. */
+/** A data set of at least one sample that says what its samples are; otherwise `BAD_ARGUMENT` that names the argument. */
 export function expectDataset(dataset: Dataset, name = "dataset"): Dataset {
   if (typeof dataset?.batch !== "function" || typeof dataset.slice !== "function") {
     throw badArgument(name, "a Dataset", dataset);
   }
-  expectLength(`${name}.length`, dataset.length);
+  const { length, features, classes, shape, task } = dataset;
+  for (const [what, count] of Object.entries({ length, features, classes })) expectLength(`${name}.${what}`, count);
+  if (shape !== undefined && numel(expectDimensions(`${name}.shape`, shape)) !== features) {
+    throw badArgument(`${name}.shape`, `that of a sample of ${features} values, as its features say`, shape);
+  }
+  if (task !== undefined) expectOneOf(`${name}.task`, task, TASK_NAMES);
+  if (typeof dataset.name !== "string") throw badArgument(`${name}.name`, "a text", dataset.name);
   return dataset;
+}
+
+/** What {@link Dataset.fingerprint} gives; `BAD_DTYPE` unless it is a text. */
+export function fingerprintOf(dataset: Dataset): string {
+  const name = `data set ${show(dataset.name)}: fingerprint()`;
+  if (typeof dataset.fingerprint !== "function") throw badDtype(name, "a function", dataset.fingerprint);
+  const hash: unknown = dataset.fingerprint();
+  if (typeof hash === "string") return hash;
+  throw badDtype(name, "a text", hash);
 }

@@ -3,6 +3,7 @@ import {
   type Batch,
   type Dataset,
   expectDataset,
+  fingerprintOf,
   type ImageLayout,
   type TableLayout,
   type ValueLayout,
@@ -75,7 +76,7 @@ export abstract class DerivedDataset implements Dataset {
 
   /** Taken once: what changes afterwards does not change it. */
   fingerprint(): string {
-    this.#fingerprint ??= this.hash(this.dataset.fingerprint());
+    this.#fingerprint ??= this.hash(fingerprintOf(this.dataset));
     return this.#fingerprint;
   }
 

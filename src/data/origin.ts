@@ -1,11 +1,12 @@
+import { createHash } from "node:crypto";
 import * as v from "valibot";
 import { MAX_LENGTH } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { badData } from "../files/index.js";
 import { expected, integer } from "../registry/index.js";
-import type { Dataset } from "./dataset.js";
+import { type Dataset, fingerprintOf } from "./dataset.js";
 import { DerivedDataset, sourceOf } from "./derived_dataset.js";
-import { type Selection, Subset, stratify } from "./split.js";
+import { SELECTION, type Selection, Subset, stratify } from "./split.js";
 import { indexRange } from "./take_batch.js";
 import { strataOf } from "./targets.js";
 
@@ -21,6 +22,7 @@ export interface DataOrigin {
   readonly selections: readonly (Selection | { readonly bits: string })[];
 }
 
+const SHA_256 = /^[0-9a-f]{64}$/;
 const HASHES = new WeakMap<Dataset, () => string>();
 
 /** Notes what the samples of a source hash to, for a data set whose fingerprint depends on what was measured too. */
@@ -37,9 +39,14 @@ export function setSourceHash<D extends Dataset>(dataset: D, compute: () => stri
 export function originOf(dataset: Dataset): DataOrigin {
   const { dataset: source, indices } = sourceOf(dataset);
   const { name, length: samples } = source;
-  const hash = HASHES.get(source)?.() ?? source.fingerprint();
+  const hash = HASHES.get(source)?.() ?? sha256Of(fingerprintOf(source));
   const selections = selectionsOf(dataset) ?? [{ bits: bitsOf(indices, samples) }];
   return { name, hash, samples, selections };
+}
+
+/** The text itself if it is a SHA-256 in hex, as the fingerprint of a data set of one's own need not be. */
+function sha256Of(text: string): string {
+  return SHA_256.test(text) ? text : createHash("sha256").update(text).digest("hex");
 }
 
 /** How many samples of a data set are of an origin, such as those that a network was trained on. */
@@ -101,20 +108,9 @@ const count = () => integer(0, MAX_LENGTH);
 const ORIGIN = v.object(
   {
     name: v.string(),
-    hash: v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/)),
+    hash: v.pipe(v.string(), v.regex(SHA_256)),
     samples: count(),
-    selections: v.array(
-      v.union([
-        v.object({ bits: v.string() }),
-        v.object({
-          fraction: v.exactOptional(v.pipe(v.number(), v.gtValue(0), v.ltValue(1))),
-          count: v.exactOptional(count()),
-          seed: v.pipe(v.number(), v.safeInteger()),
-          part: v.picklist(["train", "heldOut"]),
-          of: v.exactOptional(v.literal("test")),
-        }),
-      ]),
-    ),
+    selections: v.array(v.union([v.object({ bits: v.string() }), v.object(SELECTION)])),
   },
   expected("name, hash, samples and selections"),
 );

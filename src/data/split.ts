@@ -1,6 +1,8 @@
 import { createHash } from "node:crypto";
-import { expectInteger, expectLength, expectNumber, expectOptions, outOfRange, show } from "../checks.js";
+import * as v from "valibot";
+import { expectInteger, expectLength, expectNumber, expectOptions, MAX_LENGTH, outOfRange, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
+import { integer, oneOf, parseOptions, range } from "../registry/index.js";
 import { sum } from "../sums.js";
 import { IntTensor, type Labels, labelData } from "../tensor/int_tensor.js";
 import { Generator, randperm, withGenerator } from "../tensor/random.js";
@@ -8,6 +10,15 @@ import { type Batch, chunkOf, type Dataset, expectDataset, NO_LABEL } from "./da
 import { DerivedDataset } from "./derived_dataset.js";
 import { expectIndices, expectRange, indexRange, takeBatch } from "./take_batch.js";
 import { strataOf } from "./targets.js";
+
+/** The schemas of a {@link Selection}. */
+export const SELECTION = {
+  fraction: v.optional(range(Number.MIN_VALUE, 1 - Number.EPSILON / 2, "a number between 0 and 1")),
+  count: v.optional(integer(0, MAX_LENGTH)),
+  seed: integer(Number.MIN_SAFE_INTEGER),
+  part: oneOf(["train", "heldOut"]),
+  of: v.optional(oneOf(["test"])),
+};
 
 /** The part of a stratified split that a subset is. */
 export interface Selection {
@@ -39,6 +50,7 @@ export class Subset extends DerivedDataset {
 
   constructor(dataset: Dataset, indices: Int32Array, selection?: Selection) {
     super(dataset);
+    if (selection !== undefined) parseOptions("selection", SELECTION, selection);
     this.selection = selection;
     expectIndices(indices, dataset.length);
     this.indices = indices;

@@ -1,5 +1,5 @@
 import { types } from "node:util";
-import { badDtype, expectInteger, show } from "../checks.js";
+import { badDtype, expectInteger, RANGES, show } from "../checks.js";
 import { DistilleryError, type ErrorCode } from "../errors.js";
 import { IntTensor } from "../tensor/int_tensor.js";
 import { Tensor } from "../tensor/tensor.js";
@@ -50,7 +50,7 @@ function problemOf(
   if (typeof batch !== "object" || batch === null) {
     return ["BAD_DTYPE", `expected inputs, labels and indices, got ${show(batch)}`];
   }
-  const { inputs, labels, targets, indices } = batch;
+  const { inputs, labels, targets, indices, mixed } = batch;
   const isOther = hasTargets({ task });
   if (!(inputs instanceof Tensor)) return ["BAD_DTYPE", `inputs: expected a Tensor, got ${show(inputs)}`];
   if (inputs.shape[0] !== samples || inputs.size !== samples * features) {
@@ -72,6 +72,9 @@ function problemOf(
   if (isOther && (targets?.shape[0] !== samples || targets.size !== samples * classes)) {
     const wanted = `[${samples}, ${classes}], as its classes say`;
     return ["SHAPE_MISMATCH", `targets: expected shape ${wanted}, got [${targets?.shape.join(", ")}]`];
+  }
+  if (mixed !== undefined && !(mixed.weight >= 0 && mixed.weight <= 1)) {
+    return ["BAD_ARGUMENT", `mixed.weight: expected ${RANGES.fraction}, got ${show(mixed.weight)}`];
   }
   if (!types.isInt32Array(indices) || indices.length !== samples) {
     return ["BAD_DTYPE", `indices: expected an Int32Array of ${samples}, got ${show(indices)}`];

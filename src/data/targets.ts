@@ -38,8 +38,8 @@ export function readLabels(
     return checkLabels(given, samples, classes, unlabelled);
   }
   if (unlabelled) throw new DistilleryError("BAD_ARGUMENT", `unlabelled: of a ${task} every sample has its targets`);
-  const shape = given instanceof Tensor || given instanceof IntTensor ? given.shape : [given.length];
   const data = given instanceof Tensor ? given.data : Float32Array.from(labelData(given));
+  const shape = given instanceof Tensor || given instanceof IntTensor ? given.shape : [given.length];
   const outputs = shape.length < 2 ? 1 : shape[1];
   expectShape("targets", shape, shape.length < 2 ? [samples] : [samples, -1]);
   expectInteger("targets.shape[1]", outputs, 1, 2 ** 31 - 1);

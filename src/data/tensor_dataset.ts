@@ -146,7 +146,8 @@ export class TensorDataset extends InMemoryDataset {
     if (shape.length === 0) expectShape("inputs", inputs.shape, [-1, -1]);
     expectOptions(new.target.name, options, DATASET_OPTIONS);
     const { name = "tensors", unlabelled = labels === null } = options;
-    super(size, shape, labels ?? new Int32Array(size).fill(NO_LABEL), { ...options, name, unlabelled });
+    const given = labels === null ? new Int32Array(size).fill(NO_LABEL) : labels;
+    super(size, shape, given, { ...options, name, unlabelled });
     expectFiniteInputs(inputs, this.features);
     this.inputs = detach(inputs);
   }
@@ -158,6 +159,9 @@ export class TensorDataset extends InMemoryDataset {
   /** Shares memory with the tensors. */
   override slice(start: number, end: number): Batch {
     const indices = this.range(start, end);
+    // Arrays that were transferred to a worker have lost their values.
+    expectShape("inputs", [this.inputs.data.length], [this.length * this.features]);
+    expectShape("labels", [this.labels.data.length], [this.length]);
     const values = this.inputs.data.subarray(start * this.features, end * this.features);
     const inputs = new Tensor(values, [end - start, ...this.shape]);
     const labels = new IntTensor(this.labels.data.subarray(start, end));
@@ -220,8 +224,14 @@ function expectLayout(argument: string, layout: ValueLayout, count: number): Val
     const list: unknown = layout[name];
     if (!Array.isArray(list)) throw badArgument(`${argument}.${name}`, `a list of ${count} numbers`, list);
     expectShape(`${argument}.${name}`, [list.length], [count]);
+    // Networks divide by it in single precision.
     for (const [i, x] of list.entries())
-      expectNumber(`${argument}.${name}[${i}]`, x, (y) => name === "mean" || y > 0, "a finite number, a std above 0");
+      expectNumber(
+        `${argument}.${name}[${i}]`,
+        x,
+        (y) => name === "mean" || Math.fround(y) > 0,
+        "a finite number, a std above 0",
+      );
   }
   return layout;
 }

@@ -1,6 +1,7 @@
 import { homedir } from "node:os";
 import * as v from "valibot";
-import { integerRange, MAX_LENGTH, RANGES, showValue } from "../checks.js";
+import { expectOptions, integerRange, MAX_LENGTH, RANGES, showValue } from "../checks.js";
+import { DistilleryError } from "../errors.js";
 
 /** The message of a value that is not what was expected. */
 export const expected =
@@ -70,6 +71,24 @@ export function oneOf<const N extends readonly [string, ...string[]]>(names: N) 
 export function list<S extends v.GenericSchema>(one: S, what: string, minLength = 1) {
   const message = expected(what);
   return v.pipe(v.array(one, message), v.minLength(minLength, message));
+}
+
+/** Options by their schemas, with the defaults; `undefined` counts as not given. `BAD_ARGUMENT` names the option, of an unknown one what has none such. */
+export function parseOptions<E extends v.ObjectEntries>(
+  what: string,
+  schemas: E,
+  options: object,
+): v.InferOutput<v.ObjectSchema<E, undefined>> {
+  expectOptions(what, options, Object.keys(schemas));
+  const given = options as Readonly<Record<string, unknown>>;
+  const parsed = Object.entries(schemas).map(([name, schema]) => {
+    const { success, output, issues } = v.safeParse(schema as v.GenericSchema, given[name]);
+    if (success) return [name, output];
+    const [{ path = [], message }] = issues;
+    const place = path.map(({ key }) => `[${key}]`).join("");
+    throw new DistilleryError("BAD_ARGUMENT", `${name}${place}: ${message}`);
+  });
+  return Object.fromEntries(parsed);
 }
 
 /** Adds the line that help texts and reference pages show for an option. */

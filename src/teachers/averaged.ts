@@ -19,7 +19,7 @@ import { noGrad } from "../tensor/autograd.js";
 import { asTeacher } from "./as_teacher.js";
 import { frozen } from "./frozen.js";
 import type { TeacherFunction } from "./function_teacher.js";
-import { expectOutputs, type Teacher } from "./teacher.js";
+import { expectOutputs, hashOfTeacher, type Teacher } from "./teacher.js";
 
 /**
  * Several teachers as one, whose logits are the average of theirs: of the logits, or of the probabilities at temperature 1
@@ -72,7 +72,7 @@ function averageOf(members: readonly Teacher[], averaging: Averaging): Teacher {
   return {
     name,
     fingerprint() {
-      const hashes = members.map((member) => member.fingerprint());
+      const hashes = members.map((member) => hashOfTeacher(member));
       if (hashes.includes(null)) return null;
       return createHash("sha256").update(JSON.stringify({ hashes, averaging })).digest("hex");
     },

@@ -1,4 +1,4 @@
-import type { Batch, Dataset } from "../data/dataset.js";
+import { type Batch, type Dataset, fingerprintOf } from "../data/dataset.js";
 import { type Base, basesOf } from "../data/derived_dataset.js";
 import { expectUnrounded, outputsText } from "../data/targets.js";
 import { DistilleryError } from "../errors.js";
@@ -139,7 +139,8 @@ function baseOf(rows: LogitsRows, data: Dataset): Base {
   const fitting = bases.filter(({ dataset }) => dataset.length === rows.samples);
   if (fitting.length === 0) throw refused(rows, problemOf(rows.samples, data, bases[0].dataset));
   const { dataHash } = rows;
-  const found = dataHash === undefined ? fitting[0] : fitting.find(({ dataset }) => dataset.fingerprint() === dataHash);
+  const found =
+    dataHash === undefined ? fitting[0] : fitting.find(({ dataset }) => fingerprintOf(dataset) === dataHash);
   if (found !== undefined) return found;
   const hash = "by their hash, which is another one with stream (--stream) than without";
   throw refused(

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { types } from "node:util";
 import { badArgument, expectInteger, expectNumber, expectOptions, show } from "../checks.js";
-import type { Batch, Dataset } from "../data/dataset.js";
+import { type Batch, type Dataset, fingerprintOf } from "../data/dataset.js";
 import { type RawSample, samplesOf } from "../data/preprocessing/encode.js";
 import { takeBatch } from "../data/take_batch.js";
 import { expectUnrounded, outputText, standardized } from "../data/targets.js";
@@ -125,7 +125,9 @@ class FunctionTeacher implements Teacher {
     this.#signal = signal;
     if (data === null || !this.#isKept) return;
     const { batchSize, concurrency, answers: folder } = this.options;
-    const key = createHash("sha256").update(`${this.fingerprint()} ${data.fingerprint()}`).digest("hex");
+    const key = createHash("sha256")
+      .update(`${this.fingerprint()} ${fingerprintOf(data)}`)
+      .digest("hex");
     const of = { key, samples: data.length, classes: data.classes };
     // The text of a function that was bound, or is not written in JavaScript, tells it from no other.
     const isTold = !this.options.version.endsWith("{ [native code] }");

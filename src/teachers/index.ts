@@ -17,6 +17,6 @@ export { type OnnxTeacherOptions, onnxTeacher } from "./onnx_teacher.js";
 export { type OpenTeacherUse, openTeacher, openTeachers } from "./open_teacher.js";
 export { type TeacherOptions, teacherSchema } from "./options.js";
 export { prefetch, type TaughtBatch } from "./prefetch.js";
-export type { PreparedRun, Teacher, TeacherRun } from "./teacher.js";
+export { hashOfTeacher, type PreparedRun, type Teacher, type TeacherRun } from "./teacher.js";
 export { TeacherCache } from "./teacher_cache.js";
 export { type WriteLogitsOptions, type WrittenLogits, writeLogits } from "./write_logits.js";

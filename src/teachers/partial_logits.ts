@@ -1,6 +1,6 @@
 import { open, rm } from "node:fs/promises";
 import { join } from "node:path";
-import type { Dataset } from "../data/dataset.js";
+import { type Dataset, fingerprintOf } from "../data/dataset.js";
 import { DistilleryError } from "../errors.js";
 import { bytesOf, ioError, kindOf, makeFolder, openSliced, readWhole, writeWhole } from "../files/index.js";
 import { native } from "../native.js";
@@ -19,7 +19,12 @@ export class PartialLogits {
 
   /** The logits of a folder, if they are of the same teacher and data; otherwise none, and nothing is written yet. */
   static async open(folder: string, teacher: string | null, data: Dataset): Promise<PartialLogits> {
-    const identity = JSON.stringify({ teacher, data: data.fingerprint(), samples: data.length, classes: data.classes });
+    const identity = JSON.stringify({
+      teacher,
+      data: fingerprintOf(data),
+      samples: data.length,
+      classes: data.classes,
+    });
     const [file, width] = [join(folder, "rows.f32"), 4 * data.classes];
     const lock = (await kindOf(folder)) === null ? null : locked(folder);
     const known = (await kindOf(join(folder, "of.json"))) !== null && (await kindOf(file)) !== null;

@@ -1,4 +1,4 @@
-import { badArgument } from "../checks.js";
+import { badArgument, badDtype, show } from "../checks.js";
 import type { Batch, Dataset } from "../data/dataset.js";
 import type { Outputs } from "../losses/loss.js";
 import type { Module } from "../nn/module.js";
@@ -86,6 +86,13 @@ export function expectOutputs({ name }: Pick<Teacher, "name">, outputs: unknown)
   const { logits, taps } = Object(outputs) as Partial<Outputs>;
   if (logits instanceof Tensor) return { logits, taps: taps ?? {} };
   throw badArgument(`teacher: ${name}`, "{ logits, taps } with a Tensor of logits", logits ?? outputs);
+}
+
+/** What a teacher's {@link Teacher.fingerprint} gives; `BAD_DTYPE` unless it is a text or null. */
+export function hashOfTeacher(teacher: Teacher): string | null {
+  const hash: unknown = teacher.fingerprint();
+  if (typeof hash === "string" || hash === null) return hash;
+  throw badDtype(`teacher ${show(teacher.name)}: fingerprint()`, "a text or null", hash);
 }
 
 /** Refuses anything but a {@link Teacher}. */

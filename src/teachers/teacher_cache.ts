@@ -1,8 +1,7 @@
 import { setImmediate } from "node:timers/promises";
 import { badCheckpoint, fingerprint, inspectCheckpoint, load, save } from "../checkpoint/index.js";
 import { expectOptions, expectShape, show } from "../checks.js";
-import type { Dataset } from "../data/dataset.js";
-import { expectDataset } from "../data/dataset.js";
+import { type Dataset, expectDataset, fingerprintOf } from "../data/dataset.js";
 import { DataLoader } from "../data/loader.js";
 import { takeSlice } from "../data/take_batch.js";
 import { DistilleryError } from "../errors.js";
@@ -91,7 +90,7 @@ export class TeacherCache {
     // The run that follows takes arrays of other lengths.
     emptyCache();
     const isStandardized = data.targetScale !== undefined;
-    return new TeacherCache(concatenated(logits), hash, data.fingerprint(), data.length, isStandardized, precision);
+    return new TeacherCache(concatenated(logits), hash, fingerprintOf(data), data.length, isStandardized, precision);
   }
 
   /**
@@ -103,7 +102,7 @@ export class TeacherCache {
     expectDataset(data, "data");
     expectShape("logits", [logits.length], [data.length * data.classes]);
     const isStandardized = data.targetScale !== undefined;
-    return new TeacherCache(logits, teacherHash, data.fingerprint(), data.length, isStandardized, precision);
+    return new TeacherCache(logits, teacherHash, fingerprintOf(data), data.length, isStandardized, precision);
   }
 
   /**
@@ -190,7 +189,7 @@ export class TeacherCache {
 
   /** Refuses data other than those that it was computed from, and those of them that are augmented; `BAD_ARGUMENT`. */
   expectData(data: Dataset): void {
-    if (data.augmented === true || data.fingerprint() !== this.dataHash) throw fromAnother("data set");
+    if (data.augmented === true || fingerprintOf(data) !== this.dataHash) throw fromAnother("data set");
   }
 
   /** The logits [n, classes] of the samples of these indices. */

@@ -3,7 +3,7 @@ import { rm } from "node:fs/promises";
 import { safetensorsHead } from "../checkpoint/safetensors.js";
 import { zipStored } from "../checkpoint/zip_writer.js";
 import { expectExtension, expectFlags, expectInteger, expectOneOf, expectOptions } from "../checks.js";
-import { type Dataset, expectDataset } from "../data/dataset.js";
+import { type Dataset, expectDataset, fingerprintOf } from "../data/dataset.js";
 import { sourceOf } from "../data/derived_dataset.js";
 import { encodeNpyTexts, npyHeader } from "../data/formats/npy.js";
 import { expectUnrounded, inUnits } from "../data/targets.js";
@@ -171,7 +171,7 @@ function headOf(data: Dataset, dtype: LogitsDtype, hashes: Readonly<Record<strin
     "classNames",
     { logits: { dtype: safetensors, shape: [length, classes], data_offsets: [0, end] } },
     {
-      dataHash: data.fingerprint(),
+      dataHash: fingerprintOf(data),
       ...hashes,
       ...(classNames && { classNames: JSON.stringify(classNames) }),
     },

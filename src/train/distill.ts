@@ -12,7 +12,7 @@ import { Module } from "../nn/module.js";
 import { expectRead, taskOf } from "../tasks/index.js";
 import { asTeacher } from "../teachers/as_teacher.js";
 import { chooseTeacher, expectCache } from "../teachers/choose.js";
-import type { Teacher, TeacherCache, TeacherFunction } from "../teachers/index.js";
+import { hashOfTeacher, type Teacher, type TeacherCache, type TeacherFunction } from "../teachers/index.js";
 import { teacherHashes } from "../teachers/teacher_fingerprint.js";
 import {
   type Calibration,
@@ -134,7 +134,7 @@ export function distill(input: DistillInput): RunHandle {
         ...(spec === undefined ? { temperature, alpha } : { loss: loss.config() }),
         ...(source instanceof Module
           ? { teacherMode, ...teacherHashes(source) }
-          : teacher && { teacher: teacher.name, teacherHash: teacher.fingerprint() }),
+          : teacher && { teacher: teacher.name, teacherHash: hashOfTeacher(teacher) }),
       });
       const teacherNetwork =
         plain.needsTeacher && source instanceof Module ? { module: source, mode: teacherMode } : null;

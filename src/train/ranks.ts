@@ -1,6 +1,6 @@
 import { setTimeout } from "node:timers/promises";
 import type { FoundCheckpoint, RunConfig } from "../checkpoint/index.js";
-import { decodeSafetensors, encodeSafetensors } from "../checkpoint/safetensors.js";
+import { decodeSafetensors, safetensorsOf } from "../checkpoint/safetensors.js";
 import { DistilleryError } from "../errors.js";
 import { bytesOf } from "../files/index.js";
 import { codeHash, loadMpi, type Mpi, ranksOfJob } from "../mpi.js";
@@ -53,7 +53,7 @@ export class Ranks {
 
   /** The checkpoint that the first rank found. */
   async checkpoint(found: FoundCheckpoint | null): Promise<FoundCheckpoint | null> {
-    const bytes = found === null ? new Uint8Array() : encodeSafetensors(found.tensors, found.metadata);
+    const bytes = found === null ? new Uint8Array() : safetensorsOf(found.tensors, found.metadata);
     const [given] = await this.#exchange(this.#toAll(this.rank === 0 ? bytes : new Uint8Array()));
     if (this.rank === 0) return found;
     const file = "the checkpoint of rank 0";

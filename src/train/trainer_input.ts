@@ -2,9 +2,9 @@ import { fingerprint, type RunConfig } from "../checkpoint/index.js";
 import { expectMetadata } from "../checkpoint/safetensors.js";
 import { expectShape } from "../checks.js";
 import { expectUnaugmented } from "../data/augment.js";
-import { type Dataset, NO_LABEL } from "../data/dataset.js";
+import { type Dataset, fingerprintOf, NO_LABEL } from "../data/dataset.js";
 import { labelsOf } from "../data/labels.js";
-import { preprocessingOf } from "../data/preprocessing/spec.js";
+import { expectDescribed, preprocessingOf } from "../data/preprocessing/spec.js";
 import { taskNameOf } from "../data/task_name.js";
 import { DistilleryError } from "../errors.js";
 import type { DistillationLoss, LossSpec } from "../losses/index.js";
@@ -78,6 +78,7 @@ export function validateInput(input: TrainerInput): void {
   } else if (options.patience !== null) {
     throw new DistilleryError("BAD_ARGUMENT", "patience: needs a validation set to tell which epoch is better");
   }
+  expectDescribed("data", data);
   if (controls.out !== undefined) expectMetadata("data", preprocessingText(preprocessingOf(data)));
   const { size = 1 } = controls.ranks ?? {};
   if (options.shards < size) {
@@ -136,8 +137,8 @@ export function configOf(input: TrainerInput, made: MadeOfOptions): RunConfig {
     classes: data.classes,
     ...(data.task && { task: data.task }),
     ...(data.chunk !== undefined && { chunk: data.chunk }),
-    dataHash: data.fingerprint(),
-    ...(validation && { validationSamples: validation.length, validationHash: validation.fingerprint() }),
+    dataHash: fingerprintOf(data),
+    ...(validation && { validationSamples: validation.length, validationHash: fingerprintOf(validation) }),
     modelHash: fingerprint(model.stateDict()),
     ...Object.fromEntries(lossModules.map(([name, module]) => [`loss.${name}Hash`, fingerprint(module.stateDict())])),
     randomHash: fingerprint({ state: randomState(stream.generator) }),

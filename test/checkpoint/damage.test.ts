@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { decodePth, encodePth } from "../../src/checkpoint/pth.js";
-import { decodeSafetensors, encodeSafetensors } from "../../src/checkpoint/safetensors.js";
+import { decodeSafetensors } from "../../src/checkpoint/safetensors.js";
+import { encodeSafetensors } from "../../src/checkpoint/save.js";
 import { DistilleryError, LongTensor, Tensor } from "../../src/index.js";
 import { archive, bytesOfFixture, dictOf, op, refusal, temporaryFolder, tensorOps } from "./support.js";
 

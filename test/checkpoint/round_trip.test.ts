@@ -136,6 +136,35 @@ test("metadata is kept by .safetensors", async () => {
   expect((await inspectCheckpoint(file)).metadata).toEqual(metadata);
 });
 
+test.each<[tensors: unknown, metadata: unknown, code: string, text: string]>([
+  [{}, { epoch: 3 }, "BAD_ARGUMENT", 'metadata["epoch"]: expected a text, got 3'],
+  [{}, "abc", "BAD_ARGUMENT", 'metadata: expected texts by their keys, got "abc"'],
+  [{ a: new Float32Array(2) }, {}, "BAD_ARGUMENT", 'state["a"]: expected a tensor, got a value of type Float32Array'],
+  [
+    { a: { shape: [5], data: new Float32Array(2), dtype: "float32" } },
+    {},
+    "BAD_ARGUMENT",
+    'state["a"]: expected a tensor, got a value of type Object',
+  ],
+  [
+    new Linear(1, 1),
+    {},
+    "BAD_ARGUMENT",
+    "state: expected a state dict: pass model.stateDict(), got a value of type Linear",
+  ],
+  [null, {}, "BAD_ARGUMENT", "state: expected a state dict, tensors by their keys, got null"],
+])("encodeSafetensors refuses %o with %o", (tensors, metadata, code, text) => {
+  const encode = () => encodeSafetensors(tensors as never, metadata as never);
+  expect(encode).toThrow(expect.objectContaining({ code, message: text }));
+});
+
+test.each([new ArrayBuffer(20), [1, 2, 3], "abc"])("decodeSafetensors refuses %o", (bytes) => {
+  const text = /^bytes: expected a Uint8Array, got /;
+  expect(() => decodeSafetensors(bytes as never, "n")).toThrow(
+    expect.objectContaining({ code: "BAD_DTYPE", message: expect.stringMatching(text) }),
+  );
+});
+
 test("inspectCheckpoint tells the keys, types, shapes and the number of parameters", async () => {
   const file = join(folder, "inspected.pth");
   await save(new Sequential(new Linear(3, 4), new BatchNorm1d(4)).stateDict(), file);

@@ -1,3 +1,5 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import {
   augment,
@@ -7,12 +9,21 @@ import {
   distill,
   evaluate,
   IntTensor,
+  LeNet300,
   Linear,
   labelsOf,
+  loadNetwork,
+  readPreprocessing,
   Subset,
   splitDataset,
+  type TrainTeacherInput,
+  trainTeacher,
   zeros,
 } from "../../src/index.js";
+import { failure, temporaryFolder } from "../checkpoint/support.js";
+import { refusal } from "./support.js";
+
+const folder = temporaryFolder();
 
 /** A data set of ten samples of three values and two classes that gives `wrong` in place of what it should. */
 function own(wrong: Record<string, unknown> | null | ((batch: Batch) => unknown)): Dataset {
@@ -66,6 +77,11 @@ describe("a batch that is not what its data set says is an error that names both
       "LABEL_OUT_OF_RANGE",
       "labels[2]: expected a class from 0 to 1, as its classes say, got -1",
     ],
+    [
+      own((batch) => ({ ...batch, mixed: { labels: batch.labels, weight: 5 } })),
+      "BAD_ARGUMENT",
+      "mixed.weight: expected a number from 0 to 1, got 5",
+    ],
     [own({ indices: undefined }), "BAD_DTYPE", "indices: expected an Int32Array of 4, got undefined"],
   ])("%#", (dataset, code, text) => {
     const first = (loader: DataLoader) => () => loader.epoch().batch(0);
@@ -97,5 +113,91 @@ describe("a batch that is not what its data set says is an error that names both
   test("one that is as it says is taken, images too", () => {
     const images = { ...own((batch) => ({ ...batch, inputs: batch.inputs.reshape([-1, 1, 3, 1]) })), shape: [1, 3, 1] };
     for (const dataset of [own({}), images]) expect([...new DataLoader(dataset, { batchSize: 4 })]).toHaveLength(3);
+  });
+});
+
+describe("what a data set says of itself", () => {
+  const sound = own({});
+  const train = (changed: object, out?: string, more: Partial<TrainTeacherInput> = {}) =>
+    trainTeacher({
+      ...{
+        model: new LeNet300({ inFeatures: 3, classes: 2 }),
+        data: { ...sound, ...changed },
+        epochs: 1,
+        batchSize: 5,
+      },
+      ...(out !== undefined && { out }),
+      ...more,
+    });
+
+  test.each<[changed: object, text: string]>([
+    [{ features: undefined }, "dataset.features: expected a whole number from 1 to 2147483647, got undefined"],
+    [{ classes: "2" }, 'dataset.classes: expected a whole number from 1 to 2147483647, got "2"'],
+    [{ shape: [4] }, "dataset.shape: expected that of a sample of 3 values, as its features say, got [4]"],
+    [{ shape: "x" }, 'dataset.shape: expected a list of lengths, got "x"'],
+    [{ task: "regresion" }, "dataset.task: expected "],
+    [{ name: {} }, "dataset.name: expected a text, got a value of type Object"],
+  ])("is checked where it is taken: %o", async (changed, text) => {
+    const dataset = { ...sound, ...changed } as Dataset;
+    expect(await refusal("BAD_ARGUMENT", () => new DataLoader(dataset))).toContain(text);
+  });
+
+  test.each<[changed: object, text: string]>([
+    [{ classNames: ["a"] }, "data.classNames: expected 2 names, got 1"],
+    [{ classNames: "ab" }, 'data.classNames: expected a list of texts, got "ab"'],
+    [{ classNames: ["a", "a"] }, "data.classNames: expected each text once"],
+    [{ values: { mean: [1], std: [1] } }, "data.mean: expected 3 numbers, one a column, got 1"],
+    [{ values: { means: [1, 1, 1] } }, 'data: unknown option "means", did you mean mean?'],
+    [{ values: { mean: [Number.NaN, 0, 0], std: [1, 1, 1] } }, "data.mean.0: expected a finite number, got null"],
+    [{ image: { channels: 1, height: 1, width: 3 } }, "data.mean: needed"],
+    [{ targetScale: { mean: [0], std: [0] } }, "data.targets.std.0: expected a number above 0, got 0"],
+  ])("is checked before the first step if a network's file keeps it: %o", async (changed, text) => {
+    const onStep = () => expect.unreachable();
+    const { message } = await failure(train(changed, undefined, { onStep }), "BAD_ARGUMENT");
+    expect(message).toContain(text);
+  });
+
+  test("images that are no samples", async () => {
+    const image = { channels: 1, height: 2, width: 2, mean: [0], std: [1] };
+    const { message } = await failure(train({ image }), "SHAPE_MISMATCH");
+    expect(message).toBe("data: its image has 4 values a sample, and its features are 3");
+  });
+
+  test("a fingerprint of any text: files are read, and other data are told", async () => {
+    const out = join(folder, "text");
+    await train({ fingerprint: () => "my data, v1" }, out);
+    const file = join(out, "teacher.safetensors");
+    await loadNetwork(file);
+    expect((await readPreprocessing(file))?.classes).toBe(2);
+    const again = train({ fingerprint: () => "my data, v2" }, out, { resume: true, epochs: 2 });
+    expect((await failure(again, "BAD_CONFIG")).message).toContain("the training data have changed");
+  });
+
+  test("a fingerprint that is no text is refused before the folder is made", async () => {
+    for (const [fingerprint, got] of [
+      [() => Promise.reject(new Error("later")), "got a promise"],
+      [() => undefined, "got undefined"],
+    ] as const) {
+      const out = join(folder, "none");
+      const { message } = await failure(train({ fingerprint }, out), "BAD_DTYPE");
+      expect(message).toBe(`data set "mine": fingerprint(): expected a text, ${got}`);
+      expect(existsSync(out)).toBe(false);
+    }
+    const { message } = await failure(train({ fingerprint: undefined }, join(folder, "none")), "BAD_DTYPE");
+    expect(message).toBe('data set "mine": fingerprint(): expected a function, got undefined');
+  });
+
+  test("a teacher's likewise", async () => {
+    const teacher = {
+      name: "mine",
+      fingerprint: async () => "x" as never,
+      outputs: () => ({ logits: zeros([5, 2]), taps: {} }),
+    };
+    const run = distill({
+      ...{ teacher: teacher as never, student: new Linear(3, 2), data: sound, epochs: 1, batchSize: 5 },
+      out: join(folder, "teacher"),
+    });
+    const text = 'teacher "mine": fingerprint(): expected a text or null, got a promise';
+    expect((await failure(run, "BAD_DTYPE")).message).toBe(text);
   });
 });

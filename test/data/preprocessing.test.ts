@@ -235,6 +235,16 @@ describe("the layout of a data set in memory is checked", () => {
       () => new TableDataset(two, labels, { table: table([column]) as TableLayout }),
     ],
     [
+      "BAD_ARGUMENT",
+      'table.columns: two columns are called "a"',
+      () => new TableDataset(two, labels, { table: table([column, column]) as TableLayout }),
+    ],
+    [
+      "BAD_ARGUMENT",
+      "values.std[0]: expected a finite number, a std above 0, got 1e-320",
+      () => new StandardizedDataset(two, labels, { values: { mean: [0, 0], std: [1e-320, 1] } }),
+    ],
+    [
       "SHAPE_MISMATCH",
       "values.mean: expected shape [2], got [1]",
       () => new StandardizedDataset(two, labels, { values: { mean: [0], std: [1] } }),
@@ -244,10 +254,22 @@ describe("the layout of a data set in memory is checked", () => {
   });
 });
 
-test.each([{}, null, undefined, "image", { kind: "text" }, { kind: "table" }])(
-  "encodeSamples refuses the spec %j",
-  async (spec) => {
-    const text = await refusal("BAD_ARGUMENT", () => encodeSamples(spec as unknown as TablePreprocessing, []));
-    expect(text).toContain("spec: expected what preprocessingOf(dataset) or parsePreprocessing gives, got ");
-  },
-);
+test.each([{}, null, undefined, "image", { kind: "text" }])("encodeSamples refuses the spec %j", async (spec) => {
+  const text = await refusal("BAD_ARGUMENT", () => encodeSamples(spec as unknown as TablePreprocessing, []));
+  expect(text).toContain("spec: expected what preprocessingOf(dataset) or parsePreprocessing gives, got ");
+});
+
+test.each<[spec: object, text: string]>([
+  [{ kind: "table" }, "spec.columns: needed"],
+  [{ mean: [2] }, "spec.mean: expected 2 numbers, one a column, got 1"],
+  [{ mean: [2, 2] }, "spec.std: expected 2 numbers, one a column, got 0"],
+  [{ means: [2, 2], stds: [2, 2] }, 'spec: unknown option "means", did you mean mean?'],
+  [{ mean: [0, 0], std: [-2, "2"] }, "spec.std.0: expected a number above 0, got -2"],
+  [{ mean: 0.5, std: [1, 1] }, "spec.mean: expected a list of numbers, got 0.5"],
+  [{ features: undefined }, "spec.features: expected a whole number from 1 to 2147483647, got undefined"],
+])("encodeSamples and inputFeatures refuse a spec with %o", async (changed, text) => {
+  const spec = { ...preprocessingOf(values), ...changed } as ValuePreprocessing;
+  if ((spec.kind as string) === "table") Reflect.deleteProperty(spec, "features");
+  expect(await refusal("BAD_ARGUMENT", () => encodeSamples(spec, Float32Array.of(1, 2)))).toBe(text);
+  expect(await refusal("BAD_ARGUMENT", () => inputFeatures(spec))).toBe(text);
+});

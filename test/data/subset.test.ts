@@ -122,3 +122,19 @@ describe("refused", () => {
     expect(await refusal(code, body)).toBe(text);
   });
 });
+
+test.each<[selection: object, text: string]>([
+  [{ seeed: 1 }, 'selection: unknown option "seeed", did you mean seed?'],
+  [{ fraction: 0.5, part: "train" }, "seed: expected a whole number of at least -9007199254740991, got undefined"],
+  [{ fraction: 0.5, seed: 1.5, part: "train" }, "seed: expected a whole number of at least -9007199254740991, got 1.5"],
+  [{ fraction: 0.5, seed: 1, part: "x" }, 'part: expected "train" or "heldOut", got "x"'],
+])("a selection that no file keeps is refused: %o", async (selection, text) => {
+  expect(await refusal("BAD_ARGUMENT", () => new Subset(base, Int32Array.of(0), selection as never))).toBe(text);
+});
+
+test("of arrays that were transferred nothing is read", async () => {
+  const inputs = tensor([[0], [1]]);
+  const data = new TensorDataset(inputs, Int32Array.of(0, 1));
+  structuredClone(inputs.data, { transfer: [inputs.data.buffer as ArrayBuffer] });
+  expect(await refusal("SHAPE_MISMATCH", () => data.slice(0, 1))).toBe("inputs: expected shape [2], got [0]");
+});

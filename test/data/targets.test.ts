@@ -276,6 +276,13 @@ describe("targets in a program", () => {
     expect(other.fingerprint()).not.toBe(data.fingerprint());
   });
 
+  test("labels that are undefined are no labels that are left out", async () => {
+    for (const options of [{ classes: 1, task: "regression" }, { classes: 2 }, {}] as const) {
+      const text = await refusal("BAD_DTYPE", () => new TensorDataset(inputs, undefined as never, options));
+      expect(text).toBe("labels: expected an IntTensor or Int32Array, got undefined");
+    }
+  });
+
   test("parts of a split are drawn from all samples alike, and keep their targets", () => {
     const data = new TensorDataset(
       tensor(Array.from({ length: 50 }, (_, i) => [i])),

@@ -9,6 +9,7 @@ import { encodeText } from "../text/encodings.js";
 import { formatText, parseFormatted, parseNumber } from "./number_format.js";
 import {
   columnWidth,
+  expectSpec,
   type ImagePreprocessing,
   inputFeatures,
   type Preprocessing,
@@ -42,9 +43,7 @@ export function encodeSamples(
   spec: Preprocessing,
   samples: Uint8Array | readonly TableRow[] | Float32Array | Float64Array,
 ): Tensor {
-  const kind = (spec as Partial<Preprocessing> | null | undefined)?.kind;
-  const isSpec = kind === "table" ? Array.isArray((spec as TablePreprocessing).columns) : KINDS.includes(kind);
-  if (!isSpec) throw badArgument("spec", "what preprocessingOf(dataset) or parsePreprocessing gives", spec);
+  expectSpec(spec);
   if (spec.kind === "image")
     return encodePixels(spec, expectArray("pixels", samples, types.isUint8Array, "Uint8Array"));
   if (spec.kind === "values") {
@@ -54,8 +53,6 @@ export function encodeSamples(
   if (!Array.isArray(samples)) throw badDtype("rows", "a list of rows", samples);
   return encodeRows(spec, samples);
 }
-
-const KINDS: readonly unknown[] = ["image", "values"];
 
 function encodePixels(spec: ImagePreprocessing, pixels: Uint8Array): Tensor {
   const features = inputFeatures(spec);

@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { MAX_LENGTH, RANGES, show } from "../../checks.js";
+import { expectOptions, MAX_LENGTH, RANGES, show } from "../../checks.js";
 import { DistilleryError } from "../../errors.js";
 import { badData } from "../../files/index.js";
 import { boolean, expected, finite, integer, length, oneOf } from "../../registry/index.js";
@@ -67,7 +67,7 @@ export function preprocessingOf(dataset: Dataset): Preprocessing {
   const { image, table, values, features, task, classes, classNames, targetScale } = expectDataset(dataset);
   const names = {
     ...(task && { task }),
-    ...{ classes, classNames: classNames === undefined ? null : [...classNames] },
+    ...{ classes, classNames: structuredClone(classNames ?? null) },
     ...(targetScale && { targets: structuredClone(targetScale) }),
   };
   if (image !== undefined) return { kind: "image", ...structuredClone(image), ...names };
@@ -83,13 +83,18 @@ export function textColumnOf({ table }: { readonly table?: Pick<TableLayout, "co
 
 /** The number of values of a sample. */
 export function inputFeatures(spec: Preprocessing): number {
+  expectSpec(spec);
+  return featuresOf(spec);
+}
+
+function featuresOf(spec: Preprocessing): number {
   if (spec.kind === "image") return spec.channels * spec.height * spec.width;
   return spec.kind === "table" ? widthOf(spec.columns) : spec.features;
 }
 
 /** The shape of a sample: [channels, height, width] of images, otherwise [features]. */
 export function sampleShape(spec: Preprocessing): readonly number[] {
-  return spec.kind === "image" ? [spec.channels, spec.height, spec.width] : [inputFeatures(spec)];
+  return spec.kind === "image" ? [spec.channels, spec.height, spec.width] : [featuresOf(spec)];
 }
 
 /** The number of values that the columns of a table become. */
@@ -125,11 +130,15 @@ function texts(most: number) {
   );
 }
 
+/** Of objects, whose fields valibot would call keys. */
+const needed = ({ expected: wanted, received }: { expected: string | null; received: string }) =>
+  wanted === "Object" ? `expected an object, got ${received}` : "needed";
+
 const CLASSES = {
   task: v.exactOptional(oneOf(TASK_NAMES)),
   classes: length(),
   classNames: v.nullable(texts(MAX_LENGTH)),
-  targets: v.exactOptional(v.object({ mean: v.array(finite()), std: v.array(deviation()) })),
+  targets: v.exactOptional(v.object({ mean: v.array(finite()), std: v.array(deviation()) }, needed)),
 };
 const FORMAT = v.object({
   decimal: v.picklist([".", ","]),
@@ -158,27 +167,34 @@ const TABLE = {
   header: boolean(),
   width: v.exactOptional(length()),
 };
+const LIST = expected("a list of numbers");
 const DESCRIPTION = v.variant(
   "kind",
   [
-    v.object({
-      kind: v.literal("image"),
-      channels: length(),
-      height: length(),
-      width: length(),
-      upright: v.exactOptional(boolean()),
-      mean: v.array(finite()),
-      std: v.array(deviation()),
-      ...CLASSES,
-    }),
-    v.object({ kind: v.literal("table"), ...TABLE, ...CLASSES }),
-    v.object({
-      kind: v.literal("values"),
-      features: length(),
-      mean: v.exactOptional(v.array(finite())),
-      std: v.exactOptional(v.array(deviation())),
-      ...CLASSES,
-    }),
+    v.object(
+      {
+        kind: v.literal("image"),
+        channels: length(),
+        height: length(),
+        width: length(),
+        upright: v.exactOptional(boolean()),
+        mean: v.array(finite(), LIST),
+        std: v.array(deviation(), LIST),
+        ...CLASSES,
+      },
+      needed,
+    ),
+    v.object({ kind: v.literal("table"), ...TABLE, ...CLASSES }, needed),
+    v.object(
+      {
+        kind: v.literal("values"),
+        features: length(),
+        mean: v.exactOptional(v.array(finite(), LIST)),
+        std: v.exactOptional(v.array(deviation(), LIST)),
+        ...CLASSES,
+      },
+      needed,
+    ),
   ],
   expected("image, table or values"),
 );
@@ -201,20 +217,44 @@ export function parsePreprocessing(value: unknown, file: string): Preprocessing 
 
 /** Refuses what no network's file and no data set gave: null where `readPreprocessing` found none. */
 export function expectPreprocessing(value: unknown): void {
-  if (!KINDS.includes(Object(value ?? {}).kind)) {
-    const wanted =
-      "what readPreprocessing(file) gives or, if that is null, preprocessingOf(train) of its training data";
-    throw new DistilleryError("BAD_ARGUMENT", `preprocessing: expected ${wanted}; got ${show(value)}`);
-  }
-  checked(value, (path, problem) => badPart("preprocessing", path, problem));
+  const wanted = "what readPreprocessing(file) gives or, if that is null, preprocessingOf(train) of its training data;";
+  expectKept("preprocessing", value, wanted);
 }
 
-const KINDS: readonly unknown[] = ["image", "table", "values"];
+/** Refuses a description of samples that is none, has a field of another name, or lacks one. */
+export function expectSpec(spec: unknown): void {
+  expectKept("spec", spec, "what preprocessingOf(dataset) or parsePreprocessing gives,");
+}
+
+function expectKept(argument: string, value: unknown, wanted: string): void {
+  if (CHECKED.has(Object(value))) return;
+  const kind = DESCRIPTION.options.find(({ entries }) => entries.kind.literal === Object(value ?? {}).kind);
+  if (kind === undefined) {
+    throw new DistilleryError("BAD_ARGUMENT", `${argument}: expected ${wanted} got ${show(value)}`);
+  }
+  expectOptions(argument, value as object, Object.keys(kind.entries));
+  checked(value, (path, problem) => badPart(argument, path, problem));
+  CHECKED.add(value as object);
+}
+
+/** A server encodes sample after sample by one. */
+const CHECKED = new WeakSet<object>();
+
+/** Refuses a data set whose description no file of a network would keep as it is. */
+export function expectDescribed(argument: string, dataset: Dataset): void {
+  const spec = preprocessingOf(dataset);
+  expectKept(argument, JSON.parse(JSON.stringify(spec)), "a Dataset,");
+  const values = featuresOf(spec);
+  if (values === dataset.features) return;
+  const text = `its ${spec.kind} has ${values} values a sample, and its features are ${dataset.features}`;
+  throw new DistilleryError("SHAPE_MISMATCH", `${argument}: ${text}`);
+}
 
 /** Refuses the layout of a table that does not say what each of `features` values is. */
 export function expectTable(table: unknown, features: number): void {
   const { success, output, issues } = v.safeParse(v.object(TABLE, expected("the layout of a table")), table);
   if (!success) throw badPart("table", v.getDotPath(issues[0]) ?? "", issues[0].message);
+  expectNames((path, problem) => badPart("table", path, problem), output.columns);
   const width = widthOf(output.columns);
   if (width === features) return;
   throw new DistilleryError(
@@ -244,12 +284,15 @@ function checked(value: unknown, refuse: Refuse): Preprocessing {
   if (output.kind === "values" && (output.mean ?? output.std) !== undefined) {
     expectEach(refuse, output, output.features, "column");
   }
-  if (output.kind === "table") {
-    const twice = firstRepeated(output.columns.map(({ name }) => name));
-    if (twice !== undefined) throw refuse("columns", `two columns are called ${show(twice)}`);
-  }
-  if (inputFeatures(output) > MAX_LENGTH) throw refuse("", `expected at most ${MAX_LENGTH} values a sample`);
+  if (output.kind === "table") expectNames(refuse, output.columns);
+  if (featuresOf(output) > MAX_LENGTH) throw refuse("", `expected at most ${MAX_LENGTH} values a sample`);
   return output;
+}
+
+/** Refuses two columns of one name. */
+function expectNames(refuse: Refuse, columns: readonly { readonly name: string }[]): void {
+  const twice = firstRepeated(columns.map(({ name }) => name));
+  if (twice !== undefined) throw refuse("columns", `two columns are called ${show(twice)}`);
 }
 
 /** Refuses a mean or deviation that has not a number for each channel or column. */
