@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { badArgument, expectFlags, expectOptions, expectShape } from "../checks.js";
+import { badArgument, expectShape } from "../checks.js";
 import { MAX_IDS } from "../data/text/encoding.js";
 import { attend } from "../nn/attention.js";
 import { Embedding } from "../nn/embedding.js";
@@ -8,15 +8,15 @@ import { LayerNorm } from "../nn/layer_norm.js";
 import { Linear } from "../nn/linear.js";
 import { Module } from "../nn/module.js";
 import type { StateDict } from "../nn/state_dict.js";
-import { boolean, described, integer, length, nonNegative } from "../registry/index.js";
+import { boolean, described, integer, length, nonNegative, parseOptions } from "../registry/index.js";
 import { Tensor } from "../tensor/tensor.js";
 import { meanOfTokens, paddingOf, withoutPadding } from "./mean_of_tokens.js";
-import { defineNetwork } from "./network.js";
+import { defineNetwork, depth } from "./network.js";
 
 const size = (value: number, help: string) => described(v.optional(length(), value), help);
 
 const OPTIONS = {
-  layers: size(6, "layers of attention"),
+  layers: described(v.optional(depth(), 6), "layers of attention"),
   dim: size(384, "values of a token, and of the vector of a text"),
   heads: size(12, "heads of a layer"),
   hidden: size(1536, "width of the hidden layers"),
@@ -48,12 +48,10 @@ export class Bert extends Module {
 
   constructor(options: BertOptions = {}) {
     super();
-    expectOptions("Bert", options, Object.keys(OPTIONS));
-    const sizes = { ...v.getDefaults(v.object(OPTIONS)), ...options } as Sizes;
+    const sizes = parseOptions("Bert", OPTIONS, options);
     if (sizes.dim % sizes.heads !== 0) throw badArgument("dim", `a multiple of the ${sizes.heads} heads`, sizes.dim);
     this.embeddings = new Embeddings(sizes);
     this.encoder = new Encoder(sizes);
-    expectFlags({ normalize: sizes.normalize });
     this.#normalize = sizes.normalize;
   }
 

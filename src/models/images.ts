@@ -1,7 +1,7 @@
-import type * as v from "valibot";
+import * as v from "valibot";
 import { DistilleryError } from "../errors.js";
 import type { Module } from "../nn/module.js";
-import type { OptionsOf } from "../registry/index.js";
+import { length, type OptionsOf } from "../registry/index.js";
 import { defineNetwork, type NetworkContext, type NetworkEntry } from "./network.js";
 
 /** The images that a convolutional network is made for. */
@@ -22,6 +22,9 @@ export function expectImages(network: string, { shape }: Pick<NetworkContext, "s
   const text = `${network} takes images [channels, height, width]${size}, got samples of [${shape.join(", ")}]`;
   throw new DistilleryError("BAD_ARGUMENT", `network: ${text}`);
 }
+
+/** What the constructor of a network for images is told beside its options. */
+export const images = (classes = 10) => ({ channels: v.optional(length(), 3), classes: v.optional(length(), classes) });
 
 /** What an entry of a network for images has instead of {@link NetworkEntry.create}. */
 interface ImageNetwork<E extends v.ObjectEntries> extends Omit<NetworkEntry<E>, "create"> {

@@ -1,8 +1,8 @@
-import { expectOptions } from "../checks.js";
 import { Linear } from "../nn/linear.js";
 import { Module } from "../nn/module.js";
+import { parseOptions } from "../registry/index.js";
 import type { Tensor } from "../tensor/tensor.js";
-import { asRows, defineNetwork, features } from "./network.js";
+import { asRows, defineNetwork, features, rows } from "./network.js";
 
 /**
  * LeNet-300-100 (LeCun et al., 1998): two hidden layers of 300 and 100, here with ReLU.
@@ -20,8 +20,7 @@ export class LeNet300 extends Module {
 
   constructor(options: { inFeatures?: number; classes?: number } = {}) {
     super();
-    expectOptions("LeNet300", options, ["inFeatures", "classes"]);
-    const { inFeatures = 784, classes = 10 } = options;
+    const { inFeatures, classes } = parseOptions("LeNet300", rows(), options);
     this.fc1 = new Linear(inFeatures, 300);
     this.fc2 = new Linear(300, 100);
     this.fc3 = new Linear(100, classes);

@@ -1,10 +1,9 @@
 import * as v from "valibot";
-import { expectInteger, expectOptions } from "../checks.js";
 import { Conv2d } from "../nn/conv.js";
 import { Linear } from "../nn/linear.js";
 import { Module } from "../nn/module.js";
 import { MaxPool2d } from "../nn/pooling.js";
-import { described, integer } from "../registry/index.js";
+import { described, integer, length, list, parseOptions } from "../registry/index.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { expectImages } from "./images.js";
 import { defineNetwork, type NetworkContext } from "./network.js";
@@ -15,6 +14,17 @@ const SIDE = 32;
 const lastSide = (side: number, padding: number) => Math.floor((Math.floor((side + 2 * padding - 4) / 2) - 4) / 2);
 /** The least side that leaves a pixel, without padding. */
 const MIN_SIDE = 16;
+
+const OPTIONS = {
+  padding: described(
+    v.optional(integer(0, 2 ** 15)),
+    "zeros around the images (default: 2 if a side is below 32 pixels, otherwise 0)",
+  ),
+};
+const IMAGE = {
+  shape: v.optional(list(length(), "a shape, as [1, 28, 28]"), [1, 28, 28]),
+  classes: v.optional(length(), 10),
+};
 
 /** The arguments of {@link LeNet5}. */
 export interface LeNet5Options {
@@ -46,11 +56,10 @@ export class LeNet5 extends Module {
 
   constructor(options: LeNet5Options = {}) {
     super();
-    expectOptions("LeNet5", options, ["shape", "padding", "classes"]);
-    const { shape = [1, 28, 28], classes = 10 } = options;
+    const given = parseOptions("LeNet5", { ...OPTIONS, ...IMAGE }, options);
+    const { shape, classes } = given;
     const small = expectImages("lenet5", { shape });
-    const { padding = Math.min(small.height, small.width) < SIDE ? 2 : 0 } = options;
-    expectInteger("padding", padding, 0, 2 ** 15);
+    const { padding = Math.min(small.height, small.width) < SIDE ? 2 : 0 } = given;
     const { channels, height, width } = expectImages("lenet5", { shape }, Math.max(1, MIN_SIDE - 2 * padding));
     this.conv1 = new Conv2d(channels, 6, 5, { padding });
     this.conv2 = new Conv2d(6, 16, 5);
@@ -70,12 +79,7 @@ export class LeNet5 extends Module {
 export const lenet5 = defineNetwork({
   name: "lenet5",
   help: "LeNet-5: two convolutions and three linear layers (LeCun et al., 1998)",
-  options: {
-    padding: described(
-      v.optional(integer(0, 2 ** 15)),
-      "zeros around the images (default: 2 if a side is below 32 pixels, otherwise 0)",
-    ),
-  },
+  options: OPTIONS,
   size: { parameters: 61_706, multiplyAdds: 416_520, shape: [1, 28, 28], classes: 10 },
   create: ({ padding }, { shape, classes }: NetworkContext) =>
     new LeNet5({ shape, classes, ...(padding !== undefined && { padding }) }),

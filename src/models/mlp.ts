@@ -1,12 +1,11 @@
 import * as v from "valibot";
-import { expectInteger, expectOptions } from "../checks.js";
 import { BatchNorm1d } from "../nn/batch_norm.js";
 import { LayerNorm } from "../nn/layer_norm.js";
 import { Dropout } from "../nn/layers.js";
 import { Linear } from "../nn/linear.js";
 import { Module } from "../nn/module.js";
 import { gelu, relu, sigmoid, silu, tanh } from "../ops/index.js";
-import { described, fractionBelow1, length, list, oneOf } from "../registry/index.js";
+import { described, fractionBelow1, length, list, oneOf, parseOptions } from "../registry/index.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { defineNetwork, features } from "./network.js";
 
@@ -21,6 +20,13 @@ const NORMS = {
 } satisfies Record<string, { key: string; create: (width: number) => Module | null }>;
 type Norm = keyof typeof NORMS;
 const NORM_NAMES = Object.keys(NORMS) as [Norm, ...Norm[]];
+
+const OPTIONS = {
+  hidden: described(v.optional(list(length(), "a list of widths", 0), [512, 256]), "widths of the hidden layers"),
+  dropout: described(v.optional(fractionBelow1(), 0), "probability that a hidden value is set to zero"),
+  norm: described(v.optional(oneOf(NORM_NAMES), "none"), `after each hidden product: ${NORM_NAMES.join(", ")}`),
+  activation: described(v.optional(oneOf(ACTIVATION_NAMES), "relu"), `one of ${ACTIVATION_NAMES.join(", ")}`),
+};
 
 /** The arguments of {@link Mlp}. */
 interface MlpOptions {
@@ -54,9 +60,8 @@ export class Mlp extends Module {
 
   constructor(options: MlpOptions) {
     super();
-    expectOptions("Mlp", options, ["inFeatures", "classes", "hidden", "dropout", "norm", "activation"]);
-    const { inFeatures, hidden = [512, 256], dropout = 0, norm = "none", activation = "relu", classes } = options;
-    expectInteger("inFeatures", inFeatures, 1);
+    const schemas = { ...OPTIONS, inFeatures: length(), classes: length() };
+    const { inFeatures, hidden, dropout, norm, activation, classes } = parseOptions("Mlp", schemas, options);
     this.#layers = hidden.map((width, i) => ({
       linear: new Linear(i === 0 ? inFeatures : hidden[i - 1], width),
       norm: NORMS[norm].create(width),
@@ -100,12 +105,7 @@ export class Mlp extends Module {
 export const mlp = defineNetwork({
   name: "mlp",
   help: "multilayer perceptron: hidden layers with normalisation, activation and dropout",
-  options: {
-    hidden: described(v.optional(list(length(), "a list of widths", 0), [512, 256]), "widths of the hidden layers"),
-    dropout: described(v.optional(fractionBelow1(), 0), "probability that a hidden value is set to zero"),
-    norm: described(v.optional(oneOf(NORM_NAMES), "none"), `after each hidden product: ${NORM_NAMES.join(", ")}`),
-    activation: described(v.optional(oneOf(ACTIVATION_NAMES), "relu"), `one of ${ACTIVATION_NAMES.join(", ")}`),
-  },
+  options: OPTIONS,
   size: { parameters: 535_818, multiplyAdds: 535_040, shape: [1, 28, 28], classes: 10 },
   create: (options, context) => new Mlp({ ...options, inFeatures: features(context), classes: context.classes }),
 });

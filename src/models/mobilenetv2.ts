@@ -1,14 +1,13 @@
 import * as v from "valibot";
-import { expectNumber, expectOptions } from "../checks.js";
 import { BatchNorm2d } from "../nn/batch_norm.js";
 import { Conv2d } from "../nn/conv.js";
 import { ReLU, Sequential } from "../nn/layers.js";
 import { Linear } from "../nn/linear.js";
 import { Module } from "../nn/module.js";
 import { AdaptiveAvgPool2d } from "../nn/pooling.js";
-import { described, positive } from "../registry/index.js";
+import { described, parseOptions, range } from "../registry/index.js";
 import type { Tensor } from "../tensor/tensor.js";
-import { defineImageNetwork } from "./images.js";
+import { defineImageNetwork, images } from "./images.js";
 import { drawByOutputs } from "./initial_values.js";
 
 /** Of each stage: by how much its blocks widen their input, its channels at width 1, its blocks, the stride of the first. */
@@ -23,6 +22,13 @@ const STAGES = [
 ] as const;
 const LAST_CHANNELS = 1280;
 const HALF = 0.5;
+
+const OPTIONS = {
+  width: described(
+    v.optional(range(1 / 16, 1024, "a number from 1/16 to 1024"), HALF),
+    "what the channels are multiplied by",
+  ),
+};
 
 /** A convolution with BatchNorm and ReLU. */
 function convolution(inChannels: number, channels: number, kernel: number, stride = 1, groups = 1): Module[] {
@@ -80,9 +86,7 @@ export class MobileNetV2 extends Module {
 
   constructor(options: MobileNetV2Options = {}) {
     super();
-    expectOptions("MobileNetV2", options, ["width", "channels", "classes"]);
-    const { width = HALF, channels = 3, classes = 10 } = options;
-    expectNumber("width", width, (x) => x >= 1 / 16, "a number of at least 1/16");
+    const { width, channels, classes } = parseOptions("MobileNetV2", { ...OPTIONS, ...images() }, options);
     let inChannels = Math.floor(32 * width);
     this.conv1 = new Sequential(...convolution(channels, inChannels, 3, 2));
     this.blocks = STAGES.map(([expansion, full, count, stride]) => {
@@ -109,7 +113,7 @@ export class MobileNetV2 extends Module {
 export const mobileNetV2 = defineImageNetwork({
   name: "MobileNetV2",
   help: "MobileNetV2 for small images, of half the width (Sandler et al., 2018)",
-  options: { width: described(v.optional(positive(), HALF), "what the channels are multiplied by") },
+  options: OPTIONS,
   size: { parameters: 812_836, multiplyAdds: 6_523_648 },
   make: (options) => new MobileNetV2(options),
 });

@@ -121,10 +121,18 @@ export function bucketsFor({ vocabulary = DEFAULT_BUCKETS }: NetworkContext) {
 }
 
 /** The option of a network with `count` hidden layers: their widths. */
-export function widths(count: number) {
-  const what = `a list of ${count} widths`;
-  return v.pipe(list(length(), what), v.length(count, expected(what)));
+export const widths = (count: number) => exactly(count, length(), `a list of ${count} widths`);
+
+/** Layers, or blocks of a stage: more than any network has would only fill the memory. */
+export const depth = () => integer(1, 1024);
+
+/** A list of `count` values. */
+export function exactly<S extends v.GenericSchema>(count: number, one: S, what: string) {
+  return v.pipe(list(one, what), v.length(count, expected(what)));
 }
+
+/** What the constructor of the script's networks is told beside its options, with the sizes of MNIST. */
+export const rows = () => ({ inFeatures: v.optional(length(), 784), classes: v.optional(length(), 10) });
 
 /** A chain of linear layers by its state dict: its text, with the widths of the hidden ones; null if a layer is missing. */
 export function layerSizes(state: StateDict, layers: readonly string[], name: string): NetworkSpec | null {

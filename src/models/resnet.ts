@@ -1,18 +1,25 @@
-import { expectOptions } from "../checks.js";
+import * as v from "valibot";
 import { BatchNorm2d } from "../nn/batch_norm.js";
 import { Conv2d } from "../nn/conv.js";
 import type { Sequential } from "../nn/layers.js";
 import { Linear } from "../nn/linear.js";
 import { Module } from "../nn/module.js";
 import { AdaptiveAvgPool2d, MaxPool2d } from "../nn/pooling.js";
+import { oneOf, parseOptions } from "../registry/index.js";
 import type { Tensor } from "../tensor/tensor.js";
-import { defineImageNetwork } from "./images.js";
+import { defineImageNetwork, images } from "./images.js";
 import { drawByOutputs } from "./initial_values.js";
-import type { NetworkCost } from "./network.js";
+import { depth, exactly, type NetworkCost } from "./network.js";
 import { BasicBlock, type BlockClass, Bottleneck, residualStage } from "./residual_block.js";
 
 /** What blocks a {@link ResNet} is made of. */
 const BLOCKS = { basic: BasicBlock, bottleneck: Bottleneck } satisfies Record<string, BlockClass>;
+
+const OPTIONS = {
+  blocks: exactly(4, depth(), "the blocks of each of 4 stages, as [2, 2, 2, 2]"),
+  block: v.optional(oneOf(["basic", "bottleneck"]), "basic"),
+  ...images(1000),
+};
 
 /** The arguments of {@link ResNet}. */
 export interface ResNetOptions {
@@ -49,8 +56,7 @@ export class ResNet extends Module {
 
   constructor(options: ResNetOptions) {
     super();
-    expectOptions("ResNet", options, ["blocks", "block", "channels", "classes"]);
-    const { blocks, block = "basic", channels = 3, classes = 1000 } = options;
+    const { blocks, block, channels, classes } = parseOptions("ResNet", OPTIONS, options);
     const Block = BLOCKS[block];
     const [one, two, three, four] = blocks;
     const { expansion } = Block;
@@ -78,7 +84,7 @@ function entry(depth: number, blocks: ResNetOptions["blocks"], block: keyof type
     help: `torchvision's residual network of ${depth} layers for images of any size (He et al., 2016)`,
     options: {},
     size,
-    make: (images) => new ResNet({ blocks, block, ...images }),
+    make: (given) => new ResNet({ blocks, block, ...given }),
   });
 }
 

@@ -1,15 +1,18 @@
-import { expectInteger, expectOptions } from "../checks.js";
+import * as v from "valibot";
 import { BatchNorm2d } from "../nn/batch_norm.js";
 import { Conv2d } from "../nn/conv.js";
 import type { Sequential } from "../nn/layers.js";
 import { Linear } from "../nn/linear.js";
 import { Module } from "../nn/module.js";
 import { AdaptiveAvgPool2d } from "../nn/pooling.js";
+import { parseOptions } from "../registry/index.js";
 import type { Tensor } from "../tensor/tensor.js";
-import { defineImageNetwork } from "./images.js";
+import { defineImageNetwork, images } from "./images.js";
 import { drawByOutputs } from "./initial_values.js";
-import type { NetworkCost } from "./network.js";
+import { depth, type NetworkCost, widths } from "./network.js";
 import { BasicBlock, residualStage } from "./residual_block.js";
+
+const OPTIONS = { blocks: depth(), widths: v.optional(widths(4), [16, 16, 32, 64]), ...images() };
 
 /** The arguments of {@link CifarResNet}. */
 export interface CifarResNetOptions {
@@ -45,9 +48,7 @@ export class CifarResNet extends Module {
 
   constructor(options: CifarResNetOptions) {
     super();
-    expectOptions("CifarResNet", options, ["blocks", "widths", "channels", "classes"]);
-    const { blocks, widths = [16, 16, 32, 64], channels = 3, classes = 10 } = options;
-    expectInteger("blocks", blocks, 1);
+    const { blocks, widths, channels, classes } = parseOptions("CifarResNet", OPTIONS, options);
     const [stem, one, two, three] = widths;
     this.conv1 = new Conv2d(channels, stem, 3, { padding: 1, bias: false });
     this.bn1 = new BatchNorm2d(stem);
@@ -74,7 +75,7 @@ function entry(name: string, blocks: number, size: NetworkCost, widths?: CifarRe
     help: `residual network of ${6 * blocks + 2} layers for small images${channels} (He et al., 2016)`,
     options: {},
     size,
-    make: (images) => new CifarResNet({ blocks, ...(widths && { widths }), ...images }),
+    make: (given) => new CifarResNet({ blocks, ...(widths && { widths }), ...given }),
   });
 }
 

@@ -1,4 +1,3 @@
-import { expectOptions } from "../checks.js";
 import { BatchNorm2d } from "../nn/batch_norm.js";
 import { Conv2d } from "../nn/conv.js";
 import { Sequential } from "../nn/layers.js";
@@ -6,9 +5,10 @@ import { Linear } from "../nn/linear.js";
 import { Module } from "../nn/module.js";
 import { AdaptiveAvgPool2d, AvgPool2d } from "../nn/pooling.js";
 import { cat } from "../ops/index.js";
+import { parseOptions } from "../registry/index.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { channelShuffle } from "./channel_shuffle.js";
-import { defineImageNetwork } from "./images.js";
+import { defineImageNetwork, images } from "./images.js";
 
 const FIRST_CHANNELS = 24;
 const GROUPS = 3;
@@ -83,8 +83,7 @@ export class ShuffleNetV1 extends Module {
 
   constructor(options: ShuffleNetV1Options = {}) {
     super();
-    expectOptions("ShuffleNetV1", options, ["channels", "classes"]);
-    const { channels = 3, classes = 10 } = options;
+    const { channels, classes } = parseOptions("ShuffleNetV1", images(), options);
     const [one, two, three] = STAGES;
     this.conv1 = new Conv2d(channels, FIRST_CHANNELS, 1, { bias: false });
     this.bn1 = new BatchNorm2d(FIRST_CHANNELS);
@@ -113,5 +112,5 @@ export const shuffleNetV1 = defineImageNetwork({
   help: "ShuffleNet of 3 groups for small images (Zhang et al., 2018)",
   options: {},
   size: { parameters: 949_258, multiplyAdds: 38_691_456 },
-  make: (images) => new ShuffleNetV1(images),
+  make: (options) => new ShuffleNetV1(options),
 });

@@ -1,4 +1,3 @@
-import { expectOptions } from "../checks.js";
 import { BatchNorm2d } from "../nn/batch_norm.js";
 import { Conv2d } from "../nn/conv.js";
 import { Sequential } from "../nn/layers.js";
@@ -6,9 +5,10 @@ import { Linear } from "../nn/linear.js";
 import { Module } from "../nn/module.js";
 import { AdaptiveAvgPool2d } from "../nn/pooling.js";
 import { cat } from "../ops/index.js";
+import { parseOptions } from "../registry/index.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { channelShuffle } from "./channel_shuffle.js";
-import { defineImageNetwork } from "./images.js";
+import { defineImageNetwork, images } from "./images.js";
 
 const FIRST_CHANNELS = 24;
 const LAST_CHANNELS = 1024;
@@ -125,8 +125,7 @@ export class ShuffleNetV2 extends Module {
 
   constructor(options: ShuffleNetV2Options = {}) {
     super();
-    expectOptions("ShuffleNetV2", options, ["channels", "classes"]);
-    const { channels = 3, classes = 10 } = options;
+    const { channels, classes } = parseOptions("ShuffleNetV2", images(), options);
     const [one, two, three] = STAGES;
     this.conv1 = new Conv2d(channels, FIRST_CHANNELS, 1, { bias: false });
     this.bn1 = new BatchNorm2d(FIRST_CHANNELS);
@@ -156,5 +155,5 @@ export const shuffleNetV2 = defineImageNetwork({
   help: "ShuffleNetV2 for small images (Ma et al., 2018)",
   options: {},
   size: { parameters: 1_355_528, multiplyAdds: 44_504_448 },
-  make: (images) => new ShuffleNetV2(images),
+  make: (options) => new ShuffleNetV2(options),
 });

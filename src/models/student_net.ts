@@ -1,10 +1,13 @@
 import * as v from "valibot";
-import { expectOptions } from "../checks.js";
 import { Linear } from "../nn/linear.js";
 import { Module } from "../nn/module.js";
-import { described } from "../registry/index.js";
+import { described, parseOptions } from "../registry/index.js";
 import type { Tensor } from "../tensor/tensor.js";
-import { asRows, defineNetwork, features, layerSizes, widths } from "./network.js";
+import { asRows, defineNetwork, features, layerSizes, rows, widths } from "./network.js";
+
+const OPTIONS = {
+  hidden: described(v.optional(widths(2), [512, 256]), "widths of the two hidden layers"),
+};
 
 /**
  * The small network of the script: 784-512-256-10 by default, ReLU between the layers.
@@ -22,8 +25,7 @@ export class StudentNet extends Module {
 
   constructor(options: { inFeatures?: number; hidden?: readonly [number, number]; classes?: number } = {}) {
     super();
-    expectOptions("StudentNet", options, ["inFeatures", "hidden", "classes"]);
-    const { inFeatures = 784, hidden = [512, 256], classes = 10 } = options;
+    const { inFeatures, hidden, classes } = parseOptions("StudentNet", { ...OPTIONS, ...rows() }, options);
     this.fc1 = new Linear(inFeatures, hidden[0]);
     this.fc2 = new Linear(hidden[0], hidden[1]);
     this.fc3 = new Linear(hidden[1], classes);
@@ -39,9 +41,7 @@ export class StudentNet extends Module {
 export const student = defineNetwork({
   name: "student",
   help: "the student of the reference script: three linear layers with ReLU between them",
-  options: {
-    hidden: described(v.optional(widths(2), [512, 256]), "widths of the two hidden layers"),
-  },
+  options: OPTIONS,
   size: { parameters: 535_818, multiplyAdds: 535_040, shape: [1, 28, 28], classes: 10 },
   type: StudentNet,
   create: ({ hidden }, context) =>

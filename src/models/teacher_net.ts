@@ -1,12 +1,15 @@
 import * as v from "valibot";
-import { expectOptions } from "../checks.js";
 import { BatchNorm1d } from "../nn/batch_norm.js";
 import { Dropout } from "../nn/layers.js";
 import { Linear } from "../nn/linear.js";
 import { Module } from "../nn/module.js";
-import { described } from "../registry/index.js";
+import { described, parseOptions } from "../registry/index.js";
 import type { Tensor } from "../tensor/tensor.js";
-import { asRows, defineNetwork, features, layerSizes, widths } from "./network.js";
+import { asRows, defineNetwork, features, layerSizes, rows, widths } from "./network.js";
+
+const OPTIONS = {
+  hidden: described(v.optional(widths(3), [2048, 1024, 512]), "widths of the three hidden layers"),
+};
 
 /**
  * The large network of the script: 784-2048-1024-512-10 by default; after each hidden layer BatchNorm, ReLU,
@@ -32,8 +35,7 @@ export class TeacherNet extends Module {
 
   constructor(options: { inFeatures?: number; hidden?: readonly [number, number, number]; classes?: number } = {}) {
     super();
-    expectOptions("TeacherNet", options, ["inFeatures", "hidden", "classes"]);
-    const { inFeatures = 784, hidden = [2048, 1024, 512], classes = 10 } = options;
+    const { inFeatures, hidden, classes } = parseOptions("TeacherNet", { ...OPTIONS, ...rows() }, options);
     this.fc1 = new Linear(inFeatures, hidden[0]);
     this.bn1 = new BatchNorm1d(hidden[0]);
     this.fc2 = new Linear(hidden[0], hidden[1]);
@@ -54,9 +56,7 @@ export class TeacherNet extends Module {
 export const teacher = defineNetwork({
   name: "teacher",
   help: "the teacher of the reference script: four linear layers with BatchNorm, ReLU and dropout between them",
-  options: {
-    hidden: described(v.optional(widths(3), [2048, 1024, 512]), "widths of the three hidden layers"),
-  },
+  options: OPTIONS,
   size: { parameters: 4_242_954, multiplyAdds: 4_232_192, shape: [1, 28, 28], classes: 10 },
   type: TeacherNet,
   create: ({ hidden }, context) => {

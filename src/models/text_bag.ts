@@ -1,10 +1,10 @@
 import * as v from "valibot";
-import { expectInteger, expectOptions, MAX_LENGTH } from "../checks.js";
+import { MAX_LENGTH } from "../checks.js";
 import { DEFAULT_BUCKETS } from "../data/text/hash.js";
 import { EmbeddingBag } from "../nn/embedding.js";
 import { Linear } from "../nn/linear.js";
 import { Module } from "../nn/module.js";
-import { described, integer } from "../registry/index.js";
+import { described, integer, length, parseOptions } from "../registry/index.js";
 import { rand } from "../tensor/random.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { BUCKETS, bucketsFor, defineNetwork } from "./network.js";
@@ -43,9 +43,8 @@ export class TextBag extends Module {
 
   constructor(options: TextBagOptions) {
     super();
-    expectOptions("TextBag", options, ["buckets", "dim", "hidden", "classes"]);
-    const { buckets = DEFAULT_BUCKETS, dim, hidden, classes } = { ...v.getDefaults(v.object(OPTIONS)), ...options };
-    expectInteger("hidden", hidden, 0, MAX_LENGTH);
+    const schemas = { ...OPTIONS, classes: length() };
+    const { buckets = DEFAULT_BUCKETS, dim, hidden, classes } = parseOptions("TextBag", schemas, options);
     this.bag = new EmbeddingBag(buckets, dim, { paddingIdx: 0, sparse: true });
     this.bag.weight.data.set(rand([buckets - 1, dim], -1 / dim, 1 / dim).data, dim);
     this.fc1 = new Linear(dim, hidden === 0 ? classes : hidden);

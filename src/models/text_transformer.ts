@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { badArgument, expectOptions, expectShape } from "../checks.js";
+import { badArgument, expectShape } from "../checks.js";
 import { DEFAULT_BUCKETS } from "../data/text/hash.js";
 import { Embedding } from "../nn/embedding.js";
 import { LayerNorm } from "../nn/layer_norm.js";
@@ -7,14 +7,14 @@ import { Dropout } from "../nn/layers.js";
 import { Linear } from "../nn/linear.js";
 import { Module } from "../nn/module.js";
 import { TransformerEncoderLayer } from "../nn/transformer_encoder_layer.js";
-import { described, integer, length, range } from "../registry/index.js";
+import { described, integer, length, parseOptions, range } from "../registry/index.js";
 import { randn } from "../tensor/random.js";
 import { Parameter, type Tensor } from "../tensor/tensor.js";
 import { meanOfTokens, paddingOf, withoutPadding } from "./mean_of_tokens.js";
-import { BUCKETS, bucketsFor, defineNetwork, features } from "./network.js";
+import { BUCKETS, bucketsFor, defineNetwork, depth, features } from "./network.js";
 
 const OPTIONS = {
-  layers: described(v.optional(integer(1, 1024), 2), "layers of attention"),
+  layers: described(v.optional(depth(), 2), "layers of attention"),
   dim: described(v.optional(integer(1, 65_536), 64), "values of a token"),
   heads: described(v.optional(integer(1, 65_536), 4), "heads of a layer, of which dim is a multiple"),
   hidden: described(v.optional(length()), "width of the hidden layers, 4 dim by default"),
@@ -52,13 +52,12 @@ export class TextTransformer extends Module {
 
   constructor(options: TextTransformerOptions) {
     super();
-    expectOptions("TextTransformer", options, [...Object.keys(OPTIONS), "length", "classes"]);
-    const given = { ...v.getDefaults(v.object(OPTIONS)), ...options };
-    const { layers, dim, heads, hidden = 4 * dim, dropout, buckets = DEFAULT_BUCKETS, length, classes } = given;
+    const given = parseOptions("TextTransformer", { ...OPTIONS, length: length(), classes: length() }, options);
+    const { layers, dim, heads, hidden = 4 * dim, dropout, buckets = DEFAULT_BUCKETS, classes } = given;
     if (dim % heads !== 0) throw badArgument("dim", `a multiple of the ${heads} heads`, dim);
     this.tokens = new Embedding(buckets, dim, { paddingIdx: 0, sparse: true });
     this.tokens.weight.data.set(randn([buckets - 1, dim]).mul(DEVIATION).data, dim);
-    this.positions = new Parameter(randn([length, dim]).mul(DEVIATION).data, [length, dim]);
+    this.positions = new Parameter(randn([given.length, dim]).mul(DEVIATION).data, [given.length, dim]);
     this.dropout = new Dropout(dropout);
     const each = { dimFeedforward: hidden, dropout, activation: "gelu", normFirst: true, batchFirst: true } as const;
     this.layers = Array.from({ length: layers }, () => new TransformerEncoderLayer(dim, heads, each));

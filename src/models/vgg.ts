@@ -1,20 +1,25 @@
-import { expectOptions } from "../checks.js";
 import { BatchNorm2d } from "../nn/batch_norm.js";
 import { Conv2d } from "../nn/conv.js";
 import { ReLU, Sequential } from "../nn/layers.js";
 import { Linear } from "../nn/linear.js";
 import { Module } from "../nn/module.js";
 import { AdaptiveAvgPool2d, MaxPool2d } from "../nn/pooling.js";
+import { parseOptions } from "../registry/index.js";
 import type { Tensor } from "../tensor/tensor.js";
-import { defineImageNetwork } from "./images.js";
+import { defineImageNetwork, images } from "./images.js";
 import { drawByOutputs } from "./initial_values.js";
-import type { NetworkCost } from "./network.js";
+import { depth, exactly, type NetworkCost } from "./network.js";
 
 const WIDTHS = [64, 128, 256, 512, 512] as const;
 /** Each of three maxima halves the sides: of 8 pixels one is left. */
 const MIN_SIDE = 8;
 /** RepDistiller's fourth maximum, for Tiny ImageNet. */
 const TINY_IMAGENET_SIDE = 64;
+
+const OPTIONS = {
+  convolutions: exactly(5, depth(), "the convolutions of each of 5 blocks, as [1, 1, 1, 1, 1]"),
+  ...images(),
+};
 
 /** The arguments of {@link Vgg}. */
 export interface VggOptions {
@@ -53,8 +58,7 @@ export class Vgg extends Module {
 
   constructor(options: VggOptions) {
     super();
-    expectOptions("Vgg", options, ["convolutions", "channels", "classes"]);
-    const { convolutions, channels = 3, classes = 10 } = options;
+    const { convolutions, channels, classes } = parseOptions("Vgg", OPTIONS, options);
     const [zero, one, two, three, four] = WIDTHS;
     this.block0 = block(channels, zero, convolutions[0]);
     this.block1 = block(zero, one, convolutions[1]);
@@ -95,7 +99,7 @@ function entry(convolutions: VggOptions["convolutions"], size: NetworkCost) {
     options: {},
     size,
     leastSide: MIN_SIDE,
-    make: (images) => new Vgg({ convolutions, ...images }),
+    make: (given) => new Vgg({ convolutions, ...given }),
   });
 }
 

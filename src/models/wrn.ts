@@ -1,14 +1,15 @@
-import { expectInteger, expectOptions } from "../checks.js";
+import * as v from "valibot";
 import { BatchNorm2d } from "../nn/batch_norm.js";
 import { Conv2d } from "../nn/conv.js";
 import { Sequential } from "../nn/layers.js";
 import { Linear } from "../nn/linear.js";
 import { Module } from "../nn/module.js";
 import { AdaptiveAvgPool2d } from "../nn/pooling.js";
+import { integer, parseOptions } from "../registry/index.js";
 import type { Tensor } from "../tensor/tensor.js";
-import { defineImageNetwork } from "./images.js";
+import { defineImageNetwork, images } from "./images.js";
 import { drawByOutputs } from "./initial_values.js";
-import type { NetworkCost } from "./network.js";
+import { depth, type NetworkCost } from "./network.js";
 
 /** BatchNorm and ReLU before each of two 3x3 convolutions, beside the identity, or a 1x1 convolution to other channels. */
 class PreActivationBlock extends Module {
@@ -51,6 +52,8 @@ class Stage extends Module {
   }
 }
 
+const OPTIONS = { blocks: depth(), widen: v.optional(integer(1, 1024), 1), ...images() };
+
 /** The arguments of {@link WideResNet}. */
 export interface WideResNetOptions {
   /** Blocks of each of the three stages: (depth - 4) / 6. */
@@ -84,10 +87,7 @@ export class WideResNet extends Module {
 
   constructor(options: WideResNetOptions) {
     super();
-    expectOptions("WideResNet", options, ["blocks", "widen", "channels", "classes"]);
-    const { blocks, widen = 1, channels = 3, classes = 10 } = options;
-    expectInteger("blocks", blocks, 1);
-    expectInteger("widen", widen, 1);
+    const { blocks, widen, channels, classes } = parseOptions("WideResNet", OPTIONS, options);
     const [one, two, three] = [16 * widen, 32 * widen, 64 * widen];
     this.conv1 = new Conv2d(channels, 16, 3, { padding: 1, bias: false });
     this.block1 = new Stage(16, one, blocks, 1);
@@ -113,7 +113,7 @@ function entry(blocks: number, widen: number, size: NetworkCost) {
     help: `wide residual network of ${depth} layers, ${widen} times the width (Zagoruyko and Komodakis, 2016)`,
     options: {},
     size,
-    make: (images) => new WideResNet({ blocks, widen, ...images }),
+    make: (given) => new WideResNet({ blocks, widen, ...given }),
   });
 }
 
