@@ -9,7 +9,7 @@ import { Linear } from "../nn/linear.js";
 import { Module } from "../nn/module.js";
 import type { StateDict } from "../nn/state_dict.js";
 import { boolean, described, integer, length, nonNegative, parseOptions } from "../registry/index.js";
-import { Tensor } from "../tensor/tensor.js";
+import { expectTensor, Tensor } from "../tensor/tensor.js";
 import { meanOfTokens, paddingOf, withoutPadding } from "./mean_of_tokens.js";
 import { defineNetwork, depth } from "./network.js";
 
@@ -56,6 +56,7 @@ export class Bert extends Module {
   }
 
   override forward(all: Tensor): Tensor {
+    expectTensor("bert: ids", all);
     this.embeddings.expectIds(all);
     const ids = withoutPadding(this, all);
     const padding = paddingOf(ids);

@@ -2,7 +2,7 @@ import { badArgument, expectOptions, show, TooManyElements } from "../checks.js"
 import { DistilleryError } from "../errors.js";
 import { prefixAdvice, unwrapped } from "../nn/key_prefixes.js";
 import type { Module } from "../nn/module.js";
-import { fittingState, misfitOf, type StateDict } from "../nn/state_dict.js";
+import { expectStateDict, fittingState, misfitOf, type StateDict } from "../nn/state_dict.js";
 import {
   type Expression,
   formatExpression,
@@ -151,6 +151,7 @@ export const NETWORK_OPTIONS = [
  */
 export function networkFrom(state: StateDict, options: NetworkOfState = {}): Module {
   expectOptions("networkFrom", options, NETWORK_OPTIONS);
+  expectStateDict("state", state);
   const { network, argument } = options;
   const stored = storedSpec(options.metadata ?? {});
   if (network === undefined && stored === null) return loaded(recognized(state, argument), state, options);

@@ -7,7 +7,7 @@ import type { StateDict } from "../nn/state_dict.js";
 import { isRecording } from "../tensor/autograd.js";
 import { countNativeBytes } from "../tensor/buffer_pool.js";
 import { currentGenerator } from "../tensor/random.js";
-import type { Tensor } from "../tensor/tensor.js";
+import { expectTensor, type Tensor } from "../tensor/tensor.js";
 import { recordOf, setRecord } from "./training_record.js";
 
 /** A network in eval mode with the weights that it had. */
@@ -31,6 +31,7 @@ class FrozenNetwork extends Module {
   }
 
   override forward(x: Tensor): Tensor {
+    expectTensor("x", x);
     expectShape("x", x.shape, [-1, ...this.#sampleShape]);
     if (isRecording([x])) throw refusal("gives no gradients, and x requires one: ask in noGrad, or the network itself");
     countNativeBytes(x.shape[0] * this.#bytesPerSample);

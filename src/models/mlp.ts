@@ -7,7 +7,7 @@ import { Module } from "../nn/module.js";
 import { gelu, relu, sigmoid, silu, tanh } from "../ops/index.js";
 import { described, fractionBelow1, length, list, oneOf, parseOptions } from "../registry/index.js";
 import type { Tensor } from "../tensor/tensor.js";
-import { defineNetwork, features } from "./network.js";
+import { asRows, defineNetwork, features } from "./network.js";
 
 const ACTIVATIONS = { relu, tanh, gelu, silu, sigmoid } satisfies Record<string, (x: Tensor) => Tensor>;
 type Activation = keyof typeof ACTIVATIONS;
@@ -83,7 +83,7 @@ export class Mlp extends Module {
   }
 
   override forward(x: Tensor): Tensor {
-    let h = x.shape.length === 2 ? x : x.reshape([x.shape[0], this.#inFeatures]);
+    let h = asRows(x);
     for (const { linear, norm, dropout } of this.#layers) {
       h = linear.forward(h);
       if (norm !== null) h = norm.forward(h);
@@ -95,10 +95,6 @@ export class Mlp extends Module {
 
   override extraRepr(): string {
     return `activation=${this.#activation}`;
-  }
-
-  get #inFeatures(): number {
-    return (this.#layers[0]?.linear ?? this.#output).inFeatures;
   }
 }
 

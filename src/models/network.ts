@@ -16,7 +16,7 @@ import {
 } from "../registry/index.js";
 import { showCount } from "../show.js";
 import { numel } from "../tensor/shape.js";
-import type { Tensor } from "../tensor/tensor.js";
+import { expectTensor, type Tensor } from "../tensor/tensor.js";
 
 /** What a network is made for. */
 export interface NetworkContext {
@@ -101,6 +101,7 @@ export function expectContext(context: NetworkContext): NetworkContext {
 
 /** Each sample as a row of values: [rows, features]. */
 export function asRows(x: Tensor): Tensor {
+  expectTensor("x", x);
   return x.shape.length === 2 ? x : x.flatten(1);
 }
 

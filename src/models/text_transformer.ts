@@ -9,7 +9,7 @@ import { Module } from "../nn/module.js";
 import { TransformerEncoderLayer } from "../nn/transformer_encoder_layer.js";
 import { described, integer, length, parseOptions, range } from "../registry/index.js";
 import { randn } from "../tensor/random.js";
-import { Parameter, type Tensor } from "../tensor/tensor.js";
+import { expectTensor, Parameter, type Tensor } from "../tensor/tensor.js";
 import { meanOfTokens, paddingOf, withoutPadding } from "./mean_of_tokens.js";
 import { BUCKETS, bucketsFor, defineNetwork, depth, features } from "./network.js";
 
@@ -66,6 +66,7 @@ export class TextTransformer extends Module {
   }
 
   override forward(all: Tensor): Tensor {
+    expectTensor("text_transformer: ids", all);
     expectShape("text_transformer: ids", all.shape, [-1, this.positions.shape[0]]);
     const ids = withoutPadding(this, all, this.fc);
     const padding = paddingOf(ids);

@@ -1,5 +1,5 @@
 import { flatten } from "../ops/index.js";
-import type { Tensor } from "../tensor/tensor.js";
+import { expectTensor, type Tensor } from "../tensor/tensor.js";
 import type { Module } from "./module.js";
 
 /**
@@ -7,5 +7,6 @@ import type { Module } from "./module.js";
  * images ({@link Module.readsImages}); everything else as it is.
  */
 export function inputsFor(network: Module, inputs: Tensor): Tensor {
+  expectTensor("x", inputs);
   return inputs.shape.length === 4 && !network.readsImages ? flatten(inputs, 1) : inputs;
 }

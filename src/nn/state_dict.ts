@@ -1,4 +1,4 @@
-import { badDtype, show } from "../checks.js";
+import { badArgument, badDtype, expectObject, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { IntTensor, LongTensor } from "../tensor/int_tensor.js";
 import { Tensor } from "../tensor/tensor.js";
@@ -33,6 +33,15 @@ export function loadInto(name: string, target: StateDict, given: StateDict, stri
     if (tensor instanceof LongTensor) tensor.data.set(BigInt64Array.from(value.data, BigInt));
     else if (value instanceof LongTensor) tensor.data.set(Array.from(value.data, Number));
     else tensor.data.set(value.data);
+  }
+}
+
+/** Refuses anything but tensors by their keys; `BAD_ARGUMENT`. */
+export function expectStateDict(name: string, state: unknown): asserts state is StateDict {
+  expectObject(name, state);
+  for (const [key, value] of Object.entries(state as object)) {
+    if (value instanceof Tensor || value instanceof IntTensor || value instanceof LongTensor) continue;
+    throw badArgument(`${name}[${show(key)}]`, "a tensor", value);
   }
 }
 

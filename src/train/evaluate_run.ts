@@ -1,10 +1,10 @@
 import { fingerprint } from "../checkpoint/fingerprint.js";
-import { expectObject, expectOptions } from "../checks.js";
+import { expectOptions } from "../checks.js";
 import type { Dataset } from "../data/index.js";
 import type { WorkProgress } from "../log/progress_line.js";
 import { expectModule } from "../nn/expect_module.js";
 import type { Module } from "../nn/module.js";
-import type { StateDict } from "../nn/state_dict.js";
+import { expectStateDict, type StateDict } from "../nn/state_dict.js";
 import { evaluateOutputs } from "../tasks/index.js";
 import type { TaskEvaluation } from "../tasks/metrics.js";
 import type { Tensor } from "../tensor/tensor.js";
@@ -42,7 +42,7 @@ export function evaluateRun(
   const { student, teacher, best } = networks;
   expectModule("student", student);
   if (teacher !== undefined) expectModule("teacher", teacher);
-  if (best) expectObject("best.state", best.state);
+  if (best) expectStateDict("best.state", best.state);
   const isSame = best && fingerprint(best.state) === fingerprint(student.stateDict());
   const total = 1 + (teacher === undefined ? 0 : 1) + (best && !isSame ? 1 : 0);
   let done = 0;

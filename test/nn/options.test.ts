@@ -130,6 +130,8 @@ test.each<[call: () => unknown, message: string]>([
   [() => call(D.formatExpression, [null]), "expected a name with its arguments, as text or { name: ... }, got null"],
   [() => call(D.evaluateRun, { student: network, teachr: network }, data), "did you mean teacher?"],
   [() => call(D.evaluateRun, { student: network, best: { epoch: 1 } }, data), "best.state: expected"],
+  [() => D.networkFrom(undefined as never), "state: expected options by their names, got undefined"],
+  [() => D.networkFrom({ a: undefined } as never), 'state["a"]: expected a tensor, got undefined'],
 ])("what is of another kind is refused in words: %s", (run, message) => {
   expect(run).toThrow(expect.objectContaining({ code: "BAD_ARGUMENT", message: expect.stringContaining(message) }));
 });
@@ -150,4 +152,21 @@ test.each<[call: () => Promise<unknown>, message: string]>([
   [() => D.trainTeacher({ model: network, data, optimizer: [] } as never), "optimizer: expected at least one name"],
 ])("so is what an asynchronous function is given: %s", async (run, message) => {
   await expect(run()).rejects.toMatchObject({ code: "BAD_ARGUMENT", message: expect.stringContaining(message) });
+});
+
+const text = { length: 3, classes: 2, buckets: 5, dim: 4, heads: 2 };
+test.each<[string, D.Module]>([
+  ["Mlp", new D.Mlp({ inFeatures: 3, hidden: [2], classes: 2 })],
+  ["LeNet300", new D.LeNet300({ inFeatures: 3, classes: 2 })],
+  ["TextTransformer", new D.TextTransformer({ ...text, layers: 1 })],
+  ["Bert", new D.Bert({ layers: 1, dim: 2, heads: 1, hidden: 2, buckets: 2 })],
+  ["Ensemble", new D.Ensemble([network, new Linear(3, 2)])],
+  ["a frozen graph", D.freezeGraph(network, [3])],
+])("forward of %s takes a Tensor alone", (_, module) => {
+  for (const given of [[[1, 2, 3]], undefined, new D.IntTensor(labels)]) {
+    const message = expect.stringContaining("expected a Tensor, got");
+    expect(() => call(module.forward.bind(module), given)).toThrow(
+      expect.objectContaining({ code: "BAD_DTYPE", message }),
+    );
+  }
 });
