@@ -85,14 +85,15 @@ export function compareCaveats(result: CompareResult): string[] {
 }
 
 /** How well the networks know how sure to be, and what temperature scaling makes of it; null of another task than classification. */
-export function calibrationSummary({ changes }: CompareResult): string | null {
+export function calibrationSummary({ changes, methods }: CompareResult): string | null {
   if (changes === null) return null;
   const shown = (x: number) => showMetric({ kind: "fraction" }, x);
   const parts = (["teacher", "baseline", "distilled"] as const).flatMap((name) => {
     const of = changes.calibration[name];
     if (of === null) return [];
-    const scaled = of.scaledError === null ? "" : ` -> ${shown(of.scaledError.mean)}`;
-    return [`${name} ${shown(of.error.mean)}${scaled}`];
+    const who = name === "distilled" && methods.length > 1 ? methods[0].name : name;
+    const scaled = of.scaledError === null ? " (no temperature fits)" : ` -> ${shown(of.scaledError.mean)}`;
+    return [`${who} ${shown(of.error.mean)}${scaled}`];
   });
   const what = "Calibration error on the test set, before and after temperature scaling (fitted on the validation set)";
   return `${what}: ${parts.join(", ")}.`;

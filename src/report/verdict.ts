@@ -48,10 +48,7 @@ export function compareVerdict(result: CompareResult): Verdict {
   ].join(", ")}.`;
   const [change, unit] = [(x: number) => changeOf(metric, x), unitOf(metric)];
   if (!Number.isFinite(low) || !Number.isFinite(high)) {
-    const [who, why] =
-      seeds.length < 2
-        ? ["One seed", "What one seed gives may be chance; with several there is an interval."]
-        : ["Seeds that are all alike", "They do not show how far chance reaches; more seeds may."];
+    const [who, why] = untold(seeds);
     const headline = `${who} can't tell: test ${metric.label} changed by ${change(mean)}${unit}`;
     return { answer: "unclear", headline, detail: `${why} ${accuracies}` };
   }
@@ -75,6 +72,13 @@ export function compareVerdict(result: CompareResult): Verdict {
     : { answer: "no", headline: `No: distilling ${went(mean)} ${by}`, detail, caveats };
 }
 
+/** Who can't tell a difference from chance, and why: without an interval. */
+function untold(seeds: readonly number[]): readonly [who: string, why: string] {
+  return seeds.length < 2
+    ? ["One seed", "What one seed gives may be chance; with several there is an interval."]
+    : ["Seeds that are all alike", "They do not show how far chance reaches; more seeds may."];
+}
+
 /** Which of several methods help, after correction for their number. */
 function methodsVerdict(result: CompareResult): Verdict {
   const { methods, baseline, teacher, data, seeds } = result;
@@ -84,8 +88,12 @@ function methodsVerdict(result: CompareResult): Verdict {
   const better = significant.filter(({ difference: { best } }) => isBetter(metric, best.mean, 0));
   const worse = significant.filter((method) => !better.includes(method));
   const [top] = [...methods].sort((a, b) => (isBetter(metric, meanOf(b), meanOf(a)) ? 1 : -1));
+  const isUntold = methods.every(({ difference: { best } }) => !Number.isFinite(best.low));
+  const [who, why] = untold(seeds);
   const detail = [
-    `Each method against the baseline over ${counted(seeds.length, "seed")}, p values corrected for ${methods.length} methods (Holm).`,
+    isUntold
+      ? why
+      : `Each method against the baseline over ${counted(seeds.length, "seed")}, p values corrected for ${methods.length} methods (Holm).`,
     `The baseline student ${gets(metric, spread(metric, baseline.best[metric.name]), `${showCount(data.test)} test samples`)},`,
     `${[`${top.name} ${spread(metric, top.best[metric.name])}`, ...ofTeacher({ data, teacher })].join(", ")}.`,
   ].join(" ");
@@ -105,13 +113,16 @@ function methodsVerdict(result: CompareResult): Verdict {
     alone.length > 0 &&
       `By its own interval, ${list(alone)} differs too; by chance one of ${methods.length} would more often than it says.`,
     last.length > 0 && `At the last epoch ${list(last)} is not distinguishable from the baseline.`,
-    scopeOf(result),
+    !isUntold && scopeOf(result),
   ].filter((text) => typeof text === "string");
   if (better.length > 0) {
     return { answer: "yes", headline: `Better than the baseline: ${changes(better)}`, detail, caveats };
   }
   if (worse.length > 0) {
     return { answer: "no", headline: `Worse than the baseline: ${changes(worse)}`, detail, caveats };
+  }
+  if (isUntold) {
+    return { answer: "unclear", headline: `${who} can't tell: ${changes(methods)}`, detail, caveats };
   }
   const none = methods.length === 2 ? "Neither method" : `None of ${methods.length} methods`;
   const headline = `${none} is distinguishable from the baseline`;

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { calibrationSummary } from "../../src/compare/summary.js";
 import {
   type CompareResult,
   compareCaveats,
@@ -14,6 +15,16 @@ const compared = (best: Partial<CompareResult["difference"]["best"]>, seeds = 5)
     seeds: Array.from({ length: seeds }, (_, i) => i),
     difference: { best: { confidence: 0.95, ...best } },
   }) as CompareResult;
+
+test("a calibration that no temperature makes better, and of several losses whose it is", () => {
+  const calibration = {
+    teacher: { error: { mean: 0.196 }, temperature: null, scaledError: null },
+    baseline: null,
+    distilled: { error: { mean: 0.2 }, temperature: { mean: 2 }, scaledError: { mean: 0.1 } },
+  };
+  const result = { changes: { calibration }, methods: [{ name: "kd" }, { name: "dkd" }] } as unknown as CompareResult;
+  expect(calibrationSummary(result)).toMatch(/: teacher 19\.60% \(no temperature fits\), kd 20\.00% -> 10\.00%\.$/);
+});
 
 describe("a comparison's answer", () => {
   test.each<[Parameters<typeof compared>, string]>([

@@ -150,4 +150,10 @@ test("of several losses: those that help after correction, or that none does", (
   expect(worse.caveats?.[0]).toMatch(/^dkd: \+\d\.\d\d points of test accuracy against kd \(95% interval /);
   const none = compareVerdict(compareResult(run, baseline, up(unclear), up(unclear)));
   expect([none.answer, none.headline]).toEqual(["unclear", "Neither method is distinguishable from the baseline"]);
+  const one = compareVerdict(compareResult(run, [0.5], [0.4], [0.52]));
+  expect([one.answer, one.headline]).toEqual([
+    "unclear",
+    "One seed can't tell: kd (\u221210.00 points); dkd (+2.00 points)",
+  ]);
+  expect(one.detail).not.toContain("Holm");
 });

@@ -72,7 +72,14 @@ function calibrationFigure({ calibration }: ComparedBehaviour): HTMLElement {
   const row = (name: string, of: ScaledCalibration | null): Content[][] =>
     of === null
       ? []
-      : [[name, share(of.error), of.temperature?.mean.toFixed(2) ?? "", of.scaledError && share(of.scaledError)]];
+      : [
+          [
+            name,
+            share(of.error),
+            of.temperature?.mean.toFixed(2) ?? "none fits",
+            of.scaledError ? share(of.scaledError) : "",
+          ],
+        ];
   return figure({
     title: "Calibration, before and after temperature scaling",
     description:

@@ -2,7 +2,7 @@ import { type Content, h } from "../../page/dom.js";
 import { showCount, showPercent } from "../../show.js";
 import type { Evaluation } from "../../tasks/classification_metrics.js";
 import { figure } from "./figure.js";
-import { scrolling, table } from "./table.js";
+import { scrolling, table, textCell } from "./table.js";
 
 const MAX_WITH_NUMBERS = 20;
 const MAX_PAIRS = 8;
@@ -14,13 +14,13 @@ export function confusionFigure(
   teacher?: Evaluation,
 ): HTMLElement {
   const small = names.length <= MAX_WITH_NUMBERS;
-  const columns = names.map((name) => h("th", { scope: "col" }, h("span", {}, name)));
+  const columns = names.map((name) => h("th", { scope: "col" }, h("span", { title: name }, name)));
   const rows = confusion.map((row, i) => {
     const support = perClass[i]?.support ?? 0;
     const cells = row.map((n, j) =>
       cell(n, support, { from: names[i] ?? "", to: names[j] ?? "", right: i === j, small }),
     );
-    return h("tr", {}, h("th", { scope: "row" }, names[i]), ...cells);
+    return h("tr", {}, h("th", { scope: "row" }, textCell(names[i])), ...cells);
   });
   const matrix = h(
     "table",

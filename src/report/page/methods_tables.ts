@@ -6,7 +6,7 @@ import { type Metric, metricsOf } from "../../tasks/metrics.js";
 import type { CompareReport } from "../report_data.js";
 import { counted } from "../text.js";
 import { changeOf } from "../verdict.js";
-import { intervalCell, spreadCell } from "./cells.js";
+import { intervalCell, isKnown, spreadCell } from "./cells.js";
 import { table } from "./table.js";
 
 type Result = CompareReport["result"];
@@ -40,9 +40,11 @@ function sideBySide({ data, methods, baseline, seeds }: Result): HTMLElement[] {
   ];
   const level = Number((1 - methods[0].difference.best.confidence).toPrecision(6));
   const what = metric.kind === "fraction" ? `Points of test ${metric.label}` : `Test ${metric.label}`;
-  const text = `${what} with the best epoch's weights, over ${counted(seeds.length, "seed")}. Intervals are for ${chanceIn(...methods.map(({ difference }) => difference.best))}, each of one difference; p values are corrected for the number of methods (Holm), and * marks those below ${level}.`;
+  const isOne = seeds.length < 2;
+  const unknown = `${what} with the best epoch's weights, of one seed, which shows no chance: there is no interval and no p value.`;
+  const known = `${what} with the best epoch's weights, over ${counted(seeds.length, "seed")}. Intervals are for ${chanceIn(...methods.map(({ difference }) => difference.best))}, each of one difference; p values are corrected for the number of methods (Holm), and * marks those below ${level}.`;
   return [
-    h("p", { class: "lead" }, text),
+    h("p", { class: "lead" }, isOne ? unknown : known),
     table({
       caption: "Methods side by side",
       columns,
@@ -114,7 +116,7 @@ function differenceCells(metric: Metric, of: CorrectedDifference | undefined): C
   return [
     changeOf(metric, of.mean),
     intervalCell(metric, of),
-    h("span", {}, of.correctedPValue.toPrecision(2), of.significant ? " *" : ""),
+    h("span", {}, isKnown(of.low) ? of.correctedPValue.toPrecision(2) : "unknown", of.significant ? " *" : ""),
   ];
 }
 

@@ -22,9 +22,10 @@ export function table({ caption, columns, texts = 1, rows, className = "" }: Tab
     h(
       "tr",
       {},
-      ...row.map((cell, i) =>
-        i === 0 ? h("th", { scope: "row", class: kind(i) }, cell) : h("td", { class: kind(i) }, cell),
-      ),
+      ...row.map((cell, i) => {
+        const content = i < texts ? textCell(cell) : cell;
+        return i === 0 ? h("th", { scope: "row", class: kind(i) }, content) : h("td", { class: kind(i) }, content);
+      }),
     ),
   );
   const whole = h(
@@ -35,6 +36,13 @@ export function table({ caption, columns, texts = 1, rows, className = "" }: Tab
     h("tbody", {}, ...body),
   );
   return scrolling(whole, caption);
+}
+
+const MAX_IN_LINE = 40;
+
+/** What a cell with a text holds: a long one takes several lines, so that the figures beside it stay in sight. */
+export function textCell(cell: Content): Content {
+  return typeof cell === "string" && cell.length > MAX_IN_LINE ? h("span", { class: "long" }, cell) : cell;
 }
 
 /** A box that the keyboard can scroll. */

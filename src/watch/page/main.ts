@@ -31,7 +31,7 @@ function draw(): void {
   curves.update(shown);
   summary.textContent = isConnected
     ? runs.summary()
-    : "No connection: what is shown is how it was. It goes on once `distillery watch` runs again.";
+    : "No connection: what is shown is how it was. It goes on once distillery watch runs again.";
 }
 
 /** Nothing, of what is no address. */

@@ -203,7 +203,7 @@ describeWith(CHROMIUM, "in Chromium", () => {
     expect(await rowsOf(at.page.getByRole("region", { name: "Calibration error" }))).toEqual([
       ["teacher", "6.25% ", "1.50", "1.56% "],
       ["baseline", "10.50% \u00b1 0.71", "1.50", "2.50% \u00b1 0.71"],
-      ["distilled", "5.00% ", "", ""],
+      ["distilled", "5.00% ", "none fits", ""],
     ]);
     const curve = at.page.getByRole("region", { name: "Figures by the amount of training data" });
     const { fractions = [] } = (at.reports.compare as CompareReport).result;
