@@ -65,7 +65,7 @@ function endOf(result: CompareResult, hasMethods: boolean): [object: object, lin
   const conclusions =
     several === null
       ? [answer, compareSummary(result, "last"), ...compareCaveats(result)]
-      : [...several, scopeOf(result)];
+      : [...several, ...(result.seeds.length < 2 ? [] : [scopeOf(result)])];
   const calibration = calibrationSummary(result);
   return [
     object,
