@@ -78,7 +78,7 @@ export async function loadWithMetadata(
   options: LoadOptions = {},
 ): Promise<Pick<CheckpointSummary, "format" | "metadata"> & { state: StateDict }> {
   const { format, stored, metadata } = await read(file, options);
-  const entries = stored.map(({ key, tensor }): [string, StoredTensor["tensor"]] => [key, tensor]);
+  const entries = stored.map(({ key, tensor, dtype }): Entry => [key, tensor, dtype]);
   if (options.allowNonFinite !== true) refuseNonFinite(entries, file);
   return { format, state: Object.fromEntries(entries), metadata };
 }
@@ -182,13 +182,15 @@ function isParameter({ key, tensor }: StoredTensor): boolean {
   return tensor instanceof Tensor && !/(^|\.)running_(mean|var)$/.test(key);
 }
 
+type Entry = readonly [key: string, tensor: AnyTensor, dtype?: StoredDtype];
+
 /**
  * Refuses a float tensor that holds NaN or an infinity, by its key. Each buffer is searched once, however many
  * tensors share it.
  */
-function refuseNonFinite(tensors: Iterable<readonly [key: string, tensor: AnyTensor]>, name: string): void {
+function refuseNonFinite(tensors: Iterable<Entry>, name: string): void {
   const known = new Map<ArrayBufferLike, readonly number[]>();
-  for (const [key, tensor] of tensors) {
+  for (const [key, tensor, dtype] of tensors) {
     if (!(tensor instanceof Tensor)) continue;
     const { buffer, byteOffset, length } = tensor.data;
     const places = known.get(buffer) ?? nonFinite(new Float32Array(buffer));
@@ -200,9 +202,14 @@ function refuseNonFinite(tensors: Iterable<readonly [key: string, tensor: AnyTen
     if (place >= start + length && !isUnknown) continue;
     const found = isUnknown
       ? `lies behind more than ${MAX_NON_FINITE} numbers that are not finite`
-      : `holds ${tensor.data[place - start]} as its element ${place - start}`;
+      : `holds ${shownNonFinite(tensor.data[place - start], dtype)} as its element ${place - start}`;
     throw badCheckpoint(name, `${show(key)} ${found}; allowNonFinite (--allow-non-finite) reads it all the same`);
   }
+}
+
+/** Doubles become float32. */
+function shownNonFinite(x: number, dtype: StoredDtype | undefined): string {
+  return dtype === "float64" && !Number.isNaN(x) ? `${x}, or a number beyond float32's range,` : String(x);
 }
 
 /** The places of more would fill the memory. */

@@ -3,8 +3,10 @@ import { show } from "../checks.js";
 import { shellQuoted } from "../shell_quoted.js";
 import { SAFE, saveAgain } from "./bad_checkpoint.js";
 
-/** How PyTorch's format before 1.6 begins: the pickle of a number. */
-const LEGACY = "\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19";
+/** What PyTorch's format before 1.6 begins with: this number, pickled. */
+const LEGACY = "\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19";
+/** Where it lies: behind the protocol, from 4 on also behind the frame's length. */
+const LEGACY_AT = [2, 11];
 const HEAD = 512;
 const TAR_AT = 257;
 
@@ -39,7 +41,7 @@ const KINDS: readonly Kind[] = [
     begins("\x93NUMPY"),
     (file) => `a .npy file, one array of NumPy without a key: in Python, numpy.load(${python(file)}) reads it`,
   ],
-  [begins(LEGACY), (file) => `a bare pickle, PyTorch's format before 1.6, which is not read: ${saveAgain(file, SAFE)}`],
+  [isLegacy, (file) => `a bare pickle, PyTorch's format before 1.6, which is not read: ${saveAgain(file, SAFE)}`],
   [
     begins("\x80\x02", "\x80\x03", "\x80\x04", "\x80\x05"),
     (file) =>
@@ -50,6 +52,10 @@ const KINDS: readonly Kind[] = [
   [begins("BZh", "\xfd7zXZ", "\x28\xb5\x2f\xfd", "7z\xbc\xaf", "Rar!"), () => "a compressed archive: unpack it first"],
   [begins("GGUF"), () => "a GGUF file of llama.cpp, whose quantized weights are not read"],
 ];
+
+function isLegacy(head: string): boolean {
+  return head.startsWith("\x80") && LEGACY_AT.some((at) => head.startsWith(LEGACY, at));
+}
 
 /** A protobuf of ONNX begins with its version, then the producer, the domain or the graph. */
 function isOnnx(head: string): boolean {

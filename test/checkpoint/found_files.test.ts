@@ -181,6 +181,11 @@ describe("what is no checkpoint says what it is, and the line that mends it", ()
     ["array.npy", "\x93NUMPY\x01\0", "is a .npy file, one array of NumPy"],
     ["outer.zip", zip("net/model.pth"), 'a zip archive around "net/model.pth": unzip '],
     ["other.zip", zip("a.txt"), "a zip archive, but not one of PyTorch"],
+    [
+      "old.pth",
+      "\x80\x04\x95\x0d\0\0\0\0\0\0\0\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.",
+      "is a bare pickle, PyTorch's format before 1.6",
+    ],
     ["net.pkl", "\x80\x04\x95\x10\0\0\0\0\0\0\0}\x94.", "is a bare pickle, as pickle.dump writes it"],
     ["net.pth.gz", "\x1f\x8b\x08\0\0\0", "is compressed by gzip: gunzip "],
     ["empty.pth", "", "is empty"],

@@ -28,6 +28,16 @@ test.each([".pth", ".safetensors"])(
   },
 );
 
+test("a double beyond float32's range is told from an infinity", async () => {
+  const file = join(folder, "double.safetensors");
+  const header = '{"w":{"dtype":"F64","shape":[1],"data_offsets":[0,8]}}';
+  const length = Buffer.alloc(8);
+  length.writeBigUInt64LE(BigInt(header.length));
+  writeFileSync(file, Buffer.concat([length, Buffer.from(header), new Uint8Array(Float64Array.of(-1e299).buffer)]));
+  const { message } = await failure(load(file), "BAD_CHECKPOINT");
+  expect(message).toContain('"w" holds -Infinity, or a number beyond float32\'s range, as its element 0;');
+});
+
 test("a whole checkpoint names the place; numbers that are no tensors may be infinite", async () => {
   const file = join(folder, "checkpoint.pth");
   const moments = { exp_avg: new Tensor(Float32Array.of(-infinity)) };

@@ -128,15 +128,15 @@ describe("samples that can't be encoded", () => {
   });
 
   test.each<[unknown, string]>([
-    [{ a: 1 }, 'rows[0], "colour": is empty'],
-    [{ colour: "red" }, 'rows[0], "a": is empty'],
+    [{ a: 1 }, 'rows[0], "colour": expected a cell, got nothing'],
+    [{ A: 1, colour: "red" }, 'rows[0], "a": expected a cell, got nothing: the row has "A", which is no column'],
     [{ a: "", colour: "red" }, 'rows[0], "a": is empty'],
     [{ a: "1O", colour: "red" }, 'rows[0], "a": expected a number, got "1O"'],
     [{ a: Number.NaN, colour: "red" }, 'rows[0], "a": expected a number, got "NaN"'],
     [{ a: 1e300, colour: "red" }, 'rows[0], "a": "1e+300" is too far from the column\'s mean of 4'],
     [{ a: 1, colour: "green" }, 'rows[0], "colour": expected one of "blue", "red", got "green"'],
     [{ a: 1, colour: ["red"] }, 'rows[0], "colour": expected a text or a number, got a value of type Array'],
-    [{ __proto__: { a: 1, colour: "red" } }, 'rows[0], "a": is empty'],
+    [{ __proto__: { a: 1, colour: "red" } }, 'rows[0], "a": expected a cell, got nothing'],
     [null, 'rows[0]: expected cells by the names of columns, as {"a": 4, "colour": "blue"}, got null'],
   ])("the row %j", async (row, text) => {
     const described = preprocessingOf(await table()) as TablePreprocessing;
@@ -197,6 +197,12 @@ describe("descriptions that are wrong", () => {
       ", columns.0: expected a column with mean and std, with categories, or with the encoding of texts",
     ],
     [{ ...rows, columns: [{ ...column, std: 0 }] }, ", columns.0.std: expected a number above 0, got 0"],
+    [{ ...rows, columns: [{ name: "a", mean: 0 }] }, ", columns.0.std: needed"],
+    [
+      { ...rows, columns: [{ ...column, format: { decimal: ";", group: "", unit: "" } }] },
+      ', columns.0.format.decimal: expected "." or ",", got ";"',
+    ],
+    [{ ...rows, columns: {} }, ", columns: expected a list of columns, got a value of type Object"],
     [{ ...rows, columns: [column, column] }, ', columns: two columns are called "a"'],
     [{ ...rows, label: 3 }, ", label: expected the label's name and index, got 3"],
     [{ ...rows, header: "yes" }, ', header: expected true or false, got "yes"'],

@@ -115,7 +115,9 @@ test("rows of a table by the names of their columns, classes by name", async () 
     status: 400,
     json: { code: "BAD_ARGUMENT", message: 'samples[0], "b": expected one of "x", "y", got "z"' },
   });
-  expect((await post(url, [{ a: 1 }])).json).toMatchObject({ message: 'samples[0], "b": is empty' });
+  expect((await post(url, [{ a: 1 }])).json).toMatchObject({
+    message: 'samples[0], "b": expected a cell, got nothing',
+  });
   expect((await post(url, [[150, "y"]])).json).toMatchObject({
     message: 'samples[0]: expected cells by the names of columns, as {"a": 100, "b": "x"}, got [150, "y"]',
   });

@@ -91,16 +91,23 @@ export function encodeRows({ columns }: TablePreprocessing, rows: readonly Table
     }
     for (const column of columns) {
       const cell = Object.hasOwn(row, column.name) ? row[column.name] : undefined;
-      // Only of a text is an empty one, or null, a value like others.
-      const isAbsent = "text" in column && cell === undefined;
-      const wrong = isAbsent ? "expected a text, got nothing" : encodeCell(column, cell ?? "", data, at);
-      const problem = wrong ?? (cell === undefined ? misnamed(row, names) : null);
+      const problem =
+        cell === undefined
+          ? (misnamed(row, names) ?? encodeNothing(column, data, at))
+          : encodeCell(column, cell ?? "", data, at);
       if (problem !== null)
         throw new DistilleryError("BAD_ARGUMENT", `${name}[${i}], ${show(column.name)}: ${problem}`);
       at += columnWidth(column);
     }
   }
   return new Tensor(data, [rows.length, features]);
+}
+
+/** {@link encodeCell} of a cell that is not there. */
+function encodeNothing(column: TableColumn, out: Float32Array, at: number): string | null {
+  // Only of a text is an empty one a value like others.
+  if ("text" in column) return "expected a text, got nothing";
+  return encodeCell(column, "", out, at) === null ? null : "expected a cell, got nothing";
 }
 
 /** What is wrong with a missing cell: its column's name may be written wrongly. */

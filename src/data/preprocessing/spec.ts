@@ -140,28 +140,38 @@ const CLASSES = {
   classNames: v.nullable(texts(MAX_LENGTH)),
   targets: v.exactOptional(v.object({ mean: v.array(finite()), std: v.array(deviation()) }, needed)),
 };
-const FORMAT = v.object({
-  decimal: v.picklist([".", ","]),
-  group: v.picklist(["", ".", ",", " ", "'"]),
-  unit: v.string(),
-});
-const COLUMN = v.union(
-  [
-    v.object({
-      name: v.string(),
+const NAME = v.string(expected("a text"));
+const FORMAT = v.object(
+  {
+    decimal: oneOf([".", ","]),
+    group: oneOf(["", ".", ",", " ", "'"]),
+    unit: NAME,
+  },
+  needed,
+);
+const COLUMN_KINDS = {
+  mean: v.object(
+    {
+      name: NAME,
       mean: finite(),
       std: deviation(),
-      missing: v.exactOptional(v.union([v.literal(true), v.literal("category")])),
+      missing: v.exactOptional(v.union([v.literal(true), v.literal("category")], expected('true or "category"'))),
       format: v.exactOptional(FORMAT),
-    }),
-    v.object({ name: v.string(), categories: texts(MAX_CATEGORIES + 1) }),
-    v.object({ name: v.string(), text: ENCODING_SCHEMA }),
-  ],
-  "expected a column with mean and std, with categories, or with the encoding of texts",
-);
-const LABEL = v.object({ name: v.string(), index: integer(0, MAX_LENGTH) }, expected("the label's name and index"));
+    },
+    needed,
+  ),
+  categories: v.object({ name: NAME, categories: texts(MAX_CATEGORIES + 1) }, needed),
+  text: v.object({ name: NAME, text: ENCODING_SCHEMA }, needed),
+};
+type ColumnSchema = (typeof COLUMN_KINDS)[keyof typeof COLUMN_KINDS];
+const NO_COLUMN = v.never("expected a column with mean and std, with categories, or with the encoding of texts");
+const COLUMN = v.lazy((value) => {
+  const [, kind = NO_COLUMN] = Object.entries(COLUMN_KINDS).find(([name]) => Object.hasOwn(Object(value), name)) ?? [];
+  return kind as ColumnSchema;
+});
+const LABEL = v.object({ name: NAME, index: integer(0, MAX_LENGTH) }, expected("the label's name and index"));
 const TABLE = {
-  columns: v.pipe(v.array(COLUMN), v.minLength(1, "expected at least one column")),
+  columns: v.pipe(v.array(COLUMN, expected("a list of columns")), v.minLength(1, "expected at least one column")),
   label: LABEL,
   labels: v.exactOptional(v.array(LABEL)),
   header: boolean(),

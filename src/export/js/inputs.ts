@@ -178,7 +178,7 @@ ${only === undefined ? "" : `  const row = typeof input === "string" ? { [${JSON
   let at = 0;
   for (const column of columns) {
     const cell = Object.hasOwn(row, column.name) ? row[column.name] : undefined;
-    const problem = encodeCell(column, cell, x, at) ?? (cell === undefined ? misnamed(row) : null);
+    const problem = (cell === undefined ? misnamed(row) : null) ?? encodeCell(column, cell, x, at);
     if (problem !== null) throw inputError("BAD_ARGUMENT", \`row, \${JSON.stringify(column.name)}: \${problem}\`);
     at += ${texts.length === 0 ? "" : "column.text?.length ?? "}column.categories?.length ?? (column.missing === "category" ? 2 : 1);
   }

@@ -178,6 +178,13 @@ describe("bad input: one clear error", () => {
       "BAD_ARGUMENT",
       'row, "weight": expected a cell, got nothing: the row has "weigth", which is no column',
     ],
+    [
+      "a name that is written wrongly of a column that needs a cell",
+      of(TABLE, 9),
+      { ...row, height: undefined, Height: 1 },
+      "BAD_ARGUMENT",
+      'row, "height": expected a cell, got nothing: the row has "Height", which is no column',
+    ],
     // A pattern that takes a step for each pair of digits needs half a minute.
     ...["height", "price"].map((name): [string, Exported, unknown, string, string] => [
       `many digits that are no number, ${name}`,
