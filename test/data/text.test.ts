@@ -54,7 +54,9 @@ test("null is an empty text, a row without its text is refused", async () => {
   expect(encodeSamples(spec, [{ text: null }])).toEqual(encodeSamples(spec, [{ text: "" }]));
   for (const row of [{ txet: "a" }, { text: undefined }]) {
     const encode = () => encodeSamples(spec, [{ text: "a" }, row as never]);
-    expect(await refusal("BAD_ARGUMENT", encode)).toMatch(/rows\[1\], "text": expected a (cell, got nothing: the row has "txet"|text, got nothing$)/);
+    expect(await refusal("BAD_ARGUMENT", encode)).toMatch(
+      /rows\[1\], "text": expected a (cell, got nothing: the row has "txet"|text, got nothing$)/,
+    );
   }
 });
 
