@@ -1,4 +1,4 @@
-import { badArgument, expectOptions, expectPath, show } from "../checks.js";
+import { badArgument, expectFlags, expectOptions, expectPath, show } from "../checks.js";
 import { readWhole } from "../files/index.js";
 import { native } from "../native.js";
 import type { StateDict } from "../nn/state_dict.js";
@@ -34,6 +34,12 @@ export type ReadOptions = Pick<LoadOptions, "key" | "stripPrefix" | "onNote">;
 export const READ_OPTIONS = ["key", "stripPrefix", "onNote"] as const;
 /** The names of {@link LoadOptions}. */
 export const LOAD_OPTIONS = ["allowNonFinite", ...READ_OPTIONS] as const;
+
+/** Refuses options of reading that are of another kind. */
+function expectLoadOptions({ allowNonFinite = false, onNote }: LoadOptions): void {
+  expectFlags({ allowNonFinite });
+  if (onNote !== undefined && typeof onNote !== "function") throw badArgument("onNote", "a function", onNote);
+}
 
 /** What {@link inspectCheckpoint} returns. */
 export interface CheckpointSummary {
@@ -77,6 +83,7 @@ export async function loadWithMetadata(
   file: string,
   options: LoadOptions = {},
 ): Promise<Pick<CheckpointSummary, "format" | "metadata"> & { state: StateDict }> {
+  expectLoadOptions(options);
   const { format, stored, metadata } = await read(file, options);
   const entries = stored.map(({ key, tensor, dtype }): Entry => [key, tensor, dtype]);
   if (options.allowNonFinite !== true) refuseNonFinite(entries, file);
@@ -98,6 +105,7 @@ export async function loadWithMetadata(
  */
 export async function loadCheckpoint(file: string, options: LoadCheckpointOptions = {}): Promise<CheckpointValue> {
   expectOptions("loadCheckpoint", options, ["allowNonFinite"]);
+  expectLoadOptions(options);
   const bytes = await readWhole(expectPath("file", file));
   if (!startsWith(bytes, "PK")) {
     refuseOther(bytes, file);
@@ -119,6 +127,7 @@ export async function loadCheckpoint(file: string, options: LoadCheckpointOption
  */
 export async function inspectCheckpoint(file: string, options: ReadOptions = {}): Promise<CheckpointSummary> {
   expectOptions("inspectCheckpoint", options, READ_OPTIONS);
+  expectLoadOptions(options);
   const { format, bytes, stored, metadata } = await read(file, options);
   const tensors = stored.map(({ key, dtype, tensor }) => ({ key, dtype, shape: tensor.shape }));
   const parameters = stored.reduce((sum, entry) => sum + (isParameter(entry) ? entry.tensor.size : 0), 0);

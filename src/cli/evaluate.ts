@@ -143,7 +143,7 @@ async function evaluateAgainst(teacher: Teacher, model: Module, data: Dataset): 
     const ofTeacher = new Tensor(logits, [data.length, data.classes]);
     return evaluateOutputs(logitsOf(model, data), data, ofTeacher);
   } finally {
-    teacher.close?.();
+    await teacher.close?.();
   }
 }
 

@@ -238,14 +238,16 @@ function expectApart({ data, validation }: SplitTask, test: Dataset): void {
 }
 
 function ratioOf({ teacher, student }: SplitTask): number {
-  const [large, small, other] = withGenerator(new Generator(), () => [
-    typeof teacher === "function" ? teacher() : teacher,
-    student(),
-    student(),
+  const made = (name: string, make: () => Module) => {
+    const network: unknown = make();
+    expectModule(name, network);
+    return network;
+  };
+  const [large, small, other] = withGenerator(new Generator(), (): [Module | Teacher, Module, Module] => [
+    typeof teacher === "function" ? made("teacher()", teacher) : teacher,
+    made("student()", student),
+    made("student()", student),
   ]);
-  if (typeof teacher === "function") expectModule("teacher()", large);
-  expectModule("student()", small);
-  expectModule("student()", other);
   const own = new Set(small.parameters());
   if (other.parameters().some((parameter) => own.has(parameter))) {
     const text =

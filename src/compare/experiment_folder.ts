@@ -81,8 +81,11 @@ export async function withExperimentFolder<T>(contents: FolderContents, body: ()
     await writeJson(join(out, name), result);
     return result;
   } finally {
-    external?.close();
-    lock.release();
+    try {
+      await external?.close();
+    } finally {
+      lock.release();
+    }
   }
 }
 
@@ -105,8 +108,11 @@ export async function withShareFolder<T>(
     if (!(await expectSame()) && isFirst) await writeJson(join(out, CONFIG), config);
     return await body(expectSame);
   } finally {
-    external?.close();
-    lock.release();
+    try {
+      await external?.close();
+    } finally {
+      lock.release();
+    }
   }
 }
 

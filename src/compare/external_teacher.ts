@@ -179,7 +179,7 @@ export class ExternalTeacher {
     return (batch) => inPrecision(this.precision, () => outputsOf(batch));
   }
 
-  close(): void {
-    this.teacher.close?.();
+  async close(): Promise<void> {
+    await this.teacher.close?.();
   }
 }

@@ -104,7 +104,10 @@ function expectOnce(losses: readonly LossSpec[]): void {
   const again = keys.findIndex((key, i) => keys.indexOf(key) < i);
   if (again < 0) return;
   const [first, second] = [keys.indexOf(keys[again]), again].map((i) => show(labelOf(losses[i])));
-  const text = first === second ? `got ${second} again` : `got ${first} and ${second}, which are the same loss`;
+  const advice =
+    typeof losses[again] === "function" ? ", and a function goes by its name: give each one, as const hint = ..." : "";
+  const text =
+    first === second ? `got ${second} again${advice}` : `got ${first} and ${second}, which are the same loss`;
   throw new DistilleryError("BAD_ARGUMENT", `losses: expected each once, ${text}`);
 }
 

@@ -1,4 +1,4 @@
-import { expectNumber } from "../checks.js";
+import { badArgument, expectNumber } from "../checks.js";
 import { expectDataset, NO_LABEL } from "../data/dataset.js";
 import { basesOf } from "../data/derived_dataset.js";
 import { type Dataset, Subset, splitDataset } from "../data/index.js";
@@ -38,6 +38,11 @@ const VALIDATION_FRACTION = 0.1;
 /** Checks a task, and splits its validation set off: the same one wherever the same task is split. */
 export function splitTask({ teacher, student, data, validation = VALIDATION_FRACTION }: Task): SplitTask {
   if (typeof teacher !== "function" && !isTeacher(teacher)) expectModule("teacher", teacher);
+  for (const [name, make] of Object.entries({ teacher, student })) {
+    // Called without "new", a class throws an error of its own.
+    const isClass = typeof make === "function" && /^class\b/.test(Function.prototype.toString.call(make));
+    if (isClass) throw badArgument(name, `a function that makes the network, as () => new ${make.name}()`, make);
+  }
   if (typeof student !== "function") {
     throw new DistilleryError(
       "BAD_ARGUMENT",

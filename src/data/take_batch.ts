@@ -45,7 +45,7 @@ function problemOf(
 ): Problem | null {
   if (types.isPromise(batch)) {
     const advice = "it can't be async: read the samples before, for example with fromIterable()";
-    return ["BAD_DTYPE", `expected inputs, labels and indices, got a promise: ${advice}`];
+    return ["BAD_DTYPE", `expected inputs, labels and indices, got ${show(batch)}: ${advice}`];
   }
   if (typeof batch !== "object" || batch === null) {
     return ["BAD_DTYPE", `expected inputs, labels and indices, got ${show(batch)}`];

@@ -191,7 +191,8 @@ export function expectDistillationLoss(value: unknown, place: string): Distillat
   const wrong = Object.entries(modules).find(([, module]) => !(module instanceof Module));
   if (wrong !== undefined) refuse(`whose modules.${wrong[0]} is a Module`, wrong[1]);
   const loss = value as DistillationLoss;
-  const config = loss.config();
+  const config: unknown = loss.config();
+  if (types.isPromise(config)) refuse("whose config() gives what JSON can hold", config);
   try {
     JSON.stringify(config);
   } catch (error) {
@@ -255,7 +256,7 @@ export function computeLoss(loss: DistillationLoss, batch: LossBatch): ReturnTyp
 }
 
 function showTensor(value: unknown): string {
-  if (types.isPromise(value)) return "a promise: a loss can't be async";
+  if (types.isPromise(value)) return `${show(value)}: a loss can't be async`;
   return value instanceof Tensor ? `a tensor of shape [${value.shape.join(", ")}]` : show(value);
 }
 

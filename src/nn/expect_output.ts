@@ -22,8 +22,5 @@ export function withOutputExpected(network: Module, place: string): Module {
 
 function showOutput(output: unknown): string {
   if (Array.isArray(output)) return "a list";
-  if (!types.isPromise(output)) return show(output);
-  // It is refused already.
-  output.catch(() => {});
-  return "a promise: forward can't be async";
+  return types.isPromise(output) ? `${show(output)}: forward can't be async` : show(output);
 }

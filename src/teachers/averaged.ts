@@ -122,8 +122,8 @@ function averageOf(members: readonly Teacher[], averaging: Averaging): Teacher {
       );
       return Object.fromEntries(entries);
     },
-    close() {
-      for (const member of members) member.close?.();
+    async close() {
+      for (const member of members) await member.close?.();
     },
   };
 }

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { badArgument } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { currentPrecision } from "../tensor/precision.js";
-import type { Teacher } from "./teacher.js";
+import { isTeacher, type Teacher } from "./teacher.js";
 import { TeacherCache } from "./teacher_cache.js";
 
 /**
@@ -20,6 +20,7 @@ export function cached(cache: TeacherCache, inner?: Teacher): Teacher {
   if (!(cache instanceof TeacherCache)) {
     throw badArgument("cache", "a TeacherCache, as TeacherCache.compute and .load give", cache);
   }
+  if (inner !== undefined && !isTeacher(inner)) throw badArgument("inner", "a Teacher, as live(network)", inner);
   return {
     name: "cached",
     fingerprint: () => identityOf(cache),

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { setImmediate } from "node:timers/promises";
-import { expectOptions, expectPath } from "../checks.js";
+import { badArgument, expectOptions, expectPath } from "../checks.js";
 import type { Batch } from "../data/dataset.js";
 import { takeSlice } from "../data/take_batch.js";
 import { DistilleryError } from "../errors.js";
@@ -58,6 +58,9 @@ export async function onnxTeacher(file: string, options: OnnxTeacherOptions = {}
   expectPath("file", file);
   expectOptions("onnxTeacher", options, NAMES);
   const { mean, std, size, classes, ...rest } = options;
+  if (classes !== undefined && !(Array.isArray(classes) && classes.every((name) => typeof name === "string"))) {
+    throw badArgument("classes", "a list of texts", classes);
+  }
   const inputs: TeacherInputs = {
     ...(mean !== undefined && { mean: [mean].flat() }),
     ...(std !== undefined && { std: [std].flat() }),

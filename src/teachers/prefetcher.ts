@@ -2,7 +2,7 @@ import type { Batch, Dataset } from "../data/dataset.js";
 import type { EpochBatches } from "../data/loader.js";
 import type { Outputs } from "../losses/loss.js";
 import { currentGenerator, Generator, withGenerator } from "../tensor/random.js";
-import type { Teacher } from "./teacher.js";
+import { expectNoPromise, type Teacher } from "./teacher.js";
 
 /**
  * Hands out the batches of a run with the teacher's outputs, and lets a teacher that can prefetch start on the batches to
@@ -69,12 +69,12 @@ export class TeacherPrefetcher {
       const state = this.#spare.pop() ?? new Uint32Array(this.#ahead.state.length);
       state.set(this.#ahead.state);
       this.#expected.push(state);
-      this.#teacher.prefetch?.(batch);
+      expectNoPromise(this.#teacher, "prefetch()", this.#teacher.prefetch?.(batch));
     });
   }
 
   #discard(): void {
-    if (this.#expected.length > 0) this.#teacher.discard?.();
+    if (this.#expected.length > 0) expectNoPromise(this.#teacher, "discard()", this.#teacher.discard?.());
     this.#spare.push(...this.#expected.splice(0));
   }
 }

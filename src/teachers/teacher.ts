@@ -1,3 +1,4 @@
+import { types } from "node:util";
 import { badArgument, badDtype, show } from "../checks.js";
 import type { Batch, Dataset } from "../data/dataset.js";
 import type { Outputs } from "../losses/loss.js";
@@ -78,7 +79,13 @@ export interface Teacher {
   /** The tensors that change with the run, such as BatchNorm's buffers in train mode: kept in its checkpoints. */
   state?(): StateDict;
   /** Releases what it holds; called when the run ends. */
-  close?(): void;
+  close?(): void | Promise<void>;
+}
+
+/** Refuses a promise of a method that nothing waits for. */
+export function expectNoPromise({ name }: Teacher, method: string, answer: unknown): void {
+  if (types.isPromise(answer))
+    throw badArgument(`teacher: ${name}: ${method}`, "no promise: nothing waits for it", answer);
 }
 
 /** What a teacher gave for a batch, if that is {@link Outputs}; otherwise `BAD_ARGUMENT` that names the teacher. */

@@ -1,9 +1,10 @@
 import { setImmediate } from "node:timers/promises";
+import { types } from "node:util";
 import { badCheckpoint, fingerprint, inspectCheckpoint, load, save } from "../checkpoint/index.js";
-import { expectOptions, expectShape, show } from "../checks.js";
+import { badArgument, badDtype, expectExtension, expectOneOf, expectOptions, expectShape, show } from "../checks.js";
 import { type Dataset, expectDataset, fingerprintOf } from "../data/dataset.js";
 import { DataLoader } from "../data/loader.js";
-import { takeSlice } from "../data/take_batch.js";
+import { expectIndices, takeSlice } from "../data/take_batch.js";
 import { DistilleryError } from "../errors.js";
 import type { WorkProgress } from "../log/progress_line.js";
 import { fitNetwork, inputsOf } from "../models/fit_network.js";
@@ -69,8 +70,8 @@ export class TeacherCache {
   ): Promise<TeacherCache> {
     expectOptions("TeacherCache.compute", options, ["signal", "precision", "onWork"]);
     const { signal, precision = currentPrecision(), onWork } = options;
-    expectModule("teacher", teacher);
-    expectDataset(data, "data");
+    if (signal !== undefined && !(signal instanceof AbortSignal)) throw badArgument("signal", "an AbortSignal", signal);
+    if (onWork !== undefined && typeof onWork !== "function") throw badArgument("onWork", "a function", onWork);
     const reason = TeacherCache.whyNotCacheable(teacher, data, precision);
     if (reason !== null) throw new DistilleryError("BAD_ARGUMENT", `teacherCache: ${reason}`);
     const network = fitNetwork(teacher, data, "teacher");
@@ -96,11 +97,18 @@ export class TeacherCache {
   /**
    * Logits [samples, classes] that another teacher gave for data in a run's precision: `teacherHash` tells it from others.
    *
-   * @throws DistilleryError `SHAPE_MISMATCH` for another number of them.
+   * @throws DistilleryError `SHAPE_MISMATCH` for another number of them, `NON_FINITE` if one is not finite.
    */
   static of(logits: Float32Array, teacherHash: string, data: Dataset, precision: Precision = "float32"): TeacherCache {
     expectDataset(data, "data");
+    if (!types.isFloat32Array(logits)) throw badDtype("logits", "a Float32Array", logits);
     expectShape("logits", [logits.length], [data.length * data.classes]);
+    const wrong = native.firstNonFinite(logits);
+    if (wrong >= 0) {
+      throw new DistilleryError("NON_FINITE", `logits[${wrong}]: expected finite numbers, got ${logits[wrong]}`);
+    }
+    if (typeof teacherHash !== "string" || teacherHash === "") throw badArgument("teacherHash", "a text", teacherHash);
+    expectOneOf("precision", precision, PRECISIONS);
     const isStandardized = data.targetScale !== undefined;
     return new TeacherCache(logits, teacherHash, fingerprintOf(data), data.length, isStandardized, precision);
   }
@@ -110,6 +118,9 @@ export class TeacherCache {
    * network draws random numbers in eval mode or its logits depend on the other samples of a batch (a probe of three rows, in the precision of the run).
    */
   static whyNotCacheable(teacher: Module, data: Dataset, precision: Precision = currentPrecision()): string | null {
+    expectModule("teacher", teacher);
+    expectDataset(data, "data");
+    expectOneOf("precision", precision, PRECISIONS);
     if (data.augmented === true) return "the data are augmented at random";
     const batch = takeSlice(data, 0, Math.min(3, data.length));
     const { state } = currentGenerator();
@@ -138,7 +149,7 @@ export class TeacherCache {
     const [samples, classes, ...further] = logits?.shape ?? [];
     const isLogits =
       logits instanceof Tensor && !!samples && !!classes && further.length + Object.keys(more).length === 0;
-    if (!isLogits || ![teacherHash, dataHash].every((hash) => /^[0-9a-f]{64}$/.test(hash))) {
+    if (!isLogits || teacherHash === "" || dataHash === "") {
       throw badCheckpoint(file, "holds no teacher's logits as TeacherCache.save writes them");
     }
     if (fingerprint({ logits }) !== logitsHash) throw badCheckpoint(file, "is damaged: its checksum is wrong");
@@ -159,6 +170,7 @@ export class TeacherCache {
    * ```
    */
   async save(file: string): Promise<void> {
+    expectExtension("file", file, [".safetensors"]);
     const logits = new Tensor(this.logits, [this.samples, this.classes]);
     const { teacherHash, dataHash } = this;
     const metadata = {
@@ -194,6 +206,7 @@ export class TeacherCache {
 
   /** The logits [n, classes] of the samples of these indices. */
   batch(indices: Int32Array): Tensor {
+    expectIndices(indices, this.samples);
     const out = allocate(indices.length * this.classes);
     native.gatherRows(this.logits, indices, out, this.samples, this.classes);
     return new Tensor(out, [indices.length, this.classes]);

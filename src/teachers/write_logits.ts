@@ -121,7 +121,7 @@ export async function writeLogits(
       await rows.close();
     }
   } finally {
-    opened.close?.();
+    await opened.close?.();
   }
   await rm(part, { recursive: true, force: true }).catch((error: unknown) => {
     throw ioError("write", part, error);

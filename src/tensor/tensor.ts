@@ -338,6 +338,8 @@ export class Parameter extends Tensor {
   }
 }
 
+const MAX_DEPTH = 64;
+
 /**
  * A tensor from nested arrays, or from a Float32Array (not copied) and a shape.
  *
@@ -354,7 +356,11 @@ export function tensor(
   const { requiresGrad = false } = options;
   if (types.isFloat32Array(values)) return new Tensor(values, options.shape ?? [values.length], { requiresGrad });
   const shape: number[] = [];
-  for (let level: Nested | undefined = values; Array.isArray(level); level = level[0]) shape.push(level.length);
+  for (let level: Nested | undefined = values; Array.isArray(level); level = level[0]) {
+    // Deeper, as in NumPy, is a list that holds itself.
+    if (shape.length === MAX_DEPTH) throw badArgument("values", `at most ${MAX_DEPTH} axes`, values);
+    shape.push(level.length);
+  }
   const flat: number[] = [];
   flatten(values, shape, 0, flat);
   return new Tensor(Float32Array.from(flat), options.shape ?? shape, { requiresGrad });

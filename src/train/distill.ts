@@ -153,7 +153,7 @@ export function distill(input: DistillInput): RunHandle {
       return await fit(trainer, loss, loss.needsTeacher ? running : null);
     } finally {
       try {
-        running?.close?.();
+        await running?.close?.();
       } finally {
         await trainer?.close();
       }

@@ -15,7 +15,7 @@ import { Taps } from "../nn/taps.js";
 import { clipGradNorm } from "../optim/clip_grad_norm.js";
 import type { Teacher } from "../teachers/index.js";
 import { TeacherPrefetcher } from "../teachers/prefetcher.js";
-import { expectOutputs } from "../teachers/teacher.js";
+import { expectNoPromise, expectOutputs } from "../teachers/teacher.js";
 import type { Labels } from "../tensor/int_tensor.js";
 import { Tensor } from "../tensor/tensor.js";
 import type { RunResult } from "./controls.js";
@@ -68,7 +68,7 @@ export async function fit(trainer: Trainer, loss: DistillationLoss, teacher: Tea
     optimizer.step();
     scheduler.step();
     average?.update();
-    teacher?.afterStep?.();
+    if (teacher !== null) expectNoPromise(teacher, "afterStep()", teacher.afterStep?.());
   };
   const learn = (step: Step, batch: Batch, teacherOutputs: Outputs) => {
     if (step.isFirstOfGroup) optimizer.zeroGrad();

@@ -103,3 +103,21 @@ test("many views of one large storage are looked at once", async () => {
   // Each looked at by itself, it would be 80 GB.
   expect(cpuTime() - start).toBeLessThan(5000);
 });
+
+test.each(["true", 1, null])("allowNonFinite: %o is neither true nor false", async (allowNonFinite) => {
+  const file = join(folder, "flag.safetensors");
+  await save({ a: new Tensor(Float32Array.of(1)) }, file);
+  const options = { allowNonFinite: allowNonFinite as never };
+  for (const read of [load(file, options), loadCheckpoint(file, options)]) {
+    expect((await failure(read, "BAD_ARGUMENT")).message).toContain("allowNonFinite: expected true or false, got ");
+  }
+});
+
+test("onNote that is no function is refused where nothing is to be noted", async () => {
+  const file = join(folder, "noted.safetensors");
+  await save({ a: new Tensor(Float32Array.of(1)) }, file);
+  const options = { onNote: 7 as never };
+  for (const read of [load(file, options), inspectCheckpoint(file, options)]) {
+    expect((await failure(read, "BAD_ARGUMENT")).message).toBe("onNote: expected a function, got 7");
+  }
+});

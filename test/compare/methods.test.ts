@@ -225,7 +225,10 @@ test.each<[Partial<CompareInput>, string]>([
     { loss: "cross-entropy(labelSmoothing=0.1)", labelSmoothing: 0.1 },
     "loss: cross-entropy(labelSmoothing=0.1) is what the baseline, which is always there, is trained with",
   ],
-  [{ losses: [functionNamed("own"), functionNamed("own")] }, 'losses: expected each once, got "own" again'],
+  [
+    { losses: [functionNamed("own"), functionNamed("own")] },
+    'losses: expected each once, got "own" again, and a function goes by its name: give each one, as const hint = ...',
+  ],
   [
     { loss: "rkd", calibrateTeacher: "both" },
     "calibrateTeacher: is for losses of the teacher's logits, and rkd does not read them",

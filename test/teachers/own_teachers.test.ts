@@ -233,3 +233,16 @@ describe("refusals", () => {
     await expect(run(() => () => Promise.reject(new Error("no server")))).rejects.toThrow("no server");
   });
 });
+
+test.each<[method: string, text: string]>([
+  ["prefetch", "teacher: mine: prefetch(): expected no promise: nothing waits for it, got a promise"],
+  ["afterStep", "teacher: mine: afterStep(): expected no promise: nothing waits for it, got a promise"],
+  ["close", "late"],
+])("an async %s that rejects is the run's error", async (method, text) => {
+  const late = () => Promise.reject(new Error("late"));
+  const failed = run((own) => ({
+    ...{ name: "mine", fingerprint: () => null, [method]: late },
+    outputs: (batch: Batch) => ({ logits: logitsOf(own, batch), taps: {} }),
+  }));
+  await expect(failed).rejects.toThrow(text);
+});

@@ -172,7 +172,7 @@ describe("what is no such file", () => {
     ["weights", { "fc1.weight": logits }, { teacherHash: hash, dataHash: hash }],
     ["more than logits", { logits, more: logits }, { teacherHash: hash, dataHash: hash }],
     ["logits without rows", { logits: tensor([1, 2]) }, { teacherHash: hash, dataHash: hash }],
-    ["a hash that is none", { logits }, { teacherHash: hash, dataHash: "abc" }],
+    ["an empty hash", { logits }, { teacherHash: hash, dataHash: "" }],
     ["no hashes", { logits }, {}],
   ])("%s", async (_, state, metadata) => {
     await save(state, file, { metadata });
@@ -200,4 +200,44 @@ test("cached refuses anything but a cache", () => {
   for (const value of [setting().teacher, undefined, {}]) {
     expect(() => cached(value as unknown as TeacherCache)).toThrow("cache: expected a TeacherCache, as ");
   }
+});
+
+describe("what is no cache's", () => {
+  const { teacher, data } = setting();
+  const logits = () => new Float32Array(150);
+  const cache = () => TeacherCache.of(logits(), "a teacher", data);
+
+  test.each<[code: string, text: string, call: () => unknown]>([
+    ["BAD_DTYPE", "logits: expected a Float32Array", () => TeacherCache.of([1] as never, "x", data)],
+    [
+      "NON_FINITE",
+      "logits[0]: expected finite numbers, got NaN",
+      () => TeacherCache.of(logits().fill(Number.NaN), "x", data),
+    ],
+    ["BAD_ARGUMENT", "teacherHash: expected a text, got 7", () => TeacherCache.of(logits(), 7 as never, data)],
+    ["BAD_ARGUMENT", "precision: expected ", () => TeacherCache.of(logits(), "x", data, "x" as never)],
+    [
+      "BAD_ARGUMENT",
+      "signal: expected an AbortSignal",
+      () => TeacherCache.compute(teacher, data, { signal: {} as never }),
+    ],
+    [
+      "BAD_ARGUMENT",
+      "onWork: expected a function, got 7",
+      () => TeacherCache.compute(teacher, data, { onWork: 7 as never }),
+    ],
+    ["BAD_ARGUMENT", "teacher: expected a Module", () => TeacherCache.whyNotCacheable(undefined as never, data)],
+    ["BAD_DTYPE", "indices: expected an Int32Array, got [7]", () => cache().batch([7] as never)],
+    ["BAD_ARGUMENT", "file: expected a name that ends in .safetensors", () => cache().save("c.pth")],
+    ["BAD_ARGUMENT", "inner: expected a Teacher, as live(network), got 7", () => cached(cache(), 7 as never)],
+  ])("%s: %s", async (code, text, call) => {
+    expect((await failure((async () => call())(), code)).message).toContain(text);
+  });
+
+  test("hashes of one's own teachers and data are read again", async () => {
+    const own = { ...data, fingerprint: () => "my data", batch: data.batch.bind(data), slice: data.slice.bind(data) };
+    const { length, features, classes, name } = data;
+    await TeacherCache.of(logits(), "a teacher", { ...own, length, features, classes, name }).save(file);
+    expect((await TeacherCache.load(file)).teacherHash).toBe("a teacher");
+  });
 });

@@ -16,6 +16,17 @@ describe("making tensors", () => {
     expect([tensor([]).shape, tensor([[], []]).shape]).toEqual([[0], [2, 0]]);
   });
 
+  it("not from a list that holds itself", () => {
+    const list: Nested[] = [];
+    list.push(list);
+    const text = expect.objectContaining({
+      code: "BAD_ARGUMENT",
+      message: "values: expected at most 64 axes, got [a value of type Array]",
+    });
+    expect(() => tensor(list)).toThrow(text);
+    expect(() => tensor(list, { shape: [2, 2] })).toThrow(text);
+  });
+
   it("from a Float32Array without a copy", () => {
     const data = Float32Array.of(1, 2, 3, 4);
     expect(tensor(data).data).toBe(data);
