@@ -152,7 +152,8 @@ export function expectDistillationLoss(value: unknown, place: string): Distillat
   const refuse = (text: string, got: unknown) => {
     throw badArgument(place, `a loss ${text}`, got);
   };
-  if (typeof value !== "object" || value === null) return refuse("with name, compute, config and needsTeacher", value);
+  if (typeof value !== "object" || value === null || types.isPromise(value))
+    return refuse("with name, compute, config and needsTeacher", value);
   const [wrongKey, meant] = misspelt(value) ?? [];
   if (wrongKey !== undefined) {
     throw new DistilleryError("BAD_ARGUMENT", `${place}: unknown field ${show(wrongKey)}, did you mean ${meant}?`);

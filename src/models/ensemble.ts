@@ -10,6 +10,7 @@ import {
 import { hasTargets, type OfTask, taskNameOf } from "../data/task_name.js";
 import { DistilleryError } from "../errors.js";
 import { expectModule } from "../nn/expect_module.js";
+import { expectOutput } from "../nn/expect_output.js";
 import { inputsFor } from "../nn/inputs_for.js";
 import { Module } from "../nn/module.js";
 import { logsumexp, stack } from "../ops/index.js";
@@ -125,7 +126,7 @@ export class Ensemble extends Module {
   override forward(x: Tensor): Tensor {
     const weights = Array.from(this.#weights.data);
     return averageLogits(
-      this.networks.map((network) => network.forward(inputsFor(network, x))),
+      this.networks.map((network, i) => expectOutput(`networks[${i}]`, network.forward(inputsFor(network, x)))),
       { ...this.#averaging, weights },
     );
   }

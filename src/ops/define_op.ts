@@ -1,3 +1,4 @@
+import { types } from "node:util";
 import { badArgument, expectFlags, expectOptions } from "../checks.js";
 import { isRecording, record } from "../tensor/autograd.js";
 import type { Op } from "../tensor/op.js";
@@ -63,6 +64,8 @@ export function expectDefinition<D extends { readonly name: string }>(
   if (typeof name !== "string" || name === "") throw badArgument(`${what}: name`, "a name", name);
   for (const key of [...needed, ...optional]) {
     const part = definition[key];
+    if (types.isAsyncFunction(part))
+      throw badArgument(`${what}: ${name}: ${key}`, "a function that is not async", part);
     if (typeof part === "function" || (part === undefined && optional.includes(key))) continue;
     throw badArgument(`${what}: ${name}: ${key}`, "a function", part);
   }

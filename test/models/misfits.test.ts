@@ -3,14 +3,17 @@ import {
   Conv2d,
   createNetwork,
   type DistilleryError,
+  Ensemble,
   F,
   ImageDataset,
+  Linear,
   MODELS,
   Module,
   networkFrom,
   randint,
   type Tensor,
   trainTeacher,
+  zeros,
 } from "../../src/index.js";
 
 /** The error of what can't be done, one line. */
@@ -107,4 +110,17 @@ test("a checkpoint of another width, read as a network", async () => {
   const { code, message } = await refusal(() => networkFrom(state, { network: "resnet8x4()", shape }));
   expect(code).toBe("STATE_DICT_MISMATCH");
   expect(message).toContain("conv1.weight is [16, 3, 3, 3], not [32, 3, 3, 3]");
+});
+
+test("a network of an ensemble that is async is refused, and what it throws is nobody's", async () => {
+  class Late extends Module {
+    override forward(): Tensor {
+      return Promise.reject(new Error("late")) as never;
+    }
+  }
+  const ensemble = new Ensemble([new Late(), new Linear(3, 2)]);
+  expect(() => ensemble.forward(zeros([1, 3]))).toThrow(
+    "networks[0]: forward: expected a Tensor, got a promise: forward can't be async",
+  );
+  await new Promise((resolve) => setImmediate(resolve));
 });

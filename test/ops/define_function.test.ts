@@ -100,6 +100,10 @@ const forward = () => tensor([1]);
 
 it.each([
   [() => defineOp({} as never), "defineOp: name: expected a name, got undefined"],
+  [
+    () => defineOp({ name: "f", forward, backward: async () => {} } as never),
+    "defineOp: f: backward: expected a function that is not async, got a function",
+  ],
   [() => defineOp({ name: "f" } as never), "defineOp: f: forward: expected a function, got undefined"],
   [() => defineOp({ name: "f", forward, backward: 3 } as never), "defineOp: f: backward: expected a function, got 3"],
   [() => defineFunction({ name: "", forward } as never), 'defineFunction: name: expected a name, got ""'],
