@@ -46,7 +46,7 @@ type ExportFlags = ShowFlags &
   };
 
 const DATA =
-  "reports the test accuracy; if the network's file does not say how its inputs are made, give the data that it was trained on, whose preprocessing the export takes (ONNX: of images alone)";
+  "reports the test accuracy; if the network's file does not say how its inputs are made, give the data that it was trained on, whose preprocessing the export takes";
 /** Nothing is drawn. */
 const DATA_FLAGS = { entries: without(dataSchema.entries, ["seed"]) };
 /** Those of `dataSchema` that say how the command runs. */
@@ -92,8 +92,8 @@ export async function runExport(flags: ExportFlags): Promise<void> {
   const network = networks.of(opened, "network", source?.context.shape ?? sidesOf(flags.imageSize));
   if (source !== null && record === null) expectFits(flags.file, network, source);
   for (const note of notes) printError(note);
-  if (embedNormalisation && record === null && test?.image === undefined) {
-    throw new UsageError("--embed-normalisation: needs --data with images, whose normalisation it is");
+  if (embedNormalisation && record === null && test === null) {
+    throw new UsageError("--embed-normalisation: needs --data, whose normalisation it is");
   }
   // What the data are like, of a network that does not say it.
   const known = test !== null && record === null ? preprocessingOf(test) : undefined;
@@ -173,7 +173,7 @@ async function writeOnnx(
   const { accuracyByOnnxRuntime, saveOnnx } = await import("../export/index.js");
   const options: OnnxOptions = {
     ...(quantize && { quantize }),
-    ...(known?.kind === "image" && { normalisation: { mean: known.mean, std: known.std } }),
+    ...(known && { preprocessing: known }),
     ...(embedNormalisation !== undefined && { embedNormalisation }),
   };
   const summary = await saveOnnx(network, out, options);
@@ -181,7 +181,7 @@ async function writeOnnx(
   const size = `${showBytes(summary.bytes)}, opset ${summary.opset}, ${input} to ${output}`;
   const lines = [`${out}: ${size}${weightsText(quantize)}`];
   const { inputNames, classNames } = summary;
-  const spec = recordOf(network)?.preprocessing;
+  const spec = known ?? recordOf(network)?.preprocessing;
   if (spec?.kind === "table" && spec.columns.some((column) => "text" in column)) {
     lines.push("Left to the caller: the ids of each text, by the encoding in the metadata (distillery.preprocessing)");
   }
@@ -192,7 +192,7 @@ async function writeOnnx(
       lines.push("Left to the caller: for each text 1 at its category (column=text), 0 at the column's others");
     }
   }
-  const ofTargets = hasTargets(recordOf(network)?.preprocessing ?? {});
+  const ofTargets = hasTargets(spec ?? {});
   if (classNames !== null) lines.push(`${ofTargets ? "Outputs" : "Classes"}: ${shortList(classNames)}`);
   const byRuntime = test && (await accuracyByOnnxRuntime(out, summary, test));
   const accuracy = byRuntime

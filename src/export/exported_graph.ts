@@ -56,7 +56,7 @@ function traced(network: Module, given: GraphOptions["features"], format: Export
     return traceModule(network, shape, { training: false });
   } catch (error) {
     if (error instanceof UntraceableError) throw cannotExport(error.reason, format);
-    if (given !== undefined || !(error instanceof DistilleryError) || error.code === "BAD_DTYPE") throw error;
+    if (given !== undefined || !(error instanceof DistilleryError) || error.code !== "SHAPE_MISMATCH") throw error;
     const guess = `${shape.join(" x ")} values a row, as its first layer takes, do not go through its forward: pass features`;
     throw new DistilleryError(
       error.code,

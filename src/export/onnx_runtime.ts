@@ -1,5 +1,5 @@
-import type { Dataset } from "../data/dataset.js";
-import { pixelsOf } from "../data/preprocessing/encode.js";
+import type { Dataset, ImageLayout } from "../data/dataset.js";
+import { pixelBytes } from "../data/preprocessing/encode.js";
 import { preprocessingOf } from "../data/preprocessing/spec.js";
 import { standardized } from "../data/targets.js";
 import { DistilleryError } from "../errors.js";
@@ -36,7 +36,7 @@ export async function accuracyByOnnxRuntime(
     const shape = [end - start, ...(input.shape.slice(1) as number[])];
     const fed =
       input.dtype === "uint8"
-        ? new ort.Tensor("uint8", pixelBytes(inputs.data, data), shape)
+        ? new ort.Tensor("uint8", pixelBytes(inputs.data, imageOf(data)), shape)
         : new ort.Tensor("float32", standardisation ? numbersOf(inputs.data, standardisation) : inputs.data, shape);
     const results = await session.run({ [input.name]: fed });
     const logits = results[output.name] as { data: Float32Array; dims: readonly number[] };
@@ -57,8 +57,7 @@ function numbersOf(values: Float32Array, { mean, std }: Standardisation): Float3
   return values.map((value, i) => value * std[i % std.length] + mean[i % mean.length]);
 }
 
-/** The bytes that were normalised. */
-function pixelBytes(values: Float32Array, { image }: Dataset): Uint8Array {
+function imageOf({ image }: Dataset): ImageLayout {
   if (image === undefined) throw new DistilleryError("INTERNAL", "images: expected to know their normalisation");
-  return Uint8Array.from(pixelsOf(values, image), Math.round);
+  return image;
 }

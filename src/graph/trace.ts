@@ -186,7 +186,8 @@ function unrepeated({ data }: Tensor, size: number, times: number): Float32Array
 
 function changes(): UntraceableError {
   return new UntraceableError(
-    "a tensor changes with the batch and does not follow from it by the library's operations",
+    "a tensor changes with the batch and does not follow from it by operations that have a form there: values that JavaScript computed, " +
+      "masks and places (comparisons, argmax, topk) and what reads them (where, gather, scatter, oneHot) have none",
   );
 }
 

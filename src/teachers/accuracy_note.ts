@@ -26,21 +26,31 @@ export async function noteAccuracy(
   if (onNote === undefined) return;
   if (hasTargets(data)) return noteFigure(teacher, data, onNote, logitsOf);
   const labels = withGenerator(new Generator(), () => labelsOf(data));
-  let [labelled, correct] = [0, 0];
+  let [labelled, correct, probable] = [0, 0, 0];
   for (const [index, label] of labels.entries()) {
     if (index % TURN === TURN - 1) await setImmediate();
     if (label === NO_LABEL) continue;
     const logits = logitsOf(index);
     labelled++;
+    if (isProbabilities(logits)) probable++;
     if (logits.indexOf(logits.reduce((a, b) => Math.max(a, b))) === label) correct++;
   }
   if (labelled === 0) return;
+  if (probable === labelled) {
+    const what = "its outputs look like probabilities (none below 0, each row sums to 1) and are used as logits";
+    onNote(`warning: teacher: ${teacher}: ${what}: let it give their logarithms`);
+  }
   const accuracy = correct / labelled;
   const text = `teacher: ${teacher}: accuracy ${showPercent(accuracy)} on the ${showCount(labelled)} labelled training samples`;
   const chance = taskOf(data).chance({ labels: new IntTensor(labels) }, data);
   if (accuracy >= chance) return onNote(text);
   const advice = "are its rows the samples, its columns the classes, in the data's order?";
   onNote(`warning: ${text}, less than the ${showPercent(chance)} of their most frequent class: ${advice}`);
+}
+
+function isProbabilities(outputs: Float32Array): boolean {
+  const total = outputs.reduce((sum, x) => sum + x, 0);
+  return outputs.every((x) => x >= 0) && Math.abs(total - 1) < 1e-3;
 }
 
 /** How far above chance, of the way to 1, what says nothing of finitely many samples may come. */

@@ -1,7 +1,7 @@
 import { show } from "../checks.js";
 import type { Dataset, ImageLayout } from "../data/dataset.js";
 import type { Adaptation } from "../data/preprocessing/adapt.js";
-import { pixelsOf } from "../data/preprocessing/encode.js";
+import { asBytes, pixelsOf } from "../data/preprocessing/encode.js";
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
 
@@ -112,12 +112,15 @@ function planImages(spec: InputSpec, name: string, image: ImageLayout, inputs: T
   if (layout === null) throw misfit(spec, name, [image.channels, height, width]);
   const { channels, isLast, isFlat } = layout;
   const isResized = height !== image.height || width !== image.width;
-  const isAsItIs = inputs.mean === undefined && inputs.std === undefined && !isResized && spec.type !== "uint8";
+  const isBytes = spec.type === "uint8";
+  const isAsItIs = inputs.mean === undefined && inputs.std === undefined && !isResized && !isBytes;
   const means = perPart(spec, "mean", inputs.mean ?? (inputs.std ? [0] : image.mean), channels, "channels");
   const deviations = perPart(spec, "std", inputs.std ?? (inputs.mean ? [1] : image.std), channels, "channels");
   const [from, plane] = [image.height * image.width, height * width];
   const convert = (values: Float32Array, rows: number) => {
-    const out = new ARRAYS[spec.type as Type](rows * channels * plane);
+    const size = rows * channels * plane;
+    // Noise may have moved pixels beyond bytes.
+    const out = isBytes ? new Uint8ClampedArray(size) : new ARRAYS[spec.type as Type](size);
     for (let row = 0; row < rows; row++) {
       const own = values.subarray(row * image.channels * from, (row + 1) * image.channels * from);
       const pixels = isAsItIs ? own : resized(pixelsOf(own, image), image, height, width);
@@ -127,10 +130,10 @@ function planImages(spec: InputSpec, name: string, image: ImageLayout, inputs: T
         const pixel = pixels[(image.channels === 1 ? 0 : channel * plane) + (i % plane)];
         const at = isLast ? (i % plane) * channels + channel : i;
         out[row * channels * plane + at] =
-          isAsItIs || spec.type === "uint8" ? pixel : normalised(pixel, means[channel], deviations[channel]);
+          isAsItIs || isBytes ? pixel : normalised(pixel, means[channel], deviations[channel]);
       }
     }
-    return out;
+    return out instanceof Uint8ClampedArray ? new Uint8Array(out.buffer) : out;
   };
   const shape = isFlat ? [channels * plane] : isLast ? [height, width, channels] : [channels, height, width];
   return { shape, convert };
@@ -164,7 +167,7 @@ function fits(shape: readonly (number | string)[], sample: readonly number[]): b
 function resized(pixels: Float64Array, { channels, height, width }: ImageLayout, newHeight: number, newWidth: number) {
   if (height === newHeight && width === newWidth) return pixels;
   const out = new Uint8Array(channels * newHeight * newWidth);
-  native.resizePlanes(Uint8Array.from(pixels, Math.round), out, [channels, height, width], [newHeight, newWidth]);
+  native.resizePlanes(asBytes(pixels), out, [channels, height, width], [newHeight, newWidth]);
   return out;
 }
 

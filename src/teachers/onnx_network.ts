@@ -126,6 +126,11 @@ export class OnnxNetwork {
       }
     };
     const input = this.#pick("input", inputs, this.use.input, isFitting, `samples of ${data.name}`);
+    const { mean, std } = this.use.inputs;
+    if (input.type === "uint8" && (mean ?? std) !== undefined) {
+      const text = "mean, std (--teacher-mean, --teacher-std): its input takes pixels in bytes: leave them out";
+      throw new DistilleryError("BAD_ARGUMENT", `${this.file}: ${text}`);
+    }
     return [input, plan(input)];
   }
 

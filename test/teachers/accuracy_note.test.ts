@@ -10,6 +10,7 @@ import {
   manualSeed,
   rand,
   StudentNet,
+  type TeacherBatch,
   Tensor,
   TensorDataset,
   tensor,
@@ -47,9 +48,15 @@ test("a teacher's accuracy on the labelled training samples is said, and warned 
   ]);
   const named = await logitsFile(shuffled, { classes: ["bee", "wasp", "ant"] });
   expect(await notesOf(named)).toEqual([`teacher: ${shuffled}: ${all}`]);
-  const ask = ({ labels: own }: { labels: { data: Int32Array } }) =>
-    [...own.data].map((y) => [0, 1, 2].map((c) => (c === y ? 1 : 0)));
+  const rowsOf = ({ labels: own }: TeacherBatch, right: number, other: number) =>
+    Array.from(own?.data ?? [], (y) => [0, 1, 2].map((c) => (c === y ? right : other)));
+  const ask = (batch: TeacherBatch) => rowsOf(batch, 1, 0.5);
   expect(await notesOf(ask)).toEqual([`teacher: ask: ${all}`]);
+  const softmax = (batch: TeacherBatch) => rowsOf(batch, 0.8, 0.1);
+  expect(await notesOf(softmax)).toEqual([
+    "warning: teacher: softmax: its outputs look like probabilities (none below 0, each row sums to 1) and are used as logits: let it give their logarithms",
+    `teacher: softmax: ${all}`,
+  ]);
 });
 
 describe("of other tasks, a teacher at chance is warned of", () => {

@@ -2,6 +2,7 @@ import { appendFileSync, existsSync, mkdirSync, readdirSync, writeFileSync } fro
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
+import { samplesOf as rawSamples } from "../../src/data/preprocessing/encode.js";
 import {
   augment,
   csvLog,
@@ -17,6 +18,7 @@ import {
   type Teacher,
   type TeacherBatch,
   type TeacherFunction,
+  Tensor,
   TensorDataset,
   tensor,
   withGenerator,
@@ -362,6 +364,27 @@ describe("the samples are what they were before they became values", () => {
       { size: 1200, colour: "red" },
       { size: 0.1, colour: "blue" },
     ]);
+  });
+
+  test("of what noise or a mean of two rows moved: the nearest category and bytes", async () => {
+    const rows = ["5,red,,0", "4,blue,2,1"];
+    const file = join(folderOf({ "n.csv": Buffer.from(["size,colour,gap,label", ...rows].join("\n")) }), "n.csv");
+    const { train } = await loadData(file, { testFraction: 0, missing: "category" });
+    const { inputs } = train.slice(0, 2);
+    const moved = new Tensor(
+      inputs.data.map((x, i) => (i % inputs.shape[1] === 0 ? x : x + [0.25, -0.125][i % 2])),
+      inputs.shape,
+    );
+    const colours = (x: Tensor) => rawSamples(train, { inputs: x }).map((row) => (row as { colour: string }).colour);
+    expect(colours(moved)).toEqual(colours(inputs));
+    expect(rawSamples(train, { inputs: moved }).map((row) => (row as { gap: number | null }).gap === null)).toEqual([
+      true,
+      false,
+    ]);
+    const image = { channels: 1, height: 1, width: 4 };
+    const data = new ImageDataset(Uint8Array.of(255, 0, 128, 7), Int32Array.of(0), { image, mean: 0, std: 1 });
+    const pixels = tensor([[1.02, -0.02, 128.4 / 255, 7.6 / 255]]);
+    expect(rawSamples(data, { inputs: pixels })).toEqual([Uint8Array.of(255, 0, 128, 8)]);
   });
 
   test("bytes of images", async () => {

@@ -11,22 +11,27 @@ import {
   distill,
   Generator,
   ImageDataset,
+  Linear,
   loadData,
   loadNetwork,
+  manualSeed,
   type OnnxTeacherOptions,
   onnxTeacher,
   openTeacher,
   randn,
+  Sequential,
   saveOnnx,
   TeacherNet,
   Tensor,
   TensorDataset,
+  tensor,
   trainTeacher,
   withGenerator,
 } from "../../src/index.js";
 import { fitNetwork } from "../../src/models/fit_network.js";
 import { failure, temporaryFolder } from "../checkpoint/support.js";
 import { drawingFrom } from "../helpers/drawing_from.js";
+import { expectClose } from "../parity/close.js";
 
 const folder = temporaryFolder();
 const path = (name: string) => fileURLToPath(new URL(`fixtures/${name}`, import.meta.url));
@@ -82,6 +87,29 @@ describe("logits equal PyTorch's", () => {
     const options = { image: { channels: 1, height: 4, width: 6 }, ...NORMALISED };
     const data = new ImageDataset(Uint8Array.from(pixels.flat()), Int32Array.of(0, 1, 2, 0, 1), options);
     expectLogits(await logitsOf(path("nchw.onnx"), data), logits);
+  });
+
+  test("of an input of bytes, which noise does not move beyond them, and no option normalises", async () => {
+    manualSeed(0);
+    const network = new Sequential(new Linear(4, CLASSES));
+    const file = join(folder, "bytes.onnx");
+    const normalisation = { mean: 0.5, std: 0.25 };
+    await saveOnnx(network, file, { normalisation, embedNormalisation: true });
+    const image = { channels: 1, height: 2, width: 2 };
+    const data = new ImageDataset(Uint8Array.of(255, 0, 255, 3), Int32Array.of(2), { image, ...normalisation });
+    const { inputs } = data.slice(0, 1);
+    const teacher = await onnxTeacher(file);
+    teacher.open?.({ data, taps: [] });
+    const of = async (x: Tensor) =>
+      (await teacher.evaluate?.({ inputs: x, indices: Int32Array.of(0), labels: null as never }))?.logits;
+    const expected = await of(inputs);
+    expectClose(expected?.data ?? [], network.forward(inputs.reshape([1, 4])).data, { abs: 1e-5 });
+    expect(await of(inputs.add(tensor([0.1, -0.1, 0.05, 0.004]).reshape(inputs.shape)))).toEqual(expected);
+    teacher.close?.();
+    const { message } = await failure(logitsOf(file, data, { mean: 0.9, std: 0.1 }), "BAD_ARGUMENT");
+    expect(message).toMatch(
+      /mean, std \(--teacher-mean, --teacher-std\): its input takes pixels in bytes: leave them out$/,
+    );
   });
 
   test("of images that are resized", async () => {

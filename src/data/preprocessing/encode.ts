@@ -210,7 +210,7 @@ export function samplesOf(data: Dataset, { inputs, texts }: Pick<Batch, "inputs"
   const width = inputs.size / inputs.shape[0];
   return Array.from({ length: inputs.shape[0] }, (_, i): RawSample => {
     const values = inputs.data.slice(i * width, (i + 1) * width);
-    if (image !== undefined) return Uint8Array.from(pixelsOf(values, image));
+    if (image !== undefined) return pixelBytes(values, image);
     if (table !== undefined) return cellsOf(values, table.columns);
     if (layout === undefined) return values;
     return values.map((value, c) => numberOf(value, layout.mean[c], layout.std[c]));
@@ -228,15 +228,26 @@ export function pixelsOf(values: Float32Array, { channels, height, width, mean, 
   });
 }
 
+/** The nearest bytes of {@link pixelsOf}: noise may have moved a value beyond them. */
+export function pixelBytes(values: Float32Array, image: ImageLayout): Uint8Array {
+  return asBytes(pixelsOf(values, image));
+}
+
+/** Pixels rounded to bytes, those beyond 0 and 255 to these. */
+export function asBytes(pixels: Float64Array): Uint8Array {
+  return new Uint8Array(Uint8ClampedArray.from(pixels).buffer);
+}
+
 function cellsOf(values: Float32Array, columns: readonly TableColumn[]): Record<string, number | string | null> {
   let at = 0;
   const cells = columns.map((column): [string, number | string | null] => {
     const own = values.subarray(at, at + columnWidth(column));
     at += own.length;
-    if ("categories" in column) return [column.name, column.categories[own.indexOf(1)] || null];
+    // Noise, and a mean of two rows, leave no 1: then it is the category that most of it is.
+    if ("categories" in column) return [column.name, column.categories[own.findIndex((share) => share > 0.5)] || null];
     if ("text" in column)
       return [column.name, `ids ${own.subarray(0, own.findLastIndex((id) => id !== 0) + 1).join(" ")}`];
-    const isMissing = column.missing === "category" && own[1] === 1;
+    const isMissing = column.missing === "category" && own[1] > 0.5;
     return [column.name, isMissing ? null : numberOf(own[0], column.mean, column.std)];
   });
   return Object.fromEntries(cells);
