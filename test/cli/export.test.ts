@@ -55,9 +55,8 @@ describe("export", () => {
     const printed = lines(await succeed(["export", ...args, "--data", data], cwd));
     const { test: images } = await loadImages(data);
     const teacher = await network("teacher.safetensors");
-    const { mean, std } = images;
     expect(read("t.onnx")).toEqual(
-      exportOnnx(teacher, { quantize: "int8", normalisation: { mean, std }, embedNormalisation: true }),
+      exportOnnx(teacher, { quantize: "int8", preprocessing: preprocessingOf(images), embedNormalisation: true }),
     );
     const { accuracy } = evaluate(teacher, images);
     expect(accuracy).toBeGreaterThan(0.9);
@@ -111,11 +110,17 @@ describe("export", () => {
       cwd,
     );
     const printed = lines(await succeed(["export", "table/teacher.safetensors", "--onnx", "table.onnx"], cwd));
-    expect(printed.slice(1)).toEqual([
+    const said = [
       "Inputs: size, colour=blue, colour=red, as in the table",
       "Left to the caller: for each text 1 at its category (column=text), 0 at the column's others",
       "Classes: no, yes",
-    ]);
+    ];
+    expect(printed.slice(1)).toEqual(said);
+    // A file that does not say it takes that of the data, as JavaScript's does.
+    const args = ["table/teacher.pth", "--onnx", "pth.onnx", "--data", "table.csv"];
+    const of = lines(await succeed(["export", ...args], cwd));
+    expect(of.slice(1, 4)).toEqual(said);
+    expect(of[4]).toMatch(/, lost 0\.00 points; by ONNX Runtime/);
   });
 
   test("in both formats, half precision", async () => {

@@ -221,7 +221,7 @@ describe("a forward that a file can't express", () => {
   });
 
   test("a forward that gives no tensor", () => {
-    expect(refusal(new Of(() => 3 as never))).toEqual(["BAD_DTYPE", "network.forward(): expected a Tensor, got 3"]);
+    expect(refusal(new Of(() => 3 as never))).toEqual(["BAD_ARGUMENT", "network: forward: expected a Tensor, got 3"]);
   });
 });
 
