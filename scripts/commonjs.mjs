@@ -1,7 +1,7 @@
 // Makes dist/cjs: what require("distillery") finds. The JavaScript is the ES modules themselves, so that a program has one
 // copy whichever way it loads them. The declarations move there, where TypeScript takes them for CommonJS's: ES modules may import
 // those too, but not the other way round.
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { ROOT } from "./shell.mjs";
 
@@ -15,6 +15,18 @@ const LOADER = `try {
 }
 `;
 
+/**
+ * Declarations whose optional properties may be undefined too, as everything here takes them: a program may have
+ * exactOptionalPropertyTypes.
+ */
+function withUndefined(text) {
+  return text
+    .replaceAll(/^( +(?:readonly )?[\w$]+\?: )(.*[^{(\s]);$/gm, (line, name, type) =>
+      /\bundefined$/.test(type) ? line : `${name}(${type}) | undefined;`,
+    )
+    .replaceAll(/^( +)((?:readonly )?[\w$]+\?: \{\n(?:\1 .*\n)*)\1\};$/gm, "$1$2$1} | undefined;");
+}
+
 rmSync(INTO, { recursive: true, force: true });
 mkdirSync(INTO);
 writeFileSync(join(INTO, "package.json"), '{ "type": "commonjs" }\n');
@@ -27,6 +39,7 @@ for (const file of files) {
   const within = relative(DIST, file);
   if (within.startsWith("..")) throw new Error(`commonjs: ${within} is outside of dist`);
   mkdirSync(dirname(join(INTO, within)), { recursive: true });
-  renameSync(file, join(INTO, within));
+  writeFileSync(join(INTO, within), withUndefined(text));
+  rmSync(file);
 }
 writeFileSync(join(DIST, "index.d.ts"), 'export * from "./cjs/index.js";\n');

@@ -226,6 +226,9 @@ export function optionsOf<O extends object, D extends Partial<O>>(
   return withDefaults(defaults, options);
 }
 
+/** The same properties, each of which may be left out or undefined. */
+export type Optional<T> = { [K in keyof T]?: T[K] | undefined };
+
 /** Refuses options that do not exist, with the nearest name that does; `undefined` counts as not given. */
 export function expectOptions(what: string, options: object, names: readonly string[]): void {
   expectObject(what, options);

@@ -9,7 +9,7 @@ import { types } from "node:util";
  * | `BAD_DTYPE` | an argument is of another type |
  * | `BAD_ARGUMENT` | a value lies outside its range |
  * | `LABEL_OUT_OF_RANGE` | a label names no class |
- * | `NON_FINITE` | data, a loss or a gradient is NaN or infinite |
+ * | `NON_FINITE` | data, a loss, a gradient or a network's outputs are NaN or infinite |
  * | `BATCH_TOO_SMALL` | BatchNorm in train mode got a batch of one |
  * | `STATE_DICT_MISMATCH` | the keys or shapes of a state dict do not fit the module |
  * | `NO_GRADIENT` | `backward()` if no input requires a gradient, or a second time |

@@ -2,6 +2,7 @@
 import {
   AdamW,
   crossEntropy,
+  DataLoader,
   DistilleryError,
   distill,
   type ErrorCode,
@@ -11,10 +12,12 @@ import {
   load,
   loadImages,
   Module,
+  networkFrom,
   randint,
   randn,
   save,
   type Tensor,
+  TensorDataset,
 } from "distillery";
 
 class Tiny extends Module {
@@ -39,6 +42,27 @@ try {
 const { train, test } = await loadImages("fashion-mnist");
 const abort = new AbortController();
 await distill({ teacher: new Tiny(), student, data: train, epochs: 1, signal: abort.signal });
+// What is not given may be undefined.
+const { number, flag, text }: { number?: number; flag?: boolean; text?: string } = {};
+const { classNames, targetScale } = train;
+const data = new TensorDataset(randn([4, 784]), Int32Array.of(0, 1, 2, 3), {
+  classNames,
+  targetScale,
+});
+new DataLoader(data, { batchSize: number, shuffle: flag });
+await distill({
+  teacher: student,
+  student,
+  data,
+  epochs: number,
+  validation: test,
+  out: text,
+  resume: flag,
+  onEnd: undefined,
+});
+networkFrom(await load("student.pth"), { network: text, classes: number });
+optimizer.addParamGroup({ params: student.fc1.weight, lr: number });
+evaluate(student, data, { batchSize: number });
 const accuracy: number = evaluate(student, test).accuracy;
 // @ts-expect-error: sizes are numbers
 new Linear("784", accuracy);

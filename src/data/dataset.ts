@@ -50,7 +50,7 @@ export interface Dataset {
   /** The samples `start` to `end` (not included). */
   slice(start: number, end: number): Batch;
   /** The texts of the samples with these indices, if the ids of texts are their values: networks of other encodings read them. */
-  texts?(indices: Int32Array): readonly string[];
+  readonly texts?: (indices: Int32Array) => readonly string[];
   /** A text that other values, labels or normalisation change, as SHA-256 over them: ties caches and checkpoints to the data. */
   fingerprint(): string;
 }

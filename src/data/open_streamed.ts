@@ -1,5 +1,5 @@
 import { basename } from "node:path";
-import { badArgument, expectInteger, expectLength, expectOptions, expectPath, show } from "../checks.js";
+import { badArgument, expectInteger, expectLength, expectOptions, expectPath, type Optional, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { badData, openSliced, readHead, readWhole } from "../files/index.js";
 import { CIFAR_VERSIONS, type Cifar, openCifar } from "./formats/cifar.js";
@@ -22,7 +22,9 @@ export type StreamedFiles =
   | { readonly format: Cifar; readonly files: readonly string[] };
 
 /** The options of {@link openStreamed}. */
-export interface StreamOptions extends Pick<DatasetOptions, "classes" | "classNames" | "name">, Partial<Normalisation> {
+export interface StreamOptions
+  extends Pick<DatasetOptions, "classes" | "classNames" | "name">,
+    Optional<Normalisation> {
   /** About the bytes that are read at once; default 8 MiB. At most four times as many are in memory. */
   chunkBytes?: number;
 }

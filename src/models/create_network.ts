@@ -1,4 +1,4 @@
-import { badArgument, expectOptions, show, TooManyElements } from "../checks.js";
+import { badArgument, expectOptions, type Optional, show, TooManyElements } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { prefixAdvice, unwrapped } from "../nn/key_prefixes.js";
 import type { Module } from "../nn/module.js";
@@ -111,7 +111,7 @@ export function networkMetadata(module: Module): Record<string, string> {
 }
 
 /** What says which network a state dict belongs to. */
-export interface NetworkOfState extends Partial<NetworkContext> {
+export interface NetworkOfState extends Optional<NetworkContext> {
   /** As the user names it; default: what `metadata` says, or else what the keys say. */
   network?: Expression;
   /**

@@ -1,4 +1,4 @@
-import { badArgument, expectObject, expectOptions, withDefaults } from "../checks.js";
+import { badArgument, expectObject, expectOptions, type Optional, withDefaults } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { Tensor } from "../tensor/tensor.js";
 import type { ParamGroup, Params } from "./param_group.js";
@@ -59,7 +59,7 @@ export abstract class Optimizer<G extends ParamGroup = ParamGroup, S extends obj
    * @throws DistilleryError `BAD_ARGUMENT` for options that are unknown or out of range, and for parameters that are no
    * tensors, that an operation made, or that a group has already.
    */
-  addParamGroup(group: Partial<Omit<G, "params">> & { params: Tensor | readonly Tensor[] }): void {
+  addParamGroup(group: Optional<Omit<G, "params">> & { params: Tensor | readonly Tensor[] }): void {
     expectObject("group", group);
     const { params, ...options } = group;
     const name = this.paramGroups.length === 0 ? "options" : `paramGroups[${this.paramGroups.length}]`;
