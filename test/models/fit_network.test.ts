@@ -163,6 +163,9 @@ describe("columns and classes of the data go by their names", () => {
     expect(await refused(rows(60).map((row, i) => ({ ...row, label: i % 2 ? "ant" : "dog" })))).toBe(
       `${path}: does not know the class "dog" of refused: it knows "ant", "bee", "cat"`,
     );
+    expect(await refused(rows(60).map((row, i) => ({ ...row, a: i === 7 ? 1e15 : row.a })))).toMatch(
+      /: the column "a": the mean or deviation of refused is \d{12,} of the network's deviations: float32 values do not hold what it tells apart\. Is one an outlier\?$/,
+    );
     expect(await refused(rows(60).map((row, i) => ({ ...row, c: "xyz"[i % 3] })))).toBe(
       `${path}: knows "x", "y" in the column "c": refused has "z" too`,
     );

@@ -3,6 +3,7 @@ import { show, showList } from "../../checks.js";
 import { DistilleryError } from "../../errors.js";
 import type { TableColumn, ValueLayout } from "../dataset.js";
 import { classPlaces, namelessProblem } from "../labels.js";
+import { firstRounded } from "../standardize.js";
 import { outputsText } from "../targets.js";
 import { taskNameOf } from "../task_name.js";
 import type { TextEncoding } from "../text/encodings.js";
@@ -44,11 +45,13 @@ interface Named<P = Preprocessing> {
  * numbers by both means and deviations. Null if they are the same. Inputs without a description (values that nothing is known
  * of) are taken as they are, but never for pixels nor pixels for them.
  *
- * @throws DistilleryError `SHAPE_MISMATCH` that names the columns or classes that are missing, or what the network takes.
+ * @throws DistilleryError `SHAPE_MISMATCH` that names the columns or classes that are missing, or what the network takes, or
+ * a column whose deviation in the data is so much larger that their float32 values do not tell apart what the network does.
  */
 export function adaptationOf(network: Named, data: Named): Adaptation | null {
   const encoding = otherEncoding(network.spec, data.spec);
   const inputs = encoding === null ? inputMapOf(network, data) : null;
+  if (inputs !== null && network.takesRaw !== true) expectTold(network, data, inputs);
   const classes = classesOf(network, data);
   const outputs = outputsOf(network.spec, data.spec);
   const isSame = inputs === null && encoding === null && classes === null && outputs === null;
@@ -202,6 +205,18 @@ function tableInputs(network: Named<TablePreprocessing>, data: Named<TablePrepro
     offset: Float32Array.from(offset),
     missing: hasMissing ? { index: Int32Array.from(absent.index), more: Float32Array.from(absent.more) } : null,
   };
+}
+
+/** Refuses values that an outlier among the data made equal for the network. */
+function expectTold(network: Named, data: Named, { scale, offset }: NonNullable<Adaptation["inputs"]>): void {
+  const times = Array.from(scale, (factor, i) => Math.max(Math.abs(factor), Math.abs(offset[i])));
+  const at = firstRounded({ mean: times, std: times.map(() => 1) });
+  if (at < 0) return;
+  const { spec } = network;
+  const names = spec.kind === "table" ? spec.columns.flatMap((of) => Array(columnWidth(of)).fill(of.name)) : [];
+  const what = names.length > 0 ? `the column ${show(names[at])}` : `input ${at}`;
+  const text = `the mean or deviation of ${data.name} is ${Math.round(times[at])} of the network's deviations`;
+  throw refusal(network, `${what}: ${text}: float32 values do not hold what it tells apart. Is one an outlier?`);
 }
 
 type NumberColumn = Extract<TableColumn, { mean: number }>;
