@@ -138,7 +138,8 @@ export function expectShape(name: string, got: readonly number[], expected: read
 
 /** A list, of what `expected` says; otherwise `BAD_ARGUMENT` that names the argument. */
 export function expectList<T>(name: string, value: readonly T[], expected = "a list of whole numbers"): readonly T[] {
-  if (Array.isArray(value)) return value;
+  // A hole would be passed over.
+  if (Array.isArray(value) && !value.includes(undefined)) return value;
   throw badArgument(name, expected, value);
 }
 

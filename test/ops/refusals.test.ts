@@ -73,6 +73,8 @@ describe("what an operation refuses, with its name, the argument and the shapes"
       `${name}: expected fewer than 2^31 elements, got ${shape.includes("131072") ? 2 ** 33 : 2 ** 31} of ${shape}`,
     ]),
     [() => x.topk(4), "BAD_ARGUMENT", "topk: k: expected a whole number from 0 to 3, got 4"],
+    // biome-ignore lint/suspicious/noSparseArray: what is refused
+    [() => x.sum([, 1] as never), "BAD_ARGUMENT", "dim: expected a list of whole numbers, got [, 1]"],
     [() => x.permute([0, 0]), "BAD_ARGUMENT", "permute: dims: expected each axis of [2, 3] once, got [0, 0]"],
     [
       () => zeros([1, 2, 3]).t(),

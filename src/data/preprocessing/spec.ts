@@ -231,9 +231,13 @@ export function expectPreprocessing(value: unknown): void {
   expectKept("preprocessing", value, wanted);
 }
 
-/** Refuses a description of samples that is none, has a field of another name, or lacks one. */
+/** Refuses a description of samples that is none, has a field of another name, or lacks one that says what inputs are: classes may be left out. */
 export function expectSpec(spec: unknown): void {
-  expectKept("spec", spec, "what preprocessingOf(dataset) or parsePreprocessing gives,");
+  if (CHECKED.has(Object(spec))) return;
+  const isObject = typeof spec === "object" && spec !== null;
+  const whole = isObject ? { classes: 1, classNames: null, ...spec } : spec;
+  expectKept("spec", whole, "what preprocessingOf(dataset) or parsePreprocessing gives,");
+  if (isObject) CHECKED.add(spec);
 }
 
 function expectKept(argument: string, value: unknown, wanted: string): void {
