@@ -1,6 +1,6 @@
 import { extname } from "node:path";
 import { types } from "node:util";
-import { closestMatch } from "leven";
+import leven, { closestMatch } from "leven";
 import { DistilleryError } from "./errors.js";
 
 /** `BAD_ARGUMENT`: what an argument is expected to be, and what came. */
@@ -262,5 +262,9 @@ export function suggestion(name: string, names: readonly string[]): string {
 function nearest(name: string, names: readonly string[]): string | undefined {
   const beginning = names.filter((known) => name.length >= 3 && known.startsWith(name));
   if (beginning.length === 1) return beginning[0];
-  return closestMatch(name, [...names], { maxDistance: Math.ceil(name.length / 3) });
+  const near = closestMatch(name, [...names], { maxDistance: Math.ceil(name.length / 3) });
+  if (near !== undefined && leven(near, name) < 2) return near;
+  // Two letters that are swapped have a distance of 2, as two that are wrong.
+  const letters = (text: string) => [...text].sort().join("");
+  return names.find((known) => letters(known) === letters(name)) ?? near;
 }

@@ -43,7 +43,7 @@ export class ImageDataset extends InMemoryDataset implements Normalisation {
     if (!types.isUint8Array(pixels)) {
       throw badDtype("pixels", "a Uint8Array", pixels);
     }
-    expectOptions("ImageDataset", options, [...DATASET_OPTIONS, "features", "image", "mean", "std"]);
+    expectOptions("ImageDataset", options, ["features", "image", "mean", "std", ...DATASET_OPTIONS]);
     const { image, mean, std, name = "images" } = options;
     const features = expectFeatures(options);
     const size = Math.ceil(pixels.length / features);

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { badArgument, expectLength, expectNumber, expectObject, expectOptions, expectShape } from "../checks.js";
+import { badArgument, expectLength, expectNumber, expectOptions, expectShape } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
 import { detach, slice } from "../ops/index.js";
@@ -179,7 +179,7 @@ export class TableDataset extends TensorDataset {
   readonly table: TableLayout;
 
   constructor(inputs: Tensor, labels: GivenLabels, options: DatasetOptions & { table: TableLayout }) {
-    expectObject("TableDataset", options);
+    expectOptions("TableDataset", options, ["table", ...DATASET_OPTIONS]);
     const { table, ...shared } = options;
     super(inputs, labels, shared);
     expectTable(table, this.features);
@@ -192,7 +192,7 @@ export class StandardizedDataset extends TensorDataset {
   readonly values: ValueLayout;
 
   constructor(inputs: Tensor, labels: GivenLabels, options: DatasetOptions & { values: ValueLayout }) {
-    expectObject("StandardizedDataset", options);
+    expectOptions("StandardizedDataset", options, ["values", ...DATASET_OPTIONS]);
     const { values, ...shared } = options;
     super(inputs, labels, shared);
     this.values = expectLayout("values", values, this.features);

@@ -130,6 +130,9 @@ test.each<[call: () => unknown, message: string]>([
   [() => call(D.formatExpression, [null]), "expected a name with its arguments, as text or { name: ... }, got null"],
   [() => call(D.evaluateRun, { student: network, teachr: network }, data), "did you mean teacher?"],
   [() => call(D.evaluateRun, { student: network, best: { epoch: 1 } }, data), "best.state: expected"],
+  [() => make(D.StandardizedDataset, x, labels, { vaules: {} }), 'unknown option "vaules", did you mean values?'],
+  [() => make(D.TableDataset, x, labels, { tbale: {} }), 'unknown option "tbale", did you mean table?'],
+  [() => make(D.ImageDataset, new Uint8Array(4), labels, { iamge: {} }), 'unknown option "iamge", did you mean image?'],
   [() => D.networkFrom(undefined as never), "state: expected options by their names, got undefined"],
   [() => D.networkFrom({ a: undefined } as never), 'state["a"]: expected a tensor, got undefined'],
 ])("what is of another kind is refused in words: %s", (run, message) => {
@@ -148,6 +151,7 @@ test.each<[call: () => Promise<unknown>, message: string]>([
     () => D.trainTeacher({ model: network, data, optimizer: {} } as never),
     "optimizer.name: expected a name, got undefined",
   ],
+  [() => D.trainTeacher({ model: network, data, lgos: [] } as never), "lgos: unknown option, did you mean logs?"],
   [() => D.trainTeacher({ model: network, data, optimizer: "1" } as never), "optimizer: expected a name"],
   [() => D.trainTeacher({ model: network, data, optimizer: [] } as never), "optimizer: expected at least one name"],
 ])("so is what an asynchronous function is given: %s", async (run, message) => {
