@@ -85,6 +85,8 @@ export abstract class InMemoryDataset implements Dataset {
 
   batch(indices: Int32Array): Batch {
     expectIndices(indices, this.length);
+    // Arrays that were transferred to a worker have lost their values.
+    expectShape("labels", [this.labels.data.length], [this.length]);
     const inputs = new Tensor(allocate(indices.length * this.features), [indices.length, ...this.shape]);
     this.gather(indices, inputs.data);
     const labels = indices.map((index) => this.labels.data[index]);
@@ -159,7 +161,6 @@ export class TensorDataset extends InMemoryDataset {
   /** Shares memory with the tensors. */
   override slice(start: number, end: number): Batch {
     const indices = this.range(start, end);
-    // Arrays that were transferred to a worker have lost their values.
     expectShape("inputs", [this.inputs.data.length], [this.length * this.features]);
     expectShape("labels", [this.labels.data.length], [this.length]);
     const values = this.inputs.data.subarray(start * this.features, end * this.features);

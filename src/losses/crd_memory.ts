@@ -1,5 +1,13 @@
 import { types } from "node:util";
-import { badDtype, expectFractionBelow1, expectInteger, expectShape, MAX_LENGTH, optionsOf } from "../checks.js";
+import {
+  badDtype,
+  expectFractionBelow1,
+  expectInteger,
+  expectLength,
+  expectShape,
+  MAX_LENGTH,
+  optionsOf,
+} from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { Module } from "../nn/module.js";
 import { IntTensor, LongTensor } from "../tensor/int_tensor.js";
@@ -52,7 +60,7 @@ export class CrdMemory extends Module implements ShardedMemory {
     const all = optionsOf("CrdMemory", CRD_MEMORY_DEFAULTS, options, ["samples", "labels"]);
     const { samples, dimension, negatives, momentum, labels } = all;
     expectInteger("samples", samples, 2, MAX_LENGTH);
-    expectInteger("dimension", dimension, 1);
+    expectLength("dimension", dimension);
     expectInteger("negatives", negatives, 1);
     expectFractionBelow1("momentum", momentum);
     if (labels !== undefined) expectClasses(labels, samples);

@@ -1,4 +1,4 @@
-import { expectOptions } from "../checks.js";
+import { expectAtLeast0, expectOptions } from "../checks.js";
 import { axisOf, isSameShape } from "../tensor/shape.js";
 import { expectTensor, type Tensor } from "../tensor/tensor.js";
 import { add, div, mul, rsub } from "./binary.js";
@@ -14,6 +14,7 @@ export function normalize(x: Tensor, options: { p?: number; dim?: number; eps?: 
   expectOptions("normalize", options, ["p", "dim", "eps"]);
   const { p = 2, dim = 1, eps = 1e-12 } = options;
   expectTensor("normalize: x", x);
+  expectAtLeast0("normalize: eps", eps);
   return div(x, clamp(norm(x, p, dim, true), eps));
 }
 

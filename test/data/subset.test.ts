@@ -137,4 +137,10 @@ test("of arrays that were transferred nothing is read", async () => {
   const data = new TensorDataset(inputs, Int32Array.of(0, 1));
   structuredClone(inputs.data, { transfer: [inputs.data.buffer as ArrayBuffer] });
   expect(await refusal("SHAPE_MISMATCH", () => data.slice(0, 1))).toBe("inputs: expected shape [2], got [0]");
+  const labels = Int32Array.of(1, 1);
+  const unlabelled = new TensorDataset(tensor([[0], [1]]), labels);
+  structuredClone(labels, { transfer: [labels.buffer] });
+  for (const take of [() => unlabelled.batch(Int32Array.of(0)), () => unlabelled.slice(0, 1)]) {
+    expect(await refusal("SHAPE_MISMATCH", take)).toBe("labels: expected shape [2], got [0]");
+  }
 });

@@ -26,6 +26,7 @@ const norm = (options: object) =>
 describe("what an operation refuses, with its name, the argument and the shapes", () => {
   it.each<[() => unknown, string, string]>([
     [() => x.sub(zeros([2])), "SHAPE_MISMATCH", "sub: other: expected shapes that broadcast, got [2, 3] and [2]"],
+    [() => F.normalize(x, { eps: -1 }), "BAD_ARGUMENT", "normalize: eps: expected a number of at least 0, got -1"],
     [() => x.gt(zeros([4])), "SHAPE_MISMATCH", "gt: other: expected shapes that broadcast, got [2, 3] and [4]"],
     [() => x.div("2" as never), "BAD_DTYPE", 'div: other: expected a Tensor, got "2"'],
     [() => where([1] as never, x, 0), "BAD_DTYPE", "where: mask: expected an IntTensor, got [1]"],
