@@ -84,7 +84,8 @@ export function oneCycleSchedule(options: OneCycleForm = {}): Schedule {
   const form = optionsOf("options", FORM, options);
   const values = lrsOf(1, form);
   phasesOf(1, form); // Refuses now what it would refuse at the first step.
-  return (step, steps) => interpolate(phasesOf(steps, form), step, values);
+  // A linear descent falls below 0 after the last step.
+  return (step, steps) => Math.max(0, interpolate(phasesOf(steps, form), step, values));
 }
 
 /**
@@ -215,9 +216,8 @@ function interpolate({ ends, annealStrategy }: Phases, step: number, values: Val
   return anneal(points[phase], points[phase + 1], fraction);
 }
 
-/** After the last step PyTorch goes on, below 0: such a state can't be loaded. Here the end stays. */
 function annealLinear(from: number, to: number, fraction: number): number {
-  return fraction > 1 ? to : (to - from) * fraction + from;
+  return (to - from) * fraction + from;
 }
 
 function phasesOf(totalSteps: number, form: Required<OneCycleForm>): Phases {
