@@ -16,9 +16,9 @@ const OWN =
 const BESIDE =
   /^\.|\.(pth|pt|safetensors|onnx|csv|log|txt|ya?ml|[cm]?js|ts|py)$|^tensorboard$|^(teacher(_answers|-\d+)?|seed-\d+|temperature-[\d.e+-]+|fraction-[\d.e+-]+)$/;
 /** What a process that was killed while it wrote leaves: a link that was to be renamed, or a file's name and a number. */
-const LEFT = /^checkpoint\.1\.safetensors\.new$|^(.+)\.\d{9,10}$/;
-/** A copy that a person numbered by its time, `date +%s` or day and hour: a left-over may stay, a copy has to. */
-const DATED = /\.(1[5-9]|20)\d{8}$/;
+const LEFT = /^checkpoint\.1\.safetensors\.new$|^(.+)\.\d{8,10}$/;
+/** A copy that a person numbered by its time, `date +%s`, day, or day and hour: a left-over may stay, a copy has to. */
+const DATED = /\.((1[5-9]|20)\d{8}|20\d{6})$/;
 /** What a run has that got beyond its first step. Weights are taken for its own, although they may be another's. */
 const RESULT = /^(metrics\.jsonl|report\.html|compare\.json|sweep\.json)$|\.(safetensors|pth)$/;
 /** The folders with runs below an experiment's. */

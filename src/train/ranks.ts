@@ -21,6 +21,7 @@ export class Ranks {
   /** Seconds that exchanges took, waiting included. */
   seconds = 0;
   #isStopped = false;
+  #isTaken = false;
 
   constructor(
     private readonly mpi: Mpi,
@@ -109,6 +110,18 @@ export class Ranks {
     const gathered = await this.#exchange(this.#toAll(bytesOf(own)));
     for (const [i, bytes] of gathered.entries()) result.set(floats(bytes), bounds[i]);
     return result;
+  }
+
+  /** Gives the ranks to one run until what it returns is called: messages of two would get mixed up. */
+  take(): () => void {
+    this.expectJoined();
+    if (this.#isTaken) {
+      throw new DistilleryError("BAD_ARGUMENT", "ranks: another run has them: start this one after its end");
+    }
+    this.#isTaken = true;
+    return () => {
+      this.#isTaken = false;
+    };
   }
 
   /** Ends MPI, once all ranks are here. It starts once a process: no run can have these ranks afterwards. */

@@ -91,8 +91,7 @@ export class Shards {
     if (batchNorm === "batch") await this.#together(step, forward, { start, end, seed, before, take });
     else await this.#oneByOne(step, forward, { start, end, seed, before, take });
     const sum = ranks === null ? this.#sum.take() : await ranks.sum(this.#sum.partial, this.#sum.length);
-    const all =
-      ranks === null ? results : (await ranks.texts(JSON.stringify(results))).flatMap((text) => JSON.parse(text));
+    const all = ranks === null ? results : await exchanged(results, ranks);
     for (const [i, memory] of this.#memories.entries())
       memory.apply(ranks === null ? updates[i] : await ranks.numbers(updates[i]));
     step.run(() => {
@@ -236,6 +235,17 @@ function rowsWith(counts: Float32Array): Int32Array {
   const rows: number[] = [];
   for (const [row, count] of counts.entries()) if (count > 0) rows.push(row);
   return Int32Array.from(rows);
+}
+
+/** The results of all ranks. JSON has no NaN and no infinity: they go as texts. */
+async function exchanged(results: readonly WeightedResult[], ranks: Ranks): Promise<WeightedResult[]> {
+  const sent = JSON.stringify(results, (_, value) =>
+    typeof value === "number" && !Number.isFinite(value) ? String(value) : value,
+  );
+  const received = await ranks.texts(sent);
+  return received.flatMap((text) =>
+    JSON.parse(text, (_, value) => (typeof value === "string" ? Number(value) : value)),
+  );
 }
 
 /** The loss and the metrics of a batch: means over its samples, and sums. */

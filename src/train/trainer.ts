@@ -72,7 +72,7 @@ export class Trainer {
     private readonly files: RunFiles,
     /** The present epoch, if its order is drawn. */
     private epoch: EpochBatches | null,
-    /** Ends the claim to the parameters. */
+    /** Ends the claim to the parameters and the ranks. */
     private readonly letGo: () => void,
   ) {
     const { model, loss, data, validation, teacher, options } = input;
@@ -119,9 +119,15 @@ export class Trainer {
     if (typeof options.optimizer !== "function") expectMomentum(options.optimizer, scheduler);
     const made = { optimizer, schedule, totalSteps: scheduler.totalSteps, modules: hashes };
     // Before the folder is opened, which clears it.
-    const letGo = claim(parameters);
+    const free = claim(parameters);
+    let giveBack: (() => void) | undefined;
+    const letGo = () => {
+      free();
+      giveBack?.();
+    };
     let files: RunFiles | null = null;
     try {
+      giveBack = ranks?.take();
       if (input.preparation) {
         await RunFiles.expectOpenable(ownControls, () => configOf(input, made), input.preparation.gives);
         await input.preparation.run();

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { describe, expect, test, vi } from "vitest";
-import { type Dataset, Generator, withGenerator } from "../../src/index.js";
+import { type Dataset, type DistillationLoss, Generator, withGenerator } from "../../src/index.js";
 import { guarded, type Mpi } from "../../src/mpi.js";
 import { native } from "../../src/native.js";
 import { Ranks } from "../../src/train/ranks.js";
@@ -52,6 +52,27 @@ test("ranks that were stopped are refused, and what MPI says is a DistilleryErro
   const mpi = guarded({ start: fail, stop: fail, abort: fail, exchange: async () => fail() });
   const calls = [async () => mpi.start(), async () => mpi.stop(), () => mpi.exchange([])];
   for (const call of calls) expect((await failure(call(), "NATIVE")).message).toBe("MPI: MPI was started before");
+});
+
+test("ranks have one run at a time", async () => {
+  const [ranks] = ranksHere(1);
+  const first = start({ shards: 8, ranks });
+  const text = "ranks: another run has them: start this one after its end";
+  expect((await failure(start({ shards: 8, ranks }).done, "BAD_ARGUMENT")).message).toBe(text);
+  await first.done;
+  await start({ shards: 8, ranks }).done;
+});
+
+test.each([Number.NaN, Number.POSITIVE_INFINITY])("a metric of %s on one rank ends the run on all", async (value) => {
+  const loss: DistillationLoss = {
+    ...{ name: "own", needsTeacher: false, config: () => ({}) },
+    compute: ({ student, indices }) => ({
+      loss: student.logits.mean(),
+      metrics: { x: indices.includes(3) ? value : 1 },
+    }),
+  };
+  const runs = ranksHere(2).map((ranks) => start({ shards: 8, loss, ranks }).done);
+  for (const run of runs) expect((await failure(run, "NON_FINITE")).message).toMatch(/metric x: is not finite/);
 });
 
 /** How so many ranks end, each with networks and data of its own. */

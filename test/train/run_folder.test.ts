@@ -223,13 +223,20 @@ test("what a killed process left half written is removed at the next start, and 
   const out = await finished();
   const left = [
     "checkpoint.safetensors.123456789",
+    "metrics.jsonl.65433968",
     "checkpoint.1.safetensors.new",
     "config.json.987654321",
     "run.owner.3000000000",
     "student.pth.4294967295",
   ];
   // A person's copies: numbered, by day, by seconds, by day and hour, and of files that are not the run's.
-  const copies = ["student.pth.1", "best.pth.new", "checkpoint.safetensors.1718200000", "student.pth.2024061215"];
+  const copies = [
+    "student.pth.1",
+    "best.pth.new",
+    "checkpoint.safetensors.1718200000",
+    "student.pth.2024061215",
+    "student.pth.20240612",
+  ];
   const others = ["notes.1", "data.csv.2", "results.json.20240612", "results.json.987654321", ...copies];
   for (const name of [...left, ...others]) writeFileSync(join(out, name), "x");
   await start({ epochs: 1, out, resume: true }).done;
