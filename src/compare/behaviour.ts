@@ -103,7 +103,8 @@ export function fidelityOf(student: Tensor, teacher: Tensor): { agreement: numbe
     if (highest(own) === highest(its)) alike += 1;
     const probabilities = softmax(its);
     const [ofStudent, ofTeacher] = [logSum(own), logSum(its)];
-    for (const [k, p] of probabilities.entries()) divergence += p * (its[k] - ofTeacher - (own[k] - ofStudent));
+    for (const [k, p] of probabilities.entries())
+      if (p > 0) divergence += p * (its[k] - ofTeacher - (own[k] - ofStudent));
   }
   return { agreement: alike / samples, divergence: divergence / samples };
 }
@@ -137,8 +138,9 @@ async function fidelityOfFiles(
   return spreadOf(all);
 }
 
-/** How the fidelity of several students spreads. */
-export function spreadOf(all: readonly ReturnType<typeof fidelityOf>[]): Fidelity {
+/** How the fidelity of several students spreads; null if one rules out what its teacher does not, infinitely far from it. */
+export function spreadOf(all: readonly ReturnType<typeof fidelityOf>[]): Fidelity | null {
+  if (!all.every(({ divergence }) => Number.isFinite(divergence))) return null;
   return {
     agreement: sampleStats(all.map(({ agreement }) => agreement)),
     divergence: sampleStats(all.map(({ divergence }) => divergence)),

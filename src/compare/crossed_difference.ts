@@ -44,8 +44,9 @@ export interface CorrectedDifference extends CrossedDifference {
  * of the seeds' means, T that of the samples' means. It is what either source adds alone; their interaction, students that
  * change their mind on a sample from seed to seed, is counted in both, so the interval is rather too wide than too narrow (Owen,
  * The pigeonhole bootstrap, 2007). The interval is Student's t, its degrees of freedom (S / n + T / m)² / ((S / n)² / (n - 1)
- * + (T / m)² / (m - 1)) (Satterthwaite, 1946). T / m is the squared error of the paired t-test over the samples: with one seed
- * McNemar's (1947) but for centring.
+ * + (T / m)² / (m - 1)) (Satterthwaite, 1946). If S is small by chance, these are too many: the interval and the p value are
+ * never less cautious than those of the paired t-test over the seeds. T / m is the squared error of the paired t-test over the
+ * samples: with one seed McNemar's (1947) but for centring.
  *
  * With one seed, or if all seeds differ by the same, their variance is not known, and the interval is infinite.
  *
@@ -73,8 +74,11 @@ export function crossedDifference(
     return { error: of === null ? 0 : of.error, low, high, pValue };
   };
   // If the seeds' differences are the same for each sample, the samples add nothing.
-  const whole = intervalOf(bySeed.mean, both ?? (ofSamples === null && samples > 1 ? ofSeeds : null), confidence);
-  return { ...bySeed, confidence, ...whole, seeds: source(ofSeeds), samples: source(ofSamples) };
+  const errors = both ? [both, ofSeeds] : [ofSamples === null && samples > 1 ? ofSeeds : null];
+  const intervals = errors.map((error) => intervalOf(bySeed.mean, error, confidence));
+  const [widest] = intervals.toSorted((a, b) => b.high - a.high);
+  const pValue = Math.max(...intervals.map((one) => one.pValue));
+  return { ...bySeed, confidence, ...widest, pValue, seeds: source(ofSeeds), samples: source(ofSamples) };
 }
 
 /**

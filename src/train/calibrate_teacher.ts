@@ -98,8 +98,12 @@ export function logitsUnread(losses: readonly string[]): DistilleryError {
  */
 export function fitTemperature(logits: Float64Array, labels: Int32Array, classes: number): Calibration {
   const at = (temperature: number) => likelihood(logits, labels, classes, 1 / temperature);
-  if (Number.isNaN(at(1).loss)) {
-    throw new DistilleryError("NON_FINITE", "calibrateTeacher: logits of the validation set are NaN or infinite");
+  const { loss } = at(1);
+  if (!Number.isFinite(loss)) {
+    const text = Number.isNaN(loss)
+      ? "logits of the validation set are NaN or infinite"
+      : "the teacher rules out the label of a sample of the validation set, at any temperature";
+    throw new DistilleryError("NON_FINITE", `calibrateTeacher: ${text}`);
   }
   // Wider for logits that are very small, as cosines, or very large.
   const spread = spreadOf(logits, classes);
@@ -125,11 +129,11 @@ export function fitTemperature(logits: Float64Array, labels: Int32Array, classes
   return { temperature, before: at(1).loss, after: at(temperature).loss };
 }
 
-/** The largest difference of two logits of a row. */
+/** The largest difference of two logits of a row; those of -Infinity rule a class out. */
 function spreadOf(logits: Float64Array, classes: number): number {
   let spread = 0;
   for (let start = 0; start < logits.length; start += classes) {
-    const z = logits.subarray(start, start + classes);
+    const z = logits.subarray(start, start + classes).filter(Number.isFinite);
     spread = Math.max(spread, Math.max(...z) - Math.min(...z));
   }
   return spread;

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { classDifferences, fidelityOf, flipsOf } from "../../src/compare/behaviour.js";
+import { classDifferences, fidelityOf, flipsOf, spreadOf } from "../../src/compare/behaviour.js";
 import { crossedDifference } from "../../src/compare/crossed_difference.js";
 import { calibrationSummary } from "../../src/compare/summary.js";
 import {
@@ -37,6 +37,16 @@ test("fidelity is agreement and the divergence that the losses have", () => {
   const torch = F.klDiv(F.logSoftmax(student), F.softmax(teacher), { reduction: "batchmean" }).item();
   expectClose([divergence], [torch], { rel: 1e-5 });
   expect(fidelityOf(student, student)).toEqual({ agreement: 1, divergence: 0 });
+});
+
+test("fidelity to a teacher that rules a class out; none of a student that alone does", () => {
+  const rulesOut = tensor([[1, 2, Number.NEGATIVE_INFINITY]]);
+  const other = tensor([[2, 1, 0]]);
+  const almost = fidelityOf(other, tensor([[1, 2, -100]]));
+  const of = fidelityOf(other, rulesOut);
+  expectClose(Object.values(of), Object.values(almost), { rel: 1e-6 });
+  expect(spreadOf([of, almost])?.divergence.values).toEqual([of.divergence, almost.divergence]);
+  expect(spreadOf([of, fidelityOf(rulesOut, other)])).toBe(null);
 });
 
 test("flips, by hand", () => {

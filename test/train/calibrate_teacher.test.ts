@@ -19,6 +19,7 @@ import {
 import { currentPrecision } from "../../src/tensor/precision.js";
 import { fitTemperature } from "../../src/train/calibrate_teacher.js";
 import { failure, temporaryFolder } from "../checkpoint/support.js";
+import { expectClose } from "../parity/close.js";
 import { BATCH, type Options, SIZES, setting, start } from "./support.js";
 
 const folder = temporaryFolder();
@@ -64,6 +65,15 @@ describe("the temperature", () => {
       );
       expect(other / (factor * temperature)).toBeCloseTo(1, 9);
     }
+  });
+
+  test("a class that a row rules out counts as one of very small logit", () => {
+    const labels = Int32Array.of(0, 1, 1, 0);
+    const of = (ruledOut: number) =>
+      fitTemperature(Float64Array.of(4, 1, ruledOut, 2, 5, 0, 3, 0, 1, 1, 2, ruledOut), labels, 3);
+    expectClose(Object.values(of(Number.NEGATIVE_INFINITY)), Object.values(of(-1e6)), { rel: 1e-9 });
+    const label = () => fitTemperature(Float64Array.of(0, Number.NEGATIVE_INFINITY, 1, 0), Int32Array.of(1, 0), 2);
+    expect(label).toThrow(/rules out the label of a sample/);
   });
 
   test("is refused where there is no best one", () => {

@@ -49,7 +49,7 @@ const COMPARED = 20;
 function delimiterOf(text: string): string {
   const unquoted = text.slice(0, 2 ** 16).replaceAll(/"[^"]*"/g, "");
   // The last line may be cut off.
-  const lines = unquoted.split("\n").filter((line) => line.trim() !== "");
+  const lines = unquoted.split("\n").filter((line) => /[^ \r]/.test(line));
   const first = lines.slice(0, Math.max(1, Math.min(COMPARED, lines.length - (text.length > 2 ** 16 ? 1 : 0))));
   const count = (delimiter: string, line = "") => line.split(delimiter).length;
   const isEven = (delimiter: string) => first.every((line) => count(delimiter, line) === count(delimiter, first[0]));

@@ -36,12 +36,12 @@ const STYLES = ([".", ","] as const).flatMap((decimal) =>
 );
 const PATTERNS = STYLES.map(({ decimal, group }) => {
   const [point, separator] = [`\\${decimal}`, group === "" ? "" : `[${group === " " ? " \\u00a0\\u202f" : group}]`];
-  const grouped = group === "" ? "" : `|[1-9]\\d{0,2}(?:${separator}\\d{3})+`;
-  return new RegExp(`^(?:(?:\\d+${grouped})(?:${point}\\d*)?|${point}\\d+)$`);
+  const grouped = group === "" ? "" : `|[1-9]\\d{0,2}(?:${separator}\\d{3})+(?:${point}\\d*)?`;
+  return new RegExp(`^(?:(?:\\d+(?:${point}\\d*)?|${point}\\d+)(?:[eE][+-]?[0-2]?\\d{1,2})?${grouped})$`);
 });
 /** The styles with a decimal point, then those with a decimal comma, as bits. */
 const [POINT, COMMA] = [0b00001111, 0b11110000];
-const SIGNED = /^([+-]?)(\p{Sc})?\s?([+-]?)([\d.,' \u00a0\u202f]*\d[.,]?)\s?([%\p{Sc}])?$/u;
+const SIGNED = /^([+-]?)(\p{Sc})?\s?([+-]?)([\d.,' \u00a0\u202f]*\d[.,]?(?:[eE][+-]?\d+)?)\s?([%\p{Sc}])?$/u;
 
 /** A number with its sign and unit taken off; null if it is no number in any style. */
 function partsOf(text: string): { sign: number; body: string; unit: string } | null {
@@ -59,7 +59,7 @@ export function parseFormatted(text: string, { decimal, group, unit }: NumberFor
   const parts = partsOf(text);
   const style = STYLES.findIndex((one) => one.decimal === decimal && one.group === group);
   if (parts === null || parts.unit !== unit || !PATTERNS[style]?.test(parts.body)) return null;
-  const kept = parts.body.replaceAll(decimal === "." ? /[^\d.]/g : /[^\d,]/g, "").replace(",", ".");
+  const kept = parts.body.replaceAll(decimal === "." ? /[^\deE.+-]/g : /[^\deE,+-]/g, "").replace(",", ".");
   return parts.sign * Number(kept);
 }
 

@@ -147,7 +147,7 @@ function formatted(text, { pattern, unit, decimal }) {
   if (body === undefined || (first && second) || (before && after) || before + after !== unit || !pattern.test(body)) {
     return Number.NaN;
   }
-  const kept = body.replace(decimal === "." ? /[^\\d.]/g : /[^\\d,]/g, "").replace(",", ".");
+  const kept = body.replace(decimal === "." ? /[^\\deE.+-]/g : /[^\\deE,+-]/g, "").replace(",", ".");
   return (first + second === "-" ? -1 : 1) * Number(kept);
 }
 `;

@@ -32,6 +32,7 @@ async function numbersOf(content: string, options: LoadDataOptions = {}): Promis
 describe("numbers as people write them", () => {
   test.each<[string, string[], number[]]>([
     ["decimal commas", ["0,5", "-1,25", "3"], [0.5, -1.25, 3]],
+    ["decimal commas and exponents", ["1,23e-05", "-4,5E+3", "2e2", "0,5"], [Math.fround(1.23e-5), -4500, 200, 0.5]],
     ["decimal commas and thousands", ["1.234,5", "999", "-1.345.678,25"], [1234.5, 999, -1345678.25]],
     ["decimal points and thousands", ["1,234.5", "1,000", "7"], [1234.5, 1000, 7]],
     ["thousands that come twice", ["1,234,567", "1,000", "12"], [1234567, 1000, 12]],
@@ -134,6 +135,11 @@ describe("delimiters between numbers with decimal commas", () => {
         [1, 1],
       ],
     ]);
+  });
+
+  test("tabs between cells that are all quoted", async () => {
+    const { train } = await load('"a"\t"b"\t"label"\n"1"\t"2"\t"x"\n"3"\t"5"\t"y"\n').sets;
+    expect(train.table?.columns.map(({ name }) => name)).toEqual(["a", "b"]);
   });
 
   test("a .tsv file is split at tabs", async () => {

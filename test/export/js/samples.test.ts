@@ -73,6 +73,7 @@ describe("samples become values as encodeSamples makes them, to the last bit", (
   test.each([
     { height: 171.5, colour: "red", weight: 70.25, price: "1.234,5 €", constructor: "a" },
     { height: "155", colour: " red ", weight: "NA", price: "-12 €", constructor: "b" },
+    { height: "155", colour: "red", weight: 70, price: "1,25e+03 €", constructor: "b" },
     { height: "1e2", colour: "", weight: -0.5, price: 12.5, constructor: "b", more: 1 },
     { height: ".5", colour: "?", price: "€0,5", constructor: "b" },
     { height: 1, colour: "it's `blue`", weight: "None", price: "", constructor: "a" },
