@@ -278,7 +278,9 @@ function spreadOfPoints(
   const { values: best } = points[chosen];
   const differences = points.map(({ values }) => pairedDifference(best, values));
   const others = differences.filter((_, i) => i !== chosen);
-  const corrected = holm(others.map(({ pValue }) => pValue));
+  // The best point was chosen by these values: its differences are those of all pairs that came out largest.
+  const pairs = (points.length * others.length) / 2;
+  const corrected = holm([...others.map(({ pValue }) => pValue), ...Array(pairs - others.length).fill(1)]);
   const leads = others.map((difference, i): Lead => {
     const correctedPValue = corrected[i];
     return { ...difference, correctedPValue, significant: correctedPValue < 1 - difference.confidence };

@@ -1,6 +1,6 @@
 import * as v from "valibot";
 import { expectFraction, optionsOf } from "../checks.js";
-import { logSoftmax, logsumexp, stack } from "../ops/index.js";
+import { clamp, logSoftmax, logsumexp, stack } from "../ops/index.js";
 import { defineEntry, described, fraction } from "../registry/index.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { type Annealed, annealed } from "./annealed.js";
@@ -16,6 +16,8 @@ export interface JsdLossOptions {
   temperature?: number;
 }
 
+/** The lowest number of single precision. */
+const LOWEST = -3.4028234663852886e38;
 const DEFAULTS = { beta: 0.5, temperature: 1 } as const;
 
 /**
@@ -49,7 +51,9 @@ export function jsdLoss(studentLogits: Tensor, teacherLogits: Tensor, options: J
 function between(p: Tensor, q: Tensor, beta: number): Tensor {
   if (beta === 0) return divergence(p, q);
   if (beta === 1) return divergence(q, p);
-  const m = logsumexp(stack([p.add(Math.log(beta)), q.add(Math.log1p(-beta))], 0), 0);
+  // Not lower, or the gradient of a class that both rule out would be NaN.
+  const [ofP, ofQ] = [p.add(Math.log(beta)), q.add(Math.log1p(-beta))].map((x) => clamp(x, LOWEST));
+  const m = logsumexp(stack([ofP, ofQ], 0), 0);
   return divergence(p, m)
     .mul(beta)
     .add(divergence(q, m).mul(1 - beta));

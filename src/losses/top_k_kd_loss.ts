@@ -55,13 +55,27 @@ export function topKKdLoss(
   expectShape(`${name}: logProbabilities`, logProbabilities.shape, ids.shape);
   const { tail } = optionsOf(name, DEFAULTS, options);
   expectOneOf("tail", tail, TAILS);
-  const [logP, logQ] = [logProbabilities.detach(), logSoftmax(studentLogits)];
-  const [logRest, others] = [log(restOf(logP)), classes - ids.shape[1]];
+  const logP = logProbabilities.detach();
+  const loss = divergenceOf(studentLogits, { ids, logP, logRest: log(restOf(logP)) }, tail);
+  return finite(name, loss, { studentLogits, logProbabilities });
+}
+
+/** What is known of a teacher: the ids of k classes, their log-probabilities [rows, k], and that of all others [rows, 1]. */
+interface Known {
+  readonly ids: IntTensor;
+  readonly logP: Tensor;
+  readonly logRest: Tensor;
+}
+
+/** The mean over the rows of KL(teacher ‖ student). */
+function divergenceOf(studentLogits: Tensor, { ids, logP, logRest }: Known, tail: (typeof TAILS)[number]): Tensor {
+  const [rows, classes] = studentLogits.shape;
+  const [logQ, others] = [logSoftmax(studentLogits), classes - ids.shape[1]];
   const sum =
     tail === "spread"
       ? divergence(scatter(logRest.sub(Math.log(Math.max(1, others))).expand([rows, classes]), 1, ids, logP), logQ)
       : divergence(withTail(logP, logRest, others), withTail(gather(logQ, 1, ids), logTailOf(logQ, ids), others));
-  return finite(name, sum.div(rows), { studentLogits, logProbabilities });
+  return sum.div(rows);
 }
 
 /** Log-probabilities of the k [rows, k] with that of all others behind them, if there are others. */
@@ -125,8 +139,15 @@ export function topKKdDistillationLoss(options: TopKKdDistillationLossOptions = 
     tasks: ["classification"],
     compute({ student, teacher }) {
       const most = Math.min(k, teacher.logits.shape[1]);
-      const { values, indices } = topk(logSoftmax(teacher.logits.detach()), most);
-      return { loss: topKKdLoss(student.logits, indices, values, { tail }), metrics: {} };
+      const all = logSoftmax(teacher.logits.detach());
+      const { values, indices } = topk(all, most);
+      // Not 1 less the sum of the others, of which rounding would leave little.
+      const known = { ids: indices, logP: values, logRest: logTailOf(all, indices) };
+      const loss = divergenceOf(student.logits, known, tail);
+      return {
+        loss: finite(name, loss, { studentLogits: student.logits, teacherLogits: teacher.logits }),
+        metrics: {},
+      };
     },
     config: () => ({ name, k, tail }),
   };

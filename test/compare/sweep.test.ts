@@ -126,7 +126,9 @@ test("several seeds: each as by itself, ranked by their mean; a sweep of one see
   }
   expect([test?.accuracy?.values, evaluation]).toEqual([byHand, expect.objectContaining({ accuracy: byHand[0] })]);
   const leads = both.points.flatMap(({ spread }) => (spread?.lead ? [spread.lead] : []));
-  expect(leads.map(({ correctedPValue }) => correctedPValue)).toEqual(holm(leads.map(({ pValue }) => pValue)));
+  // Of the 6 pairs of 4 points the 3 with the best one.
+  const corrected = holm([...leads.map(({ pValue }) => pValue), 1, 1, 1]).slice(0, 3);
+  expect(leads.map(({ correctedPValue }) => correctedPValue)).toEqual(corrected);
   for (const [i, { spread }] of both.points.entries()) {
     const [best, own] = [at, i].map((k) => accuracies.map((values) => values[k])) as [number[], number[]];
     if (i !== at) expect(spread?.lead).toMatchObject(pairedDifference(best, own));

@@ -21,6 +21,7 @@ import {
   rkdLoss,
   similarityPreservingLoss,
   Tensor,
+  topKKdDistillationLoss,
   topKKdLoss,
   VidRegressor,
   vectorKdLoss,
@@ -451,6 +452,18 @@ describe("edges are finite", () => {
     },
   );
 
+  test("jsd of a class that both rule out is that of the others, its gradient too", () => {
+    const [ruled, others] = [
+      [1, Number.NEGATIVE_INFINITY, 0.5, 0.1],
+      [1, 0.5, 0.1],
+    ].map((row) => matrix([row]));
+    const out = jsdLoss(ruled, matrix([[0, Number.NEGATIVE_INFINITY, 1, 0.3]]));
+    const expected = jsdLoss(others, matrix([[0, 1, 0.3]]));
+    for (const loss of [out, expected]) loss.backward();
+    const [first = 0, ...rest] = others.grad?.data ?? [];
+    expectClose([out.item(), ...(ruled.grad?.data ?? [])], [expected.item(), first, 0, ...rest], { rel: 1e-6 });
+  });
+
   test("where it has no value, it is refused with the row", () => {
     const call = () => jsdLoss(matrix([[1, 2]]), matrix([[0, Number.NEGATIVE_INFINITY]]), { beta: 1 });
     expect(call).toThrow("jsdLoss: teacherLogits: expected finite numbers, got -Infinity in row 0");
@@ -501,6 +514,19 @@ describe("formulas in double precision", () => {
       return kl([...top.map((i) => p[i]), rest], [...top.map((i) => q[i]), sum(others.map((i) => q[i]))]);
     });
     expectClose([topK(student, teacher, 2, tail).item()], [expected], { rel: 1e-6 });
+  });
+
+  test("topKKd of a confident teacher reads its tail from the logits, not from what rounding leaves of 1", () => {
+    const [s, z] = [
+      [0, 1, 90, 80],
+      [40, 38, 1, 3],
+    ];
+    const [q, p] = [s, z].map((row) => logSoftmax(row));
+    const kept = [0, 1].map((i) => Math.exp(p[i]) * (p[i] - q[i]));
+    const expected = sum(kept) + Math.exp(p[3]) * (p[3] - q[2]) * (1 + Math.exp(-2));
+    const batch = { student: { logits: matrix([s]) }, teacher: { logits: matrix([z]) } };
+    const { loss } = topKKdDistillationLoss({ k: 2 }).compute(batch as never);
+    expectClose([loss.item()], [expected], { rel: 1e-6 });
   });
 
   test("topKKd of all classes is kd at T = 1", () => {
