@@ -17,13 +17,20 @@ import {
   readSeeds,
 } from "./experiment.js";
 import { withExperimentFolder } from "./experiment_folder.js";
-import { fractionMetrics, fractionTrials, readFractions } from "./fractions.js";
+import { type FractionTrials, fractionMetrics, fractionTrials, readFractions } from "./fractions.js";
 import { BASELINE, differenceOf, labelOf, methodsOf, type NamedMethod, nameMethod, nameMethods } from "./methods.js";
 import { SEEDS } from "./options.js";
 import { type CompareResult, expectUnchanged, type FractionMetrics, measureSize, sizeOfTeacher } from "./results.js";
-import { runExperiment, runShare, type Share, type ShareResult } from "./run_experiment.js";
+import {
+  type ExperimentPlan,
+  runExperiment,
+  runShare,
+  type Share,
+  type ShareResult,
+  seedBySeed,
+} from "./run_experiment.js";
 import { pairedDifference } from "./statistics.js";
-import { hashOf, TEACHER, teacherSeedOf } from "./teacher.js";
+import { hashOf, teacherSeedOf } from "./teacher.js";
 import { aggregate, type ExaminedStudents, TestEvaluator } from "./test_evaluator.js";
 import type { Trial } from "./trial.js";
 import { isOfBaseline, makeLosses, readsLogits } from "./trial_losses.js";
@@ -73,9 +80,7 @@ export interface CompareInput extends Omit<ExperimentInput, "calibrateTeacher"> 
  */
 export async function compare(options: CompareInput): Promise<CompareResult> {
   const plan = await planOf(options);
-  const { experiment, trials, config } = plan;
-  const runs = [...trials.map(({ name }) => name), TEACHER];
-  return withExperimentFolder({ experiment, runs, config, result: "compare.json" }, () => comparison(experiment, plan));
+  return withExperimentFolder({ ...plan, result: "compare.json" }, () => comparison(plan));
 }
 
 /**
@@ -91,8 +96,7 @@ export async function compare(options: CompareInput): Promise<CompareResult> {
  * ```
  */
 export async function compareShare(options: CompareInput, share: Share): Promise<ShareResult> {
-  const plan = await planOf(options);
-  return runShare({ ...plan, teacherSeed: teacherSeedOf(plan.seeds) }, share);
+  return runShare(await planOf(options), share);
 }
 
 /** The students that {@link compare} would train, in their order; refuses what it refuses before. */
@@ -102,21 +106,45 @@ export async function compareTrials(options: CompareInput): Promise<readonly Tri
 
 const OWN = ["seeds", "losses", "fractions"] as const satisfies readonly (keyof CompareInput)[];
 
-async function planOf(options: CompareInput): Promise<Plan & { experiment: Experiment }> {
+interface Plan extends ExperimentPlan {
+  seeds: number[];
+  baseline: readonly Trial[];
+  /** The students of each way to distil. */
+  distilled: readonly { method: NamedMethod; trials: readonly Trial[] }[];
+  /** The smallest first; none if there is to be no data-size curve. */
+  curve: readonly FractionTrials[];
+}
+
+async function planOf(options: CompareInput): Promise<Plan> {
   expectObject("compare", options);
   const { seeds: givenSeeds = SEEDS, losses: given, fractions: parts, calibrateTeacher = false, ...input } = options;
   const seeds = readSeeds(givenSeeds);
-  teacherSeedOf(seeds);
+  const teacherSeed = teacherSeedOf(seeds);
   if (typeof calibrateTeacher !== "boolean" && calibrateTeacher !== "both") {
     throw badArgument("calibrateTeacher", 'true, false or "both"', calibrateTeacher);
   }
   const experiment = parseExperiment({ ...input, calibrateTeacher: calibrateTeacher !== false }, OWN);
   const methods = await readMethods(experiment, given, calibrateTeacher);
   const fractions = parts === undefined ? [] : readFractions(parts, experiment);
-  const trials = [
-    ...seeds.flatMap((seed) => studentsOf(seed, experiment, methods)),
-    ...fractionTrials(fractions, seeds, experiment, methods[0]),
+  // Of each seed the students differ in one thing: what they are trained with.
+  const { options: training, loss } = experiment;
+  const baseline = seeds.map((seed): Trial => {
+    return { name: `seed-${seed}/${BASELINE}`, kind: "baseline", seed, options: training, loss };
+  });
+  const distilled = methods.map((method) => {
+    const { spec, folder, calibrateTeacher } = method;
+    const common = { kind: "distilled", options: training, loss: spec, calibrateTeacher } as const;
+    return { method, trials: seeds.map((seed): Trial => ({ ...common, name: `seed-${seed}/${folder}`, seed })) };
+  });
+  const ofAll = { fraction: 1, baseline, distilled: distilled[0].trials };
+  const curve = fractions.map((fraction) => {
+    return fraction === 1 ? ofAll : fractionTrials(fraction, seeds, experiment, methods[0]);
+  });
+  const groups = [
+    [baseline, ...distilled.map(({ trials }) => trials)],
+    ...curve.map((of) => [of.baseline, of.distilled]),
   ];
+  const trials = [...new Set(groups.flatMap(seedBySeed))];
   const { classes } = experiment.task.data;
   const described = given?.map((loss) => describeLoss(loss, classes));
   const more = {
@@ -125,7 +153,7 @@ async function planOf(options: CompareInput): Promise<Plan & { experiment: Exper
     ...(parts && { fractions }),
   };
   const config = describeConfig("compare", experiment, { seeds, ...more });
-  return { experiment, seeds, methods, fractions, trials, config };
+  return { experiment, seeds, teacherSeed, baseline, distilled, curve, trials, config };
 }
 
 async function readMethods(
@@ -157,60 +185,30 @@ async function readMethods(
   return nameMethods(given, await choiceOf(given));
 }
 
-/** The students of a seed, the baseline first. They differ in one thing: what they are trained with. */
-function studentsOf(seed: number, { options, loss }: Experiment, methods: readonly NamedMethod[]): Trial[] {
-  const baseline: Trial = { name: `seed-${seed}/${BASELINE}`, kind: "baseline", seed, options, loss };
-  return [
-    baseline,
-    ...methods.map(({ spec, folder, calibrateTeacher }): Trial => {
-      return { name: `seed-${seed}/${folder}`, kind: "distilled", seed, options, loss: spec, calibrateTeacher };
-    }),
-  ];
-}
-
-interface Plan {
-  seeds: number[];
-  methods: readonly NamedMethod[];
-  /** The smallest first; none if there is to be no data-size curve. */
-  fractions: readonly number[];
-  trials: readonly Trial[];
-  config: CompareResult["config"];
-}
-
-async function comparison(experiment: Experiment, plan: Plan): Promise<CompareResult> {
-  const { seeds, methods, fractions, trials, config } = plan;
-  const { task, test, controls } = experiment;
-  const { teacher, outcomes } = await runExperiment(experiment, trials, teacherSeedOf(seeds));
+async function comparison(plan: Plan): Promise<CompareResult> {
+  const { experiment, seeds, trials, config } = plan;
+  const { task, test, external, controls } = experiment;
+  const { teacher, outcomesOf } = await runExperiment(plan);
   await expectUnchanged(teacher);
   const student = withGenerator(new Generator(0), () => task.student());
-  const { external } = experiment;
   const evaluator = await TestEvaluator.open(teacher, { test, external, student, files: 2 * trials.length, controls });
-  const ofASeed = methods.length + 1;
-  const ofAll = seeds.length * ofASeed;
-  const outcomesOf = (at: number) => outcomes.filter((_, i) => i < ofAll && i % ofASeed === at);
-  const students: ExaminedStudents[] = [];
-  for (let at = 0; at < ofASeed; at++) students.push(await aggregate(outcomesOf(at), evaluator));
-  const [ofBaseline, ...ofMethods] = students;
+  const examined = (group: readonly Trial[]) => aggregate(outcomesOf(group), evaluator);
+  const ofBaseline = await examined(plan.baseline);
+  const ofMethods: ExaminedStudents[] = [];
+  for (const { trials } of plan.distilled) ofMethods.push(await examined(trials));
   const [ofFirst] = ofMethods;
   const [baseline, distilled] = [ofBaseline.figures, ofFirst.figures];
   const [metric] = metricsOf(task.data);
   const difference = (weights: "best" | "last") => differenceOf(ofFirst, ofBaseline, weights, metric.name);
   const curve: FractionMetrics[] = [];
-  for (const [i, fraction] of fractions.entries()) {
-    const from = ofAll + i * 2 * seeds.length;
-    const pairs = outcomes.slice(from, from + 2 * seeds.length);
-    const students = async (at: number) =>
-      aggregate(
-        pairs.filter((_, j) => j % 2 === at),
-        evaluator,
-      );
+  for (const { fraction, ...pair } of plan.curve) {
     const both =
       fraction === 1
         ? { baseline: ofBaseline, distilled: ofFirst }
-        : { baseline: await students(0), distilled: await students(1) };
+        : { baseline: await examined(pair.baseline), distilled: await examined(pair.distilled) };
     curve.push(fractionMetrics(fraction, task.data, both, metric.name));
   }
-  const onValidation = (at: number) => outcomesOf(at).map(({ best }) => best[epochKey(metric)]);
+  const onValidation = (group: readonly Trial[]) => outcomesOf(group).map(({ best }) => best[epochKey(metric)]);
   return {
     kind: "compare",
     data: describeData(experiment),
@@ -229,7 +227,7 @@ async function comparison(experiment: Experiment, plan: Plan): Promise<CompareRe
     difference: {
       best: difference("best"),
       last: difference("last"),
-      validation: pairedDifference(onValidation(1), onValidation(0)),
+      validation: pairedDifference(onValidation(plan.distilled[0].trials), onValidation(plan.baseline)),
     },
     changes: hasTargets(task.data)
       ? null
@@ -237,7 +235,12 @@ async function comparison(experiment: Experiment, plan: Plan): Promise<CompareRe
           ...experiment,
           ...{ teacher: teacher.source, teacherLogits: evaluator.teacherLogits, student },
         }),
-    methods: methodsOf(methods, ofMethods, ofBaseline, metric.name),
+    methods: methodsOf(
+      plan.distilled.map(({ method }) => method),
+      ofMethods,
+      ofBaseline,
+      metric.name,
+    ),
     ...(curve.length > 0 && { fractions: curve }),
     config: { ...config, teacherHash: hashOf(teacher.source, task.data) },
   };

@@ -12,15 +12,15 @@ import { DistilleryError } from "../errors.js";
 import { ioError, writeWhole } from "../files/index.js";
 import type { Experiment } from "./experiment.js";
 import { readyHash, TEACHER_STATE } from "./shared_teacher.js";
-import { expectCalibrated } from "./teacher.js";
+import { expectCalibrated, TEACHER } from "./teacher.js";
+import type { Trial } from "./trial.js";
 
 const CONFIG = "config.json";
 
 /** The contents of an experiment's folder. */
 interface FolderContents {
   experiment: Pick<Experiment, "task" | "options" | "controls" | "external" | "calibrateTeacher">;
-  /** The runs' folders below it. */
-  runs: readonly string[];
+  trials: readonly Trial[];
   /** Written as `config.json`. */
   config: Readonly<Record<string, unknown>>;
   /** The name of the file for the result, as JSON. */
@@ -50,7 +50,7 @@ export const OF_SHARES = "give the options of the other shares, or choose anothe
  * checkpoints are removed first, with `overwrite` all runs of an experiment of other options; with it, what may have changed is written once no trial has refused it.
  */
 export async function withExperimentFolder<T>(contents: FolderContents, body: () => Promise<T>): Promise<T> {
-  const { experiment, runs, config, result: name } = contents;
+  const { experiment, trials, config, result: name } = contents;
   const { controls, external } = experiment;
   const { out, resume, overwrite, collect, onNote } = controls;
   const isKept = resume || collect;
@@ -72,7 +72,7 @@ export async function withExperimentFolder<T>(contents: FolderContents, body: ()
     const isResumed = await expectOurs();
     if (!isKept) {
       if (overwrite) removeReplacedExperiment(out, config);
-      for (const run of runs) new CheckpointFiles(join(out, run), 2).remove();
+      for (const { name } of [...trials, { name: TEACHER }]) new CheckpointFiles(join(out, name), 2).remove();
       for (const file of [name, TEACHER_STATE]) await remove(join(out, file));
     }
     if (!isResumed) await writeJson(join(out, CONFIG), config);

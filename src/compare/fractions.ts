@@ -31,30 +31,29 @@ export function readFractions(given: readonly number[], { task, external }: Expe
   return [...new Set([...fractions, 1])].sort((a, b) => a - b);
 }
 
-/** A pair of students for each seed at each fraction below 1. */
+/** The students of a fraction of the data, those of a seed at the same place. */
+export interface FractionTrials {
+  fraction: number;
+  baseline: readonly Trial[];
+  distilled: readonly Trial[];
+}
+
+/** A pair of students for each seed, of a fraction below 1. */
 export function fractionTrials(
-  fractions: readonly number[],
+  fraction: number,
   seeds: readonly number[],
   { options }: Experiment,
   { spec: loss, calibrateTeacher }: NamedMethod,
-): Trial[] {
-  return fractions
-    .filter((fraction) => fraction < 1)
-    .flatMap((fraction) =>
-      seeds.flatMap((seed): Trial[] => {
-        const folder = `fraction-${fraction}/seed-${seed}`;
-        const common = { seed, options, loss, fraction };
-        return [
-          { ...common, name: `${folder}/${BASELINE}`, kind: "baseline" },
-          {
-            ...common,
-            name: `${folder}/${teacherFolder(DISTILLED, calibrateTeacher)}`,
-            kind: "distilled",
-            calibrateTeacher,
-          },
-        ];
-      }),
-    );
+): FractionTrials {
+  const trials = (folder: string, rest: Pick<Trial, "kind" | "calibrateTeacher">) =>
+    seeds.map((seed): Trial => {
+      return { name: `fraction-${fraction}/seed-${seed}/${folder}`, seed, options, loss, fraction, ...rest };
+    });
+  return {
+    fraction,
+    baseline: trials(BASELINE, { kind: "baseline" }),
+    distilled: trials(teacherFolder(DISTILLED, calibrateTeacher), { kind: "distilled", calibrateTeacher }),
+  };
 }
 
 /** What the students of a fraction came to. */

@@ -79,18 +79,18 @@ interface PoolControls {
 }
 
 /**
- * Runs all trials, one at a time on each runner; returns their outcomes in the order of the trials. If one fails or the
+ * Runs all trials, one at a time on each runner; returns their outcomes by name. If one fails or the
  * signal aborts, the others save their state and stop, and the first failure is thrown.
  */
 export async function runTrials(
   trials: readonly Trial[],
   runners: readonly TrialRunner[],
   { signal, onStep, onTrial }: PoolControls,
-): Promise<Outcome[]> {
+): Promise<ReadonlyMap<string, Outcome>> {
   const failed = new AbortController();
   const either = AbortSignal.any([signal, failed.signal]);
   setMaxListeners(0, either);
-  const outcomes = new Map<Trial, Outcome>();
+  const outcomes = new Map<string, Outcome>();
   const failures: unknown[] = [];
   const waiting = [...trials];
   const work = async (runner: TrialRunner) => {
@@ -101,7 +101,7 @@ export async function runTrials(
         name,
         runner.train(trial, either, (progress) => onStep(name, progress)),
       );
-      outcomes.set(trial, outcome);
+      outcomes.set(name, outcome);
       onTrial(name, outcome, (performance.now() - start) / 1000);
     }
   };
@@ -113,7 +113,7 @@ export async function runTrials(
   await Promise.all(runners.map(guarded));
   if (failures.length > 0) throw failures.find((error) => !isAbort(error)) ?? failures[0];
   if (outcomes.size < trials.length) throw new DistilleryError("ABORTED", "stopped between two runs");
-  return trials.map((trial) => outcomes.get(trial) as Outcome);
+  return outcomes;
 }
 
 /** Adds the name of the trial to its failure. */

@@ -29,8 +29,22 @@ import { withCacheUse } from "./trial_losses.js";
 /** The result of an experiment's training; nothing in it has seen the test set. */
 export interface Trained {
   teacher: TrainedTeacher;
-  /** In the order of the trials. */
-  outcomes: Outcome[];
+  /** What trials that were run came to. */
+  outcomesOf(trials: readonly Trial[]): Outcome[];
+}
+
+/** What an experiment trains, and what its folder says of that. */
+export interface ExperimentPlan {
+  experiment: Experiment;
+  /** In the order in which they are trained. */
+  trials: readonly Trial[];
+  teacherSeed: number;
+  config: Readonly<Record<string, unknown>>;
+}
+
+/** The trials of several groups, which have one for each seed, in the order of the seeds. */
+export function seedBySeed(groups: readonly (readonly Trial[])[]): Trial[] {
+  return groups[0].flatMap((_, i) => groups.map((trials) => trials[i]));
 }
 
 /** A part of an experiment's runs, for one of several processes that share a folder. */
@@ -68,9 +82,7 @@ interface Prepared {
 
 /** Trains the teacher with a seed, computes its logits and runs all trials, or those of a share. */
 export async function runExperiment(
-  experiment: Experiment,
-  planned: readonly Trial[],
-  teacherSeed: number,
+  { experiment, trials: planned, teacherSeed }: Omit<ExperimentPlan, "config">,
   share: OwnShare | null = null,
 ): Promise<Trained> {
   const { task, external, options, controls } = experiment;
@@ -126,7 +138,7 @@ export async function runExperiment(
         onStep: (name, progress) => totals.update(name, progress),
       });
       await controls.answers.settled();
-      return { teacher, outcomes };
+      return { teacher, outcomesOf: (trials) => trials.map(({ name }) => outcomes.get(name) as Outcome) };
     } finally {
       for (const runner of runners) runner.close();
     }
@@ -138,16 +150,9 @@ export async function runExperiment(
   }
 }
 
-/** What a share is of. */
-interface Plan {
-  experiment: Experiment;
-  trials: readonly Trial[];
-  teacherSeed: number;
-  config: Readonly<Record<string, unknown>>;
-}
-
 /** Trains a share of the runs; runs that were begun are continued. */
-export async function runShare({ experiment, trials, teacherSeed, config }: Plan, given: Share): Promise<ShareResult> {
+export async function runShare(plan: ExperimentPlan, given: Share): Promise<ShareResult> {
+  const { experiment, trials } = plan;
   const share = expectShare(given);
   const { controls } = experiment;
   if (controls.overwrite || controls.collect) {
@@ -160,9 +165,9 @@ export async function runShare({ experiment, trials, teacherSeed, config }: Plan
   const isFirst = share.index === 0;
   const own = trials.filter((_, i) => isOfShare(i, share));
   if (isFirst || own.length > 0) {
-    await withShareFolder({ experiment, config }, isFirst, async (expectSame) => {
+    await withShareFolder(plan, isFirst, async (expectSame) => {
       try {
-        return await runExperiment(experiment, trials, teacherSeed, { ...share, expectSame });
+        return await runExperiment(plan, { ...share, expectSame });
       } catch (error) {
         throw withoutOverwrite(error);
       }

@@ -33,9 +33,16 @@ import {
   type SweepResult,
   sizeOfTeacher,
 } from "./results.js";
-import { runExperiment, runShare, type Share, type ShareResult } from "./run_experiment.js";
+import {
+  type ExperimentPlan,
+  runExperiment,
+  runShare,
+  type Share,
+  type ShareResult,
+  seedBySeed,
+} from "./run_experiment.js";
 import { holm, pairedDifference, sampleStats } from "./statistics.js";
-import { hashOf, TEACHER, teacherSeedOf } from "./teacher.js";
+import { hashOf, teacherSeedOf } from "./teacher.js";
 import { TestEvaluator } from "./test_evaluator.js";
 import type { Outcome, Trial } from "./trial.js";
 import { makeLosses } from "./trial_losses.js";
@@ -68,9 +75,7 @@ export interface SweepInput extends Omit<ExperimentInput, "temperature" | "alpha
  */
 export async function sweep(input: SweepInput): Promise<SweepResult> {
   const plan = await planOf(input);
-  const { experiment, trials, config } = plan;
-  const runs = [...trials.map(({ name }) => name), TEACHER];
-  return withExperimentFolder({ experiment, runs, config, result: "sweep.json" }, () => swept(experiment, plan));
+  return withExperimentFolder({ ...plan, result: "sweep.json" }, () => swept(plan));
 }
 
 /**
@@ -83,8 +88,7 @@ export async function sweep(input: SweepInput): Promise<SweepResult> {
  * ```
  */
 export async function sweepShare(input: SweepInput, share: Share): Promise<ShareResult> {
-  const plan = await planOf(input);
-  return runShare({ ...plan, teacherSeed: teacherSeedOf(plan.grid.seeds) }, share);
+  return runShare(await planOf(input), share);
 }
 
 /** The students that {@link sweep} would train, in their order; refuses what it refuses before. */
@@ -92,31 +96,35 @@ export async function sweepTrials(input: SweepInput): Promise<readonly Trial[]> 
   return (await planOf(input)).trials;
 }
 
-interface Plan {
+interface Plan extends ExperimentPlan {
   grid: Grid;
-  points: readonly Point[];
-  trials: readonly Trial[];
-  config: SweepResult["config"];
+  /** Each with its students, one a seed. */
+  points: readonly { point: Point; trials: readonly Trial[] }[];
 }
 
-async function planOf(input: SweepInput): Promise<Plan & { experiment: Experiment }> {
+async function planOf(input: SweepInput): Promise<Plan> {
   expectObject("sweep", input);
   const { grid, experiment } = readSweep(input);
-  const points = grid.temperatures.flatMap((temperature) => grid.alphas.map((alpha) => ({ temperature, alpha })));
-  const trials = grid.seeds.flatMap((seed, i) =>
-    points.map((point) => {
-      const trial = trialOf(experiment, point, seed);
-      // Without a folder of its own the first seed's runs are those of a sweep of one seed, which goes on with more.
-      return i === 0 ? trial : { ...trial, name: `seed-${seed}/${trial.name}` };
+  const teacherSeed = teacherSeedOf(grid.seeds);
+  const points = grid.temperatures.flatMap((temperature) =>
+    grid.alphas.map((alpha) => {
+      const point = { temperature, alpha };
+      const trials = grid.seeds.map((seed, i) => {
+        const trial = trialOf(experiment, point, seed);
+        // Without a folder of its own the first seed's runs are those of a sweep of one seed, which goes on with more.
+        return i === 0 ? trial : { ...trial, name: `seed-${seed}/${trial.name}` };
+      });
+      return { point, trials };
     }),
   );
+  const trials = seedBySeed(points.map(({ trials }) => trials));
   const { temperature: _, alpha: __, ...config } = describeConfig("sweep", experiment, { ...grid });
   const made = await makeLosses(
     experiment,
     trials.map(({ loss }) => loss),
   );
   for (const one of made.values()) if (one !== null) expectSmoothed(one, experiment.options);
-  return { experiment, grid, points, trials, config };
+  return { experiment, teacherSeed, grid, points, trials, config };
 }
 
 type Point = Pick<SweepPoint, "temperature" | "alpha">;
@@ -202,19 +210,18 @@ function trialOf({ options, loss, calibrateTeacher }: Experiment, point: Point, 
   return { name, kind: "distilled", seed, options, loss: formatExpression(terms), calibrateTeacher };
 }
 
-async function swept(experiment: Experiment, parts: Plan): Promise<SweepResult> {
-  const { task, test, controls } = experiment;
-  const { grid, trials, config } = parts;
-  const { teacher, outcomes } = await runExperiment(experiment, trials, teacherSeedOf(grid.seeds));
+async function swept(plan: Plan): Promise<SweepResult> {
+  const { experiment, grid, config } = plan;
+  const { task, test, external, controls } = experiment;
+  const { teacher, outcomesOf } = await runExperiment(plan);
   await expectUnchanged(teacher);
   const [metric] = metricsOf(task.data);
-  const all = parts.points.map((point, i) => pointOf(metric, point, bySeed(outcomes, parts.points.length, i)));
+  const all = plan.points.map(({ point, trials }) => pointOf(metric, point, outcomesOf(trials)));
   const at = bestOf(metric, all);
   const spreads = grid.seeds.length < 2 ? null : spreadOfPoints(all, at);
   const points = all.map(({ point }, i): SweepPoint => ({ ...point, ...(spreads && { spread: spreads[i] }) }));
   const chosen = points[at];
   const student = withGenerator(new Generator(0), () => task.student());
-  const { external } = experiment;
   const { files } = all[at];
   const evaluator = await TestEvaluator.open(teacher, { test, external, student, files: files.length, controls });
   const evaluations: TaskEvaluation[] = [];
@@ -234,11 +241,6 @@ async function swept(experiment: Experiment, parts: Plan): Promise<SweepResult> 
     },
     config: { ...config, teacherHash: hashOf(teacher.source, task.data) },
   };
-}
-
-/** The outcomes of a point, seed by seed. */
-function bySeed(outcomes: readonly Outcome[], points: number, point: number): Outcome[] {
-  return outcomes.filter((_, i) => i % points === point);
 }
 
 interface Measured {
