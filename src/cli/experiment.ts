@@ -1,10 +1,10 @@
 import { join } from "node:path";
 import { load } from "../checkpoint/index.js";
-import type { ExperimentInput } from "../compare/experiment.js";
+import type { ExperimentInput } from "../compare/experiment_input.js";
 import type { CompareResult, Share, ShareResult, SweepResult, Task, Workers } from "../compare/index.js";
 import { labelOf } from "../compare/methods.js";
 import { MAX_START_SECONDS } from "../compare/options.js";
-import { isOfShare } from "../compare/run_experiment.js";
+import { runsOf } from "../compare/run_experiment.js";
 import { fractionOf } from "../compare/task.js";
 import type { Trial } from "../compare/trial.js";
 import { type ResolvedConfig, runMetadata, trainingOptions } from "../config/index.js";
@@ -201,7 +201,7 @@ async function dryRunExperiment(
   share: Share | null,
   flags: ShowFlags,
 ): Promise<void> {
-  const own = trials.filter((_, i) => share === null || isOfShare(i, share));
+  const own = runsOf(trials, share);
   const { teacher: given, student: make, data } = task;
   const [teacher, student] = [typeof given === "function" ? given() : given, make()];
   const common = { ...training, ...(source.validation && { validation: source.validation }) };

@@ -11,12 +11,12 @@ import {
   describeData,
   describeLoss,
   type Experiment,
-  type ExperimentInput,
   expectLoss,
   parseExperiment,
   readSeeds,
 } from "./experiment.js";
 import { withExperimentFolder } from "./experiment_folder.js";
+import type { ExperimentInput } from "./experiment_input.js";
 import { type FractionTrials, fractionMetrics, fractionTrials, readFractions } from "./fractions.js";
 import { BASELINE, differenceOf, labelOf, methodsOf, type NamedMethod, nameMethod, nameMethods } from "./methods.js";
 import { SEEDS } from "./options.js";

@@ -12,7 +12,7 @@ export type {
   ExperimentProgress,
   TrialRecord,
   Workers,
-} from "./experiment.js";
+} from "./experiment_input.js";
 export type {
   CompareResult,
   FractionMetrics,

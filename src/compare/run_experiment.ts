@@ -6,8 +6,9 @@ import { Module } from "../nn/module.js";
 import type { ResolvedDistillation } from "../train/options.js";
 import { stepsPerEpoch } from "../train/schedule.js";
 import { progressOf } from "../train/trainer_state.js";
-import type { Experiment, ExperimentProgress } from "./experiment.js";
+import type { Experiment } from "./experiment.js";
 import { OF_SHARES, withShareFolder } from "./experiment_folder.js";
+import type { ExperimentProgress } from "./experiment_input.js";
 import { logitsFilesIn } from "./external_teacher.js";
 import { named, openRunners, runTrials } from "./pool.js";
 import { announced, readyTeacher } from "./shared_teacher.js";
@@ -68,16 +69,16 @@ interface OwnShare extends Share {
   expectSame: () => Promise<unknown>;
 }
 
-/** Whether a run belongs to a share, by its place. */
-export function isOfShare(place: number, { index, of }: Share): boolean {
-  return place % of === index;
+/** The runs of a share; null: of no share, all. */
+export function runsOf<T>(runs: readonly T[], share: Share | null): readonly T[] {
+  return share === null ? runs : runs.filter((_, i) => i % share.of === share.index);
 }
 
 /** What the trials need: the teacher, and how they use it. */
 interface Prepared {
   teacher: TrainedTeacher;
   logits: SharedLogits;
-  trials: Trial[];
+  trials: readonly Trial[];
 }
 
 /** Trains the teacher with a seed, computes its logits and runs all trials, or those of a share. */
@@ -87,11 +88,11 @@ export async function runExperiment(
 ): Promise<Trained> {
   const { task, external, options, controls } = experiment;
   const { out, signal, keepCheckpoints, collect, onNote } = controls;
-  const own = <T>(trials: readonly T[]) => trials.filter((_, i) => share === null || isOfShare(i, share));
   const isTrained = typeof task.teacher === "function" && (share === null || share.index === 0);
-  const ownRuns = [...(isTrained ? [TEACHER] : []), ...own(planned).map(({ name }) => name)];
+  const ownTrials = runsOf(planned, share);
+  const ownRuns = [...(isTrained ? [TEACHER] : []), ...ownTrials.map(({ name }) => name)];
   if (collect) await expectFinished(ownRuns, out, options);
-  const totals = totalsOf(experiment, isTrained, own(planned));
+  const totals = totalsOf(experiment, isTrained, ownTrials);
   let done = 0;
   const onTrial = (name: string, { history, best }: Outcome, seconds: number) => {
     done += 1;
@@ -109,27 +110,30 @@ export async function runExperiment(
     const trials = await withCacheUse(experiment, planned, teacher.source);
     const isRead = trials.some(({ usesCachedLogits }) => usesCachedLogits);
     const logits = isRead ? await logitsFor(experiment, teacher.source) : NO_LOGITS;
-    return { teacher, logits, trials: own(trials) };
+    return { teacher, logits, trials: runsOf(trials, share) };
   };
   const place = { out, seed: teacherSeed, epochs: options.epochs };
-  /** In a share but the first. */
-  const taken = async ({ index, of, expectSame }: OwnShare): Promise<Prepared> => {
+  const takeFromFirstShare = async ({ index, of, expectSame }: OwnShare): Promise<Prepared> => {
     const ready = await readyTeacher(place, { who: `share ${index} of ${of}`, signal, onNote });
     await expectSame();
     const { teacher, logits } = await takeTeacher(experiment, ready);
-    return { teacher, logits, trials: await withCacheUse(experiment, own(planned), teacher.source) };
+    return { teacher, logits, trials: await withCacheUse(experiment, ownTrials, teacher.source) };
   };
-  const prepared = () => {
-    if (share === null) return prepare();
-    if (share.index > 0) return taken(share);
-    const make = async () => {
+  const prepareFirstShare = () => {
+    const prepareTeacher = async () => {
       await external?.prepare({ ...controls, resume: true });
       return prepare();
     };
-    return announced(place, make, ({ teacher, logits }) => describeTeacher(teacher, task.data, logits.known, out));
+    return announced(place, prepareTeacher, ({ teacher, logits }) =>
+      describeTeacher(teacher, task.data, logits.known, out),
+    );
+  };
+  const prepareShare = () => {
+    if (share === null) return prepare();
+    return share.index === 0 ? prepareFirstShare() : takeFromFirstShare(share);
   };
   try {
-    const { teacher, logits, trials } = await prepared();
+    const { teacher, logits, trials } = await prepareShare();
     const runners = await openRunners(experiment, trials.length, teacher, logits);
     try {
       const outcomes = await runTrials(trials, runners, {
@@ -163,7 +167,7 @@ export async function runShare(plan: ExperimentPlan, given: Share): Promise<Shar
     );
   }
   const isFirst = share.index === 0;
-  const own = trials.filter((_, i) => isOfShare(i, share));
+  const own = runsOf(trials, share);
   if (isFirst || own.length > 0) {
     await withShareFolder(plan, isFirst, async (expectSame) => {
       try {

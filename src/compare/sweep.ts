@@ -16,12 +16,12 @@ import {
   describeConfig,
   describeData,
   type Experiment,
-  type ExperimentInput,
   expectDistinct,
   parseExperiment,
   readSeeds,
 } from "./experiment.js";
 import { withExperimentFolder } from "./experiment_folder.js";
+import type { ExperimentInput } from "./experiment_input.js";
 import { teacherFolder } from "./methods.js";
 import { SWEEP_DEFAULTS } from "./options.js";
 import {
