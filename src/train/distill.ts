@@ -5,27 +5,18 @@ import type { Dataset } from "../data/index.js";
 import { DistilleryError } from "../errors.js";
 import type { DistillationLoss, LossSpec } from "../losses/index.js";
 import { KD_DEFAULTS } from "../losses/kd_loss.js";
-import { readsTeacherLogits } from "../losses/loss.js";
 import { fitNetwork } from "../models/fit_network.js";
 import { expectModule } from "../nn/expect_module.js";
 import { Module } from "../nn/module.js";
 import { expectRead, taskOf } from "../tasks/index.js";
-import { asTeacher } from "../teachers/as_teacher.js";
-import { chooseTeacher, expectCache } from "../teachers/choose.js";
-import { hashOfTeacher, type Teacher, type TeacherCache, type TeacherFunction } from "../teachers/index.js";
-import { teacherHashes } from "../teachers/teacher_fingerprint.js";
-import {
-  type Calibration,
-  calibrated,
-  calibrateTeacher,
-  expectCalibratable,
-  logitsUnread,
-} from "./calibrate_teacher.js";
+import { expectCache } from "../teachers/choose.js";
+import type { Teacher, TeacherCache, TeacherFunction } from "../teachers/index.js";
 import { CONTROL_NAMES, type RunControls, splitControls } from "./controls.js";
 import { fit } from "./fit.js";
 import { type DistillationOptions, distillationSchema, resolveOptions } from "./options.js";
-import { expectDimensions, isLabelFree, type LossUse, missingTeacher, resolveLoss } from "./resolve_loss.js";
+import { expectDimensions, type LossUse, missingTeacher, resolveLoss } from "./resolve_loss.js";
 import { type RunHandle, startRun } from "./run_handle.js";
+import { RunTeacher } from "./run_teacher.js";
 import { Trainer } from "./trainer.js";
 
 /** What {@link distill} takes: the networks, the data, and options that may be left out. */
@@ -67,20 +58,9 @@ export const DISTILL_INPUT = [
 /** `distill` of the package, which src/report/ describes, without its report. */
 export function distill(input: DistillInput): RunHandle {
   return startRun(input, async (given, stream) => {
-    const [
-      controls,
-      {
-        teacher: whole,
-        student,
-        data,
-        validation,
-        teacherCache,
-        loss: spec,
-        calibrateTeacher: isCalibrated = false,
-        ...rest
-      },
-    ] = splitControls(given);
-    expectFlags({ calibrateTeacher: isCalibrated });
+    const [controls, { teacher: whole, student, data, validation, loss: spec, ...more }] = splitControls(given);
+    const { teacherCache, calibrateTeacher = false, ...rest } = more;
+    expectFlags({ calibrateTeacher });
     expectModule("student", student);
     if (whole === student) {
       const text = "expected another network than the student, got the same object: it would be trained towards itself";
@@ -90,99 +70,48 @@ export function distill(input: DistillInput): RunHandle {
     expectCache(teacherCache);
     const source = whole instanceof Module ? fitNetwork(whole, data, "teacher") : whole;
     if (validation !== undefined) expectDataset(validation, "validation");
-    const { temperature, alpha, teacherMode, ...options } = resolveOptions(distillationSchema, rest, [
-      ...DISTILL_INPUT,
-      ...CONTROL_NAMES,
-    ]);
-    const plain = await distillationLoss(spec, {
-      ...{ student, teacher: source ?? null, data, generator: stream.generator },
-      ...{ temperature, alpha, labelSmoothing: options.labelSmoothing },
-    });
-    const use = { mode: teacherMode, taps: plain.taps?.teacher ?? [] };
-    if (source === undefined && plain.needsTeacher) throw missingTeacher(plain.name, spec);
-    const teacher = source === undefined ? null : asTeacher(source, use);
-    expectNetworkOptions({ teacherCache, teacherMode }, source, plain);
-    if (teacher !== null && plain.needsTeacher) {
-      const labelFree = () => isLabelFree(plain, data.classes);
-      const { precision } = options;
-      teacher.open?.({ data, student, taps: use.taps, validation: validation ?? null, labelFree, precision });
-    }
-    let running = teacher;
+    const names = [...DISTILL_INPUT, ...CONTROL_NAMES];
+    const { temperature, alpha, teacherMode, ...options } = resolveOptions(distillationSchema, rest, names);
+    const { labelSmoothing, precision } = options;
+    const { generator } = stream;
+    const use = { student, teacher: source ?? null, data, generator, temperature, alpha, labelSmoothing };
+    const loss = await distillationLoss(spec, use);
+    if (source === undefined && loss.needsTeacher) throw missingTeacher(loss.name, spec);
+    const asked = { student, data, validation, teacherCache, teacherMode, calibrateTeacher, precision, controls };
+    const taught = new RunTeacher(source, loss, asked);
     let trainer: Trainer | null = null;
     try {
-      if (isCalibrated) {
-        if (teacher === null || !readsTeacherLogits(plain)) throw logitsUnread([plain.name]);
-        expectCalibratable(validation, teacher, whole);
-      }
-      let loss = plain;
-      let calibration: Calibration | null = null;
-      const prepare = async () => {
-        const { out = null, signal, onNote } = controls;
-        await teacher?.prepare?.({ out, ...(signal && { signal }), ...(onNote && { onNote }) });
-        if (teacher === null || !isCalibrated) return;
-        calibration = await calibrateTeacher(teacher, validation, {
-          precision: options.precision,
-          ...(signal && { signal }),
-        });
-        onNote?.(textOf(calibration));
-        loss = calibrated(plain, calibration.temperature);
-      };
-      const isPrepared = isCalibrated || (plain.needsTeacher && teacher?.prepare !== undefined);
-      const preparation = isPrepared ? { run: prepare, gives: isCalibrated ? ["teacherTemperature"] : [] } : null;
-      const config = () => ({
-        ...(calibration !== null && { teacherTemperature: calibration.temperature }),
-        ...(spec === undefined ? { temperature, alpha } : { loss: loss.config() }),
-        ...(source instanceof Module
-          ? { teacherMode, ...teacherHashes(source) }
-          : teacher && { teacher: teacher.name, teacherHash: hashOfTeacher(teacher) }),
-      });
-      const teacherNetwork =
-        plain.needsTeacher && source instanceof Module ? { module: source, mode: teacherMode } : null;
+      taught.expectCalibratable(whole);
+      const module = source instanceof Module ? source : null;
       trainer = await Trainer.open({
-        ...{ command: "distill", name: STUDENT_FILE, model: student, loss: plain, lossSpec: spec, data },
+        command: "distill",
+        name: STUDENT_FILE,
+        model: student,
+        loss,
+        lossSpec: spec,
         // Another teacher than a network was opened only if the loss reads it.
-        teacher: plain.needsTeacher || source instanceof Module ? teacher : null,
-        ...{ teacherNetwork, validation: validation ?? null, options, config, preparation, controls, stream },
+        teacher: loss.needsTeacher || module !== null ? taught.teacher : null,
+        teacherNetwork: loss.needsTeacher && module !== null ? { module, mode: teacherMode } : null,
+        data,
+        validation: validation ?? null,
+        options,
+        preparation: taught.preparation,
+        controls,
+        stream,
+        config: () => ({
+          ...(spec === undefined ? { temperature, alpha } : { loss: taught.loss.config() }),
+          ...taught.config(),
+        }),
       });
-      if (source instanceof Module && loss.needsTeacher && !trainer.isFinished) {
-        running = await chooseTeacher(source, {
-          ...{ ...use, student, data, teacherCache, precision: options.precision },
-          ...controls,
-        });
-      }
-      return await fit(trainer, loss, loss.needsTeacher ? running : null);
+      return await fit(trainer, taught.loss, trainer.isFinished ? null : await taught.forSteps());
     } finally {
       try {
-        await running?.close?.();
+        await taught.close();
       } finally {
         await trainer?.close();
       }
     }
   });
-}
-
-/** Refuses options that ask something of a network as the teacher where none is, or where the loss does not read it. */
-function expectNetworkOptions(
-  { teacherCache, teacherMode }: Pick<DistillInput, "teacherCache" | "teacherMode">,
-  source: DistillInput["teacher"],
-  { name, needsTeacher }: DistillationLoss,
-): void {
-  const refuse = (option: string, problem: string) => {
-    throw new DistilleryError("BAD_ARGUMENT", `${option}: ${problem}`);
-  };
-  const cache = teacherCache === undefined || teacherCache === false ? null : "teacherCache";
-  if (cache !== null && !needsTeacher) refuse(cache, `the loss ${name} needs no teacher`);
-  const asked = cache ?? (teacherMode === "train" ? "teacherMode" : null);
-  if (asked === null || source instanceof Module) return;
-  refuse(
-    asked,
-    source === undefined ? "there is no teacher" : "the teacher is no network of Distillery's, which takes it",
-  );
-}
-
-function textOf({ temperature, before, after }: Calibration): string {
-  const likelihood = `negative log-likelihood on the validation set ${before.toFixed(4)} before, ${after.toFixed(4)} after`;
-  return `teacher calibrated: logits divided by ${temperature.toFixed(4)}, ${likelihood}`;
 }
 
 /** The loss of a distillation: that of a specification, or without one the default with a temperature and an alpha. */

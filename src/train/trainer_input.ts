@@ -58,7 +58,8 @@ export interface TrainerInput {
   stream: RunStream;
 }
 
-interface Preparation {
+/** What is done before a run. */
+export interface Preparation {
   run(): Promise<void>;
   /** The names that `config` has only afterwards. */
   readonly gives: readonly string[];

@@ -1,0 +1,138 @@
+import type { Dataset } from "../data/index.js";
+import { DistilleryError } from "../errors.js";
+import type { DistillationLoss } from "../losses/index.js";
+import { readsTeacherLogits } from "../losses/loss.js";
+import { Module } from "../nn/module.js";
+import { asTeacher } from "../teachers/as_teacher.js";
+import { chooseTeacher } from "../teachers/choose.js";
+import { hashOfTeacher, type Teacher, type TeacherCache, type TeacherFunction } from "../teachers/index.js";
+import { teacherHashes } from "../teachers/teacher_fingerprint.js";
+import type { Precision } from "../tensor/precision.js";
+import {
+  type Calibration,
+  calibrated,
+  calibrateTeacher,
+  expectCalibratable,
+  logitsUnread,
+} from "./calibrate_teacher.js";
+import type { RunControls } from "./controls.js";
+import { isLabelFree } from "./resolve_loss.js";
+import type { Preparation } from "./trainer_input.js";
+
+/** What a distillation's teacher is for. */
+interface TeacherUse {
+  student: Module;
+  data: Dataset;
+  validation: Dataset | undefined;
+  teacherCache: boolean | TeacherCache | undefined;
+  teacherMode: "train" | "eval";
+  calibrateTeacher: boolean;
+  precision: Precision;
+  controls: RunControls;
+}
+
+/**
+ * The teacher of a distillation from its first question to its last: it is opened for the run, prepared and calibrated once the run's
+ * folder is known to be free, and taken in its fastest exact form when steps remain.
+ */
+export class RunTeacher {
+  /** As validation asks it; null: there is none. */
+  readonly teacher: Teacher | null;
+  /** What the student is trained with: from {@link Preparation.run} on with the calibrated logits. */
+  loss: DistillationLoss;
+  #calibration: Calibration | null = null;
+  /** What the steps ask. */
+  #asked: Teacher | null;
+
+  /** Opens the teacher if the loss reads it. */
+  constructor(
+    private readonly source: Module | Teacher | TeacherFunction | undefined,
+    loss: DistillationLoss,
+    private readonly use: TeacherUse,
+  ) {
+    const { student, data, validation = null, teacherMode: mode, precision } = use;
+    const taps = loss.taps?.teacher ?? [];
+    this.loss = loss;
+    this.teacher = source === undefined ? null : asTeacher(source, { mode, taps });
+    this.#asked = this.teacher;
+    this.#expectNetworkOptions();
+    if (!loss.needsTeacher) return;
+    const labelFree = () => isLabelFree(loss, data.classes);
+    this.teacher?.open?.({ data, student, taps, validation, labelFree, precision });
+  }
+
+  /** Refuses to calibrate a teacher that can't be, and logits that the loss does not read. `BAD_ARGUMENT`. */
+  expectCalibratable(given: unknown): void {
+    if (!this.use.calibrateTeacher) return;
+    if (this.teacher === null || !readsTeacherLogits(this.loss)) throw logitsUnread([this.loss.name]);
+    expectCalibratable(this.use.validation, this.teacher, given);
+  }
+
+  /** What takes time or money before the first step; null: nothing. */
+  get preparation(): Preparation | null {
+    const { calibrateTeacher: isCalibrated } = this.use;
+    if (!isCalibrated && (!this.loss.needsTeacher || this.teacher?.prepare === undefined)) return null;
+    return { run: () => this.#prepare(), gives: isCalibrated ? ["teacherTemperature"] : [] };
+  }
+
+  /** What `config.json` keeps of it. */
+  config(): Readonly<Record<string, unknown>> {
+    const { source, teacher } = this;
+    return {
+      ...(this.#calibration && { teacherTemperature: this.#calibration.temperature }),
+      ...(source instanceof Module
+        ? { teacherMode: this.use.teacherMode, ...teacherHashes(source) }
+        : teacher && { teacher: teacher.name, teacherHash: hashOfTeacher(teacher) }),
+    };
+  }
+
+  /** What the steps ask; null: the loss reads no teacher. */
+  async forSteps(): Promise<Teacher | null> {
+    const { source, use, loss } = this;
+    if (!loss.needsTeacher) return null;
+    if (source instanceof Module) {
+      const { student, data, teacherCache, teacherMode: mode, precision, controls } = use;
+      const taps = loss.taps?.teacher ?? [];
+      this.#asked = await chooseTeacher(source, { student, data, teacherCache, mode, taps, precision, ...controls });
+    }
+    return this.#asked;
+  }
+
+  /** Releases what the teacher holds. */
+  async close(): Promise<void> {
+    await this.#asked?.close?.();
+  }
+
+  async #prepare(): Promise<void> {
+    const { teacher, use } = this;
+    const { out = null, signal, onNote } = use.controls;
+    await teacher?.prepare?.({ out, ...(signal && { signal }), ...(onNote && { onNote }) });
+    if (teacher === null || !use.calibrateTeacher) return;
+    const { precision } = use;
+    this.#calibration = await calibrateTeacher(teacher, use.validation, { precision, ...(signal && { signal }) });
+    onNote?.(textOf(this.#calibration));
+    this.loss = calibrated(this.loss, this.#calibration.temperature);
+  }
+
+  /** Refuses options that ask something of a network as the teacher where none is, or where the loss does not read it. */
+  #expectNetworkOptions(): void {
+    const { source, loss } = this;
+    const { teacherCache, teacherMode } = this.use;
+    const refuse = (option: string, problem: string) => {
+      throw new DistilleryError("BAD_ARGUMENT", `${option}: ${problem}`);
+    };
+    const cache = teacherCache === undefined || teacherCache === false ? null : "teacherCache";
+    if (cache !== null && !loss.needsTeacher) refuse(cache, `the loss ${loss.name} needs no teacher`);
+    const asked = cache ?? (teacherMode === "train" ? "teacherMode" : null);
+    if (asked === null || source instanceof Module) return;
+    refuse(
+      asked,
+      source === undefined ? "there is no teacher" : "the teacher is no network of Distillery's, which takes it",
+    );
+  }
+}
+
+function textOf({ temperature, before, after }: Calibration): string {
+  const likelihood = `negative log-likelihood on the validation set ${before.toFixed(4)} before, ${after.toFixed(4)} after`;
+  return `teacher calibrated: logits divided by ${temperature.toFixed(4)}, ${likelihood}`;
+}
