@@ -4,9 +4,9 @@ import { type EpochRecord, flattenRecord } from "../log/epoch_record.js";
 import type { MetricsLog } from "../log/metrics_log.js";
 import { networkMetadata } from "../models/create_network.js";
 import { recordMetadata, type TrainingRecord } from "../models/training_record.js";
-import type { Module } from "../nn/module.js";
 import type { StateDict } from "../nn/state_dict.js";
 import type { RunControls } from "./controls.js";
+import type { Part } from "./trainer_input.js";
 import { stateDict, type TrainerState } from "./trainer_state.js";
 
 const DEFAULT_KEPT = 2;
@@ -95,11 +95,23 @@ export class RunFiles {
     await this.directory?.checkpoints.written();
   }
 
-  /** Writes weights of a model under a name, with its text and what it was trained with; gives the files. */
-  async weights(model: Module, state: StateDict, name: string, record: TrainingRecord): Promise<string[]> {
-    if (this.directory === null) return [];
-    const metadata = { ...recordMetadata(record), ...networkMetadata(model) };
-    return this.directory.writeWeights(state, name, metadata);
+  /** Writes the weights of a model's parts, the best ones under NAME_best, with what they were trained with; gives the files. */
+  async weights(
+    parts: readonly Part[],
+    record: TrainingRecord,
+    { last, best }: { last: StateDict; best: StateDict | null },
+  ): Promise<string[]> {
+    const files: string[] = [];
+    const write = async (state: StateDict, suffix: string) => {
+      for (const part of parts) {
+        const metadata = { ...recordMetadata(record), ...networkMetadata(part.module) };
+        const written = await this.directory?.writeWeights(stateOf(part, state), part.name + suffix, metadata);
+        files.push(...(written ?? []));
+      }
+    };
+    await write(last, "");
+    if (best !== null) await write(best, "_best");
+    return files;
   }
 
   /** Waits until everything is written: afterwards nothing in the folder changes. */
@@ -108,6 +120,13 @@ export class RunFiles {
     await this.directory?.close();
     for (const end of closed) if (end.status === "rejected") throw end.reason;
   }
+}
+
+/** What a state dict of the whole model has of a part. */
+function stateOf({ path }: Part, state: StateDict): StateDict {
+  if (path === "") return state;
+  const own = Object.entries(state).filter(([key]) => key.startsWith(`${path}.`));
+  return Object.fromEntries(own.map(([key, tensor]) => [key.slice(path.length + 1), tensor]));
 }
 
 /** Refuses logs onto the run's own files. */

@@ -9,11 +9,26 @@ import { withGenerator } from "../tensor/random.js";
 import { TensorArena } from "../tensor/step.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { fromUserCode } from "../user_code.js";
-import { changed } from "./module_layout.js";
+import { changed, type Layout } from "./module_layout.js";
 import type { RunStream } from "./run_handle.js";
+
+/** What a step is made of. */
+interface StepInput {
+  epoch: EpochBatches;
+  index: number;
+  /** The metrics of the epoch's steps before; null in its first one. */
+  known: readonly string[] | null;
+  /** Where the run is, for errors. */
+  place: () => string;
+  /** What all its steps have in common. */
+  run: { accumulate: number; modes: Modes; stream: RunStream; precision: Precision; layout: Layout };
+}
 
 /** One batch of a run: the parts of its work run in the run's modes and precision, with its random stream and its own arena. */
 export class Step {
+  readonly epoch: EpochBatches;
+  /** The batch's number in the epoch. */
+  readonly index: number;
   /** Of its loss, by name. */
   metrics: Metrics = {};
   gradNorm = Number.NaN;
@@ -23,21 +38,12 @@ export class Step {
   readonly isLastOfGroup: boolean;
   readonly #arena = new TensorArena();
 
-  constructor(
-    readonly epoch: EpochBatches,
-    /** The batch's number in the epoch. */
-    readonly index: number,
-    accumulate: number,
-    private readonly modes: Modes,
-    private readonly stream: RunStream,
-    private readonly precision: Precision,
-    /** The metrics of the epoch's steps before; null in its first one. */
-    private readonly known: readonly string[] | null,
-    private readonly place: () => string,
-    /** What has become of the networks' layers since the run started; null if they are the same. */
-    private readonly change: () => string | null,
-  ) {
+  constructor(private readonly of: StepInput) {
+    const { epoch, index, run } = of;
+    const { accumulate } = run;
     const start = index - (index % accumulate);
+    this.epoch = epoch;
+    this.index = index;
     this.groupSize = Math.min(accumulate, epoch.length - start);
     this.isFirstOfGroup = index === start;
     this.isLastOfGroup = index === start + this.groupSize - 1;
@@ -45,9 +51,10 @@ export class Step {
 
   /** Runs a part of the step; its arrays are valid until the step ends. */
   run<T>(body: () => T): T {
+    const { stream, modes, precision } = this.of.run;
     try {
-      const inStream = () => withGenerator(this.stream.generator, body);
-      return this.#arena.run(() => this.modes.run(() => inPrecision(this.precision, inStream)));
+      const inStream = () => withGenerator(stream.generator, body);
+      return this.#arena.run(() => modes.run(() => inPrecision(precision, inStream)));
     } catch (error) {
       throw this.#located(error);
     }
@@ -67,7 +74,7 @@ export class Step {
    * others than those of the epoch's steps before, whose mean over the steps is logged.
    */
   report(loss: number, metrics: Metrics): void {
-    const { known } = this;
+    const { known } = this.of;
     for (const [name, value] of Object.entries(metrics)) {
       if (!known?.includes(name)) expectMetricName("the name of a loss's metric", name);
       expectFiniteLoss(`metric ${name}`, value);
@@ -89,10 +96,11 @@ export class Step {
 
   /** Adds to an error where the run was. */
   #located(error: unknown): unknown {
-    const change = this.change();
-    if (change !== null) return changed(`${this.place()}: ${change}`, error);
-    if (!(error instanceof DistilleryError)) return fromUserCode(error, this.place()) ?? error;
-    return new DistilleryError(error.code, `${this.place()}: ${error.message}`, { cause: error });
+    const place = this.of.place();
+    const change = this.of.run.layout.change();
+    if (change !== null) return changed(`${place}: ${change}`, error);
+    if (!(error instanceof DistilleryError)) return fromUserCode(error, place) ?? error;
+    return new DistilleryError(error.code, `${place}: ${error.message}`, { cause: error });
   }
 }
 

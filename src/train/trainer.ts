@@ -7,12 +7,9 @@ import type { EpochRecord } from "../log/epoch_record.js";
 import { recordFor, recordOf, setRecord } from "../models/training_record.js";
 import { Modes } from "../nn/modes.js";
 import type { Module } from "../nn/module.js";
-import type { StateDict } from "../nn/state_dict.js";
-import { ExponentialMovingAverage } from "../optim/ema.js";
-import { createScheduler } from "../optim/index.js";
+import type { ExponentialMovingAverage } from "../optim/ema.js";
 import type { LRScheduler } from "../optim/lr_scheduler.js";
 import type { Optimizer } from "../optim/optimizer.js";
-import { importModules, moduleHashes, parseExpression } from "../registry/index.js";
 import { metricsOf } from "../tasks/metrics.js";
 import { emptyCache } from "../tensor/buffer_pool.js";
 import { bfloat16Unit } from "../tensor/precision.js";
@@ -22,24 +19,15 @@ import { without } from "../without.js";
 import { idleBatchNorm } from "./batch_norms.js";
 import type { RunControls, RunResult } from "./controls.js";
 import { changed, claim, Layout } from "./module_layout.js";
-import { createOptimizer, expectMomentum } from "./optimizer.js";
 import type { ResolvedTraining } from "./options.js";
 import { precisionNote } from "./precision.js";
 import type { Ranks } from "./ranks.js";
-import { isExpression } from "./resolve_loss.js";
 import { RunFiles } from "./run_files.js";
-import { expectLongEnough, resolveSchedule, stepsPerEpoch } from "./schedule.js";
+import { stepsPerEpoch } from "./schedule.js";
 import { Step } from "./step.js";
 import { keepStep, keptSteps, newStepTrace } from "./step_trace.js";
-import { configOf, type Part, type TrainerInput, validateInput } from "./trainer_input.js";
-import {
-  type BestWeights,
-  bestWeights,
-  isBetterEpoch,
-  loadStateDict,
-  metricsOfEpoch,
-  type TrainerState,
-} from "./trainer_state.js";
+import { configOf, madeOf, type TrainerInput, validateInput } from "./trainer_input.js";
+import { bestWeights, isBetterEpoch, loadStateDict, metricsOfEpoch, type TrainerState } from "./trainer_state.js";
 import { Validator } from "./validator.js";
 
 /** What a run that is resumed is said to be when nothing is left to do. */
@@ -94,30 +82,15 @@ export class Trainer {
   /** Sets a run up; with `resume` in the state of its checkpoint. */
   static async open(input: TrainerInput): Promise<Trainer> {
     validateInput(input);
-    const { model, loss, teacher, data, options, controls, stream } = input;
+    const { model, teacher, data, options, controls, stream } = input;
     const { ranks } = controls;
     // The first of several ranks writes.
     const ownControls =
       ranks === undefined || ranks.rank === 0 ? controls : (without(controls, ["out", "logs"]) as RunControls);
-    const { batchSize, shuffle, dropLast, accumulate, lr, weightDecay } = options;
+    const { batchSize, shuffle, dropLast, accumulate } = options;
     const loader = new DataLoader(data, { batchSize, shuffle, dropLast, order: "randperm" });
-    const modules = loss.modules ?? {};
-    const parameters = new Set([model, ...Object.values(modules)].flatMap((module) => module.parameters()));
-    const context = { params: [...parameters], lr, weightDecay };
-    const schedule = resolveSchedule(options.schedule, options);
-    if (typeof options.optimizer !== "function") parseExpression(options.optimizer, "optimizer");
-    const named = [options.optimizer, schedule].filter((spec) => typeof spec !== "function");
-    const userModules = await importModules(named);
-    const hashes = await moduleHashes([...named, ...(isExpression(input.lossSpec) ? [input.lossSpec] : [])]);
-    const optimizer = createOptimizer(options.optimizer, context, userModules, modules);
-    const average =
-      options.ema === null ? null : new ExponentialMovingAverage(model, { decay: options.ema, useBuffers: true });
-    const steps = stepsPerEpoch(data, options);
-    const place = { optimizer, epochs: options.epochs, stepsPerEpoch: steps };
-    const scheduler = createScheduler(schedule, place, { argument: "schedule", modules: userModules });
-    expectLongEnough(scheduler, options.epochs * steps);
-    if (typeof options.optimizer !== "function") expectMomentum(options.optimizer, scheduler);
-    const made = { optimizer, schedule, totalSteps: scheduler.totalSteps, modules: hashes };
+    const made = await madeOf(input);
+    const { modules, parameters, optimizer, scheduler, average } = made;
     // Before the folder is opened, which clears it.
     const free = claim(parameters);
     let giveBack: (() => void) | undefined;
@@ -147,7 +120,8 @@ export class Trainer {
       let epoch: EpochBatches | null = null;
       if (checkpoint !== null) {
         epoch = loadStateDict(state, checkpoint, { file: checkpoint.file, loader, epochs: options.epochs });
-        scheduler.restore(state.progress.epoch * steps + Math.floor(state.progress.step / accumulate));
+        const { epoch: epochs, step } = state.progress;
+        scheduler.restore(epochs * stepsPerEpoch(data, options) + Math.floor(step / accumulate));
       }
       await files.begin(checkpoint && scheduler.lastStep, state.progress.history);
       for (const module of [model, ...(input.parts ?? []).map((part) => part.module)])
@@ -192,9 +166,7 @@ export class Trainer {
   async eachStep(body: (step: Step) => void | Promise<void>): Promise<void> {
     const { progress } = this.state;
     const { accumulate, precision } = this.options;
-    const { stream } = this.input;
-    const modes = this.#modes;
-    const change = () => this.#layout.change();
+    const run = { accumulate, precision, modes: this.#modes, stream: this.input.stream, layout: this.#layout };
     while (!this.isFinished) {
       const epoch = this.#beginEpoch();
       const place = () => this.#place(epoch);
@@ -202,7 +174,7 @@ export class Trainer {
         await this.#betweenSteps(progress.step % accumulate === 0, epoch);
         const start = performance.now();
         const known = progress.step === 0 ? null : Object.keys(progress.sums);
-        const step = new Step(epoch, progress.step, accumulate, modes, stream, precision, known, place, change);
+        const step = new Step({ epoch, index: progress.step, known, place, run });
         try {
           const pending = body(step);
           if (pending !== undefined) await pending;
@@ -225,13 +197,7 @@ export class Trainer {
     const { data, name, controls, stream, parts = [{ name, path: "", module: model }] } = this.input;
     const record = recordOf(model) ?? recordFor(data);
     const last = average?.modelState() ?? model.stateDict();
-    const files: string[] = [];
-    for (const part of parts)
-      files.push(...(await this.files.weights(part.module, stateOf(part, last), part.name, record)));
-    for (const part of best === null ? [] : parts) {
-      const state = stateOf(part, (best as BestWeights).state);
-      files.push(...(await this.files.weights(part.module, state, `${part.name}_best`, record)));
-    }
+    const files = await this.files.weights(parts, record, { last, best: best?.state ?? null });
     if (controls.keepCheckpoints === 0) await this.files.checkpointWithoutOptimizer(this.state);
     else await this.files.checkpoint(this.scheduler.lastStep, this.state);
     await this.files.written();
@@ -371,11 +337,4 @@ export class Trainer {
     const { progress } = this.state;
     return `epoch ${progress.epoch + 1}, step ${progress.step + 1} of ${epoch.length}`;
   }
-}
-
-/** What a state dict of the whole model has of a part. */
-function stateOf({ path }: Part, state: StateDict): StateDict {
-  if (path === "") return state;
-  const own = Object.entries(state).filter(([key]) => key.startsWith(`${path}.`));
-  return Object.fromEntries(own.map(([key, tensor]) => [key.slice(path.length + 1), tensor]));
 }

@@ -11,15 +11,27 @@ import type { DistillationLoss, LossSpec } from "../losses/index.js";
 import { expectOrder, expectReads } from "../models/fit_network.js";
 import { preprocessingText } from "../models/training_record.js";
 import type { Module } from "../nn/module.js";
+import { ExponentialMovingAverage } from "../optim/ema.js";
+import { createScheduler } from "../optim/index.js";
+import type { LRScheduler } from "../optim/lr_scheduler.js";
 import type { Optimizer } from "../optim/optimizer.js";
 import type { Schedule } from "../optim/schedules.js";
+import { importModules, moduleHashes, parseExpression } from "../registry/index.js";
 import type { Teacher } from "../teachers/index.js";
+import type { Tensor } from "../tensor/tensor.js";
 import { type BatchOptions, singleFor, singleForLoss } from "./batch_norms.js";
 import type { RunControls } from "./controls.js";
-import { describeOptimizer } from "./optimizer.js";
+import { createOptimizer, describeOptimizer, expectMomentum } from "./optimizer.js";
 import type { ResolvedTraining } from "./options.js";
+import { isExpression } from "./resolve_loss.js";
 import type { RunStream } from "./run_handle.js";
-import { describeSchedule, withoutScheduleOptions } from "./schedule.js";
+import {
+  describeSchedule,
+  expectLongEnough,
+  resolveSchedule,
+  stepsPerEpoch,
+  withoutScheduleOptions,
+} from "./schedule.js";
 import { randomState } from "./trainer_state.js";
 
 /** A network in a run's model that is trained for itself: clipped, validated and saved. */
@@ -109,28 +121,52 @@ function expectBatches({ model, parts, loss, data, options, teacherNetwork }: Tr
   if (single !== null) throw new DistilleryError("BATCH_TOO_SMALL", `${single.path.join(".")}: ${single.text}`);
 }
 
-/** What a run made of its options. */
+/** What a run makes of its options. */
 interface MadeOfOptions {
+  /** Those of the loss. */
+  readonly modules: Readonly<Record<string, Module>>;
+  /** Of the model and of the loss's modules. */
+  readonly parameters: ReadonlySet<Tensor>;
   readonly optimizer: Optimizer;
   /** With every option written out. */
   readonly schedule: string | Schedule;
-  readonly totalSteps: number;
+  readonly scheduler: LRScheduler;
+  readonly average: ExponentialMovingAverage | null;
   /** SHA-256 of the files of the user's own modules, by name. */
-  readonly modules: Readonly<Record<string, string>>;
+  readonly hashes: Readonly<Record<string, string>>;
+}
+
+/** Makes the optimizer, the schedule and the averaged weights of a run. */
+export async function madeOf({ model, loss, lossSpec, data, options }: TrainerInput): Promise<MadeOfOptions> {
+  const { lr, weightDecay, epochs, ema, optimizer: optimizerSpec } = options;
+  const { modules = {} } = loss;
+  const parameters = new Set([model, ...Object.values(modules)].flatMap((module) => module.parameters()));
+  const schedule = resolveSchedule(options.schedule, options);
+  if (typeof optimizerSpec !== "function") parseExpression(optimizerSpec, "optimizer");
+  const named = [optimizerSpec, schedule].filter((spec) => typeof spec !== "function");
+  const userModules = await importModules(named);
+  const hashes = await moduleHashes([...named, ...(isExpression(lossSpec) ? [lossSpec] : [])]);
+  const optimizer = createOptimizer(optimizerSpec, { params: [...parameters], lr, weightDecay }, userModules, modules);
+  const average = ema === null ? null : new ExponentialMovingAverage(model, { decay: ema, useBuffers: true });
+  const place = { optimizer, epochs, stepsPerEpoch: stepsPerEpoch(data, options) };
+  const scheduler = createScheduler(schedule, place, { argument: "schedule", modules: userModules });
+  expectLongEnough(scheduler, epochs * place.stepsPerEpoch);
+  if (typeof optimizerSpec !== "function") expectMomentum(optimizerSpec, scheduler);
+  return { modules, parameters, optimizer, schedule, scheduler, average, hashes };
 }
 
 /** Everything that determines a run's figures: what `config.json` keeps, and what a resumed run must have too. */
 export function configOf(input: TrainerInput, made: MadeOfOptions): RunConfig {
   const { command, model, loss, data, validation, options, config, controls, stream } = input;
   const lossModules = Object.entries(loss.modules ?? {});
-  const modules = { ...(controls.metadata?.modules as object | undefined), ...made.modules };
+  const modules = { ...(controls.metadata?.modules as object | undefined), ...made.hashes };
   return {
     ...controls.metadata,
     ...(Object.keys(modules).length > 0 && { modules }),
     command,
     ...withoutScheduleOptions(options),
     optimizer: describeOptimizer(options.optimizer, made.optimizer),
-    ...describeSchedule(made.schedule, made.totalSteps),
+    ...describeSchedule(made.schedule, made.scheduler.totalSteps),
     ...config(),
     data: data.name,
     samples: data.length,
