@@ -5,7 +5,7 @@ import { DistilleryError } from "../errors.js";
 import { MAX_FILE_BYTES } from "../files/index.js";
 import type { WorkProgress } from "../log/progress_line.js";
 import { cached, hashOfTeacher, type Teacher, TeacherCache } from "../teachers/index.js";
-import { allLogits, isRowByRow, type OutputsOf } from "../teachers/logits_in_order.js";
+import { allLogits, isRowByRow, notCached, type OutputsOf, UNCACHEABLE } from "../teachers/logits_in_order.js";
 import { inPrecision, type Precision } from "../tensor/precision.js";
 import { Tensor } from "../tensor/tensor.js";
 import { calibrateTeacher } from "../train/calibrate_teacher.js";
@@ -127,12 +127,10 @@ export class ExternalTeacher {
     }
     await teacher.prepare?.({ out, once: true, signal, onNote });
     const tooMany = tooManyLogits(data) ?? tooManyLogits(validation);
-    if (tooMany !== null) return onNote(`teacher logits not cached: ${tooMany}`);
-    if (data.augmented === true) return onNote("teacher logits not cached: the data are augmented at random");
+    if (tooMany !== null) return onNote(notCached(tooMany));
+    if (data.augmented === true) return onNote(notCached(UNCACHEABLE.augmented));
     const outputsOf = this.#asked(teacher.outputs.bind(teacher));
-    if (!(await isRowByRow(outputsOf, data))) {
-      return onNote("teacher logits not cached: the teacher's logits depend on the other samples of a batch");
-    }
+    if (!(await isRowByRow(outputsOf, data))) return onNote(notCached(UNCACHEABLE.notByRow));
     const training = await allLogits(outputsOf, data, { signal, onWork });
     const ofValidation =
       teacher.evaluate &&

@@ -8,6 +8,7 @@ import { fitNetwork } from "../models/fit_network.js";
 import { recordMetadata, recordOf } from "../models/training_record.js";
 import { Module } from "../nn/module.js";
 import { hashOfTeacher, live, type Teacher, TeacherCache } from "../teachers/index.js";
+import { notCached } from "../teachers/logits_in_order.js";
 import { teacherFingerprint } from "../teachers/teacher_fingerprint.js";
 import type { Precision } from "../tensor/precision.js";
 import { Generator, withGenerator } from "../tensor/random.js";
@@ -131,7 +132,7 @@ export async function computeTeacherLogits(
 ): Promise<TeacherCache | null> {
   const reason = tooManyLogits(data) ?? TeacherCache.whyNotCacheable(teacher, data, precision);
   if (reason !== null) {
-    onNote(`teacher logits not cached: ${reason}`);
+    onNote(notCached(reason));
     return null;
   }
   const { training: file } = logitsFilesIn(out);

@@ -7,6 +7,8 @@ import { inputsFor } from "./inputs_for.js";
 import { withEvalMode } from "./modes.js";
 import type { Module } from "./module.js";
 
+/** How many samples go through a network at once outside of training, if nothing asks for more. */
+export const EVAL_ROWS = 512;
 /** What the activations of a batch may take: with more images at once, passes are slower. */
 const MAX_BYTES = 2 ** 27;
 
@@ -16,7 +18,7 @@ const MAX_BYTES = 2 ** 27;
  *
  * @param sample a batch of one sample.
  */
-export function rowsFor(networks: readonly Module[], sample: () => Tensor, most: number): number {
+export function rowsFor(networks: readonly Module[], sample: () => Tensor, most = EVAL_ROWS): number {
   const reading = networks.filter(({ readsImages }) => readsImages);
   if (reading.length === 0) return most;
   const arena = new Arena();

@@ -7,6 +7,7 @@ import type { Precision } from "../tensor/precision.js";
 import { cached } from "./cached.js";
 import { frozen } from "./frozen.js";
 import { live, type NetworkTeacherOptions } from "./live.js";
+import { notCached } from "./logits_in_order.js";
 import type { Teacher } from "./teacher.js";
 import { TeacherCache } from "./teacher_cache.js";
 
@@ -47,7 +48,7 @@ export async function openCache(teacher: Module, use: TeacherUse): Promise<Teach
   const reason = whyNotCacheable(teacher, use);
   if (reason !== null && teacherCache === undefined) {
     // In train mode, as the reference script has it, that is expected.
-    if (mode === "eval") onNote?.(`teacher logits not cached: ${reason}`);
+    if (mode === "eval") onNote?.(notCached(reason));
     return null;
   }
   if (reason !== null) throw new DistilleryError("BAD_ARGUMENT", `teacherCache: ${reason}`);

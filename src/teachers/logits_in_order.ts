@@ -33,6 +33,22 @@ export async function* logitsInOrder(
 /** The work of computing a teacher's logits, as progress names it. */
 export const TEACHER_LOGITS = "teacher logits";
 
+/** Why a teacher's logits are not kept. */
+export const UNCACHEABLE = {
+  augmented: "the data are augmented at random",
+  notByRow: "the teacher's logits depend on the other samples of a batch",
+};
+
+/** The line for the user that says so. */
+export function notCached(reason: string): string {
+  return `teacher logits not cached: ${reason}`;
+}
+
+/** Ends the computing of a teacher's logits, `ABORTED`, if the signal says so. */
+export function expectNotStopped(signal: AbortSignal | undefined): void {
+  if (signal?.aborted) throw new DistilleryError("ABORTED", "stopped while the teacher's logits were computed");
+}
+
 /** All of them, [samples, classes]; `ABORTED` by the signal. */
 export async function allLogits(
   outputsOf: OutputsOf,
@@ -44,7 +60,7 @@ export async function allLogits(
   let at = 0;
   report(at);
   for await (const logits of logitsInOrder(outputsOf, data)) {
-    if (signal?.aborted) throw new DistilleryError("ABORTED", "stopped while the teacher's logits were computed");
+    expectNotStopped(signal);
     all.set(logits, at);
     at += logits.length;
     report(at);

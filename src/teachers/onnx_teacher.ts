@@ -9,6 +9,7 @@ import type { Outputs } from "../losses/loss.js";
 import { showCount } from "../show.js";
 import { Tensor } from "../tensor/tensor.js";
 import { noteAccuracy } from "./accuracy_note.js";
+import { expectNotStopped, notCached, UNCACHEABLE } from "./logits_in_order.js";
 import type { TeacherInputs } from "./onnx_inputs.js";
 import { OnnxNetwork, type OnnxSetting } from "./onnx_network.js";
 import { logitsAt } from "./sample_logits.js";
@@ -120,12 +121,11 @@ class OnnxTeacher implements Teacher {
     const isSame = (logits: Float32Array) => alone.every((x, i) => Object.is(x, logits[i]));
     if (!isSame(together)) {
       const isRandom = !isSame(await this.network.run(setting, takeSlice(data, 0, 1)));
-      const why = isRandom ? "are others each time" : "depend on the other samples of a batch";
-      return onNote?.(`teacher logits not cached: the teacher's logits ${why}`);
+      return onNote?.(notCached(isRandom ? "the teacher's logits are others each time" : UNCACHEABLE.notByRow));
     }
     const kept = new Float32Array(data.length * data.classes);
     for (let start = 0; start < data.length; start += BATCH) {
-      if (signal?.aborted) throw new DistilleryError("ABORTED", "stopped while the teacher's logits were computed");
+      expectNotStopped(signal);
       await setImmediate();
       const batch = takeSlice(data, start, Math.min(start + BATCH, data.length));
       kept.set(await this.network.run(setting, batch), start * data.classes);

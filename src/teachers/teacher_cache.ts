@@ -22,11 +22,9 @@ import { currentPrecision, expectPrecision, PRECISIONS, type Precision, withPrec
 import { currentGenerator } from "../tensor/random.js";
 import { withArena } from "../tensor/step.js";
 import { Tensor } from "../tensor/tensor.js";
-import { TEACHER_LOGITS } from "./logits_in_order.js";
+import { expectNotStopped, TEACHER_LOGITS, UNCACHEABLE } from "./logits_in_order.js";
 import { STANDARDIZED } from "./stored_arrays.js";
 import { teacherFingerprint } from "./teacher_fingerprint.js";
-
-const BATCH = 512;
 
 /**
  * A teacher's logits for every sample of a data set, computed once in eval mode and kept by the sample's index. Tied to the
@@ -77,12 +75,12 @@ export class TeacherCache {
     const network = fitNetwork(teacher, data, "teacher");
     const hash = teacherFingerprint(network);
     const logits: Float32Array[] = [];
-    const batchSize = rowsFor([network], () => takeSlice(data, 0, 1).inputs, BATCH);
+    const batchSize = rowsFor([network], () => takeSlice(data, 0, 1).inputs);
     const loader = new DataLoader(data, { batchSize });
     for (const batch of loader) {
       onWork?.({ work: TEACHER_LOGITS, done: logits.length, total: loader.length });
       await setImmediate();
-      if (signal?.aborted) throw new DistilleryError("ABORTED", "stopped while the teacher's logits were computed");
+      expectNotStopped(signal);
       withArena(() =>
         withPrecision(precision, () => logits.push(forward(network, inputsOf(network, batch)).data.slice())),
       );
@@ -121,7 +119,7 @@ export class TeacherCache {
     expectModule("teacher", teacher);
     expectDataset(data, "data");
     expectOneOf("precision", precision, PRECISIONS);
-    if (data.augmented === true) return "the data are augmented at random";
+    if (data.augmented === true) return UNCACHEABLE.augmented;
     const batch = takeSlice(data, 0, Math.min(3, data.length));
     const { state } = currentGenerator();
     const before = state.slice();
@@ -134,7 +132,7 @@ export class TeacherCache {
       return "the teacher draws random numbers in eval mode";
     }
     const same = alone?.every((x, i) => Object.is(x, together?.[i]));
-    return same ? null : "the teacher's logits depend on the other samples of a batch";
+    return same ? null : UNCACHEABLE.notByRow;
   }
 
   /**

@@ -9,12 +9,13 @@ import { changedLoss, type DistillationLoss, type LossBatch } from "../losses/lo
 import { isSum, type Sum } from "../losses/weighted_sum.js";
 import { overlapOf } from "../models/overlap.js";
 import { Module } from "../nn/module.js";
+import { EVAL_ROWS } from "../nn/rows_for.js";
 import type { Teacher } from "../teachers/index.js";
 import { expectOutputs } from "../teachers/teacher.js";
 import { inPrecision, type Precision } from "../tensor/precision.js";
 import { Generator, withGenerator } from "../tensor/random.js";
+import { NEEDS_VALIDATION } from "./options.js";
 
-const BATCH = 512;
 /** The search for logits of a usual size. */
 const [MIN, MAX] = [0.01, 100];
 
@@ -40,8 +41,8 @@ export async function calibrateTeacher(
 ): Promise<Calibration> {
   const { validation, evaluate } = expectCalibratable(given, teacher);
   const logits = new Float64Array(validation.length * validation.classes);
-  for (let start = 0; start < validation.length; start += BATCH) {
-    const batch = takeSlice(validation, start, Math.min(start + BATCH, validation.length));
+  for (let start = 0; start < validation.length; start += EVAL_ROWS) {
+    const batch = takeSlice(validation, start, Math.min(start + EVAL_ROWS, validation.length));
     await setImmediate();
     if (signal?.aborted) throw new DistilleryError("ABORTED", "stopped while the teacher was calibrated");
     const asked = () => inPrecision(precision, () => evaluate.call(teacher, batch));
@@ -78,7 +79,7 @@ export function expectCalibratable(
 /** Refuses data that no teacher can be calibrated on: none, those of another task, or those that the network was trained on. `BAD_ARGUMENT`. */
 export function expectCalibrationSet(validation: Dataset | undefined, network?: unknown): Dataset {
   const refuse = (text: string) => new DistilleryError("BAD_ARGUMENT", `calibrateTeacher: ${text}`);
-  if (validation === undefined) throw refuse("needs a validation set, on which the temperature is chosen");
+  if (validation === undefined) throw refuse(NEEDS_VALIDATION.calibrateTeacher);
   if (hasTargets(validation)) throw refuse(`is for classes, and the data are for ${validation.task}`);
   const overlap = network instanceof Module ? overlapOf(network, validation, "teacher") : null;
   if (overlap !== null) throw refuse(`${overlap.figures}: its confidence there says nothing of other samples`);

@@ -16,11 +16,18 @@ import { cachedBytes, emptyCache } from "../tensor/buffer_pool.js";
 import { Generator, withGenerator } from "../tensor/random.js";
 import { type Tensor, zeros } from "../tensor/tensor.js";
 import { without } from "../without.js";
-import { CONTROL_NAMES, splitControls } from "./controls.js";
+import { CONTROL_NAMES, type RunControls, splitControls } from "./controls.js";
 import { DISTILL_INPUT, type DistillInput, distill, distillationLoss } from "./distill.js";
 import { evaluate } from "./inference.js";
 import { createOptimizer } from "./optimizer.js";
-import { distillationSchema, resolveOptions, trainingSchema } from "./options.js";
+import {
+  distillationSchema,
+  type ResolvedTraining,
+  resolveOptions,
+  type TrainingOptions,
+  trainingSchema,
+} from "./options.js";
+import type { RunHandle } from "./run_handle.js";
 import { memoryOf, type RunMemory } from "./run_memory.js";
 import { SCHEDULE_OPTIONS, stepsPerEpoch } from "./schedule.js";
 import { TRAINING_INPUT, type TrainTeacherInput, trainTeacher } from "./train_teacher.js";
@@ -56,16 +63,14 @@ const SAMPLES = 512;
  */
 export async function estimateRun(input: DistillInput | TrainTeacherInput): Promise<RunEstimate> {
   expectObject("estimateRun", input);
-  if (!("student" in input)) expectModule("model", input.model);
-  else {
-    expectModule("student", input.student);
-    if (input.teacher !== undefined) asTeacher(input.teacher, {});
-  }
-  const networks = [...networksOf(input), ...modulesOf(input)];
+  const run = "student" in input ? distillation(input) : training(input);
+  // The modules of a loss that is given as such.
+  const modules = isDistillationLoss(input.loss) ? Object.values(input.loss.modules ?? {}) : [];
+  const networks = [...run.networks, ...modules];
   const states = networks.map((network) => cloneState(network.stateDict()));
   const records = networks.map(recordOf);
   try {
-    return await estimate(input);
+    return await estimate(input, run, modules);
   } finally {
     for (const [i, network] of networks.entries()) {
       network.loadStateDict(states[i]);
@@ -76,120 +81,132 @@ export async function estimateRun(input: DistillInput | TrainTeacherInput): Prom
   }
 }
 
-async function estimate(input: Input): Promise<RunEstimate> {
+/** What the estimate of a run takes of its kind. */
+interface EstimatedRun {
+  /** The trained network first. */
+  networks: readonly [Module, ...Module[]];
+  /** With their defaults. */
+  options: ResolvedTraining;
+  /** The teacher whose predictions for the validation set are others after each epoch. */
+  changingTeacher: Module | null;
+  /** The seconds that computing the teacher's cached logits takes, and a cache of those of the samples `first`; null without one. */
+  timeLogits(first: Dataset): Promise<{ seconds: number; cache: TeacherCache | null }>;
+  start(changes: TrainingOptions & RunControls & { data: Dataset }, cache: TeacherCache | null): RunHandle;
+}
+
+function training(input: TrainTeacherInput): EstimatedRun {
+  expectModule("model", input.model);
+  const { model, loss } = input;
+  const [, given] = splitControls(input);
+  const names = [...TRAINING_INPUT, ...CONTROL_NAMES];
+  const options = resolveOptions(trainingSchema, without(given, TRAINING_INPUT), names);
+  return {
+    networks: [model],
+    options,
+    changingTeacher: null,
+    timeLogits: async () => NO_LOGITS,
+    start: (changes) => trainTeacher({ ...options, ...(loss !== undefined && { loss }), ...changes, model }),
+  };
+}
+
+function distillation(input: DistillInput): EstimatedRun {
+  const { teacher, student, loss, teacherMode: mode = "eval", teacherCache } = input;
+  expectModule("student", student);
+  if (teacher !== undefined) asTeacher(teacher, {});
+  const network = teacher instanceof Module ? teacher : null;
+  const [, given] = splitControls(input);
+  const names = [...DISTILL_INPUT, ...CONTROL_NAMES];
+  const options = resolveOptions(distillationSchema, without(given, DISTILL_INPUT), names);
+  return {
+    networks: network === null ? [student] : [student, network],
+    options,
+    changingTeacher: mode === "train" ? network : null,
+    async timeLogits(first) {
+      if (network === null || teacherCache instanceof Object) return NO_LOGITS;
+      const { taps, needsTeacher } = await lossOf(input);
+      if (!needsTeacher) return NO_LOGITS;
+      const { precision } = options;
+      const use = { student, data: first, teacherCache, precision, mode, taps: taps?.teacher ?? [] };
+      const cache = await openCache(network, use);
+      if (cache === null) return NO_LOGITS;
+      // That was the first pass, with cold caches and threads: a warm one is timed.
+      const start = performance.now();
+      await TeacherCache.compute(network, first, { precision });
+      const seconds = (performance.now() - start) / 1000;
+      return { seconds: (seconds * input.data.length) / first.length, cache };
+    },
+    start(changes, cache) {
+      const taught = teacher && { teacher: withoutAsking(teacher), teacherCache: cache ?? false };
+      return distill({ ...options, ...(loss !== undefined && { loss }), ...changes, student, ...taught });
+    },
+  };
+}
+
+const NO_LOGITS = { seconds: 0, cache: null };
+
+async function estimate(input: Input, run: EstimatedRun, modules: readonly Module[]): Promise<RunEstimate> {
   const { data, validation } = input;
-  const options = resolved(input);
-  const steps = options.epochs * stepsPerEpoch(data, options);
-  const logits = await timeTeacherLogits(input);
-  const { stepSeconds, optimizer } = await trySteps(input, logits.cache);
-  const validationPasses = validation === undefined ? 0 : timeValidation(input, validation) * options.epochs;
-  const sizes = {
+  const { options } = run;
+  const { epochs, shards, batchNorm } = options;
+  const steps = epochs * stepsPerEpoch(data, options);
+  // Samples that give whole batches.
+  const first = firstOf(data, Math.max(SAMPLES, 2 * (input.batchSize ?? 0)));
+  const logits = await run.timeLogits(first);
+  // The cache may have logits for the first samples only.
+  const { stepSeconds, optimizer } = await trySteps(run, logits.cache === null ? data : first, logits.cache);
+  const validationPasses = validation === undefined ? 0 : timeValidation(run, validation) * epochs;
+  const memory = memoryOf({
+    networks: run.networks,
+    modules,
+    data,
+    validation,
     optimizer,
     activations: cachedBytes(),
     hasAverage: options.ema !== null,
-    ...{ shards: options.shards, batchNorm: options.batchNorm },
-  };
-  const memory = memoryOf({
-    networks: networksOf(input),
-    modules: modulesOf(input),
-    data,
-    validation,
-    ...sizes,
+    shards,
+    batchNorm,
     isCached: logits.cache !== null,
   });
   return { steps, stepSeconds, seconds: logits.seconds + steps * stepSeconds + validationPasses, memory };
 }
 
-/** The trained network first. */
-function networksOf(input: Input): readonly [Module, ...Module[]] {
-  if (!("student" in input)) return [input.model];
-  return input.teacher instanceof Module ? [input.student, input.teacher] : [input.student];
-}
-
-/** The modules of a loss that is given as such. */
-function modulesOf({ loss }: Input): readonly Module[] {
-  return isDistillationLoss(loss) ? Object.values(loss.modules ?? {}) : [];
-}
-
-/** The options with their defaults. */
-function resolved(input: Input) {
-  if ("student" in input) {
-    const [, given] = splitControls(input);
-    return resolveOptions(distillationSchema, without(given, DISTILL_INPUT), [...DISTILL_INPUT, ...CONTROL_NAMES]);
-  }
-  const [, given] = splitControls(input);
-  return resolveOptions(trainingSchema, without(given, TRAINING_INPUT), [...TRAINING_INPUT, ...CONTROL_NAMES]);
-}
-
 /** The loss of a distillation, whose modules are drawn from a stream of its own. */
 function lossOf(input: DistillInput): Promise<DistillationLoss> {
   const { temperature = KD_DEFAULTS.temperature, alpha = KD_DEFAULTS.alpha, labelSmoothing = 0, ...rest } = input;
-  return distillationLoss(input.loss, {
-    teacher: null,
-    ...rest,
-    temperature,
-    alpha,
-    labelSmoothing,
-    generator: new Generator(0),
-  });
-}
-
-/** The seconds that computing the teacher's cached logits takes, and a cache of the first of them; null without one. */
-async function timeTeacherLogits(input: Input): Promise<{ seconds: number; cache: TeacherCache | null }> {
-  const none = { seconds: 0, cache: null };
-  if (!("student" in input) || !(input.teacher instanceof Module) || input.teacherCache instanceof Object) return none;
-  const { teacher, student, teacherCache, teacherMode = "eval" } = input;
-  const loss = await lossOf(input);
-  if (!loss.needsTeacher) return none;
-  const data = firstOf(input.data, minSamples(input));
-  const { precision } = resolved(input);
-  const use = { student, data, teacherCache, precision, mode: teacherMode, taps: loss.taps?.teacher ?? [] };
-  const cache = await openCache(teacher, use);
-  if (cache === null) return none;
-  // That was the first pass, with cold caches and threads: a warm one is timed.
-  const start = performance.now();
-  await TeacherCache.compute(teacher, data, { precision });
-  const seconds = (performance.now() - start) / 1000;
-  return { seconds: (seconds * input.data.length) / data.length, cache };
+  const generator = new Generator(0);
+  return distillationLoss(input.loss, { teacher: null, ...rest, temperature, alpha, labelSmoothing, generator });
 }
 
 /** Makes steps as the run would, with hardly any learning rate: the seconds that one takes, the optimizer's bytes. */
-async function trySteps(input: Input, cache: TeacherCache | null): Promise<{ stepSeconds: number; optimizer: number }> {
+async function trySteps(
+  run: EstimatedRun,
+  data: Dataset,
+  cache: TeacherCache | null,
+): Promise<{ stepSeconds: number; optimizer: number }> {
   const stop = new AbortController();
   const [times, start] = [[] as number[], performance.now()];
   const onStep = () => {
     times.push(performance.now());
     if (times.length > 2 * COLD_STEPS && performance.now() - start > 1000 * SECONDS_TO_TRY) stop.abort();
   };
-  // The cache may have logits for the first samples only.
-  const data = cache === null ? input.data : firstOf(input.data, minSamples(input));
   const none = Object.fromEntries(SCHEDULE_OPTIONS.map((name) => [name, undefined]));
   const quiet = { ...none, lr: 1e-9, schedule: "constant", patience: null, epochs: 1_000_000 } as const;
-  const loss = input.loss === undefined ? {} : { loss: input.loss };
-  const options = resolved(input);
+  const { options } = run;
   const userModules = await importModules(typeof options.optimizer === "function" ? [] : [options.optimizer]);
-  let optimizer: Optimizer | null = null;
-  const makeOptimizer = (params: readonly Tensor[]) => {
-    optimizer = createOptimizer(options.optimizer, { ...options, ...quiet, params }, userModules, {});
-    return optimizer;
+  let made: Optimizer | null = null;
+  const optimizer = (params: readonly Tensor[]) => {
+    made = createOptimizer(options.optimizer, { ...options, ...quiet, params }, userModules, {});
+    return made;
   };
-  const common = { ...options, ...loss, ...quiet, optimizer: makeOptimizer, data, signal: stop.signal, onStep };
-  const run = withGenerator(new Generator(0), () => {
-    if (!("student" in input)) return trainTeacher({ ...common, model: input.model });
-    const { teacher, student } = input;
-    return distill({
-      ...common,
-      student,
-      ...(teacher && { teacher: withoutAsking(teacher), teacherCache: cache ?? false }),
-    });
-  });
-  await run.catch((error: unknown) => {
-    if (!stop.signal.aborted) throw error;
+  const { signal } = stop;
+  const tried = withGenerator(new Generator(0), () => run.start({ ...quiet, optimizer, data, signal, onStep }, cache));
+  await tried.catch((error: unknown) => {
+    if (!signal.aborted) throw error;
   });
   // Their mean: with a prefetched teacher one step waits for its logits and the next finds its own.
   const [first, last] = [times[COLD_STEPS], times.at(-1) as number];
   const stepSeconds = (last - first) / (times.length - 1 - COLD_STEPS) / 1000;
-  return { stepSeconds, optimizer: optimizer === null ? 0 : stateBytes(optimizer) };
+  return { stepSeconds, optimizer: made === null ? 0 : stateBytes(made) };
 }
 
 /** A teacher that is no network is not asked, as that may cost something: its logits are zeros. */
@@ -215,24 +232,15 @@ function stateBytes(optimizer: Optimizer): number {
 }
 
 /** The seconds that a validation pass takes. */
-function timeValidation(input: Input, validation: Dataset): number {
+function timeValidation({ networks: [model], changingTeacher }: EstimatedRun, validation: Dataset): number {
   const some = firstOf(validation, SAMPLES);
-  // The classes that a fixed teacher predicts are known after the first epoch.
-  const changing =
-    "student" in input && input.teacherMode === "train" && input.teacher instanceof Module ? input.teacher : null;
-  const model = "student" in input ? input.student : input.model;
   const pass = () => {
     const start = performance.now();
-    evaluate(model, some, changing === null ? {} : { teacher: changing });
+    evaluate(model, some, changingTeacher === null ? {} : { teacher: changingTeacher });
     return (performance.now() - start) / 1000;
   };
   pass();
   return (pass() * validation.length) / some.length;
-}
-
-/** The number of samples that give whole batches. */
-function minSamples({ batchSize = 0 }: Input): number {
-  return Math.max(SAMPLES, 2 * batchSize);
 }
 
 function firstOf(data: Dataset, count: number): Dataset {

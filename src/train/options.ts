@@ -149,6 +149,12 @@ function expectShards<O extends ShardOptions>(options: O): O {
   throw new DistilleryError("BAD_ARGUMENT", `${issue.path.join(".")}: ${issue.text}`);
 }
 
+/** What a run without a validation set is told of options that need one. */
+export const NEEDS_VALIDATION = {
+  patience: "needs a validation set, which tells which epoch is better",
+  calibrateTeacher: "needs a validation set, on which the temperature is chosen",
+};
+
 /** What is wrong with the shards of a batch; null if nothing is. */
 export function shardIssue({ batchSize, shards, batchNorm, teacherMode }: ShardOptions): Issue | null {
   if (batchSize % shards !== 0) {

@@ -22,7 +22,7 @@ import type { Tensor } from "../tensor/tensor.js";
 import { type BatchOptions, singleFor, singleForLoss } from "./batch_norms.js";
 import type { RunControls } from "./controls.js";
 import { createOptimizer, describeOptimizer, expectMomentum } from "./optimizer.js";
-import type { ResolvedTraining } from "./options.js";
+import { NEEDS_VALIDATION, type ResolvedTraining } from "./options.js";
 import { isExpression } from "./resolve_loss.js";
 import type { RunStream } from "./run_handle.js";
 import {
@@ -89,7 +89,7 @@ export function validateInput(input: TrainerInput): void {
     expectShape("validation", [validation.features, validation.classes], [data.features, data.classes]);
     expectEvaluable("validation", validation, data);
   } else if (options.patience !== null) {
-    throw new DistilleryError("BAD_ARGUMENT", "patience: needs a validation set to tell which epoch is better");
+    throw new DistilleryError("BAD_ARGUMENT", `patience: ${NEEDS_VALIDATION.patience}`);
   }
   expectDescribed("data", data);
   if (controls.out !== undefined) expectMetadata("data", preprocessingText(preprocessingOf(data)));

@@ -19,8 +19,6 @@ import { forwardEval, widthFor } from "./inference.js";
 import { expectFiniteLoss } from "./step.js";
 import type { Part } from "./trainer_input.js";
 
-const BATCH = 512;
-
 /**
  * Evaluates on a validation set after each epoch of a run; the event loop gets its turn after each batch. What a fixed
  * teacher says is computed once. Draws are of streams of its own: that of the run goes on as without it.
@@ -57,7 +55,7 @@ export class Validator {
     );
     const ofParts = this.parts.map(() => task.evaluator(data));
     const kept: TeacherOutputs[] = [];
-    this.#rows ??= rowsFor([model], () => takeSlice(data, 0, 1).inputs, BATCH);
+    this.#rows ??= rowsFor([model], () => takeSlice(data, 0, 1).inputs);
     const loader = new DataLoader(data, { batchSize: this.#rows }).epochFrom(null);
     const generator = new Generator();
     for (let i = 0; i < loader.length; i++) {

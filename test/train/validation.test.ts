@@ -202,7 +202,7 @@ describe("patience", () => {
 
   test("needs a validation set", async () => {
     const { message } = await failure(start({ patience: 2 }).done, "BAD_ARGUMENT");
-    expect(message).toBe("patience: needs a validation set to tell which epoch is better");
+    expect(message).toBe("patience: needs a validation set, which tells which epoch is better");
     const zero = await failure(start({ patience: 0 }).done, "BAD_ARGUMENT");
     expect(zero.message).toBe("patience: expected a whole number of at least 1, got 0");
   });
