@@ -70,11 +70,9 @@ function traced(network: Module, given: GraphOptions["features"], format: Export
 
 /** What the first layer that says so takes. */
 function featuresOf(network: Module): number | null {
-  if (network instanceof Linear) return network.inFeatures;
-  if (network instanceof BatchNorm1d) return network.numFeatures;
-  for (const [, child] of network.namedChildren()) {
-    const features = featuresOf(child);
-    if (features !== null) return features;
+  for (const module of network.modules()) {
+    if (module instanceof Linear) return module.inFeatures;
+    if (module instanceof BatchNorm1d) return module.numFeatures;
   }
   return null;
 }

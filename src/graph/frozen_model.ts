@@ -1,7 +1,6 @@
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
 import { BatchNorm } from "../nn/batch_norm.js";
-import { Modes } from "../nn/modes.js";
 import type { Module } from "../nn/module.js";
 import { allocate } from "../tensor/buffer_pool.js";
 import type { LoweredNode } from "../tensor/op.js";
@@ -69,10 +68,7 @@ export class FrozenModel {
    * does more than compute.
    */
   static from(module: Module, sampleShape: readonly number[], options: TraceOptions = {}): FrozenModel {
-    const graph = fuse(traceModule(module, sampleShape, options));
-    const { training } = options;
-    if (training === undefined) return new FrozenModel(module, graph);
-    return new Modes([[module, training]]).run(() => new FrozenModel(module, graph));
+    return new FrozenModel(module, fuse(traceModule(module, sampleShape, options)));
   }
 
   /** How many passes are in flight. */
@@ -181,17 +177,9 @@ function lowered({ op, attributes, inputs }: Node): LoweredNode {
 function movedStatistics({ inputs, attributes }: Node, module: Module): MovedStatistics | null {
   if (attributes.training !== true) return null;
   const [mean, variance] = inputs.slice(-2) as Constant[];
-  return { mean: mean.data, variance: variance.data, layer: layerOf(mean.data, module) };
-}
-
-/** The layer with these running statistics. */
-function layerOf(mean: Float32Array, module: Module): BatchNorm | null {
-  if (module instanceof BatchNorm && module.runningMean.data === mean) return module;
-  for (const [, child] of module.namedChildren()) {
-    const layer = layerOf(mean, child);
-    if (layer !== null) return layer;
-  }
-  return null;
+  const layers = module.modules().filter((one) => one instanceof BatchNorm);
+  const layer = layers.find(({ runningMean }) => runningMean.data === mean.data) ?? null;
+  return { mean: mean.data, variance: variance.data, layer };
 }
 
 function outputOf(shape: readonly Length[], rows: number): Tensor {

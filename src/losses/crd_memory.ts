@@ -120,7 +120,7 @@ export class CrdMemory extends Module implements ShardedMemory {
     }
   }
 
-  apply(rows: readonly Float64Array[]): void {
+  takeRows(rows: readonly Float64Array[]): void {
     const dimension = this.student.shape[1];
     for (const [index, ...values] of rows) {
       const [student, teacher] = [values.slice(0, dimension), values.slice(dimension)];

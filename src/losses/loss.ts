@@ -87,18 +87,18 @@ export interface DistillationLoss {
  * averaged over a batch's shards; what a memory keeps waits instead, and is taken once for all of them.
  */
 export interface ShardedMemory extends Module {
-  /** Its buffers that {@link ShardedMemory.apply} alone moves. */
+  /** Its buffers that {@link ShardedMemory.takeRows} alone moves. */
   readonly banks: readonly Tensor[];
   /** Runs `body`, the forward pass of a shard, which adds to `rows` what the memory is to take. */
   asShard<T>(shard: number, rows: Float64Array[], body: () => T): T;
   /** Takes the rows of all shards of a batch, in their order. */
-  apply(rows: readonly Float64Array[]): void;
+  takeRows(rows: readonly Float64Array[]): void;
 }
 
 /** The memories that a module is or holds. */
 export function shardedMemories(module: Module): ShardedMemory[] {
   const isMemory = (one: Module): one is ShardedMemory => "asShard" in one;
-  return isMemory(module) ? [module] : module.namedChildren().flatMap(([, child]) => shardedMemories(child));
+  return module.modules().filter(isMemory);
 }
 
 /** What a loss may be made for. */

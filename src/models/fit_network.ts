@@ -148,12 +148,12 @@ function expectIds(network: Module, encoding: TextEncoding, name: string, whose:
 
 /** The encoder of Hugging Face's that a network is or holds; null: none. */
 function encoderIn(network: Module): { name: string; positions: number } | null {
-  for (const { name, type, pretrained } of MODELS.entries) {
-    if (type && pretrained && network instanceof type) return { name, positions: pretrained.positions(network) };
+  for (const module of network.modules()) {
+    for (const { name, type, pretrained } of MODELS.entries) {
+      if (type && pretrained && module instanceof type) return { name, positions: pretrained.positions(module) };
+    }
   }
-  return network
-    .namedChildren()
-    .reduce((found: ReturnType<typeof encoderIn>, [, child]) => found ?? encoderIn(child), null);
+  return null;
 }
 
 /** The module inside that says the network's {@link Module.vocabulary}. */

@@ -16,7 +16,7 @@ interface LinearValues {
  * PyTorch's `modules()`, with the same draws.
  */
 export function drawByOutputs(network: Module, linear: LinearValues | null = null): void {
-  for (const layer of modulesOf(network)) {
+  for (const layer of network.modules()) {
     if (layer instanceof Conv2d) {
       const { shape } = layer.weight;
       drawNormals(layer.weight, Math.sqrt(2 / (shape[0] * shape[2] * shape[3])));
@@ -30,9 +30,6 @@ export function drawByOutputs(network: Module, linear: LinearValues | null = nul
 
 function drawNormals({ data, shape }: Parameter, std: number): void {
   const factor = Math.fround(std);
-  for (const [i, z] of randn(shape).data.entries()) data[i] = z * factor;
-}
-
-function modulesOf(network: Module): Module[] {
-  return network.namedChildren().flatMap(([, child]) => [child, ...modulesOf(child)]);
+  const drawn = randn(shape).data;
+  for (let i = 0; i < data.length; i++) data[i] = drawn[i] * factor;
 }

@@ -10,11 +10,9 @@ export function setTokenizer(network: Module, read: () => TextEncoding): void {
 
 /** The tokenizer beside the weights of a network, or of one inside of it; null: none is known. */
 export function tokenizerOf(network: Module): TextEncoding | null {
-  const read = TOKENIZERS.get(network);
-  if (read !== undefined) return read();
-  for (const [, child] of network.namedChildren()) {
-    const found = tokenizerOf(child);
-    if (found !== null) return found;
+  for (const module of network.modules()) {
+    const read = TOKENIZERS.get(module);
+    if (read !== undefined) return read();
   }
   return null;
 }

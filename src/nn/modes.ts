@@ -11,8 +11,9 @@ export class Modes {
   readonly #wanted: readonly boolean[];
 
   constructor(modes: readonly Mode[]) {
-    this.#modules = modes.flatMap(([network]) => modulesOf(network));
+    this.#modules = modes.flatMap(([network]) => network.modules());
     this.#own = this.#modules.flatMap(({ train }, i) => (train === Module.prototype.train ? [] : [i]));
+    // What run() sets until the modes are known: those that are.
     this.#wanted = this.#current();
     this.#wanted = this.run(() => {
       for (const [network, training] of modes) network.train(training);
@@ -44,10 +45,4 @@ export class Modes {
 /** Runs `body` with a network in eval mode; the mode of each module in it is set back. */
 export function withEvalMode<T>(network: Module, body: () => T): T {
   return new Modes([[network, false]]).run(body);
-}
-
-function modulesOf(network: Module, into: Module[] = []): Module[] {
-  into.push(network);
-  for (const [, child] of network.namedChildren()) modulesOf(child, into);
-  return into;
 }

@@ -40,15 +40,73 @@ export abstract class Module {
 
   /** All parameters with their names, such as `fc1.weight`; a shared one once, under its first name. */
   namedParameters(): [string, Parameter][] {
-    return once(this.#walk((module, prefix) => module.#ownParameters(prefix)));
+    return once(this.#walk().flatMap(([path, module]) => module.#ownParameters(prefixOf(path))));
   }
 
   /** All buffers with their names, such as `bn1.running_mean`; a shared one once, under its first name. */
   namedBuffers(): [string, ModuleBuffer][] {
-    return once(this.#walk((module, prefix) => module.#ownBuffers(prefix)));
+    return once(this.#walk().flatMap(([path, module]) => module.#ownBuffers(prefixOf(path))));
   }
 
-  /** The modules directly inside this one, with the names of their properties. */
+  /**
+   * This module and all inside it, each before those that it holds; a shared one once.
+   *
+   * @example
+   * ```ts
+   * const convolutions = network.modules().filter((module) => module instanceof Conv2d);
+   * ```
+   */
+  modules(): Module[] {
+    return this.namedModules().map(([, module]) => module);
+  }
+
+  /**
+   * {@link Module.modules} with their paths, such as `layers.0`; this module's is empty. A shared one comes once, under its first path,
+   * with `removeDuplicate: false` under each.
+   *
+   * @example
+   * ```ts
+   * for (const [path, module] of network.namedModules()) console.log(path, module.constructor.name);
+   * ```
+   */
+  namedModules(options: { removeDuplicate?: boolean } = {}): [string, Module][] {
+    expectOptions("namedModules", options, ["removeDuplicate"]);
+    const { removeDuplicate = true } = options;
+    expectFlags({ removeDuplicate });
+    return removeDuplicate ? once(this.#walk()) : this.#walk();
+  }
+
+  /**
+   * The modules directly inside this one; a shared one once.
+   *
+   * @example
+   * ```ts
+   * const backbone = new Sequential(...network.children().slice(0, -1));
+   * ```
+   */
+  children(): Module[] {
+    return [...new Set(this.namedChildren().map(([, child]) => child))];
+  }
+
+  /**
+   * Calls `fn` with every module inside this one and then with this one, each after those that it holds.
+   *
+   * @example
+   * ```ts
+   * network.apply((module) => {
+   *   if (module instanceof Linear) module.bias?.data.fill(0);
+   * });
+   * ```
+   */
+  apply(fn: (module: Module) => void): this {
+    if (typeof fn !== "function") throw badArgument("apply: fn", "a function of a module", fn);
+    this.#walk();
+    for (const child of this.children()) child.apply(fn);
+    fn(this);
+    return this;
+  }
+
+  /** The modules directly inside this one, with the names of their properties; a shared one under each. */
   namedChildren(): [string, Module][] {
     const children: [string, Module][] = [];
     // Loops: a prediction of one sample comes here.
@@ -185,17 +243,20 @@ export abstract class Module {
     return [...this.#buffers].map(([name, buffer]) => [prefix + name, buffer]);
   }
 
-  #walk<T>(visit: (module: Module, prefix: string) => T[], prefix = "", outer: readonly Module[] = []): T[] {
+  /** This module and all inside it with their paths, a shared one under each. */
+  #walk(path = "", outer: readonly Module[] = [], into: [string, Module][] = []): [string, Module][] {
     if (outer.includes(this)) {
-      throw new DistilleryError(
-        "BAD_ARGUMENT",
-        `${prefix.slice(0, -1)}: is a module that holds it: expected a tree of modules`,
-      );
+      throw new DistilleryError("BAD_ARGUMENT", `${path}: is a module that holds it: expected a tree of modules`);
     }
+    into.push([path, this]);
     const within = [...outer, this];
-    const children = this.namedChildren().flatMap(([name, child]) => child.#walk(visit, `${prefix}${name}.`, within));
-    return [...visit(this, prefix), ...children];
+    for (const [name, child] of this.namedChildren()) child.#walk(prefixOf(path) + name, within, into);
+    return into;
   }
+}
+
+function prefixOf(path: string): string {
+  return path === "" ? "" : `${path}.`;
 }
 
 /** Calls `visit` with what a property holds: its value, or the items of an array or a plain object under their own names. */
@@ -225,8 +286,8 @@ function isContainer(value: object): value is Record<string, unknown> {
   return prototype === Object.prototype || prototype === null;
 }
 
-/** The entries whose tensor did not come before. */
+/** The entries whose value did not come before. */
 function once<T>(entries: [string, T][]): [string, T][] {
   const seen = new Set<T>();
-  return entries.filter(([, tensor]) => !seen.has(tensor) && seen.add(tensor));
+  return entries.filter(([, value]) => !seen.has(value) && seen.add(value));
 }

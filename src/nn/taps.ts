@@ -21,7 +21,11 @@ export class Taps {
   readonly #outputs = new Map<string, Tensor>();
 
   /** @throws DistilleryError `BAD_ARGUMENT` with the nearest path if the network has no module of a path. */
-  constructor(network: Module, paths: readonly string[], argument: string) {
+  constructor(
+    network: Module,
+    paths: readonly string[],
+    private readonly argument: string,
+  ) {
     expectPaths(`${argument}: taps`, paths);
     const modules = new Map(modulesByPath(network));
     this.#modules = paths.map((path) => {
@@ -31,10 +35,7 @@ export class Taps {
       const text = `no module ${JSON.stringify(path)}${suggestion(path, [...modules.keys()]) || "."} It has ${showList([...modules.keys()])}`;
       throw new DistilleryError("BAD_ARGUMENT", `${argument}: ${text}`);
     });
-    this.argument = argument;
   }
-
-  private readonly argument: string;
 
   /** Runs `body`, a forward pass of the network; gives its value and the outputs of the tapped modules. */
   record<T>(body: () => T): { value: T; taps: Readonly<Record<string, Tensor>> } {
@@ -113,12 +114,7 @@ export function hook(module: Module, onCall: (input: Tensor, output: Tensor) => 
   };
 }
 
-/** All modules inside a network with their paths, such as `layers.3`, as PyTorch's `named_modules`. */
-function modulesByPath(network: Module, prefix = ""): [string, Module][] {
-  return network
-    .namedChildren()
-    .flatMap(([name, child]): [string, Module][] => [
-      [prefix + name, child],
-      ...modulesByPath(child, `${prefix}${name}.`),
-    ]);
+/** All modules inside a network with their paths, such as `layers.3`. */
+function modulesByPath(network: Module): [string, Module][] {
+  return network.namedModules({ removeDuplicate: false }).slice(1);
 }

@@ -112,8 +112,7 @@ function normalizesSingles(network: Module, data: Dataset): boolean {
 
 /** The layers of BatchNorm in a module. */
 function batchNormsOf(module: Module): BatchNorm[] {
-  if (module instanceof BatchNorm) return [module];
-  return module.namedChildren().flatMap(([, child]) => batchNormsOf(child));
+  return module.modules().filter((one) => one instanceof BatchNorm);
 }
 
 /** What a run has to say of `batchNorm` "batch" where it changes nothing; else null. */

@@ -57,13 +57,9 @@ function heldBy(modules: readonly Module[]): unknown[] {
 
 function partsOf(networks: Readonly<Record<string, Module>>): Map<string, Module | Parameter> {
   const parts = new Map<string, Module | Parameter>();
-  const add = (module: Module, path: string) => {
-    parts.set(path, module);
-    for (const [name, child] of module.namedChildren()) add(child, `${path}.${name}`);
-  };
   for (const [name, network] of Object.entries(networks)) {
-    add(network, name);
-    for (const [path, parameter] of network.namedParameters()) parts.set(`${name}.${path}`, parameter);
+    for (const [path, part] of [...network.namedModules({ removeDuplicate: false }), ...network.namedParameters()])
+      parts.set(path === "" ? name : `${name}.${path}`, part);
   }
   return parts;
 }

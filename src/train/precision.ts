@@ -22,10 +22,9 @@ export function precision() {
 export function precisionNote(network: Module): string {
   const unit = bfloat16Unit();
   const slower = unit === "float32 arithmetic" ? ", which is slower than float32" : "";
-  return `bfloat16: ${unit}${slower}${hasDepthwise(network) ? "; depthwise convolutions stay in float32" : ""}`;
+  return `bfloat16: ${unit}${slower}${network.modules().some(isDepthwise) ? "; depthwise convolutions stay in float32" : ""}`;
 }
 
-function hasDepthwise(module: Module): boolean {
-  if (module instanceof Conv) return module.groups > 1 && module.groups === module.inChannels;
-  return module.namedChildren().some(([, child]) => hasDepthwise(child));
+function isDepthwise(module: Module): boolean {
+  return module instanceof Conv && module.groups > 1 && module.groups === module.inChannels;
 }

@@ -93,7 +93,7 @@ export class Shards {
     const sum = ranks === null ? this.#sum.take() : await ranks.sum(this.#sum.partial, this.#sum.length);
     const all = ranks === null ? results : await exchanged(results, ranks);
     for (const [i, memory] of this.#memories.entries())
-      memory.apply(ranks === null ? updates[i] : await ranks.numbers(updates[i]));
+      memory.takeRows(ranks === null ? updates[i] : await ranks.numbers(updates[i]));
     step.run(() => {
       this.#deliver(sum, before, step);
       const { loss, ...metrics } = combined(all);

@@ -91,9 +91,29 @@ def failures():
     }
 
 
+def tree_of(module):
+    """Without ModuleLists, which are arrays there."""
+    paths = {one: name for name, one in module.named_modules()}
+    children = [one for child in module.children() for one in (child if isinstance(child, nn.ModuleList) else [child])]
+    applied = []
+    module.apply(applied.append)
+    tree = {
+        "modules": module.modules(),
+        "children": children,
+        "applied": applied,
+    }
+    return {
+        **{key: [paths[one] for one in ones if not isinstance(one, nn.ModuleList)] for key, ones in tree.items()},
+        "withDuplicates": [
+            name for name, one in module.named_modules(remove_duplicate=False) if not isinstance(one, nn.ModuleList)
+        ],
+    }
+
+
 def text_of(module):
     return {
         "printed": repr(module),
+        **tree_of(module),
         "parameters": [name for name, _ in module.named_parameters()],
         "count": sum(parameter.numel() for parameter in module.parameters()),
         "buffers": [name for name, _ in module.named_buffers()],

@@ -27,6 +27,17 @@ describe.each(Object.entries(MODULES))("%s is PyTorch's", (name, make) => {
     expect(inspect(module)).toBe(String(module));
   });
 
+  it("modules, children and order of apply()", () => {
+    const paths = new Map(module.namedModules().map(([path, one]) => [one, path]));
+    expect(module.modules().map((one) => paths.get(one))).toEqual(expected?.modules);
+    expect([...paths.values()]).toEqual(expected?.modules);
+    expect(module.namedModules({ removeDuplicate: false }).map(([path]) => path)).toEqual(expected?.withDuplicates);
+    expect(module.children().map((one) => paths.get(one))).toEqual(expected?.children);
+    const applied: Module[] = [];
+    expect(module.apply((one) => void applied.push(one))).toBe(module);
+    expect(applied.map((one) => paths.get(one))).toEqual(expected?.applied);
+  });
+
   it("names of parameters and buffers, and the order of the state's keys", () => {
     expect(module.namedParameters().map(([key]) => key)).toEqual(expected?.parameters);
     expect(module.namedBuffers().map(([key]) => key)).toEqual(expected?.buffers);
@@ -150,6 +161,8 @@ describe("what properties hold", () => {
     const parent = Object.assign(new Holding(), { fc: Object.assign(new Holding(), { parent: null as unknown }) });
     parent.fc.parent = parent;
     expect(() => parent.parameters()).toThrow("fc.parent: is a module that holds it");
+    expect(() => parent.modules()).toThrow("fc.parent: is a module that holds it");
+    expect(() => parent.apply(() => {})).toThrow("fc.parent: is a module that holds it");
   });
 
   it.each<[unknown[], string]>([
@@ -163,6 +176,11 @@ describe("what properties hold", () => {
     [["m", tensor([1]), { persistent: false }], "one that is not stored is a plain property"],
   ])("as a buffer is refused: %#", (args, text) => {
     expect(() => new Holding().register(...args)).toThrow(text);
+  });
+
+  it("apply refuses what is no function, namedModules what is no flag", () => {
+    expect(() => new Holding().apply(null as never)).toThrow("apply: fn: expected a function of a module, got null");
+    expect(() => new Holding().namedModules({ removeDuplicate: 0 as never })).toThrow("removeDuplicate: expected true");
   });
 
   it("loadStateDict refuses a strict that is no flag", () => {
@@ -202,10 +220,7 @@ describe("modes", () => {
       }
     }
     const net = new Net();
-    const modes = (module: Module): boolean[] => [
-      module.training,
-      ...module.namedChildren().flatMap(([, child]) => modes(child)),
-    ];
+    const modes = (module: Module): boolean[] => module.modules().map(({ training }) => training);
     const count = modes(net).length;
     expect(count).toBe(3 + 1 + 5 + 1 + 1 + 3);
     expect(net.eval()).toBe(net);

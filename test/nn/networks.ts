@@ -17,6 +17,11 @@ import {
 /** What `make_fixtures.py` wrote of one of PyTorch's modules. */
 export interface TorchText {
   printed: string;
+  /** Of `modules()`, `children()`, `apply()` and `named_modules(remove_duplicate=False)`: the paths. */
+  modules: string[];
+  children: string[];
+  applied: string[];
+  withDuplicates: string[];
   parameters: string[];
   count: number;
   buffers: string[];

@@ -372,7 +372,7 @@ test("so does one of a user's own, also inside of another module", async () => {
       this.#waiting = rows;
       return body();
     }
-    apply(rows: readonly Float64Array[]): void {
+    takeRows(rows: readonly Float64Array[]): void {
       for (const [index, ...row] of rows) this.rows.data.set(row, index * SIZES.classes);
     }
     take(indices: Int32Array, logits: Tensor): void {
