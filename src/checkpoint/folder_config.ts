@@ -7,35 +7,38 @@ import { ageOf, CONFIG, hasResults, namesIn } from "./run_folder.js";
 
 /** Writes a run's configuration; the looks at test sets are the folder's and stay. */
 export async function writeConfig(path: string, config: RunConfig): Promise<void> {
-  const testLooks = await testLooksIn(path);
-  await writeWhole(join(path, CONFIG), `${JSON.stringify({ ...config, ...(testLooks && { testLooks }) }, null, 2)}\n`);
+  const testEvaluations = await testEvaluationsIn(path);
+  await writeWhole(
+    join(path, CONFIG),
+    `${JSON.stringify({ ...config, ...(testEvaluations && { testEvaluations }) }, null, 2)}\n`,
+  );
 }
 
 /** How often a test set, by its hash, was looked at from a folder. */
-interface TestLooks {
+interface TestEvaluations {
   readonly hash: string;
   readonly count: number;
 }
 
 /**
- * Counts a look at a test set under `testLooks` of a folder's `config.json`, through all runs that the folder had; gives how many
+ * Counts a look at a test set under `testEvaluations` of a folder's `config.json`, through all runs that the folder had; gives how many
  * there were with this one.
  */
-export async function countTestLook(path: string, hash: string): Promise<number> {
+export async function countTestEvaluation(path: string, hash: string): Promise<number> {
   const file = join(path, CONFIG);
-  const before = await testLooksIn(path);
+  const before = await testEvaluationsIn(path);
   const count = before?.hash === hash ? before.count + 1 : 1;
   const config = await readConfig(file);
-  await writeWhole(file, `${JSON.stringify({ ...config, testLooks: { hash, count } }, null, 2)}\n`);
+  await writeWhole(file, `${JSON.stringify({ ...config, testEvaluations: { hash, count } }, null, 2)}\n`);
   return count;
 }
 
-async function testLooksIn(path: string): Promise<TestLooks | null> {
+async function testEvaluationsIn(path: string): Promise<TestEvaluations | null> {
   const file = join(path, CONFIG);
   if ((await kindOf(file)) === null) return null;
   // A configuration that is damaged is replaced.
-  const { testLooks } = await readConfig(file).catch((): RunConfig => ({}));
-  const { hash, count } = Object(testLooks) as Partial<TestLooks>;
+  const { testEvaluations } = await readConfig(file).catch((): RunConfig => ({}));
+  const { hash, count } = Object(testEvaluations) as Partial<TestEvaluations>;
   return typeof hash === "string" && Number.isSafeInteger(count) ? { hash, count: count as number } : null;
 }
 

@@ -3,7 +3,7 @@ export { CheckpointFiles, type FoundCheckpoint } from "./checkpoint_files.js";
 export type { CheckpointDict, CheckpointValue } from "./checkpoint_value.js";
 export type { RunConfig } from "./config_changes.js";
 export { fingerprint } from "./fingerprint.js";
-export { countTestLook, expectLastLonger, expectReplaceable, expectResumable } from "./folder_config.js";
+export { countTestEvaluation, expectLastLonger, expectReplaceable, expectResumable } from "./folder_config.js";
 export { isRecent, type LifeSign, lifeSign, readFresh } from "./folder_lock.js";
 export {
   type CheckpointSummary,

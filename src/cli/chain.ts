@@ -2,7 +2,7 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import {
   CheckpointFiles,
-  countTestLook,
+  countTestEvaluation,
   expectLastLonger,
   removeReplacedLinks,
   withLockedFolder,
@@ -29,7 +29,7 @@ import { type LoadFlags, READING_FLAGS, type TrainingFlags } from "./flags.js";
 import { networkTable } from "./network_table.js";
 import { expectReadable, Networks } from "./networks.js";
 import { Printer } from "./printer.js";
-import { looksText, type RunSummary } from "./run_summary.js";
+import { type RunSummary, testEvaluationsText } from "./run_summary.js";
 import { only, type Settings, settingsFrom } from "./settings.js";
 import { type Source, setUp } from "./source.js";
 import { runTrainTeacher } from "./train_teacher.js";
@@ -103,21 +103,24 @@ async function train(
   const [metric] = metricsOf(source.train());
   const ensemble = config.generations === undefined ? null : await ensembleFigure(config, links, summaries, source);
   const last = links.at(-1) as Link;
-  const testLooks = ensemble && source.test && (await countTestLook(last.out, source.test.fingerprint()));
+  const testEvaluations = ensemble && source.test && (await countTestEvaluation(last.out, source.test.fingerprint()));
   const result = links.map((link, i) => ({ ...link, ...summaries[i] }));
   await writeWhole(file, `${JSON.stringify({ links: result, ensemble }, null, 2)}\n`);
   const student = (summaries.at(-1) as RunSummary).file;
-  printer.end({ links: result, ensemble, ...(testLooks !== null && { testLooks }), files: [student, file] }, [
-    "",
-    networkTable(metric, [
-      ...result,
-      ...(ensemble === null ? [] : [{ name: "ensemble", network: "", [testKey(metric)]: ensemble }]),
-    ]),
-    "",
-    `Student: ${student}`,
-    ...(testLooks === null ? [] : [looksText(testLooks, source.validation !== null)]),
-    `Written to ${file}`,
-  ]);
+  printer.end(
+    { links: result, ensemble, ...(testEvaluations !== null && { testEvaluations }), files: [student, file] },
+    [
+      "",
+      networkTable(metric, [
+        ...result,
+        ...(ensemble === null ? [] : [{ name: "ensemble", network: "", [testKey(metric)]: ensemble }]),
+      ]),
+      "",
+      `Student: ${student}`,
+      ...(testEvaluations === null ? [] : [testEvaluationsText(testEvaluations, source.validation !== null)]),
+      `Written to ${file}`,
+    ],
+  );
 }
 
 /**

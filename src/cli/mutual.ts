@@ -1,5 +1,5 @@
 import { Command } from "commander";
-import { countTestLook } from "../checkpoint/index.js";
+import { countTestEvaluation } from "../checkpoint/index.js";
 import { SCHEMAS, trainingOptions } from "../config/index.js";
 import { MODELS } from "../models/index.js";
 import type { Module } from "../nn/module.js";
@@ -16,7 +16,7 @@ import { expectReadable, Networks } from "./networks.js";
 import { openingLines } from "./opening.js";
 import { RunPrinter } from "./printer.js";
 import { controlsOf } from "./run_controls.js";
-import { looksText, writeReportOf } from "./run_summary.js";
+import { testEvaluationsText, writeReportOf } from "./run_summary.js";
 import type { Settings } from "./settings.js";
 import { setUp } from "./source.js";
 
@@ -95,16 +95,16 @@ export async function runMutual({ config, userOptions }: Settings<"mutual">, fla
       [epochKey(metric)]: source.validation && mainMetric(source.validation, evaluate(network, source.validation)),
       [testKey(metric)]: onTest(network, i + 1),
     }));
-    const testLooks = source.test && (await countTestLook(out, source.test.fingerprint()));
+    const testEvaluations = source.test && (await countTestEvaluation(out, source.test.fingerprint()));
     const kept = files.filter((file) => file.endsWith(".safetensors")).slice(-students.length);
     const report = config.report
       ? await writeReportOf({ network: model, result: { history, steps, best }, source, out }, null)
       : null;
     const lines = ["", networkTable(metric, results), "", `Students saved to ${kept.join(", ")}`];
     if (best !== null) lines.push(`Best epoch, of all together: ${best.epoch} of ${history.length}`);
-    if (testLooks !== null) lines.push(looksText(testLooks, best !== null));
+    if (testEvaluations !== null) lines.push(testEvaluationsText(testEvaluations, best !== null));
     if (report !== null) lines.push(`Report: ${report}`);
-    printer.end({ students: results, files, ...(testLooks !== null && { testLooks }), report }, lines);
+    printer.end({ students: results, files, ...(testEvaluations !== null && { testEvaluations }), report }, lines);
   } finally {
     printer.close();
   }

@@ -1,4 +1,4 @@
-import { countTestLook } from "../checkpoint/index.js";
+import { countTestEvaluation } from "../checkpoint/index.js";
 import type { Dataset } from "../data/index.js";
 import type { Metrics } from "../log/index.js";
 import type { Overlap } from "../models/overlap.js";
@@ -74,8 +74,8 @@ export async function summarizeRun(printer: RunPrinter, run: FinishedRun): Promi
       "The teacher is no network of Distillery's and is not asked about the test set: compare tests one that knows it.",
     );
   }
-  const testLooks = source.test && (await countTestLook(run.out, source.test.fingerprint()));
-  if (testLooks !== null) lines.push(looksText(testLooks, best !== null));
+  const testEvaluations = source.test && (await countTestEvaluation(run.out, source.test.fingerprint()));
+  if (testEvaluations !== null) lines.push(testEvaluationsText(testEvaluations, best !== null));
   let report: string | null = null;
   try {
     if (run.report) report = await writeReportOf(run, onTest);
@@ -90,7 +90,7 @@ export async function summarizeRun(printer: RunPrinter, run: FinishedRun): Promi
         evaluation,
         best: summary,
         stoppedEarly,
-        ...(testLooks !== null && { testLooks }),
+        ...(testEvaluations !== null && { testEvaluations }),
         report,
         ...(overlap && { teacherTrainedOn: overlap.count }),
       },
@@ -112,7 +112,7 @@ export async function summarizeRun(printer: RunPrinter, run: FinishedRun): Promi
 }
 
 /** What test figures are for, and how often they were looked at. */
-export function looksText(looks: number, isValidated: boolean): string {
+export function testEvaluationsText(looks: number, isValidated: boolean): string {
   const by = isValidated ? "choose by the validation set" : "choose by a validation set (--validation 0.1)";
   const often = looks === 1 ? "" : `; runs in this folder looked at it ${looks} times`;
   return `The test set is for the end: ${by}${often}.`;

@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { countTestLook } from "../../src/checkpoint/index.js";
+import { countTestEvaluation } from "../../src/checkpoint/index.js";
 import { RunPrinter } from "../../src/cli/printer.js";
 import { summarizeRun } from "../../src/cli/run_summary.js";
 import type { Source } from "../../src/cli/source.js";
@@ -66,8 +66,8 @@ test.each([
       },
     );
     expect(counters.map(({ passes }) => passes)).toEqual([expected, 1]);
-    const { testLooks } = JSON.parse(readFileSync(join(out, "config.json"), "utf8"));
-    expect(testLooks).toEqual({ hash: data.fingerprint(), count: 1 });
+    const { testEvaluations } = JSON.parse(readFileSync(join(out, "config.json"), "utf8"));
+    expect(testEvaluations).toEqual({ hash: data.fingerprint(), count: 1 });
   },
 );
 
@@ -85,11 +85,11 @@ test("looks at a test set are counted through all runs of a folder, and change n
     trainTeacher({ model: new Linear(4, 3), data, epochs: 1, out, report: false, ...more });
   const state = new Generator(5);
   await withGenerator(state, () => train({}));
-  expect(await countTestLook(out, "a")).toBe(1);
+  expect(await countTestEvaluation(out, "a")).toBe(1);
   // The same run goes on, and another one replaces it.
   await withGenerator(new Generator(5), () => train({ resume: true }));
-  expect(await countTestLook(out, "a")).toBe(2);
+  expect(await countTestEvaluation(out, "a")).toBe(2);
   await train({ overwrite: true, lr: 0.5 });
-  expect(await countTestLook(out, "a")).toBe(3);
-  expect(await countTestLook(out, "b")).toBe(1);
+  expect(await countTestEvaluation(out, "a")).toBe(3);
+  expect(await countTestEvaluation(out, "b")).toBe(1);
 });

@@ -204,7 +204,7 @@ describe("a chain and generations", () => {
     expect(weights("generations", "generation-1")).toBe(weights("alone"));
     // That of the generation, and that of all together.
     expect(text).toMatch(/^The test set is for the end: .*; runs in this folder looked at it 2 times\.$/m);
-    expect(configOf("generations", "generation-2").testLooks.count).toBe(2);
+    expect(configOf("generations", "generation-2").testEvaluations.count).toBe(2);
     // The second has learned from the first, which more epochs would change.
     const longer = ["distill", ...common.with(3, "4"), ...teacher, "--generations", "2", "--out", "generations"];
     expect(await refused([...longer, "--resume"], cwd, 78, "BAD_CONFIG")).toContain(
@@ -237,7 +237,7 @@ test("mutual learning: the guide's command, resumed and as a dry run", async () 
     userOptions: { student: ["mlp(hidden=[32])", "mlp(hidden=[16, 16])"] },
   });
   expect(text).toContain("The test set is for the end: choose by the validation set.");
-  expect(configOf("runs", "mutual").testLooks.count).toBe(1);
+  expect(configOf("runs", "mutual").testEvaluations.count).toBe(1);
   const [command] = guided("Mutual learning");
   const weights = () => bytes(cwd, "runs", "mutual", "student-2_best.safetensors");
   const before = weights();
