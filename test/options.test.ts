@@ -174,6 +174,7 @@ const CALLS: Record<string, Before> = {
   "x.std": [[0]],
   "x.var": [[0]],
   "module.loadStateDict": [[module.stateDict()]],
+  "module.namedModules": [[]],
   "optimizer.addParamGroup": [[], { params: [new D.Parameter(new Float32Array(1))] }],
 };
 

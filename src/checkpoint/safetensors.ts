@@ -4,6 +4,8 @@ import { badDtype, show } from "../checks.js";
 import { bytesOf, openSliced, readHead, readSlice } from "../files/index.js";
 import type { StateDict } from "../nn/state_dict.js";
 import { integer } from "../registry/index.js";
+import { tensorOf } from "../tensor/int_tensor.js";
+import { numel } from "../tensor/shape.js";
 import { badCheckpoint, tooMany } from "./bad_checkpoint.js";
 import { elementCount } from "./shape.js";
 import {
@@ -13,7 +15,6 @@ import {
   type StoredTensor,
   type StoredType,
   storedTypeOf,
-  tensorOf,
 } from "./stored_types.js";
 
 const LENGTH_BYTES = 8;
@@ -99,7 +100,7 @@ export async function openSafetensors(
     sliced.size,
   );
   const arrays = tensors.map(({ key, type, shape, start: first }): [string, SafetensorsArray] => {
-    const stride = shape.slice(1).reduce((product, n) => product * n, type.width);
+    const stride = type.width * numel(shape.slice(1));
     const read = (from: number, to: number) => {
       const bytes = new Uint8Array((to - from) * stride);
       readSlice(sliced, first + from * stride, bytes);

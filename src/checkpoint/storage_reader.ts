@@ -1,8 +1,9 @@
 import { show } from "../checks.js";
+import { tensorOf } from "../tensor/int_tensor.js";
 import { badCheckpoint } from "./bad_checkpoint.js";
 import type { Storage, StoredView } from "./pickle/values.js";
 import { elementCount, takeView } from "./shape.js";
-import { type AnyTensor, type StoredArray, tensorOf } from "./stored_types.js";
+import type { AnyTensor, StoredArray } from "./stored_types.js";
 
 /** The bytes of a file in the archive; throws if there is none. */
 export type Files = (path: string) => Uint8Array;

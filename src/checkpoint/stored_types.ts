@@ -1,7 +1,6 @@
-import { types } from "node:util";
 import { fromFloat16 } from "../tensor/float16.js";
-import { IntTensor, LongTensor } from "../tensor/int_tensor.js";
-import { Tensor } from "../tensor/tensor.js";
+import type { IntTensor, LongTensor } from "../tensor/int_tensor.js";
+import type { Tensor } from "../tensor/tensor.js";
 
 export type StoredDtype =
   | "float32"
@@ -109,10 +108,4 @@ export const STORED_TYPES: readonly StoredType[] = [
 /** The type that a tensor of the library is written as. */
 export function storedTypeOf(tensor: AnyTensor): StoredType {
   return STORED_TYPES.find((type) => type.dtype === tensor.dtype) as StoredType;
-}
-
-/** The tensor class for an array of elements. */
-export function tensorOf(data: StoredArray, shape: readonly number[]): AnyTensor {
-  if (types.isFloat32Array(data)) return new Tensor(data, shape);
-  return types.isInt32Array(data) ? new IntTensor(data, shape) : new LongTensor(data, shape);
 }

@@ -8,6 +8,8 @@ import { print, printError, widthOf, wrapped } from "./terminal.js";
 
 /** How a training command shows what happens: lines or JSON on standard output, progress and notes on standard error. */
 export class Printer {
+  #isOpen = false;
+
   constructor(
     private readonly flags: ShowFlags,
     private readonly bar: Pick<Progress<unknown>, "clear" | "stop" | "work"> | null = null,
@@ -19,8 +21,6 @@ export class Printer {
     this.#isOpen = true;
     if (!this.flags.json) this.note(opening(widthOf(process.stderr)).join("\n"));
   }
-
-  #isOpen = false;
 
   /** What is called of work beside the steps, and of notes. */
   protected reports(opening: Opening): Required<Pick<RunControls, "onWork" | "onNote">> {

@@ -189,8 +189,9 @@ function expectOrder(order: Int32Array | null, length: number): Int32Array {
     throw new DistilleryError("BAD_ARGUMENT", `order: expected ${length} indices, got ${order.length}`);
   }
   const used = new Uint8Array(length);
-  for (const [at, index] of order.entries()) {
-    expectInteger(`order[${at}]`, index, 0, length - 1);
+  for (let at = 0; at < length; at++) {
+    const index = order[at];
+    if (!(index >= 0 && index < length)) expectInteger(`order[${at}]`, index, 0, length - 1);
     if (used[index] === 1) {
       throw new DistilleryError("BAD_ARGUMENT", `order[${at}]: expected each index once, got ${index} again`);
     }

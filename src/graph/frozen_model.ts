@@ -6,6 +6,7 @@ import { allocate } from "../tensor/buffer_pool.js";
 import type { LoweredNode } from "../tensor/op.js";
 import { currentPrecision } from "../tensor/precision.js";
 import { Generator } from "../tensor/random.js";
+import { numel } from "../tensor/shape.js";
 import { Tensor } from "../tensor/tensor.js";
 import { fuse } from "./fuse.js";
 import { type Constant, type Graph, type Length, lengthFor, type Node, type Value } from "./graph.js";
@@ -41,22 +42,19 @@ interface FrozenOutputs {
  * ```
  */
 export class FrozenModel {
-  /** Whether a pass draws random numbers. */
-  readonly drawsRandomNumbers: boolean;
   /** Of its linear layers' products: the one that was current when it was made. */
   readonly precision = currentPrecision();
   readonly #graph: Graph;
   readonly #outputs: readonly Value[];
   readonly #moved: readonly MovedStatistics[];
   readonly #queue: Queue;
-  /** The generator of a pass that runs when it is asked for. */
-  readonly #ahead = new Generator();
+  /** The generator of a pass that runs when it is asked for, which that moves while the caller's waits. */
+  readonly #scratchGenerator = new Generator();
   #inFlight = 0;
 
   private constructor(module: Module, graph: Graph) {
     this.#graph = graph;
     this.#outputs = [graph.output, ...Object.values(graph.taps)];
-    this.drawsRandomNumbers = graph.nodes.some(({ attributes }) => Number(attributes.p) > 0);
     this.#moved = graph.nodes.flatMap((node) => movedStatistics(node, module) ?? []);
     this.#queue = queueOf(graph);
   }
@@ -79,8 +77,8 @@ export class FrozenModel {
   /** The bytes that a pass of `rows` rows holds, about. */
   activationBytes(rows: number): number {
     const { input, nodes } = this.#graph;
-    const widest = Math.max(0, ...nodes.map(({ shape }) => numel(shape, rows)));
-    return Float32Array.BYTES_PER_ELEMENT * (numel(input.shape, rows) + 3 * widest);
+    const sizeOf = ({ shape }: Value) => numel(lengthsOf(shape, rows));
+    return Float32Array.BYTES_PER_ELEMENT * (sizeOf(input) + 3 * Math.max(0, ...nodes.map(sizeOf)));
   }
 
   /** Whether inputs have the shape that the module was traced with. */
@@ -108,7 +106,7 @@ export class FrozenModel {
     const take = () => native.inferenceTake(this.#queue, data, rows, generator.state, arrays);
     if (this.#inFlight === 0 || !take()) {
       this.#inFlight = 0;
-      this.enqueue(inputs, this.#ahead.copyFrom(generator));
+      this.enqueue(inputs, this.#scratchGenerator.copyFrom(generator));
       take();
     }
     this.#inFlight -= 1;
@@ -184,15 +182,11 @@ function movedStatistics({ inputs, attributes }: Node, module: Module): MovedSta
 
 function outputOf(shape: readonly Length[], rows: number): Tensor {
   const lengths = lengthsOf(shape, rows);
-  return new Tensor(allocate(numel(shape, rows)), lengths);
+  return new Tensor(allocate(numel(lengths)), lengths);
 }
 
 function lengthsOf(shape: readonly Length[], rows: number): number[] {
   return shape.map((length) => lengthFor(length, rows));
-}
-
-function numel(shape: readonly Length[], rows: number): number {
-  return lengthsOf(shape, rows).reduce((product, length) => product * length, 1);
 }
 
 /** A length as the native graph takes it: -n is n times the rows of the batch. */

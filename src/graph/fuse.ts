@@ -59,7 +59,7 @@ export function fuse(graph: Graph): Graph {
 
 /** A node and the one of a Linear that it reads; `isOwn`: nothing else reads what this reads first. */
 function joinLinear(node: Node, x: Node, isOwn: boolean): Node | null {
-  if (node.op.name === "dropout" && x.op === (fusedOp as Op) && x.attributes.p === 0) {
+  if (node.op.name === "dropout" && x.op === fusedOp && x.attributes.p === 0) {
     return { ...x, attributes: { ...x.attributes, p: node.attributes.p } };
   }
   if (node.op.name !== "relu") return null;
@@ -69,16 +69,14 @@ function joinLinear(node: Node, x: Node, isOwn: boolean): Node | null {
   if (linear.op.name !== "linear" || linear.attributes.relu) return null;
   const { bfloat16 } = linear.attributes;
   const attributes = { ...x.attributes, p: 0, ...(bfloat16 === true && { bfloat16 }) };
-  return { ...node, op: fusedOp as Op, attributes, inputs: [...linear.inputs, ...norm] };
+  return { ...node, op: fusedOp, attributes, inputs: [...linear.inputs, ...norm] };
 }
 
 /** A node and the convolution that it reads, with what follows that already. */
 function joinConv2d(node: Node, x: Node): Node | null {
   const isPlain = x.op.name === "conv2d" && !x.attributes.relu;
-  if (!isPlain && x.op !== (fusedConv2dOp as Op)) return null;
-  const conv = isPlain
-    ? { ...x, op: fusedConv2dOp as Op, attributes: { ...x.attributes, norm: null, addend: false } }
-    : x;
+  if (!isPlain && x.op !== fusedConv2dOp) return null;
+  const conv = isPlain ? { ...x, op: fusedConv2dOp, attributes: { ...x.attributes, norm: null, addend: false } } : x;
   if (node.op.name !== "batchNorm") return joinEpilogue(node, x, conv, conv.attributes.norm === null ? 0 : 4);
   if (!isPlain || node.attributes.training || node.inputs[0] !== x) return null;
   return {
@@ -90,11 +88,9 @@ function joinConv2d(node: Node, x: Node): Node | null {
 
 /** A node and the BatchNorm that it reads, with the sum that follows it already. */
 function joinNorm(node: Node, x: Node): Node | null {
-  if (x.op.name !== "batchNorm" && x.op !== (fusedNormOp as Op)) return null;
+  if (x.op.name !== "batchNorm" && x.op !== fusedNormOp) return null;
   const isPlain = x.op.name === "batchNorm";
-  const norm = isPlain
-    ? { ...x, op: fusedNormOp as Op, attributes: { ...x.attributes, addend: false, relu: false } }
-    : x;
+  const norm = isPlain ? { ...x, op: fusedNormOp, attributes: { ...x.attributes, addend: false, relu: false } } : x;
   return joinEpilogue(node, x, norm, 4);
 }
 

@@ -1,4 +1,4 @@
-import type { Op } from "../tensor/op.js";
+import type { AnyOp } from "../tensor/op.js";
 
 /** Weights in 8 bits: value = q * the scale of its row. */
 interface Quantized {
@@ -46,7 +46,7 @@ export type Attributes = Readonly<Record<string, unknown>>;
 /** One operation of a forward pass. */
 export interface Node {
   readonly kind: "node";
-  readonly op: Op;
+  readonly op: AnyOp;
   readonly attributes: Attributes;
   readonly inputs: readonly Value[];
   readonly shape: readonly Length[];

@@ -1,7 +1,6 @@
 import { DistilleryError } from "../errors.js";
 import { linearOp } from "../ops/linear.js";
 import { fromFloat16, toFloat16 } from "../tensor/float16.js";
-import type { Op } from "../tensor/op.js";
 import { type Constant, type Graph, rewrite, type Value } from "./graph.js";
 
 /** In what the weights of an exported network are stored, if not in single precision. */
@@ -30,7 +29,7 @@ export function quantizeWeights(graph: Graph, type: WeightType, largest = 127): 
     done.set(weight, weights);
     const inputs = [x, weights, ...bias];
     // Always the linear form: in the other one ONNX Runtime rounds the activations to 8 bits as well.
-    return isTransposed ? { ...node, op: linearOp.op as Op, attributes: { relu: false }, inputs } : { ...node, inputs };
+    return isTransposed ? { ...node, op: linearOp.op, attributes: { relu: false }, inputs } : { ...node, inputs };
   });
 }
 

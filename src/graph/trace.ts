@@ -4,7 +4,6 @@ import { Modes } from "../nn/modes.js";
 import { Module } from "../nn/module.js";
 import { expandOp } from "../ops/expand.js";
 import { reshapeOp } from "../ops/reshape.js";
-import type { Op } from "../tensor/op.js";
 import { numel } from "../tensor/shape.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { type Constant, type Graph, type Input, type Length, lengthFor, type Node, type Value } from "./graph.js";
@@ -151,14 +150,14 @@ class Merger {
     const wide: Length[] = [...lead, "batch", ...inner];
     const node: Node = {
       kind: "node",
-      op: expandOp.op as Op,
+      op: expandOp.op,
       attributes: { ofBatch: true },
       inputs: [constant],
       shape: wide,
     };
     if (length === "batch") return this.#add(node, first, second);
     this.#nodes.push(node);
-    return this.#add({ kind: "node", op: reshapeOp.op as Op, attributes: {}, inputs: [node], shape }, first, second);
+    return this.#add({ kind: "node", op: reshapeOp.op, attributes: {}, inputs: [node], shape }, first, second);
   }
 
   #constant(tensor: Tensor): Constant {
@@ -187,7 +186,7 @@ function unrepeated({ data }: Tensor, size: number, times: number): Float32Array
 function changes(): UntraceableError {
   return new UntraceableError(
     "a tensor changes with the batch and does not follow from it by operations that have a form there: values that JavaScript computed, " +
-      "masks and places (comparisons, argmax, topk) and what reads them (where, gather, scatter, oneHot) have none",
+      "masks and indices (comparisons, argmax, topk) and what reads them (where, gather, scatter, oneHot) have none",
   );
 }
 

@@ -4,7 +4,7 @@ import { inputsFor } from "../nn/inputs_for.js";
 import type { Module } from "../nn/module.js";
 import { Taps } from "../nn/taps.js";
 import { noGrad } from "../tensor/autograd.js";
-import type { Op } from "../tensor/op.js";
+import type { AnyOp } from "../tensor/op.js";
 import { Generator, randn, withGenerator } from "../tensor/random.js";
 import { withReader } from "../tensor/reads.js";
 import type { Tensor } from "../tensor/tensor.js";
@@ -13,7 +13,7 @@ import type { Attributes } from "./graph.js";
 
 /** An operation as it was computed. */
 export interface TracedOp {
-  readonly op: Op;
+  readonly op: AnyOp;
   readonly attributes: Attributes;
   readonly inputs: readonly Tensor[];
   readonly output: Tensor;
@@ -46,7 +46,7 @@ export function trace(module: Module, sampleShape: readonly number[], rows: numb
     if (read instanceof Generator) isDrawn = true;
   };
   const sourceOf = (tensor: Tensor) => sources.get(tensor) ?? tensor;
-  const onOp = (output: Tensor, inputs: readonly Tensor[], op: Op, attributes: unknown) => {
+  const onOp = (output: Tensor, inputs: readonly Tensor[], op: AnyOp, attributes: unknown) => {
     if (inputs.some((tensor) => following.has(tensor))) following.add(output);
     if (op.name === "detach") sources.set(output, sourceOf(inputs[0]));
     else traced.push({ op, attributes: (attributes ?? {}) as Attributes, inputs: inputs.map(sourceOf), output });
@@ -98,7 +98,7 @@ export class UntraceableError extends DistilleryError {
 }
 
 /** Whether an operation draws random numbers or moves running statistics. */
-function hasEffect({ op, attributes }: { op: Op; attributes: Attributes }): boolean {
+function hasEffect({ op, attributes }: { op: AnyOp; attributes: Attributes }): boolean {
   return op.random === true || attributes.training === true;
 }
 

@@ -21,7 +21,7 @@ interface Features {
  */
 export function expectFeatures(name: string, student: Tensor, teacher: Tensor): Features {
   for (const [argument, tensor] of Object.entries({ studentFeatures: student, teacherFeatures: teacher })) {
-    expectTensor(argument, tensor);
+    expectTensor(`${name}: ${argument}`, tensor);
     const { shape } = tensor;
     if ((shape.length === 2 || shape.length === 4) && tensor.size > 0) continue;
     const text = `expected [rows, features] or [rows, channels, height, width], not empty, got [${shape.join(", ")}]`;

@@ -13,8 +13,8 @@ import type { DistillationLoss, LossBatch } from "./loss.js";
  * classes, or two shapes.
  */
 export function expectLogits(name: string, student: Tensor, teacher: Tensor, minClasses = 1): Tensor {
-  expectTensor("studentLogits", student);
-  expectTensor("teacherLogits", teacher);
+  expectTensor(`${name}: studentLogits`, student);
+  expectTensor(`${name}: teacherLogits`, teacher);
   expectShape(`${name}: studentLogits`, student.shape, [-1, -1]);
   expectShape(`${name}: teacherLogits`, teacher.shape, student.shape);
   const [rows, classes] = student.shape;

@@ -11,6 +11,7 @@ import { Upsample } from "../nn/upsample.js";
 import { cat, sigmoid } from "../ops/index.js";
 import { boolean, defineEntry, described, list } from "../registry/index.js";
 import { rand } from "../tensor/random.js";
+import { numel } from "../tensor/shape.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { channelsOf, expectFeatures } from "./features.js";
 import { finite } from "./logits.js";
@@ -255,12 +256,7 @@ export const reviewKdEntry = defineEntry({
 
 /** Refuses a layer whose maps have more positions than one listed before it: the list does not go from the first stage to the deepest. */
 function expectDeepening(context: LossContext, network: "student" | "teacher", paths: readonly string[]): void {
-  const counts = paths.map((path) =>
-    context
-      .tapShape(network, path)
-      .slice(1)
-      .reduce((product, length) => product * length, 1),
-  );
+  const counts = paths.map((path) => numel(context.tapShape(network, path).slice(1)));
   const at = counts.findIndex((count, i) => i > 0 && count > counts[i - 1]);
   if (at < 0) return;
   const text = `expected layers from the first stage to the deepest, but ${show(paths[at])} has more positions than ${show(paths[at - 1])}`;

@@ -47,11 +47,11 @@ export function topKKdLoss(
   options: TopKKdLossOptions = {},
 ): Tensor {
   const name = "topKKdLoss";
-  expectTensor("studentLogits", studentLogits);
+  expectTensor(`${name}: studentLogits`, studentLogits);
   expectShape(`${name}: studentLogits`, studentLogits.shape, [-1, -1]);
   const [rows, classes] = studentLogits.shape;
   expectIds(ids, rows, classes);
-  expectTensor("logProbabilities", logProbabilities);
+  expectTensor(`${name}: logProbabilities`, logProbabilities);
   expectShape(`${name}: logProbabilities`, logProbabilities.shape, ids.shape);
   const { tail } = optionsOf(name, DEFAULTS, options);
   expectOneOf("tail", tail, TAILS);

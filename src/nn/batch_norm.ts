@@ -82,7 +82,7 @@ export abstract class BatchNorm extends Module {
  */
 export class BatchNorm1d extends BatchNorm {
   override forward(x: Tensor): Tensor {
-    expectTensor("x", x);
+    expectTensor("BatchNorm1d: x", x);
     if (x.shape.length > 3) expectShape("BatchNorm1d: x", x.shape, [-1, this.numFeatures, -1]);
     return super.forward(x);
   }
@@ -99,7 +99,7 @@ export class BatchNorm1d extends BatchNorm {
  */
 export class BatchNorm2d extends BatchNorm {
   override forward(x: Tensor): Tensor {
-    expectTensor("x", x);
+    expectTensor("BatchNorm2d: x", x);
     expectShape("BatchNorm2d: x", x.shape, [-1, this.numFeatures, -1, -1]);
     return super.forward(x);
   }

@@ -1,6 +1,7 @@
 import { expectAtLeast0, expectFlags, expectLength, expectOptions, expectShape } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { mean, var as variance } from "../ops/index.js";
+import { numel } from "../tensor/shape.js";
 import { expectTensor, ones, Parameter, type Tensor, zeros } from "../tensor/tensor.js";
 import { pythonFloat } from "./batch_norm.js";
 import { Module } from "./module.js";
@@ -46,7 +47,7 @@ export class GroupNorm extends Module {
     expectTensor("GroupNorm: x", x);
     const rest = x.shape.slice(2);
     expectShape("GroupNorm: x", x.shape, [-1, numChannels, ...rest]);
-    const size = rest.reduce((product, length) => product * length, numChannels / numGroups);
+    const size = (numChannels / numGroups) * numel(rest);
     const groups = x.reshape([x.shape[0], numGroups, size]);
     const centred = groups.sub(mean(groups, 2, true));
     const scale = variance(groups, 2, { correction: 0, keepdim: true }).add(eps).rsqrt();

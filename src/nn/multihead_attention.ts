@@ -93,19 +93,19 @@ export class MultiheadAttention extends Module {
     expectShape("MultiheadAttention: key", key.shape, others(kdim));
     expectShape("MultiheadAttention: value", value.shape, others(vdim));
     if (keyPaddingMask !== undefined) {
-      expectTensor("keyPaddingMask", keyPaddingMask);
-      expectShape("keyPaddingMask", keyPaddingMask.shape, [query.shape[batch], key.shape[length]]);
-      expectMask("keyPaddingMask", keyPaddingMask, "a key is padding");
+      expectTensor("MultiheadAttention: keyPaddingMask", keyPaddingMask);
+      expectShape("MultiheadAttention: keyPaddingMask", keyPaddingMask.shape, [query.shape[batch], key.shape[length]]);
+      expectMask("MultiheadAttention: keyPaddingMask", keyPaddingMask, "a key is padding");
     }
     if (attnMask !== undefined) {
-      expectTensor("attnMask", attnMask);
+      expectTensor("MultiheadAttention: attnMask", attnMask);
       const each = [query.shape[length], key.shape[length]];
       expectShape(
-        "attnMask",
+        "MultiheadAttention: attnMask",
         attnMask.shape,
         attnMask.shape.length < 3 ? each : [query.shape[batch] * numHeads, ...each],
       );
-      expectMask("attnMask", attnMask, "a query does not attend to a key");
+      expectMask("MultiheadAttention: attnMask", attnMask, "a query does not attend to a key");
     }
     const batched = (x: Tensor) => (batchFirst ? x : transpose(x, 0, 1));
     const [q, k, v] = this.#projected(query, key, value).map(batched);

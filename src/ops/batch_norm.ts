@@ -87,17 +87,17 @@ export function batchNorm(
   state: BatchNormState,
   options: { training: boolean; momentum: number; eps: number },
 ): Tensor {
-  expectTensor("x", x);
+  expectTensor("batchNorm: x", x);
   expectOptions("batchNorm", options, ["training", "momentum", "eps"]);
   expectObject("batchNorm: state", state);
   const { weight, bias, runningMean, runningVar } = state;
-  expectTensor("weight", weight);
+  expectTensor("batchNorm: weight", weight);
   const features = weight.size;
   if (x.shape[1] !== features) expectShape("batchNorm: x", x.shape, [-1, features, ...x.shape.slice(2)]);
-  expectVector("weight", weight, features);
-  expectVector("bias", bias, features);
-  expectVector("runningMean", runningMean, features);
-  expectVector("runningVar", runningVar, features);
+  expectVector("batchNorm: weight", weight, features);
+  expectVector("batchNorm: bias", bias, features);
+  expectVector("batchNorm: runningMean", runningMean, features);
+  expectVector("batchNorm: runningVar", runningVar, features);
   const { training, momentum, eps } = options;
   expectFlags({ training });
   expectNormNumbers({ momentum, eps });
@@ -117,6 +117,6 @@ export function expectNormNumbers({ momentum, eps }: { momentum: number; eps: nu
 
 function expectVector(name: string, x: unknown, features: number): void {
   expectTensor(name, x);
-  // In the path of each step: the name is put together for the message alone.
-  if (x.shape.length !== 1 || x.shape[0] !== features) expectShape(`batchNorm: ${name}`, x.shape, [features]);
+  // In the path of each step: nothing is made unless it is refused.
+  if (x.shape.length !== 1 || x.shape[0] !== features) expectShape(name, x.shape, [features]);
 }

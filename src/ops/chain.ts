@@ -1,18 +1,17 @@
 import { isPropagating, isRecording, type Node, nextOrder, type Seen, seen } from "../tensor/autograd.js";
 import { defer } from "../tensor/deferred.js";
-import type { Op } from "../tensor/op.js";
+import type { AnyOp, Op } from "../tensor/op.js";
 import { Tensor } from "../tensor/tensor.js";
 import { isTracing } from "../tensor/tracer.js";
 
 /** An operation as `defineOp` gives it. */
 export interface Defined {
-  // biome-ignore lint/suspicious/noExplicitAny: operations of any attributes.
-  readonly op: Op<any, any>;
+  readonly op: AnyOp;
 }
 
 /** A call in a chain. */
 interface Link {
-  readonly op: Op;
+  readonly op: AnyOp;
   readonly inputs: readonly Tensor[];
   readonly attributes: unknown;
   readonly output: Tensor;
@@ -115,7 +114,7 @@ export abstract class Chain {
     }
   }
 
-  #add(op: Op, inputs: readonly Tensor[], attributes: unknown, shape: readonly number[]): Tensor {
+  #add(op: AnyOp, inputs: readonly Tensor[], attributes: unknown, shape: readonly number[]): Tensor {
     const place = this.length;
     const output = Tensor.deferred(shape, () => this.#read(place));
     const node = isRecording(inputs) ? new DeferredNode(op, inputs, attributes, output) : null;
@@ -150,7 +149,7 @@ class DeferredNode implements Node {
   saved: unknown = null;
 
   constructor(
-    public op: Op | null,
+    public op: AnyOp | null,
     public inputs: Node["inputs"],
     readonly attributes: unknown,
     private readonly tensor: Tensor,

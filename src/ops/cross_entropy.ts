@@ -35,7 +35,7 @@ export const CROSS_ENTROPY_DEFAULTS = { labelSmoothing: 0 } as const;
  * ```
  */
 export function crossEntropy(logits: Tensor, labels: Labels, options: CrossEntropyOptions = {}): Tensor {
-  expectTensor("logits", logits);
+  expectTensor("crossEntropy: logits", logits);
   if (logits.shape.length < 2) {
     const text = `crossEntropy: logits: expected shape [rows, classes, ...], got [${logits.shape.join(", ")}]`;
     throw new DistilleryError("SHAPE_MISMATCH", text);

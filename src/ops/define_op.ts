@@ -85,7 +85,7 @@ function computed<A, S>(op: Op<A, S>, inputs: readonly Tensor[], attributes: A):
   if (!Array.isArray(result?.shape)) throw badArgument(`${op.name}: forward()`, "{ data, shape, saved }", result);
   const output = new Tensor(result.data, result.shape);
   if (op.view === true) output.shareVersion(inputs[0]);
-  traceOp(output, inputs, op as Op, attributes);
+  traceOp(output, inputs, op, attributes);
   if (op.backward !== undefined && isRecording(inputs)) record(output, op, inputs, attributes, result);
   return [output, result.saved];
 }

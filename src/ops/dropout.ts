@@ -31,7 +31,7 @@ const dropoutOp = defineOp<{ p: number }, Uint8Array>({
  * Draws 64 bits an element, row by row. `torch.nn.functional.dropout`.
  */
 export function dropout(x: Tensor, p = 0.5, training = true): Tensor {
-  expectTensor("x", x);
+  expectTensor("dropout: x", x);
   expectNumber("p", p, (p) => p >= 0 && p <= 1, "a chance from 0 to 1");
   expectFlags({ training });
   if (training && p > 0) return extendByDropout(dropoutOp, x, p) ?? dropoutOp([x], { p });

@@ -14,7 +14,7 @@ declare module "../tensor/tensor.js" {
   interface Tensor {
     /** The elements of an axis that the index names, in its order. `torch.index_select`. */
     indexSelect(dim: number, index: Labels): Tensor;
-    /** For each place of the index, the element of the axis that it names. `torch.gather`. */
+    /** For each element of the index, the element of the axis that it names. `torch.gather`. */
     gather(dim: number, index: IntTensor): Tensor;
     /** A copy with elements of `src`, or a number, put where the index says along the axis. `torch.scatter`. */
     scatter(dim: number, index: IntTensor, src: Tensor | number, extra?: never): Tensor;
@@ -29,14 +29,14 @@ interface Attributes {
 const INDEX_SELECT: JsFunction = {
   name: "indexSelect",
   source: `
-/** The elements at these places along an axis of x [..., length, inner]. */
-function indexSelect(x, places, length, inner) {
+/** The elements at these indices along an axis of x [..., length, inner]. */
+function indexSelect(x, indices, length, inner) {
   const outer = x.length / (length * inner);
-  const y = new Float32Array(outer * places.length * inner);
+  const y = new Float32Array(outer * indices.length * inner);
   for (let i = 0; i < outer; i++) {
-    places.forEach((place, j) => {
-      const from = (i * length + place) * inner;
-      y.set(x.subarray(from, from + inner), (i * places.length + j) * inner);
+    indices.forEach((index, j) => {
+      const from = (i * length + index) * inner;
+      y.set(x.subarray(from, from + inner), (i * indices.length + j) * inner);
     });
   }
   return y;
@@ -58,34 +58,34 @@ const indexSelectOp = defineOp<Attributes, null>({
   },
   onnx: ({ inputs: [x], attributes: { axis, index } }, builder) => ({
     type: "Gather",
-    inputs: [x, builder.integers("places", [...index.data])],
+    inputs: [x, builder.integers("indices", [...index.data])],
     attributes: [int("axis", axis)],
   }),
   lower: ({ axis, index }) => ({ kind: "indexSelect", axes: [axis], indices: [...index.data] }),
   js({ inputs: [x], shapes: [from], attributes: { axis, index } }, { call, list }) {
     const { length, inner } = aroundAxis(from, axis);
-    return call(INDEX_SELECT, x, list("places", [...index.data]), length, inner);
+    return call(INDEX_SELECT, x, list("indices", [...index.data]), length, inner);
   },
 });
 
 const SCATTER: JsFunction = {
   name: "scatter",
   source: `
-/** A copy of x with other elements at these places. */
-function scatter(x, places, elements) {
+/** A copy of x with other elements at these indices. */
+function scatter(x, indices, elements) {
   const y = x.slice();
-  places.forEach((place, i) => {
-    y[place] = elements[i];
+  indices.forEach((index, i) => {
+    y[index] = elements[i];
   });
   return y;
 }`,
 };
 
 /** Where the elements that an index names along an axis lie in an array of a shape. */
-function flatPlaces(shape: readonly number[], axis: number, index: IntTensor): number[] {
+function flatIndices(shape: readonly number[], axis: number, index: IntTensor): number[] {
   const [strides, own] = [stridesOf(shape), stridesOf(index.shape)];
-  return Array.from(index.data, (place, at) => {
-    const coordinate = (i: number) => (i === axis ? place : Math.floor(at / own[i]) % index.shape[i]);
+  return Array.from(index.data, (along, at) => {
+    const coordinate = (i: number) => (i === axis ? along : Math.floor(at / own[i]) % index.shape[i]);
     return strides.reduce((sum, stride, i) => sum + stride * coordinate(i), 0);
   });
 }
@@ -102,7 +102,7 @@ const gatherOp = defineOp<Attributes, null>({
   },
   lower: ({ axis, index }) => ({ kind: "gather", axes: [axis], indices: [...index.data] }),
   js({ inputs: [x], shapes: [from], attributes: { axis, index } }, { call, list }) {
-    return call(INDEX_SELECT, x, list("places", flatPlaces(from, axis, index)), numel(from), 1);
+    return call(INDEX_SELECT, x, list("indices", flatIndices(from, axis, index)), numel(from), 1);
   },
 });
 
@@ -125,7 +125,7 @@ const scatterOp = defineOp<Attributes, null>({
   },
   lower: ({ axis, index }) => ({ kind: "scatter", axes: [axis], indices: [...index.data] }),
   js: ({ inputs: [x, src], shapes: [from], attributes: { axis, index } }, { call, list }) =>
-    call(SCATTER, x, list("places", flatPlaces(from, axis, index)), src),
+    call(SCATTER, x, list("indices", flatIndices(from, axis, index)), src),
 });
 
 const ZERO = new Float32Array(1);
@@ -133,13 +133,13 @@ const ZERO = new Float32Array(1);
 /** The elements of an axis that the index [count] names, in its order. `torch.index_select`. */
 export function indexSelect(x: Tensor, dim: number, index: Labels): Tensor {
   expectTensor("indexSelect: x", x);
-  const places = new IntTensor(labelData(index).slice());
+  const copy = new IntTensor(labelData(index).slice());
   if (index instanceof IntTensor && index.shape.length > 1) expectShape("indexSelect: index", index.shape, [-1]);
-  return indexSelectOp([x], { axis: axisOf(x.shape, dim), index: places });
+  return indexSelectOp([x], { axis: axisOf(x.shape, dim), index: copy });
 }
 
 /**
- * For each place of the index, the element of x at that place, but along axis `dim` where the index says. `torch.gather`.
+ * For each element of the index, the element of x at its position, but along axis `dim` where the index says. `torch.gather`.
  *
  * @example
  * ```ts
@@ -185,7 +185,8 @@ export function oneHot(labels: Labels, numClasses?: number): IntTensor {
   const shape = labels instanceof IntTensor ? labels.shape : [data.length];
   expectElements("oneHot", [...shape, classes]);
   const out = new Int32Array(numel(shape) * classes);
-  for (const [i, label] of data.entries()) {
+  for (let i = 0; i < data.length; i++) {
+    const label = data[i];
     if (label < 0 || label >= classes) throw outOfRange(`oneHot: labels[${i}]`, classes, label);
     out[i * classes + label] = 1;
   }

@@ -100,14 +100,14 @@ export const linearOp = defineOp<LinearAttributes, null>({
  * ```
  */
 export function linear(x: Tensor, weight: Tensor, bias: Tensor | null = null): Tensor {
-  expectTensor("x", x);
-  expectTensor("weight", weight);
+  expectTensor("linear: x", x);
+  expectTensor("linear: weight", weight);
   expectShape("linear: weight", weight.shape, [-1, -1]);
   const [outputs, inputs] = weight.shape;
   const lead = x.shape.slice(0, -1);
   expectShape("linear: x", x.shape, x.shape.length === 0 || x.shape.length === 2 ? [-1, inputs] : [...lead, inputs]);
   if (bias !== null) {
-    expectTensor("bias", bias);
+    expectTensor("linear: bias", bias);
     expectShape("linear: bias", bias.shape, [outputs]);
   }
   if (lead.length !== 1) {

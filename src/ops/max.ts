@@ -12,10 +12,10 @@ import { expectKeepdim } from "./sum.js";
 
 declare module "../tensor/tensor.js" {
   interface Tensor {
-    /** The largest of all elements, or along an axis with their places. `torch.max`. */
+    /** The largest of all elements, or along an axis with their indices. `torch.max`. */
     max(): Tensor;
     max(dim: number, keepdim?: boolean): ValuesAndIndices;
-    /** The smallest of all elements, or along an axis with their places. `torch.min`. */
+    /** The smallest of all elements, or along an axis with their indices. `torch.min`. */
     min(): Tensor;
     min(dim: number, keepdim?: boolean): ValuesAndIndices;
     /** Where the largest of all elements lies in their flat order, or of those along an axis. `torch.argmax`. */
@@ -63,7 +63,7 @@ function define(name: "max" | "min", largest: boolean) {
     name,
     forward([x], { axis, keepdim }) {
       const { outer, inner } = aroundAxis(x.shape, axis);
-      const indices = places(name, x, axis, largest);
+      const indices = indicesOf(name, x, axis, largest);
       const data = allocate(outer * inner);
       native.gather(x.data, cube(x, axis), 1, indices, [outer, 1, inner], data);
       return { data, shape: reducedShape(x.shape, axis, keepdim), saved: indices };
@@ -98,7 +98,8 @@ function shareEvenly(
   into: Float32Array,
 ): void {
   const { length, inner } = aroundAxis(shape, axis);
-  for (const [i, value] of values.entries()) {
+  for (let i = 0; i < values.length; i++) {
+    const value = values[i];
     const first = Math.floor(i / inner) * length * inner + (i % inner);
     const isIt = (at: number) => data[at] === value || (Number.isNaN(data[at]) && Number.isNaN(value));
     const end = first + length * inner;
@@ -114,7 +115,7 @@ function cube(x: Tensor, axis: number | null): number[] {
 }
 
 /** Where the largest or smallest lies along an axis. */
-function places(name: string, x: Tensor, axis: number | null, largest: boolean): Int32Array {
+function indicesOf(name: string, x: Tensor, axis: number | null, largest: boolean): Int32Array {
   const { outer, length, inner } = aroundAxis(x.shape, axis);
   if (length === 0 && outer * inner > 0) {
     const shape = `[${x.shape.join(", ")}]`;
@@ -125,14 +126,14 @@ function places(name: string, x: Tensor, axis: number | null, largest: boolean):
   return indices;
 }
 
-/** The largest of all elements, or along an axis with their places; NaN counts as the largest. `torch.max`. */
+/** The largest of all elements, or along an axis with their indices; NaN counts as the largest. `torch.max`. */
 export function max(x: Tensor): Tensor;
 export function max(x: Tensor, dim: number, keepdim?: boolean): ValuesAndIndices;
 export function max(x: Tensor, dim?: number, keepdim = false): Tensor | ValuesAndIndices {
   return extremum(maxOp, x, dim, keepdim);
 }
 
-/** The smallest of all elements, or along an axis with their places; NaN counts as the smallest. `torch.min`. */
+/** The smallest of all elements, or along an axis with their indices; NaN counts as the smallest. `torch.min`. */
 export function min(x: Tensor): Tensor;
 export function min(x: Tensor, dim: number, keepdim?: boolean): ValuesAndIndices;
 export function min(x: Tensor, dim?: number, keepdim = false): Tensor | ValuesAndIndices {
@@ -176,7 +177,7 @@ function argExtremum(name: string, x: Tensor, dim: number | undefined, keepdim: 
   expectKeepdim(name, keepdim);
   const axis = dim === undefined ? null : axisOrAll(x.shape, dim);
   const shape = reducedShape(x.shape, axis, keepdim);
-  return new IntTensor(numel(shape) === 0 ? new Int32Array(0) : places(name, x, axis, largest), shape);
+  return new IntTensor(numel(shape) === 0 ? new Int32Array(0) : indicesOf(name, x, axis, largest), shape);
 }
 
 defineMethods({ max, min, argmax, argmin });

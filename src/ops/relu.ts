@@ -43,7 +43,7 @@ const reluOp = defineOp<null, null>({
 
 /** max(x, 0); NaN stays NaN. `torch.relu`. */
 export function relu(x: Tensor): Tensor {
-  expectTensor("x", x);
+  expectTensor("relu: x", x);
   return extendByRelu(reluOp, x) ?? endByRelu(reluOp, x) ?? reluOp([x], null);
 }
 

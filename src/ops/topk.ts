@@ -11,13 +11,13 @@ import { transpose } from "./permute.js";
 
 declare module "../tensor/tensor.js" {
   interface Tensor {
-    /** The k largest along an axis, in descending order, with their places. `torch.topk`. */
+    /** The k largest along an axis, in descending order, with their indices. `torch.topk`. */
     topk(k: number, dim?: number, largest?: boolean): ValuesAndIndices;
   }
 }
 
 /**
- * The k largest (or smallest) along an axis, the last one by default, in their order, with their places; of equals the
+ * The k largest (or smallest) along an axis, the last one by default, in their order, with their indices; of equals the
  * first come first. `torch.topk`.
  *
  * @example
@@ -30,19 +30,19 @@ export function topk(x: Tensor, k: number, dim = -1, largest = true): ValuesAndI
   const axis = axisOf(x.shape, dim);
   const last = x.shape.length - 1;
   if (axis !== last) {
-    const { values, indices } = topk(transpose(x, axis, last), k, -1, largest);
-    const strides = stridesOf(indices.shape);
-    const turned = transpose(values, axis, last);
-    const places = new Int32Array(indices.size);
+    const behind = topk(transpose(x, axis, last), k, -1, largest);
+    const values = transpose(behind.values, axis, last);
+    const indices = new IntTensor(new Int32Array(values.size), values.shape);
+    const strides = stridesOf(behind.indices.shape);
     const exchanged = x.shape.map((_, i) => strides[i === axis ? last : i === last ? axis : i]);
-    gatherStrided(indices.data, places, { shape: turned.shape, strides: exchanged });
-    return { values: turned, indices: new IntTensor(places, turned.shape) };
+    gatherStrided(behind.indices.data, indices.data, { shape: values.shape, strides: exchanged });
+    return { values, indices };
   }
   const length = x.shape[last];
   expectInteger("topk: k", k, 0, length);
-  const places = new Int32Array(length === 0 ? 0 : (x.size / length) * k);
-  native.topk(x.data, places, length, k, largest);
-  const indices = new IntTensor(places, [...x.shape.slice(0, -1), k]);
+  const data = new Int32Array(length === 0 ? 0 : (x.size / length) * k);
+  native.topk(x.data, data, length, k, largest);
+  const indices = new IntTensor(data, [...x.shape.slice(0, -1), k]);
   return { values: gather(x, last, indices), indices };
 }
 

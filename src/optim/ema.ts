@@ -4,7 +4,7 @@ import { native } from "../native.js";
 import { expectModule } from "../nn/expect_module.js";
 import type { Module } from "../nn/module.js";
 import { loadInto, type StateDict } from "../nn/state_dict.js";
-import { IntTensor, LongTensor } from "../tensor/int_tensor.js";
+import { LongTensor, tensorOf } from "../tensor/int_tensor.js";
 import { Tensor } from "../tensor/tensor.js";
 
 /** The options of {@link ExponentialMovingAverage}. */
@@ -149,11 +149,6 @@ function scratchFor(state: StateDict): Record<string, StateDict[string]["data"]>
     ];
   });
   return Object.fromEntries(arrays);
-}
-
-function tensorOf(data: StateDict[string]["data"], shape: readonly number[]): StateDict[string] {
-  if (types.isFloat32Array(data)) return new Tensor(data, shape);
-  return types.isBigInt64Array(data) ? new LongTensor(data, shape) : new IntTensor(data, shape);
 }
 
 /** Counters, such as of batches, in PyTorch's arithmetic: the mean without its fraction. */

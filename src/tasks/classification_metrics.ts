@@ -89,14 +89,14 @@ export class ClassificationMetrics {
   /** Adds logits [n, classes] with their labels [n] and the classes [n] that a teacher predicts. Gives the predicted ones. */
   add(logits: Tensor, labels: Int32Array, teacherClasses?: Int32Array): Int32Array {
     const predicted = predictedClasses(logits, this.#samples);
-    for (const [i, label] of labels.entries()) {
-      this.#rowOf(label, i)[predicted[i]] += 1;
-      this.#addProbability(logits.data, i * this.#classes, predicted[i], label);
+    for (let i = 0; i < labels.length; i++) {
+      this.#rowOf(labels[i], i)[predicted[i]] += 1;
+      this.#addProbability(logits.data, i * this.#classes, predicted[i], labels[i]);
     }
     if (teacherClasses !== undefined) {
       this.#teacher ??= { correct: 0, alike: 0 };
-      for (const [i, label] of labels.entries()) {
-        if (teacherClasses[i] === label) this.#teacher.correct += 1;
+      for (let i = 0; i < labels.length; i++) {
+        if (teacherClasses[i] === labels[i]) this.#teacher.correct += 1;
         if (teacherClasses[i] === predicted[i]) this.#teacher.alike += 1;
       }
     }

@@ -27,7 +27,8 @@ export async function noteAccuracy(
   if (hasTargets(data)) return noteFigure(teacher, data, onNote, logitsOf);
   const labels = withGenerator(new Generator(), () => labelsOf(data));
   let [labelled, correct, probable] = [0, 0, 0];
-  for (const [index, label] of labels.entries()) {
+  for (let index = 0; index < labels.length; index++) {
+    const label = labels[index];
     if (index % TURN === TURN - 1) await setImmediate();
     if (label === NO_LABEL) continue;
     const logits = logitsOf(index);

@@ -17,7 +17,7 @@ export class TeacherPrefetcher {
   /** Known from the first batch on. */
   #canPrefetch: boolean | null = null;
   /** The stream as it will be after the draws of all batches in flight. */
-  readonly #ahead = new Generator();
+  readonly #prefetchGenerator = new Generator();
   /** The stream's state before the teacher's draws of each batch in flight. */
   readonly #expected: Uint32Array[] = [];
   readonly #spare: Uint32Array[] = [];
@@ -46,7 +46,7 @@ export class TeacherPrefetcher {
     const depth = teacher.prefetchDepth?.(rows) ?? 1;
     if (!this.#isQuiet || (this.#expected.length > 0 && !same(state, this.#expected[0]))) this.#discard();
     if (this.#expected.length === 0 && this.#isQuiet && depth > 0) {
-      this.#ahead.copyFrom(currentGenerator());
+      this.#prefetchGenerator.copyFrom(currentGenerator());
       this.#enqueue(() => batch);
       this.#fill(epoch, i + 1, depth);
     }
@@ -64,10 +64,10 @@ export class TeacherPrefetcher {
   }
 
   #enqueue(batchOf: () => Batch): void {
-    withGenerator(this.#ahead, () => {
+    withGenerator(this.#prefetchGenerator, () => {
       const batch = batchOf();
-      const state = this.#spare.pop() ?? new Uint32Array(this.#ahead.state.length);
-      state.set(this.#ahead.state);
+      const state = this.#spare.pop() ?? new Uint32Array(this.#prefetchGenerator.state.length);
+      state.set(this.#prefetchGenerator.state);
       this.#expected.push(state);
       expectNoPromise(this.#teacher, "prefetch()", this.#teacher.prefetch?.(batch));
     });

@@ -89,6 +89,15 @@ export class LongTensor extends WholeNumbers<BigInt64Array> {
   }
 }
 
+/** The tensor of an array of elements. */
+export function tensorOf(
+  data: Float32Array | Int32Array | BigInt64Array,
+  shape: readonly number[],
+): Tensor | IntTensor | LongTensor {
+  if (types.isFloat32Array(data)) return new Tensor(data, shape);
+  return types.isInt32Array(data) ? new IntTensor(data, shape) : new LongTensor(data, shape);
+}
+
 /** Labels as they may be given: a tensor or a bare array of class numbers. */
 export type Labels = IntTensor | Int32Array;
 

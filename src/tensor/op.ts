@@ -66,3 +66,7 @@ export interface Op<A = unknown, S = unknown> {
   /** Whether it draws random numbers. */
   readonly random?: boolean;
 }
+
+/** An operation of any attributes, as graphs and chains hold it. */
+// biome-ignore lint/suspicious/noExplicitAny: what `unknown` says here, an operation of some attributes can't be assigned to.
+export type AnyOp = Op<any, any>;

@@ -1,8 +1,8 @@
-import type { Op } from "./op.js";
+import type { AnyOp } from "./op.js";
 import type { Tensor } from "./tensor.js";
 
 /** Called with each operation, after it was computed. */
-type Tracer = (output: Tensor, inputs: readonly Tensor[], op: Op, attributes: unknown) => void;
+type Tracer = (output: Tensor, inputs: readonly Tensor[], op: AnyOp, attributes: unknown) => void;
 
 let current: Tracer | null = null;
 
@@ -23,6 +23,6 @@ export function isTracing(): boolean {
 }
 
 /** Calls the tracer, if there is one, with the operation that computed `output`. */
-export function traceOp(output: Tensor, inputs: readonly Tensor[], op: Op, attributes: unknown): void {
+export function traceOp(output: Tensor, inputs: readonly Tensor[], op: AnyOp, attributes: unknown): void {
   current?.(output, inputs, op, attributes);
 }

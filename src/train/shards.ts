@@ -233,7 +233,7 @@ function rowsIn({ shape }: Tensor): number {
 
 function rowsWith(counts: Float32Array): Int32Array {
   const rows: number[] = [];
-  for (const [row, count] of counts.entries()) if (count > 0) rows.push(row);
+  for (let row = 0; row < counts.length; row++) if (counts[row] > 0) rows.push(row);
   return Int32Array.from(rows);
 }
 

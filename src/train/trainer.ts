@@ -50,6 +50,8 @@ export class Trainer {
   readonly #layout: Layout;
   /** Of the whole run. */
   readonly #totalSteps: number;
+  /** The metrics of the present group of batches. */
+  #group: Record<string, number> = {};
 
   private constructor(
     private readonly input: TrainerInput,
@@ -259,9 +261,6 @@ export class Trainer {
       ...{ lr: this.scheduler.getLastLr()[0], samplesPerSecond: this.#speed(), gradNorm: step.gradNorm },
     });
   }
-
-  /** The metrics of the present group of batches. */
-  #group: Record<string, number> = {};
 
   async #endEpoch(): Promise<void> {
     const { progress, average } = this.state;

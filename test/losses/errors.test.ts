@@ -108,9 +108,9 @@ describe("kdLoss refuses", () => {
   });
 
   it("what is no tensor, naming it", () => {
-    expect(() => kdLoss(student.data as never, teacher, good)).toThrow(refused("BAD_DTYPE", "studentLogits"));
-    expect(() => kdLoss(student, null as never, good)).toThrow(refused("BAD_DTYPE", "teacherLogits"));
-    expect(() => crossEntropy([[1, 2]] as never, good)).toThrow(refused("BAD_DTYPE", "logits"));
+    expect(() => kdLoss(student.data as never, teacher, good)).toThrow(refused("BAD_DTYPE", "kdLoss: studentLogits"));
+    expect(() => kdLoss(student, null as never, good)).toThrow(refused("BAD_DTYPE", "kdLoss: teacherLogits"));
+    expect(() => crossEntropy([[1, 2]] as never, good)).toThrow(refused("BAD_DTYPE", "crossEntropy: logits"));
   });
 
   it("a teacher with NaN", () => {

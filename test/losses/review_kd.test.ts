@@ -130,6 +130,7 @@ describe("refusals", () => {
       "BAD_ARGUMENT",
       "studentFeatures: expected a list of tensors, one a stage, got an empty list",
     ],
+    [() => reviewKdLoss([5 as never], [maps]), "BAD_DTYPE", "stage 0: studentFeatures: expected a Tensor, got 5"],
     [
       () => reviewKdLoss([maps], [maps, maps]),
       "BAD_ARGUMENT",

@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import {
   argmax,
   argmin,
+  BatchNorm2d,
   cat,
   F,
   IntTensor,
@@ -29,6 +30,15 @@ describe("what an operation refuses, with its name, the argument and the shapes"
     [() => F.normalize(x, { eps: -1 }), "BAD_ARGUMENT", "normalize: eps: expected a number of at least 0, got -1"],
     [() => x.gt(zeros([4])), "SHAPE_MISMATCH", "gt: other: expected shapes that broadcast, got [2, 3] and [4]"],
     [() => x.div("2" as never), "BAD_DTYPE", 'div: other: expected a Tensor, got "2"'],
+    [() => F.relu(5 as never), "BAD_DTYPE", "relu: x: expected a Tensor, got 5"],
+    [() => F.linear(5 as never, x), "BAD_DTYPE", "linear: x: expected a Tensor, got 5"],
+    [() => F.linear(x, x, 5 as never), "BAD_DTYPE", "linear: bias: expected a Tensor, got 5"],
+    [() => new BatchNorm2d(3).forward(5 as never), "BAD_DTYPE", "BatchNorm2d: x: expected a Tensor, got 5"],
+    [
+      () => F.batchNorm(x, { ...vectors, runningVar: [1, 1, 1] as never }, { training: false, momentum: 0.1, eps: 1 }),
+      "BAD_DTYPE",
+      "batchNorm: runningVar: expected a Tensor, got [1, 1, 1]",
+    ],
     [() => where([1] as never, x, 0), "BAD_DTYPE", "where: mask: expected an IntTensor, got [1]"],
     [
       () => F.gelu(x, { approximate: "tan" as never }),
@@ -195,7 +205,7 @@ describe("what an operation refuses, with its name, the argument and the shapes"
   });
 });
 
-it("topk gives places beyond those that single precision holds", () => {
+it("topk gives indices beyond those that single precision holds", () => {
   const long = zeros([2 ** 24 + 2, 1]);
   long.data[2 ** 24 + 1] = 1;
   const { values, indices } = long.topk(1, 0);

@@ -100,7 +100,7 @@ export async function openNpyFile(path: string, mayLoad = false): Promise<NpyFil
     return { type, shape, read: (start, end) => data.subarray(start * width, end * width) };
   }
   if (fortranOrder) throw badData(path, "lies column by column: np.ascontiguousarray makes rows of it");
-  const stride = shape.slice(1).reduce((product, length) => product * length, Number(type[1]));
+  const stride = Number(type[1]) * numel(shape.slice(1));
   const read = (start: number, end: number) => {
     const bytes = new Uint8Array((end - start) * stride);
     readSlice(file, offset + start * stride, bytes);

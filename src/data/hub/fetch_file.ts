@@ -79,6 +79,9 @@ async function isWhole(path: string, { bytes, sha256 }: PublicFile): Promise<boo
 /** What has come of a file, beside the tag of the version that it is of. */
 class Part {
   readonly #tagPath: string;
+  readonly #refused = (error: unknown): never => {
+    throw ioError("write", this.path, error);
+  };
 
   constructor(
     readonly path: string,
@@ -155,8 +158,4 @@ class Part {
     const flags = constants.O_WRONLY | constants.O_CREAT | mode | (constants.O_NOFOLLOW ?? 0);
     return await open(this.path, flags).catch(this.#refused);
   }
-
-  readonly #refused = (error: unknown): never => {
-    throw ioError("write", this.path, error);
-  };
 }
