@@ -4,7 +4,6 @@ import { native } from "../native.js";
 import type { Barrier } from "./barrier.js";
 import { Arena, allocate } from "./buffer_pool.js";
 import type { RowValues } from "./grad_rows.js";
-import type { Result } from "./op.js";
 import { withReader } from "./reads.js";
 
 /** The part of a tensor that autograd uses. */
@@ -96,7 +95,7 @@ export function record(
   op: DifferentiableOp,
   inputs: readonly Differentiable[],
   attributes: unknown,
-  { data, saved }: Result<unknown>,
+  { data, saved }: { readonly data: Float32Array; readonly saved: unknown },
 ): void {
   output.node = { order: nextOrder(), op, inputs, seen: seen(inputs), attributes, output: data, saved };
   output.requiresGrad = true;
