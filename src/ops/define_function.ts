@@ -101,7 +101,7 @@ export function defineFunction<Inputs extends readonly Tensor[]>(
     const output = new Tensor(data, shape);
     // A tracer saw the operations inside: the output is another name for their result.
     traceOp(output, [result], detachOp.op, null);
-    if (isRecording(inputs)) record(output, op, inputs, null, { data, shape, saved: { context, shape } });
+    if (isRecording(inputs)) record(output, op, inputs, null, { data, saved: { context, shape } });
     return output;
   };
 }
