@@ -5,7 +5,7 @@ Needs the package `tokenizers`.
 import json
 import pathlib
 
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 FOLDER = pathlib.Path(__file__).parent / "fixtures" / "tokenizer"
 LINES = ["the quick brown fox jumps over the lazy dog", "a library for numerical algebra in C++ and Python",
@@ -57,3 +57,38 @@ for name, tokenizer, offset in [("wordpiece", wordpiece, 0), ("bpe", bpe, 1), ("
     tokenizer.save(str(FOLDER / f"{name}.json"), pretty=False)
     found[name] = cases(tokenizer, offset) | dict(rows=tokenizer.get_vocab_size() + offset)
 (FOLDER / "ids.json").write_text(json.dumps(found, ensure_ascii=True, separators=(",", ":")) + "\n")
+
+
+# Parts of tokenizers, on words that are their own letters, known or not.
+SHORT = ["ΟΔΟΣ ΑΣ.", "a\U00020000b", "a--b- -", "a..b", "½½ ½a", "a1²b12", "a  b", "a\ufeffb", "- a-"]
+letters = sorted(set("".join(SHORT) + "οδσςα▁¹").difference("½"))
+vocab = {"[UNK]": 0} | {word: i for i, word in enumerate([w for c in letters for w in (c, "##" + c)] + ["--", "..", "▁▁"], 1)}
+word = models.WordPiece(vocab, unk_token="[UNK]")
+piece = models.Unigram([(w, -float(len(w))) for w in vocab if not w.startswith("##")], 0)
+behaviors = ["removed", "isolated", "merged_with_previous", "merged_with_next", "contiguous"]
+whitespace = pre_tokenizers.WhitespaceSplit()
+parts = {
+    "bert": (word, normalizers.BertNormalizer(), pre_tokenizers.BertPreTokenizer()),
+    "lowercase": (word, normalizers.Sequence([normalizers.Lowercase()]), whitespace),
+    "replace": (word, normalizers.Replace("a", "$&"), whitespace),
+    "unigram": (piece, None, whitespace),
+    "metaspace": (piece, None, pre_tokenizers.Metaspace()),
+    "digits": (word, None, pre_tokenizers.Digits(True)),
+    **{f"punctuation {b}": (word, None, pre_tokenizers.Sequence([whitespace, pre_tokenizers.Punctuation(b)])) for b in behaviors},
+    **{f"split {b} {invert}": (word, None, pre_tokenizers.Split("-", b, invert)) for b in behaviors for invert in (False, True)},
+    **{f"regex {b}": (word, None, pre_tokenizers.Split(Regex(r"\s+|-{1,2}"), b)) for b in behaviors},
+}
+
+
+def part(model, normalizer, pre_tokenizer):
+    made = Tokenizer(model)
+    if normalizer is not None:
+        made.normalizer = normalizer
+    made.pre_tokenizer = pre_tokenizer
+    json_ = json.loads(made.to_str())
+    return dict(ids=[made.encode(text).ids for text in SHORT], **{k: json_[k] for k in ("normalizer", "pre_tokenizer")}, model=json_["model"]["type"])
+
+
+written = dict(texts=SHORT, models={m["type"]: m for m in (json.loads(Tokenizer(m).to_str())["model"] for m in (word, piece))},
+               parts={name: part(*of) for name, of in parts.items()})
+(FOLDER / "parts.json").write_text(json.dumps(written, ensure_ascii=True, separators=(",", ":")) + "\n")

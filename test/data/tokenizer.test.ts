@@ -51,6 +51,26 @@ describe("ids are those of Hugging Face's tokenizers, 0 behind the last", () => 
   });
 });
 
+interface Parts {
+  texts: string[];
+  models: Record<string, object>;
+  parts: Record<string, { ids: number[][]; model: string; normalizer: object | null; pre_tokenizer: object }>;
+}
+
+describe("the parts of a tokenizer are Hugging Face's", () => {
+  const { texts, models, parts } = JSON.parse(readFileSync(fixture("parts"), "utf8")) as Parts;
+
+  test.each(Object.entries(parts))("%s", async (_, { ids, model, ...rest }) => {
+    const none = { added_tokens: [], decoder: null, post_processor: null };
+    const folder = folderOf({ "t.json": bytes(JSON.stringify({ ...rest, ...none, model: models[model] })) });
+    const spec = await specOf(join(folder, "t.json"), 32);
+    for (const [i, text] of texts.entries()) {
+      const found = [...encodeSamples(spec, [{ text }]).data].filter((id) => id > 0).map((id) => id - 1);
+      expect(found, JSON.stringify(text)).toEqual(ids[i]);
+    }
+  });
+});
+
 test("spaces around a text of JSON lines are no tokens, as in rows that a network is given", async () => {
   const texts = [" play chess", "the lazy dog\n"];
   const lines = texts.map((text, i) => `${JSON.stringify({ text, label: "ab"[i] })}\n`).join("");
@@ -82,7 +102,7 @@ test("a text that the library can't hold has the ids of its beginning", async ()
 });
 
 test("--tokenizer is the encoding with its default length, kept with the network", async () => {
-  const { train } = await loadData(table(), { testFraction: 0, tokenizer: fixture("wordpiece") });
+  const { train } = await loadData(table(), { testFraction: 0, tokenizer: fixture("bpe") });
   expect(train.shape).toEqual([128]);
   const { columns } = preprocessingOf(train) as TablePreprocessing;
   expect(columns).toEqual([
@@ -90,7 +110,7 @@ test("--tokenizer is the encoding with its default length, kept with the network
       name: "text",
       text: {
         ...{ kind: "tokenizer", length: 128 },
-        tokenizer: JSON.stringify(JSON.parse(readFileSync(fixture("wordpiece"), "utf8"))),
+        tokenizer: JSON.stringify(JSON.parse(readFileSync(fixture("bpe"), "utf8"))),
       },
     },
   ]);
@@ -128,6 +148,11 @@ describe("refuses", () => {
       "words without one for those that are unknown",
       '{"model": {"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "[UNK]"}, "added_tokens": []}',
       'model.unk_token: expected a word of model.vocab, got "[UNK]"',
+    ],
+    [
+      "pieces of BPE with a prefix, which the library leaves out",
+      '{"model": {"type": "BPE", "vocab": {"a": 0}, "merges": [], "continuing_subword_prefix": "##"}, "added_tokens": []}',
+      'model.continuing_subword_prefix: expected none of a BPE, got "##"',
     ],
     [
       "an unknown id that is none",

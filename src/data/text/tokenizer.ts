@@ -31,6 +31,8 @@ const TOKENIZER = v.looseObject({
     vocab: v.union([v.record(v.string(), v.number()), v.array(v.tuple([v.string(), v.number()]))]),
     unk_token: v.nullish(v.string()),
     unk_id: v.nullish(v.number()),
+    merges: v.optional(v.unknown()),
+    continuing_subword_prefix: v.nullish(v.string()),
   }),
   added_tokens: v.array(v.looseObject({ id: v.number(), content: v.string() })),
 });
@@ -131,6 +133,7 @@ function load(json: unknown, file: string): Loaded {
   const { Tokenizer } = library(file);
   try {
     const made = new Tokenizer(json, {});
+    if (made.model !== null) encodeWordByWord(made.model);
     const encode = (text: string, special: boolean) => {
       // What is not in the vocabulary of a tokenizer without an id for it has none.
       const ids: (number | undefined)[] = made.encode(text, { add_special_tokens: special }).ids;
@@ -146,11 +149,20 @@ function load(json: unknown, file: string): Loaded {
   }
 }
 
+/** What is unknown becomes one id in each word: the library makes one of words side by side. */
+function encodeWordByWord(model: { _call(words: string[]): string[] }): void {
+  const encode = model._call.bind(model);
+  model._call = (words) => words.flatMap((word) => encode([word]));
+}
+
 /** Refuses a model that the library would take for another, and one whose id of what is unknown is none of its own. */
 function expectModel({ model, added_tokens: added }: v.InferOutput<typeof TOKENIZER>, file: string): void {
-  const { type, vocab, unk_token: token, unk_id: id } = model;
+  const { type, vocab, unk_token: token, unk_id: id, merges, continuing_subword_prefix: prefix } = model;
   if (type !== undefined && !MODELS.includes(type))
     throw badData(file, `model.type: expected ${showList([...MODELS, "WordLevel"])}, got ${show(type)}`);
+  // The library leaves the prefix out.
+  if (merges !== undefined && prefix)
+    throw badData(file, `model.continuing_subword_prefix: expected none of a BPE, got ${show(prefix)}`);
   if (Array.isArray(vocab)) {
     if (id != null && vocab[id] === undefined)
       throw badData(file, `model.unk_id: expected a place in model.vocab, which has ${vocab.length}, got ${id}`);

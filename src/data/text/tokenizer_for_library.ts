@@ -16,9 +16,50 @@ const WORD_LEVEL = v.looseObject({
   ]),
 });
 
+const BEHAVIOR = v.picklist(["Removed", "Isolated", "MergedWithPrevious", "MergedWithNext", "Contiguous"]);
+type Behavior = v.InferOutput<typeof BEHAVIOR>;
+
 const PRE_TOKENIZED = v.looseObject({ pre_tokenizer: v.unknown() });
-const WHITESPACE = v.looseObject({ type: v.literal("Whitespace") });
-const SEQUENCE = v.looseObject({ type: v.literal("Sequence"), pretokenizers: v.array(v.unknown()) });
+/** Those of which the library's own split some texts at other places. */
+const PRE_TOKENIZER = v.variant("type", [
+  v.looseObject({ type: v.literal("Sequence"), pretokenizers: v.array(v.unknown()) }),
+  v.looseObject({ type: v.picklist(["Whitespace", "WhitespaceSplit", "BertPreTokenizer"]) }),
+  v.looseObject({ type: v.literal("Digits"), individual_digits: v.optional(v.boolean()) }),
+  v.looseObject({ type: v.literal("Punctuation"), behavior: v.optional(BEHAVIOR) }),
+  v.looseObject({
+    type: v.literal("Metaspace"),
+    replacement: v.optional(v.string()),
+    split: v.optional(v.boolean()),
+  }),
+  v.looseObject({
+    type: v.literal("Split"),
+    pattern: v.union([v.object({ String: v.string() }), v.object({ Regex: v.string() })]),
+    behavior: BEHAVIOR,
+    invert: v.optional(v.boolean()),
+  }),
+]);
+const PUNCTUATION = "\\p{P}\\x21-\\x2f\\x3a-\\x40\\x5b-\\x60\\x7b-\\x7e";
+const SPACE = "\\p{White_Space}";
+
+/** Those of which the library's own make other texts of some. */
+const NORMALIZER = v.variant("type", [
+  v.looseObject({ type: v.literal("Sequence"), normalizers: v.array(v.unknown()) }),
+  v.looseObject({ type: v.literal("Lowercase") }),
+  v.looseObject({ type: v.literal("Replace"), content: v.string() }),
+  v.looseObject({
+    type: v.literal("BertNormalizer"),
+    lowercase: v.optional(v.boolean()),
+    handle_chinese_chars: v.optional(v.boolean()),
+  }),
+]);
+/** A capital sigma as Rust makes it small; JavaScript's is another letter at the end of a word. */
+const SIGMA = { type: "Replace", pattern: { String: "\u03a3" }, content: "\u03c3" };
+/** The Chinese characters that JavaScript keeps in two halves, between which the library sees none. */
+const CHINESE = {
+  type: "Replace",
+  pattern: { Regex: "[\\u{20000}-\\u{2a6df}\\u{2a700}-\\u{2b81f}\\u{2b920}-\\u{2ceaf}\\u{2f800}-\\u{2fa1f}]" },
+  content: " $& ",
+};
 
 const CASED = v.looseObject({ do_lower_case: v.boolean() });
 const BERT_NORMALIZER = v.looseObject({ type: v.literal("BertNormalizer") });
@@ -26,7 +67,7 @@ const NORMALIZED = v.looseObject({ normalizer: v.nullish(v.looseObject({ type: v
 
 /** A tokenizer of which the library makes the ids that Hugging Face's own makes. */
 export function forLibrary(tokenizer: unknown, folder: string): unknown {
-  return withCase(withUnicodeWords(withWordPieces(tokenizer)), folder);
+  return withNormalizer(withCase(withPreTokenizer(withWordPieces(tokenizer)), folder));
 }
 
 /** A tokenizer of whole words as one of their pieces: no word goes on with a prefix that is longer than each. */
@@ -38,20 +79,83 @@ function withWordPieces(tokenizer: unknown): unknown {
   return { ...tokenizer, model: { ...model, ...pieces, type: "WordPiece" } };
 }
 
-/** A tokenizer whose words have letters of all alphabets: those of the library's Whitespace are ASCII. */
-function withUnicodeWords(tokenizer: unknown): unknown {
+function withPreTokenizer(tokenizer: unknown): unknown {
   return v.is(PRE_TOKENIZED, tokenizer)
-    ? { ...tokenizer, pre_tokenizer: unicodeWords(tokenizer.pre_tokenizer) }
+    ? { ...tokenizer, pre_tokenizer: preTokenizer(tokenizer.pre_tokenizer) }
     : tokenizer;
 }
 
-function unicodeWords(preTokenizer: unknown): unknown {
-  if (v.is(SEQUENCE, preTokenizer))
-    return { ...preTokenizer, pretokenizers: preTokenizer.pretokenizers.map(unicodeWords) };
-  if (!v.is(WHITESPACE, preTokenizer)) return preTokenizer;
-  const letters = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\u200c\\u200d";
-  const pattern = { Regex: `[${letters}]+|[^${letters}\\p{White_Space}]+` };
-  return { type: "Split", pattern, behavior: "Removed", invert: true };
+function preTokenizer(given: unknown): unknown {
+  if (!v.is(PRE_TOKENIZER, given)) return given;
+  switch (given.type) {
+    case "Sequence":
+      return { ...given, pretokenizers: given.pretokenizers.map(preTokenizer) };
+    case "Whitespace": {
+      const letters = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\u200c\\u200d";
+      return words(`[${letters}]+|[^${letters}${SPACE}]+`);
+    }
+    case "WhitespaceSplit":
+      return words(`[^${SPACE}]+`);
+    case "BertPreTokenizer":
+      return words(`[^${SPACE}${PUNCTUATION}]+|[${PUNCTUATION}]`);
+    case "Digits":
+      return split("\\p{N}", given.individual_digits ? "Isolated" : "Contiguous");
+    case "Punctuation":
+      return split(`[${PUNCTUATION}]`, given.behavior ?? "Isolated");
+    case "Metaspace": {
+      const each = split(literal(given.replacement ?? "\u2581"), "MergedWithNext");
+      return given.split === false ? given : { type: "Sequence", pretokenizers: [given, each] };
+    }
+    case "Split": {
+      const { pattern, behavior, invert } = given;
+      return split("String" in pattern ? literal(pattern.String) : pattern.Regex, behavior, invert);
+    }
+  }
+}
+
+/** Splits texts at a pattern; `invert`: at what is between its places. */
+function split(pattern: string, behavior: Behavior, invert = false): object {
+  const [at, between] = [`(?:${pattern})`, `(?:(?!${pattern})[\\s\\S])`];
+  const before = words(`${between}*${at}|${between}+`);
+  const behind = words(`${at}${between}*|${between}+`);
+  switch (behavior) {
+    case "Removed":
+      return words(invert ? pattern : `${between}+`);
+    case "Isolated":
+      return { type: "Split", pattern: { Regex: pattern }, behavior, invert: false };
+    case "MergedWithPrevious":
+      return invert ? behind : before;
+    case "MergedWithNext":
+      return invert ? before : behind;
+    case "Contiguous":
+      return words(`${at}+|${between}+`);
+  }
+}
+
+/** The pre-tokenizer whose words are all that a pattern matches: the library has no more than this and `Isolated`. */
+function words(pattern: string): object {
+  return { type: "Split", pattern: { Regex: pattern }, behavior: "Removed", invert: true };
+}
+
+function literal(text: string): string {
+  return text.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&");
+}
+
+function withNormalizer(tokenizer: unknown): unknown {
+  return v.is(NORMALIZED, tokenizer) ? { ...tokenizer, normalizer: normalizer(tokenizer.normalizer) } : tokenizer;
+}
+
+function normalizer(given: unknown): unknown {
+  if (!v.is(NORMALIZER, given)) return given;
+  if (given.type === "Sequence") return { ...given, normalizers: given.normalizers.map(normalizer) };
+  // The library takes $ for one of JavaScript's patterns.
+  if (given.type === "Replace") return { ...given, content: given.content.replaceAll("$", "$$$$") };
+  const isBert = given.type === "BertNormalizer";
+  const before = [
+    ...(!isBert || given.lowercase ? [SIGMA] : []),
+    ...(isBert && given.handle_chinese_chars ? [CHINESE] : []),
+  ];
+  return before.length === 0 ? given : { type: "Sequence", normalizers: [...before, given] };
 }
 
 /**

@@ -29,7 +29,7 @@ let made;
 
 /** Writes the ids of a text into out, of as much of the text as they need. */
 function encodeTokens({ tokenizer }, text, out) {
-  made ??= new Tokenizer(JSON.parse(tokenizer), {});
+  made ??= wordByWord(new Tokenizer(JSON.parse(tokenizer), {}));
   try {
     let end = ${CHARACTERS_OF_ID} * out.length;
     // Behind the last id that is kept, as many again: the end of what is read may have other ids than the text has there.
@@ -40,6 +40,14 @@ function encodeTokens({ tokenizer }, text, out) {
     if (!(error instanceof RangeError) || text === "") throw error;
     encodeTokens({ tokenizer }, text.slice(0, Math.floor(0.75 * text.length)), out);
   }
+}
+
+/** What is unknown becomes one id in each word: the library makes one of words side by side. */
+function wordByWord(tokenizer) {
+  const { model } = tokenizer;
+  const encode = model._call.bind(model);
+  model._call = (words) => words.flatMap((word) => encode([word]));
+  return tokenizer;
 }
 
 function tokensOf(text, special) {

@@ -312,6 +312,25 @@ test.each(["wordpiece", "bpe", "unigram", "wordlevel"])("a text becomes the ids 
   }
 });
 
+test("unknown words side by side are as many ids", () => {
+  const file = fileURLToPath(new URL("../../data/fixtures/tokenizer/unigram.json", import.meta.url));
+  const { tokenizer, ...rest } = textEncoding(`tokenizer(file=${JSON.stringify(file)}, length=8)`) as {
+    kind: "tokenizer";
+    length: number;
+    tokenizer: string;
+  };
+  const words = { type: "Split", pattern: { Regex: "\\S+" }, behavior: "Removed", invert: true };
+  const text = { ...rest, tokenizer: JSON.stringify({ ...JSON.parse(tokenizer), pre_tokenizer: words }) };
+  const label = { name: "label", index: 1 };
+  const spec: TablePreprocessing = { kind: "table", header: true, label, columns: [{ name: "says", text }], ...names };
+  const module = exported(createNetwork("text_bag(buckets=400)", { shape: [8], classes: 3 }).eval(), {
+    preprocessing: spec,
+  });
+  const ids = [1, 4, 4, 3, 0, 0, 0, 0];
+  expect([...module.encode("漢 字字")]).toEqual(ids);
+  expect([...encodeSamples(spec, [{ says: "漢 字字" }]).data]).toEqual(ids);
+});
+
 describe("texts", () => {
   const text = { kind: "hash", buckets: 50, words: 2, characters: [3, 4], signed: true, length: 24 } as const;
   const label = { name: "label", index: 1 };
