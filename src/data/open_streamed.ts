@@ -74,6 +74,7 @@ interface OpenedFiles {
 
 async function openFiles(source: StreamedFiles): Promise<OpenedFiles> {
   if ("inputs" in Object(source) && "inputs" in source) {
+    expectOptions("source", source, ["inputs", "labels"]);
     const [inputs, labels] = [expectPath("inputs", source.inputs), expectPath("labels", source.labels)];
     return { part: await openPair(inputs, labels), path: inputs, labelsAt: labels, classes: null };
   }
@@ -82,10 +83,11 @@ async function openFiles(source: StreamedFiles): Promise<OpenedFiles> {
     const text = "source: expected inputs and labels, or a format (cifar-10, cifar-100) and files";
     throw new DistilleryError("BAD_ARGUMENT", `${text}, got ${show(source)}`);
   }
+  expectOptions("source", source, ["format", "files"]);
   if (!Array.isArray(files) || files.length === 0) {
     throw badArgument("files", "a list of paths", files);
   }
-  const paths = files.map((file, i) => expectPath(`files[${i}]`, file));
+  const paths = Array.from(files, (file, i) => expectPath(`files[${i}]`, file));
   const part = await openCifar(format, paths, true);
   return { part, path: paths[0], labelsAt: paths.join(", "), classes: CIFAR_VERSIONS[format].classes };
 }

@@ -404,6 +404,26 @@ describe("refused", () => {
     ],
     [
       "BAD_ARGUMENT",
+      () => openStreamed({ format: "cifar-10", files: Array(2) as string[] }),
+      "files[0]: expected the name of a file, got undefined",
+    ],
+    [
+      "BAD_ARGUMENT",
+      () => openStreamed({ ...pair, label: "x" } as never),
+      'source: unknown option "label", did you mean labels?',
+    ],
+    [
+      "BAD_ARGUMENT",
+      () => openStreamed({ ...pair, format: "cifar-10", files: ["a"] } as never),
+      'source: unknown option "format", expected one of inputs, labels',
+    ],
+    [
+      "BAD_ARGUMENT",
+      () => openStreamed({ format: "cifar-10", files: ["a"], chunkBytes: 1000 } as never),
+      'source: unknown option "chunkBytes", expected one of format, files',
+    ],
+    [
+      "BAD_ARGUMENT",
       () => openStreamed(pair, { chunkBytes: 0 }),
       "chunkBytes: expected a whole number from 1 to 1073741824, got 0",
     ],
