@@ -98,7 +98,8 @@ class FunctionTeacher implements Teacher {
   readonly name: string;
   #data: Dataset | null = null;
   #isKept = true;
-  #answers: LogitsStore | null = null;
+  /** [samples, classes] */
+  #answers: Float32Array | null = null;
   #signal: AbortSignal = new AbortController().signal;
 
   constructor(
@@ -120,10 +121,14 @@ class FunctionTeacher implements Teacher {
     this.#data = data;
   }
 
-  async prepare({ out, signal = this.#signal, onNote }: PreparedRun): Promise<void> {
+  async prepare({ fromFirst = (compute) => compute(), ...run }: PreparedRun): Promise<void> {
     const data = this.#data;
-    this.#signal = signal;
-    if (data === null || !this.#isKept) return;
+    this.#signal = run.signal ?? this.#signal;
+    if (data !== null && this.#isKept) this.#answers = await fromFirst(() => this.#askAll(data, run));
+  }
+
+  async #askAll(data: Dataset, { out, onNote }: PreparedRun): Promise<Float32Array> {
+    const signal = this.#signal;
     const { batchSize, concurrency, answers: folder } = this.options;
     const key = createHash("sha256")
       .update(`${this.fingerprint()} ${fingerprintOf(data)}`)
@@ -147,12 +152,8 @@ class FunctionTeacher implements Teacher {
         said = performance.now();
         onNote?.(`teacher: ${answers.count} of ${data.length} answers`);
       });
-      this.#answers = answers;
-      const row = new Float32Array(data.classes);
-      await noteAccuracy(this.name, data, onNote, (index) => {
-        answers.read(index, row);
-        return row;
-      });
+      await noteAccuracy(this.name, data, onNote, (index) => rowOf(answers.values, data, index));
+      return answers.values;
     } finally {
       await answers.close();
     }
@@ -161,7 +162,7 @@ class FunctionTeacher implements Teacher {
   outputs(batch: Batch): Outputs | Promise<Outputs> {
     const [answers, data] = [this.#answers, this.#data];
     if (answers === null || data === null) return this.#asked(data, batch);
-    return logitsAt(batch.indices, data.classes, (index, out) => answers.read(index, out));
+    return logitsAt(batch.indices, data.classes, (index, out) => out.set(rowOf(answers, data, index)));
   }
 
   #asked(data: Dataset | null, batch: Batch): Outputs | Promise<Outputs> {
@@ -188,6 +189,10 @@ class FunctionTeacher implements Teacher {
       ? settling(given, () => `teacher: ${samplesText(indices)}`).then((answer) => asOutputs(answer, indices, data))
       : asOutputs(given, indices, data);
   }
+}
+
+function rowOf(logits: Float32Array, { classes }: Dataset, index: number): Float32Array {
+  return logits.subarray(index * classes, (index + 1) * classes);
 }
 
 /** Values of a regression come in the unit of their columns. */

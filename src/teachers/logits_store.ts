@@ -68,10 +68,9 @@ export class LogitsStore {
     return out;
   }
 
-  /** The logits of a sample that has an answer. */
-  read(index: number, out: Float32Array): void {
-    const { classes } = this.of;
-    out.set(this.#values.subarray(index * classes, (index + 1) * classes));
+  /** The logits [samples, classes]; 0 where there is no answer. */
+  get values(): Float32Array {
+    return this.#values;
   }
 
   /** Keeps the logits [n, classes] of samples; resolves when they are on the disk. After `close` they come too late and are dropped. */

@@ -29,6 +29,8 @@ export interface PreparedRun {
   /** Whether each sample's outputs are taken once: nothing need be computed before. Default false. */
   readonly once?: boolean;
   readonly signal?: AbortSignal;
+  /** Of a run that several ranks share: what the first one computes, on all of them. */
+  readonly fromFirst?: (compute: () => Promise<Float32Array>) => Promise<Float32Array>;
   /** Called with a line for the user. */
   readonly onNote?: (text: string) => void;
 }

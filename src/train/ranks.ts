@@ -1,7 +1,7 @@
 import { setTimeout } from "node:timers/promises";
 import type { FoundCheckpoint, RunConfig } from "../checkpoint/index.js";
 import { decodeSafetensors, safetensorsOf } from "../checkpoint/safetensors.js";
-import { DistilleryError } from "../errors.js";
+import { DistilleryError, isAbort } from "../errors.js";
 import { bytesOf } from "../files/index.js";
 import { codeHash, loadMpi, type Mpi, ranksOfJob } from "../mpi.js";
 import { MANIFEST } from "../package.js";
@@ -70,6 +70,21 @@ export class Ranks {
   async fromFirst<T>(compute: () => Promise<T>): Promise<T> {
     const [text] = await this.texts(this.rank === 0 ? JSON.stringify(await compute()) : "");
     return JSON.parse(text) as T;
+  }
+
+  /** An array, not empty, that the first rank computes; `ABORTED` on all if it is stopped meanwhile. */
+  async arrayFromFirst(compute: () => Promise<Float32Array>): Promise<Float32Array> {
+    let own: Uint8Array = new Uint8Array();
+    let stop: unknown = new DistilleryError("ABORTED", "stopped, as rank 0 was");
+    try {
+      if (this.rank === 0) own = bytesOf(await compute());
+    } catch (error) {
+      if (!isAbort(error)) throw error;
+      stop = error;
+    }
+    const [given] = await this.#exchange(this.#toAll(own));
+    if (given.length === 0) throw stop;
+    return floats(given.slice());
   }
 
   /** The text of each rank. */
@@ -165,7 +180,7 @@ let joined: Ranks | null = null;
 /**
  * The ranks that `mpirun` started this process with; null if it is alone.
  *
- * @throws DistilleryError `NATIVE` if crates/mpi is not built, or MPI does not start; `BAD_ARGUMENT` after {@link Ranks.stop}.
+ * @throws DistilleryError `NATIVE` if crates/mpi is not built, or MPI does not start or finds another number of processes; `BAD_ARGUMENT` after {@link Ranks.stop}.
  * @example
  * ```ts
  * const ranks = joinRanks();
@@ -178,6 +193,10 @@ export function joinRanks(): Ranks | null {
   if (joined !== null || ranksOfJob() === 1) return joined;
   const mpi = loadMpi();
   const { rank, size, host } = mpi.start();
+  if (size !== ranksOfJob()) {
+    const advice = "start it with the mpirun of the MPI that distillery-mpi.node was built with";
+    throw new DistilleryError("NATIVE", `the job has ${ranksOfJob()} processes, and MPI finds ${size}: ${advice}`);
+  }
   joined = new Ranks(mpi, rank, size, host);
   return joined;
 }

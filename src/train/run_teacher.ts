@@ -72,7 +72,7 @@ export class RunTeacher {
   get preparation(): Preparation | null {
     const { calibrateTeacher: isCalibrated } = this.use;
     if (!isCalibrated && (!this.loss.needsTeacher || this.teacher?.prepare === undefined)) return null;
-    return { run: () => this.#prepare(), gives: isCalibrated ? ["teacherTemperature"] : [] };
+    return { run: (controls) => this.#prepare(controls), gives: isCalibrated ? ["teacherTemperature"] : [] };
   }
 
   /** What `config.json` keeps of it. */
@@ -103,10 +103,14 @@ export class RunTeacher {
     await this.#asked?.close?.();
   }
 
-  async #prepare(): Promise<void> {
+  async #prepare({ out, signal, onNote, ranks }: RunControls): Promise<void> {
     const { teacher, use } = this;
-    const { out = null, signal, onNote } = use.controls;
-    await teacher?.prepare?.({ out, ...(signal && { signal }), ...(onNote && { onNote }) });
+    await teacher?.prepare?.({
+      out: out ?? null,
+      ...(signal && { signal }),
+      ...(ranks && { fromFirst: (compute) => ranks.arrayFromFirst(compute) }),
+      ...(onNote && { onNote }),
+    });
     if (teacher === null || !use.calibrateTeacher) return;
     const { precision } = use;
     this.#calibration = await calibrateTeacher(teacher, use.validation, { precision, ...(signal && { signal }) });

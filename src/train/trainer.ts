@@ -103,18 +103,21 @@ export class Trainer {
     let files: RunFiles | null = null;
     try {
       giveBack = ranks?.take();
-      if (input.preparation) {
-        await RunFiles.expectOpenable(ownControls, () => configOf(input, made), input.preparation.gives);
-        await input.preparation.run();
-      }
       // Each unit adds in an order of its own.
       const unit = options.precision === "bfloat16" && { bfloat16Unit: bfloat16Unit() };
+      const expectSame = () => ranks?.expectSame({ ...configOf(input, made), ...unit });
+      await expectSame();
+      if (input.preparation) {
+        await RunFiles.expectOpenable(ownControls, () => configOf(input, made), input.preparation.gives);
+        await input.preparation.run(ownControls);
+        // What it gives, too.
+        await expectSame();
+      }
       const progress = { epoch: 0, step: 0, sums: {}, seconds: 0, history: [], steps: newStepTrace(), ...unit };
       const state: TrainerState = {
         ...{ model, modules, optimizer, average, progress },
         ...{ generator: stream.generator, teacher: teacher?.state?.() ?? {}, order: null, best: null },
       };
-      await ranks?.expectSame({ ...configOf(input, made), ...unit });
       const names = (input.parts ?? [input]).map(({ name }) => name);
       const opened = await RunFiles.open(ownControls, () => configOf(input, made), names);
       files = opened.files;

@@ -72,7 +72,8 @@ export interface TrainerInput {
 
 /** What is done before a run. */
 export interface Preparation {
-  run(): Promise<void>;
+  /** With the controls of this rank. */
+  run(controls: RunControls): Promise<void>;
   /** The names that `config` has only afterwards. */
   readonly gives: readonly string[];
 }

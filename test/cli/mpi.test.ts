@@ -135,6 +135,15 @@ describeWith(mpi(), "one run on several ranks", () => {
     },
   );
 
+  test("processes that MPI does not find are refused", { timeout: 60_000 }, async () => {
+    const cwd = newFolder(temporary);
+    const env = { ...process.env, PMI_SIZE: "2", PMI_RANK: "0" };
+    const { code, stderr } = await ended(spawn(process.execPath, [MAIN, ...ARGS], { cwd, env }));
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/^distillery: the job has 2 processes, and MPI finds 1: .*mpirun.* \(NATIVE\)\n$/);
+    expect(existsSync(join(cwd, "run"))).toBe(false);
+  });
+
   test("streamed data give the same on 1 and 2 ranks", { timeout: 120_000 }, async () => {
     const data = Array.from({ length: 120 }, (_, i) => `${Math.sin(i)},${Math.cos(3 * i)},${"abc"[i % 3]}`);
     const args = [

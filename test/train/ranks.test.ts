@@ -1,11 +1,20 @@
 import { join } from "node:path";
 import { describe, expect, test, vi } from "vitest";
-import { type Dataset, type DistillationLoss, Generator, withGenerator } from "../../src/index.js";
+import {
+  type Dataset,
+  type DistillationLoss,
+  type DistillInput,
+  distill,
+  Generator,
+  type TeacherBatch,
+  type TeacherFunction,
+  withGenerator,
+} from "../../src/index.js";
 import { guarded, type Mpi } from "../../src/mpi.js";
 import { native } from "../../src/native.js";
 import { Ranks } from "../../src/train/ranks.js";
 import { failure, temporaryFolder } from "../checkpoint/support.js";
-import { BATCH, type Ending, type Options, SAMPLES, setting, start } from "./support.js";
+import { BATCH, type Ending, type Options, SAMPLES, setting, start, timeless } from "./support.js";
 
 const folder = temporaryFolder();
 
@@ -73,6 +82,40 @@ test.each([Number.NaN, Number.POSITIVE_INFINITY])("a metric of %s on one rank en
   };
   const runs = ranksHere(2).map((ranks) => start({ shards: 8, loss, ranks }).done);
   for (const run of runs) expect((await failure(run, "NON_FINITE")).message).toMatch(/metric x: is not finite/);
+});
+
+/** A run whose teacher is a function. */
+function startAsking(ask: TeacherFunction, options: Partial<DistillInput>) {
+  return withGenerator(new Generator(0), () =>
+    distill({ ...setting(), shards: 8, epochs: 2, batchSize: BATCH, ...options, teacher: ask }),
+  );
+}
+
+test("a function as the teacher is asked by the first rank alone, to the same bits", async () => {
+  const asked = [0, 0];
+  const logits = ({ indices }: TeacherBatch) => Array.from(indices, (i) => [Math.sin(i), Math.cos(i), 0]);
+  const { history } = await startAsking(logits, {});
+  const runs = ranksHere(2).map((ranks, rank) => {
+    const ask = (batch: TeacherBatch) => {
+      asked[rank] += batch.indices.length;
+      return logits(batch);
+    };
+    return startAsking(ask, { out: join(folder, "asked"), ranks });
+  });
+  for (const run of runs) expect((await run).history.map(timeless)).toEqual(history.map(timeless));
+  expect(asked).toEqual([SAMPLES, 0]);
+});
+
+test("a first rank that is stopped while it asks the teacher stops all", async () => {
+  const runs = ranksHere(2).map((ranks, rank) => {
+    const controller = new AbortController();
+    const ask = async ({ indices }: TeacherBatch) => {
+      if (rank === 0) controller.abort();
+      return Array.from(indices, () => [0, 1, 2]);
+    };
+    return startAsking(ask, { ranks, signal: controller.signal });
+  });
+  for (const run of runs) await failure(run, "ABORTED");
 });
 
 /** How so many ranks end, each with networks and data of its own. */
