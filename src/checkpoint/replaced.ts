@@ -3,7 +3,7 @@ import { dirname, join, relative, resolve, sep } from "node:path";
 import { ioError } from "../files/index.js";
 import { changesOf, type RunConfig } from "./config_changes.js";
 import { expectUnlocked, LOCK } from "./folder_lock.js";
-import { CONFIG, isOwnFile, namesIn } from "./run_folder.js";
+import { CONFIG, EXPERIMENT_FOLDER, isOwnFile, namesIn } from "./run_folder.js";
 
 /** The reference script's name for the student's weights, without extension. */
 export const STUDENT_FILE = "distilled_student_model_lowest";
@@ -12,8 +12,7 @@ const REPORT = "report.html";
 const RESULTS = [REPORT, "compare.json", "sweep.json"];
 /** The weights of runs in a folder that an experiment or a chain made. */
 const OF_RUNS = weightsOf(["teacher", "student", "student-1", STUDENT_FILE]);
-/** The folders of an experiment's runs, and of a chain's. */
-const RUNS_BELOW = /^(teacher|seed-\d+|temperature-[\d.e+-]+|fraction-[\d.e+-]+)$/;
+/** The folders of a chain's runs. */
 const LINKS = /^(link|generation)-\d+$/;
 
 type IsOurs = (config: RunConfig) => boolean;
@@ -24,7 +23,7 @@ const ofChain: IsOurs = () => true;
 /** Whether a file below the folder of an experiment or a chain is of a run that a new one removes. */
 export function isInReplacedRun(out: string, file: string): boolean {
   const [folder = "", ...rest] = relative(resolve(out), resolve(file)).split(sep);
-  const isOurs = RUNS_BELOW.test(folder) ? ofExperiment : LINKS.test(folder) ? ofChain : null;
+  const isOurs = EXPERIMENT_FOLDER.test(folder) ? ofExperiment : LINKS.test(folder) ? ofChain : null;
   const config = isOurs === null || rest.length === 0 ? null : configIn(dirname(file));
   return config !== null && isOurs?.(config) === true;
 }
@@ -45,7 +44,8 @@ export function removeReplacedRun(path: string, config: RunConfig, weights: RegE
 export function removeReplacedExperiment(path: string, config: RunConfig): void {
   if (!holdsOther(path, config)) return;
   for (const name of RESULTS) removeFile(join(path, name));
-  for (const name of namesIn(path).filter((name) => RUNS_BELOW.test(name))) removeRuns(join(path, name), ofExperiment);
+  for (const name of namesIn(path).filter((name) => EXPERIMENT_FOLDER.test(name)))
+    removeRuns(join(path, name), ofExperiment);
 }
 
 /** Removes the runs of a chain but those that a new one has. */

@@ -12,17 +12,17 @@ export const METRICS = "metrics.jsonl";
 /** The files of a run and of an experiment that are theirs alone; weights beside them may be anyone's. */
 const OWN =
   /^(config\.json|metrics\.jsonl|run\.lock|run\.owner|teacher\.json|report\.html|compare\.json|sweep\.json|checkpoint(\.\d+)?\.safetensors)$/;
+/** The folders of runs below an experiment's. */
+export const EXPERIMENT_FOLDER = /^(teacher|seed-\d+|(temperature|fraction)-[\d.e+-]+)$/;
 /** What else may lie where a run is to go: weights, logs, its own modules, what a person does not see. */
 const BESIDE =
-  /^\.|\.(pth|pt|safetensors|onnx|csv|log|txt|ya?ml|[cm]?js|ts|py)$|^tensorboard$|^(teacher(_answers|-\d+)?|seed-\d+|temperature-[\d.e+-]+|fraction-[\d.e+-]+)$/;
+  /^\.|\.(pth|pt|safetensors|onnx|csv|log|txt|ya?ml|[cm]?js|ts|py)$|^tensorboard$|^teacher(_answers|-\d+)$/;
 /** What a process that was killed while it wrote leaves: a link that was to be renamed, or a file's name and a number. */
 const LEFT = /^checkpoint\.1\.safetensors\.new$|^(.+)\.\d{8,10}$/;
 /** A copy that a person numbered by its time, `date +%s`, day, or day and hour: a left-over may stay, a copy has to. */
 const DATED = /\.((1[5-9]|20)\d{8}|20\d{6})$/;
 /** What a run has that got beyond its first step. Weights are taken for its own, although they may be another's. */
 const RESULT = /^(metrics\.jsonl|report\.html|compare\.json|sweep\.json)$|\.(safetensors|pth)$/;
-/** The folders with runs below an experiment's. */
-const RUNS_BELOW = /^(teacher|seed-\d+|temperature-.*|fraction-.*)$/;
 const ANY_FOLDER = /^/;
 /** Weights, which a run names after its networks. */
 const WEIGHTS = /\.(pth|safetensors)$/;
@@ -132,7 +132,7 @@ export function namesIn(path: string): string[] {
  * Whether a run in a folder, or in one below it, got as far as a checkpoint, an epoch, weights or a result. Without these it
  * failed in its first step.
  */
-export function hasResults(path: string, folders = RUNS_BELOW): boolean {
+export function hasResults(path: string, folders = EXPERIMENT_FOLDER): boolean {
   return namesIn(path).some(
     (name) => RESULT.test(name) || (folders.test(name) && hasResults(join(path, name), ANY_FOLDER)),
   );
@@ -140,7 +140,7 @@ export function hasResults(path: string, folders = RUNS_BELOW): boolean {
 
 function expectPlace(path: string): void {
   const names = namesIn(path);
-  const other = names.find((name) => !OWN.test(name) && !BESIDE.test(name));
+  const other = names.find((name) => ![OWN, BESIDE, EXPERIMENT_FOLDER].some((known) => known.test(name)));
   if (other !== undefined && !names.includes(LOCK)) {
     const text = `${path}: holds other things, as ${JSON.stringify(other)}, and no run: choose a folder of its own`;
     throw new DistilleryError("BAD_ARGUMENT", text);

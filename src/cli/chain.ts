@@ -99,7 +99,7 @@ async function train(
     return runLink(link, options, before?.file ?? null, flags) as Promise<RunSummary>;
   });
   // The links have said what there is to say of the data and the files.
-  const { source } = await setUp(withoutTeacherColumn(config), undefined, { quiet: true });
+  const source = await setUp(withoutTeacherColumn(config), undefined, { quiet: true });
   const [metric] = metricsOf(source.train());
   const ensemble = config.generations === undefined ? null : await ensembleFigure(config, links, summaries, source);
   const last = links.at(-1) as Link;
@@ -128,7 +128,7 @@ async function train(
  * whose loss does not read the label smoothing that the first one, trained on the labels, has.
  */
 async function expectFitting(config: ResolvedConfig<"distill">, links: readonly Link[]): Promise<Link[]> {
-  const { source } = await setUp(withoutTeacherColumn(config), undefined, { quiet: true });
+  const source = await setUp(withoutTeacherColumn(config), undefined, { quiet: true });
   const data = source.train();
   const { loss, labelSmoothing, alpha } = config;
   const unsmoothed: Link[] = [];
@@ -188,7 +188,7 @@ async function dryRunChain(
   flags: TrainingFlags & LoadFlags,
 ): Promise<void> {
   const networks = await Networks.open(userOptions);
-  const { source } = await setUp(withoutTeacherColumn(config), undefined, flags);
+  const source = await setUp(withoutTeacherColumn(config), undefined, flags);
   const { teacher: files } = config;
   const first = files === undefined ? null : await networks.readTeacher({ ...config, teacher: files }, flags, source);
   const common = { data: source.train(), ...(source.validation && { validation: source.validation }) };

@@ -57,7 +57,7 @@ export async function runDistill(settings: Settings<"distill">, flags: DistillFl
   const { out, report } = config;
   const networks = await Networks.open(userOptions);
   const column = await columnTeacher(config);
-  const { source } = await setUp(withoutTeacherColumn(config), undefined, flags);
+  const source = await setUp(withoutTeacherColumn(config), undefined, flags);
   const teacher = column ?? (await teacherOf(config, networks, flags, source));
   const network = teacher instanceof Module ? teacher.freeze() : null;
   if (teacher === null) expectNoTeacherOptions(userOptions);

@@ -31,14 +31,14 @@ export async function evaluationData(
 ): Promise<EvaluationData> {
   const isSplit = flags.testFraction !== undefined || flags.splitSeed !== undefined;
   if (options.data === "synthetic" || record === null) {
-    const { source } = await setUp(options);
+    const source = await setUp(options);
     if (source.isSynthetic) return { source, data: scriptData(source), notes: [] };
     const isMeasured = !DATASET_NAMES.includes(options.data);
     const notes = isMeasured ? [unknownText(file, source)] : [];
     return { source, data: source.test ?? source.train(), notes };
   }
   const { preprocessing } = record;
-  const { source } = await setUp(isSplit ? options : { ...options, testFraction: 0 }, preprocessing);
+  const source = await setUp(isSplit ? options : { ...options, testFraction: 0 }, preprocessing);
   const all = source.train();
   if (source.test !== null || isSplit) return { source, data: source.test ?? all, notes: [] };
   const origin = record.origin();

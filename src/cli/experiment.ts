@@ -114,7 +114,7 @@ interface OpenExperiment {
 /** Opens the data and reads the teacher, if it comes trained. */
 async function openExperiment({ config, userOptions, flags }: ExperimentSettings): Promise<OpenExperiment> {
   const start = performance.now();
-  const { source } = await setUp(withoutTeacherColumn(config), undefined, flags);
+  const source = await setUp(withoutTeacherColumn(config), undefined, flags);
   const { context, validation, test } = source;
   if (test === null) {
     throw new DistilleryError("BAD_DATA", `${config.data}: has no test part, which the students could be compared on`);

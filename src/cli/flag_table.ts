@@ -66,11 +66,7 @@ export const GROUPS: Readonly<Record<string, Readonly<Record<string, Flag>>>> = 
       toNumber,
     ],
     from: ["<file>", "weights that training starts from (default: drawn from the seed)"],
-    teacher: [
-      "<file>",
-      "teacher weights, .pth or .safetensors; several times for several teachers, which are averaged (default: one is trained)",
-      toList,
-    ],
+    teacher: ["<file>", TEACHER_TEXT, toList],
     average: [
       "<what>",
       `what is averaged of several teachers: ${AVERAGES.join(" or ")} (default: ${AVERAGE_DEFAULTS.average})`,

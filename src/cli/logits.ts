@@ -51,7 +51,7 @@ export async function runLogits(flags: LogitsFlags): Promise<void> {
   if (data === undefined) throw new UsageError("--data: needed: the samples");
   expectExtension("out", out, ARRAY_FILES);
   const networks = await Networks.open(flags);
-  const { source } = await setUp(optionsOf(dataSchema, { ...flags }), undefined, flags);
+  const source = await setUp(optionsOf(dataSchema, { ...flags }), undefined, flags);
   const teacher = await networks.readTeacher({ ...flags, teacher: file }, flags, { ...source, takesVectors: true });
   const note = (text: string) => {
     printError(text);

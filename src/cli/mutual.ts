@@ -36,7 +36,7 @@ export function mutualCommand(run: (flags: TrainingFlags) => Promise<void>): Com
 /** Trains, prints a line an epoch, and says where the students are and how accurate each and all together are. */
 export async function runMutual({ config, userOptions }: Settings<"mutual">, flags: TrainingFlags): Promise<void> {
   const { out } = config;
-  const { source } = await setUp(config, undefined, flags);
+  const source = await setUp(config, undefined, flags);
   const students: Module[] = [];
   for (const student of config.student) {
     students.push((await Networks.open({ student })).make("student", source.context));

@@ -112,7 +112,7 @@ async function descriptionFor(
 ): Promise<{ description: Preprocessing; shape: readonly number[] }> {
   const options = optionsOf(dataSchema, { ...flags });
   if (flags.data !== undefined) {
-    const { source } = await setUp(options);
+    const source = await setUp(options);
     const description = preprocessingOf(source.train());
     if (own === null || isDeepStrictEqual(own, description)) return { description, shape: source.context.shape };
     throw new UsageError(`--data: ${student} was trained with inputs made otherwise, which it knows: leave --data out`);

@@ -166,9 +166,15 @@ function expectReading({ teacher, from }: Paths, flags: Readonly<Record<string, 
   throw new UsageError(`${flagOf(name)}: is of a file of weights, and none is read (--teacher, --from)`);
 }
 
+/** What the weights of a command's run are called. */
+const OWN_WEIGHTS: Partial<Record<ConfigName, readonly string[]>> = {
+  "train-teacher": ["teacher"],
+  distill: [STUDENT_FILE],
+};
+
 /** Refuses to read what `--overwrite` removes before the run has come to its end. */
 function expectKept(command: ConfigName, { teacher, from, out }: Paths): void {
-  const own = weightsOf({ "train-teacher": ["teacher"], distill: [STUDENT_FILE] }[command as string] ?? []);
+  const own = weightsOf(OWN_WEIGHTS[command] ?? []);
   for (const [name, files] of Object.entries({ teacher, from })) {
     for (const file of [files ?? []].flat()) {
       if (isInReplacedRun(out, file) || own.test(relative(resolve(out), resolve(file)))) {

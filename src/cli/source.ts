@@ -50,7 +50,7 @@ export async function setUp(
   options: SourceOptions,
   preprocessing?: Preprocessing,
   { quiet = false }: ShowFlags = {},
-): Promise<{ source: Source; seed: number }> {
+): Promise<Source> {
   const { threads, seed } = options;
   if (threads !== undefined) setNumThreads(threads);
   const [foreign] = options.data === "synthetic" ? givenFormatOptions(options) : [];
@@ -59,7 +59,7 @@ export async function setUp(
   const source =
     options.data === "synthetic" ? syntheticSource(options) : await openSource(options, preprocessing, quiet);
   manualSeed(seed);
-  return { source, seed };
+  return source;
 }
 
 function syntheticSource({ augment: changes }: SourceOptions): Source {

@@ -32,7 +32,7 @@ export async function runTrainTeacher(
   const { config, userOptions } = settings;
   const { out, report } = config;
   const networks = await Networks.open(userOptions);
-  const { source } = await setUp(config, undefined, flags);
+  const source = await setUp(config, undefined, flags);
   const model = await networks.makeFrom("teacherNetwork", source.context, config.from, flags);
   const input = {
     ...trainingOptions(config),

@@ -8,14 +8,13 @@ import {
   lockFolder,
   removeReplacedExperiment,
 } from "../checkpoint/index.js";
+import { CONFIG } from "../checkpoint/run_folder.js";
 import { DistilleryError } from "../errors.js";
 import { ioError, writeWhole } from "../files/index.js";
 import type { Experiment } from "./experiment.js";
 import { readyHash, TEACHER_STATE } from "./shared_teacher.js";
 import { expectCalibrated, TEACHER } from "./teacher.js";
 import type { Trial } from "./trial.js";
-
-const CONFIG = "config.json";
 
 /** The contents of an experiment's folder. */
 interface FolderContents {

@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { CONFIG } from "../checkpoint/run_folder.js";
 import { readWhole } from "../files/index.js";
 import { Module } from "../nn/module.js";
 import {
@@ -85,10 +86,7 @@ function reporting<I extends RunControls & Reported & Pick<DistillInput, "valida
 export async function writeRunReport(out: string, input: Omit<RunReportInput, "config">): Promise<string> {
   // Loaded late: a run starts without it.
   const [{ runReport }, { writeReport }] = await Promise.all([import("./run_report.js"), import("./html.js")]);
-  const config = JSON.parse(Buffer.from(await readWhole(join(out, "config.json"))).toString()) as Record<
-    string,
-    unknown
-  >;
+  const config = JSON.parse(Buffer.from(await readWhole(join(out, CONFIG))).toString()) as Record<string, unknown>;
   const file = join(out, "report.html");
   await writeReport(file, runReport({ ...input, config }));
   return file;

@@ -1,6 +1,7 @@
 import { type Dirent, lstatSync, readdirSync, readFileSync, type Stats } from "node:fs";
 import { join } from "node:path";
 import { isRecent, type LifeSign, lifeSign } from "../checkpoint/index.js";
+import { CONFIG, METRICS } from "../checkpoint/run_folder.js";
 import { BASELINE } from "../compare/methods.js";
 import { recordOfRow } from "../log/epoch_record.js";
 import type { EpochRecord } from "../log/index.js";
@@ -93,7 +94,7 @@ function runFolders(root: string): { path: string; names: readonly string[] }[] 
     const { path, level } = left[i];
     const entries = entriesOf(join(root, path));
     const names = entries.filter((entry) => entry.isFile()).map(({ name }) => name);
-    if (names.includes("config.json")) found.push({ path, names });
+    if (names.includes(CONFIG)) found.push({ path, names });
     if (level === MAX_LEVELS) continue;
     for (const { name } of entries.filter((entry) => entry.isDirectory())) {
       if (!name.startsWith(".") && name !== "node_modules") {
@@ -115,10 +116,10 @@ function entriesOf(folder: string): Dirent[] {
 
 /** A run by its files; null for a folder whose `config.json` is none of ours, or that is going away. */
 function look(folder: string, path: string, names: readonly string[], old: Seen | undefined): Seen | null {
-  const config = configOf(join(folder, "config.json"));
+  const config = configOf(join(folder, CONFIG));
   if (config === null) return null;
   const { command, data, epochs } = config;
-  const metrics = join(folder, "metrics.jsonl");
+  const metrics = join(folder, METRICS);
   const status = statusOf(metrics);
   const stamp = status === undefined ? "" : `${status.ino} ${status.size} ${status.mtimeMs}`;
   const { lines, records } = old?.stamp === stamp ? old : rowsOf(metrics);
