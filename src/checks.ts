@@ -1,22 +1,40 @@
 import { extname } from "node:path";
 import { types } from "node:util";
 import leven, { closestMatch } from "leven";
-import { DistilleryError } from "./errors.js";
+import { DistilleryError, type ErrorCode } from "./errors.js";
+
+/** `BAD_ARGUMENT`, or another code, about an argument. */
+export function argumentError(
+  argument: string,
+  problem: string,
+  { code = "BAD_ARGUMENT", ...options }: { code?: ErrorCode; cause?: unknown } = {},
+): DistilleryError {
+  return new DistilleryError(code, `${argument}: ${problem}`, { argument, ...options });
+}
+
+/** An error about the argument `from` under what that is called elsewhere; any other as it is. */
+export function renamed(error: unknown, from: string, to: string): unknown {
+  const argument = error instanceof DistilleryError ? error.argument : null;
+  if (!argument?.startsWith(from) || /^\w/.test(argument.slice(from.length))) return error;
+  const { code, message } = error as DistilleryError;
+  const text = to + message.slice(from.length);
+  return new DistilleryError(code, text, { argument: to + argument.slice(from.length), cause: error });
+}
 
 /** `BAD_ARGUMENT`: what an argument is expected to be, and what came. */
 export function badArgument(name: string, expected: string, got: unknown): DistilleryError {
-  return new DistilleryError("BAD_ARGUMENT", `${name}: expected ${expected}, got ${showValue(got)}`);
+  return argumentError(name, `expected ${expected}, got ${showValue(got)}`);
 }
 
 /** `BAD_DTYPE`: of which type an argument is expected to be, and what came. */
 export function badDtype(name: string, expected: string, got: unknown): DistilleryError {
-  return new DistilleryError("BAD_DTYPE", `${name}: expected ${expected}, got ${showValue(got)}`);
+  return argumentError(name, `expected ${expected}, got ${showValue(got)}`, { code: "BAD_DTYPE" });
 }
 
 /** `LABEL_OUT_OF_RANGE`: what came where a class is expected. */
 export function outOfRange(name: string, classes: number, got: unknown): DistilleryError {
-  const text = `${name}: expected a class from 0 to ${classes - 1}, got ${show(got)}`;
-  return new DistilleryError("LABEL_OUT_OF_RANGE", text);
+  const text = `expected a class from 0 to ${classes - 1}, got ${show(got)}`;
+  return argumentError(name, text, { code: "LABEL_OUT_OF_RANGE" });
 }
 
 /** A whole number of [min, max]; otherwise `BAD_ARGUMENT` that names the argument. */
@@ -91,7 +109,7 @@ export function expectOneOf<N extends string>(name: string, value: unknown, name
   if (found !== undefined) return found;
   const advice = typeof value === "string" ? suggestion(value, names) : "";
   const quoted = names.map((known) => show(known)).join(" or ");
-  throw new DistilleryError("BAD_ARGUMENT", `${name}: expected ${quoted}, got ${show(value)}${advice}`);
+  throw argumentError(name, `expected ${quoted}, got ${show(value)}${advice}`);
 }
 
 /** A path that was given as an argument. */
@@ -122,8 +140,8 @@ export function expectNotAsync(name: string, body: unknown): void {
 }
 
 function isAsync(name: string): DistilleryError {
-  const text = `body: expected a function that is not async: await outside of ${name}, which ends at the first await`;
-  return new DistilleryError("BAD_ARGUMENT", text);
+  const text = `expected a function that is not async: await outside of ${name}, which ends at the first await`;
+  return argumentError("body", text);
 }
 
 /** The given shape, -1 standing for any length; otherwise `SHAPE_MISMATCH`. */
@@ -133,7 +151,8 @@ export function expectShape(name: string, got: readonly number[], expected: read
   for (let i = 0; isAlike && i < expected.length; i++) isAlike = expected[i] === -1 || expected[i] === got[i];
   if (isAlike) return;
   const wanted = expected.map((n) => (n === -1 ? "*" : n)).join(", ");
-  throw new DistilleryError("SHAPE_MISMATCH", `${name}: expected shape [${wanted}], got [${got.join(", ")}]`);
+  const text = `expected shape [${wanted}], got [${got.join(", ")}]`;
+  throw argumentError(name, text, { code: "SHAPE_MISMATCH" });
 }
 
 /** A list, of what `expected` says; otherwise `BAD_ARGUMENT` that names the argument. */
@@ -238,7 +257,7 @@ export function expectOptions(what: string, options: object, names: readonly str
     if (names.includes(name) || !Object.hasOwn(options, name)) continue;
     if ((options as Record<string, unknown>)[name] === undefined) continue;
     const advice = suggestion(name, names) || `, expected one of ${names.join(", ")}`;
-    throw new DistilleryError("BAD_ARGUMENT", `${what}: unknown option ${show(name)}${advice}`);
+    throw argumentError(what, `unknown option ${show(name)}${advice}`);
   }
 }
 

@@ -56,10 +56,17 @@ export type ErrorCode =
 export class DistilleryError extends Error {
   override readonly name = "DistilleryError";
   readonly code: ErrorCode;
+  /** The argument or option that it is about, as the message begins with it: `batchSize`, `losses[1]`; null for another matter, as a file. */
+  readonly argument: string | null;
 
-  constructor(code: ErrorCode, message: string, options?: { cause?: unknown }) {
+  constructor(
+    code: ErrorCode,
+    message: string,
+    { argument = null, ...options }: { argument?: string | null; cause?: unknown } = {},
+  ) {
     super(message, options);
     this.code = code;
+    this.argument = argument;
   }
 }
 

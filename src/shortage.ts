@@ -4,6 +4,7 @@ import { DistilleryError } from "./errors.js";
 export const SHORTAGES: Readonly<Record<string, string>> = {
   EMFILE: "too many files are open: raise the limit (ulimit -n)",
   ENFILE: "too many files are open on this system: close other programs",
+  EFBIG: "files may get no larger: raise the limit (ulimit -f), or choose another disk",
   ENOMEM: "memory ran out: raise the limit (ulimit -v), or close other programs",
   EAGAIN: "no more processes or threads may be started: raise the limit (ulimit -u), or close other programs",
 };

@@ -1,3 +1,4 @@
+import { argumentError } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 
 /** The error of a file that is damaged, foreign or holds what is not accepted: `name` is the file's. */
@@ -17,6 +18,6 @@ export function saveAgain(file: string, how: string, part = ""): string {
 
 /** The error of names and texts that fill more than a reader would accept. */
 export function tooMany(argument: string, bytes: number, most: number): DistilleryError {
-  const text = `${argument}: expected names and texts of at most ${most} bytes, got ${bytes}`;
-  return new DistilleryError("BAD_ARGUMENT", text);
+  const text = `expected names and texts of at most ${most} bytes, got ${bytes}`;
+  return argumentError(argument, text);
 }

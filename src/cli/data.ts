@@ -1,6 +1,5 @@
 import { Argument, Command } from "commander";
 import { DATASET_NAMES, type DownloadProgress, downloadData, type ListedData, listData } from "../data/index.js";
-import { DistilleryError } from "../errors.js";
 import { overallBar } from "../log/index.js";
 import { showBytes } from "../show.js";
 import { interruptible, UsageError, unknownName } from "./error_boundary.js";
@@ -61,9 +60,6 @@ async function download(name: string, from: string | undefined) {
     const start = (signal: AbortSignal) =>
       downloadData(name, { signal, onProgress, ...(from !== undefined && { from }) });
     return await interruptible(note, start, "stopping");
-  } catch (error) {
-    const isUsage = error instanceof DistilleryError && error.code === "BAD_ARGUMENT";
-    throw isUsage ? new UsageError(error.message.replace(/^from:/, "--from:")) : error;
   } finally {
     bar.stop();
   }

@@ -53,9 +53,10 @@ export function errorBoundary<F extends { debug?: boolean }>(
 
 /** An error about an option that a flag gave as wrong usage of the flag. */
 function byFlag(error: unknown, flags: object): unknown {
-  if (!(error instanceof DistilleryError) || error.code !== "BAD_ARGUMENT" || error instanceof UsageError) return error;
-  const message = namedByFlag(error.message, { ...flags });
-  return message === null ? error : new UsageError(message, { cause: error });
+  if (!(error instanceof DistilleryError) || error.code !== "BAD_ARGUMENT") return error;
+  const { argument, message } = error;
+  const name = argument === null ? null : namedByFlag(argument, { ...flags });
+  return name === null ? error : new UsageError(name + message.slice(argument?.length), { cause: error });
 }
 
 /** Prints one line on standard error that says what to do, and sets the exit code. */

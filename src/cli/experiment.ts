@@ -7,6 +7,7 @@ import { MAX_START_SECONDS } from "../compare/options.js";
 import { runsOf } from "../compare/run_experiment.js";
 import { fractionOf } from "../compare/task.js";
 import type { Trial } from "../compare/trial.js";
+import { underName } from "../compare/trial_losses.js";
 import { type ResolvedConfig, runMetadata, trainingOptions } from "../config/index.js";
 import { DistilleryError } from "../errors.js";
 import { Module } from "../nn/module.js";
@@ -156,8 +157,10 @@ async function expectTaskBatches(
     expectReadable("teacherNetwork", teacher, data);
     expectBatches(teacher, config, data);
   }
-  const losses = ("losses" in config ? config.losses : undefined) ?? [config.loss];
-  for (const loss of losses) await expectLossBatches(loss, { student, teacher, data }, config);
+  const losses = "losses" in config ? config.losses : undefined;
+  for (const loss of losses ?? [config.loss]) {
+    await underName(losses ? "losses" : "loss", () => expectLossBatches(loss, { student, teacher, data }, config));
+  }
   return { student, teacher };
 }
 

@@ -8,24 +8,24 @@ export function flagOf(option: string, value?: unknown): string {
 const POSITIONAL: readonly string[] = ["file", "files", "name", "kind"];
 
 /**
- * An error's message that begins with an option, or with several, under the flags that gave them: `--label-column: expected a column`
- * for `labelColumn: ...`, `--augment crop: ...` for `crop: ...`. Null for one that begins with none of them.
+ * An argument by the flag that gave it, or several by theirs: `--label-column` for `labelColumn`, `--augment crop` for `crop`. Null
+ * for one that no flag gave.
  */
-export function namedByFlag(message: string, flags: Readonly<Record<string, unknown>>): string | null {
-  const [names = ""] = /^\w+(, \w+)*(?=: )/.exec(message) ?? [];
-  const all = names.split(", ");
+export function namedByFlag(argument: string, flags: Readonly<Record<string, unknown>>): string | null {
+  const [first = "", ...more] = argument.split(": ");
+  const all = first.split(", ");
+  const rest = more.map((part) => `: ${part}`).join("");
   if (all.length > 1 && all.some((name) => Object.hasOwn(flags, name)))
-    return `${all.map((name) => flagOf(name, flags[name])).join(", ")}${message.slice(names.length)}`;
-  const [name = "", path = ""] = /^(\w+)((?:\[\d+\]|\.\w+)*)(?=: )/.exec(message)?.slice(1) ?? [];
-  const rest = message.slice(name.length + path.length);
-  if (name !== "" && Object.hasOwn(flags, name)) {
+    return all.map((name) => flagOf(name, flags[name])).join(", ") + rest;
+  const [, name = "", path = ""] = /^(\w+)(.*)$/.exec(first) ?? [];
+  if (Object.hasOwn(flags, name)) {
     return POSITIONAL.includes(name)
-      ? message
+      ? argument
       : `${flagOf(name, flags[name])}${path.replaceAll(/\[\d+\]/g, "")}${rest}`;
   }
   const { augment } = flags;
   if (typeof augment !== "object" || augment === null) return null;
   // What is changed is called by the function that changes it.
-  if (name === "dataset") return `${flagOf("augment")}${rest}`;
-  return Object.hasOwn(augment, name) ? `${flagOf("augment")} ${name}${path}${rest}` : null;
+  if (name === "dataset") return flagOf("augment") + rest;
+  return Object.hasOwn(augment, name) ? `${flagOf("augment")} ${first}${rest}` : null;
 }

@@ -17,6 +17,9 @@ const NEEDED = [
   },
 ];
 
+// Ignored, a write beyond the limit of a file's size (ulimit -f) fails as any other.
+process.on("SIGXFSZ", () => {});
+
 const shortage = tooLittle();
 if (shortage === null) {
   try {

@@ -1,4 +1,5 @@
 import { load, modelMetadata, type NetworkFile, openNetwork } from "../checkpoint/index.js";
+import { renamed } from "../checks.js";
 import { teacherOptions } from "../config/index.js";
 import { AVERAGE_OPTIONS } from "../config/schemas.js";
 import type { Dataset } from "../data/dataset.js";
@@ -42,7 +43,7 @@ export class Networks {
   /** Makes the network that an option names. */
   make(option: keyof NetworkOptions, context: NetworkContext): Module {
     const argument = flagOf(option);
-    return underFlag(option, "network", () =>
+    return underFlag(option, () =>
       createNetwork(this.options[option] ?? DEFAULTS[option], context, { modules: this.modules, argument }),
     );
   }
@@ -118,19 +119,17 @@ export class Networks {
 
 /** Refuses a network that an option names for data whose samples it can't read. */
 export function expectReadable(option: keyof NetworkOptions, network: Module, data: Dataset): void {
-  underFlag(option, "", () => expectReads(network, data, ""));
+  underFlag(option, () => expectReads(network, data, flagOf(option)));
 }
 
-/** Runs `body`, whose refusals begin with `name`: they are wrong usage of an option's flag. */
-function underFlag<T>(option: keyof NetworkOptions, name: string, body: () => T): T {
+/** Runs `body`, whose refusals of the network are wrong usage of the flag that names it. */
+function underFlag<T>(option: keyof NetworkOptions, body: () => T): T {
   try {
     return body();
-  } catch (error) {
+  } catch (thrown) {
+    const error = renamed(thrown, "network", flagOf(option));
     const isRefusal = error instanceof DistilleryError && ["BAD_ARGUMENT", "SHAPE_MISMATCH"].includes(error.code);
-    if (!isRefusal || error instanceof UsageError) throw error;
-    const { message } = error;
-    const text = message.startsWith(`${name}: `) ? `${flagOf(option)}${message.slice(name.length)}` : message;
-    throw new UsageError(text, { cause: error });
+    throw isRefusal ? new UsageError(error.message, { cause: thrown }) : thrown;
   }
 }
 

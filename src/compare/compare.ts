@@ -1,6 +1,5 @@
-import { badArgument, expectObject, showValue } from "../checks.js";
+import { argumentError, badArgument, expectObject } from "../checks.js";
 import { hasTargets } from "../data/task_name.js";
-import { DistilleryError } from "../errors.js";
 import type { LossSpec } from "../losses/index.js";
 import { KD_DEFAULTS } from "../losses/kd_loss.js";
 import { epochKey, metricsOf } from "../tasks/metrics.js";
@@ -162,26 +161,22 @@ async function readMethods(
   calibrateTeacher: boolean | "both",
 ): Promise<NamedMethod[]> {
   const { loss, options, controls } = experiment;
-  const refuse = (text: string) => {
-    throw new DistilleryError("BAD_ARGUMENT", text);
-  };
   const choiceOf = async (losses: readonly Trial["loss"][]) => {
-    const made = await makeLosses(experiment, losses);
+    const made = await makeLosses(experiment, losses, { nameOf: (i) => (given ? `losses[${i}]` : "loss") });
     for (const [spec, one] of made) {
       if (spec === null || !isOfBaseline(one, experiment)) continue;
-      refuse(
-        `${given ? "losses" : "loss"}: ${labelOf(spec)} is what the baseline, which is always there, is trained with`,
-      );
+      const text = `${labelOf(spec)} is what the baseline, which is always there, is trained with`;
+      throw argumentError(given ? "losses" : "loss", text);
     }
     return { calibrateTeacher, readsLogits: (spec: Trial["loss"]) => readsLogits(made.get(spec) ?? null) };
   };
   if (given === undefined) return nameMethod(loss, await choiceOf([loss]), experiment);
-  if (!Array.isArray(given) || given.length === 0) refuse(`losses: expected a list of losses, got ${showValue(given)}`);
-  if (loss !== null) refuse("loss: expected one of loss and losses, got both");
+  if (!Array.isArray(given) || given.length === 0) throw badArgument("losses", "a list of losses", given);
+  if (loss !== null) throw argumentError("loss", "expected one of loss and losses, got both");
   const name = (["temperature", "alpha"] as const).find((option) => options[option] !== KD_DEFAULTS[option]);
   if (name !== undefined)
-    refuse(`${name}: each of losses has its own, as "kd(temperature=4)": leave one of the two out`);
-  for (const one of given) expectLoss(one, controls.workers);
+    throw argumentError(name, 'each of losses has its own, as "kd(temperature=4)": leave one of the two out');
+  for (const [i, one] of given.entries()) expectLoss(`losses[${i}]`, one, controls.workers);
   return nameMethods(given, await choiceOf(given));
 }
 

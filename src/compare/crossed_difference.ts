@@ -1,5 +1,4 @@
-import { badArgument, expectFinite, expectNumber } from "../checks.js";
-import { DistilleryError } from "../errors.js";
+import { argumentError, badArgument, expectFinite, expectNumber } from "../checks.js";
 import { sum } from "../sums.js";
 import { holm, isAlike, type PairedDifference, pairedDifference, type SampleStats, sampleStats } from "./statistics.js";
 import { criticalValue, twoSidedPValue } from "./t_distribution.js";
@@ -142,10 +141,9 @@ function sampleMeans(a: readonly ArrayLike<number>[], b: readonly ArrayLike<numb
 
 /** Gives the number of samples. */
 function expectScores(a: readonly ArrayLike<number>[], b: readonly ArrayLike<number>[]): number {
-  const refuse = (text: string) => new DistilleryError("BAD_ARGUMENT", text);
-  if (!Array.isArray(a) || a.length === 0) throw refuse("a: expected the scores of at least one seed");
+  if (!Array.isArray(a) || a.length === 0) throw argumentError("a", "expected the scores of at least one seed");
   if (!Array.isArray(b) || b.length !== a.length)
-    throw refuse(`b: expected ${a.length} lists of scores, one for each of a`);
+    throw argumentError("b", `expected ${a.length} lists of scores, one for each of a`);
   const lists = Object.entries({ a, b }).flatMap(([name, scores]) =>
     scores.map((one, i): [string, ArrayLike<number>] => [`${name}[${i}]`, one]),
   );
@@ -155,7 +153,7 @@ function expectScores(a: readonly ArrayLike<number>[], b: readonly ArrayLike<num
   const samples = a[0].length;
   for (const [name, one] of lists) {
     if (one.length !== samples || samples === 0) {
-      throw refuse(`${name}: expected ${samples || "at least 1"} scores, got ${one.length}`);
+      throw argumentError(name, `expected ${samples || "at least 1"} scores, got ${one.length}`);
     }
     for (let j = 0; j < samples; j++) expectFinite(`${name}[${j}]`, one[j]);
   }

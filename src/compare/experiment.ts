@@ -1,4 +1,4 @@
-import { badArgument, expectFlags, expectInteger, expectNumber, expectPath } from "../checks.js";
+import { argumentError, badArgument, expectFlags, expectInteger, expectNumber, expectPath } from "../checks.js";
 import { expectDataset, fingerprintOf } from "../data/dataset.js";
 import type { Dataset } from "../data/index.js";
 import { countSamplesOf, originOf } from "../data/origin.js";
@@ -11,7 +11,6 @@ import { expectModule } from "../nn/expect_module.js";
 import { Module } from "../nn/module.js";
 import { OPTIMIZERS } from "../optim/index.js";
 import { PendingCallbacks } from "../pending_callbacks.js";
-import type { Expression } from "../registry/index.js";
 import { showCount } from "../show.js";
 import type { Teacher } from "../teachers/index.js";
 import { bfloat16Unit } from "../tensor/precision.js";
@@ -19,6 +18,7 @@ import { Generator, withGenerator } from "../tensor/random.js";
 import { expectCalibratable, expectCalibrationSet } from "../train/calibrate_teacher.js";
 import { checkControls, expectCallback } from "../train/controls.js";
 import { distillationSchema, type ResolvedDistillation, resolveOptions } from "../train/options.js";
+import { isExpression } from "../train/resolve_loss.js";
 import { describeSchedule, resolveSchedule, stepsPerEpoch, withoutScheduleOptions } from "../train/schedule.js";
 import { without } from "../without.js";
 import type { ExperimentControls, ExperimentInput, Workers } from "./experiment_input.js";
@@ -88,7 +88,7 @@ export function parseExperiment(input: ExperimentInput, own: readonly string[] =
   } = more;
   expectFlags({ resume, overwrite, collect });
   if (collect && overwrite) {
-    throw new DistilleryError("BAD_ARGUMENT", "overwrite: collect replaces nothing: leave one of the two out");
+    throw argumentError("overwrite", "collect replaces nothing: leave one of the two out");
   }
   checkControls(without(more, ["out"]));
   for (const [name, callback] of Object.entries({ onProgress, onTrial }))
@@ -96,7 +96,7 @@ export function parseExperiment(input: ExperimentInput, own: readonly string[] =
   const options = resolveOptions(distillationSchema, rest, [...own, ...NAMES]);
   expectFlags({ calibrateTeacher });
   if (options.teacherMode === "train") {
-    throw new DistilleryError("BAD_ARGUMENT", 'teacherMode: expected "eval": the students are to get the same logits');
+    throw argumentError("teacherMode", 'expected "eval": the students are to get the same logits');
   }
   const task = splitTask({ teacher, student, data, ...(validation !== undefined && { validation }) });
   expectDataset(test, "test");
@@ -108,7 +108,7 @@ export function parseExperiment(input: ExperimentInput, own: readonly string[] =
     throw new DistilleryError("BAD_ARGUMENT", text);
   }
   expectPath("out", out, "a folder");
-  if (loss !== null) expectLoss(loss, workers);
+  if (loss !== null) expectLoss("loss", loss, workers);
   if (workers !== undefined) expectWorkers(workers, options);
   const answers = new PendingCallbacks();
   const isExternal = typeof task.teacher !== "function" && !(task.teacher instanceof Module);
@@ -148,8 +148,8 @@ function expectApart({ data, validation }: SplitTask, test: Dataset): void {
   for (const [name, samples, others, where] of pairs) {
     const count = countSamplesOf(originOf(others), samples);
     if (count === 0) continue;
-    const text = `${name}: ${showCount(count)} of ${showCount(samples.length)} samples are in ${where} too`;
-    throw new DistilleryError("BAD_ARGUMENT", text);
+    const text = `${showCount(count)} of ${showCount(samples.length)} samples are in ${where} too`;
+    throw argumentError(name, text);
   }
 }
 
@@ -168,24 +168,22 @@ function ratioOf({ teacher, student }: SplitTask): number {
   if (other.parameters().some((parameter) => own.has(parameter))) {
     const text =
       "expected a new network for each run, got the same parameters twice: make it inside, as () => new Net()";
-    throw new DistilleryError("BAD_ARGUMENT", `student: ${text}`);
+    throw argumentError("student", text);
   }
   if (!(large instanceof Module)) return 1;
   return large.parameterCount() / Math.max(1, small.parameterCount());
 }
 
-/** Refuses a loss that several runs, or another process, can't have. */
-export function expectLoss(loss: LossSpec, workers: Workers | undefined): void {
+/** Refuses what is no loss, and one that several runs, or another process, can't have. */
+export function expectLoss(name: string, loss: LossSpec, workers: Workers | undefined): void {
   if (isExpression(loss)) return;
+  if (typeof loss !== "function" && !isDistillationLoss(loss)) {
+    throw badArgument(name, "an expression, a loss or a function of the batch", loss);
+  }
   const { modules } = loss as Partial<DistillationLoss>;
   if (workers === undefined && modules === undefined) return;
   const reason = modules ? "its modules would be shared by all runs" : "it can't be sent to another process";
-  throw new DistilleryError("BAD_ARGUMENT", `loss: ${reason}: give it as an expression, as ./my_loss.mjs`);
-}
-
-/** Whether a loss is to be made from its text or terms. */
-export function isExpression(loss: LossSpec): loss is Expression {
-  return typeof loss !== "function" && !isDistillationLoss(loss);
+  throw argumentError(name, `${reason}: give it as an expression, as ./my_loss.mjs`);
 }
 
 /** What `config.json` says of a loss. */
@@ -204,9 +202,8 @@ function expectWorkers({ module, count, startSeconds }: Workers, { schedule }: R
     expectNumber("workers.startSeconds", startSeconds, (x) => x > 0 && x <= MAX_START_SECONDS, expected);
   }
   if (typeof schedule !== "function") return;
-  const text =
-    "schedule: a function can't be sent to another process: leave workers out, or give a schedule by its name";
-  throw new DistilleryError("BAD_ARGUMENT", text);
+  const text = "a function can't be sent to another process: leave workers out, or give a schedule by its name";
+  throw argumentError("schedule", text);
 }
 
 /** The seeds of a comparison: a number of them from 0, or a list, each once. */
@@ -225,12 +222,12 @@ export function expectDistinct(
     throw badArgument(name, "a list of numbers", values);
   }
   if (values.length > MAX_SEEDS) {
-    throw new DistilleryError("BAD_ARGUMENT", `${name}: expected at most ${MAX_SEEDS} numbers, got ${values.length}`);
+    throw argumentError(name, `expected at most ${MAX_SEEDS} numbers, got ${values.length}`);
   }
   const checked = values.map((value, i) => check(`${name}[${i}]`, value));
   const again = checked.findIndex((value, i) => checked.indexOf(value) < i);
   if (again < 0) return checked;
-  throw new DistilleryError("BAD_ARGUMENT", `${name}[${again}]: expected each once, got ${checked[again]} again`);
+  throw argumentError(`${name}[${again}]`, `expected each once, got ${checked[again]} again`);
 }
 
 /** The description of the data in a result. */

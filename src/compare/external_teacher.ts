@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
+import { argumentError } from "../checks.js";
 import type { Dataset } from "../data/index.js";
 import { DistilleryError } from "../errors.js";
 import { MAX_FILE_BYTES } from "../files/index.js";
@@ -100,7 +101,7 @@ export class ExternalTeacher {
     const { data, validation } = task;
     if (teacher.isFixed === false) {
       const text = `${teacher.name} changes with the run that it teaches in, and all students are to have the same one`;
-      throw new DistilleryError("BAD_ARGUMENT", `teacher: ${text}: distill takes it`);
+      throw argumentError("teacher", `${text}: distill takes it`);
     }
     teacher.open?.({ data, validation, taps: [], precision });
   }

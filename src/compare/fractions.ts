@@ -1,4 +1,4 @@
-import { expectNumber } from "../checks.js";
+import { argumentError, expectNumber } from "../checks.js";
 import type { Dataset } from "../data/index.js";
 import { DistilleryError } from "../errors.js";
 import { type Experiment, expectDistinct } from "./experiment.js";
@@ -15,17 +15,16 @@ export function readFractions(given: readonly number[], { task, external }: Expe
     expectNumber(name, value, (x) => x > 0 && x <= 1, expected),
   );
   if (external !== null) {
-    const text = "fractions: expected a network as the teacher, whose logits can be computed for each part of the data";
-    throw new DistilleryError("BAD_ARGUMENT", text);
+    const text = "expected a network as the teacher, whose logits can be computed for each part of the data";
+    throw argumentError("fractions", text);
   }
   for (const fraction of fractions) {
     try {
       fractionOf(task.data, fraction);
     } catch (error) {
       if (!(error instanceof DistilleryError)) throw error;
-      throw new DistilleryError(error.code, `fractions: ${fraction} of ${task.data.length} samples: ${error.message}`, {
-        cause: error,
-      });
+      const text = `${fraction} of ${task.data.length} samples: ${error.message}`;
+      throw argumentError("fractions", text, { code: error.code, cause: error });
     }
   }
   return [...new Set([...fractions, 1])].sort((a, b) => a - b);

@@ -1,13 +1,13 @@
 import { createHash } from "node:crypto";
-import { show } from "../checks.js";
-import { DistilleryError } from "../errors.js";
+import { argumentError, show } from "../checks.js";
 import { LOSSES, type LossSpec } from "../losses/index.js";
 import { type DistillationLoss, isDistillationLoss } from "../losses/loss.js";
 import { type Expression, formatExpression, parseExpression, type StructuredTerm } from "../registry/index.js";
 import { taskOf } from "../tasks/index.js";
 import { logitsUnread } from "../train/calibrate_teacher.js";
+import { isExpression } from "../train/resolve_loss.js";
 import { type CrossedDifference, corrected, crossedDifference, differenceOverSeeds } from "./crossed_difference.js";
-import { type Experiment, isExpression } from "./experiment.js";
+import type { Experiment } from "./experiment.js";
 import type { Method, MethodDifference } from "./results.js";
 import { type PairedDifference, pairedDifference } from "./statistics.js";
 import type { ExaminedStudents } from "./test_evaluator.js";
@@ -108,7 +108,7 @@ function expectOnce(losses: readonly LossSpec[]): void {
     typeof losses[again] === "function" ? ", and a function goes by its name: give each one, as const hint = ..." : "";
   const text =
     first === second ? `got ${second} again${advice}` : `got ${first} and ${second}, which are the same loss`;
-  throw new DistilleryError("BAD_ARGUMENT", `losses: expected each once, ${text}`);
+  throw argumentError("losses", `expected each once, ${text}`);
 }
 
 function keyOf(spec: Expression): string {

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { OVERWRITE_ADVICE } from "../checkpoint/folder_config.js";
-import { expectInteger, expectObject, expectOptions } from "../checks.js";
+import { argumentError, expectInteger, expectObject, expectOptions } from "../checks.js";
 import { DistilleryError, isAbort } from "../errors.js";
 import { Module } from "../nn/module.js";
 import type { ResolvedDistillation } from "../train/options.js";
@@ -161,9 +161,9 @@ export async function runShare(plan: ExperimentPlan, given: Share): Promise<Shar
   const { controls } = experiment;
   if (controls.overwrite || controls.collect) {
     const name = controls.overwrite ? "overwrite" : "collect";
-    throw new DistilleryError(
-      "BAD_ARGUMENT",
-      `${name}: a share (--index ${share.index} --of ${share.of}) replaces and collects nothing: leave one of the two out`,
+    throw argumentError(
+      name,
+      `a share (--index ${share.index} --of ${share.of}) replaces and collects nothing: leave one of the two out`,
     );
   }
   const isFirst = share.index === 0;

@@ -1,4 +1,4 @@
-import { badArgument, expectFinite, expectFraction, expectNumber, show } from "../checks.js";
+import { argumentError, badArgument, expectFinite, expectFraction, expectNumber, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { sum } from "../sums.js";
 import { criticalValue, twoSidedPValue } from "./t_distribution.js";
@@ -64,7 +64,7 @@ export function pairedDifference(a: readonly number[], b: readonly number[], con
   expectValues("a", a);
   expectValues("b", b);
   if (a.length !== b.length) {
-    throw new DistilleryError("BAD_ARGUMENT", `b: expected ${a.length} values, one for each of a, got ${b.length}`);
+    throw argumentError("b", `expected ${a.length} values, one for each of a, got ${b.length}`);
   }
   expectNumber("confidence", confidence, (x) => x > 0 && x < 1, "a number between 0 and 1");
   const differences = sampleStats(a.map((x, i) => x - b[i]));
@@ -111,7 +111,7 @@ export function holm(pValues: readonly number[]): number[] {
 function expectValues(name: string, values: unknown): void {
   if (!Array.isArray(values) || values.length === 0) {
     const got = Array.isArray(values) ? "none" : show(values);
-    throw new DistilleryError("BAD_ARGUMENT", `${name}: expected a list of at least one number, got ${got}`);
+    throw argumentError(name, `expected a list of at least one number, got ${got}`);
   }
   values.forEach((value, i) => {
     expectFinite(`${name}[${i}]`, value);

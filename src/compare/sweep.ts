@@ -1,6 +1,5 @@
-import { expectFraction, expectObject } from "../checks.js";
+import { argumentError, expectFraction, expectObject } from "../checks.js";
 import type { Dataset } from "../data/dataset.js";
-import { DistilleryError } from "../errors.js";
 import type { Metrics } from "../log/epoch_record.js";
 import { LOSSES } from "../losses/index.js";
 import { kdEntry } from "../losses/kd_loss.js";
@@ -135,7 +134,7 @@ function readSweep({ seeds = SWEEP_DEFAULTS.seeds, temperatures, alphas, ...rest
   experiment: Experiment;
 } {
   const single = ["temperature", "alpha"].find((name) => name in rest);
-  if (single !== undefined) throw new DistilleryError("BAD_ARGUMENT", `${single}: a sweep takes a list, ${single}s`);
+  if (single !== undefined) throw argumentError(single, `a sweep takes a list, ${single}s`);
   const experiment = parseExperiment(rest, ["seeds", "temperatures", "alphas"]);
   const takes = sweepArguments(experiment.loss, experiment.task.data);
   const { temperature, alpha } = experiment.options;
@@ -158,16 +157,13 @@ type Argument = (typeof ARGUMENTS)[number];
 function sweepArguments(loss: Experiment["loss"], data: Dataset): Argument[] {
   if (loss === null) return ARGUMENTS.filter((name) => taskOf(data).reads.includes(name));
   if (typeof loss === "function" || isDistillationLoss(loss)) {
-    throw new DistilleryError(
-      "BAD_ARGUMENT",
-      "loss: a sweep sets the arguments of an expression, as dkd or ./my_loss.mjs",
-    );
+    throw argumentError("loss", "a sweep sets the arguments of an expression, as dkd or ./my_loss.mjs");
   }
   const terms = termsOf(loss);
   const taken = ARGUMENTS.filter((name) => terms.some((term) => sweptOf(term, terms).includes(name)));
   if (taken.length > 0) return taken;
   const text = `no term of ${formatExpression(loss)} has a temperature or an alpha to sweep: there is nothing to sweep`;
-  throw new DistilleryError("BAD_ARGUMENT", `loss: ${text}`);
+  throw argumentError("loss", text);
 }
 
 /** The terms of an expression with their options written out, but for those that are left out. */
@@ -195,7 +191,7 @@ const WANTED = {
 /** The only value of an argument that the loss does not take. */
 function fixed(name: Argument, values: readonly number[] | undefined, value: number): number[] {
   if (values === undefined) return [value];
-  throw new DistilleryError("BAD_ARGUMENT", `${name}s: no term of the loss has ${WANTED[name]}: leave ${name}s out`);
+  throw argumentError(`${name}s`, `no term of the loss has ${WANTED[name]}: leave ${name}s out`);
 }
 
 function trialOf({ options, loss, calibrateTeacher }: Experiment, point: Point, seed: number): Trial {

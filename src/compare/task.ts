@@ -1,4 +1,4 @@
-import { badArgument, expectNumber } from "../checks.js";
+import { argumentError, badArgument, expectNumber } from "../checks.js";
 import { expectDataset, NO_LABEL } from "../data/dataset.js";
 import { basesOf } from "../data/derived_dataset.js";
 import { type Dataset, Subset, splitDataset } from "../data/index.js";
@@ -44,15 +44,12 @@ export function splitTask({ teacher, student, data, validation = VALIDATION_FRAC
     if (isClass) throw badArgument(name, `a function that makes the network, as () => new ${make.name}()`, make);
   }
   if (typeof student !== "function") {
-    throw new DistilleryError(
-      "BAD_ARGUMENT",
-      "student: expected a function that makes the network, as () => new Net()",
-    );
+    throw argumentError("student", "expected a function that makes the network, as () => new Net()");
   }
   expectDataset(data, "data");
   if (data.classes < 2 && !hasTargets(data)) {
-    const text = `data: expected two classes or more, got ${data.classes}`;
-    throw new DistilleryError("BAD_ARGUMENT", text);
+    const text = `expected two classes or more, got ${data.classes}`;
+    throw argumentError("data", text);
   }
   if (typeof validation !== "number") {
     expectDataset(validation, "validation");
@@ -68,8 +65,7 @@ export function splitTask({ teacher, student, data, validation = VALIDATION_FRAC
 function asTheyAre(data: Dataset): Dataset {
   if (data.augmented !== true) return data;
   const base = basesOf(data).find(({ dataset }) => dataset.augmented !== true);
-  if (base === undefined)
-    throw new DistilleryError("BAD_ARGUMENT", "validation: data are augmented at random: give it, split off before");
+  if (base === undefined) throw argumentError("validation", "data are augmented at random: give it, split off before");
   return new Subset(base.dataset, base.indices);
 }
 

@@ -1,5 +1,6 @@
 import { join, relative } from "node:path";
 import { load, save } from "../checkpoint/index.js";
+import { argumentError } from "../checks.js";
 import type { Dataset } from "../data/index.js";
 import { DistilleryError } from "../errors.js";
 import { makeFolder } from "../files/index.js";
@@ -39,10 +40,7 @@ export function teacherSeedOf(seeds: readonly number[]): number {
   const [first] = seeds;
   const seed = first < 2 ** 31 ? first + 2 ** 31 : first - 2 ** 31;
   if (!seeds.includes(seed)) return seed;
-  throw new DistilleryError(
-    "BAD_ARGUMENT",
-    `seeds: ${seed} is the teacher's, beside ${first}: leave one of the two out`,
-  );
+  throw argumentError("seeds", `${seed} is the teacher's, beside ${first}: leave one of the two out`);
 }
 
 /** The teacher of all distilled students. */

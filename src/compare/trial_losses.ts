@@ -1,3 +1,4 @@
+import { renamed } from "../checks.js";
 import { readsTeacherLogits } from "../losses/loss.js";
 import { taskOf } from "../tasks/index.js";
 import { Generator, withGenerator } from "../tensor/random.js";
@@ -12,7 +13,7 @@ type MadeLosses = ReadonlyMap<Trial["loss"], MadeLoss | null>;
 export async function makeLosses(
   { task, options: { labelSmoothing }, external }: Experiment,
   losses: readonly Trial["loss"][],
-  trained?: unknown,
+  { trained, nameOf = () => "loss" }: { trained?: unknown; nameOf?: (i: number) => string } = {},
 ): Promise<MadeLosses> {
   const { teacher: given, data } = task;
   const untrained = () => (typeof given === "function" ? withGenerator(new Generator(0), () => given()) : given);
@@ -20,11 +21,21 @@ export async function makeLosses(
   const generator = new Generator(0);
   const student = withGenerator(generator, () => task.student());
   const made = new Map<Trial["loss"], MadeLoss | null>();
-  for (const loss of new Set(losses)) {
+  for (const [i, loss] of losses.entries()) {
+    if (made.has(loss)) continue;
     const use = { student, teacher, data, labelSmoothing, generator };
-    made.set(loss, loss === null ? null : await makeLoss(loss, use));
+    made.set(loss, loss === null ? null : await underName(nameOf(i), () => makeLoss(loss, use)));
   }
   return made;
+}
+
+/** Runs `body`, whose refusals of a loss are those of what it is called. */
+export async function underName<T>(name: string, body: () => Promise<T>): Promise<T> {
+  try {
+    return await body();
+  } catch (error) {
+    throw renamed(error, "loss", name);
+  }
 }
 
 /** Whether a loss reads the teacher's logits, so that calibrating them changes its students. */
@@ -45,7 +56,7 @@ export async function withCacheUse(
   teacher?: unknown,
 ): Promise<Trial[]> {
   const distilled = trials.filter(({ kind }) => kind === "distilled").map(({ loss }) => loss);
-  const made = await makeLosses(experiment, distilled, teacher);
+  const made = await makeLosses(experiment, distilled, { trained: teacher });
   return trials.map((trial) => {
     const one = made.get(trial.loss) ?? null;
     if (trial.kind !== "distilled") return { ...trial, usesCachedLogits: false };

@@ -1,5 +1,7 @@
 // The program of a worker process, started by worker_runner.ts.
+
 import { load } from "../checkpoint/index.js";
+import { argumentError } from "../checks.js";
 import { fingerprintOf } from "../data/dataset.js";
 import { DistilleryError } from "../errors.js";
 import { Module } from "../nn/module.js";
@@ -17,8 +19,9 @@ const MILLISECONDS_BETWEEN_REPORTS = 100;
 const stop = new AbortController();
 let runner: InProcessRunner;
 
-// Ctrl-C reaches every process of a terminal, a scheduler's signal every one of a job: the parent process decides.
-for (const signal of ["SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1"]) process.on(signal, () => {});
+// Ctrl-C reaches every process of a terminal, a scheduler's signal every one of a job: the parent process decides. A write beyond
+// the limit of a file's size fails without the signal.
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGXFSZ"]) process.on(signal, () => {});
 // The parent process is gone, or needs this one no more.
 process.on("disconnect", () => process.exit());
 process.on("message", (order: Request) => void handle(order).catch(fail));
@@ -33,16 +36,16 @@ async function handle(order: Request): Promise<void> {
 async function open(init: Init): Promise<InProcessRunner> {
   const { default: make } = (await import(init.module).catch(absent(init.module))) as { default?: unknown };
   if (typeof make !== "function") {
-    const text = `workers.module: expected a default export, a function that gives the task, in ${init.module}`;
-    throw new DistilleryError("BAD_ARGUMENT", text);
+    const text = `expected a default export, a function that gives the task, in ${init.module}`;
+    throw argumentError("workers.module", text);
   }
   const task = splitTask((await make(init.argument)) as Task);
   // After the module, which may have set it for a process that has all of them.
   setNumThreads(init.threads);
   const { student, data, validation } = task;
   if (fingerprintOf(data) !== init.dataHash || fingerprintOf(validation) !== init.validationHash) {
-    const text = `workers.module: ${init.module} gives other data than those that are compared on`;
-    throw new DistilleryError("BAD_ARGUMENT", text);
+    const text = `${init.module} gives other data than those that are compared on`;
+    throw argumentError("workers.module", text);
   }
   const teacher = typeof task.teacher === "function" ? task.teacher() : task.teacher;
   if (teacher instanceof Module && init.teacherFile !== null) {
@@ -67,10 +70,9 @@ function absent(module: string): (error: unknown) => never {
   return (error) => {
     const { code } = error as { code?: string };
     if (code !== "ERR_MODULE_NOT_FOUND" && code !== "ERR_UNSUPPORTED_DIR_IMPORT" && code !== "ENOENT") throw error;
-    const text = `workers.module: ${module} can't be imported by another process: give a file that exports the task`;
-    throw new DistilleryError("BAD_ARGUMENT", `${text} (${(error as Error).message.split("\n", 1)[0]})`, {
-      cause: error,
-    });
+    const text = `${module} can't be imported by another process: give a file that exports the task`;
+    const [reason] = (error as Error).message.split("\n", 1);
+    throw argumentError("workers.module", `${text} (${reason})`, { cause: error });
   };
 }
 
@@ -86,8 +88,9 @@ async function train(trial: Trial): Promise<void> {
 
 function fail(error: unknown): void {
   const known = error instanceof DistilleryError ? error : (shortageOf(error) ?? fromUserCode(error));
-  const { code, message } = known ?? { code: "INTERNAL" as const, message: String((error as Error)?.stack ?? error) };
-  report({ kind: "failure", code, message });
+  const { code, message, argument } =
+    known ?? new DistilleryError("INTERNAL", String((error as Error)?.stack ?? error));
+  report({ kind: "failure", code, message, argument });
 }
 
 function report(message: Response): void {

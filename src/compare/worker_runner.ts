@@ -32,7 +32,7 @@ export type Response =
   | { kind: "progress"; progress: RunProgress }
   | { kind: "note"; text: string }
   | { kind: "outcome"; outcome: Outcome }
-  | { kind: "failure"; code: ErrorCode; message: string };
+  | { kind: "failure"; code: ErrorCode; message: string; argument: string | null };
 
 /** How long a process may take to open its task, in seconds, unless the caller says more. */
 export const START_SECONDS = 60;
@@ -87,8 +87,8 @@ export class WorkerRunner implements TrialRunner {
     { seconds, signal, onNote }: { seconds: number; signal: AbortSignal; onNote: (text: string) => void },
   ): Promise<WorkerRunner> {
     const runner = new WorkerRunner(onNote);
-    const fail = (error: DistilleryError) =>
-      runner.#settle({ kind: "failure", code: error.code, message: error.message });
+    const fail = ({ code, message, argument }: DistilleryError) =>
+      runner.#settle({ kind: "failure", code, message, argument });
     const late = `workers: a process did not open its task within ${seconds} s: see why, or raise workers.startSeconds`;
     const timer = setTimeout(() => fail(new DistilleryError("IO_ERROR", late)), 1000 * seconds);
     const stop = () => fail(new DistilleryError("ABORTED", "stopped before its first step"));
@@ -154,7 +154,7 @@ export class WorkerRunner implements TrialRunner {
     const printed = this.#printed.trimEnd();
     this.#printed = "";
     if (printed !== "") this.onNote(printed);
-    if (report.kind === "failure") pending?.reject(new DistilleryError(report.code, report.message));
+    if (report.kind === "failure") pending?.reject(new DistilleryError(report.code, report.message, report));
     else pending?.resolve(report);
   }
 

@@ -1,6 +1,5 @@
 import { createHash } from "node:crypto";
-import { expectFraction, expectInteger, expectNumber, expectOptions } from "../checks.js";
-import { DistilleryError } from "../errors.js";
+import { argumentError, expectFraction, expectInteger, expectNumber, expectOptions } from "../checks.js";
 import { native } from "../native.js";
 import { add, indexSelect, mul } from "../ops/index.js";
 import { noGrad } from "../tensor/autograd.js";
@@ -57,7 +56,7 @@ export function augment(dataset: Dataset, options: AugmentOptions): Dataset {
 export function expectUnaugmented(name: string, { augmented }: Dataset): void {
   if (augmented !== true) return;
   const text = "is augmented at random: give the samples as they are (split first, then augment the training part)";
-  throw new DistilleryError("BAD_ARGUMENT", `${name}: ${text}`);
+  throw argumentError(name, text);
 }
 
 /** The amount of each change; 0: none. */
@@ -72,10 +71,7 @@ interface Amounts {
 /** Refuses texts: their ids are names, and a changed one is another word. */
 function expectNumbers(dataset: Dataset): Dataset {
   if (textColumnOf(dataset) === null) return dataset;
-  throw new DistilleryError(
-    "BAD_ARGUMENT",
-    `augment: ${dataset.name} has texts, which are ids: they can't be shifted or mixed`,
-  );
+  throw argumentError("augment", `${dataset.name} has texts, which are ids: they can't be shifted or mixed`);
 }
 
 class AugmentedDataset extends DerivedDataset {
@@ -144,10 +140,10 @@ function readAmounts({ image, features }: Dataset, options: AugmentOptions): Amo
   expectNumber("noise", noise, (x) => x >= 0 && Math.fround(x) < Infinity, "a standard deviation of at least 0");
   expectNumber("mixup", mixup, (x) => x >= 0 && x <= MAX_MIXUP, `a number from 0 to ${MAX_MIXUP}`);
   if (shift > 0 && crop > 0) {
-    throw new DistilleryError("BAD_ARGUMENT", `shift, crop: expected one of the two, which are the same, got both`);
+    throw argumentError("shift, crop", "expected one of the two, which are the same, got both");
   }
   if (shift + crop + flip + noise + mixup === 0) {
-    throw new DistilleryError("BAD_ARGUMENT", "augment: expected shift, crop, flip, noise or mixup above 0, got none");
+    throw argumentError("augment", "expected shift, crop, flip, noise or mixup above 0, got none");
   }
   if (shift + crop + flip > 0) expectImages(image, features);
   return { maxShift: shift + crop, flip, noise, ...(mixup > 0 && { mixup }) };
@@ -155,14 +151,13 @@ function readAmounts({ image, features }: Dataset, options: AugmentOptions): Amo
 
 function expectImages(image: ImageLayout | undefined, features: number): void {
   if (image === undefined) {
-    const text =
-      "dataset: expected images (Dataset.image) for shift, crop and flip; only noise and mixup suit any data";
-    throw new DistilleryError("BAD_ARGUMENT", text);
+    const text = "expected images (Dataset.image) for shift, crop and flip; only noise and mixup suit any data";
+    throw argumentError("dataset", text);
   }
   const { channels, height, width } = image;
   if (channels * height * width === features) return;
   const size = `${channels} x ${height} x ${width}`;
-  throw new DistilleryError("BAD_ARGUMENT", `dataset: expected images of ${size}, got ${features} values`);
+  throw argumentError("dataset", `expected images of ${size}, got ${features} values`);
 }
 
 /**

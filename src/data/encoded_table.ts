@@ -1,5 +1,4 @@
-import { show } from "../checks.js";
-import { DistilleryError } from "../errors.js";
+import { argumentError, show } from "../checks.js";
 import { badData } from "../files/index.js";
 import { native } from "../native.js";
 import type { TableColumn, TableLayout } from "./dataset.js";
@@ -29,7 +28,7 @@ export async function measureTable(
     const absent = reader.missing === "mean" ? true : missing > 0 ? "category" : undefined;
     if (absent && !standardize) {
       const text = `a missing number is the mean of ${show(name)}, which needs standardised columns: leave standardize out`;
-      throw new DistilleryError("BAD_ARGUMENT", `missing: ${text}`);
+      throw argumentError("missing", text);
     }
     return { ...numbers, ...(absent && { missing: absent }), ...(format && { format }) };
   });

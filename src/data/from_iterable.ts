@@ -1,4 +1,4 @@
-import { badDtype, expectLength, expectOptions, MAX_LENGTH, outOfRange, show } from "../checks.js";
+import { argumentError, badDtype, expectLength, expectOptions, MAX_LENGTH, outOfRange, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { Tensor } from "../tensor/tensor.js";
 import { NO_LABEL } from "./dataset.js";
@@ -50,7 +50,7 @@ export async function fromIterable(
     );
   }
   const [first] = rows;
-  if (first === undefined) throw new DistilleryError("BAD_ARGUMENT", "samples: expected at least one, got none");
+  if (first === undefined) throw argumentError("samples", "expected at least one, got none");
   const inputs = new Float32Array(rows.length * first.length);
   for (const [i, row] of rows.entries()) inputs.set(row, i * first.length);
   const name = options.name ?? "samples";

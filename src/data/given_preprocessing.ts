@@ -1,6 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
-import { show, showList } from "../checks.js";
-import { DistilleryError } from "../errors.js";
+import { argumentError, show, showList } from "../checks.js";
 import { badData } from "../files/index.js";
 import { formatExpression } from "../registry/index.js";
 import { NO_LABEL } from "./dataset.js";
@@ -70,7 +69,7 @@ export function expectUndecided(given: LoadDataOptions, spec: Preprocessing): vo
     const own = value === undefined ? null : (decide?.(value, spec, given) ?? null);
     if (own === null) continue;
     const text = `the network was trained with ${own}, which its file says: leave it out`;
-    throw new DistilleryError("BAD_ARGUMENT", `${name}: ${text}`);
+    throw argumentError(name, text);
   }
 }
 

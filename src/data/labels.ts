@@ -1,5 +1,13 @@
-import { badArgument, badDtype, expectLength, expectShape, MAX_LENGTH, outOfRange, showList } from "../checks.js";
-import { DistilleryError } from "../errors.js";
+import {
+  argumentError,
+  badArgument,
+  badDtype,
+  expectLength,
+  expectShape,
+  MAX_LENGTH,
+  outOfRange,
+  showList,
+} from "../checks.js";
 import { badData } from "../files/index.js";
 import { IntTensor, type Labels, labelData } from "../tensor/int_tensor.js";
 import { type Dataset, expectDataset, NO_LABEL } from "./dataset.js";
@@ -41,7 +49,7 @@ export function checkLabels(labels: Labels, samples: number, classes?: number, u
   const wrong = data.findIndex((label) => (label < 0 && !(unlabelled && label === NO_LABEL)) || label >= most);
   if (wrong >= 0) throw outOfRange(`labels[${wrong}]`, most, data[wrong]);
   const highest = data.reduce((a, b) => Math.max(a, b), classes === undefined ? NO_LABEL : 0);
-  if (highest === NO_LABEL) throw new DistilleryError("BAD_ARGUMENT", "classes: needed: no sample has a label");
+  if (highest === NO_LABEL) throw argumentError("classes", "needed: no sample has a label");
   return { labels: new IntTensor(data, [samples]), classes: classes ?? highest + 1 };
 }
 
@@ -55,7 +63,7 @@ export function expectClassNames<N extends readonly string[] | undefined>(names:
     throw badArgument(`classNames[${wrong}]`, "texts, each once", names[wrong]);
   }
   if (classes !== undefined && names.length !== classes) {
-    throw new DistilleryError("BAD_ARGUMENT", `classNames: expected ${classes} names, got ${names.length}`);
+    throw argumentError("classNames", `expected ${classes} names, got ${names.length}`);
   }
   return names;
 }

@@ -1,5 +1,4 @@
-import { expectObject, expectPath, show } from "../checks.js";
-import { DistilleryError } from "../errors.js";
+import { argumentError, expectObject, expectPath, show } from "../checks.js";
 import { badData } from "../files/index.js";
 import { type Dataset, NO_LABEL } from "./dataset.js";
 import type { OpenOptions } from "./formats/format.js";
@@ -71,7 +70,7 @@ export async function loadData(source: string, options: LoadDataOptions & ForNet
   const loading = resolveLoading(given);
   expectBothOrNone(loading);
   if (preprocessing !== undefined && loading.mean !== undefined) {
-    throw new DistilleryError("BAD_ARGUMENT", "mean, std: the network knows what it was trained with: leave them out");
+    throw argumentError("mean, std", "the network knows what it was trained with: leave them out");
   }
   if (preprocessing !== undefined) expectUndecided(given, preprocessing);
   const { stream, standardize } = loading;

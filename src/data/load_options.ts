@@ -1,7 +1,15 @@
 import * as v from "valibot";
 import { badArgument, expectOptions } from "../checks.js";
-import { DistilleryError } from "../errors.js";
-import { boolean, expected, formatExpression, fractionBelow1, integer, issuesOf, oneOf } from "../registry/index.js";
+import {
+  boolean,
+  expected,
+  formatExpression,
+  fractionBelow1,
+  integer,
+  issuesError,
+  issuesOf,
+  oneOf,
+} from "../registry/index.js";
 import { TASK_NAMES } from "./task_name.js";
 import { TEXT_ENCODINGS } from "./text/encodings.js";
 
@@ -296,5 +304,5 @@ export function resolveLoading(options: LoadDataOptions): ResolvedLoading {
   }
   const issues = issuesOf(loadSchema, rest);
   if (issues.length === 0) return { ...withTokenizer(v.parse(loadSchema, rest)), ...(onNote && { onNote }) };
-  throw new DistilleryError("BAD_ARGUMENT", issues.map(({ path, text }) => `${path[0]}: ${text}`).join("; "));
+  throw issuesError(issues);
 }

@@ -1,6 +1,13 @@
 import { types } from "node:util";
-import { badDtype, expectFlags, expectInteger, expectOneOf, expectOptions } from "../checks.js";
-import { DistilleryError } from "../errors.js";
+import {
+  argumentError,
+  badArgument,
+  badDtype,
+  expectFlags,
+  expectInteger,
+  expectOneOf,
+  expectOptions,
+} from "../checks.js";
 import { drawSeed, Generator, randperm, withGenerator } from "../tensor/random.js";
 import { type Batch, chunkOf, type Dataset, expectDataset } from "./dataset.js";
 import { takeBatch, takeSlice } from "./take_batch.js";
@@ -66,8 +73,8 @@ export class DataLoader implements Iterable<Batch> {
     const batches = dataset.length / batchSize;
     this.length = dropLast ? Math.floor(batches) : Math.ceil(batches);
     if (this.length === 0) {
-      const text = `batchSize: expected at most the ${dataset.length} samples, as the last short batch is dropped`;
-      throw new DistilleryError("BAD_ARGUMENT", `${text}, got ${batchSize}`);
+      const text = `at most the ${dataset.length} samples, as the last short batch is dropped`;
+      throw badArgument("batchSize", text, batchSize);
     }
   }
 
@@ -186,14 +193,14 @@ function byChunk(dataset: Dataset): { starts: Int32Array; samples: Int32Array } 
 function expectOrder(order: Int32Array | null, length: number): Int32Array {
   if (!types.isInt32Array(order)) throw badDtype("order", "an Int32Array", order);
   if (order.length !== length) {
-    throw new DistilleryError("BAD_ARGUMENT", `order: expected ${length} indices, got ${order.length}`);
+    throw argumentError("order", `expected ${length} indices, got ${order.length}`);
   }
   const used = new Uint8Array(length);
   for (let at = 0; at < length; at++) {
     const index = order[at];
     if (!(index >= 0 && index < length)) expectInteger(`order[${at}]`, index, 0, length - 1);
     if (used[index] === 1) {
-      throw new DistilleryError("BAD_ARGUMENT", `order[${at}]: expected each index once, got ${index} again`);
+      throw argumentError(`order[${at}]`, `expected each index once, got ${index} again`);
     }
     used[index] = 1;
   }

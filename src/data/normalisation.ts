@@ -1,5 +1,4 @@
-import { expectNumber } from "../checks.js";
-import { DistilleryError } from "../errors.js";
+import { argumentError, expectNumber } from "../checks.js";
 import type { RowSource } from "./row_source.js";
 
 /** Pixels, scaled to [0, 1], become (pixel - mean) / std: one number, or one for each channel. */
@@ -92,7 +91,7 @@ export function expectNormalisation({ mean, std }: Normalisation, channels: numb
   for (const [channel, deviation] of deviations.entries()) {
     if ([0, 1].every((pixel) => isFloat((pixel - means[channel]) / deviation))) continue;
     const text = `expected numbers by which pixels stay finite, got ${means[channel]} and ${deviation}`;
-    throw new DistilleryError("BAD_ARGUMENT", `mean, std: ${text}`);
+    throw argumentError("mean, std", text);
   }
   return { mean: means, std: deviations };
 }
@@ -111,8 +110,8 @@ function expectChannels(
 ): number[] {
   if (!Array.isArray(value)) return new Array<number>(channels).fill(expectNumber(name, value, ok, expected));
   if (value.length !== channels) {
-    const text = `${name}: expected ${channels} numbers, one a channel, got ${value.length}`;
-    throw new DistilleryError("BAD_ARGUMENT", text);
+    const text = `expected ${channels} numbers, one a channel, got ${value.length}`;
+    throw argumentError(name, text);
   }
   return value.map((x, channel) => expectNumber(`${name}[${channel}]`, x, ok, expected));
 }
@@ -122,7 +121,7 @@ type Given = { readonly [K in keyof Normalisation]?: Normalisation[K] | undefine
 /** Refuses a mean without a deviation, and the other way round; `BAD_ARGUMENT`. */
 export function expectBothOrNone({ mean, std }: Given): void {
   if ((mean === undefined) === (std === undefined)) return;
-  throw new DistilleryError("BAD_ARGUMENT", "mean, std: expected both or none, got one of them");
+  throw argumentError("mean, std", "expected both or none, got one of them");
 }
 
 /**
@@ -137,8 +136,8 @@ export function givenNormalisation(
 ): Normalisation | undefined {
   if (mean === undefined || std === undefined) return undefined;
   if (rows.dtype !== "uint8") {
-    const text = "mean, std: expected them for bytes only: the columns of numbers have their own";
-    throw new DistilleryError("BAD_ARGUMENT", text);
+    const text = "expected them for bytes only: the columns of numbers have their own";
+    throw argumentError("mean, std", text);
   }
   const channels = isImage ? rows.shape[0] : 1;
   return expectNormalisation({ mean: spread(mean, channels), std: spread(std, channels) }, channels);

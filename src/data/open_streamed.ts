@@ -1,6 +1,5 @@
 import { basename } from "node:path";
-import { badArgument, expectInteger, expectLength, expectOptions, expectPath, type Optional, show } from "../checks.js";
-import { DistilleryError } from "../errors.js";
+import { badArgument, expectInteger, expectLength, expectOptions, expectPath, type Optional } from "../checks.js";
 import { badData, openSliced, readHead, readWhole } from "../files/index.js";
 import { CIFAR_VERSIONS, type Cifar, openCifar } from "./formats/cifar.js";
 import type { PairReader } from "./formats/format.js";
@@ -80,8 +79,7 @@ async function openFiles(source: StreamedFiles): Promise<OpenedFiles> {
   }
   const { format, files } = Object(source) as Partial<Exclude<StreamedFiles, { inputs: string }>>;
   if (format === undefined || !Object.hasOwn(CIFAR_VERSIONS, format)) {
-    const text = "source: expected inputs and labels, or a format (cifar-10, cifar-100) and files";
-    throw new DistilleryError("BAD_ARGUMENT", `${text}, got ${show(source)}`);
+    throw badArgument("source", "inputs and labels, or a format (cifar-10, cifar-100) and files", source);
   }
   expectOptions("source", source, ["format", "files"]);
   if (!Array.isArray(files) || files.length === 0) {

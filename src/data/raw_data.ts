@@ -1,7 +1,6 @@
 import { createHash } from "node:crypto";
 import { types } from "node:util";
-import { expectLength, show } from "../checks.js";
-import { DistilleryError } from "../errors.js";
+import { argumentError, expectLength, show } from "../checks.js";
 import { badData } from "../files/index.js";
 import { Tensor } from "../tensor/tensor.js";
 import { type Dataset, NO_LABEL, type TableLayout, type ValueLayout } from "./dataset.js";
@@ -223,7 +222,7 @@ async function build(
   const given = targets ?? labels;
   const unlabelled = targets === undefined && labels.includes(NO_LABEL);
   if (unlabelled && stream) {
-    throw new DistilleryError("BAD_ARGUMENT", `stream: ${source} has samples without labels, which are read whole`);
+    throw argumentError("stream", `${source} has samples without labels, which are read whole`);
   }
   const ofTargets = { ...(task && { task }), ...(targetScale && { targetScale }) };
   const shared = { name, classes, unlabelled, ...(classNames && { classNames }), ...ofTargets };

@@ -1,7 +1,15 @@
 import { createHash } from "node:crypto";
 import * as v from "valibot";
-import { expectInteger, expectLength, expectNumber, expectOptions, MAX_LENGTH, outOfRange, show } from "../checks.js";
-import { DistilleryError } from "../errors.js";
+import {
+  argumentError,
+  expectInteger,
+  expectLength,
+  expectNumber,
+  expectOptions,
+  MAX_LENGTH,
+  outOfRange,
+  show,
+} from "../checks.js";
 import { integer, oneOf, parseOptions, range } from "../registry/index.js";
 import { sum } from "../sums.js";
 import { IntTensor, type Labels, labelData } from "../tensor/int_tensor.js";
@@ -181,13 +189,13 @@ function sizesOf(labels: Int32Array, classes: number, unlabelled: boolean): Map<
 function holdOut(sizes: ReadonlyMap<number, number>, { fraction, count }: SplitOptions): Map<number, number> {
   if ((fraction === undefined) === (count === undefined)) {
     const both = `${show(fraction)} and ${show(count)}`;
-    throw new DistilleryError("BAD_ARGUMENT", `fraction, count: expected one of the two, got ${both}`);
+    throw argumentError("fraction, count", `expected one of the two, got ${both}`);
   }
   const divisible = [...sizes].filter(([, size]) => size > 1);
   if (divisible.length === 0) {
     const text =
       sizes.size === 1 ? "at least two samples to split, got 1" : "a class of at least two samples to split, got none";
-    throw new DistilleryError("BAD_ARGUMENT", `labels: expected ${text}`);
+    throw argumentError("labels", `expected ${text}`);
   }
   const counts = divisible.map(([, size]) => size);
   const of =

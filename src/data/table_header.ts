@@ -1,5 +1,5 @@
-import { show, showList, suggestion } from "../checks.js";
-import { DistilleryError } from "../errors.js";
+import { argumentError, show, showList, suggestion } from "../checks.js";
+import type { DistilleryError } from "../errors.js";
 import { badData } from "../files/index.js";
 import type { TableLayout } from "./dataset.js";
 import type { TableOptions } from "./load_options.js";
@@ -73,13 +73,13 @@ export function readTableHeader(
   const kept = named.filter((index) => !dropped.has(index));
   const usual = kept.length > 0 ? kept : named;
   if (labelColumn !== undefined && labelColumns !== undefined) {
-    throw new DistilleryError("BAD_ARGUMENT", "labelColumns: one label column is given too: leave one of the two out");
+    throw argumentError("labelColumns", "one label column is given too: leave one of the two out");
   }
   const several = labelColumns?.map((column) => indexOf(names, "labelColumns", column, file));
   if (several?.length === 0 || new Set(several).size < (several?.length ?? 0)) {
-    throw new DistilleryError(
-      "BAD_ARGUMENT",
-      `labelColumns: expected columns, each once, got ${showList(labelColumns?.map(String) ?? [])}`,
+    throw argumentError(
+      "labelColumns",
+      `expected columns, each once, got ${showList(labelColumns?.map(String) ?? [])}`,
     );
   }
   if (labelColumn === undefined && several === undefined && usual.length > 1) {
@@ -91,10 +91,9 @@ export function readTableHeader(
   const labels = several ?? [labelColumn === undefined ? place : indexOf(names, "labelColumn", labelColumn, file)];
   const twice = labels.find((label) => dropped.has(label));
   if (twice !== undefined) {
-    throw new DistilleryError("BAD_ARGUMENT", `dropColumns: ${show(names[twice])} is the label of ${file}`);
+    throw argumentError("dropColumns", `${show(names[twice])} is the label of ${file}`);
   }
-  if (dropped.size >= names.length - labels.length)
-    throw new DistilleryError("BAD_ARGUMENT", `dropColumns: no column is left`);
+  if (dropped.size >= names.length - labels.length) throw argumentError("dropColumns", "no column is left");
   const labelBy = labelColumn !== undefined || several !== undefined ? "option" : isByName ? "name" : "place";
   return { names, isNamed, isGiven: header !== undefined, label: labels[0], labels, labelBy, dropped };
 }
@@ -216,5 +215,5 @@ export function indexOf(names: readonly string[], option: string, column: string
   // Of one letter, or an index, any other is near.
   const nearest = String(column).length > 2 ? suggestion(String(column), names) : "";
   const text = `expected a column of ${file}, ${showList(names, 8)}, or its index from 0, got ${show(column)}${nearest}`;
-  throw new DistilleryError("BAD_ARGUMENT", `${option}: ${text}`);
+  throw argumentError(option, text);
 }

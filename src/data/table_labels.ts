@@ -1,5 +1,4 @@
-import { show } from "../checks.js";
-import { DistilleryError } from "../errors.js";
+import { argumentError, show } from "../checks.js";
 import { badData } from "../files/index.js";
 import { NO_LABEL } from "./dataset.js";
 import { looksLikeRegression, MANY, regressionText } from "./labels.js";
@@ -198,8 +197,8 @@ export function taskOfTable(
   const names = labels.map(({ name }) => show(name)).join(", ");
   if (labels.length > 1) {
     if (task === "classification") {
-      const text = `labelColumns: a classification has one column of classes, got ${labels.length}`;
-      throw new DistilleryError("BAD_ARGUMENT", text);
+      const text = `a classification has one column of classes, got ${labels.length}`;
+      throw argumentError("labelColumns", text);
     }
     if (task !== undefined) return task;
     const areLabels = labels.every((column) => column.isBinary);

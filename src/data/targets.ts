@@ -1,4 +1,4 @@
-import { badArgument, expectInteger, expectShape, show } from "../checks.js";
+import { argumentError, badArgument, expectInteger, expectShape, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { IntTensor, type Labels, labelData } from "../tensor/int_tensor.js";
 import { Tensor } from "../tensor/tensor.js";
@@ -37,7 +37,7 @@ export function readLabels(
     if (given instanceof Tensor) throw badArgument("labels", "whole numbers, as an Int32Array or an IntTensor", given);
     return checkLabels(given, samples, classes, unlabelled);
   }
-  if (unlabelled) throw new DistilleryError("BAD_ARGUMENT", `unlabelled: of a ${task} every sample has its targets`);
+  if (unlabelled) throw argumentError("unlabelled", `of a ${task} every sample has its targets`);
   const data = given instanceof Tensor ? given.data : Float32Array.from(labelData(given));
   const shape = given instanceof Tensor || given instanceof IntTensor ? given.shape : [given.length];
   const outputs = shape.length < 2 ? 1 : shape[1];

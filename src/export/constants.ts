@@ -1,3 +1,4 @@
+import { argumentError } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { type Constant, constantsOf, type Graph } from "../graph/index.js";
 import { numel } from "../tensor/shape.js";
@@ -33,8 +34,8 @@ export function perChannel(name: string, value: number | readonly number[], shap
   const features = numel(shape);
   const plane = features / value.length;
   if (!Number.isInteger(plane) || (shape.length === 3 && value.length !== shape[0])) {
-    const text = `${name}: expected numbers for channels of one size, got ${value.length} for ${features} values`;
-    throw new DistilleryError("BAD_ARGUMENT", text);
+    const text = `expected numbers for channels of one size, got ${value.length} for ${features} values`;
+    throw argumentError(name, text);
   }
   if (shape.length === 3) {
     return finite({ kind: "constant", name, data: Float32Array.from(value), shape: [value.length, 1, 1] });

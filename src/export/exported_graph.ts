@@ -1,4 +1,4 @@
-import { badDtype, expectLength } from "../checks.js";
+import { argumentError, badDtype, expectLength } from "../checks.js";
 import { inputFeatures, type Preprocessing, sampleShape } from "../data/preprocessing/spec.js";
 import { DistilleryError } from "../errors.js";
 import {
@@ -48,7 +48,7 @@ function traced(network: Module, given: GraphOptions["features"], format: Export
   const features = given ?? (network.readsImages ? (networkSpecOf(network)?.shape ?? null) : featuresOf(network));
   if (features === null) {
     const what = network.readsImages ? "for images: [channels, height, width]" : "without Linear and BatchNorm1d";
-    throw new DistilleryError("BAD_ARGUMENT", `features: needed for a network ${what}`);
+    throw argumentError("features", `needed for a network ${what}`);
   }
   const shape = Array.isArray(features) ? features : [features];
   for (const length of shape) expectLength("features", length);
@@ -97,8 +97,5 @@ export function expectFit(spec: Preprocessing, graph: Graph): void {
 
 /** Why a network has no file of its own. */
 export function cannotExport(reason: string, format: ExportFormat): DistilleryError {
-  return new DistilleryError(
-    "BAD_ARGUMENT",
-    `network: expected one that ${format} can express; in forward(), ${reason}`,
-  );
+  return argumentError("network", `expected one that ${format} can express; in forward(), ${reason}`);
 }

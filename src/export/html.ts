@@ -1,7 +1,6 @@
 import { basename, extname } from "node:path";
-import { expectExtension } from "../checks.js";
+import { argumentError, expectExtension } from "../checks.js";
 import type { Preprocessing } from "../data/preprocessing/spec.js";
-import { DistilleryError } from "../errors.js";
 import { builtPage, htmlPage } from "../files/html_page.js";
 import { writeWhole } from "../files/index.js";
 import type { Module } from "../nn/module.js";
@@ -56,8 +55,5 @@ function inputOf(preprocessing: Preprocessing | null, features: number): DemoInp
   if (preprocessing.kind === "table") return { kind: "table", columns: preprocessing.columns };
   const { kind, channels, height, width } = preprocessing;
   if (channels === 1 || channels === 3) return { kind, channels, height, width };
-  throw new DistilleryError(
-    "BAD_ARGUMENT",
-    `network: expected images of 1 or 3 channels, which a page can show, got ${channels}`,
-  );
+  throw argumentError("network", `expected images of 1 or 3 channels, which a page can show, got ${channels}`);
 }

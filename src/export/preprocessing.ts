@@ -1,7 +1,6 @@
-import { show } from "../checks.js";
+import { argumentError, show } from "../checks.js";
 import { columnWidth, type Preprocessing } from "../data/preprocessing/spec.js";
 import { firstRounded } from "../data/standardize.js";
-import { DistilleryError } from "../errors.js";
 import type { OnnxNode } from "../tensor/onnx_node.js";
 import { finite } from "./constants.js";
 import type { OnnxGraph } from "./onnx_graph.js";
@@ -52,9 +51,9 @@ export function expectPrecise(spec: Preprocessing, { mean, std }: Standardisatio
   const at = firstRounded({ mean, std });
   if (at < 0) return;
   const of = inputNames(spec)?.[at] ?? `input ${at}`;
-  throw new DistilleryError(
-    "BAD_ARGUMENT",
-    `embedNormalisation: ${show(of)} has a mean of ${mean[at]} and a deviation of ${std[at]}, which float32 inputs of ONNX do not hold: ` +
+  throw argumentError(
+    "embedNormalisation",
+    `${show(of)} has a mean of ${mean[at]} and a deviation of ${std[at]}, which float32 inputs of ONNX do not hold: ` +
       "leave it out (--no-embed-normalisation), and standardise in double precision before",
   );
 }
@@ -64,9 +63,9 @@ export function expectPreciseTargets({ targets, classNames }: Preprocessing): vo
   const at = targets === undefined ? -1 : firstRounded(targets);
   if (targets === undefined || at < 0) return;
   const { mean, std } = targets;
-  throw new DistilleryError(
-    "BAD_ARGUMENT",
-    `preprocessing.targets: ${show(classNames?.[at] ?? `target ${at}`)} has a mean of ${mean[at]} and a deviation of ${std[at]}, which float32 outputs of ONNX do not hold: ` +
+  throw argumentError(
+    "preprocessing.targets",
+    `${show(classNames?.[at] ?? `target ${at}`)} has a mean of ${mean[at]} and a deviation of ${std[at]}, which float32 outputs of ONNX do not hold: ` +
       "export JavaScript, which computes them in double precision, or train on the column less its mean",
   );
 }

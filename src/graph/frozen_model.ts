@@ -1,4 +1,4 @@
-import { DistilleryError } from "../errors.js";
+import { argumentError } from "../checks.js";
 import { native } from "../native.js";
 import { BatchNorm } from "../nn/batch_norm.js";
 import type { Module } from "../nn/module.js";
@@ -169,7 +169,7 @@ function lowered({ op, attributes, inputs }: Node): LoweredNode {
   const shapes = inputs.map(({ shape }) => shape);
   const node = op.lower?.(attributes, shapes) ?? null;
   if (node !== null) return node;
-  throw new DistilleryError("BAD_ARGUMENT", `network: its operation ${op.name} has no native form`);
+  throw argumentError("network", `its operation ${op.name} has no native form`);
 }
 
 function movedStatistics({ inputs, attributes }: Node, module: Module): MovedStatistics | null {
@@ -191,6 +191,6 @@ function lengthsOf(shape: readonly Length[], rows: number): number[] {
 
 /** A length as the native graph takes it: -n is n times the rows of the batch. */
 function nativeLength(length: Length): number {
-  if (length === null) throw new DistilleryError("BAD_ARGUMENT", "network: a length follows the batch in another way");
+  if (length === null) throw argumentError("network", "a length follows the batch in another way");
   return typeof length === "number" ? length : -lengthFor(length, 1);
 }

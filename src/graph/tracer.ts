@@ -93,7 +93,7 @@ export function drawsRandomNumbers(module: Module, sampleShape: readonly number[
 /** Why the forward of a module can't be written down as a graph. */
 export class UntraceableError extends DistilleryError {
   constructor(readonly reason: string) {
-    super("BAD_ARGUMENT", `network: expected one that can be traced; in forward(), ${reason}`);
+    super("BAD_ARGUMENT", `network: expected one that can be traced; in forward(), ${reason}`, { argument: "network" });
   }
 }
 

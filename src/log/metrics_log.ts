@@ -1,5 +1,4 @@
-import { badArgument } from "../checks.js";
-import { DistilleryError } from "../errors.js";
+import { argumentError, badArgument } from "../checks.js";
 import { AppendFile } from "./append_file.js";
 import { type EpochRecord, expectRecord } from "./epoch_record.js";
 
@@ -51,7 +50,7 @@ export class FileMetricsLog implements MetricsLog {
 
   async epoch(record: EpochRecord): Promise<void> {
     expectRecord("record", record);
-    if (this.#file === null) throw new DistilleryError("BAD_ARGUMENT", "epoch: expected begin() to be called before");
+    if (this.#file === null) throw argumentError("epoch", "expected begin() to be called before");
     const data = this.format.added(record);
     if (data === null) return this.begin([...this.#history, record]);
     this.#history.push(record);

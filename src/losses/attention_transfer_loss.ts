@@ -1,5 +1,4 @@
-import { expectOptions, expectShape, show } from "../checks.js";
-import { DistilleryError } from "../errors.js";
+import { argumentError, expectOptions, expectShape, show } from "../checks.js";
 import { mseLoss } from "../ops/index.js";
 import { defineEntry } from "../registry/index.js";
 import type { Tensor } from "../tensor/tensor.js";
@@ -57,7 +56,7 @@ function expectMaps(network: "student" | "teacher", path: string, context: LossC
   const shape = context.tapShape(network, path);
   if (shape.length === 3) return;
   const text = `expected the path of a layer that gives [channels, height, width], got ${show(path)}, which gives [${shape.join(", ")}]`;
-  throw new DistilleryError("BAD_ARGUMENT", `attention-transfer: ${network}: ${text}`);
+  throw argumentError("attention-transfer", `${network}: ${text}`);
 }
 
 /** `attention-transfer` in expressions. */

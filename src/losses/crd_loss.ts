@@ -1,6 +1,5 @@
 import * as v from "valibot";
-import { badArgument, expectPositive, expectShape, optionsOf } from "../checks.js";
-import { DistilleryError } from "../errors.js";
+import { argumentError, badArgument, expectPositive, expectShape, optionsOf } from "../checks.js";
 import { expectModule } from "../nn/expect_module.js";
 import { Linear } from "../nn/linear.js";
 import { Module } from "../nn/module.js";
@@ -141,7 +140,7 @@ export function crdDistillationLoss(layers: Layers, options: CrdDistillationLoss
   const lossOf = (ofStudent: Tensor, ofTeacher: Tensor, { isMixed, indices }: LossBatch) => {
     if (!isMixed) return crdLoss(ofStudent, ofTeacher, indices, { memory, student, teacher, tau });
     const text = "recognises samples by their index, and a mixed one is none of them: leave mixup out";
-    throw new DistilleryError("BAD_ARGUMENT", `crd: ${text}`);
+    throw argumentError("crd", text);
   };
   const config = { tau, negatives, momentum, samples, dimension };
   return ofLayers("crd", layers, lossOf, { modules: { memory, student, teacher }, config, tasks: ["classification"] });

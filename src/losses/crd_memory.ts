@@ -1,5 +1,6 @@
 import { types } from "node:util";
 import {
+  argumentError,
   badDtype,
   expectFractionBelow1,
   expectInteger,
@@ -87,7 +88,7 @@ export class CrdMemory extends Module implements ShardedMemory {
     const wrong = indices.find((index) => index < 0 || index >= samples);
     if (wrong !== undefined) {
       const text = `indices: expected samples from 0 to ${samples - 1}, got ${wrong}`;
-      throw new DistilleryError("BAD_ARGUMENT", `CrdMemory: ${text}`);
+      throw argumentError("CrdMemory", text);
     }
     const salt = SHARD_STEP * BigInt(this.#shard?.number ?? 0);
     const generator = new Generator(this.#seed.data[0] + this.#batches.data[0] + salt);

@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { badArgument, expectOptions, expectShape, show } from "../checks.js";
+import { argumentError, badArgument, expectOptions, expectShape, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { adaptiveAvgPool2d, clamp, permute, reshape, rsqrt, where } from "../ops/index.js";
 import { described } from "../registry/index.js";
@@ -139,7 +139,7 @@ export function expectAlike(name: string, layers: Layers, context: LossContext):
   if (student.length === teacher.length) return;
   const text = `expected layers that both give [features] or both [channels, height, width]`;
   const got = `student ${show(layers.student)} gives [${student.join(", ")}], teacher ${show(layers.teacher)} [${teacher.join(", ")}]`;
-  throw new DistilleryError("BAD_ARGUMENT", `${name}: ${text}, got: ${got}`);
+  throw argumentError(name, `${text}, got: ${got}`);
 }
 
 /** The channels of a layer's output: the length of [features], the first of [channels, height, width]. */

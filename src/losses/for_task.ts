@@ -1,5 +1,5 @@
+import { argumentError } from "../checks.js";
 import type { TaskName } from "../data/task_name.js";
-import { DistilleryError } from "../errors.js";
 import type { Entry } from "../registry/index.js";
 import type { DistillationLoss, LossContext } from "./loss.js";
 
@@ -17,7 +17,7 @@ export function expectForTask(
   const others = entries.filter((entry) => entry.tasks?.includes(task)).map((entry) => entry.name);
   const text = `${name} is for ${tasks.join(" and ")}, and the data are for ${task}`;
   const advice = `leave it out, or take one of ${others.join(", ")}, or one for every task, as logit-mse`;
-  throw new DistilleryError("BAD_ARGUMENT", `loss: ${text}: ${advice}`);
+  throw argumentError("loss", `${text}: ${advice}`);
 }
 
 /** The tasks that all losses are for; undefined if each is for every one. `BAD_ARGUMENT` if there is none. */
@@ -29,7 +29,7 @@ export function commonTasks(losses: readonly DistillationLoss[]): readonly TaskN
     if (both.length === 0) {
       const before = losses.slice(0, i).map((loss) => loss.name);
       const text = `${losses[i].name} is for ${tasks.join(" and ")}, and ${before.join(" + ")} for ${common?.join(" and ")}`;
-      throw new DistilleryError("BAD_ARGUMENT", `terms[${i}]: ${text}: no data go with both`);
+      throw argumentError(`terms[${i}]`, `${text}: no data go with both`);
     }
     common = both;
   }

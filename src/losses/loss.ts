@@ -1,9 +1,8 @@
 import { types } from "node:util";
 import leven from "leven";
-import { badArgument, expectOneOf, expectOptions, show } from "../checks.js";
+import { argumentError, badArgument, expectOneOf, expectOptions, show } from "../checks.js";
 import { NO_LABEL } from "../data/dataset.js";
 import { TASK_NAMES, type TaskName } from "../data/task_name.js";
-import { DistilleryError } from "../errors.js";
 import { Module } from "../nn/module.js";
 import { type Labels, labelData } from "../tensor/int_tensor.js";
 import { Tensor } from "../tensor/tensor.js";
@@ -156,7 +155,7 @@ export function expectDistillationLoss(value: unknown, place: string): Distillat
     return refuse("with name, compute, config and needsTeacher", value);
   const [wrongKey, meant] = misspelt(value) ?? [];
   if (wrongKey !== undefined) {
-    throw new DistilleryError("BAD_ARGUMENT", `${place}: unknown field ${show(wrongKey)}, did you mean ${meant}?`);
+    throw argumentError(place, `unknown field ${show(wrongKey)}, did you mean ${meant}?`);
   }
   const {
     name,
@@ -198,8 +197,8 @@ export function expectDistillationLoss(value: unknown, place: string): Distillat
     JSON.stringify(config);
   } catch (error) {
     const [problem] = (error as Error).message.split("\n");
-    const text = `${place}: expected a loss whose config() gives what JSON can hold: ${problem}`;
-    throw new DistilleryError("BAD_ARGUMENT", text, { cause: error });
+    const text = `expected a loss whose config() gives what JSON can hold: ${problem}`;
+    throw argumentError(place, text, { cause: error });
   }
   return loss;
 }
@@ -229,7 +228,7 @@ export function computeLoss(loss: DistillationLoss, batch: LossBatch): ReturnTyp
   const place = `loss ${loss.name}`;
   const result: unknown = loss.compute(batch);
   if (result instanceof Tensor || typeof result !== "object" || result === null || !("loss" in result)) {
-    throw new DistilleryError("BAD_ARGUMENT", `${place}: expected { loss, metrics }, got ${showTensor(result)}`);
+    throw argumentError(place, `expected { loss, metrics }, got ${showTensor(result)}`);
   }
   const {
     loss: value,
@@ -241,17 +240,17 @@ export function computeLoss(loss: DistillationLoss, batch: LossBatch): ReturnTyp
     unweighted?: number;
   };
   if (!(value instanceof Tensor) || value.size !== 1) {
-    throw new DistilleryError("BAD_ARGUMENT", `${place}: expected a scalar, got ${showTensor(value)}`);
+    throw argumentError(place, `expected a scalar, got ${showTensor(value)}`);
   }
   if (typeof metrics !== "object" || metrics === null || metrics instanceof Tensor || Array.isArray(metrics)) {
-    const text = `${place}: metrics: expected numbers by their names, got ${showTensor(metrics)}`;
-    throw new DistilleryError("BAD_ARGUMENT", text);
+    const text = `metrics: expected numbers by their names, got ${showTensor(metrics)}`;
+    throw argumentError(place, text);
   }
   for (const [name, metric] of Object.entries(metrics)) {
     if (typeof metric === "number") continue;
     const advice = metric instanceof Tensor ? ": expected its item()" : "";
-    const text = `${place}: metric ${name}: expected a number, got ${showTensor(metric)}${advice}`;
-    throw new DistilleryError("BAD_ARGUMENT", text);
+    const text = `metric ${name}: expected a number, got ${showTensor(metric)}${advice}`;
+    throw argumentError(place, text);
   }
   return { loss: value, metrics: metrics as Record<string, number>, unweighted };
 }
@@ -265,7 +264,7 @@ function showTensor(value: unknown): string {
 export function someLabelsFor(loss: string, { labels }: LossBatch): Labels {
   if (labels !== null) return labels;
   const text = "the data have no labels: leave this term out; kd needs none without alpha, or with alpha 1";
-  throw new DistilleryError("BAD_ARGUMENT", `${loss}: ${text}`);
+  throw argumentError(loss, text);
 }
 
 /** The labels of a batch; `BAD_ARGUMENT` if a sample has none. */
@@ -275,7 +274,7 @@ export function labelsFor(loss: string, batch: LossBatch): Labels {
   if (rows === null) return labels;
   const { length } = labelData(labels);
   const text = `needs a label for every sample, and ${length - rows.length} of a batch of ${length} have none`;
-  throw new DistilleryError("BAD_ARGUMENT", `${loss}: ${text}`);
+  throw argumentError(loss, text);
 }
 
 /** The rows that have a label; null if all have one. */

@@ -1,4 +1,4 @@
-import { DistilleryError } from "../errors.js";
+import { argumentError } from "../checks.js";
 
 const PATTERN = /^[\w.+/-]+$/;
 /** What a run's records have already. */
@@ -11,13 +11,10 @@ const RESERVED: readonly string[] = [
 export function expectMetricName(argument: string, name: string): void {
   if (isMetricName(name)) return;
   if (name in Object.prototype) {
-    throw new DistilleryError(
-      "BAD_ARGUMENT",
-      `${argument}: expected a name that JavaScript's objects do not have; got "${name}"`,
-    );
+    throw argumentError(argument, `expected a name that JavaScript's objects do not have; got "${name}"`);
   }
   const text = `expected letters, digits and _ . + / -, and none of ${RESERVED.join(", ")}`;
-  throw new DistilleryError("BAD_ARGUMENT", `${argument}: ${text}; got "${name}"`);
+  throw argumentError(argument, `${text}; got "${name}"`);
 }
 
 /** Whether a metric of a loss can have the name. */

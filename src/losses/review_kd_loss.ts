@@ -1,6 +1,5 @@
 import * as v from "valibot";
-import { badArgument, expectInteger, expectList, expectOptions, expectShape, show } from "../checks.js";
-import { DistilleryError } from "../errors.js";
+import { argumentError, badArgument, expectInteger, expectList, expectOptions, expectShape, show } from "../checks.js";
 import { BatchNorm2d } from "../nn/batch_norm.js";
 import { Conv2d } from "../nn/conv.js";
 import { adaptiveAvgPool2d } from "../nn/functional.js";
@@ -166,7 +165,7 @@ function expectStages(name: string, student: readonly Tensor[], teacher: readonl
   }
   if (student.length === teacher.length) return;
   const text = `expected as many stages of the teacher as of the student, ${student.length}, got ${teacher.length}`;
-  throw new DistilleryError("BAD_ARGUMENT", `${name}: teacherFeatures: ${text}`);
+  throw argumentError(name, `teacherFeatures: ${text}`);
 }
 
 /** The mean square of a difference, at its own size and averaged to few positions. */
@@ -242,7 +241,7 @@ export const reviewKdEntry = defineEntry({
   create({ student, teacher = student, features }, context: LossContext): DistillationLoss {
     if (student.length !== teacher.length) {
       const text = `expected as many layers of the teacher as of the student, ${student.length}, got ${show(teacher)}`;
-      throw new DistilleryError("BAD_ARGUMENT", `review-kd: teacher: ${text}`);
+      throw argumentError("review-kd", `teacher: ${text}`);
     }
     const stages = (network: "student" | "teacher", given: readonly string[]) =>
       features ? [...given, context.features(network)] : given;
@@ -260,5 +259,5 @@ function expectDeepening(context: LossContext, network: "student" | "teacher", p
   const at = counts.findIndex((count, i) => i > 0 && count > counts[i - 1]);
   if (at < 0) return;
   const text = `expected layers from the first stage to the deepest, but ${show(paths[at])} has more positions than ${show(paths[at - 1])}`;
-  throw new DistilleryError("BAD_ARGUMENT", `review-kd: ${network}: ${text}`);
+  throw argumentError("review-kd", `${network}: ${text}`);
 }

@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { expectOptions, expectPositive, optionsOf } from "../checks.js";
+import { argumentError, expectOptions, expectPositive, optionsOf } from "../checks.js";
 import type { TaskName } from "../data/task_name.js";
 import { DistilleryError } from "../errors.js";
 import { binaryCrossEntropyWithLogits, l1Loss, mseLoss, smoothL1Loss } from "../ops/index.js";
@@ -16,7 +16,7 @@ export type NoOptions = Readonly<Record<string, never>>;
 function targetsFor(loss: string, { targets }: LossBatch): Tensor {
   if (targets !== undefined && targets !== null) return targets;
   const text = "compares outputs with targets, and the data have classes: use cross-entropy, or data of another task";
-  throw new DistilleryError("BAD_ARGUMENT", `${loss}: ${text}`);
+  throw argumentError(loss, text);
 }
 
 /** What each is for: of outputs that are no such targets its value would mean nothing. */

@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { badDtype, expectInteger, expectOneOf, expectShape, optionsOf, outOfRange } from "../checks.js";
+import { argumentError, badDtype, expectInteger, expectOneOf, expectShape, optionsOf, outOfRange } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { cat, clamp, exp, gather, log, logSoftmax, logsumexp, scatter, topk } from "../ops/index.js";
 import { defineEntry, described, integer, oneOf } from "../registry/index.js";
@@ -94,7 +94,7 @@ function restOf(logP: Tensor): Tensor {
   const wrong = sums.data.findIndex((sum) => sum > 1 + SLACK);
   if (wrong < 0) return clamp(sums.neg().add(1), 0);
   const text = `expected log-probabilities, whose probabilities add up to at most 1, got ${sums.data[wrong]} in row ${wrong}`;
-  throw new DistilleryError("BAD_ARGUMENT", `topKKdLoss: logProbabilities: ${text}`);
+  throw argumentError("topKKdLoss", `logProbabilities: ${text}`);
 }
 
 function expectIds(ids: IntTensor, rows: number, classes: number): void {
@@ -112,10 +112,7 @@ function expectIds(ids: IntTensor, rows: number, classes: number): void {
     const [row, column] = [Math.floor(at / k), at % k];
     if (id < 0 || id >= classes) throw outOfRange(`${place}[${row}, ${column}]`, classes, id);
     if (ids.data.indexOf(id, row * k) === at) continue;
-    throw new DistilleryError(
-      "BAD_ARGUMENT",
-      `${place}: expected each class once in a row, got ${id} twice in row ${row}`,
-    );
+    throw argumentError(place, `expected each class once in a row, got ${id} twice in row ${row}`);
   }
 }
 

@@ -1,5 +1,4 @@
-import { badArgument, showValue } from "../checks.js";
-import { DistilleryError } from "../errors.js";
+import { argumentError, badArgument, showValue } from "../checks.js";
 import type { Module } from "../nn/module.js";
 import { isWeight } from "../registry/index.js";
 import type { Tensor } from "../tensor/tensor.js";
@@ -63,7 +62,7 @@ export function weightedSum(
   for (const [i, [weight, loss]] of terms.entries()) {
     if (!isWeight(weight)) {
       const text = `weight: expected a finite number, or two: [first epoch's, last epoch's], got ${showValue(weight)}`;
-      throw new DistilleryError("BAD_ARGUMENT", `terms[${i}]: ${text}`);
+      throw argumentError(`terms[${i}]`, text);
     }
     // Its value is a metric of this name.
     expectMetricName(`terms[${i}]: name`, loss.name);
@@ -124,5 +123,5 @@ function byName<T>(what: string, entries: readonly (readonly [name: string, valu
   const named = Object.fromEntries(entries);
   if (Object.keys(named).length === entries.length) return named;
   const again = entries.find(([name], i) => entries.findIndex(([other]) => other === name) < i);
-  throw new DistilleryError("BAD_ARGUMENT", `weightedSum: two ${what} are called ${again?.[0]}: rename a term`);
+  throw argumentError("weightedSum", `two ${what} are called ${again?.[0]}: rename a term`);
 }

@@ -1,4 +1,4 @@
-import { badArgument, expectOptions, type Optional, show, TooManyElements } from "../checks.js";
+import { argumentError, badArgument, expectOptions, type Optional, show, TooManyElements } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { prefixAdvice, unwrapped } from "../nn/key_prefixes.js";
 import type { Module } from "../nn/module.js";
@@ -79,8 +79,8 @@ function inMemory(shape: readonly number[], make: () => Module): Module {
     if (!isShortage && !(error instanceof TooManyElements)) throw error;
     const values = showCount(numel(shape));
     const advice = "smaller images (--image-size), fewer columns (--drop-columns) or a smaller network";
-    const text = `network: its weights for samples of ${values} values do not fit into memory: use ${advice}`;
-    throw new DistilleryError("BAD_ARGUMENT", text, { cause: error });
+    const text = `its weights for samples of ${values} values do not fit into memory: use ${advice}`;
+    throw argumentError("network", text, { cause: error });
   }
 }
 
@@ -281,16 +281,15 @@ function inputShape(state: StateDict, images: readonly number[] | undefined): re
   if (first?.shape.length === 4 && images !== undefined) {
     return images.length === 2 ? [first.shape[1], ...images] : images;
   }
-  const text =
-    first?.shape.length === 4
-      ? "imageShape: needed: the weights do not tell the size of images, data of images do, or --image-size 32"
-      : "shape: needed: the first weight does not tell the shape of a sample";
-  throw new DistilleryError("BAD_ARGUMENT", text);
+  if (first?.shape.length !== 4)
+    throw argumentError("shape", "needed: the first weight does not tell the shape of a sample");
+  const text = "needed: the weights do not tell the size of images, data of images do, or --image-size 32";
+  throw argumentError("imageShape", text);
 }
 
 /** The number of values that the last matrix of a state dict gives. */
 function outputClasses(state: StateDict): number {
   const last = Object.values(state).findLast(({ shape }) => shape.length === 2);
   if (last !== undefined) return last.shape[0];
-  throw new DistilleryError("BAD_ARGUMENT", "classes: needed: no weight tells the number of classes");
+  throw argumentError("classes", "needed: no weight tells the number of classes");
 }

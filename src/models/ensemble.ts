@@ -1,4 +1,5 @@
 import {
+  argumentError,
   badArgument,
   expectFlags,
   expectNumber,
@@ -8,7 +9,6 @@ import {
   withDefaults,
 } from "../checks.js";
 import { hasTargets, type OfTask, taskNameOf } from "../data/task_name.js";
-import { DistilleryError } from "../errors.js";
 import { expectModule } from "../nn/expect_module.js";
 import { expectOutput } from "../nn/expect_output.js";
 import { inputsFor } from "../nn/inputs_for.js";
@@ -57,11 +57,8 @@ export function resolveAverage(options: AverageOptions, count: number): Averagin
 /** Refuses an average by probabilities of outputs that are not those of classes; `BAD_ARGUMENT` that names the option. */
 export function expectAverageOf(data: OfTask, { average, byConfidence }: Averaging): void {
   if (!hasTargets(data) || (average === "logits" && !byConfidence)) return;
-  const option = byConfidence ? "byConfidence: probabilities" : "average: probabilities";
-  throw new DistilleryError(
-    "BAD_ARGUMENT",
-    `${option} are of classes, and the data are for ${taskNameOf(data)}: leave it out`,
-  );
+  const text = `probabilities are of classes, and the data are for ${taskNameOf(data)}: leave it out`;
+  throw argumentError(byConfidence ? "byConfidence" : "average", text);
 }
 
 /** Logits of several networks for the same samples, all [n, classes], as one; every operation can be traced. */

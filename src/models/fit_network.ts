@@ -1,3 +1,4 @@
+import { argumentError } from "../checks.js";
 import { type Batch, type Dataset, NO_LABEL } from "../data/dataset.js";
 import { labelsOf } from "../data/labels.js";
 import { type Adaptation, adaptationOf } from "../data/preprocessing/adapt.js";
@@ -103,16 +104,13 @@ export function expectReads(network: Module, data: Dataset, name: string): void 
   // Plain numbers may be ids.
   if (column === null && (data.image ?? data.table ?? data.values) === undefined) return;
   if (column === null) {
-    throw new DistilleryError(
-      "BAD_ARGUMENT",
-      `${name}: reads texts, and ${data.name} has none: --text-column names their column`,
-    );
+    throw argumentError(name, `reads texts, and ${data.name} has none: --text-column names their column`);
   }
   if (vocabulary === null) {
     const advice = "networks for texts are text_bag and text_transformer";
-    throw new DistilleryError(
-      "BAD_ARGUMENT",
-      `${name}: takes numbers, and ${data.name} has texts, which are ids: ${advice}, or one of your own with an embedding`,
+    throw argumentError(
+      name,
+      `takes numbers, and ${data.name} has texts, which are ids: ${advice}, or one of your own with an embedding`,
     );
   }
   expectIds(network, column.text, name, data.name);

@@ -1,5 +1,5 @@
-import { expectDimensions, expectFlags, expectShape } from "../checks.js";
-import { DistilleryError } from "../errors.js";
+import { argumentError, expectDimensions, expectFlags, expectShape } from "../checks.js";
+import type { DistilleryError } from "../errors.js";
 import { FrozenModel } from "../graph/index.js";
 import { expectModule } from "../nn/expect_module.js";
 import { Module } from "../nn/module.js";
@@ -51,7 +51,7 @@ class FrozenNetwork extends Module {
 }
 
 function refusal(text: string): DistilleryError {
-  return new DistilleryError("BAD_ARGUMENT", `network: is frozen by freezeGraph and ${text}`);
+  return argumentError("network", `is frozen by freezeGraph and ${text}`);
 }
 
 /**

@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { DistilleryError } from "../errors.js";
+import { argumentError } from "../checks.js";
 import type { Module } from "../nn/module.js";
 import { length, type OptionsOf } from "../registry/index.js";
 import { defineNetwork, type NetworkContext, type NetworkEntry } from "./network.js";
@@ -20,7 +20,7 @@ export function expectImages(network: string, { shape }: Pick<NetworkContext, "s
   if (shape.length === 3 && height >= least && width >= least) return { channels, height, width };
   const size = least > 1 ? ` of at least ${least} x ${least} pixels` : "";
   const text = `${network} takes images [channels, height, width]${size}, got samples of [${shape.join(", ")}]`;
-  throw new DistilleryError("BAD_ARGUMENT", `network: ${text}`);
+  throw argumentError("network", text);
 }
 
 /** What the constructor of a network for images is told beside its options. */

@@ -1,4 +1,5 @@
 import {
+  badArgument,
   expectElements,
   expectFlags,
   expectInteger,
@@ -7,7 +8,6 @@ import {
   expectShape,
   MAX_LENGTH,
 } from "../checks.js";
-import { DistilleryError } from "../errors.js";
 import { type Conv2dAttributes, conv2dAttributes, pairOf } from "../ops/conv2d.js";
 import type { Conv2dOptions, Pair } from "../ops/index.js";
 import { rand } from "../tensor/random.js";
@@ -48,8 +48,8 @@ export abstract class Conv extends Module {
     expectLength("outChannels", outChannels);
     expectFlags({ bias });
     if (inChannels % groups !== 0 || outChannels % groups !== 0) {
-      const text = `groups: expected a number that divides inChannels (${inChannels}) and outChannels (${outChannels})`;
-      throw new DistilleryError("BAD_ARGUMENT", `${text}, got ${groups}`);
+      const text = `a number that divides inChannels (${inChannels}) and outChannels (${outChannels})`;
+      throw badArgument("groups", text, groups);
     }
     const shape = [outChannels, inChannels / groups, ...kernelSize];
     expectElements("weight", shape);

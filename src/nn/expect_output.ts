@@ -1,13 +1,12 @@
 import { types } from "node:util";
-import { badArgument, show } from "../checks.js";
-import { DistilleryError } from "../errors.js";
+import { argumentError, badArgument, show } from "../checks.js";
 import { Tensor } from "../tensor/tensor.js";
 import type { Module } from "./module.js";
 
 /** What a network's `forward` gave, a tensor; otherwise `BAD_ARGUMENT` that begins with `place`, the network's name. */
 export function expectOutput(place: string, output: unknown): Tensor {
   if (output instanceof Tensor) return output;
-  throw new DistilleryError("BAD_ARGUMENT", `${place}: forward: expected a Tensor, got ${showOutput(output)}`);
+  throw argumentError(place, `forward: expected a Tensor, got ${showOutput(output)}`);
 }
 
 /** A network of the user's own, whose `forward` is refused by the network's name if it gives no tensor. */

@@ -1,5 +1,4 @@
-import { expectAtLeast0, expectFlags, expectLength, expectOptions, expectShape } from "../checks.js";
-import { DistilleryError } from "../errors.js";
+import { argumentError, expectAtLeast0, expectFlags, expectLength, expectOptions, expectShape } from "../checks.js";
 import { mean, var as variance } from "../ops/index.js";
 import { numel } from "../tensor/shape.js";
 import { expectTensor, ones, Parameter, type Tensor, zeros } from "../tensor/tensor.js";
@@ -34,8 +33,8 @@ export class GroupNorm extends Module {
     const { eps = 1e-5, affine = true, bias = true } = options;
     expectFlags({ affine, bias });
     if (numChannels % numGroups !== 0) {
-      const text = `numGroups: expected a number that divides numChannels (${numChannels}), got ${numGroups}`;
-      throw new DistilleryError("BAD_ARGUMENT", text);
+      const text = `expected a number that divides numChannels (${numChannels}), got ${numGroups}`;
+      throw argumentError("numGroups", text);
     }
     this.eps = expectAtLeast0("eps", eps);
     this.weight = affine ? new Parameter(ones([numChannels]).data) : null;

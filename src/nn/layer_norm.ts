@@ -1,5 +1,4 @@
-import { expectAtLeast0, expectDimensions, expectFlags, expectOptions, expectShape } from "../checks.js";
-import { DistilleryError } from "../errors.js";
+import { argumentError, expectAtLeast0, expectDimensions, expectFlags, expectOptions, expectShape } from "../checks.js";
 import { mean, var as variance } from "../ops/index.js";
 import { expectTensor, ones, Parameter, type Tensor, zeros } from "../tensor/tensor.js";
 import { pythonFloat } from "./batch_norm.js";
@@ -41,7 +40,7 @@ export class LayerNorm extends Module {
     const shape = typeof normalizedShape === "number" ? [normalizedShape] : normalizedShape;
     this.normalizedShape = [...expectDimensions("normalizedShape", shape)];
     if (this.normalizedShape.length === 0) {
-      throw new DistilleryError("BAD_ARGUMENT", "normalizedShape: expected at least one length, got []");
+      throw argumentError("normalizedShape", "expected at least one length, got []");
     }
     this.eps = expectAtLeast0("eps", eps);
     this.weight = elementwiseAffine ? new Parameter(ones(this.normalizedShape).data, this.normalizedShape) : null;

@@ -1,5 +1,4 @@
-import { badArgument, showList, suggestion } from "../checks.js";
-import { DistilleryError } from "../errors.js";
+import { argumentError, badArgument, showList, suggestion } from "../checks.js";
 import type { Tensor } from "../tensor/tensor.js";
 import type { Module } from "./module.js";
 
@@ -33,7 +32,7 @@ export class Taps {
       const module = modules.get(reads ? path.slice(0, -INPUT.length) : path);
       if (module !== undefined) return { path, module, reads };
       const text = `no module ${JSON.stringify(path)}${suggestion(path, [...modules.keys()]) || "."} It has ${showList([...modules.keys()])}`;
-      throw new DistilleryError("BAD_ARGUMENT", `${argument}: ${text}`);
+      throw argumentError(argument, text);
     });
   }
 
@@ -59,7 +58,7 @@ export class Taps {
     const output = this.#outputs.get(path);
     if (output !== undefined) return output;
     const text = "has no output: the network's forward does not call this module's forward";
-    throw new DistilleryError("BAD_ARGUMENT", `${this.argument}: ${path} ${text}`);
+    throw argumentError(this.argument, `${path} ${text}`);
   }
 }
 
@@ -91,7 +90,7 @@ export function featuresPath(network: Module, forward: () => Tensor, argument: s
     for (const undo of restore.reverse()) undo();
   }
   const text = "its output comes from no module inside it: name the layer that the loss is to read";
-  throw new DistilleryError("BAD_ARGUMENT", `${argument}: ${text}`);
+  throw argumentError(argument, text);
 }
 
 /** Calls `onCall` with what a module reads and gives, each time that its `forward` runs; gives what undoes it. @internal */

@@ -1,4 +1,4 @@
-import { badArgument, expectElements, expectOptions, expectPositive } from "../checks.js";
+import { argumentError, badArgument, expectElements, expectOptions, expectPositive } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { type Pair, pairOf } from "../ops/conv2d.js";
 import { IntTensor } from "../tensor/int_tensor.js";
@@ -35,7 +35,7 @@ export class Upsample extends Module {
     const { size, scaleFactor, mode = "nearest" } = options;
     if (mode !== "nearest") throw badArgument("mode", '"nearest"', mode);
     if ((size === undefined) === (scaleFactor === undefined)) {
-      throw new DistilleryError("BAD_ARGUMENT", "Upsample: expected size or scaleFactor, and not both");
+      throw argumentError("Upsample", "expected size or scaleFactor, and not both");
     }
     this.#size = size === undefined ? null : pairOf("size", size, 1);
     const factor = (value: number) => expectPositive("scaleFactor", value);

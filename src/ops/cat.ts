@@ -1,5 +1,4 @@
-import { badArgument, expectElements, expectInteger, expectList, expectShape } from "../checks.js";
-import { DistilleryError } from "../errors.js";
+import { argumentError, badArgument, expectElements, expectInteger, expectList, expectShape } from "../checks.js";
 import { native } from "../native.js";
 import { allocate } from "../tensor/buffer_pool.js";
 import type { JsFunction } from "../tensor/js_form.js";
@@ -102,7 +101,7 @@ export function split(x: Tensor, size: number | readonly number[], dim = 0): Ten
   const sizes = typeof size === "number" ? equalParts(length, expectInteger("split: size", size, 1)) : size;
   const total = expectList("split: size", sizes).reduce((sum, n) => sum + expectInteger("split: size", n, 0), 0);
   if (total !== length) {
-    throw new DistilleryError("BAD_ARGUMENT", `split: size: expected sizes that add up to ${length}, got ${total}`);
+    throw argumentError("split", `size: expected sizes that add up to ${length}, got ${total}`);
   }
   let at = 0;
   return sizes.map((n) => {

@@ -1,4 +1,12 @@
-import { expectElements, expectInteger, expectOptions, expectShape, MAX_LENGTH, show } from "../checks.js";
+import {
+  argumentError,
+  expectElements,
+  expectInteger,
+  expectOptions,
+  expectShape,
+  MAX_LENGTH,
+  show,
+} from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
 import { allocate } from "../tensor/buffer_pool.js";
@@ -183,10 +191,7 @@ export function pairOf(name: string, value: Pair, least: number): readonly [numb
   }
   if (!Array.isArray(value) || value.length !== 2) {
     const got = Array.isArray(value) ? `[${value.join(", ")}]` : show(value);
-    throw new DistilleryError(
-      "BAD_ARGUMENT",
-      `${name}: expected a number, or one for rows and one for columns, got ${got}`,
-    );
+    throw argumentError(name, `expected a number, or one for rows and one for columns, got ${got}`);
   }
   const [rows, columns] = value;
   return [

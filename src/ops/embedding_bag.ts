@@ -1,4 +1,5 @@
 import {
+  argumentError,
   badArgument,
   badDtype,
   expectElements,
@@ -8,7 +9,6 @@ import {
   expectOptions,
   expectShape,
 } from "../checks.js";
-import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
 import { allocate } from "../tensor/buffer_pool.js";
 import { IntTensor } from "../tensor/int_tensor.js";
@@ -137,7 +137,7 @@ export function embeddingBag(ids: Tensor | IntTensor, table: Tensor, options: Em
   expectTensor("embeddingBag: perSampleWeights", perSampleWeights);
   expectShape("embeddingBag: perSampleWeights", perSampleWeights.shape, ids.shape);
   if (mode === "mean") {
-    throw new DistilleryError("BAD_ARGUMENT", 'perSampleWeights: expected mode "sum" with them, got "mean"');
+    throw argumentError("perSampleWeights", 'expected mode "sum" with them, got "mean"');
   }
   return embeddingBagOp([floats, table, perSampleWeights], attributes);
 }

@@ -1,4 +1,4 @@
-import { expectList } from "../checks.js";
+import { argumentError, expectList } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
 import { allocate } from "../tensor/buffer_pool.js";
@@ -70,8 +70,8 @@ export function permute(x: Tensor, dims: readonly number[]): Tensor {
   expectTensor("permute: x", x);
   const axes = expectList("permute: dims", dims).map((dim) => axisOf(x.shape, dim));
   if (axes.length !== x.shape.length || new Set(axes).size !== axes.length) {
-    const text = `permute: dims: expected each axis of [${x.shape.join(", ")}] once, got [${dims.join(", ")}]`;
-    throw new DistilleryError("BAD_ARGUMENT", text);
+    const text = `dims: expected each axis of [${x.shape.join(", ")}] once, got [${dims.join(", ")}]`;
+    throw argumentError("permute", text);
   }
   return axes.every((axis, i) => axis === i) ? x : permuteOp([x], { dims: axes });
 }

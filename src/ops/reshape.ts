@@ -1,5 +1,4 @@
-import { badArgument, expectInteger, expectList, expectShape, MAX_LENGTH } from "../checks.js";
-import { DistilleryError } from "../errors.js";
+import { argumentError, badArgument, expectInteger, expectList, expectShape, MAX_LENGTH } from "../checks.js";
 import { numel } from "../tensor/shape.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { defineOp } from "./define_op.js";
@@ -42,7 +41,7 @@ function inferShape(x: Tensor, shape: readonly number[]): readonly number[] {
   const free = shape.filter((length) => length === -1).length;
   const inferred = free === 1 && known > 0 ? x.size / known : 0;
   const full = shape.map((length) => (length === -1 ? inferred : length));
-  if (free > 1) throw new DistilleryError("BAD_ARGUMENT", "shape: expected -1 at most once");
+  if (free > 1) throw argumentError("shape", "expected -1 at most once");
   if (free === 1 && known === 0) throw badArgument("shape", "no length of 0 beside -1, which could be any", shape);
   if (!Number.isInteger(inferred)) expectShape("reshape: x", x.shape, shape);
   expectShape("reshape: elements", [x.size], [numel(full)]);

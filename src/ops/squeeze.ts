@@ -1,4 +1,4 @@
-import { DistilleryError } from "../errors.js";
+import { argumentError } from "../checks.js";
 import { axisOf, axisOrAll, numel } from "../tensor/shape.js";
 import { expectTensor, type Tensor } from "../tensor/tensor.js";
 import { defineMethods } from "./methods.js";
@@ -38,7 +38,7 @@ export function flatten(x: Tensor, startDim = 0, endDim = -1): Tensor {
   if (x.shape.length === 0) return reshape(x, [1]);
   const [start, end] = [axisOf(x.shape, startDim), axisOf(x.shape, endDim)];
   if (start > end) {
-    throw new DistilleryError("BAD_ARGUMENT", `flatten: endDim: expected an axis from startDim on, got ${endDim}`);
+    throw argumentError("flatten", `endDim: expected an axis from startDim on, got ${endDim}`);
   }
   const middle = numel(x.shape.slice(start, end + 1));
   return reshape(x, [...x.shape.slice(0, start), middle, ...x.shape.slice(end + 1)]);

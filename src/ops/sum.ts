@@ -1,5 +1,4 @@
-import { badArgument, expectList } from "../checks.js";
-import { DistilleryError } from "../errors.js";
+import { argumentError, badArgument, expectList } from "../checks.js";
 import { native } from "../native.js";
 import { allocate } from "../tensor/buffer_pool.js";
 import type { JsFunction } from "../tensor/js_form.js";
@@ -73,7 +72,7 @@ export function axesOf(shape: readonly number[], dim?: number | readonly number[
   const dims = typeof dim === "number" ? [dim] : expectList("dim", dim);
   const axes = dims.map((one) => axisOrAll(shape, one));
   if (new Set(axes).size < axes.length) {
-    throw new DistilleryError("BAD_ARGUMENT", `dim: expected each axis at most once, got [${dims.join(", ")}]`);
+    throw argumentError("dim", `expected each axis at most once, got [${dims.join(", ")}]`);
   }
   return shape.length === 0 ? null : axes.filter((axis) => axis !== null).sort((a, b) => a - b);
 }

@@ -1,5 +1,4 @@
-import { expectFinite, expectOneOf, expectOptions } from "../checks.js";
-import { DistilleryError } from "../errors.js";
+import { argumentError, expectFinite, expectOneOf, expectOptions } from "../checks.js";
 import type { JsFunction } from "../tensor/js_form.js";
 import { float, int, type OnnxBuilder, type OnnxNode } from "../tensor/onnx_node.js";
 import type { Tensor } from "../tensor/tensor.js";
@@ -184,7 +183,7 @@ const limit = defineUnaryWith(
  * before, it was 1 at the bounds. `torch.clamp`.
  */
 export function clamp(x: Tensor, min: number | null, max: number | null = null): Tensor {
-  if (min === null && max === null) throw new DistilleryError("BAD_ARGUMENT", "clamp: expected min, max or both");
+  if (min === null && max === null) throw argumentError("clamp", "expected min, max or both");
   const bound = (name: string, value: number) => expectFinite(`clamp: ${name}`, value);
   const a = min === null ? Number.NEGATIVE_INFINITY : bound("min", min);
   return limit(x, { a, b: max === null ? Number.POSITIVE_INFINITY : bound("max", max) });

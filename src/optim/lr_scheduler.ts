@@ -1,4 +1,4 @@
-import { badArgument, expectAtLeast0, expectInteger, show } from "../checks.js";
+import { argumentError, badArgument, expectAtLeast0, expectInteger, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { Optimizer } from "./optimizer.js";
 import type { ParamGroup } from "./param_group.js";
@@ -62,7 +62,7 @@ export abstract class LRScheduler {
   step(extra?: never): void {
     if (extra !== undefined) throw badArgument("step", "no arguments (restore(step) goes to a step)", extra);
     if (this.lastStep >= this.totalSteps) {
-      throw new DistilleryError("BAD_ARGUMENT", `step: the schedule has ${this.totalSteps} steps, and all were made`);
+      throw argumentError("step", `the schedule has ${this.totalSteps} steps, and all were made`);
     }
     this.moveTo(this.lastStep + 1, true);
   }

@@ -1,4 +1,5 @@
 import {
+  argumentError,
   expectFlags,
   expectFraction,
   expectFractionBelow1,
@@ -9,7 +10,6 @@ import {
   optionsOf,
   show,
 } from "../checks.js";
-import { DistilleryError } from "../errors.js";
 import { badState, expectOneEach, expectOptimizer, LRScheduler, type SchedulerAttribute } from "./lr_scheduler.js";
 import type { Optimizer } from "./optimizer.js";
 import type { ParamGroup } from "./param_group.js";
@@ -113,7 +113,7 @@ export class OneCycleLR extends LRScheduler {
       baseMomentum: expectFractionBelow1("baseMomentum", all.baseMomentum),
     };
     if (cycleMomentum && !optimizer.paramGroups.every((group) => "betas" in group || "momentum" in group)) {
-      throw new DistilleryError("BAD_ARGUMENT", "cycleMomentum: expected an optimizer with momentum or betas");
+      throw argumentError("cycleMomentum", "expected an optimizer with momentum or betas");
     }
     if (Array.isArray(maxLr)) expectOneEach("maxLr", maxLr, optimizer);
     const lrs = optimizer.paramGroups.map((_, i) => {

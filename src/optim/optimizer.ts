@@ -1,5 +1,5 @@
-import { badArgument, expectObject, expectOptions, type Optional, withDefaults } from "../checks.js";
-import { DistilleryError } from "../errors.js";
+import { argumentError, badArgument, expectObject, expectOptions, type Optional, withDefaults } from "../checks.js";
+import type { DistilleryError } from "../errors.js";
 import { Tensor } from "../tensor/tensor.js";
 import type { ParamGroup, Params } from "./param_group.js";
 import { updateRows } from "./row_update.js";
@@ -72,7 +72,7 @@ export abstract class Optimizer<G extends ParamGroup = ParamGroup, S extends obj
     if (computed >= 0) {
       const text =
         "expected a leaf, got what an operation made of others: new Parameter(x.data.slice(), x.shape) is one";
-      throw new DistilleryError("BAD_ARGUMENT", `params[${computed}]: ${text}`);
+      throw argumentError(`params[${computed}]`, text);
     }
     const whole = { ...withDefaults<object, object>(this.#defaults, options), params: added } as unknown as G;
     this.checkGroup(whole);
@@ -184,11 +184,11 @@ export function expectParameters(params: readonly Tensor[]): readonly Tensor[] {
     throw noParameters("parameters");
   }
   if (new Set(params).size !== params.length) {
-    throw new DistilleryError("BAD_ARGUMENT", "parameters: expected each parameter once, got one twice");
+    throw argumentError("parameters", "expected each parameter once, got one twice");
   }
   return params;
 }
 
 function noParameters(name: string): DistilleryError {
-  return new DistilleryError("BAD_ARGUMENT", `${name}: expected a list of at least one parameter`);
+  return argumentError(name, "expected a list of at least one parameter");
 }

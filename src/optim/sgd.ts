@@ -1,6 +1,5 @@
 import * as v from "valibot";
-import { expectAtLeast0, expectFinite, expectFlags, optionsOf } from "../checks.js";
-import { DistilleryError } from "../errors.js";
+import { argumentError, expectAtLeast0, expectFinite, expectFlags, optionsOf } from "../checks.js";
 import { native } from "../native.js";
 import { boolean, defineEntry, described, finite, nonNegative } from "../registry/index.js";
 import type { Tensor } from "../tensor/tensor.js";
@@ -72,7 +71,7 @@ export class SGD extends Optimizer<SGDGroup, { momentumBuffer: Float32Array }> {
     expectFinite("dampening", dampening);
     expectFlags({ nesterov, maximize });
     if (nesterov && (momentum === 0 || dampening !== 0)) {
-      throw new DistilleryError("BAD_ARGUMENT", "nesterov: expected a momentum above 0 and a dampening of 0");
+      throw argumentError("nesterov", "expected a momentum above 0 and a dampening of 0");
     }
   }
 

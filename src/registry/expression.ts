@@ -1,5 +1,5 @@
-import { show, showValue } from "../checks.js";
-import { DistilleryError } from "../errors.js";
+import { argumentError, show, showValue } from "../checks.js";
+import type { DistilleryError } from "../errors.js";
 
 /** One term of an expression: `0.9*kd(temperature=4)`. */
 export interface Term {
@@ -82,7 +82,7 @@ export function isModulePath(name: string): boolean {
 export function parseExpression(expression: unknown, argument = "expression"): Term[] {
   if (typeof expression === "string") return new Parser(expression, argument).expression();
   if (!Array.isArray(expression)) return [structuredTerm(expression, argument)];
-  if (expression.length === 0) throw bad(argument, "expected at least one name, got an empty list");
+  if (expression.length === 0) throw argumentError(argument, "expected at least one name, got an empty list");
   return expression.flatMap((term, i) => {
     const place = `${argument}[${i}]`;
     return typeof term === "string" ? parseExpression(term, place) : [structuredTerm(term, place)];
@@ -141,7 +141,7 @@ function formatValue(value: unknown, place: string): string {
   if (value === null || typeof value === "boolean") return String(value);
   if (typeof value === "number" && Number.isFinite(value)) return formatNumber(value);
   if (typeof value !== "string") {
-    throw bad(
+    throw argumentError(
       place,
       `expected a number, true, false, null, a string or a list, which text can hold, got ${show(value)}`,
     );
@@ -161,23 +161,23 @@ function matchesAll(pattern: RegExp, text: string): boolean {
 
 function structuredTerm(value: unknown, argument: string): Term {
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    throw bad(argument, `expected a name with its arguments, as text or { name: ... }, got ${show(value)}`);
+    throw argumentError(argument, `expected a name with its arguments, as text or { name: ... }, got ${show(value)}`);
   }
   const { name, weight, ...rest } = value as Record<string, unknown>;
-  if (typeof name !== "string") throw bad(`${argument}.name`, `expected a name, got ${show(name)}`);
+  if (typeof name !== "string") throw argumentError(`${argument}.name`, `expected a name, got ${show(name)}`);
   const [term, ...more] = new Parser(isModulePath(name) ? formatName(name) : name, `${argument}.name`).expression();
   if (more.length > 0 || term.weight !== 1 || term.positional.length > 0 || Object.keys(term.args).length > 0) {
-    throw bad(`${argument}.name`, `expected a name alone, its arguments beside it, got ${show(name)}`);
+    throw argumentError(`${argument}.name`, `expected a name alone, its arguments beside it, got ${show(name)}`);
   }
   if (weight !== undefined && !isWeight(weight)) {
-    throw bad(
+    throw argumentError(
       `${argument}.weight`,
       `expected a number, or two: [first epoch's, last epoch's], got ${showValue(weight)}`,
     );
   }
   const args = Object.entries(rest).filter(([, value]) => value !== undefined);
   const wrong = args.find(([key]) => key === "__proto__" || !matchesAll(/[A-Za-z_]\w*/y, key));
-  if (wrong) throw bad(argument, `expected names of arguments, got ${show(wrong[0])}`);
+  if (wrong) throw argumentError(argument, `expected names of arguments, got ${show(wrong[0])}`);
   return { name: term.name, weight: weight ?? 1, positional: [], args: Object.fromEntries(args) };
 }
 
@@ -185,10 +185,6 @@ function structuredTerm(value: unknown, argument: string): Term {
 export function isWeight(value: unknown): value is Weight {
   if (Array.isArray(value)) return value.length === 2 && value.every((one) => Number.isFinite(one));
   return Number.isFinite(value);
-}
-
-function bad(argument: string, text: string): DistilleryError {
-  return new DistilleryError("BAD_ARGUMENT", `${argument}: ${text}`);
 }
 
 /** Recursive descent over the text: each method reads one rule of the grammar and moves `#at` behind it. */
@@ -199,7 +195,7 @@ class Parser {
 
   constructor(text: string, argument: string) {
     if (text.length > MAX_LENGTH) {
-      throw bad(argument, `expected at most ${MAX_LENGTH} characters, got ${text.length}`);
+      throw argumentError(argument, `expected at most ${MAX_LENGTH} characters, got ${text.length}`);
     }
     this.#text = text;
     this.#argument = argument;
@@ -210,7 +206,8 @@ class Parser {
     const terms: [Term, ...Term[]] = [this.#term()];
     while (this.#take("+")) terms.push(this.#term());
     if (this.#at === this.#text.length) return terms;
-    if (this.#text[this.#at] === ",") throw bad(this.#argument, `expected one, got a list: ${show(this.#text)}`);
+    if (this.#text[this.#at] === ",")
+      throw argumentError(this.#argument, `expected one, got a list: ${show(this.#text)}`);
     throw this.#expected('"+" or the end');
   }
 
@@ -350,6 +347,6 @@ class Parser {
   #expected(what: string): DistilleryError {
     const rest = this.#text.slice(this.#at);
     const got = rest === "" ? "the end" : JSON.stringify(rest.length > 20 ? `${rest.slice(0, 20)}...` : rest);
-    return bad(this.#argument, `expected ${what} at character ${this.#at + 1}, got ${got}`);
+    return argumentError(this.#argument, `expected ${what} at character ${this.#at + 1}, got ${got}`);
   }
 }

@@ -11,7 +11,7 @@ export {
   type Term,
   type Weight,
 } from "./expression.js";
-export { type Issue, issuesOf, type ObjectSchema } from "./issues.js";
+export { type Issue, issuesError, issuesOf, type ObjectSchema } from "./issues.js";
 export {
   defineEntry,
   type Entry,

@@ -1,5 +1,6 @@
 import * as v from "valibot";
-import { show, suggestion } from "../checks.js";
+import { argumentError, show, suggestion } from "../checks.js";
+import type { DistilleryError } from "../errors.js";
 
 /** A mistake in options: where, and what is wrong. */
 export interface Issue {
@@ -24,6 +25,15 @@ export function issuesOf(schema: ObjectSchema, value: unknown, others: readonly 
     if (expected !== "never" && !wrong.has(keys.join())) wrong.set(keys.join(), { path: keys, text: message });
   }
   return [...wrong.values(), ...unknownKeys(schema, value, [], others)];
+}
+
+/** The error that lists mistakes in options: `lr: expected a number above 0, got -1; mean[1]: ...`. */
+export function issuesError(issues: readonly Issue[]): DistilleryError {
+  const [argument = "", ...others] = issues.map(
+    ({ path }) => path.join(".").replaceAll(/\.(\d+)/g, "[$1]") || "options",
+  );
+  const more = others.map((name, i) => `; ${name}: ${issues[i + 1]?.text}`).join("");
+  return argumentError(argument, `${issues[0]?.text}${more}`);
 }
 
 function unknownKeys(

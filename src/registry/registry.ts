@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { badArgument, show, suggestion } from "../checks.js";
+import { argumentError, badArgument, show, suggestion } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { fromUserCode } from "../user_code.js";
 import {
@@ -117,7 +117,7 @@ export class Registry<T, C = void, E extends Entry<T, C> = Entry<T, C>> {
     if (typeof name !== "string") throw badArgument(argument, "a name", name);
     const own = this.#userDefined === null ? "" : ", or a module of your own, as ./file.mjs#Name";
     const text = `unknown ${this.kind} ${show(name)}${suggestion(name, this.names) || "."}`;
-    throw new DistilleryError("BAD_ARGUMENT", `${argument}: ${text} Expected one of ${this.names.join(", ")}${own}`);
+    throw argumentError(argument, `${text} Expected one of ${this.names.join(", ")}${own}`);
   }
 
   /** The entries with their options, for help texts and reference pages. */
@@ -169,14 +169,14 @@ export class Registry<T, C = void, E extends Entry<T, C> = Entry<T, C>> {
 
   /** What is wrong with an expression, without making anything or importing a module; null if nothing is. */
   issueOf(expression: unknown, { sum = false }: { sum?: boolean } = {}): string | null {
-    const argument = "?";
+    const argument = "";
     try {
       if (!sum) this.#expectOne(expression, argument);
       this.canonical(expression as Expression, { argument });
       return null;
     } catch (error) {
       if (!(error instanceof DistilleryError) || error.code !== "BAD_ARGUMENT") throw error;
-      return error.message.replace(/^\?(: )?/, "");
+      return error.message.replace(/^: /, "");
     }
   }
 
@@ -185,10 +185,10 @@ export class Registry<T, C = void, E extends Entry<T, C> = Entry<T, C>> {
     if (more.length === 0 && term.weight === 1) return term;
     if (Array.isArray(expression)) {
       const text = `expected one ${this.kind}, got a list of ${expression.length}`;
-      throw new DistilleryError("BAD_ARGUMENT", `${argument}: ${text}`);
+      throw argumentError(argument, text);
     }
     const text = `expected one ${this.kind}, without a weight or a sum, got ${show(formatExpression([term, ...more]))}`;
-    throw new DistilleryError("BAD_ARGUMENT", `${argument}: ${text}`);
+    throw argumentError(argument, text);
   }
 
   #create(term: Term, context: C, { argument = this.kind, modules }: ResolveOptions): T {
@@ -207,14 +207,11 @@ export class Registry<T, C = void, E extends Entry<T, C> = Entry<T, C>> {
     const place = `${argument}: ${term.name}`;
     if (term.positional.length > names.length) {
       const text = `expected at most ${names.length} arguments, got ${term.positional.length}`;
-      throw new DistilleryError("BAD_ARGUMENT", `${place}: ${text}`);
+      throw argumentError(place, text);
     }
     const twice = names.slice(0, term.positional.length).find((name) => Object.hasOwn(term.args, name));
     if (twice !== undefined) {
-      throw new DistilleryError(
-        "BAD_ARGUMENT",
-        `${place}: expected ${twice} once, got it by its place and by its name`,
-      );
+      throw argumentError(place, `expected ${twice} once, got it by its place and by its name`);
     }
     const given = { ...Object.fromEntries(term.positional.map((value, i) => [names[i], value])), ...term.args };
     const schema = v.strictObject(entry.options);
@@ -226,7 +223,7 @@ export class Registry<T, C = void, E extends Entry<T, C> = Entry<T, C>> {
     });
     const known = names.length === 0 ? "it takes no arguments" : `it takes ${names.join(", ")}`;
     const advice = issues.some(({ text }) => text.startsWith("unknown option")) ? ` (${known})` : "";
-    throw new DistilleryError("BAD_ARGUMENT", `${place}: ${texts.join("; ")}${advice}`);
+    throw argumentError(place, `${texts.join("; ")}${advice}`);
   }
 
   #createOwn(term: Term, context: C, argument: string, modules: UserModules | undefined): T {
@@ -234,22 +231,19 @@ export class Registry<T, C = void, E extends Entry<T, C> = Entry<T, C>> {
     const place = `${argument}: ${term.name}`;
     if (userDefined === null) {
       const text = `a ${this.kind} can't be a module of your own: expected one of ${this.names.join(", ")}`;
-      throw new DistilleryError("BAD_ARGUMENT", `${place}: ${text}`);
+      throw argumentError(place, text);
     }
     if (term.positional.length > 0) {
-      throw new DistilleryError(
-        "BAD_ARGUMENT",
-        `${place}: expected arguments by name, as (size=${show(term.positional[0])})`,
-      );
+      throw argumentError(place, `expected arguments by name, as (size=${show(term.positional[0])})`);
     }
     if (modules === undefined || !modules.has(term.name)) {
       const text = "a module of your own runs only if you name it yourself: import it first with importModules";
-      throw new DistilleryError("BAD_ARGUMENT", `${place}: ${text}`);
+      throw argumentError(place, text);
     }
     const given = typeof context === "object" && context !== null ? context : {};
     const clash = Object.keys(term.args).find((name) => Object.hasOwn(given, name));
     if (clash !== undefined) {
-      throw new DistilleryError("BAD_ARGUMENT", `${place}: ${clash}: the library gives it, it can't be an argument`);
+      throw argumentError(place, `${clash}: the library gives it, it can't be an argument`);
     }
     const exported = modules.get(term.name);
     const made = fromOwnCode(place, userDefined.advice, () =>
@@ -267,10 +261,10 @@ export class Registry<T, C = void, E extends Entry<T, C> = Entry<T, C>> {
 /** What an entry refuses by its own name or that of one of its options, under the argument's name. */
 function placed(error: unknown, { name, options }: { name: string; options: object }, argument: string): unknown {
   if (!(error instanceof DistilleryError) || error.code !== "BAD_ARGUMENT") return error;
-  const [, what = ""] = /^([\w-]+): /.exec(error.message) ?? [];
+  const [what = ""] = error.argument?.split(": ") ?? [];
   if (what === argument || (what !== name && !Object.hasOwn(options, what))) return error;
   const place = what === name ? argument : `${argument}: ${name}`;
-  return new DistilleryError("BAD_ARGUMENT", `${place}: ${error.message}`, { cause: error });
+  return argumentError(place, error.message, { cause: error });
 }
 
 function isEntry<T, C>(value: unknown): value is Entry<T, C> {
@@ -282,10 +276,10 @@ function fromOwnCode<V>(place: string, advice: string | undefined, body: () => V
   try {
     return body();
   } catch (thrown) {
-    const error = fromUserCode(thrown, place);
+    const error = fromUserCode(thrown);
     if (error === null) throw thrown;
     const isCalledWrongly = advice !== undefined && (thrown as Error | null)?.name === "TypeError";
-    throw isCalledWrongly ? new DistilleryError(error.code, `${error.message}: ${advice}`, { cause: thrown }) : error;
+    throw argumentError(place, isCalledWrongly ? `${error.message}: ${advice}` : error.message, { cause: thrown });
   }
 }
 

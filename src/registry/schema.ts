@@ -1,7 +1,6 @@
 import { homedir } from "node:os";
 import * as v from "valibot";
-import { expectOptions, integerRange, MAX_LENGTH, RANGES, showValue } from "../checks.js";
-import { DistilleryError } from "../errors.js";
+import { argumentError, expectOptions, integerRange, MAX_LENGTH, RANGES, showValue } from "../checks.js";
 
 /** The message of a value that is not what was expected. */
 export const expected =
@@ -86,7 +85,7 @@ export function parseOptions<E extends v.ObjectEntries>(
     if (success) return [name, output];
     const [{ path = [], message }] = issues;
     const place = path.map(({ key }) => `[${key}]`).join("");
-    throw new DistilleryError("BAD_ARGUMENT", `${name}${place}: ${message}`);
+    throw argumentError(`${name}${place}`, message);
   });
   return Object.fromEntries(parsed);
 }

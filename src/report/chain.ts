@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import * as v from "valibot";
 import { expectLastLonger } from "../checkpoint/index.js";
-import { badArgument, expectInteger, expectObject } from "../checks.js";
+import { argumentError, badArgument, expectInteger, expectObject } from "../checks.js";
 import { type Dataset, expectDataset } from "../data/dataset.js";
 import { outputsText } from "../data/targets.js";
 import { DistilleryError } from "../errors.js";
@@ -76,9 +76,8 @@ export async function distillChain(input: ChainInput): Promise<TrainedLink[]> {
   const { epochs } = resolved;
   expectInteger("seed", seed, 0);
   if (Object.hasOwn(controls, "logs")) {
-    const text =
-      "logs: each link would replace the log of the one before: metrics.jsonl in the folder of each has its own";
-    throw new DistilleryError("BAD_ARGUMENT", text);
+    const text = "each link would replace the log of the one before: metrics.jsonl in the folder of each has its own";
+    throw argumentError("logs", text);
   }
   expectMakers(networks);
   const links = planLinks(networks, { seed, hasTeacher: teacher !== undefined });
@@ -160,8 +159,7 @@ function expectWidth(network: Module, data: Dataset): void {
 function expectMakers(networks: unknown): void {
   const expected = "a list of functions that make a network, as [() => new Net()]";
   if (!Array.isArray(networks)) throw badArgument("networks", expected, networks);
-  if (networks.length === 0)
-    throw new DistilleryError("BAD_ARGUMENT", `networks: expected ${expected}, got an empty list`);
+  if (networks.length === 0) throw argumentError("networks", `expected ${expected}, got an empty list`);
   for (const [i, make] of networks.entries()) {
     if (typeof make !== "function") throw badArgument(`networks[${i}]`, "a function that makes a network", make);
   }

@@ -1,8 +1,7 @@
 import { safetensorsBytes } from "../checkpoint/index.js";
-import { badArgument, expectObject, expectOptions, show } from "../checks.js";
+import { argumentError, badArgument, expectObject, expectOptions, show } from "../checks.js";
 import { expectDataset } from "../data/dataset.js";
 import type { Dataset } from "../data/index.js";
-import { DistilleryError } from "../errors.js";
 import type { EpochRecord } from "../log/epoch_record.js";
 import type { Module } from "../nn/module.js";
 import { epochKey, mainMetric, metricsOf } from "../tasks/metrics.js";
@@ -130,5 +129,5 @@ function expectSteps(steps: readonly StepPoint[]): void {
   const at = steps.findIndex((one) => ![one?.step, one?.loss, one?.gradNorm].every(isNumber));
   if (at < 0) return;
   const text = `expected { step, loss, gradNorm }, got ${show(steps[at])}`;
-  throw new DistilleryError("BAD_ARGUMENT", `steps[${at}]: ${text}`);
+  throw argumentError(`steps[${at}]`, text);
 }

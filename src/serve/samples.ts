@@ -1,4 +1,4 @@
-import { badArgument, show, showList } from "../checks.js";
+import { argumentError, badArgument, show, showList } from "../checks.js";
 import { encodeRows, encodeSamples, exampleRow } from "../data/preprocessing/encode.js";
 import { inputFeatures, type Preprocessing } from "../data/preprocessing/spec.js";
 import { DistilleryError } from "../errors.js";
@@ -14,7 +14,7 @@ export function samplesOf(body: unknown, preprocessing: Preprocessing | null, kn
   if (!Array.isArray(body) || body.length === 0) {
     const got = Array.isArray(body) ? "an empty one" : gotText(body);
     const example = preprocessing?.kind === "table" ? exampleRow(preprocessing.columns) : "[0, 1, ...]";
-    throw new DistilleryError("BAD_ARGUMENT", `body: expected a list of samples, as [${example}], got ${got}`);
+    throw argumentError("body", `expected a list of samples, as [${example}], got ${got}`);
   }
   if (preprocessing?.kind === "table") return encodeRows(preprocessing, body, "samples");
   const features = preprocessing === null ? (known ?? lengthOf(body[0], 0)) : inputFeatures(preprocessing);
@@ -52,7 +52,7 @@ function numberOf(x: unknown, i: number, j: number, kind: Preprocessing["kind"] 
     throw new DistilleryError("NON_FINITE", `${place}: expected a finite number, got ${x}`);
   }
   if (kind === "image" && (!Number.isInteger(x) || x < 0 || x > 255)) {
-    throw new DistilleryError("BAD_ARGUMENT", `${place}: expected a pixel, a whole number from 0 to 255, got ${x}`);
+    throw argumentError(place, `expected a pixel, a whole number from 0 to 255, got ${x}`);
   }
   return x;
 }

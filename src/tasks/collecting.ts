@@ -1,7 +1,6 @@
-import { expectShape, show } from "../checks.js";
+import { argumentError, expectShape, show } from "../checks.js";
 import type { Dataset } from "../data/dataset.js";
 import { targetsOf } from "../data/targets.js";
-import { DistilleryError } from "../errors.js";
 import { concatenated } from "../tensor/concatenated.js";
 import type { TaskEvaluation } from "./metrics.js";
 import { notFinite } from "./prediction.js";
@@ -26,7 +25,7 @@ export function collecting<E extends TaskEvaluation>(report: (all: Collected) =>
   let [samples, width, targetWidth] = [0, 0, 0];
   return {
     add({ data, shape }, batch, teacher) {
-      if (batch.targets === undefined) throw new DistilleryError("BAD_ARGUMENT", "targets: needed for every sample");
+      if (batch.targets === undefined) throw argumentError("targets", "needed for every sample");
       expectShape("outputs", shape, [batch.targets.shape[0], -1]);
       [width, targetWidth] = [shape[1], batch.targets.shape[1]];
       const wrong = data.findIndex(Number.isNaN);

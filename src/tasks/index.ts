@@ -1,8 +1,8 @@
+import { argumentError } from "../checks.js";
 import type { Dataset } from "../data/dataset.js";
 import { labelsOf } from "../data/labels.js";
 import { targetsOf } from "../data/targets.js";
 import { type OfTask, type TaskName, taskNameOf } from "../data/task_name.js";
-import { DistilleryError } from "../errors.js";
 import { KD_DEFAULTS } from "../losses/kd_loss.js";
 import { IntTensor } from "../tensor/int_tensor.js";
 import type { Tensor } from "../tensor/tensor.js";
@@ -33,7 +33,7 @@ export function expectRead(data: Dataset, given: Partial<TaskLossOptions>): void
     (option) => given[option] !== KD_DEFAULTS[option] && !reads.includes(option),
   );
   if (unread === undefined) return;
-  throw new DistilleryError("BAD_ARGUMENT", `${unread}: no loss for ${name} reads it: leave it out`);
+  throw argumentError(unread, `no loss for ${name} reads it: leave it out`);
 }
 
 /** Evaluates a network's outputs [samples, outputs] for a whole data set, and those of a teacher. */

@@ -1,6 +1,5 @@
 import { types } from "node:util";
-import { show } from "../checks.js";
-import { DistilleryError } from "../errors.js";
+import { argumentError, show } from "../checks.js";
 import { Module } from "../nn/module.js";
 import { functionTeacher, type TeacherFunction } from "./function_teacher.js";
 import { live, type NetworkTeacherOptions } from "./live.js";
@@ -12,11 +11,11 @@ export function asTeacher(source: Module | Teacher | TeacherFunction, options: N
   if (isTeacher(source)) return source;
   if (typeof source === "function") return functionTeacher(source);
   if (types.isPromise(source)) {
-    const text = "teacher: got a promise: await it, as in distill({ teacher: await logitsFile(file), ... })";
-    throw new DistilleryError("BAD_ARGUMENT", text);
+    const text = "got a promise: await it, as in distill({ teacher: await logitsFile(file), ... })";
+    throw argumentError("teacher", text);
   }
-  const text = `teacher: expected a Module, a Teacher or a function of the batch, got ${show(source)}${adviceFor(source)}`;
-  throw new DistilleryError("BAD_ARGUMENT", text);
+  const text = `expected a Module, a Teacher or a function of the batch, got ${show(source)}${adviceFor(source)}`;
+  throw argumentError("teacher", text);
 }
 
 /** What makes a teacher of what a command line or a configuration file takes. */

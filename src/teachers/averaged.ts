@@ -1,9 +1,8 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { types } from "node:util";
-import { badArgument } from "../checks.js";
+import { argumentError, badArgument } from "../checks.js";
 import type { Batch } from "../data/dataset.js";
-import { DistilleryError } from "../errors.js";
 import type { Outputs } from "../losses/loss.js";
 import {
   type AverageOptions,
@@ -79,8 +78,8 @@ function averageOf(members: readonly Teacher[], averaging: Averaging): Teacher {
     open(run) {
       expectAverageOf(run.data, averaging);
       if (run.taps.length > 0) {
-        const text = `teacher: ${name} has no output of the module "${run.taps[0]}", which the loss reads`;
-        throw new DistilleryError("BAD_ARGUMENT", `${text}: an average of networks alone has those of each network`);
+        const text = `${name} has no output of the module "${run.taps[0]}", which the loss reads`;
+        throw argumentError("teacher", `${text}: an average of networks alone has those of each network`);
       }
       // Of several teachers the others have something to teach.
       for (const member of members) member.open?.({ ...run, labelFree: () => false });

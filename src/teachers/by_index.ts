@@ -1,3 +1,4 @@
+import { argumentError } from "../checks.js";
 import { type Batch, type Dataset, fingerprintOf } from "../data/dataset.js";
 import { type Base, basesOf } from "../data/derived_dataset.js";
 import { expectUnrounded, outputsText } from "../data/targets.js";
@@ -115,9 +116,9 @@ class ByIndex implements Teacher {
 export function expectNotAugmented(data: Dataset, teacher: string, otherwise?: string): void {
   if (data.augmented !== true) return;
   const text = "the data are augmented at random, and its logits are those of the samples as they are";
-  throw new DistilleryError(
-    "BAD_ARGUMENT",
-    `teacher: ${teacher}: ${text}: leave the augmentation out${otherwise === undefined ? "" : `, or ${otherwise}`}`,
+  throw argumentError(
+    "teacher",
+    `${teacher}: ${text}: leave the augmentation out${otherwise === undefined ? "" : `, or ${otherwise}`}`,
   );
 }
 

@@ -1,6 +1,5 @@
 import { createHash } from "node:crypto";
-import { badArgument } from "../checks.js";
-import { DistilleryError } from "../errors.js";
+import { argumentError, badArgument } from "../checks.js";
 import { currentPrecision } from "../tensor/precision.js";
 import { isTeacher, type Teacher } from "./teacher.js";
 import { TeacherCache } from "./teacher_cache.js";
@@ -26,8 +25,8 @@ export function cached(cache: TeacherCache, inner?: Teacher): Teacher {
     fingerprint: () => identityOf(cache),
     open({ data, taps, precision = currentPrecision() }) {
       if (taps.length > 0) {
-        const text = `teacher: cached logits have no output of the module "${taps[0]}", which the loss reads`;
-        throw new DistilleryError("BAD_ARGUMENT", `${text}: give the network, or frozen(network)`);
+        const text = `cached logits have no output of the module "${taps[0]}", which the loss reads`;
+        throw argumentError("teacher", `${text}: give the network, or frozen(network)`);
       }
       cache.expectPrecision(precision);
       cache.expectData(data);

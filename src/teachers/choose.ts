@@ -1,6 +1,5 @@
-import { badArgument } from "../checks.js";
+import { argumentError, badArgument } from "../checks.js";
 import type { Dataset } from "../data/dataset.js";
-import { DistilleryError } from "../errors.js";
 import type { WorkProgress } from "../log/progress_line.js";
 import type { Module } from "../nn/module.js";
 import type { Precision } from "../tensor/precision.js";
@@ -51,7 +50,7 @@ export async function openCache(teacher: Module, use: TeacherUse): Promise<Teach
     if (mode === "eval") onNote?.(notCached(reason));
     return null;
   }
-  if (reason !== null) throw new DistilleryError("BAD_ARGUMENT", `teacherCache: ${reason}`);
+  if (reason !== null) throw argumentError("teacherCache", reason);
   if (teacherCache instanceof TeacherCache) {
     teacherCache.expectOf(teacher, data, precision);
     return teacherCache;

@@ -1,7 +1,6 @@
 import * as v from "valibot";
-import { expectFraction, optionsOf } from "../checks.js";
+import { argumentError, expectFraction, optionsOf } from "../checks.js";
 import type { Batch } from "../data/dataset.js";
-import { DistilleryError } from "../errors.js";
 import type { Outputs } from "../losses/loss.js";
 import { ExponentialMovingAverage } from "../optim/ema.js";
 import { defineEntry, described, fraction } from "../registry/index.js";
@@ -36,7 +35,7 @@ export function emaTeacher(options: EmaTeacherOptions = {}): Teacher {
   let isAlone = false;
   const own = () => {
     if (opened !== null) return opened;
-    throw new DistilleryError("BAD_ARGUMENT", "teacher: the average of a student's weights teaches in distill() alone");
+    throw argumentError("teacher", "the average of a student's weights teaches in distill() alone");
   };
   const outputsOf = (batch: Batch): Outputs => {
     const { average, student } = own();

@@ -1,12 +1,12 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { types } from "node:util";
-import { badArgument, expectInteger, expectNumber, expectOptions, show } from "../checks.js";
+import { argumentError, badArgument, expectInteger, expectNumber, expectOptions, show } from "../checks.js";
 import { type Batch, type Dataset, fingerprintOf } from "../data/dataset.js";
 import { type RawSample, samplesOf } from "../data/preprocessing/encode.js";
 import { takeBatch } from "../data/take_batch.js";
 import { expectUnrounded, outputText, standardized } from "../data/targets.js";
-import { DistilleryError } from "../errors.js";
+import type { DistilleryError } from "../errors.js";
 import type { Outputs } from "../losses/loss.js";
 import { Tensor } from "../tensor/tensor.js";
 import { settling } from "../unsettled.js";
@@ -259,7 +259,7 @@ function fromRows(rows: readonly unknown[], indices: Int32Array, data: Dataset |
 }
 
 function wrong(indices: Int32Array, problem: string): DistilleryError {
-  return new DistilleryError("BAD_ARGUMENT", `teacher: ${samplesText(indices)}: ${problem}`);
+  return argumentError("teacher", `${samplesText(indices)}: ${problem}`);
 }
 
 function samplesText(indices: Int32Array): string {

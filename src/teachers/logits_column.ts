@@ -1,12 +1,11 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
-import { expectOptions, expectPath, show } from "../checks.js";
+import { argumentError, expectOptions, expectPath, show } from "../checks.js";
 import { openTableRecords } from "../data/formats/index.js";
 import { filesOf } from "../data/formats/part_names.js";
 import { expectClassNames } from "../data/labels.js";
 import type { TableOptions } from "../data/load_options.js";
 import { indexOf, readTableHeader, type TableHeader } from "../data/table_header.js";
-import { DistilleryError } from "../errors.js";
 import { badData, kindOf, listFiles } from "../files/index.js";
 import { byIndex } from "./by_index.js";
 import type { Teacher } from "./teacher.js";
@@ -39,7 +38,7 @@ export async function logitsColumn(
   const file = await tableOf(expectPath("path", path, "a table, .csv, .tsv or .jsonl, or its folder"));
   const records = await openTableRecords(file, encoding);
   if (records === null) {
-    throw new DistilleryError("BAD_ARGUMENT", `teacherColumn: expected a table, .csv, .tsv or .jsonl, got ${path}`);
+    throw argumentError("teacherColumn", `expected a table, .csv, .tsv or .jsonl, got ${path}`);
   }
   let header: TableHeader | null = null;
   let at = -1;

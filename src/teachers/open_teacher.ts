@@ -1,6 +1,6 @@
 import { extname } from "node:path";
 import { loadNetwork, openSafetensors } from "../checkpoint/index.js";
-import { badArgument, expectList, expectPath } from "../checks.js";
+import { argumentError, expectList, expectPath, showValue } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { Module } from "../nn/module.js";
 import { importModules, isModulePath, moduleHashes, Registry } from "../registry/index.js";
@@ -108,8 +108,8 @@ export async function openTeachers(
   if (foreign !== undefined) {
     const given = files.map((file, i) => `${file} is ${kinds[i].name}`).join(", ");
     const takers = KINDS.filter(({ takes }) => foreign in takes).map(({ name }) => name);
-    const text = `${foreign}: is an option of ${takers.join(" or ")}, and ${given}`;
-    throw new DistilleryError("BAD_ARGUMENT", text);
+    const text = `is an option of ${takers.join(" or ")}, and ${given}`;
+    throw argumentError(foreign, text);
   }
   const teachers: (Module | Teacher)[] = [];
   for (const [i, file] of files.entries()) {
@@ -134,5 +134,6 @@ async function teacherOfModule(path: string, given: object): Promise<Module | Te
     return functionTeacher(exported as TeacherFunction, { version, ...given });
   }
   if (exported instanceof Module || isTeacher(exported)) return exported;
-  throw badArgument(path, "it to export a function or a Teacher", exported);
+  const text = `${path}: expected it to export a function or a Teacher, got ${showValue(exported)}`;
+  throw new DistilleryError("BAD_ARGUMENT", text);
 }

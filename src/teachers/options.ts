@@ -1,8 +1,7 @@
 import * as v from "valibot";
 import { expectOptions } from "../checks.js";
 import { sides } from "../data/load_options.js";
-import { DistilleryError } from "../errors.js";
-import { expected, finite, integer, issuesOf, list, path, positive, text } from "../registry/index.js";
+import { expected, finite, integer, issuesError, issuesOf, list, path, positive, text } from "../registry/index.js";
 
 /** What is said of a teacher that was trained elsewhere: the only place that has these options and their defaults. */
 export const teacherSchema = v.strictObject({
@@ -44,5 +43,5 @@ export function resolveTeacherOptions(options: TeacherOptions): v.InferOutput<ty
   expectOptions("openTeacher", options, Object.keys(teacherSchema.entries));
   const issues = issuesOf(teacherSchema, options);
   if (issues.length === 0) return v.parse(teacherSchema, options);
-  throw new DistilleryError("BAD_ARGUMENT", issues.map(({ path, text }) => `${path[0]}: ${text}`).join("; "));
+  throw issuesError(issues);
 }

@@ -1,8 +1,7 @@
 import { types } from "node:util";
-import { badArgument } from "../checks.js";
+import { argumentError, badArgument } from "../checks.js";
 import type { Batch } from "../data/dataset.js";
 import { DataLoader } from "../data/loader.js";
-import { DistilleryError } from "../errors.js";
 import type { Outputs } from "../losses/loss.js";
 import { TensorArena } from "../tensor/step.js";
 import { TeacherPrefetcher } from "./prefetcher.js";
@@ -48,7 +47,7 @@ export function* prefetch(loader: DataLoader, teacher: Teacher): Generator<Taugh
       try {
         const { batch, outputs } = arena.run(() => batches.next(epoch, i));
         if (types.isPromise(outputs)) {
-          throw new DistilleryError("BAD_ARGUMENT", "teacher: expected one whose outputs are no promise");
+          throw argumentError("teacher", "expected one whose outputs are no promise");
         }
         yield { ...batch, teacher: outputs };
       } finally {

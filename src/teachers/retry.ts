@@ -1,5 +1,6 @@
 import { setTimeout } from "node:timers/promises";
 import { types } from "node:util";
+import { argumentError } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { fromUserCode } from "../user_code.js";
 import { expectGoing } from "./run_concurrently.js";
@@ -72,5 +73,5 @@ function waitAfter(
 function failed(error: unknown, samples: string, tries: number): DistilleryError {
   const again = tries === 0 ? "" : `, asked ${tries + 1} times`;
   const own = fromUserCode(error)?.message ?? (error instanceof Error ? error.message : String(error));
-  return new DistilleryError("BAD_ARGUMENT", `teacher: ${samples}${again}: ${own}`, { cause: error });
+  return argumentError("teacher", `${samples}${again}: ${own}`, { cause: error });
 }

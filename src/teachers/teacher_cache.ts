@@ -1,7 +1,16 @@
 import { setImmediate } from "node:timers/promises";
 import { types } from "node:util";
 import { badCheckpoint, fingerprint, inspectCheckpoint, load, save } from "../checkpoint/index.js";
-import { badArgument, badDtype, expectExtension, expectOneOf, expectOptions, expectShape, show } from "../checks.js";
+import {
+  argumentError,
+  badArgument,
+  badDtype,
+  expectExtension,
+  expectOneOf,
+  expectOptions,
+  expectShape,
+  show,
+} from "../checks.js";
 import { type Dataset, expectDataset, fingerprintOf } from "../data/dataset.js";
 import { DataLoader } from "../data/loader.js";
 import { expectIndices, takeSlice } from "../data/take_batch.js";
@@ -71,7 +80,7 @@ export class TeacherCache {
     if (signal !== undefined && !(signal instanceof AbortSignal)) throw badArgument("signal", "an AbortSignal", signal);
     if (onWork !== undefined && typeof onWork !== "function") throw badArgument("onWork", "a function", onWork);
     const reason = TeacherCache.whyNotCacheable(teacher, data, precision);
-    if (reason !== null) throw new DistilleryError("BAD_ARGUMENT", `teacherCache: ${reason}`);
+    if (reason !== null) throw argumentError("teacherCache", reason);
     const network = fitNetwork(teacher, data, "teacher");
     const hash = teacherFingerprint(network);
     const logits: Float32Array[] = [];
@@ -212,7 +221,7 @@ export class TeacherCache {
 }
 
 function fromAnother(what: string): DistilleryError {
-  return new DistilleryError("BAD_ARGUMENT", `teacherCache: was computed from another ${what}: compute it again`);
+  return argumentError("teacherCache", `was computed from another ${what}: compute it again`);
 }
 
 function forward(teacher: Module, inputs: Tensor): Tensor {

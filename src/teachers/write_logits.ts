@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { rm } from "node:fs/promises";
 import { safetensorsHead } from "../checkpoint/safetensors.js";
 import { zipStored } from "../checkpoint/zip_writer.js";
-import { expectExtension, expectFlags, expectInteger, expectOneOf, expectOptions } from "../checks.js";
+import { argumentError, expectExtension, expectFlags, expectInteger, expectOneOf, expectOptions } from "../checks.js";
 import { type Dataset, expectDataset, fingerprintOf } from "../data/dataset.js";
 import { sourceOf } from "../data/derived_dataset.js";
 import { encodeNpyTexts, npyHeader } from "../data/formats/npy.js";
@@ -92,7 +92,7 @@ export async function writeLogits(
   // Before a teacher is asked for hours.
   if (extension === ".safetensors") headOf(whole, dtype, {});
   const reason = teacher instanceof Module ? TeacherCache.whyNotCacheable(teacher, whole) : null;
-  if (reason !== null) throw new DistilleryError("BAD_ARGUMENT", `teacher: ${reason}`);
+  if (reason !== null) throw argumentError("teacher", reason);
   const opened = asTeacher(teacher, {});
   const part = `${file}.part`;
   const controls = { ...(signal && { signal }), ...(onNote && { onNote }) };
@@ -135,7 +135,7 @@ function expectFloat16(logits: Float32Array, classes: number, start: number): vo
   const at = rounded.findIndex((x) => !Number.isFinite(x));
   if (at < 0) return;
   const text = `sample ${start + Math.floor(at / classes)}, class ${at % classes}: float16 can't hold ${logits[at]}`;
-  throw new DistilleryError("BAD_ARGUMENT", `dtype: ${text}: write float32`);
+  throw argumentError("dtype", `${text}: write float32`);
 }
 
 async function assemble(

@@ -1,5 +1,5 @@
 import { setImmediate } from "node:timers/promises";
-import { expectShape } from "../checks.js";
+import { argumentError, expectShape } from "../checks.js";
 import type { Dataset } from "../data/dataset.js";
 import { labelsOf } from "../data/labels.js";
 import { takeSlice } from "../data/take_batch.js";
@@ -67,18 +67,17 @@ export function expectCalibratable(
 ): { validation: Dataset; evaluate: NonNullable<Teacher["evaluate"]> } {
   const validation = expectCalibrationSet(given, network);
   if (isFixed === false) {
-    const text = `calibrateTeacher: ${name} changes with the run, and its temperature is chosen before`;
-    throw new DistilleryError("BAD_ARGUMENT", text);
+    const text = `${name} changes with the run, and its temperature is chosen before`;
+    throw argumentError("calibrateTeacher", text);
   }
   if (evaluate !== undefined) return { validation, evaluate };
-  const text =
-    "calibrateTeacher: the teacher gives no logits for the validation set, on which the temperature is chosen";
-  throw new DistilleryError("BAD_ARGUMENT", text);
+  const text = "the teacher gives no logits for the validation set, on which the temperature is chosen";
+  throw argumentError("calibrateTeacher", text);
 }
 
 /** Refuses data that no teacher can be calibrated on: none, those of another task, or those that the network was trained on. `BAD_ARGUMENT`. */
 export function expectCalibrationSet(validation: Dataset | undefined, network?: unknown): Dataset {
-  const refuse = (text: string) => new DistilleryError("BAD_ARGUMENT", `calibrateTeacher: ${text}`);
+  const refuse = (text: string) => argumentError("calibrateTeacher", text);
   if (validation === undefined) throw refuse(NEEDS_VALIDATION.calibrateTeacher);
   if (hasTargets(validation)) throw refuse(`is for classes, and the data are for ${validation.task}`);
   const overlap = network instanceof Module ? overlapOf(network, validation, "teacher") : null;
@@ -89,7 +88,7 @@ export function expectCalibrationSet(validation: Dataset | undefined, network?: 
 /** The refusal to calibrate a teacher whose logits none of these losses reads. */
 export function logitsUnread(losses: readonly string[]): DistilleryError {
   const none = losses.length === 1 ? `${losses[0]} does not read them` : `none of ${losses.join(", ")} reads them`;
-  return new DistilleryError("BAD_ARGUMENT", `calibrateTeacher: is for losses of the teacher's logits, and ${none}`);
+  return argumentError("calibrateTeacher", `is for losses of the teacher's logits, and ${none}`);
 }
 
 /**
@@ -116,10 +115,7 @@ export function fitTemperature(logits: Float64Array, labels: Int32Array, classes
       spread > 0 && at(most).slope < 0
         ? "the teacher has every label of the validation set right: the smaller the temperature, the better"
         : "the teacher does no better than chance on the validation set: the larger the temperature, the better";
-    throw new DistilleryError(
-      "BAD_ARGUMENT",
-      `calibrateTeacher: ${reason}; there is no best one: leave calibrateTeacher out`,
-    );
+    throw argumentError("calibrateTeacher", `${reason}; there is no best one: leave calibrateTeacher out`);
   }
   for (let i = 0; i < 60; i++) {
     const middle = (low + high) / 2;

@@ -1,8 +1,7 @@
 import { STUDENT_FILE } from "../checkpoint/index.js";
-import { expectFlags } from "../checks.js";
+import { argumentError, expectFlags } from "../checks.js";
 import { expectDataset } from "../data/dataset.js";
 import type { Dataset } from "../data/index.js";
-import { DistilleryError } from "../errors.js";
 import type { DistillationLoss, LossSpec } from "../losses/index.js";
 import { KD_DEFAULTS } from "../losses/kd_loss.js";
 import { fitNetwork } from "../models/fit_network.js";
@@ -64,7 +63,7 @@ export function distill(input: DistillInput): RunHandle {
     expectModule("student", student);
     if (whole === student) {
       const text = "expected another network than the student, got the same object: it would be trained towards itself";
-      throw new DistilleryError("BAD_ARGUMENT", `teacher: ${text}`);
+      throw argumentError("teacher", text);
     }
     expectDataset(data, "data");
     expectCache(teacherCache);
@@ -124,7 +123,7 @@ export async function distillationLoss(
   expectRead(use.data, { labelSmoothing: use.labelSmoothing });
   if (spec !== undefined) return resolveLoss(spec, use);
   if (alpha === 1 && use.labelSmoothing > 0) {
-    throw new DistilleryError("BAD_ARGUMENT", "labelSmoothing: with alpha 1 the loss reads no labels: leave it out");
+    throw argumentError("labelSmoothing", "with alpha 1 the loss reads no labels: leave it out");
   }
   if (taskOf(use.data).width(use.data.classes) < 0) expectDimensions(use, alpha);
   return taskOf(use.data).distillationLoss({ temperature, alpha, labelSmoothing: use.labelSmoothing });
@@ -134,6 +133,6 @@ export async function distillationLoss(
 function refuseBoth(loss: LossSpec | undefined, given: { temperature: number; alpha: number }): void {
   const name = (["temperature", "alpha"] as const).find((option) => given[option] !== KD_DEFAULTS[option]);
   if (loss === undefined || name === undefined) return;
-  const text = `${name}: the loss has its own, as "kd(temperature=4, alpha=0.9)": leave one of the two out`;
-  throw new DistilleryError("BAD_ARGUMENT", text);
+  const text = 'the loss has its own, as "kd(temperature=4, alpha=0.9)": leave one of the two out';
+  throw argumentError(name, text);
 }

@@ -1,4 +1,5 @@
 import { types } from "node:util";
+import { argumentError } from "../checks.js";
 import { type Batch, type Dataset, NO_LABEL } from "../data/dataset.js";
 import { labelsOf } from "../data/labels.js";
 import { outputsText } from "../data/targets.js";
@@ -141,6 +142,6 @@ class Labelling {
 function expectTaps({ name }: Teacher, loss: DistillationLoss, { taps }: Outputs): void {
   const missing = loss.taps?.teacher?.find((path) => !(taps[path] instanceof Tensor));
   if (missing === undefined) return;
-  const text = `teacher: ${name} gives no output of the module "${missing}", which the loss ${loss.name} reads`;
-  throw new DistilleryError("BAD_ARGUMENT", text);
+  const text = `${name} gives no output of the module "${missing}", which the loss ${loss.name} reads`;
+  throw argumentError("teacher", text);
 }

@@ -1,4 +1,4 @@
-import { badArgument } from "../checks.js";
+import { argumentError, badArgument } from "../checks.js";
 import { expectDataset } from "../data/dataset.js";
 import type { Dataset } from "../data/index.js";
 import { hasTargets } from "../data/task_name.js";
@@ -87,7 +87,7 @@ export function expectClasses(data: Dataset): void {
   if (!hasTargets(data)) return;
   const text = `students teach each other classes, and the data are for ${data.task}`;
   const advice = "train a network by itself (train-teacher) and distil it (distill)";
-  throw new DistilleryError("BAD_ARGUMENT", `data: ${text}: ${advice}`);
+  throw argumentError("data", `${text}: ${advice}`);
 }
 
 /** The sum of all students' losses; each student is a constant in the others'. */
@@ -98,7 +98,7 @@ function mutualLoss(
   const { taps, modules = {} } = term;
   if (!term.needsTeacher || taps?.student?.length || taps?.teacher?.length || Object.keys(modules).length > 0) {
     const text = `expected one that compares logits, as "${MUTUAL_LOSS}", got ${term.name}`;
-    throw new DistilleryError("BAD_ARGUMENT", `loss: ${text}`);
+    throw argumentError("loss", text);
   }
   return {
     name: "mutual",
@@ -156,7 +156,7 @@ function expectStudents(students: readonly Module[]): void {
     expectModule(`students[${i}]`, student);
     const own = student.parameters();
     if (own.some((parameter) => seen.has(parameter))) {
-      throw new DistilleryError("BAD_ARGUMENT", `students[${i}]: shares parameters with one before: make each anew`);
+      throw argumentError(`students[${i}]`, "shares parameters with one before: make each anew");
     }
     for (const parameter of own) seen.add(parameter);
   }

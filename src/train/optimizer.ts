@@ -1,5 +1,4 @@
-import { badArgument } from "../checks.js";
-import { DistilleryError } from "../errors.js";
+import { argumentError, badArgument } from "../checks.js";
 import type { Module } from "../nn/module.js";
 import { OPTIMIZERS, type OptimizerContext } from "../optim/index.js";
 import type { LRScheduler } from "../optim/lr_scheduler.js";
@@ -28,7 +27,7 @@ export function createOptimizer(
   for (const [name, module] of Object.entries(lossModules)) {
     if (module.parameters().every((parameter) => !parameter.requiresGrad || moved.has(parameter))) continue;
     const text = `does not move the parameters of ${name}, a module of the loss: make it of all that the function gets`;
-    throw new DistilleryError("BAD_ARGUMENT", `optimizer: ${text}`);
+    throw argumentError("optimizer", text);
   }
   return optimizer;
 }
@@ -47,7 +46,7 @@ export function expectMomentum(
   if (replaced === undefined) return;
   const text = `${replaced}: the schedule one-cycle replaces it from the first step on`;
   const advice = 'take another schedule, such as cosine, or "one-cycle(cycleMomentum=false)"';
-  throw new DistilleryError("BAD_ARGUMENT", `optimizer: ${text}: ${advice}`);
+  throw argumentError("optimizer", `${text}: ${advice}`);
 }
 
 function ownOptimizer(option: Extract<OptimizerOption, (...args: never[]) => unknown>, context: OptimizerContext) {
@@ -57,10 +56,7 @@ function ownOptimizer(option: Extract<OptimizerOption, (...args: never[]) => unk
   }
   const own = new Set(context.params);
   if (optimizer.paramGroups.some(({ params }) => params.some((parameter) => !own.has(parameter)))) {
-    throw new DistilleryError(
-      "BAD_ARGUMENT",
-      "optimizer: expected parameters of the student or of the loss's modules, got others",
-    );
+    throw argumentError("optimizer", "expected parameters of the student or of the loss's modules, got others");
   }
   return optimizer;
 }

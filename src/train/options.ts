@@ -1,5 +1,4 @@
 import * as v from "valibot";
-import { DistilleryError } from "../errors.js";
 import { KD_DEFAULTS } from "../losses/kd_loss.js";
 import { temperature } from "../losses/temperature.js";
 import type { Optimizer } from "../optim/optimizer.js";
@@ -12,6 +11,7 @@ import {
   fractionBelow1,
   type Issue,
   integer,
+  issuesError,
   issuesOf,
   nonNegative,
   type ObjectSchema,
@@ -135,8 +135,7 @@ export function resolveOptions<S extends OptionsSchema>(
 ): v.InferOutput<S> {
   const issues = issuesOf(schema as ObjectSchema, options, others);
   if (issues.length === 0) return expectShards(v.parse(schema, options));
-  const texts = issues.map(({ path, text }) => `${path.join(".") || "options"}: ${text}`);
-  throw new DistilleryError("BAD_ARGUMENT", texts.join("; "));
+  throw issuesError(issues);
 }
 
 export type ShardOptions = Pick<ResolvedTraining, "batchSize" | "shards" | "batchNorm"> & {
@@ -146,7 +145,7 @@ export type ShardOptions = Pick<ResolvedTraining, "batchSize" | "shards" | "batc
 function expectShards<O extends ShardOptions>(options: O): O {
   const issue = shardIssue(options);
   if (issue === null) return options;
-  throw new DistilleryError("BAD_ARGUMENT", `${issue.path.join(".")}: ${issue.text}`);
+  throw issuesError([issue]);
 }
 
 /** What a run without a validation set is told of options that need one. */

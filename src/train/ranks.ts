@@ -1,6 +1,7 @@
 import { setTimeout } from "node:timers/promises";
 import type { FoundCheckpoint, RunConfig } from "../checkpoint/index.js";
 import { decodeSafetensors, safetensorsOf } from "../checkpoint/safetensors.js";
+import { argumentError } from "../checks.js";
 import { DistilleryError, isAbort } from "../errors.js";
 import { bytesOf } from "../files/index.js";
 import { codeHash, loadMpi, type Mpi, ranksOfJob } from "../mpi.js";
@@ -131,7 +132,7 @@ export class Ranks {
   take(): () => void {
     this.expectJoined();
     if (this.#isTaken) {
-      throw new DistilleryError("BAD_ARGUMENT", "ranks: another run has them: start this one after its end");
+      throw argumentError("ranks", "another run has them: start this one after its end");
     }
     this.#isTaken = true;
     return () => {
@@ -148,8 +149,8 @@ export class Ranks {
   /** Refuses ranks after {@link Ranks.stop}. */
   expectJoined(): void {
     if (!this.#isStopped) return;
-    const text = "ranks: MPI was stopped, which starts once a process: call stop() after the last run";
-    throw new DistilleryError("BAD_ARGUMENT", text);
+    const text = "MPI was stopped, which starts once a process: call stop() after the last run";
+    throw argumentError("ranks", text);
   }
 
   /** Ends all ranks with a line that says which one failed and why. */

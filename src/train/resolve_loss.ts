@@ -1,3 +1,4 @@
+import { argumentError } from "../checks.js";
 import { NO_LABEL } from "../data/dataset.js";
 import type { Dataset } from "../data/index.js";
 import { labelsOf } from "../data/labels.js";
@@ -50,7 +51,7 @@ export function expectSmoothed(
 ): DistillationLoss {
   if (isSmoothed || labelSmoothing === 0) return loss;
   const text = `no term of the loss ${loss.name} reads it: leave it out, or add one, as "0.1*cross-entropy"`;
-  throw new DistilleryError("BAD_ARGUMENT", `labelSmoothing: ${text}`);
+  throw argumentError("labelSmoothing", text);
 }
 
 /** The loss that a run's specification says; imports the modules of the user's own that it names. */
@@ -98,9 +99,9 @@ export function missingTeacher(loss: string, spec?: LossSpec): DistilleryError {
     const text = "a function is taken to read the teacher, and there is none";
     const advice =
       "give an object { name, needsTeacher: false, compute, config }, whose compute gives { loss, metrics }";
-    return new DistilleryError("BAD_ARGUMENT", `loss: ${text}: ${advice}`);
+    return argumentError("loss", `${text}: ${advice}`);
   }
-  return new DistilleryError("BAD_ARGUMENT", `loss: ${loss} needs a teacher: give distill one`);
+  return argumentError("loss", `${loss} needs a teacher: give distill one`);
 }
 
 /** Refuses a student whose vectors have other dimensions than the targets' or the teacher's, as the default loss compares them. */
@@ -124,8 +125,8 @@ function expectApart({ modules = {} }: DistillationLoss, teacher: unknown): void
   const taught = new Set(teacher.parameters());
   for (const [name, module] of Object.entries(modules)) {
     if (!module.parameters().some((parameter) => taught.has(parameter))) continue;
-    const text = `loss: modules.${name} has parameters of the teacher, which would be trained: leave it out`;
-    throw new DistilleryError("BAD_ARGUMENT", text);
+    const text = `modules.${name} has parameters of the teacher, which would be trained: leave it out`;
+    throw argumentError("loss", text);
   }
 }
 
@@ -146,7 +147,7 @@ export function tapShapeOf(network: unknown, data: Dataset, argument: string, pa
 
 function expectNetwork(network: unknown, argument: string): Module {
   if (network instanceof Module) return network;
-  throw new DistilleryError("BAD_ARGUMENT", `${argument}: expected a Module, whose hidden layers can be tapped`);
+  throw argumentError(argument, "expected a Module, whose hidden layers can be tapped");
 }
 
 /** A network's output for the first sample, in eval mode. */
@@ -160,7 +161,7 @@ function forwardOnce(network: Module, data: Dataset): Tensor {
 function expectLabelled(loss: string, labels: Int32Array): Int32Array {
   const sample = labels.indexOf(NO_LABEL);
   if (sample < 0) return labels;
-  throw new DistilleryError("BAD_ARGUMENT", `${loss}: needs a label for every sample, and sample ${sample} has none`);
+  throw argumentError(loss, `needs a label for every sample, and sample ${sample} has none`);
 }
 
 const ROWS = 8;

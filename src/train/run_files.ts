@@ -1,5 +1,5 @@
 import { type FoundCheckpoint, isFileOfRun, type RunConfig, RunDirectory } from "../checkpoint/index.js";
-import { DistilleryError } from "../errors.js";
+import { argumentError } from "../checks.js";
 import { type EpochRecord, flattenRecord } from "../log/epoch_record.js";
 import type { MetricsLog } from "../log/metrics_log.js";
 import { networkMetadata } from "../models/create_network.js";
@@ -133,6 +133,6 @@ function stateOf({ path }: Part, state: StateDict): StateDict {
 function expectOther(logs: readonly MetricsLog[], out: string): void {
   for (const [i, { path }] of logs.entries()) {
     if (path === undefined || !isFileOfRun(path, out)) continue;
-    throw new DistilleryError("BAD_ARGUMENT", `logs[${i}]: ${path} is a file of the run itself: give another name`);
+    throw argumentError(`logs[${i}]`, `${path} is a file of the run itself: give another name`);
   }
 }

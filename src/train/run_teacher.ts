@@ -1,5 +1,5 @@
+import { argumentError } from "../checks.js";
 import type { Dataset } from "../data/index.js";
-import { DistilleryError } from "../errors.js";
 import type { DistillationLoss } from "../losses/index.js";
 import { readsTeacherLogits } from "../losses/loss.js";
 import { Module } from "../nn/module.js";
@@ -123,7 +123,7 @@ export class RunTeacher {
     const { source, loss } = this;
     const { teacherCache, teacherMode } = this.use;
     const refuse = (option: string, problem: string) => {
-      throw new DistilleryError("BAD_ARGUMENT", `${option}: ${problem}`);
+      throw argumentError(option, problem);
     };
     const cache = teacherCache === undefined || teacherCache === false ? null : "teacherCache";
     if (cache !== null && !loss.needsTeacher) refuse(cache, `the loss ${loss.name} needs no teacher`);

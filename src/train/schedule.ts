@@ -1,8 +1,7 @@
 import { createHash } from "node:crypto";
-import { show } from "../checks.js";
+import { argumentError, show } from "../checks.js";
 import type { Dataset } from "../data/dataset.js";
 import { DataLoader } from "../data/loader.js";
-import { DistilleryError } from "../errors.js";
 import { SCHEDULES } from "../optim/index.js";
 import type { LRScheduler } from "../optim/lr_scheduler.js";
 import { type Schedule, warmup } from "../optim/schedules.js";
@@ -11,6 +10,7 @@ import {
   formatExpression,
   type Issue,
   isModulePath,
+  issuesError,
   parseExpression,
   type Term,
 } from "../registry/index.js";
@@ -32,7 +32,7 @@ export type ScheduleOptions = Partial<Pick<ResolvedTraining, (typeof SCHEDULE_OP
 /** The schedule of a run with every option written out; `BAD_ARGUMENT` for options that it does not have. */
 export function resolveSchedule(schedule: Expression | Schedule, options: ScheduleOptions): string | Schedule {
   const issue = scheduleIssue(schedule, options);
-  if (issue !== null) throw new DistilleryError("BAD_ARGUMENT", `${issue.path.join(".")}: ${issue.text}`);
+  if (issue !== null) throw issuesError([issue]);
   const given = Object.fromEntries(givenOptions(options));
   if (typeof schedule === "function") {
     return given.warmupSteps === undefined ? schedule : warmup(given.warmupSteps, schedule);
@@ -116,8 +116,5 @@ export function stepsPerEpoch(
 /** Refuses a scheduler that ends before the run does, rather than stop there. */
 export function expectLongEnough({ totalSteps }: LRScheduler, steps: number): void {
   if (totalSteps >= steps) return;
-  throw new DistilleryError(
-    "BAD_ARGUMENT",
-    `schedule: expected at least the ${steps} steps of the run, got ${totalSteps}`,
-  );
+  throw argumentError("schedule", `expected at least the ${steps} steps of the run, got ${totalSteps}`);
 }

@@ -1,5 +1,5 @@
+import { argumentError } from "../checks.js";
 import type { Batch } from "../data/dataset.js";
-import { DistilleryError } from "../errors.js";
 import type { Metrics } from "../log/epoch_record.js";
 import type { Outputs, ShardedMemory } from "../losses/index.js";
 import { BackwardPass } from "../tensor/autograd.js";
@@ -157,7 +157,7 @@ export async function lockstep<P>(
     if (all.length === 0) return;
     if (all.length < shards || !alike(all)) {
       const text = `${all.length} of ${shards} shards wait at a BatchNorm that the others do not have there`;
-      throw new DistilleryError("BAD_ARGUMENT", `batchNorm: ${text}: leave it at "shard"`);
+      throw argumentError("batchNorm", `${text}: leave it at "shard"`);
     }
     for (const barrier of waiting) barrier.all = all.reduce(barrier.combine);
   }

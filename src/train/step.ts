@@ -1,3 +1,4 @@
+import { argumentError } from "../checks.js";
 import type { EpochBatches } from "../data/loader.js";
 import { DistilleryError } from "../errors.js";
 import type { Metrics } from "../log/epoch_record.js";
@@ -121,5 +122,5 @@ export const NO_TEACHER: Outputs = {
 };
 
 function noTeacher(): DistilleryError {
-  return new DistilleryError("BAD_ARGUMENT", "loss: reads the teacher's outputs, but its needsTeacher is false");
+  return argumentError("loss", "reads the teacher's outputs, but its needsTeacher is false");
 }

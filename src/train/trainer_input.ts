@@ -1,6 +1,6 @@
 import { fingerprint, type RunConfig } from "../checkpoint/index.js";
 import { expectMetadata } from "../checkpoint/safetensors.js";
-import { expectShape } from "../checks.js";
+import { argumentError, expectShape } from "../checks.js";
 import { expectUnaugmented } from "../data/augment.js";
 import { type Dataset, fingerprintOf, NO_LABEL } from "../data/dataset.js";
 import { labelsOf } from "../data/labels.js";
@@ -90,14 +90,14 @@ export function validateInput(input: TrainerInput): void {
     expectShape("validation", [validation.features, validation.classes], [data.features, data.classes]);
     expectEvaluable("validation", validation, data);
   } else if (options.patience !== null) {
-    throw new DistilleryError("BAD_ARGUMENT", `patience: ${NEEDS_VALIDATION.patience}`);
+    throw argumentError("patience", NEEDS_VALIDATION.patience);
   }
   expectDescribed("data", data);
   if (controls.out !== undefined) expectMetadata("data", preprocessingText(preprocessingOf(data)));
   const { size = 1 } = controls.ranks ?? {};
   if (options.shards < size) {
     const text = `expected at least one for each of the ${size} ranks, got ${options.shards}`;
-    throw new DistilleryError("BAD_ARGUMENT", `shards: ${text}`);
+    throw argumentError("shards", text);
   }
 }
 
@@ -105,10 +105,10 @@ export function validateInput(input: TrainerInput): void {
 export function expectEvaluable(name: string, heldOut: Dataset, data: Dataset): void {
   expectUnaugmented(name, heldOut);
   const [own, wanted] = [heldOut, data].map(taskNameOf);
-  if (own !== wanted) throw new DistilleryError("BAD_ARGUMENT", `${name}: is for ${own}, the data for ${wanted}`);
+  if (own !== wanted) throw argumentError(name, `is for ${own}, the data for ${wanted}`);
   const sample = heldOut.unlabelled ? labelsOf(heldOut).indexOf(NO_LABEL) : -1;
   if (sample < 0) return;
-  throw new DistilleryError("BAD_ARGUMENT", `${name}: sample ${sample} has no label, which accuracy needs`);
+  throw argumentError(name, `sample ${sample} has no label, which accuracy needs`);
 }
 
 /** Refuses batches of one sample for BatchNorm in train mode: of what is trained, of the teacher, of the loss. */

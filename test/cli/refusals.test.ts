@@ -19,6 +19,7 @@ beforeAll(async () => {
   writeFileSync(join(cwd, "empty.safetensors"), "");
   await save(new Linear(3, 2).stateDict(), join(cwd, "foreign.safetensors"));
   mkdirSync(join(cwd, "folder.pth"));
+  mkdirSync(join(cwd, "epochs", "others"), { recursive: true });
   const rows = Array.from({ length: 12 }, (_, i) => `${i % 5},${i % 3},${i % 2}`);
   writeFileSync(join(cwd, "t.csv"), ["a,b,label", ...rows].join("\n"));
 });
@@ -147,12 +148,22 @@ describe("wrong usage: exit code 2", () => {
       "train-teacher --data t.csv --image-size 8",
       "--image-size: is an option of a folder of PNG, JPEG, WebP, BMP or GIF images by class: t.csv is a .csv or .tsv table (BAD_ARGUMENT)",
     ],
+    [
+      "compare --data t.csv --losses kd,hint(student=foo) --out o",
+      '--losses: hint: student: no module "foo". It has "fc1", "fc2", "fc3" (BAD_ARGUMENT)',
+    ],
     ["sweep --data t.csv --temperatures 1,1", "--temperatures: expected each once, got 1 again (BAD_ARGUMENT)"],
     ["data fashon-mnist", 'unknown data set "fashon-mnist", did you mean fashion-mnist? (BAD_ARGUMENT)'],
     ["list looses", 'unknown kind "looses", did you mean losses? (BAD_ARGUMENT)'],
     ["train-teacher --alpha 0.5", "unknown option '--alpha' (BAD_ARGUMENT); see --help"],
   ])("%s", async (args, message) => {
     expect(await leavesNothing(args.split(" "), 2, "BAD_ARGUMENT")).toBe(message);
+  });
+
+  test("a folder that is called as an option is none: exit code 1", async () => {
+    const text = 'epochs: holds other things, as "others", and no run: choose a folder of its own (BAD_ARGUMENT)';
+    const args = "train-teacher --data t.csv --out epochs --epochs 1".split(" ");
+    expect(await leavesNothing(args, 1, "BAD_ARGUMENT")).toBe(text);
   });
 
   test("no command at all", async () => {

@@ -155,6 +155,14 @@ onLinux("what the system gives too little of is said in one line", () => {
     expect([stderr, stdout, status]).toEqual([`distillery: ${text} (IO_ERROR)\n`, "", 1]);
   });
 
+  test("room in a file", () => {
+    const args = "train-teacher --data rows.csv --epochs 1 --out run --no-report --quiet";
+    const { status, stderr } = under("ulimit -f 4", args);
+    const text =
+      "run/teacher.pth: can't write it: files may get no larger: raise the limit (ulimit -f), or choose another disk";
+    expect([stderr, status]).toEqual([`distillery: ${text} (IO_ERROR)\n`, 1]);
+  });
+
   test("files for the processes of compare", () => {
     const args = "compare --data rows.csv --epochs 1 --seeds 20 --parallel 40 --out run --no-report --threads 1";
     const { status, stderr } = under("ulimit -n 44", args);

@@ -208,6 +208,8 @@ test.each<[Partial<CompareInput>, string]>([
   [{ calibrateTeacher: "bth" as never }, 'calibrateTeacher: expected true, false or "both", got "bth"'],
   [{ losses: [] }, "losses: expected a list of losses"],
   [{ losses: "kd" as never }, "losses: expected a list of losses"],
+  [{ losses: ["kd", 5 as never] }, "losses[1]: expected an expression, a loss or a function of the batch, got 5"],
+  [{ losses: ["kd", "mse"] }, "losses[1]: mse is for regression and vectors"],
   [{ losses: ["kd", "kd"] }, 'losses: expected each once, got "kd" again'],
   [
     { losses: ["kd", "dkd", "kd(temperature=3.5)"] },

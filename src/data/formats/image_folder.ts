@@ -1,6 +1,5 @@
 import { join, relative } from "node:path";
-import { showList } from "../../checks.js";
-import { DistilleryError } from "../../errors.js";
+import { argumentError, showList } from "../../checks.js";
 import { badData, listFiles, listFolders, readWhole, readWholeSync } from "../../files/index.js";
 import { native } from "../../native.js";
 import { showCount } from "../../show.js";
@@ -207,8 +206,8 @@ async function commonSize(first: string, options: ImageOptions): Promise<ImageSi
   const [rows, columns] = typeof imageSize === "number" ? [imageSize, imageSize] : (imageSize ?? [height, width]);
   const size = { channels: options.grey === undefined ? channels : options.grey ? 1 : 3, height: rows, width: columns };
   if (size.channels * rows * columns < 2 ** 31) return size;
-  const text = `imageSize: images of ${size.channels} x ${rows} x ${columns} are too large: choose a smaller size`;
-  throw new DistilleryError("BAD_ARGUMENT", text);
+  const text = `images of ${size.channels} x ${rows} x ${columns} are too large: choose a smaller size`;
+  throw argumentError("imageSize", text);
 }
 
 /**

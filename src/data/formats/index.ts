@@ -1,5 +1,5 @@
 import { basename, extname, parse, resolve } from "node:path";
-import { expectOptions, expectPath, showList, suggestion } from "../../checks.js";
+import { argumentError, expectOptions, expectPath, showList, suggestion } from "../../checks.js";
 import { DistilleryError } from "../../errors.js";
 import { badData, kindOf, listFiles, listFolders } from "../../files/index.js";
 import { givenFormatOptions, type LoadDataOptions } from "../load_options.js";
@@ -28,7 +28,7 @@ export function expectTaken(format: Format, options: LoadDataOptions, source: st
   if (foreign === undefined) return;
   const takers = FORMATS.filter(({ takes }) => takes.includes(foreign)).map(({ help }) => help);
   const text = `is an option of ${takers.join(" or ")}: ${source} is ${format.help}`;
-  throw new DistilleryError("BAD_ARGUMENT", `${foreign}: ${text}`);
+  throw argumentError(foreign, text);
 }
 
 /**

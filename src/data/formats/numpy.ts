@@ -1,5 +1,5 @@
 import { dirname, extname, join } from "node:path";
-import { DistilleryError } from "../../errors.js";
+import { argumentError } from "../../checks.js";
 import { badData, kindOf, listFiles, readWhole } from "../../files/index.js";
 import { countClasses, countKnown, expectSeen } from "../labels.js";
 import { encodeSamples } from "../preprocessing/encode.js";
@@ -40,7 +40,7 @@ export const numpy: Format = {
     const isArchive = !isFolder && extname(path).toLowerCase() === ".npz";
     if (isArchive && stream) {
       const text = `${path} is an archive, which can't be read in pieces: \`unzip\` makes .npy files of a .npz`;
-      throw new DistilleryError("BAD_ARGUMENT", `stream: ${text}`);
+      throw argumentError("stream", text);
     }
     if (isArchive) return openArrays(await archiveArrays(path), labels);
     if (isFolder) return openArrays(folderArrays(path, await listFiles(path), stream), labels);

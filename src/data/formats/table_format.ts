@@ -1,6 +1,5 @@
 import { join } from "node:path";
-import { badArgument, show, showList } from "../../checks.js";
-import { DistilleryError } from "../../errors.js";
+import { argumentError, badArgument, show, showList } from "../../checks.js";
 import { badData, hashFile, kindOf, listFiles } from "../../files/index.js";
 import { NO_LABEL } from "../dataset.js";
 import { type LoadDataOptions, TABLE_OPTIONS, type TableOptions } from "../load_options.js";
@@ -131,7 +130,7 @@ async function openTable(
 function expectNoEncoding(file: string, { tokenizer, textEncoding }: TableOptions): void {
   if (textEncoding === undefined) return;
   const text = `${file} has no text column, which would be encoded: textColumn (--text-column) names one`;
-  throw new DistilleryError("BAD_ARGUMENT", `${tokenizer === undefined ? "textEncoding" : "tokenizer"}: ${text}`);
+  throw argumentError(tokenizer === undefined ? "textEncoding" : "tokenizer", text);
 }
 
 /** A table of one column that is not left out, of texts: samples without labels, for what a network gives for any text; null for another table. */
@@ -153,7 +152,7 @@ async function openTextsAlone(
   const { textColumn } = options;
   const text = textColumn === undefined ? null : indexOf(names, "textColumn", textColumn, file);
   if (text !== null && dropped.has(text)) {
-    throw new DistilleryError("BAD_ARGUMENT", `textColumn: ${show(names[text])} is left out by dropColumns`);
+    throw argumentError("textColumn", `${show(names[text])} is left out by dropColumns`);
   }
   // Without names a column is known by its place.
   const left = isNamed ? dropped : new Set<number>();

@@ -1,7 +1,7 @@
 import { stat } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join, posix, win32 } from "node:path";
-import { show, suggestion } from "../../checks.js";
+import { argumentError, show, suggestion } from "../../checks.js";
 import { DistilleryError } from "../../errors.js";
 import { ioError, listFiles } from "../../files/index.js";
 import { CATALOG, type DatasetInfo } from "./catalog.js";
@@ -40,9 +40,9 @@ export async function findData(name: string): Promise<FoundData | null> {
 export function datasetInfo(name: string): DatasetInfo {
   const info = Object.hasOwn(CATALOG, name) ? CATALOG[name] : undefined;
   if (info !== undefined) return info;
-  throw new DistilleryError(
-    "BAD_ARGUMENT",
-    `name: expected one of ${DATASET_NAMES.join(", ")}, got ${show(name)}${suggestion(String(name), DATASET_NAMES)}`,
+  throw argumentError(
+    "name",
+    `expected one of ${DATASET_NAMES.join(", ")}, got ${show(name)}${suggestion(String(name), DATASET_NAMES)}`,
   );
 }
 

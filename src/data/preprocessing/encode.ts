@@ -1,5 +1,14 @@
 import { types } from "node:util";
-import { badArgument, badDtype, expectInteger, expectLength, expectShape, show, showList } from "../../checks.js";
+import {
+  argumentError,
+  badArgument,
+  badDtype,
+  expectInteger,
+  expectLength,
+  expectShape,
+  show,
+  showList,
+} from "../../checks.js";
 import { DistilleryError } from "../../errors.js";
 import { native } from "../../native.js";
 import { Tensor } from "../../tensor/tensor.js";
@@ -74,7 +83,7 @@ function encodeValues({ features, mean, std }: ValuePreprocessing, values: Float
     const problem = Number.isFinite(values[i])
       ? `${values[i]} is ${far}`
       : `expected a finite number, got ${values[i]}`;
-    throw new DistilleryError("BAD_ARGUMENT", `values[${i}]: ${problem}`);
+    throw argumentError(`values[${i}]`, problem);
   }
   return new Tensor(data, [length, features]);
 }

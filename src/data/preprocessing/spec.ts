@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { expectOptions, MAX_LENGTH, RANGES, show } from "../../checks.js";
+import { argumentError, expectOptions, MAX_LENGTH, RANGES, show } from "../../checks.js";
 import { DistilleryError } from "../../errors.js";
 import { badData } from "../../files/index.js";
 import { boolean, expected, finite, integer, length, oneOf } from "../../registry/index.js";
@@ -244,7 +244,7 @@ function expectKept(argument: string, value: unknown, wanted: string): void {
   if (CHECKED.has(Object(value))) return;
   const kind = DESCRIPTION.options.find(({ entries }) => entries.kind.literal === Object(value ?? {}).kind);
   if (kind === undefined) {
-    throw new DistilleryError("BAD_ARGUMENT", `${argument}: expected ${wanted} got ${show(value)}`);
+    throw argumentError(argument, `expected ${wanted} got ${show(value)}`);
   }
   expectOptions(argument, value as object, Object.keys(kind.entries));
   checked(value, (path, problem) => badPart(argument, path, problem));
@@ -278,7 +278,7 @@ export function expectTable(table: unknown, features: number): void {
 }
 
 function badPart(argument: string, path: string, problem: string): DistilleryError {
-  return new DistilleryError("BAD_ARGUMENT", `${argument}${path === "" ? "" : `.${path}`}: ${problem}`);
+  return argumentError(`${argument}${path === "" ? "" : `.${path}`}`, problem);
 }
 
 /** Makes an error of what is wrong at a path. */

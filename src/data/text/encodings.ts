@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { show } from "../../checks.js";
+import { argumentError, show } from "../../checks.js";
 import { DistilleryError } from "../../errors.js";
 import { Registry } from "../../registry/index.js";
 import { allocate } from "../../tensor/buffer_pool.js";
@@ -71,9 +71,8 @@ export function textEncoding(expression = "hash"): TextEncoding {
 /** The texts of a batch by another encoding than the data's, which a network reads: [n, length]. */
 export function encodedTexts(encoding: TextEncoding, { texts }: { readonly texts?: () => readonly string[] }): Tensor {
   if (texts === undefined) {
-    const text =
-      "batch: the network reads texts by an encoding of its own: expected a batch of a data set that has them";
-    throw new DistilleryError("BAD_ARGUMENT", text);
+    const text = "the network reads texts by an encoding of its own: expected a batch of a data set that has them";
+    throw argumentError("batch", text);
   }
   const all = texts();
   const { length } = encoding;

@@ -1,7 +1,7 @@
 import { createRequire } from "node:module";
 import { dirname } from "node:path";
 import * as v from "valibot";
-import { show, showList } from "../../checks.js";
+import { argumentError, show, showList } from "../../checks.js";
 import { DistilleryError } from "../../errors.js";
 import { badData, readWholeSync } from "../../files/index.js";
 import { described, expected, text } from "../../registry/index.js";
@@ -72,7 +72,7 @@ function readTokenizer(file: string, length: number): TokenizerEncoding {
   const { specials } = loaded(encoding, file);
   if (length > specials) return encoding;
   const wanted = `more than the ${specials} ids that the tokenizer adds to each text`;
-  throw new DistilleryError("BAD_ARGUMENT", `textEncoding: tokenizer: length: expected ${wanted}, got ${length}`);
+  throw argumentError("textEncoding", `tokenizer: length: expected ${wanted}, got ${length}`);
 }
 
 interface Loaded {

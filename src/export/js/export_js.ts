@@ -1,8 +1,7 @@
 import { constants } from "node:buffer";
 import { extname } from "node:path";
-import { badArgument, expectOneOf, expectOptions, expectPath } from "../../checks.js";
+import { argumentError, badArgument, expectOneOf, expectOptions, expectPath } from "../../checks.js";
 import { expectPreprocessing, type Preprocessing } from "../../data/preprocessing/spec.js";
-import { DistilleryError } from "../../errors.js";
 import { writeWhole } from "../../files/index.js";
 import { WEIGHT_TYPES } from "../../graph/index.js";
 import { recordOf } from "../../models/training_record.js";
@@ -68,10 +67,8 @@ export function withinText<T>(body: () => T): T {
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     if (code !== "ERR_STRING_TOO_LONG" && message !== "Invalid string length") throw error;
-    const text = `network: its weights are longer as text than the ${constants.MAX_STRING_LENGTH} characters of one in Node.js`;
-    throw new DistilleryError("BAD_ARGUMENT", `${text}: quantize them (quantize: "int8"), or export ONNX`, {
-      cause: error,
-    });
+    const text = `its weights are longer as text than the ${constants.MAX_STRING_LENGTH} characters of one in Node.js`;
+    throw argumentError("network", `${text}: quantize them (quantize: "int8"), or export ONNX`, { cause: error });
   }
 }
 
