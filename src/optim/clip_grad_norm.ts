@@ -19,11 +19,11 @@ export function clipGradNorm(
 ): number {
   const normType = normTypeOf(options);
   if (maxNorm !== Infinity) expectAtLeast0("maxNorm", maxNorm);
-  for (const parameter of expectParameters(parameters)) parameter.scaledGrad();
+  for (const parameter of expectParameters(parameters)) parameter.gradient.scaled();
   const grads = gradsOf(parameters);
   const norm = normType === 2 ? native.gradNorm(grads) : otherNorm(grads, normType);
   const coefficient = maxNorm / (norm + 1e-6);
-  if (!(coefficient >= 1)) for (const parameter of parameters) parameter.scaleGrad(coefficient);
+  if (!(coefficient >= 1)) for (const parameter of parameters) parameter.gradient.multiply(coefficient);
   return norm;
 }
 
@@ -55,7 +55,7 @@ function otherNorm(grads: readonly Float32Array[], normType: number): number {
 export function clipGradValue(parameters: readonly Tensor[], clipValue: number): void {
   expectAtLeast0("clipValue", clipValue);
   for (const parameter of expectParameters(parameters)) {
-    const grad = parameter.scaledGrad();
+    const grad = parameter.gradient.scaled();
     // Not Math.min and Math.max, whose -0 and 0 differ: PyTorch keeps what is in the range as it is.
     grad?.forEach((x, i) => {
       if (x > clipValue) grad[i] = clipValue;

@@ -90,13 +90,13 @@ export abstract class Optimizer<G extends ParamGroup = ParamGroup, S extends obj
     if (extra !== undefined) throw badArgument("step", "no arguments (call a closure before)", extra);
     for (const group of this.paramGroups) this.checkGroup(group);
     for (const group of this.paramGroups) {
-      const withGrad = group.params.filter(({ gradData, hasGradRows }) => gradData !== null && !hasGradRows);
-      for (const [gradScale, params] of partition(withGrad, ({ gradScale }) => gradScale)) {
+      const withGrad = group.params.filter(({ gradient }) => gradient.data !== null && !gradient.isByRows);
+      for (const [gradScale, params] of partition(withGrad, ({ gradient }) => gradient.scale)) {
         this.update(group, params, gradScale);
       }
       for (const param of group.params) {
-        if (param.gradData !== null) param.noteChange();
-        if (param.hasGradRows) updateRows(param, this.state, (part) => this.update(group, [part], 1));
+        if (param.gradient.data !== null) param.noteChange();
+        if (param.gradient.isByRows) updateRows(param, this.state, (part) => this.update(group, [part], 1));
       }
     }
   }
@@ -133,7 +133,7 @@ export abstract class Optimizer<G extends ParamGroup = ParamGroup, S extends obj
   }
 
   /**
-   * Moves parameters of one group, all of which have a gradient: `gradScale` times what `gradData` holds. `grad` is the
+   * Moves parameters of one group, all of which have a gradient: `gradScale` times what `gradient.data` holds. `grad` is the
    * same product, at the price of one more pass.
    */
   protected abstract update(group: G, params: readonly Tensor[], gradScale: number): void;
@@ -174,7 +174,7 @@ export function partition<K>(
 /** The gradients' arrays of parameters that have one. */
 export function gradsOf(params: readonly Tensor[]): Float32Array[] {
   const grads: Float32Array[] = [];
-  for (const { gradData } of params) if (gradData !== null) grads.push(gradData);
+  for (const { gradient } of params) if (gradient.data !== null) grads.push(gradient.data);
   return grads;
 }
 

@@ -11,12 +11,12 @@ export function updateRows<S extends object>(
   state: Map<Tensor, S>,
   update: (part: Tensor) => void,
 ): void {
-  const grad = param.gradByRows();
+  const grad = param.gradient.byRows();
   if (grad === null || grad.rows.length === 0) return;
   const { rows } = grad;
   const { shape } = param;
   const part = new Tensor(rowsOf(param.data, shape, rows), [rows.length, shape[1]]);
-  part.gradData = grad.values;
+  part.gradient.data = grad.values;
   const kept = state.get(param) as Values | undefined;
   if (kept !== undefined) state.set(part, mapped(kept, (array) => rowsOf(array, shape, rows)) as S);
   update(part);

@@ -4,6 +4,7 @@ import { native } from "../native.js";
 import type { Barrier } from "./barrier.js";
 import { Arena, allocate } from "./buffer_pool.js";
 import type { RowValues } from "./grad_rows.js";
+import type { Gradient } from "./gradient.js";
 import { withReader } from "./reads.js";
 
 /** The part of a tensor that autograd uses. */
@@ -15,10 +16,7 @@ interface Differentiable {
   readonly version: number;
   /** The call that computed it; null for a leaf. */
   node: Node | null;
-  materializedGrad(): Float32Array | null;
-  gradBuffer(): Float32Array;
-  /** Adds a gradient whose other rows are zero; false: there is one already that is not by rows. */
-  addGradRows(added: RowValues): boolean;
+  readonly gradient: Gradient;
 }
 
 /** The arguments and results of a call that its backward pass reads. */
@@ -238,24 +236,24 @@ function deliverRows(node: Node, grad: Float32Array): number {
   if (known === null) return -1;
   const input = node.inputs[known.input];
   if (!(node.seen.wanted[known.input] && input.requiresGrad)) return known.input;
-  return input.node === null && input.addGradRows(known) ? known.input : -1;
+  return input.node === null && input.gradient.addRows(known) ? known.input : -1;
 }
 
 function gradientSoFar(input: Differentiable, grads: Map<Node, Float32Array>): Float32Array | null {
-  return input.node === null ? input.materializedGrad() : (grads.get(input.node) ?? null);
+  return input.node === null ? input.gradient.materialized() : (grads.get(input.node) ?? null);
 }
 
 /** Where the gradient of an input goes: straight to its place, or beside it if there is a gradient already. */
 function target(input: Differentiable, before: Float32Array | null, grads: Map<Node, Float32Array>): Float32Array {
   if (before !== null) return allocate(input.size);
-  if (input.node === null) return input.gradBuffer();
+  if (input.node === null) return input.gradient.buffer();
   const array = allocate(input.size);
   grads.set(input.node, array);
   return array;
 }
 
-function deliver(leaf: Differentiable, grad: Float32Array): void {
-  const before = leaf.materializedGrad();
-  if (before === null) leaf.gradBuffer().set(grad);
+function deliver({ gradient }: Differentiable, grad: Float32Array): void {
+  const before = gradient.materialized();
+  if (before === null) gradient.buffer().set(grad);
   else native.accumulate(grad, before);
 }

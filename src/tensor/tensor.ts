@@ -1,11 +1,10 @@
 import { types } from "node:util";
 import { badArgument, badDtype, expectDimensions, expectFlags, expectOptions, expectShape } from "../checks.js";
 import { DistilleryError } from "../errors.js";
-import { native } from "../native.js";
 import { type Node, runBackward } from "./autograd.js";
 import { runDeferred } from "./deferred.js";
 import { newElements } from "./element_limit.js";
-import { addRows, type RowValues, rowsOf, sumOfRows, unionOf, wholeOf } from "./grad_rows.js";
+import { Gradient } from "./gradient.js";
 import { asPrimitive, printTensor } from "./print.js";
 import { noteRead } from "./reads.js";
 import { expectOneElement, numel, toNested } from "./shape.js";
@@ -42,15 +41,6 @@ function readRequiresGrad(options: { requiresGrad?: boolean }): boolean {
   return requiresGrad;
 }
 
-/** A gradient of a tensor beside its present one. @internal */
-export class KeptGrad {
-  data: Float32Array | null = null;
-  rows: Int32Array | null = null;
-  readRows: Int32Array | null = null;
-  scale = 1;
-  recycled: Float32Array | null = null;
-}
-
 /** Numbers nested in arrays of equal lengths. */
 export type Nested = number | readonly Nested[];
 
@@ -76,18 +66,12 @@ export class Tensor {
   private values: Float32Array | null;
   /** Computes the values of a tensor of {@link Tensor.deferred}. */
   private compute: (() => Float32Array) | null = null;
-  /** The gradient's values, for the library's own use. @internal */
-  gradData: Float32Array | null = null;
-  /** The rows that `gradData` holds, if the others are zero and it holds none of them. @internal */
-  gradRows: Int32Array | null = null;
-  /** The rows of a gradient by rows that was read: `gradData` holds all rows, the others are zero. */
-  #readRows: Int32Array | null = null;
   #requiresGrad: boolean;
   #version = 0;
   /** The leaf whose memory this one's is. */
   #base: Tensor | null = null;
-  #gradScale = 1;
-  #recycledGrad: Float32Array | null = null;
+  #gradient: Gradient | null = null;
+  /** What `grad` gave last. */
   #grad: Tensor | null = null;
   #fusionStage: unknown = null;
 
@@ -177,7 +161,7 @@ export class Tensor {
 
   /** The gradient that `backward()` gathered, of this tensor's shape; null before, and after `zeroGrad()`. */
   get grad(): Tensor | null {
-    const data = this.#readGrad();
+    const data = this.gradient.handOut();
     if (data === null) return null;
     if (this.#grad?.data !== data) this.#grad = new Tensor(data, this.shape);
     return this.#grad;
@@ -189,109 +173,29 @@ export class Tensor {
       expectShape("grad", grad.shape, this.shape);
     }
     // A gradient that is computed in a step outlives it.
-    this.gradData = grad === null ? null : made === null ? grad.data : grad.data.slice();
-    this.gradRows = null;
-    this.#readRows = null;
-    this.#grad = made === null ? grad : null;
-    this.#gradScale = 1;
-    this.#recycledGrad = null;
+    const isKept = grad !== null && made === null;
+    this.#gradient = grad && new Gradient(this.shape, isKept ? grad.data : grad.data.slice(), isKept);
+    this.#grad = isKept ? grad : null;
   }
 
   /** Forgets the gradient; its memory is used again unless {@link Tensor.grad} handed it out. */
   zeroGrad(): void {
-    if (this.gradData !== null && this.gradRows === null) {
-      this.#recycledGrad = this.#grad === null ? this.gradData : null;
-    }
-    this.gradData = null;
-    this.gradRows = null;
-    this.#readRows = null;
+    this.#gradient?.zero();
     this.#grad = null;
-    this.#gradScale = 1;
   }
 
-  /** A factor that `gradData` is still to be multiplied by: an optimizer does it on its way. @internal */
-  get gradScale(): number {
-    return this.#gradScale;
+  /** The gradient, for the library's own use. @internal */
+  get gradient(): Gradient {
+    this.#gradient ??= new Gradient(this.shape);
+    return this.#gradient;
   }
 
-  /** Multiplies the gradient, at once if it was handed out, else when it is next used. @internal */
-  scaleGrad(coefficient: number): void {
-    if (this.gradData === null) return;
-    this.#gradScale *= coefficient;
-    if (this.#grad !== null) this.#readGrad();
-  }
-
-  /** Adds a gradient whose other rows are zero; false: there is one already that is not by rows. @internal */
-  addGradRows(added: RowValues): boolean {
-    const data = this.scaledGrad();
-    const columns = this.shape[1];
-    if (data !== null && this.#readRows !== null) {
-      addRows(added, columns, data);
-      this.#readRows = unionOf(this.#readRows, added.rows);
-      return true;
-    }
-    if (data !== null && this.gradRows === null) return false;
-    const sum = this.gradRows && data ? sumOfRows({ rows: this.gradRows, values: data }, added, columns) : added;
-    this.gradData = sum.values;
-    this.gradRows = sum.rows;
-    return true;
-  }
-
-  /** Whether the gradient is one by rows. @internal */
-  get hasGradRows(): boolean {
-    return this.gradRows !== null || this.#readRows !== null;
-  }
-
-  /** The gradient by rows with nothing left to multiply; null if it is not by rows. @internal */
-  gradByRows(): RowValues | null {
-    const data = this.scaledGrad();
-    if (data === null) return null;
-    if (this.gradRows !== null) return { rows: this.gradRows, values: data };
-    const rows = this.#readRows;
-    return rows && { rows, values: rowsOf(data, this.shape, rows) };
-  }
-
-  /** `gradData` with nothing left to multiply. @internal */
-  scaledGrad(): Float32Array | null {
-    if (this.gradData !== null && this.#gradScale !== 1) native.scaleGrads([this.gradData], this.#gradScale);
-    this.#gradScale = 1;
-    return this.gradData;
-  }
-
-  /** The gradient's values with nothing left to do, to which those of any rows may be added. @internal */
-  materializedGrad(): Float32Array | null {
-    const data = this.#readGrad();
-    this.#readRows = null;
-    return data;
-  }
-
-  #readGrad(): Float32Array | null {
-    const data = this.scaledGrad();
-    if (data === null || this.gradRows === null) return data;
-    this.gradData = wholeOf({ rows: this.gradRows, values: data }, this.shape);
-    this.#readRows = this.gradRows;
-    this.gradRows = null;
-    return this.gradData;
-  }
-
-  /** Memory for a new gradient. @internal */
-  gradBuffer(): Float32Array {
-    this.gradData = this.#recycledGrad ?? new Float32Array(this.size);
-    this.#recycledGrad = null;
-    return this.gradData;
-  }
-
-  /** Exchanges the gradient with one that is kept elsewhere. @internal */
-  swapGrad(kept: KeptGrad): void {
-    const { gradData, gradRows } = this;
-    const [readRows, scale, recycled] = [this.#readRows, this.#gradScale, this.#recycledGrad];
-    this.gradData = kept.data;
-    this.gradRows = kept.rows;
-    this.#readRows = kept.readRows;
-    this.#gradScale = kept.scale;
-    this.#recycledGrad = kept.recycled;
+  /** Puts another gradient in the place of the present one, which it gives. @internal */
+  swapGradient(other: Gradient): Gradient {
+    const { gradient } = this;
+    this.#gradient = other;
     this.#grad = null;
-    Object.assign(kept, { data: gradData, rows: gradRows, readRows, scale, recycled });
+    return gradient;
   }
 
   /** The only element of a tensor of one. */

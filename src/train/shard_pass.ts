@@ -4,10 +4,11 @@ import type { Metrics } from "../log/epoch_record.js";
 import type { Outputs, ShardedMemory } from "../losses/index.js";
 import { BackwardPass } from "../tensor/autograd.js";
 import { Barrier } from "../tensor/barrier.js";
+import type { Gradient } from "../tensor/gradient.js";
 import type { LongTensor } from "../tensor/int_tensor.js";
 import { type Generator, withGenerator } from "../tensor/random.js";
 import { Replay } from "../tensor/replay.js";
-import type { KeptGrad, Tensor } from "../tensor/tensor.js";
+import type { Tensor } from "../tensor/tensor.js";
 import type { Ranks } from "./ranks.js";
 
 /** The forward pass of some samples. */
@@ -44,7 +45,7 @@ interface ShardInput {
   readonly outputs: Outputs;
   readonly generator: Generator;
   /** The gradients of the parameters while other shards pass. */
-  readonly grads: readonly KeptGrad[];
+  readonly gradients: Gradient[];
 }
 
 /** The forward and the backward pass of one shard, which may wait at barriers while other shards use the same networks. */
@@ -122,7 +123,9 @@ export class ShardPass {
   /** Runs `body` while the parameters have this shard's gradients. */
   withGradients<T>(body: () => T): T {
     const swap = () => {
-      for (const [i, parameter] of this.shared.parameters.entries()) parameter.swapGrad(this.input.grads[i]);
+      const { gradients } = this.input;
+      for (const [i, parameter] of this.shared.parameters.entries())
+        gradients[i] = parameter.swapGradient(gradients[i]);
     };
     swap();
     try {

@@ -5,9 +5,10 @@ import { shardedMemories } from "../losses/loss.js";
 import { native } from "../native.js";
 import type { Teacher } from "../teachers/index.js";
 import { putRows, rowsOf } from "../tensor/grad_rows.js";
+import { Gradient } from "../tensor/gradient.js";
 import { LongTensor } from "../tensor/int_tensor.js";
 import { drawSeed, Generator, withGenerator } from "../tensor/random.js";
-import { KeptGrad, Tensor } from "../tensor/tensor.js";
+import { Tensor } from "../tensor/tensor.js";
 import type { ResolvedTraining } from "./options.js";
 import type { Ranks } from "./ranks.js";
 import { type Forward, lockstep, ShardPass, type ShardResult, setAll, type Values } from "./shard_pass.js";
@@ -48,7 +49,7 @@ export class Shards {
   /** Of the first three. */
   readonly #length: number;
   /** Memory for the gradients of each shard while others pass. */
-  readonly #kept: KeptGrad[][] = [];
+  readonly #kept: Gradient[][] = [];
   /** The gradients of the batches before, of an optimizer's step. */
   #group: Float32Array | null = null;
 
@@ -150,8 +151,8 @@ export class Shards {
     if (taken === null) return null;
     const { batch, outputs } = taken;
     const arrived = types.isPromise(outputs) ? await step.arrival(outputs) : outputs;
-    this.#kept[shard] ??= this.#parameters.map(() => new KeptGrad());
-    const input = { shard, batch, outputs: arrived, generator, grads: this.#kept[shard] };
+    this.#kept[shard] ??= this.#parameters.map(({ shape }) => new Gradient(shape));
+    const input = { shard, batch, outputs: arrived, generator, gradients: this.#kept[shard] };
     const shared = { parameters: this.#parameters, buffers: this.#buffers, memories: this.#memories };
     return new ShardPass(shared, input);
   }
@@ -168,9 +169,9 @@ export class Shards {
   #collect(into: Float32Array, before: readonly Values[], moved: readonly Values[], weight: number): void {
     let at = this.#parameters.length;
     for (const [i, parameter] of this.#parameters.entries()) {
-      const byRows = parameter.gradByRows();
-      const gradient = byRows === null ? parameter.materializedGrad() : null;
-      into[i] = parameter.gradData === null ? 0 : 1;
+      const byRows = parameter.gradient.byRows();
+      const gradient = byRows === null ? parameter.gradient.materialized() : null;
+      into[i] = parameter.gradient.data === null ? 0 : 1;
       into.fill(gradient === null ? 0 : 1, at, at + rowsIn(parameter));
       for (const row of byRows?.rows ?? []) into[at + row] = 1;
       at += rowsIn(parameter);
@@ -215,8 +216,9 @@ export class Shards {
       at += rowsIn(parameter);
       const gradient = values.subarray(at, at + parameter.size);
       if (named.length < rowsIn(parameter)) {
-        if (values[i] > 0) parameter.addGradRows({ rows: named, values: rowsOf(gradient, parameter.shape, named) });
-      } else if (values[i] > 0) parameter.gradBuffer().set(gradient);
+        if (values[i] > 0)
+          parameter.gradient.addRows({ rows: named, values: rowsOf(gradient, parameter.shape, named) });
+      } else if (values[i] > 0) parameter.gradient.buffer().set(gradient);
       at += parameter.size;
     }
   }

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { Tensor, tensor } from "../../src/index.js";
+import { Gradient } from "../../src/tensor/gradient.js";
 
 const leaf = (values: number[]) => tensor(values, { requiresGrad: true });
 const times = (x: Tensor, factor: number) => x.mul(factor).sum().backward();
@@ -62,12 +63,24 @@ describe("a gradient that was handed out", () => {
   it("memory of one that was not handed out is used again", () => {
     const x = leaf([1]);
     times(x, 3);
-    const memory = x.gradData;
+    const memory = x.gradient.data;
     x.zeroGrad();
     x.zeroGrad();
     times(x, 4);
-    expect(x.gradData).toBe(memory);
+    expect(x.gradient.data).toBe(memory);
     expect(x.grad?.toArray()).toEqual([4]);
+  });
+
+  it("memory of one that was handed out is not, though another took its place for a while", () => {
+    const x = leaf([1]);
+    times(x, 3);
+    const { grad } = x;
+    const own = x.swapGradient(new Gradient(x.shape));
+    times(x, 5);
+    expect(x.swapGradient(own).data).toEqual(Float32Array.of(5));
+    x.zeroGrad();
+    times(x, 4);
+    expect([grad?.toArray(), x.grad?.toArray()]).toEqual([[3], [4]]);
   });
 });
 
