@@ -29,7 +29,8 @@ export interface CifarResNetOptions {
 /**
  * A residual network for small images (He et al., 2016, section 4.2) as RepDistiller and mdistiller have it, with their state dict
  * keys, initial values and draws: a convolution, three stages of basic blocks with the outputs `layer1`, `layer2` and `layer3`,
- * the mean over all positions, a Linear. x [rows, channels, height, width] of any size to logits [rows, classes].
+ * the mean over all positions, a Linear. x [rows, channels, height, width] of any size to logits [rows, classes]; with a side of more than 32 pixels theirs
+ * differ, which average the first 8 x 8 positions alone.
  *
  * @example
  * ```ts
@@ -72,7 +73,7 @@ function entry(name: string, blocks: number, size: NetworkCost, widths?: CifarRe
   const channels = widths === undefined ? "" : ", four times as wide";
   return defineImageNetwork({
     name,
-    help: `residual network of ${6 * blocks + 2} layers for small images${channels} (He et al., 2016)`,
+    help: `residual network of ${6 * blocks + 2} layers for small images${channels} (He et al., 2016), the logits of its authors' code at 32 x 32`,
     options: {},
     size,
     make: (given) => new CifarResNet({ blocks, ...(widths && { widths }), ...given }),

@@ -65,7 +65,8 @@ export interface ShuffleNetV1Options {
 /**
  * ShuffleNet (Zhang et al., 2018), 3 groups, for small images, as RepDistiller and mdistiller have it (`ShuffleV1`), with their
  * state dict keys and draws. The stages have the outputs `layer1`, `layer2` and `layer3`.
- * x [rows, channels, height, width] of any size to logits [rows, classes].
+ * x [rows, channels, height, width] of any size to logits [rows, classes]; with a side of more than 32 pixels theirs differ, which average the first 4 x 4
+ * positions alone.
  *
  * @example
  * ```ts
@@ -109,7 +110,7 @@ function stage(inChannels: number, channels: number, count: number): Sequential 
 
 export const shuffleNetV1 = defineImageNetwork({
   name: "ShuffleNetV1",
-  help: "ShuffleNet of 3 groups for small images (Zhang et al., 2018)",
+  help: "ShuffleNet of 3 groups for small images (Zhang et al., 2018), the logits of its authors' code at 32 x 32",
   options: {},
   size: { parameters: 949_258, multiplyAdds: 38_691_456 },
   make: (options) => new ShuffleNetV1(options),

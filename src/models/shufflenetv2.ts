@@ -105,7 +105,8 @@ export interface ShuffleNetV2Options {
 /**
  * ShuffleNetV2 (Ma et al., 2018), width 1, for small images, as RepDistiller and mdistiller have it (`ShuffleV2`), with their
  * state dict keys and draws. The stages have the outputs `layer1`, `layer2` and `layer3`.
- * x [rows, channels, height, width] of any size to logits [rows, classes].
+ * x [rows, channels, height, width] of any size to logits [rows, classes]; with a side of more than 32 pixels theirs differ, which average the first 4 x 4
+ * positions alone.
  *
  * @example
  * ```ts
@@ -152,7 +153,7 @@ function stage(inChannels: number, channels: number, count: number): Sequential 
 
 export const shuffleNetV2 = defineImageNetwork({
   name: "ShuffleNetV2",
-  help: "ShuffleNetV2 for small images (Ma et al., 2018)",
+  help: "ShuffleNetV2 for small images (Ma et al., 2018), the logits of its authors' code at 32 x 32",
   options: {},
   size: { parameters: 1_355_528, multiplyAdds: 44_504_448 },
   make: (options) => new ShuffleNetV2(options),

@@ -69,7 +69,8 @@ export interface WideResNetOptions {
 /**
  * A wide residual network (Zagoruyko and Komodakis, 2016) as RepDistiller and mdistiller have it, with their state dict keys,
  * initial values and draws: a convolution, three stages with the outputs `block1`, `block2` and `block3`, BatchNorm and ReLU, the
- * mean over all positions, a Linear. x [rows, channels, height, width] of any size to logits [rows, classes].
+ * mean over all positions, a Linear. x [rows, channels, height, width] of any size to logits [rows, classes]; with a side of more than 32 pixels theirs differ,
+ * which average the first 8 x 8 positions alone.
  *
  * @example
  * ```ts
@@ -110,7 +111,7 @@ function entry(blocks: number, widen: number, size: NetworkCost) {
   const name = `wrn_${depth}_${widen}`;
   return defineImageNetwork({
     name,
-    help: `wide residual network of ${depth} layers, ${widen} times the width (Zagoruyko and Komodakis, 2016)`,
+    help: `wide residual network of ${depth} layers, ${widen} times the width (Zagoruyko and Komodakis, 2016), the logits of its authors' code at 32 x 32`,
     options: {},
     size,
     make: (given) => new WideResNet({ blocks, widen, ...given }),

@@ -38,8 +38,7 @@ export async function noteAccuracy(
   }
   if (labelled === 0) return;
   if (probable === labelled) {
-    const what = "its outputs look like probabilities (none below 0, each row sums to 1) and are used as logits";
-    onNote(`warning: teacher: ${teacher}: ${what}: let it give their logarithms`);
+    onNote(asProbabilities(teacher));
   }
   const accuracy = correct / labelled;
   const text = `teacher: ${teacher}: accuracy ${showPercent(accuracy)} on the ${showCount(labelled)} labelled training samples`;
@@ -47,6 +46,25 @@ export async function noteAccuracy(
   if (accuracy >= chance) return onNote(text);
   const advice = "are its rows the samples, its columns the classes, in the data's order?";
   onNote(`warning: ${text}, less than the ${showPercent(chance)} of their most frequent class: ${advice}`);
+}
+
+/** Warns of the outputs [samples, classes] of some samples if they are probabilities. */
+export function noteProbabilities(
+  teacher: string,
+  data: Dataset,
+  onNote: ((text: string) => void) | undefined,
+  outputs: Float32Array,
+): void {
+  if (hasTargets(data)) return;
+  const rows = Array.from({ length: outputs.length / data.classes }, (_, i) =>
+    outputs.subarray(i * data.classes, (i + 1) * data.classes),
+  );
+  if (rows.every(isProbabilities)) onNote?.(asProbabilities(teacher));
+}
+
+function asProbabilities(teacher: string): string {
+  const what = "its outputs look like probabilities (none below 0, each row sums to 1) and are used as logits";
+  return `warning: teacher: ${teacher}: ${what}: let it give their logarithms`;
 }
 
 function isProbabilities(outputs: Float32Array): boolean {

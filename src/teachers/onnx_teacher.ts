@@ -1,14 +1,14 @@
 import { createHash } from "node:crypto";
 import { setImmediate } from "node:timers/promises";
 import { badArgument, expectOptions, expectPath } from "../checks.js";
-import type { Batch } from "../data/dataset.js";
+import type { Batch, Dataset } from "../data/dataset.js";
 import { takeSlice } from "../data/take_batch.js";
 import { DistilleryError } from "../errors.js";
 import { readWhole } from "../files/index.js";
 import type { Outputs } from "../losses/loss.js";
 import { showCount } from "../show.js";
 import { Tensor } from "../tensor/tensor.js";
-import { noteAccuracy } from "./accuracy_note.js";
+import { noteAccuracy, noteProbabilities } from "./accuracy_note.js";
 import { expectNotStopped, notCached, UNCACHEABLE } from "./logits_in_order.js";
 import type { TeacherInputs } from "./onnx_inputs.js";
 import { OnnxNetwork, type OnnxSetting } from "./onnx_network.js";
@@ -36,6 +36,8 @@ const BATCH = 256;
 /** The most bytes of logits that are kept. */
 const MAX_KEPT = 2 ** 31;
 const PREFETCH_DEPTH = 2;
+/** By so much, as a share of the largest, logits differ from batch to batch that are computed row by row. */
+const ROUNDING = 1e-3;
 
 /**
  * A network in an ONNX file as a teacher, by ONNX Runtime on the CPU: the package `onnxruntime-node`, which is installed beside
@@ -116,8 +118,9 @@ class OnnxTeacher implements Teacher {
     // Also finds what it can't run, before anything is written.
     const together = await this.network.run(setting, takeSlice(data, 0, Math.min(3, data.length)));
     const bytes = 4 * data.length * data.classes;
-    if (once || data.augmented === true || bytes > MAX_KEPT) return;
     const alone = await this.network.run(setting, takeSlice(data, 0, 1));
+    if (once) this.#noteRows(data, onNote, alone, together);
+    if (once || data.augmented === true || bytes > MAX_KEPT) return;
     const isSame = (logits: Float32Array) => alone.every((x, i) => Object.is(x, logits[i]));
     if (!isSame(together)) {
       const isRandom = !isSame(await this.network.run(setting, takeSlice(data, 0, 1)));
@@ -134,6 +137,14 @@ class OnnxTeacher implements Teacher {
     onNote?.(`teacher: ${showCount(data.length)} x ${data.classes} logits computed once`);
     const { classes } = data;
     await noteAccuracy(this.file, data, onNote, (index) => kept.subarray(index * classes, (index + 1) * classes));
+  }
+
+  /** Warns of outputs that are no logits, or not those of a sample alone. */
+  #noteRows(data: Dataset, onNote: PreparedRun["onNote"], alone: Float32Array, together: Float32Array): void {
+    noteProbabilities(this.file, data, onNote, together);
+    const most = ROUNDING * alone.reduce((largest, x) => Math.max(largest, Math.abs(x)), 0);
+    if (alone.every((x, i) => Math.abs(x - together[i]) <= most)) return;
+    onNote?.(`warning: teacher: ${this.file}: ${UNCACHEABLE.notByRow}, or are others each time`);
   }
 
   outputs(batch: Batch): Outputs | Promise<Outputs> {

@@ -34,5 +34,7 @@ keep("two", [helper.make_node("Softmax", ["y"], ["p"], axis=1)], [logits, value(
 keep("open", [], [value("y", TensorProto.FLOAT, None)], [value("x", TensorProto.FLOAT, None)])
 noise = [helper.make_node("RandomNormalLike", ["y"], ["r"]), helper.make_node("Add", ["y", "r"], ["z"])]
 keep("random", noise, [value("z", TensorProto.FLOAT, ["n", 2])])
+centred = [helper.make_node("ReduceMean", ["y"], ["m"], axes=[0], keepdims=1), helper.make_node("Sub", ["y", "m"], ["z"])]
+keep("centred", centred, [value("z", TensorProto.FLOAT, ["n", 2])])
 cast("int64", TensorProto.INT64)
 cast("text", TensorProto.STRING)

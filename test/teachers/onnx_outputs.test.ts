@@ -1,7 +1,8 @@
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
-import { onnxTeacher, TensorDataset, tensor } from "../../src/index.js";
-import { failure } from "../checkpoint/support.js";
+import { onnxTeacher, TensorDataset, tensor, writeLogits } from "../../src/index.js";
+import { failure, temporaryFolder } from "../checkpoint/support.js";
 
 /** Files of two numbers times [[1, 2], [3, -4]]: see make_onnx_outputs_fixture.py. */
 const path = (name: string) => fileURLToPath(new URL(`fixtures/onnx_outputs/${name}.onnx`, import.meta.url));
@@ -52,4 +53,27 @@ test("logits that are others each time are not taken for those of a batch", asyn
   expect((await answers("random")).notes).toEqual([
     "teacher logits not cached: the teacher's logits are others each time",
   ]);
+});
+
+describe("writeLogits says of outputs that are no logits of a sample", () => {
+  const folder = temporaryFolder();
+  const notesOf = async (name: string, output?: string) => {
+    const notes: string[] = [];
+    const teacher = await onnxTeacher(path(name), { mean: 0, std: 1, ...(output !== undefined && { output }) });
+    await writeLogits(teacher, data, join(folder, `${name}-${output}.npy`), { onNote: (text) => notes.push(text) });
+    return notes;
+  };
+
+  test("that they are probabilities", async () => {
+    expect(await notesOf("two", "p")).toEqual([
+      `warning: teacher: ${path("two")}: its outputs look like probabilities (none below 0, each row sums to 1) and are used as logits: let it give their logarithms`,
+    ]);
+    expect(await notesOf("two", "y")).toEqual([]);
+  });
+
+  test.each(["centred", "random"])("that they depend on the batch: %s", async (name) => {
+    expect(await notesOf(name)).toEqual([
+      `warning: teacher: ${path(name)}: the teacher's logits depend on the other samples of a batch, or are others each time`,
+    ]);
+  });
 });
