@@ -3,6 +3,8 @@ import { join } from "node:path";
 import { defineConfig } from "vitest/config";
 import { BaseSequencer, type TestSpecification } from "vitest/node";
 
+const OWN = "own process";
+
 /** Tests that mock modules, or measure their process's memory or threads. */
 const OWN_PROCESS = [
   "test/data/hub/load_by_name.test.ts",
@@ -14,18 +16,21 @@ const OWN_PROCESS = [
   "test/train/workers.test.ts",
 ];
 
-/** Files that start programs of their own, and take longest for their size, come first: no worker is left with one at the end. */
-class ProgramsFirst extends BaseSequencer {
+/**
+ * Files with a process of their own come first: one in between would end the process that others share, which would load the library
+ * again. Then those that start programs, and take longest for their size: no worker is left with one at the end.
+ */
+class OwnThenPrograms extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
-    const sorted = await super.sort(files);
-    const isFirst = ({ moduleId }: TestSpecification) => /\/test\/(cli|cluster|compare)\//.test(moduleId);
-    return [...sorted.filter(isFirst), ...sorted.filter((file) => !isFirst(file))];
+    const rank = ({ project, moduleId }: TestSpecification) =>
+      project.name === OWN ? 0 : /\/test\/(cli|cluster|compare)\//.test(moduleId) ? 1 : 2;
+    return (await super.sort(files)).sort((a, b) => rank(a) - rank(b));
   }
 }
 
 export default defineConfig({
   test: {
-    sequence: { sequencer: ProgramsFirst },
+    sequence: { sequencer: OwnThenPrograms },
     // Long enough for whole runs on slow, busy machines.
     testTimeout: 60_000,
     hookTimeout: 60_000,
@@ -49,7 +54,7 @@ export default defineConfig({
       },
       {
         extends: true,
-        test: { name: "own process", include: OWN_PROCESS, setupFiles: "test/helpers/end_file.ts" },
+        test: { name: OWN, include: OWN_PROCESS, setupFiles: "test/helpers/end_file.ts" },
       },
     ],
   },

@@ -169,9 +169,14 @@ export function predict<P extends TaskPrediction = Prediction>(
   );
 }
 
-const LATENCY_RUNS = 200;
-const THROUGHPUT_RUNS = 15;
+const LATENCY_PASSES = 200;
+const THROUGHPUT_PASSES = 15;
 const THROUGHPUT_BATCH = 256;
+/** However long one takes. */
+const FEWEST_PASSES = 5;
+/** Of passes that take long, fewer are enough. The time is that of PyTorch's `blocked_autorange`. */
+const ENOUGH_MS = 200;
+const WARM_MS = 50;
 
 /**
  * Milliseconds that a network in eval mode takes for one sample of a data set: the median of many runs, once warm.
@@ -182,7 +187,7 @@ const THROUGHPUT_BATCH = 256;
  * ```
  */
 export function measureLatency(model: Module, data: Dataset): number {
-  return medianTime(model, data, 1, LATENCY_RUNS);
+  return medianTime(model, data, 1, LATENCY_PASSES);
 }
 
 /**
@@ -200,21 +205,29 @@ export function measureThroughput(model: Module, data: Dataset): number {
   expectInteger("data.length", data.length, 1);
   const most = rowsFor([fitNetwork(model, data, "model")], () => takeSlice(data, 0, 1).inputs, THROUGHPUT_BATCH);
   const samples = Math.min(most, data.length);
-  return (1000 * samples) / medianTime(model, data, samples, THROUGHPUT_RUNS);
+  return (1000 * samples) / medianTime(model, data, samples, THROUGHPUT_PASSES);
 }
 
-/** Milliseconds for the first `samples`: the median of `runs`, after as many others. */
-function medianTime(model: Module, data: Dataset, samples: number, runs: number): number {
+/** Milliseconds for the first `samples`: the median of at most `passes`, once warm. */
+function medianTime(model: Module, data: Dataset, samples: number, passes: number): number {
   expectModule("model", model);
   expectDataset(data, "data");
   expectInteger("data.length", data.length, 1);
   const network = fitNetwork(model, data, "model");
   const inputs = inputsOf(network, takeSlice(data, 0, samples));
-  const once = () => {
-    const start = performance.now();
-    withArena(() => noGrad(() => expectOutput("model", network.forward(inputs))));
-    return performance.now() - start;
+  const timed = (enough: number) => {
+    const [times, begin] = [[] as number[], performance.now()];
+    for (let start = begin; times.length < FEWEST_PASSES || (times.length < passes && start < begin + enough); ) {
+      withArena(() => noGrad(() => expectOutput("model", network.forward(inputs))));
+      const end = performance.now();
+      times.push(end - start);
+      start = end;
+    }
+    return times;
   };
-  const times = withEvalMode(model, () => Array.from({ length: 2 * runs }, once).slice(runs));
-  return times.sort((a, b) => a - b)[runs >> 1];
+  const times = withEvalMode(model, () => {
+    timed(WARM_MS);
+    return timed(ENOUGH_MS);
+  });
+  return times.sort((a, b) => a - b)[times.length >> 1];
 }

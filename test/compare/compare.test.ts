@@ -112,7 +112,7 @@ describe("the figures are those of the trials' own folders", () => {
   const out = newRun();
   let result: CompareResult;
   const whole = async () => {
-    result ??= await compare(compareInput(out));
+    result ??= await compare(compareInput(out, { seeds: 3 }));
     return result;
   };
 
@@ -209,7 +209,7 @@ describe("the figures are those of the trials' own folders", () => {
 
   test("the same call again gives the same figures", async () => {
     const again = newRun();
-    expect(timeless(await compare(compareInput(again)), again)).toEqual(timeless(await whole(), out));
+    expect(timeless(await compare(compareInput(again, { seeds: 3 })), again)).toEqual(timeless(await whole(), out));
   });
 });
 
@@ -249,8 +249,8 @@ test("the test set is not read before all training is done", async () => {
   };
   const onTrial = ({ name }: TrialRecord) => void trained.push(name);
   await compare(compareInput(newRun(), { test: watched(PROBLEM.test, onRead), onTrial }));
-  expect(trained).toEqual(["teacher", ...NAMES]);
-  expect(readAfter).toBe(7);
+  expect(trained).toEqual(["teacher", ...NAMES.slice(0, 4)]);
+  expect(readAfter).toBe(5);
 });
 
 test("of augmented data the validation set is held out as it is", () => {

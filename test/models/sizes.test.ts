@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { traceModule } from "../../src/graph/index.js";
+import { trace } from "../../src/graph/tracer.js";
 import { createNetwork, MODELS } from "../../src/index.js";
 
 const SIZED = MODELS.entries.flatMap(({ name, help, size }) => (size === undefined ? [] : [{ name, help, size }]));
@@ -11,12 +11,11 @@ test("every network says what it costs, but those of texts, whose encodings have
 test.each(SIZED)("$name costs what its help says", ({ name, help, size }) => {
   const { shape = [3, 32, 32], classes = 100 } = size;
   const network = createNetwork(name, { shape, classes });
-  const { nodes } = traceModule(network, shape, { training: false });
   let products = 0;
-  for (const { op, shape, inputs } of nodes) {
+  for (const { op, output, inputs } of trace(network.eval(), shape, 1, []).ops) {
     if (op.name !== "conv2d" && op.name !== "linear") continue;
-    const lengths = [...shape.slice(1), ...inputs[1].shape.slice(1)];
-    products += lengths.reduce<number>((product, length) => product * Number(length), 1);
+    const lengths = [...output.shape.slice(1), ...inputs[1].shape.slice(1)];
+    products += lengths.reduce((product, length) => product * length, 1);
   }
   expect([network.parameterCount(), products]).toEqual([size.parameters, size.multiplyAdds]);
   const [parameters, multiplyAdds] = [size.parameters, products].map((count) => count.toLocaleString("en-US"));

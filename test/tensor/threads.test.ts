@@ -1,6 +1,6 @@
 import { execFileSync } from "node:child_process";
 import { existsSync } from "node:fs";
-import { afterAll, describe, expect, it } from "vitest";
+import { afterAll, describe, expect, it, vi } from "vitest";
 import {
   AdamW,
   BatchNorm1d,
@@ -62,6 +62,8 @@ const TASKSET = "/usr/bin/taskset";
 const PRINT = `import { getNumThreads } from ${JSON.stringify(new URL("../../dist/index.js", import.meta.url).href)};
 console.log(getNumThreads());`;
 
+const WRONG = /DISTILLERY_THREADS: expected a whole number from 1/;
+
 /** What a new process prints as its number of threads. */
 function reported(env: Readonly<Record<string, string>>): string {
   const { DISTILLERY_THREADS: _, ...own } = process.env;
@@ -82,11 +84,14 @@ describe("the number of threads", () => {
     expect(reported({})).toBe(`${cores}\n`);
     expect(reported({ DISTILLERY_THREADS: "1" })).toBe("1\n");
     expect(reported({ DISTILLERY_THREADS: "1000" })).toBe(`${cores}\n`);
-    for (const wrong of ["0", "2.5", "two", "-1", "1025"]) {
-      expect(() => reported({ DISTILLERY_THREADS: wrong })).toThrow(
-        /DISTILLERY_THREADS: expected a whole number from 1/,
-      );
-    }
+    expect(() => reported({ DISTILLERY_THREADS: "2.5" })).toThrow(WRONG);
+  });
+
+  it.each(["0", "two", "-1", "1025"])("is refused as DISTILLERY_THREADS=%s", async (wrong) => {
+    vi.stubEnv("DISTILLERY_THREADS", wrong);
+    // Of its own, as a new process loads it.
+    await expect(import(/* @vite-ignore */ `../../src/threads.js?${wrong}`)).rejects.toThrow(WRONG);
+    vi.unstubAllEnvs();
   });
 
   testWith(

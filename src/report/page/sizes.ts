@@ -49,7 +49,7 @@ export function sizesFigure(student: SizeMetrics, teacher: SizeMetrics): HTMLEle
   return figure({
     title: "Size and speed",
     description:
-      "The file is that of the weights as .safetensors. One sample is the median of 200, on the machine that made this report.",
+      "The file is that of the weights as .safetensors. One sample is the median of up to 200 passes, on the machine that made this report.",
     content: [
       table({
         caption: "Size and speed of the student against the teacher",
