@@ -27,10 +27,11 @@ beforeAll(async () => {
 });
 
 test.each([
-  ...[["--version"], ["distil"], ["inspect", "missing.pth"]],
-  ["evaluate", "--student", "teacher/teacher.safetensors", "--data", "rows.csv"],
-  ["distill", "--data", "rows.csv", "--teacher", "teacher/teacher.safetensors", "--epochs", "1", "--dry-run"],
-])("%s %s: what it prints, and its exit code, are those of a process of its own", async (...args) => {
+  ...["--version", "distil", "inspect missing.pth"],
+  "evaluate --student teacher/teacher.safetensors --data rows.csv",
+  "distill --data rows.csv --teacher teacher/teacher.safetensors --epochs 1 --dry-run",
+])("%s: what it prints, and its exit code, are those of a process of its own", async (command) => {
+  const args = command.split(" ");
   const [own, hosted] = [await ended(launch(args, cwd)), await distillery(args, cwd)];
   const { code, stdout, stderr, opening } = own;
   expect({ ...hosted, stdout: untimed(hosted.stdout), stderr: untimed(hosted.stderr) }).toEqual({

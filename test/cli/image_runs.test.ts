@@ -40,20 +40,27 @@ describe("a convolutional pair", () => {
     expect(existsSync(join(cwd, "none"))).toBe(false);
   });
 
-  test.each([
-    ["hint", "kd + hint(student=block2, teacher=layer2)"],
+  // The terms of each by their names in the records, with their weights.
+  test.each<[string, string, Record<string, number>]>([
+    ["hint", "kd + hint(student=block2, teacher=layer2)", { kd: 1, hint: 1 }],
     [
       "attention transfer of two stages",
       "kd + 100*attention-transfer(student=block1, teacher=layer1) + 100*attention-transfer(student=block2, teacher=layer2)",
+      { kd: 1, "attention-transfer": 100, "attention-transfer_2": 100 },
     ],
-    ["similarity-preserving", "kd + similarity-preserving(student=block3, teacher=layer3)"],
-    ["crd", "kd + crd(student=block3, teacher=layer3)"],
-  ])("%s by the names of its stages", async (_, loss) => {
+    [
+      "similarity-preserving",
+      "kd + similarity-preserving(student=block3, teacher=layer3)",
+      { kd: 1, "similarity-preserving": 1 },
+    ],
+    ["crd", "kd + crd(student=block3, teacher=layer3)", { kd: 1, crd: 1 }],
+  ])("%s by the names of its stages: the loss is the sum of its terms", async (_, loss, weights) => {
     const out = loss.replace(/\W/g, "");
     await succeed(distill(out, "--epochs", "1", "--loss", loss), cwd);
-    const [{ loss: value }] = jsonLines(readFileSync(join(cwd, out, "metrics.jsonl"), "utf8")) as [{ loss: number }];
-    expect(value).toBeGreaterThan(0);
-    expect(value).toBeLessThan(100);
+    const [record] = jsonLines(readFileSync(join(cwd, out, "metrics.jsonl"), "utf8")) as [Record<string, number>];
+    const terms = Object.entries(weights).map(([name, weight]) => weight * record[name]);
+    for (const term of terms) expect(term).toBeGreaterThan(0);
+    expect(record.loss).toBeCloseTo(terms.reduce((sum, term) => sum + term));
   });
 
   test("images smaller than a network takes are refused under its flag", async () => {

@@ -63,12 +63,12 @@ describe("a process's share is", () => {
       { JOB_COMPLETION_INDEX: "1" },
       /^JOB_COMPLETION_INDEX: Kubernetes does not tell the Job's completions: give --of/,
     ],
-  ])("refused: %o", (flags, env, text) => {
+  ])("refused: %o with %o", (flags, env, text) => {
     expect(() => shareOf(flags, env)).toThrow(text);
   });
 });
 
-const BUDGET = ["--epochs", "2", "--seeds", "2", "--batch-size", "20"];
+const BUDGET = ["--epochs", "1", "--seeds", "2", "--batch-size", "20"];
 const ARGS = ["compare", "--data", "rows.csv", ...BUDGET, ...SMALL, "--out", "run"];
 const TIMES = new Set(["seconds", "samplesPerSecond", "latencyMs", "throughput", "created"]);
 const timeless = (text: string) => JSON.stringify(JSON.parse(text), (key, value) => (TIMES.has(key) ? 0 : value));

@@ -3,12 +3,14 @@ import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { temporaryFolder } from "../checkpoint/support.js";
-import { ended, launch, lines, MAIN, newFolder, succeed } from "./support.js";
+import { ended, launch, lines, MAIN, newFolder, SMALL, succeed } from "./support.js";
 
 const temporary = temporaryFolder();
 const onUnix = process.platform === "win32" ? describe.skip : describe;
 const onLinux = process.platform === "linux" ? describe : describe.skip;
 const STOPPING = "finishing the step and saving; once more stops at once";
+/** Nobody waits for its end. */
+const LONG = ["distill", ...SMALL, "--epochs", "1000000", "--out", "run"];
 
 /** Waits until a process has printed a text. */
 async function printed(child: ChildProcess, text: string): Promise<void> {
@@ -38,26 +40,25 @@ onUnix("a signal", () => {
     ["SIGUSR1", 75],
   ] as const)("%s saves, ends with %i, and the run can be resumed", async (signal, exit) => {
     const cwd = folder();
-    const args = ["distill", "--epochs", "2000", "--out", "run"];
-    const child = launch(args, cwd);
+    const child = launch(LONG, cwd);
     const end = ended(child);
-    await printed(child, "Epoch [2/2000]");
+    await printed(child, "Epoch [2/1000000]");
     child.kill(signal);
     // A scheduler may send it more than once.
     if (signal === "SIGUSR1") child.kill(signal);
     const { code, stderr } = await end;
     expect([code, lines(stderr)[0]]).toEqual([exit, STOPPING]);
     expect(stderr).toMatch(
-      /distillery: stopped in epoch \d+ of 2000, .*; its state is saved in run: re-run with --resume/,
+      /distillery: stopped in epoch \d+ of 1000000, .*; its state is saved in run: re-run with --resume/,
     );
     expect(existsSync(join(cwd, "run", "checkpoint.safetensors"))).toBe(true);
   });
 
   test("SIGHUP of a process without a terminal, as nohup starts it, is ignored", async () => {
     const cwd = folder();
-    const child = launch(["distill", "--epochs", "2000", "--out", "run"], cwd);
+    const child = launch(LONG, cwd);
     const end = ended(child);
-    await printed(child, "Epoch [2/2000]");
+    await printed(child, "Epoch [2/1000000]");
     child.kill("SIGHUP");
     await printed(child, "Epoch [");
     child.kill("SIGTERM");
@@ -71,7 +72,7 @@ onUnix("a signal", () => {
     ["SIGTERM", "SIGINT"],
   ] as const)("%s and %s end it also in a step that never ends", async (first, second) => {
     const cwd = folder();
-    const child = launch(["distill", "--epochs", "1", "--loss", "./stuck.mjs"], cwd);
+    const child = launch(["distill", ...SMALL, "--epochs", "1", "--loss", "./stuck.mjs"], cwd);
     const end = ended(child);
     await printed(child, "in the step");
     child.kill(first);
@@ -82,9 +83,9 @@ onUnix("a signal", () => {
 
   test("that comes twice within milliseconds, as npm and the terminal send it, saves", async () => {
     const cwd = folder();
-    const child = launch(["distill", "--epochs", "2000", "--out", "run"], cwd);
+    const child = launch(LONG, cwd);
     const end = ended(child);
-    await printed(child, "Epoch [2/2000]");
+    await printed(child, "Epoch [2/1000000]");
     child.kill("SIGINT");
     await new Promise((resolve) => setTimeout(resolve, 5));
     child.kill("SIGINT");
@@ -95,7 +96,7 @@ onUnix("a signal", () => {
 
   test("that comes twice within milliseconds while a step never ends: one more ends it", async () => {
     const cwd = folder();
-    const child = launch(["distill", "--epochs", "1", "--loss", "./stuck.mjs"], cwd);
+    const child = launch(["distill", ...SMALL, "--epochs", "1", "--loss", "./stuck.mjs"], cwd);
     const end = ended(child);
     await printed(child, "in the step");
     child.kill("SIGINT");
@@ -113,7 +114,10 @@ onUnix("a signal", () => {
 export default () => new Promise(() => setInterval(() => {}, 1000) && console.error("asked"));
 `;
     writeFileSync(join(cwd, "silent.mjs"), text);
-    const child = launch(["distill", "--data", "rows.csv", "--teacher", "silent.mjs", "--epochs", "1"], cwd);
+    const child = launch(
+      ["distill", "--data", "rows.csv", "--teacher", "silent.mjs", ...SMALL.slice(2), "--epochs", "1"],
+      cwd,
+    );
     const end = ended(child);
     await printed(child, "asked");
     child.kill("SIGINT");
@@ -125,7 +129,8 @@ export default () => new Promise(() => setInterval(() => {}, 1000) && console.er
 
   test("to all processes of the terminal while compare starts its own: stopped, not failed", async () => {
     const cwd = folder();
-    const args = ["compare", "--data", "rows.csv", "--epochs", "1", "--seeds", "4", "--parallel", "2", "--out", "run"];
+    const budget = ["--epochs", "1", "--seeds", "4", "--parallel", "2", "--no-report"];
+    const args = ["compare", "--data", "rows.csv", ...SMALL, ...budget, "--out", "run"];
     const child = launch(args, cwd, { detached: true });
     const end = ended(child);
     // Its processes begin to start at this line.

@@ -49,7 +49,7 @@ describe("several teachers", () => {
   const two = ["--teacher", "runs/a/teacher.safetensors", "--teacher", "runs/b/teacher.safetensors"];
   const common = ["--data", "flowers.csv", "--epochs", "2"];
 
-  test("the guide's commands", async () => {
+  test("the guide's commands give the average and the most confident", async () => {
     const printed: string[] = [];
     for (const command of guided("Several teachers")) printed.push(await succeed(command, cwd));
     expect(printed.at(-2)).toMatch(/Test accuracy: student .*, teacher .*, agreement /);
@@ -87,7 +87,7 @@ describe("a chain and generations", () => {
   const weights = (...out: string[]) => bytes(cwd, ...out, `${STUDENT}_best.safetensors`);
   const best = (out: string, name = STUDENT) => join(out, `${name}_best.safetensors`);
 
-  test("the guide's commands", async () => {
+  test("the guide's commands print a line for each link and generation", async () => {
     const chain = await runSection("Teacher assistants");
     expect(chain).toMatch(/^link-1 +mlp\(hidden=\[64\].*\n *link-2 .*\n *link-3 +mlp\(hidden=\[8\]/m);
     expect(chain).toMatch(/^Student: runs.chain.link-3.distilled_student_model_lowest_best\.safetensors$/m);

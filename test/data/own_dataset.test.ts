@@ -17,6 +17,7 @@ import {
   Subset,
   splitDataset,
   type TrainTeacherInput,
+  tensor,
   trainTeacher,
   zeros,
 } from "../../src/index.js";
@@ -111,8 +112,23 @@ describe("a batch that is not what its data set says is an error that names both
   });
 
   test("one that is as it says is taken, images too", () => {
-    const images = { ...own((batch) => ({ ...batch, inputs: batch.inputs.reshape([-1, 1, 3, 1]) })), shape: [1, 3, 1] };
-    for (const dataset of [own({}), images]) expect([...new DataLoader(dataset, { batchSize: 4 })]).toHaveLength(3);
+    const valuesOf = (i: number) => [i, i / 2, -i];
+    const give = ({ indices }: Batch, sample: number[]) => ({
+      ...{ indices, labels: new IntTensor(indices.map((i) => i % 2)) },
+      inputs: tensor(Float32Array.from([...indices].flatMap(valuesOf)), { shape: [indices.length, ...sample] }),
+    });
+    for (const shape of [[3], [1, 3, 1]]) {
+      const dataset = { ...own((batch) => give(batch, shape)), ...(shape.length > 1 && { shape }) };
+      const batches = [...new DataLoader(dataset, { batchSize: 4 })];
+      const parts = [
+        [0, 1, 2, 3],
+        [4, 5, 6, 7],
+        [8, 9],
+      ];
+      expect(batches.map(({ inputs }) => inputs.shape)).toEqual(parts.map((part) => [part.length, ...shape]));
+      expect(batches.map(({ inputs }) => [...inputs.data])).toEqual(parts.map((part) => part.flatMap(valuesOf)));
+      expect(batches.map(({ labels }) => labels.toArray())).toEqual(parts.map((part) => part.map((i) => i % 2)));
+    }
   });
 });
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { defineFunction, defineOp, Linear, Sequential, type Tensor, tensor } from "../../src/index.js";
+import { defineFunction, defineOp, Linear, randn, Sequential, type Tensor, tensor } from "../../src/index.js";
 
 describe("defineFunction", () => {
   const straightThrough = defineFunction({
@@ -117,5 +117,8 @@ it.each([
 
 it("layers take rows of any rank", () => {
   const layer = new Sequential(new Linear(3, 2));
-  expect(layer.forward(tensor(new Float32Array(24), { shape: [4, 2, 3] })).shape).toEqual([4, 2, 2]);
+  const x = randn([4, 2, 3]);
+  const { shape, data } = layer.forward(x);
+  expect(shape).toEqual([4, 2, 2]);
+  expect(data).toEqual(layer.forward(x.reshape([8, 3])).data);
 });
