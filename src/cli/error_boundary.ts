@@ -52,7 +52,7 @@ export function errorBoundary<F extends { debug?: boolean }>(
 }
 
 /** An error about an option that a flag gave as wrong usage of the flag. */
-function byFlag(error: unknown, flags: object): unknown {
+export function byFlag(error: unknown, flags: object): unknown {
   if (!(error instanceof DistilleryError) || error.code !== "BAD_ARGUMENT") return error;
   const { argument, message } = error;
   const name = argument === null ? null : namedByFlag(argument, { ...flags });

@@ -1,6 +1,6 @@
 import { isAbort } from "../errors.js";
 import { isSilentRank, ranksOfJob } from "../mpi.js";
-import { exitCodeOf, oneLine, UsageError } from "./error_boundary.js";
+import { byFlag, exitCodeOf, oneLine, UsageError } from "./error_boundary.js";
 import type { ShowFlags } from "./flags.js";
 
 /**
@@ -9,7 +9,7 @@ import type { ShowFlags } from "./flags.js";
  */
 export function withRanks<S, F extends ShowFlags, T>(
   body: (settings: S, flags: F) => Promise<T>,
-): (settings: S, flags: F) => Promise<T> {
+): (settings: S, flags: F) => Promise<T | undefined> {
   return async (settings, flags) => {
     // Loaded late: a command starts without what only ranks need.
     const ranks = ranksOfJob() === 1 ? null : (await import("../train/ranks.js")).joinRanks();
@@ -19,9 +19,15 @@ export function withRanks<S, F extends ShowFlags, T>(
       ranks.stop();
       return result;
     } catch (error) {
-      if (!isAbort(error)) return ranks.fail(oneLine(error), exitCodeOf(error));
+      if (!isAbort(error)) {
+        // Several ranks need the flag, given or not.
+        const named = byFlag(error, { shards: 1, ...flags });
+        return ranks.fail(oneLine(named), exitCodeOf(named));
+      }
       ranks.stop();
-      throw error;
+      if (!isSilentRank()) throw error;
+      process.exitCode = exitCodeOf(error);
+      return undefined;
     }
   };
 }

@@ -135,6 +135,25 @@ describeWith(mpi(), "one run on several ranks", () => {
     },
   );
 
+  test.each([
+    ["--shards that is missing", [], /--shards: expected at least one for each of the 2 ranks, got 1/],
+    ["--optimizer", ["--shards", "2", "--optimizer", "sgd(momentum=0.9)"], /--optimizer: momentum: /],
+  ])("%s is wrong usage, as of one process", { timeout: 60_000 }, async (_, more, line) => {
+    const cwd = newFolder(temporary);
+    const { code, stderr } = await ended(mpirun(2, ["distill", "--epochs", "1", "--out", "run", ...more], cwd));
+    expect(code, stderr).toBe(2);
+    expect(stderr.match(/^distillery: .*/gm)).toEqual([expect.stringMatching(line)]);
+  });
+
+  test("a run that is stopped says so once", { timeout: 90_000 }, async () => {
+    const cwd = newFolder(temporary);
+    const child = mpirun(2, ["distill", "--epochs", "1000", "--shards", "8", "--threads", "1", "--out", "run"], cwd);
+    child.stdout?.once("data", () => child.kill("SIGUSR1"));
+    const { code, stderr } = await ended(child);
+    expect(code, stderr).toBe(75);
+    expect(stderr.match(/^distillery: /gm)).toHaveLength(1);
+  });
+
   test("processes that MPI does not find are refused", { timeout: 60_000 }, async () => {
     const cwd = newFolder(temporary);
     const env = { ...process.env, PMI_SIZE: "2", PMI_RANK: "0" };
