@@ -85,9 +85,9 @@ function inCell(text) {
   return escaped(text).replaceAll("|", "\\|");
 }
 
-/** Markdown takes what stands between `<` and `>` for markup. */
+/** What Markdown takes for markup: tags, and emphasis. */
 function escaped(text) {
-  return text.replaceAll("<", "&lt;");
+  return text.replaceAll("<", "&lt;").replaceAll(/[*_]/g, "\\$&");
 }
 
 function capital(text) {

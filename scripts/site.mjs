@@ -61,7 +61,8 @@ function withLinks(text) {
     .replaceAll(/\]\((?:\.\.\/)*ARCHITECTURE\.md\)/g, "](/architecture)")
     .replaceAll(/\]\((?:\.\.\/)*CHANGELOG\.md\)/g, "](/changelog)")
     .replaceAll(/\]\((?:\.\.\/)+examples\/(?:cluster\/)?([\w-]+(?:\.\w+)?)\)/g, (_, name) =>
-      name === "cluster" ? "](/examples/)" : `](/examples/${name})`,
+      // VitePress takes `.ts` and `.mjs` for files that are there.
+      name === "cluster" ? "](/examples/)" : `](/examples/${name}.html)`,
     )
     .replaceAll(/\]\((?:\.\.\/)+examples\/?\)/g, "](/examples/)");
 }

@@ -48,10 +48,10 @@ export function safetensorsOf(tensors: StateDict, metadata: Readonly<Record<stri
   return bytes;
 }
 
-/** How many bytes {@link safetensorsOf} makes of a state dict. */
-export function safetensorsBytes(tensors: StateDict): number {
+/** How many bytes {@link safetensorsOf} makes. */
+export function safetensorsBytes(tensors: StateDict, metadata: Readonly<Record<string, string>>): number {
   const places = layOut(tensors);
-  return headOf(places, {}).length + lengthOf(places);
+  return headOf(places, metadata).length + lengthOf(places);
 }
 
 /**

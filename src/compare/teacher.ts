@@ -4,9 +4,8 @@ import { argumentError } from "../checks.js";
 import type { Dataset } from "../data/index.js";
 import { DistilleryError } from "../errors.js";
 import { makeFolder } from "../files/index.js";
-import { networkMetadata } from "../models/create_network.js";
+import { weightsMetadata } from "../models/create_network.js";
 import { fitNetwork } from "../models/fit_network.js";
-import { recordMetadata, recordOf } from "../models/training_record.js";
 import { Module } from "../nn/module.js";
 import { hashOfTeacher, live, type Teacher, TeacherCache } from "../teachers/index.js";
 import { notCached } from "../teachers/logits_in_order.js";
@@ -88,10 +87,7 @@ export async function trainOrTakeTeacher(task: SplitTask, training: TeacherTrain
 async function keepTrained(module: Module, folder: string): Promise<TrainedTeacher> {
   makeFolder(folder);
   const file = join(folder, "teacher.safetensors");
-  const record = recordOf(module);
-  await save(module.stateDict(), file, {
-    metadata: { ...(record && recordMetadata(record)), ...networkMetadata(module) },
-  });
+  await save(module.stateDict(), file, { metadata: weightsMetadata(module) });
   return { source: module, file, outcome: null };
 }
 

@@ -122,11 +122,15 @@ const ENTRIES = [
 /** Losses of the student's outputs with what the data say. */
 const HARD = [crossEntropyEntry, mseEntry, maeEntry, huberEntry, bceEntry, cosineEntry];
 
+/** What a loss gets beside its arguments. */
+const CONTEXT = [
+  ...(["classes", "task", "labelSmoothing", "tapShape", "features", "samples", "unlabelled", "labels"] as const),
+] as const satisfies readonly (keyof LossContext)[];
+
 /** The losses that have a name: to add one, write its file and add its entry here. */
 export const LOSSES = new Registry<DistillationLoss, LossContext>("loss", [...HARD, ...ENTRIES], {
   expected: "a loss with name, compute, config and needsTeacher, or a function that makes one",
-  advice:
-    "it is called with { classes, task, labelSmoothing, tapShape, features, samples, labels } and its arguments, and makes a loss; a function of the batch is exported as () => ({ student, teacher }) => ...",
+  advice: `it is called with { ${CONTEXT.join(", ")} } and its arguments, and makes a loss; a function of the batch is exported as () => ({ student, teacher }) => ...`,
   convert: (value, { classes }, place) =>
     forClasses(typeof value === "function" ? (value as LossFunction) : expectDistillationLoss(value, place), classes),
   accepts: isDistillationLoss,
@@ -137,10 +141,6 @@ export const LOSSES = new Registry<DistillationLoss, LossContext>("loss", [...HA
  * {@link DistillationLoss}, or a function of the batch that gives a scalar.
  */
 export type LossSpec = Expression | DistillationLoss | LossFunction;
-
-const CONTEXT = [
-  ...(["classes", "task", "labelSmoothing", "tapShape", "features", "samples", "unlabelled", "labels"] as const),
-] as const satisfies readonly (keyof LossContext)[];
 
 /**
  * Makes the loss that a specification says, for data of the context's task.

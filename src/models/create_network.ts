@@ -17,6 +17,7 @@ import { withElementLimit } from "../tensor/element_limit.js";
 import { numel } from "../tensor/shape.js";
 import { MODELS } from "./index.js";
 import { expectContext, type NetworkContext, type NetworkEntry, type NetworkSpec } from "./network.js";
+import { recordMetadata, recordOf } from "./training_record.js";
 
 /** Keys of the texts that a `.safetensors` file keeps of its network. */
 export const NETWORK_KEY = "distillery.network";
@@ -102,12 +103,13 @@ export function vectorsOf(module: Module): number | null {
   return !isModulePath(name) && MODELS.get(name).tasks?.includes("vectors") ? spec.classes : null;
 }
 
-/** What a `.safetensors` file keeps of its network; nothing if {@link networkSpecOf} knows nothing of it. */
-export function networkMetadata(module: Module): Record<string, string> {
+/** What a `.safetensors` file keeps of its network, as far as {@link networkSpecOf} knows it, and of what it was trained with. */
+export function weightsMetadata(module: Module, record = recordOf(module)): Record<string, string> {
+  const ofRecord = record === null ? {} : recordMetadata(record);
   const spec = networkSpecOf(module);
-  if (spec === null) return {};
+  if (spec === null) return ofRecord;
   const { network, shape, classes } = spec;
-  return { [NETWORK_KEY]: network, [SHAPE_KEY]: JSON.stringify(shape), [CLASSES_KEY]: String(classes) };
+  return { ...ofRecord, [NETWORK_KEY]: network, [SHAPE_KEY]: JSON.stringify(shape), [CLASSES_KEY]: String(classes) };
 }
 
 /** What says which network a state dict belongs to. */

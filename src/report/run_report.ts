@@ -3,6 +3,7 @@ import { argumentError, badArgument, expectObject, expectOptions, show } from ".
 import { expectDataset } from "../data/dataset.js";
 import type { Dataset } from "../data/index.js";
 import type { EpochRecord } from "../log/epoch_record.js";
+import { weightsMetadata } from "../models/create_network.js";
 import type { Module } from "../nn/module.js";
 import { epochKey, mainMetric, metricsOf } from "../tasks/metrics.js";
 import { type BestWeights, evaluateRun, measureLatency, type RunEvaluation, type StepPoint } from "../train/index.js";
@@ -99,7 +100,7 @@ const TITLES: Readonly<Record<string, string | undefined>> = {
 function sizeOf(network: Module, samples: Dataset | null): SizeMetrics {
   return {
     parameters: network.parameterCount(),
-    bytes: safetensorsBytes(network.stateDict()),
+    bytes: safetensorsBytes(network.stateDict(), weightsMetadata(network)),
     ...(samples && { latencyMs: measureLatency(network, samples) }),
   };
 }

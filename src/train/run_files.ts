@@ -2,8 +2,8 @@ import { type FoundCheckpoint, isFileOfRun, type RunConfig, RunDirectory } from 
 import { argumentError } from "../checks.js";
 import { type EpochRecord, flattenRecord } from "../log/epoch_record.js";
 import type { MetricsLog } from "../log/metrics_log.js";
-import { networkMetadata } from "../models/create_network.js";
-import { recordMetadata, type TrainingRecord } from "../models/training_record.js";
+import { weightsMetadata } from "../models/create_network.js";
+import type { TrainingRecord } from "../models/training_record.js";
 import type { StateDict } from "../nn/state_dict.js";
 import type { RunControls } from "./controls.js";
 import type { Part } from "./trainer_input.js";
@@ -104,7 +104,7 @@ export class RunFiles {
     const files: string[] = [];
     const write = async (state: StateDict, suffix: string) => {
       for (const part of parts) {
-        const metadata = { ...recordMetadata(record), ...networkMetadata(part.module) };
+        const metadata = weightsMetadata(part.module, record);
         const written = await this.directory?.writeWeights(stateOf(part, state), part.name + suffix, metadata);
         files.push(...(written ?? []));
       }

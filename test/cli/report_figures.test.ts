@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import type { CompareResult, Evaluation, SweepResult } from "../../src/index.js";
@@ -60,6 +60,7 @@ test("the report of a run has the figures of metrics.jsonl and of what was print
   expect(rows(report.history)).toEqual(metricsOf(join(cwd, "t")));
   const { evaluation, best } = end as { evaluation: object; best: { evaluation: object } };
   expect(report.predictions?.evaluation).toEqual(best.evaluation ?? evaluation);
+  expect(report.sizes.student.bytes).toBe(statSync(join(cwd, "t", "teacher_best.safetensors")).size);
 });
 
 test("the reports of a comparison and of a sweep have the figures of compare.json, sweep.json and metrics.jsonl", async () => {

@@ -1,8 +1,8 @@
 import { execFileSync } from "node:child_process";
-import { createReadStream, existsSync, rmSync } from "node:fs";
+import { createReadStream, existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { extname, join } from "node:path";
+import { extname, join, posix } from "node:path";
 import { type Browser, type Page, chromium as playwright } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { CHROMIUM, chromium, describeWith, siteBuilder } from "../helpers/needs.js";
@@ -65,6 +65,26 @@ describeWith(needs.met ? CHROMIUM : needs, "the site, in Chromium", () => {
     await results.nth(links.findIndex((href) => href.slice(1).split("#")[0] === target)).click();
     await page.waitForURL(`**/${target}*`);
     await expect.poll(() => page.locator("main").textContent()).toContain(text);
+  });
+
+  // As a server of files gives them: a link without an ending is none.
+  test("every link leads to a file", () => {
+    const docs = join(folder, "docs");
+    const pages = readdirSync(docs, { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".html"));
+    const broken = pages.flatMap((page) =>
+      Array.from(readFileSync(join(docs, page), "utf8").matchAll(/<a [^>]*href="([^"#:]+)[#"]/g), ([, href = ""]) => {
+        const path = decodeURIComponent(href.startsWith("/") ? href : posix.join("/", posix.dirname(page), href));
+        return existsSync(join(docs, path.endsWith("/") ? `${path}index.html` : path)) ? "" : `${page}: ${href}`;
+      }).filter((problem) => problem !== ""),
+    );
+    expect(pages.length).toBeGreaterThan(30);
+    // Written by npm run docs alone.
+    expect(broken.filter((problem) => !/: \/api\b/.test(problem))).toEqual([]);
+  });
+
+  test("an expression of losses can be copied from the reference", async () => {
+    await page.goto(`${url}/reference/losses.html`);
+    expect(await page.locator("main").textContent()).toContain('--loss "0.1*cross-entropy + 0.9*kd(temperature=4)"');
   });
 
   test("it asks nobody else for anything", () => expect(asked.filter((one) => !one.startsWith(`${url}/`))).toEqual([]));

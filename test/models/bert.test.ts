@@ -17,7 +17,7 @@ import {
   tensor,
   writeLogits,
 } from "../../src/index.js";
-import { networkMetadata } from "../../src/models/create_network.js";
+import { weightsMetadata } from "../../src/models/create_network.js";
 import { temporaryFolder } from "../checkpoint/support.js";
 import { folderOf, refusal } from "../data/support.js";
 import { exported } from "../export/js/support.js";
@@ -81,7 +81,7 @@ describe("vectors are those of sentence-transformers", () => {
 test("a file of ours has the same network, and needs no config.json", async () => {
   const network = await load();
   const file = join(temporary, "copy.safetensors");
-  await save(network.stateDict(), file, { metadata: networkMetadata(network) });
+  await save(network.stateDict(), file, { metadata: weightsMetadata(network) });
   const again = (await loadNetwork(file)).eval();
   const x = tensor(ids);
   expect(noGrad(() => again.forward(x)).data).toEqual(noGrad(() => network.forward(x)).data);
@@ -206,7 +206,7 @@ describe("refuses", () => {
     );
     // The file that is saved says so.
     const copy = join(temporary, "plain.safetensors");
-    await save(plain.network.stateDict(), copy, { metadata: networkMetadata(plain.network) });
+    await save(plain.network.stateDict(), copy, { metadata: weightsMetadata(plain.network) });
     const again = (await loadNetwork(copy)).eval();
     expect(noGrad(() => again.forward(tensor(ids))).data).toEqual(plain.vectors.data);
   });

@@ -14,7 +14,7 @@ import {
   tensor,
   withGenerator,
 } from "../../src/index.js";
-import { createNetwork, networkMetadata, networkSpecOf } from "../../src/models/create_network.js";
+import { createNetwork, networkSpecOf, weightsMetadata } from "../../src/models/create_network.js";
 import { Mlp } from "../../src/models/mlp.js";
 import { temporaryFolder } from "../checkpoint/support.js";
 import { refusal } from "../data/support.js";
@@ -153,9 +153,9 @@ describe("a state dict with metadata", () => {
 
   test("is the network that they name", () => {
     const network = mlp();
-    const again = networkFrom(network.stateDict(), { metadata: networkMetadata(network) });
+    const again = networkFrom(network.stateDict(), { metadata: weightsMetadata(network) });
     expect(again).toBeInstanceOf(Mlp);
-    expect(networkMetadata(again)).toEqual(metadata("mlp(hidden=[6, 4], dropout=0, norm=batch, activation=relu)"));
+    expect(weightsMetadata(again)).toEqual(metadata("mlp(hidden=[6, 4], dropout=0, norm=batch, activation=relu)"));
     const x = randn([4, 5]);
     expect(again.eval().forward(x).data).toEqual(network.eval().forward(x).data);
   });
@@ -236,7 +236,7 @@ describe("a state dict with metadata", () => {
     const text = "./tiny.mjs#Tiny(scale=2)";
     const network = createNetwork(text, { shape: [5], classes: 3 }, { modules });
     expect(network.stateDict().weight.shape).toEqual([3, 10]);
-    const texts = networkMetadata(network);
+    const texts = weightsMetadata(network);
     expect(texts).toEqual(metadata(text));
     const state = network.stateDict();
     await refusal("BAD_CHECKPOINT", () => networkFrom(state, { metadata: texts, modules }));

@@ -17,7 +17,7 @@ import {
   tensor,
   trainTeacher,
 } from "../../src/index.js";
-import { networkMetadata } from "../../src/models/create_network.js";
+import { weightsMetadata } from "../../src/models/create_network.js";
 import { folderOf, refusal } from "../data/support.js";
 
 const IDS = tensor([
@@ -51,7 +51,7 @@ test.each(["text_bag", "text_transformer"])(
     expect(rows(`${name}(dim=4, buckets=600)`, { vocabulary: 500 })).toBe(600);
     const network = createNetwork(named, { ...context, vocabulary: 500 });
     expect(network.vocabulary).toBe(500);
-    const metadata = networkMetadata(network);
+    const metadata = weightsMetadata(network);
     expect(metadata["distillery.network"]).toContain("buckets=500");
     for (const text of [undefined, named, `${name}(dim=4, buckets=500)`]) {
       const again = networkFrom(network.stateDict(), { metadata, ...(text !== undefined && { network: text }) });

@@ -7,9 +7,9 @@ import { type ParseText, type TextRecord, TextRecords } from "./text_records.js"
 /** Tables in JSON lines: an object a line, whose keys are the columns. */
 export const jsonLines = tableFormat({
   name: "jsonl",
-  help: "a .jsonl table",
+  help: "a .jsonl or .ndjson table",
   extensions: [".jsonl", ".ndjson"],
-  samplesHelp: "lines of a .jsonl file (with or without labels)",
+  samplesHelp: "lines of a .jsonl or .ndjson file (with or without labels)",
   isNamed: true,
   openRecords: openJsonLines,
 });

@@ -58,7 +58,8 @@ function cell(n: number, support: number, { from, to, right, small }: Cell): HTM
   const depth = right ? share : Math.sqrt(share);
   const title = right ? `${from}: ${n} of ${support} right` : `${from} taken for ${to}: ${n} of ${support}`;
   const kind = `${right ? "right" : "wrong"} ${n === 0 ? "none" : ""}`;
-  return h("td", { class: kind, "--depth": showPercent(depth, 1), title }, small && n > 0 && String(n));
+  const attributes = { class: kind, "--depth": showPercent(depth, 1), title, "data-value": n };
+  return h("td", attributes, small && n > 0 && String(n));
 }
 
 function pairs(confusion: number[][], names: readonly string[], teacher?: Evaluation): HTMLElement {

@@ -29,15 +29,28 @@ function fileName(title: string): string {
   );
 }
 
-/** The cells of a table (RFC 4180). */
+/** The cells of a table (RFC 4180): percents as fractions, a standard deviation in a column of its own. */
 function csvOf(element: HTMLElement): string {
-  const rows = Array.from(element.querySelectorAll("tr"), (row) =>
-    Array.from(row.children, (cell) => {
-      const text = (cell.textContent ?? "").replaceAll("\u2212", "-").replaceAll(/\s+/g, " ").trim();
-      return /[",]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
-    }).join(","),
+  const rows = Array.from(element.querySelectorAll("tr"), (row) => Array.from(row.children, valuesOf));
+  const widths = rows[0].map((_, i) => Math.max(...rows.map((row) => row[i].length)));
+  const [head, ...body] = rows.map((row) =>
+    row.flatMap((cell, i) => [...cell, ...(cell.length < widths[i] ? [""] : [])]),
   );
-  return `${rows.join("\r\n")}\r\n`;
+  const names = head.map((name, i) => (name === "" && i > 0 ? `${head[i - 1]} (standard deviation)` : name));
+  const quoted = (text: string) => (/[",]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
+  return [names, ...body].map((row) => `${row.map(quoted).join(",")}\r\n`).join("");
+}
+
+/** What a cell says: one value, or a mean and its standard deviation. */
+function valuesOf(cell: Element): string[] {
+  const value = cell.getAttribute("data-value");
+  if (value !== null) return [value];
+  const text = (cell.textContent ?? "").replaceAll("\u2212", "-").replaceAll(/\s+/g, " ").trim();
+  if (!cell.classList.contains("number") || cell.getAttribute("scope") === "col") return [text];
+  const [mean, ...deviation] = text.split(" \u00b1 ");
+  const fraction = (percent: string) => String(Number((Number(percent) / 100).toPrecision(12)));
+  if (/^-?[\d.]+%$/.test(mean)) return [fraction(mean.slice(0, -1)), ...deviation.map(fraction)];
+  return [/^[\d,]+$/.test(mean) ? mean.replaceAll(",", "") : mean, ...deviation];
 }
 
 /** The drawing by itself: the colours of the page's theme in place of their names. */

@@ -1,5 +1,7 @@
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
+import type { Evaluation } from "../../../src/index.js";
+import type { CompareReport, RunReport } from "../../../src/report/report_data.js";
 import { CHROMIUM, describeWith } from "../../helpers/needs.js";
 import { openedReports } from "./support.js";
 
@@ -23,9 +25,36 @@ describeWith(CHROMIUM, "in Chromium", () => {
     const svg = await saved("Learning rate", "Save SVG");
     expect(svg).toMatch(/^<svg [^>]*xmlns="http:\/\/www\.w3\.org\/2000\/svg"/);
     expect(svg).not.toContain("var(--");
-    // What is no chart has its table.
-    expect(await saved("Confusion matrix", "Save CSV")).toContain("true \\ predicted");
     expect(at.complaints).toEqual([]);
+  });
+
+  test("what is no chart has its table, whose numbers programs can read", async () => {
+    await at.open("run");
+    const evaluation = (at.reports.run as RunReport).predictions?.evaluation as Evaluation;
+    const { confusion, perClass } = evaluation;
+    const cells = (text: string) =>
+      text
+        .trim()
+        .split("\r\n")
+        .map((line) => line.split(","));
+    const [head, ...rows] = cells(await saved("Confusion matrix", "Save CSV"));
+    expect(head?.[0]).toBe("true \\ predicted");
+    expect(confusion.flat()).toContain(0);
+    expect(rows.map(([, ...counts]) => counts)).toEqual(confusion.map((row) => row.map(String)));
+    const [, first] = cells(await saved("By class", "Save CSV"));
+    expect(Number(first?.[1])).toBeCloseTo(perClass[0]?.precision ?? Number.NaN, 3);
+    await at.open("compare");
+    const [names, agreement] = cells(await saved("Fidelity to the teacher", "Save CSV"));
+    const stats = (at.reports.compare as CompareReport).result.changes?.fidelity.baseline.test?.agreement;
+    expect(names).toEqual([
+      "",
+      "baseline",
+      "baseline (standard deviation)",
+      "distilled",
+      "distilled (standard deviation)",
+    ]);
+    expect(Number(agreement?.at(-4))).toBeCloseTo(stats?.mean ?? Number.NaN, 4);
+    expect(Number(agreement?.at(-3))).toBeCloseTo(stats?.std ?? Number.NaN, 4);
   });
 
   test("a long page has contents, which lead to its parts and say where the reader is", async () => {
