@@ -455,7 +455,7 @@ test("names are read in any case, and the test part of Train.npy is Test.npy bes
 test("options of tables are refused", async () => {
   const folder = folderOf(numbers);
   expect(await refusal("BAD_ARGUMENT", () => loadData(folder, { labelColumn: "y" }))).toMatch(
-    /^labelColumn: is an option of a \.csv or \.tsv table or a \.jsonl table: .* is a \.npz or \.npy file/,
+    /^labelColumn: is an option of a \.csv or \.tsv table or .*: .* is a \.npz or \.npy file/,
   );
 });
 
