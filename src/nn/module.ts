@@ -100,6 +100,7 @@ export abstract class Module {
    */
   apply(fn: (module: Module) => void): this {
     if (typeof fn !== "function") throw badArgument("apply: fn", "a function of a module", fn);
+    // Refuses a module that holds itself, in which this would not end.
     this.#walk();
     for (const child of this.children()) child.apply(fn);
     fn(this);

@@ -61,12 +61,12 @@ export class Upsample extends Module {
       throw new DistilleryError("SHAPE_MISMATCH", text);
     }
     expectElements("Upsample: output", [images, channels, ...outputs]);
-    const [rows, columns] = outputs.map((_, axis) => this.#places(lengths[axis], outputs[axis], axis));
+    const [rows, columns] = outputs.map((_, axis) => this.#indices(lengths[axis], outputs[axis], axis));
     return x.indexSelect(2, rows).indexSelect(3, columns);
   }
 
   /** The input's row, or column, of each of the output. */
-  #places(length: number, outputs: number, axis: number): IntTensor {
+  #indices(length: number, outputs: number, axis: number): IntTensor {
     // PyTorch takes the same rows, or each of them twice, whatever the scale.
     const times = outputs / length;
     if (times === 1 || times === 2)
@@ -74,10 +74,10 @@ export class Upsample extends Module {
     const scale = this.#scale?.[axis];
     // In single precision, as PyTorch has it.
     const step = Math.fround(scale === undefined ? length / outputs : 1 / scale);
-    const places = Int32Array.from({ length: outputs }, (_, i) =>
+    const indices = Int32Array.from({ length: outputs }, (_, i) =>
       Math.min(Math.floor(Math.fround(i * step)), length - 1),
     );
-    return new IntTensor(places);
+    return new IntTensor(indices);
   }
 
   override extraRepr(): string {

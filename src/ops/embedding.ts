@@ -46,8 +46,8 @@ const embeddingOp = defineOp<Attributes, null>({
   backwardRows: (grad, { inputs: [ids, table], attributes: { padding, sparse } }) =>
     sparse ? rowsOfGradient(grad, table, each(ids, table, padding)) : null,
   onnx({ inputs: [ids, table] }, builder) {
-    const places = builder.node({ type: "Cast", inputs: [ids], attributes: [int("to", DATA_TYPE.int64)] });
-    return { type: "Gather", inputs: [table, places], attributes: [int("axis", 0)] };
+    const indices = builder.node({ type: "Cast", inputs: [ids], attributes: [int("to", DATA_TYPE.int64)] });
+    return { type: "Gather", inputs: [table, indices], attributes: [int("axis", 0)] };
   },
   js: ({ inputs: [ids, table], shapes: [, [, dim]] }, { call }) => call(EMBEDDING, ids, table, dim),
   lower: () => ({ kind: "embedding" }),

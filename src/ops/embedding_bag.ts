@@ -83,8 +83,8 @@ const embeddingBagOp = defineOp<Attributes, null>({
   onnx({ inputs: [ids, table, weights], attributes: { mean, padding } }, builder) {
     // The rows of a bag times their factors [bags, 1, length]: 0 for padding, -1 for a negative id.
     const magnitude = builder.node({ type: "Abs", inputs: [ids] });
-    const places = builder.node({ type: "Cast", inputs: [magnitude], attributes: [int("to", DATA_TYPE.int64)] });
-    const rows = builder.node({ type: "Gather", inputs: [table, places], attributes: [int("axis", 0)] });
+    const indices = builder.node({ type: "Cast", inputs: [magnitude], attributes: [int("to", DATA_TYPE.int64)] });
+    const rows = builder.node({ type: "Gather", inputs: [table, indices], attributes: [int("axis", 0)] });
     const isPadding = builder.node({ type: "Equal", inputs: [magnitude, builder.scalar("padding", padding)] });
     const isKept = builder.node({ type: "Not", inputs: [isPadding] });
     const kept = builder.node({ type: "Cast", inputs: [isKept], attributes: [int("to", DATA_TYPE.float)] });

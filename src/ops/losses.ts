@@ -164,10 +164,10 @@ export function smoothedNllLoss(
   const bad = labels.findIndex((label) => label !== ignoreIndex && (label < 0 || label >= classes));
   if (bad >= 0) throw outOfRange(`${name}: ${targetName}[${bad}]`, classes, labels[bad]);
   const kept = Int32Array.from(labels.keys()).filter((row) => labels[row] !== ignoreIndex);
-  const places = new IntTensor(kept.map((row) => row * classes + labels[row]));
+  const indices = new IntTensor(kept.map((row) => row * classes + labels[row]));
   const factors = weight && new Tensor(weight.data.slice());
   const own = factors && new Tensor(Float32Array.from(kept, (row) => factors.data[labels[row]]));
-  const picked = neg(gather(reshape(last, [input.size]), 0, places));
+  const picked = neg(gather(reshape(last, [input.size]), 0, indices));
   let loss = own ? mul(picked, own) : picked;
   if (labelSmoothing > 0) {
     const all = indexSelect(reshape(last, [labels.length, classes]), 0, kept);

@@ -17,7 +17,7 @@ export function rowsOf(matrix: Float32Array, [length, columns]: readonly number[
 
 /** Writes rows into a matrix of `columns` columns. */
 export function putRows({ rows, values }: RowValues, columns: number, into: Float32Array): void {
-  for (const [i, row] of rows.entries()) into.set(values.subarray(i * columns, (i + 1) * columns), row * columns);
+  for (let i = 0; i < rows.length; i++) into.set(values.subarray(i * columns, (i + 1) * columns), rows[i] * columns);
 }
 
 /** The matrix whose other rows are zero. */
@@ -44,8 +44,8 @@ export function sumOfRows(a: RowValues, b: RowValues, columns: number): RowValue
 
 /** Adds rows to those of a matrix of `columns` columns. */
 export function addRows({ rows, values }: RowValues, columns: number, into: Float32Array): void {
-  for (const [i, row] of rows.entries()) {
-    const [from, to] = [i * columns, row * columns];
+  for (let i = 0; i < rows.length; i++) {
+    const [from, to] = [i * columns, rows[i] * columns];
     for (let j = 0; j < columns; j++) into[to + j] += values[from + j];
   }
 }
