@@ -16,6 +16,7 @@ import {
   type StoredType,
   storedTypeOf,
 } from "./stored_types.js";
+import { jsonProblem } from "./strict_json.js";
 
 const LENGTH_BYTES = 8;
 /** The format's own limit. */
@@ -283,58 +284,4 @@ function check<S extends v.GenericSchema>(schema: S, value: unknown, key: string
   const path = (issue.path ?? []).slice(0, issue.expected === "never" ? -1 : undefined);
   const place = [show(key), ...path.map((part) => show(String(part.key)))].join(".");
   throw badCheckpoint(name, `in its header, ${place}: ${issue.message}`);
-}
-
-/**
- * Finds in JSON what `JSON.parse` accepts in silence: a key repeated in one object, or deep nesting.
- * Returns the problem's text, or null. Text that is no JSON is left to `JSON.parse`.
- */
-function jsonProblem(json: string, maxDepth: number): string | null {
-  const open: (Set<string> | null)[] = [];
-  const token = /["{}[\]]/g;
-  for (let match = token.exec(json); match !== null; match = token.exec(json)) {
-    const [text] = match;
-    if (text === "}" || text === "]") open.pop();
-    else if (text === "{" || text === "[") open.push(text === "{" ? new Set() : null);
-    else {
-      token.lastIndex = stringEnd(json, match.index);
-      const string = json.slice(match.index, token.lastIndex);
-      if (isKey(json, token.lastIndex) && !addKey(open.at(-1), string)) {
-        return `the key ${string.slice(0, 80)} is repeated`;
-      }
-    }
-    if (open.length > maxDepth) return `nested deeper than ${maxDepth}`;
-  }
-  return null;
-}
-
-/** The place after the string that begins at a quote; of one without an end, the text's. */
-function stringEnd(json: string, start: number): number {
-  let at = start + 1;
-  while (at < json.length && json[at] !== '"') at += json[at] === "\\" ? 2 : 1;
-  return at + 1;
-}
-
-function isKey(json: string, end: number): boolean {
-  let at = end;
-  while (" \n\r\t".includes(json.charAt(at)) && at < json.length) at++;
-  return json.charAt(at) === ":";
-}
-
-/** Whether the key, as it reads without its escapes, is new. */
-function addKey(keys: Set<string> | null | undefined, text: string): boolean {
-  if (!keys) return true;
-  const key = withoutEscapes(text);
-  if (keys.has(key)) return false;
-  keys.add(key);
-  return true;
-}
-
-function withoutEscapes(text: string): string {
-  if (!text.includes("\\")) return text.slice(1, -1);
-  try {
-    return JSON.parse(text) as string;
-  } catch {
-    return text;
-  }
 }

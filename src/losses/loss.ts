@@ -146,53 +146,61 @@ export function readsTeacherLogits({ needsTeacher, needsTeacherLogits = true }: 
   return needsTeacher && needsTeacherLogits;
 }
 
+/** Refuses a field of a loss that is not what it has to be; `BAD_ARGUMENT` that begins with `place`. */
+type Check = (value: unknown, place: string) => void;
+
+const must =
+  (ok: (value: unknown) => boolean, expected: string): Check =>
+  (value, place) => {
+    if (!ok(value)) throw badArgument(place, `a loss ${expected}`, value);
+  };
+const ifGiven =
+  (check: Check): Check =>
+  (value, place) =>
+    value === undefined || check(value, place);
+const isFlag = (value: unknown) => typeof value === "boolean";
+const isFunction = (value: unknown) => typeof value === "function";
+const isObject = (value: unknown) => typeof value === "object" && value !== null;
+const isTexts = (value: unknown) => Array.isArray(value) && value.every((one) => typeof one === "string");
+
+const FIELDS: Readonly<Record<keyof DistillationLoss, Check>> = {
+  name: must((value) => typeof value === "string", "whose name is a text"),
+  compute: must(isFunction, "whose compute is a function of the batch"),
+  config: must(isFunction, "whose config is a function, as () => ({ name })"),
+  needsTeacher: must(isFlag, "whose needsTeacher is true or false"),
+  needsTeacherLogits: ifGiven(must(isFlag, "whose needsTeacherLogits is true or false")),
+  drawsRandomNumbers: ifGiven(must(isFlag, "whose drawsRandomNumbers is true or false")),
+  tasks: ifGiven((value, place) => {
+    if (!Array.isArray(value)) throw badArgument(place, "a loss whose tasks are a list", value);
+    for (const [i, task] of value.entries()) expectOneOf(`${place}: tasks[${i}]`, task, TASK_NAMES);
+  }),
+  taps: ifGiven((value, place) => {
+    must((taps) => isObject(taps) && !Array.isArray(taps), "whose taps are { student, teacher }")(value, place);
+    const taps = value as Record<string, unknown>;
+    expectOptions(`${place}: taps`, taps, ["student", "teacher"]);
+    for (const network of ["student", "teacher"]) {
+      ifGiven(must(isTexts, `whose taps.${network} is a list of paths`))(taps[network], place);
+    }
+  }),
+  modules: ifGiven((value, place) => {
+    must(isObject, "whose modules are Modules by their names")(value, place);
+    for (const [name, module] of Object.entries(value as object)) {
+      must((one) => one instanceof Module, `whose modules.${name} is a Module`)(module, place);
+    }
+  }),
+};
+
 /** Refuses anything but a {@link DistillationLoss}; `BAD_ARGUMENT` that begins with `place` and names the field. */
 export function expectDistillationLoss(value: unknown, place: string): DistillationLoss {
-  const refuse = (text: string, got: unknown) => {
-    throw badArgument(place, `a loss ${text}`, got);
-  };
-  if (typeof value !== "object" || value === null || types.isPromise(value))
-    return refuse("with name, compute, config and needsTeacher", value);
-  const [wrongKey, meant] = misspelt(value) ?? [];
+  must((one) => isObject(one) && !types.isPromise(one), "with name, compute, config and needsTeacher")(value, place);
+  const loss = value as DistillationLoss;
+  const [wrongKey, meant] = misspelt(loss) ?? [];
   if (wrongKey !== undefined) {
     throw argumentError(place, `unknown field ${show(wrongKey)}, did you mean ${meant}?`);
   }
-  const {
-    name,
-    compute,
-    config: configOf,
-    needsTeacher,
-    needsTeacherLogits,
-    tasks,
-    taps = {},
-    modules = {},
-  } = value as Partial<DistillationLoss>;
-  if (typeof name !== "string") refuse("whose name is a text", name);
-  if (typeof compute !== "function") refuse("whose compute is a function of the batch", compute);
-  if (typeof configOf !== "function") refuse("whose config is a function, as () => ({ name })", configOf);
-  if (typeof needsTeacher !== "boolean") refuse("whose needsTeacher is true or false", needsTeacher);
-  if (needsTeacherLogits !== undefined && typeof needsTeacherLogits !== "boolean") {
-    refuse("whose needsTeacherLogits is true or false", needsTeacherLogits);
-  }
-  if (tasks !== undefined) {
-    if (!Array.isArray(tasks)) refuse("whose tasks are a list", tasks);
-    for (const [i, task] of tasks.entries()) expectOneOf(`${place}: tasks[${i}]`, task, TASK_NAMES);
-  }
-  if (typeof taps !== "object" || taps === null || Array.isArray(taps)) {
-    refuse("whose taps are { student, teacher }", taps);
-  }
-  expectOptions(`${place}: taps`, taps, ["student", "teacher"]);
-  for (const network of ["student", "teacher"] as const) {
-    const { [network]: paths = [] } = taps;
-    const isList = Array.isArray(paths) && paths.every((path) => typeof path === "string");
-    if (!isList) refuse(`whose taps.${network} is a list of paths`, paths);
-  }
-  if (typeof modules !== "object" || modules === null) refuse("whose modules are Modules by their names", modules);
-  const wrong = Object.entries(modules).find(([, module]) => !(module instanceof Module));
-  if (wrong !== undefined) refuse(`whose modules.${wrong[0]} is a Module`, wrong[1]);
-  const loss = value as DistillationLoss;
+  for (const [field, check] of Object.entries(FIELDS)) check(loss[field as keyof DistillationLoss], place);
   const config: unknown = loss.config();
-  if (types.isPromise(config)) refuse("whose config() gives what JSON can hold", config);
+  must((one) => !types.isPromise(one), "whose config() gives what JSON can hold")(config, place);
   try {
     JSON.stringify(config);
   } catch (error) {
@@ -202,11 +210,6 @@ export function expectDistillationLoss(value: unknown, place: string): Distillat
   }
   return loss;
 }
-
-const FIELDS: Readonly<Record<keyof DistillationLoss, true>> = {
-  ...{ name: true, taps: true, modules: true, needsTeacher: true, needsTeacherLogits: true },
-  ...{ tasks: true, drawsRandomNumbers: true, compute: true, config: true },
-};
 
 /** A key that is one or two letters off a field which the loss lacks, and the field; others are the loss's own. */
 function misspelt(loss: object): [key: string, field: string] | null {

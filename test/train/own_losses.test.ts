@@ -347,6 +347,10 @@ describe("refusals", () => {
       const text = `^loss: unknown field "${key}", did you mean ${field}\\?$`;
       return [{ loss: { ...loss, [key]: true } as never }, new RegExp(text)];
     }),
+    [
+      { loss: { ...logitMse, drawsRandomNumbers: 1 as never } },
+      /^loss: expected a loss whose drawsRandomNumbers is true or false, got 1$/,
+    ],
     [{ loss: "kd", alpha: 0.3 }, /^alpha: the loss has its own/],
     ...(["kd", logitMse, "2*dkd + cross-entropy(labelSmoothing=0.1)"] as const).map((loss): [Options, RegExp] => [
       { loss, labelSmoothing: 0.5 },
