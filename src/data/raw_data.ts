@@ -219,7 +219,7 @@ async function build(
   const rows = encoded(part, { table, values }, source);
   const targets =
     part.targets && new Tensor(Float32Array.from(standardized(part.targets, targetScale)), [labels.length, classes]);
-  const given = targets ?? labels;
+  const labelsOrTargets = targets ?? labels;
   const unlabelled = targets === undefined && labels.includes(NO_LABEL);
   if (unlabelled && stream) {
     throw argumentError("stream", `${source} has samples without labels, which are read whole`);
@@ -231,7 +231,7 @@ async function build(
     expectLength("the values of a row", featuresOf(rows));
     const chunk = rowsPerChunk(rows, options);
     const isBytes = rows.dtype === "uint8";
-    const own = sha256 ?? (await hashOf(part.rows, chunk));
+    const hash = sha256 ?? (await hashOf(part.rows, chunk));
     const dataset = new StreamedDataset({
       ...{
         rows,
@@ -249,21 +249,26 @@ async function build(
       upright,
       mean: isBytes ? byChannel(part, normalisation?.mean ?? 0) : [],
       std: isBytes ? byChannel(part, normalisation?.std ?? 1) : [],
-      sha256: own,
+      sha256: hash,
     });
-    return setSourceHash(dataset, () => part.sha256 ?? withLabels(own, part));
+    return setSourceHash(dataset, () => part.sha256 ?? withLabels(hash, part));
   }
   const { data } = await materialize(rows, source);
   if (types.isUint8Array(data)) {
     const [channels, height, width] = rows.shape;
     const image: ImageSize | undefined = isImage ? { channels, height, width, upright } : undefined;
     const numbers = normalisation ?? { mean: 0, std: 1 };
-    const dataset = new ImageDataset(data, given, { ...shared, ...numbers, features: featuresOf(rows), image });
+    const dataset = new ImageDataset(data, labelsOrTargets, {
+      ...shared,
+      ...numbers,
+      features: featuresOf(rows),
+      image,
+    });
     return setSourceHash(dataset, () => withLabels(sha256Of(data), part));
   }
   const inputs = new Tensor(data as Float32Array, [rows.length, featuresOf(rows)]);
-  const own = part.sha256 ?? withLabels(sha256Of((await materialize(part.rows, source)).data), part);
-  return setSourceHash(ofValues(inputs, given, { ...shared, table, values }), () => own);
+  const hash = part.sha256 ?? withLabels(sha256Of((await materialize(part.rows, source)).data), part);
+  return setSourceHash(ofValues(inputs, labelsOrTargets, { ...shared, table, values }), () => hash);
 }
 
 type Described = DatasetOptions & { name: string } & Pick<Fitted, "table" | "values">;

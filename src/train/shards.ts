@@ -92,12 +92,12 @@ export class Shards {
     if (batchNorm === "batch") await this.#together(step, forward, { start, end, seed, before, take });
     else await this.#oneByOne(step, forward, { start, end, seed, before, take });
     const sum = ranks === null ? this.#sum.take() : await ranks.sum(this.#sum.partial, this.#sum.length);
-    const all = ranks === null ? results : await exchanged(results, ranks);
+    const ofAllRanks = ranks === null ? results : await exchanged(results, ranks);
     for (const [i, memory] of this.#memories.entries())
       memory.takeRows(ranks === null ? updates[i] : await ranks.numbers(updates[i]));
     step.run(() => {
       this.#deliver(sum, before, step);
-      const { loss, ...metrics } = combined(all);
+      const { loss, ...metrics } = combined(ofAllRanks);
       step.report(loss, metrics);
     });
   }

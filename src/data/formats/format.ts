@@ -62,15 +62,15 @@ export interface PairReader {
 /** How a file of new samples is read. */
 export interface SampleOptions extends Pick<LoadDataOptions, "encoding" | "exifOrientation" | "dropColumns"> {}
 
-/** Reads new samples as the preprocessing of a network says. */
-export interface SampleReader {
+/** Reads new samples as the preprocessing of a network says, if its kind is one of `P`. */
+export interface SampleReader<P extends Preprocessing = Preprocessing> {
   /** What its files are, for help texts and errors. */
   readonly help: string;
   /** The extensions of its files; "" means every other one. */
   readonly extensions: readonly string[];
   /** Whether its files can hold such samples. */
-  accepts(spec: Preprocessing): boolean;
-  read(file: string, spec: Preprocessing, options: SampleOptions): Promise<FileSamples>;
+  accepts(spec: Preprocessing): spec is P;
+  read(file: string, spec: P, options: SampleOptions): Promise<FileSamples>;
 }
 
 /** Samples out of a file, as a network takes them. */

@@ -5,8 +5,10 @@ import { badData, expectSize, listFiles, openSliced, readHead, readWhole } from 
 import { numel } from "../../tensor/shape.js";
 import { countClasses, countKnown, expectSeen } from "../labels.js";
 import { encodeSamples } from "../preprocessing/encode.js";
+import type { ImagePreprocessing } from "../preprocessing/spec.js";
 import { expectSameKind, ON_DISK, type RawData, type RawPart } from "../raw_data.js";
 import { FileRecords, MemoryRows, RecordRows, type RowSource } from "../row_source.js";
+import type { SampleReader } from "./format.js";
 import { type Format, numbered } from "./format.js";
 import { gunzip, isGzip } from "./gzip.js";
 
@@ -62,17 +64,16 @@ export const idx: Format = {
   samples: {
     help: "an IDX file of images",
     extensions: [""],
-    accepts: (spec) => spec.kind === "image" && spec.channels === 1,
+    accepts: (spec): spec is ImagePreprocessing => spec.kind === "image" && spec.channels === 1,
     async read(file, spec) {
       const { shape, data } = await decodeIdx(await readWhole(file), file, 3);
       const [count, height, width] = shape;
-      if (spec.kind !== "image" || height !== spec.height || width !== spec.width) {
-        const { channels, height: rows, width: columns } = spec as { channels: number; height: number; width: number };
-        throw badData(file, `expected images of ${channels} x ${rows} x ${columns}, got 1 x ${height} x ${width}`);
+      if (height !== spec.height || width !== spec.width) {
+        throw badData(file, `expected images of 1 x ${spec.height} x ${spec.width}, got 1 x ${height} x ${width}`);
       }
       return { inputs: encodeSamples(spec, data), locations: numbered(file, count), labels: null };
     },
-  },
+  } satisfies SampleReader<ImagePreprocessing>,
 };
 
 /** The images of one file and the labels of another. */

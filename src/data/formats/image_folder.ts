@@ -9,7 +9,7 @@ import { encodeSamples } from "../preprocessing/encode.js";
 import type { ImagePreprocessing } from "../preprocessing/spec.js";
 import type { RawData, RawPart } from "../raw_data.js";
 import { newRows, type RowData, type RowSource } from "../row_source.js";
-import type { Format, OpenOptions } from "./format.js";
+import type { Format, OpenOptions, SampleReader } from "./format.js";
 import { partOf } from "./part_names.js";
 
 /** Files that are read and decoded at once. */
@@ -63,16 +63,16 @@ export const imageFolder: Format = {
     extensions: IMAGE_EXTENSIONS,
     accepts: (spec) => spec.kind === "image",
     async read(file, spec, { exifOrientation }) {
-      const { channels, height, width, upright } = spec as ImagePreprocessing;
-      const rows = new ImageRows([file], spec as ImagePreprocessing, {
+      const { channels, height, width, upright } = spec;
+      const rows = new ImageRows([file], spec, {
         imageSize: [height, width],
         grey: channels === 1,
         exifOrientation: exifOrientation === true || upright === true,
       });
-      const inputs = encodeSamples(spec as ImagePreprocessing, rows.read(0, 1) as Uint8Array);
+      const inputs = encodeSamples(spec, rows.read(0, 1) as Uint8Array);
       return { inputs, locations: [file], labels: null };
     },
-  },
+  } satisfies SampleReader<ImagePreprocessing>,
 };
 
 async function openFolders(

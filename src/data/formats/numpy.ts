@@ -7,6 +7,7 @@ import type { ImagePreprocessing, ValuePreprocessing } from "../preprocessing/sp
 import { expectSameKind, ON_DISK, type RawData, type RawPart } from "../raw_data.js";
 import { featuresOf, type MemoryRows } from "../row_source.js";
 import { hasTargets, type TaskName, taskNameOf } from "../task_name.js";
+import type { SampleReader } from "./format.js";
 import { type Format, numbered, type OpenOptions } from "./format.js";
 import { decodeNpy, type NpyArray, openNpyFile, openNpz } from "./npy.js";
 import { BY_UNIQUE, type NpyRows, streamRows, taskOfArray, toLabels, toRows, toTargets } from "./npy_samples.js";
@@ -72,19 +73,14 @@ export const numpy: Format = {
       if (spec.kind === "image") {
         const got = `images of ${rows.shape.join(" x ")}`;
         if (got !== expected) throw badData(file, `expected ${expected}, got ${rows.shape.join(" x ")}`);
-        return { inputs: encodeSamples(spec as ImagePreprocessing, data as Uint8Array), locations, labels: null };
+        return { inputs: encodeSamples(spec, data as Uint8Array), locations, labels: null };
       }
-      const { features } = spec as ValuePreprocessing;
-      if (featuresOf(rows) !== features) {
-        throw badData(file, `expected ${features} values a sample, got ${featuresOf(rows)}`);
+      if (featuresOf(rows) !== spec.features) {
+        throw badData(file, `expected ${spec.features} values a sample, got ${featuresOf(rows)}`);
       }
-      return {
-        inputs: encodeSamples(spec as ValuePreprocessing, data as Float32Array | Float64Array),
-        locations,
-        labels: null,
-      };
+      return { inputs: encodeSamples(spec, data as Float32Array | Float64Array), locations, labels: null };
     },
-  },
+  } satisfies SampleReader<ImagePreprocessing | ValuePreprocessing>,
 };
 
 /** Arrays by name, in an archive or in files. */

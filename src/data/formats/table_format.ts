@@ -10,7 +10,7 @@ import { findColumns, indexOf, indicesOf, layoutOf, namesColumns, places, readTa
 import { type LabelReader, tableTargets, taskOfTable } from "../table_labels.js";
 import { TableReader } from "../table_reader.js";
 import { hasTargets } from "../task_name.js";
-import type { CellRecords, Format } from "./format.js";
+import type { CellRecords, Format, SampleReader } from "./format.js";
 import { GivenTargets } from "./given_targets.js";
 import { fileOf, filesOf } from "./part_names.js";
 import { type ReadTable, readSampleRows, readTable } from "./table_rows.js";
@@ -74,12 +74,11 @@ export function tableFormat({
       accepts: (spec) => spec.kind === "table",
       read: async (file, spec, { encoding, dropColumns }) => {
         const records = await openRecords(file, encoding);
-        const table = spec as TablePreprocessing;
-        const dropped = expectColumns(file, records, table.header, dropColumns);
+        const dropped = expectColumns(file, records, spec.header, dropColumns);
         // Without names a column is known by its place.
-        return readSampleRows(file, table.header ? without(records, dropped) : records, table);
+        return readSampleRows(file, spec.header ? without(records, dropped) : records, spec);
       },
-    },
+    } satisfies SampleReader<TablePreprocessing>,
   };
 }
 
