@@ -19,7 +19,7 @@ import { expectCalibratable, expectCalibrationSet } from "../train/calibrate_tea
 import { checkControls, expectCallback } from "../train/controls.js";
 import { distillationSchema, type ResolvedDistillation, resolveOptions } from "../train/options.js";
 import { isExpression } from "../train/resolve_loss.js";
-import { describeSchedule, resolveSchedule, stepsPerEpoch, withoutScheduleOptions } from "../train/schedule.js";
+import { describeSchedule, resolveSchedule, stepsPerEpoch, withoutScheduleOptions } from "../train/run_schedule.js";
 import { without } from "../without.js";
 import type { ExperimentControls, ExperimentInput, Workers } from "./experiment_input.js";
 import { ExternalTeacher } from "./external_teacher.js";

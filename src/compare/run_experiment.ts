@@ -4,7 +4,7 @@ import { argumentError, expectInteger, expectObject, expectOptions } from "../ch
 import { DistilleryError, isAbort } from "../errors.js";
 import { Module } from "../nn/module.js";
 import type { ResolvedDistillation } from "../train/options.js";
-import { stepsPerEpoch } from "../train/schedule.js";
+import { stepsPerEpoch } from "../train/run_schedule.js";
 import { progressOf } from "../train/trainer_state.js";
 import type { Experiment } from "./experiment.js";
 import { OF_SHARES, withShareFolder } from "./experiment_folder.js";

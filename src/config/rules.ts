@@ -3,7 +3,7 @@ import type { Schedule } from "../optim/schedules.js";
 import type { Issue } from "../registry/index.js";
 import { UNCACHEABLE } from "../teachers/logits_in_order.js";
 import { NEEDS_VALIDATION, type ShardOptions, shardIssue } from "../train/options.js";
-import { type ScheduleOptions, scheduleIssue } from "../train/schedule.js";
+import { type ScheduleOptions, scheduleIssue } from "../train/run_schedule.js";
 import { AVERAGE_OPTIONS } from "./schemas.js";
 
 /** The options that rules are about; undefined if a command lacks one. */

@@ -1,6 +1,7 @@
 import { types } from "node:util";
-import { badArgument, badDtype, show } from "../checks.js";
+import { argumentError, badArgument, badDtype, show } from "../checks.js";
 import type { Batch, Dataset } from "../data/dataset.js";
+import type { DistilleryError } from "../errors.js";
 import type { Outputs } from "../losses/loss.js";
 import type { Module } from "../nn/module.js";
 import type { StateDict } from "../nn/state_dict.js";
@@ -108,4 +109,18 @@ export function hashOfTeacher(teacher: Teacher): string | null {
 export function isTeacher(value: unknown): value is Teacher {
   const { name, fingerprint, outputs } = (value ?? {}) as Partial<Teacher>;
   return typeof name === "string" && typeof fingerprint === "function" && typeof outputs === "function";
+}
+
+/** What a loss that needs no teacher finds if it reads one. */
+export const NO_TEACHER: Outputs = {
+  get logits(): Tensor {
+    throw noTeacher();
+  },
+  get taps(): Outputs["taps"] {
+    throw noTeacher();
+  },
+};
+
+function noTeacher(): DistilleryError {
+  return argumentError("loss", "reads the teacher's outputs, but its needsTeacher is false");
 }

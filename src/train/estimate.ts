@@ -19,7 +19,6 @@ import { without } from "../without.js";
 import { CONTROL_NAMES, type RunControls, splitControls } from "./controls.js";
 import { DISTILL_INPUT, type DistillInput, distill, distillationLoss } from "./distill.js";
 import { evaluate } from "./inference.js";
-import { createOptimizer } from "./optimizer.js";
 import {
   distillationSchema,
   type ResolvedTraining,
@@ -29,7 +28,8 @@ import {
 } from "./options.js";
 import type { RunHandle } from "./run_handle.js";
 import { memoryOf, type RunMemory } from "./run_memory.js";
-import { SCHEDULE_OPTIONS, stepsPerEpoch } from "./schedule.js";
+import { createOptimizer } from "./run_optimizer.js";
+import { SCHEDULE_OPTIONS, stepsPerEpoch } from "./run_schedule.js";
 import { TRAINING_INPUT, type TrainTeacherInput, trainTeacher } from "./train_teacher.js";
 import { cloneState } from "./trainer_state.js";
 

@@ -16,13 +16,13 @@ import { Taps } from "../nn/taps.js";
 import { clipGradNorm } from "../optim/clip_grad_norm.js";
 import type { Teacher } from "../teachers/index.js";
 import { TeacherPrefetcher } from "../teachers/prefetcher.js";
-import { expectNoPromise, expectOutputs } from "../teachers/teacher.js";
+import { expectNoPromise, expectOutputs, NO_TEACHER } from "../teachers/teacher.js";
 import type { Labels } from "../tensor/int_tensor.js";
 import { Tensor } from "../tensor/tensor.js";
 import type { RunResult } from "./controls.js";
 import { type Forward, weighted } from "./shard_pass.js";
 import { Shards } from "./shards.js";
-import { expectFiniteLoss, NO_TEACHER, type Step } from "./step.js";
+import { expectFiniteLoss, type Step } from "./train_step.js";
 import type { Trainer } from "./trainer.js";
 
 /**

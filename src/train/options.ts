@@ -19,7 +19,7 @@ import {
   positive,
 } from "../registry/index.js";
 import type { Tensor } from "../tensor/tensor.js";
-import { precision } from "./precision.js";
+import { precision } from "./run_precision.js";
 
 /** An expression, or what `accepts` tells. */
 const spec = <T>(what: string, accepts: (value: unknown) => boolean) =>

@@ -4,6 +4,7 @@ import type { DistillationLoss, ShardedMemory } from "../losses/index.js";
 import { shardedMemories } from "../losses/loss.js";
 import { native } from "../native.js";
 import type { Teacher } from "../teachers/index.js";
+import { NO_TEACHER } from "../teachers/teacher.js";
 import { putRows, rowsOf } from "../tensor/grad_rows.js";
 import { Gradient } from "../tensor/gradient.js";
 import { LongTensor } from "../tensor/int_tensor.js";
@@ -13,7 +14,7 @@ import type { ResolvedTraining } from "./options.js";
 import type { Ranks } from "./ranks.js";
 import { type Forward, lockstep, ShardPass, type ShardResult, setAll, type Values } from "./shard_pass.js";
 import { ShardSum } from "./shard_sum.js";
-import { NO_TEACHER, type Step } from "./step.js";
+import type { Step } from "./train_step.js";
 import type { Trainer } from "./trainer.js";
 
 interface WeightedResult {

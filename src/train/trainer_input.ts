@@ -21,17 +21,17 @@ import type { Teacher } from "../teachers/index.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { type BatchOptions, singleFor, singleForLoss } from "./batch_norms.js";
 import type { RunControls } from "./controls.js";
-import { createOptimizer, describeOptimizer, expectMomentum } from "./optimizer.js";
 import { NEEDS_VALIDATION, type ResolvedTraining } from "./options.js";
 import { isExpression } from "./resolve_loss.js";
 import type { RunStream } from "./run_handle.js";
+import { createOptimizer, describeOptimizer, expectMomentum } from "./run_optimizer.js";
 import {
   describeSchedule,
   expectLongEnough,
   resolveSchedule,
   stepsPerEpoch,
   withoutScheduleOptions,
-} from "./schedule.js";
+} from "./run_schedule.js";
 import { randomState } from "./trainer_state.js";
 
 /** A network in a run's model that is trained for itself: clipped, validated and saved. */

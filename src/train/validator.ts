@@ -16,7 +16,7 @@ import { inPrecision, type Precision } from "../tensor/precision.js";
 import { Generator, withGenerator } from "../tensor/random.js";
 import { TensorArena } from "../tensor/step.js";
 import { forwardEval, widthFor } from "./inference.js";
-import { expectFiniteLoss } from "./step.js";
+import { expectFiniteLoss } from "./train_step.js";
 import type { Part } from "./trainer_input.js";
 
 /**

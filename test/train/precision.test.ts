@@ -16,7 +16,7 @@ import {
   trainTeacher,
 } from "../../src/index.js";
 import { native } from "../../src/native.js";
-import { precisionNote } from "../../src/train/precision.js";
+import { precisionNote } from "../../src/train/run_precision.js";
 import { failure, temporaryFolder } from "../checkpoint/support.js";
 import { type Options, setting, start } from "./support.js";
 

@@ -1,14 +1,11 @@
-import { argumentError } from "../checks.js";
 import type { EpochBatches } from "../data/loader.js";
 import { DistilleryError } from "../errors.js";
 import type { Metrics } from "../log/epoch_record.js";
-import type { Outputs } from "../losses/index.js";
 import { expectMetricName } from "../losses/metric_name.js";
 import type { Modes } from "../nn/modes.js";
 import { inPrecision, type Precision } from "../tensor/precision.js";
 import { withGenerator } from "../tensor/random.js";
 import { TensorArena } from "../tensor/step.js";
-import type { Tensor } from "../tensor/tensor.js";
 import { fromUserCode } from "../user_code.js";
 import { changed, type Layout } from "./module_layout.js";
 import type { RunStream } from "./run_handle.js";
@@ -109,18 +106,4 @@ export class Step {
 export function expectFiniteLoss(name: string, value: number): number {
   if (Number.isFinite(value)) return value;
   throw new DistilleryError("NON_FINITE", `${name}: is not finite (got ${value}): lower the learning rate`);
-}
-
-/** What a loss that needs no teacher finds if it reads one. */
-export const NO_TEACHER: Outputs = {
-  get logits(): Tensor {
-    throw noTeacher();
-  },
-  get taps(): Outputs["taps"] {
-    throw noTeacher();
-  },
-};
-
-function noTeacher(): DistilleryError {
-  return argumentError("loss", "reads the teacher's outputs, but its needsTeacher is false");
 }
