@@ -209,18 +209,28 @@ function noWeights(root: Value, file: string): Error {
     const text = `${place} a whole network, pickled by its class ${show(module.name)}, which is not read`;
     return badCheckpoint(file, `${text}: ${saveAgain(file, TRUSTED, `${part}.state_dict()`)}`);
   }
-  if (isKind(root, "foreign")) return root.refusal();
+  if (isKind(root, "foreign")) return foreignValue(root, "", file);
   if (!isKind(root, "dict")) return badCheckpoint(file, `holds a ${kindOf(root)}; ${PLAIN_ONLY}`);
   if (isOptimizer(root)) return badCheckpoint(file, "holds an optimizer's state and no weights");
-  const foreign = entries.map(([, value]) => value).find((value) => isKind(value, "foreign"));
-  if (foreign !== undefined && isArray(foreign)) {
+  const [under, foreign] = entries.find(([, value]) => isKind(value, "foreign")) ?? [];
+  if (isKind(foreign, "foreign") && isArray(foreign)) {
     const line = `torch.save({k: torch.from_numpy(v) for k, v in torch.load(${JSON.stringify(file)}${TRUSTED}).items()}, "weights.pth")`;
     return badCheckpoint(file, `holds NumPy arrays and no tensors: in Python, ${line} mends it`);
   }
-  if (foreign !== undefined) return foreign.refusal();
+  if (isKind(foreign, "foreign")) return foreignValue(foreign, `[${JSON.stringify(under)}]`, file);
   const [first] = entries;
   const held = first === undefined ? "nothing" : `${nameOf(first[0])} holds a ${kindOf(first[1])}`;
   return badCheckpoint(file, `${held}; ${PLAIN_ONLY}; loadCheckpoint(file) gives all that a checkpoint holds`);
+}
+
+/** The error of a value of a class, under the key that `part` takes: of one that is like a dictionary, what makes one of it. */
+function foreignValue(value: Foreign, part: string, file: string): Error {
+  const [, kind] = /(dict|namespace)[^.]*$/i.exec(value.name) ?? [];
+  if (kind === undefined) return value.refusal();
+  const place = part === "" ? "is" : `holds under ${part.slice(1, -1)}`;
+  const text = `${place} a value of ${show(value.name)}, which is not read`;
+  const by = kind.toLowerCase() === "dict" ? "dict" : "vars";
+  return badCheckpoint(file, `${text}: ${saveAgain(file, TRUSTED, part, by)}`);
 }
 
 function isModule(value: Value): boolean {

@@ -75,10 +75,18 @@ export async function openNetwork(file: string, options: LoadOptions = {}): Prom
         return network;
       } catch (error) {
         if (!(error instanceof DistilleryError)) throw error;
-        throw new DistilleryError(error.code, `${file}: ${error.message}`, { cause: error });
+        throw new DistilleryError(error.code, `${file}: ${error.message}${partNote(file)}`, { cause: error });
       }
     },
   };
+}
+
+/** Where the rest of the weights lies, if a file's name says that it is one of several; behind the reason why it does not fit. */
+function partNote(file: string): string {
+  const [, of] = /-\d{5}-of-(\d{5})\.\w+$/.exec(file) ?? [];
+  return of === undefined
+    ? ""
+    : `; it is one of ${Number(of)} files: load of the index.json beside them says how to join them`;
 }
 
 /** The encoder that a network's text names, of those that lie on Hugging Face. */

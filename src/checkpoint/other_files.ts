@@ -1,7 +1,7 @@
 import { basename } from "node:path";
 import { show } from "../checks.js";
 import { shellQuoted } from "../shell_quoted.js";
-import { SAFE, saveAgain } from "./bad_checkpoint.js";
+import { SAFE, saveAgain, TRUSTED } from "./bad_checkpoint.js";
 
 /** What PyTorch's format before 1.6 begins with: this number, pickled. */
 const LEGACY = "\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19";
@@ -41,7 +41,11 @@ const KINDS: readonly Kind[] = [
     begins("\x93NUMPY"),
     (file) => `a .npy file, one array of NumPy without a key: in Python, numpy.load(${python(file)}) reads it`,
   ],
-  [isLegacy, (file) => `a bare pickle, PyTorch's format before 1.6, which is not read: ${saveAgain(file, SAFE)}`],
+  [
+    isLegacy,
+    (file) =>
+      `a bare pickle, PyTorch's format before 1.6, which is not read: ${saveAgain(file, SAFE)}; if it is a whole network, ${saveAgain(file, TRUSTED, ".state_dict()")}`,
+  ],
   [
     begins("\x80\x02", "\x80\x03", "\x80\x04", "\x80\x05"),
     (file) =>
@@ -50,6 +54,20 @@ const KINDS: readonly Kind[] = [
   ],
   [begins("\x1f\x8b"), (file) => `compressed by gzip: gunzip ${shellQuoted(file)} unpacks it`],
   [begins("BZh", "\xfd7zXZ", "\x28\xb5\x2f\xfd", "7z\xbc\xaf", "Rar!"), () => "a compressed archive: unpack it first"],
+  [
+    (head) => head.trimStart().startsWith("{") && head.includes('"weight_map"'),
+    (file) => {
+      const all = `for f in set(json.load(open(${python(basename(file))}))["weight_map"].values())`;
+      const line = (read: string) => `{k: v ${all} for k, v in ${read}.items()}`;
+      return (
+        "the index of weights in several files: in Python, in its folder, import json, torch, safetensors.torch as s; " +
+        (/\.bin\./.test(file)
+          ? `torch.save(${line("torch.load(f, weights_only=True)")}, "weights.pth")`
+          : `s.save_file(${line("s.load_file(f)")}, "weights.safetensors")`) +
+        " joins them"
+      );
+    },
+  ],
   [begins("GGUF"), () => "a GGUF file of llama.cpp, whose quantized weights are not read"],
 ];
 
@@ -85,6 +103,10 @@ export function otherArchive(paths: readonly string[], file: string): string {
   if (paths.some((path) => path.endsWith(".npy"))) {
     const line = `torch.save({k: torch.from_numpy(z[k]) for k in z}, "weights.pth")`;
     return `a .npz file, arrays of NumPy: in Python, import numpy, torch; z = numpy.load(${python(file)}); ${line} converts it`;
+  }
+  if (paths.some((path) => /(^|\/)(models\/model|serialized_exported_program)\.json$/.test(path))) {
+    const line = `torch.save(torch.export.load(${python(file)}).state_dict, "weights.pth")`;
+    return `a program of torch.export: in PyTorch, ${line} writes its weights`;
   }
   const inner = paths.find((path) => /\.(pth?|ckpt|bin|safetensors)$/.test(path));
   if (inner !== undefined) return `a zip archive around ${show(inner)}: unzip ${shellQuoted(file)} unpacks it`;

@@ -1,7 +1,7 @@
 import { show } from "../checks.js";
 import { bytesOf } from "../files/index.js";
 import type { ZipEntries } from "../files/zip_reader.js";
-import { badCheckpoint, tooMany } from "./bad_checkpoint.js";
+import { badCheckpoint, SAFE, saveAgain, tooMany } from "./bad_checkpoint.js";
 import type { CheckpointValue } from "./checkpoint_value.js";
 import { findStateDict } from "./find_state_dict.js";
 import { otherArchive } from "./other_files.js";
@@ -67,6 +67,7 @@ export async function openPth(
   const entries = await readZip(bytes, {
     writer: "PyTorch",
     refuseCompressed: "which torch.save never does: write the file again with it",
+    withoutChecksums: `, or it was written after set_crc32_options(False): ${saveAgain(name, SAFE)} in a program without it`,
     fail: (problem, cause) => badCheckpoint(name, problem, cause),
     choose: (paths) => {
       folderOf(paths, name);

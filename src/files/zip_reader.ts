@@ -21,6 +21,8 @@ interface ZipKind {
   readonly writer: string;
   /** Why compressed entries are refused; null: they are inflated. */
   readonly refuseCompressed: string | null;
+  /** What an entry with the checksum 0 may be beside damaged. */
+  readonly withoutChecksums?: string;
   /** Why an entry may not be inflated to `bytes`; null if it may. */
   refuseSize?(bytes: number): string | null;
   /** The error for a problem of the archive. */
@@ -131,7 +133,9 @@ async function readEntry(entry: Entry, bytes: Uint8Array, kind: ZipKind): Promis
     throw refuse(`claims ${uncompressedSize} bytes, more than its ${compressedSize} can hold`);
   }
   const data = compressed ? await inflate(stored, uncompressedSize, refuse) : stored;
-  if (crc32(data) !== entry.crc32) throw refuse("is damaged: its checksum is wrong");
+  if (crc32(data) !== entry.crc32) {
+    throw refuse(`is damaged: its checksum is wrong${entry.crc32 === 0 ? (kind.withoutChecksums ?? "") : ""}`);
+  }
   return data;
 }
 

@@ -216,7 +216,11 @@ const CONFIG = v.pipe(
 
 /** The encoder's tensors of a BERT: without the parts for other tasks, and the numbers of its positions. */
 function encoderState(state: StateDict): StateDict {
-  const prefix = Object.keys(state).some((key) => key.startsWith("bert.")) ? "bert." : "";
+  const words = "embeddings.word_embeddings.weight";
+  const prefix =
+    Object.keys(state)
+      .find((key) => key.endsWith(words))
+      ?.slice(0, -words.length) ?? "";
   const entries = Object.entries(state).flatMap(([key, tensor]): [string, StateDict[string]][] => {
     // The first BERTs' files have TensorFlow's names of these two.
     const own = key

@@ -30,7 +30,7 @@ export function loadInto(name: string, target: StateDict, given: StateDict, stri
     const value = Object.hasOwn(source, key) ? source[key] : undefined;
     if (value === undefined) continue;
     if (tensor instanceof Tensor) tensor.noteChange();
-    if (tensor instanceof LongTensor) tensor.data.set(BigInt64Array.from(value.data, BigInt));
+    if (tensor instanceof LongTensor) tensor.data.set(BigInt64Array.from(value.data, asBigInt));
     else if (value instanceof LongTensor) tensor.data.set(Array.from(value.data, Number));
     else tensor.data.set(value.data);
   }
@@ -94,10 +94,22 @@ function differenceOf(tensor: StateDict[string], value: unknown): Omit<Mismatche
   if (!(value instanceof Tensor || value instanceof IntTensor || value instanceof LongTensor)) {
     return { kind: "value", is: show(value), expected: "a tensor" };
   }
-  if (tensor instanceof Tensor !== value instanceof Tensor)
+  const isCounter = !(tensor instanceof Tensor) && value instanceof Tensor && value.data.every(isCount);
+  if (tensor instanceof Tensor !== value instanceof Tensor && !isCounter)
     return { kind: "type", is: value.dtype, expected: tensor.dtype };
+  // PyTorch 0.3 had no tensors without dimensions.
+  if (tensor.shape.length === 0 && value.shape.length === 1 && value.size === 1) return null;
   const [is, expected] = [value, tensor].map(({ shape }) => `[${shape.join(", ")}]`);
   return is === expected ? null : { kind: "shape", is, expected };
+}
+
+/** Whether a number is cut to a whole one as PyTorch's `copy_` does: averages of weights are taken of counters too. */
+function isCount(x: number): boolean {
+  return Math.abs(x) < 2 ** 31;
+}
+
+function asBigInt(x: number | bigint): bigint {
+  return typeof x === "bigint" ? x : BigInt(Math.trunc(x));
 }
 
 /** In the words of PyTorch. */

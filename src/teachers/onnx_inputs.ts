@@ -110,7 +110,7 @@ function planImages(spec: InputSpec, name: string, image: ImageLayout, inputs: T
   const [height, width] = inputs.size ?? [image.height, image.width];
   const layout = layoutOf(spec, image.channels, height, width);
   if (layout === null) throw misfit(spec, name, [image.channels, height, width]);
-  const { channels, isLast, isFlat } = layout;
+  const { channels, isLast, shape } = layout;
   const isResized = height !== image.height || width !== image.width;
   const isBytes = spec.type === "uint8";
   const isAsItIs = inputs.mean === undefined && inputs.std === undefined && !isResized && !isBytes;
@@ -135,7 +135,6 @@ function planImages(spec: InputSpec, name: string, image: ImageLayout, inputs: T
     }
     return out instanceof Uint8ClampedArray ? new Uint8Array(out.buffer) : out;
   };
-  const shape = isFlat ? [channels * plane] : isLast ? [height, width, channels] : [channels, height, width];
   return { shape, convert };
 }
 
@@ -144,15 +143,22 @@ function normalised(pixel: number, mean: number, std: number): number {
   return Math.fround(Math.fround(Math.fround(pixel / 255) - Math.fround(mean)) / Math.fround(std));
 }
 
-/** Where the channels are in an input, and how many; null if images of the size do not fit it. */
+/** Where the channels are in an input, how many, and its shape; null if images of the size do not fit it. */
 function layoutOf({ shape }: InputSpec, own: number, height: number, width: number) {
   const counts = own === 1 ? [1, 3] : [own];
   for (const channels of counts) {
-    if (fits(shape, [channels * height * width])) return { channels, isLast: false, isFlat: true };
-    const [first, last] = [fits(shape, [channels, height, width]), fits(shape, [height, width, channels])];
+    const [planes, pixels] = [
+      [channels, height, width],
+      [height, width, channels],
+    ];
+    // Grey images may have no axis of channels.
+    for (const whole of [[channels * height * width], ...(channels === 1 ? [[height, width]] : [])]) {
+      if (fits(shape, whole)) return { channels, isLast: false, shape: whole };
+    }
+    const [first, last] = [fits(shape, planes), fits(shape, pixels)];
     // Where both fit by open lengths, the one whose number of channels is said.
     const isLast = last && (!first || (typeof shape[2] === "number" && typeof shape[0] !== "number"));
-    if (first || last) return { channels, isLast, isFlat: false };
+    if (first || last) return { channels, isLast, shape: isLast ? pixels : planes };
   }
   return null;
 }
@@ -187,7 +193,7 @@ function misfit(spec: InputSpec, name: string, sample: readonly number[]): Disti
   const text = `its input takes samples of [${spec.shape.join(", ")}], ${name} has [${sample.join(", ")}]`;
   const sides = spec.shape.filter((length) => typeof length === "number" && length > 3);
   const advice =
-    sample.length === 3 && sides.length >= 2
+    sample.length === 3 && sides.length >= 2 && (sides[0] !== sample[1] || sides[1] !== sample[2])
       ? `: teacherSize (--teacher-size ${sides.slice(0, 2).join("x")}) resizes images`
       : "";
   return refused(spec, `${text}${advice}`);

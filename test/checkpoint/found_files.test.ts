@@ -1,7 +1,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { fingerprint, inspectCheckpoint, load, loadNetwork } from "../../src/checkpoint/index.js";
+import { fingerprint, inspectCheckpoint, load, loadCheckpoint, loadNetwork, save } from "../../src/checkpoint/index.js";
 import { zipStored } from "../../src/checkpoint/zip_writer.js";
 import {
   BatchNorm1d,
@@ -15,7 +15,7 @@ import {
   Tensor,
 } from "../../src/index.js";
 import { cpuTime } from "../helpers/cpu_time.js";
-import { failure, fixture, temporaryFolder } from "./support.js";
+import { archive, failure, fixture, op, temporaryFolder, tensorOps } from "./support.js";
 
 const found = (name: string) => fixture(`found/${name}`);
 const folder = temporaryFolder();
@@ -186,6 +186,22 @@ describe("what is no checkpoint says what it is, and the line that mends it", ()
       "\x80\x04\x95\x0d\0\0\0\0\0\0\0\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.",
       "is a bare pickle, PyTorch's format before 1.6",
     ],
+    [
+      "whole.pth",
+      "\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.",
+      'weights_only=False).state_dict(), "weights.pth")',
+    ],
+    [
+      "program.pt2",
+      zip("p/data/sample_inputs/model.pt", "p/models/model.json"),
+      'program.pt2").state_dict, "weights.pth") writes its weights',
+    ],
+    [
+      "model.safetensors.index.json",
+      '{"metadata": {"total_size": 8}, "weight_map": {"w": "model-00001-of-00001.safetensors"}}',
+      "is the index of weights in several files: in Python, in its folder, import json, torch, safetensors.torch as s; s.save_file({k: v for f in set(",
+    ],
+    ["pytorch_model.bin.index.json", '{"weight_map": {}}', 'torch.load(f, weights_only=True).items()}, "weights.pth")'],
     ["net.pkl", "\x80\x04\x95\x10\0\0\0\0\0\0\0}\x94.", "is a bare pickle, as pickle.dump writes it"],
     ["net.pth.gz", "\x1f\x8b\x08\0\0\0", "is compressed by gzip: gunzip "],
     ["empty.pth", "", "is empty"],
@@ -195,5 +211,67 @@ describe("what is no checkpoint says what it is, and the line that mends it", ()
     const { message } = await failure(load(file), "BAD_CHECKPOINT");
     expect(message).toContain(text);
     expect(message).not.toContain("\n");
+  });
+});
+
+describe("values beside the weights, and around them", () => {
+  const written = (name: string, pickle: string) => {
+    const file = join(folder, name);
+    writeFileSync(file, archive(op.proto + pickle));
+    return file;
+  };
+  const state = `}${op.text("w")}${tensorOps()}s`;
+
+  test("a tuple of many numbers, and tuples that hold themselves", async () => {
+    const key = op.text("more");
+    const many = `(${"K\x07".repeat(20_000)}t`;
+    // t = ([],); t[0].append(t), and the same with four: the list comes first, then what was begun is given up.
+    const small = "]q\x05h\x05\x85q\x06a0h\x06";
+    const large = "(]q\x07(h\x07NNNtq\x08aNNN1h\x08";
+    for (const value of [many, small, large]) {
+      const file = written("beside.pth", `}(${op.text("model")}${state}${key}${value}u.`);
+      expect(Object.keys(await load(file))).toEqual(["w"]);
+    }
+  });
+
+  test.each([
+    ["collections", "defaultdict", "dict"],
+    ["argparse", "Namespace", "vars"],
+  ])("%s.%s around them is named with what takes it off", async (module, name, by) => {
+    const foreign = `${op.global(module, name)}${op.global("__builtin__", "list")}\x85R`;
+    const file = written("around.pth", `}(${op.text("state_dict")}${foreign}u.`);
+    const all = `torch.load(${JSON.stringify(file)}, weights_only=False)`;
+    const tail = " mends it (it runs the file's code: only if you trust it)";
+    expect((await failure(load(file), "BAD_CHECKPOINT")).message).toBe(
+      `${file}: holds under "state_dict" a value of "${module}.${name}", which is not read: in Python, torch.save(${by}(${all}["state_dict"]), "weights.pth")${tail}`,
+    );
+    expect((await failure(load(written("alone.pth", `${foreign}.`)), "BAD_CHECKPOINT")).message).toContain(
+      `alone.pth: is a value of "${module}.${name}", which is not read: in Python, torch.save(${by}(torch.load(`,
+    );
+    expect((await failure(loadCheckpoint(file), "BAD_CHECKPOINT")).message).toContain(
+      "load(file) reads the weights and leaves the rest out",
+    );
+  });
+
+  test("of several files one does not fit, and says so", async () => {
+    const file = join(folder, "model-00001-of-00002.safetensors");
+    await save(new Linear(2, 2).stateDict(), file);
+    const { message } = await failure(loadNetwork(file, { network: "student(hidden=[3, 3])" }), "STATE_DICT_MISMATCH");
+    expect(message).toContain("; it is one of 2 files: ");
+  });
+
+  test("a checksum of 0 may be none", async () => {
+    const file = join(folder, "unchecked.pth");
+    const bytes = archive(`${op.proto}${state}.`);
+    const buffer = Buffer.from(bytes);
+    for (let at = 0; at < buffer.length - 4; at++) {
+      const signature = buffer.toString("latin1", at, at + 4);
+      if (signature === "PK\x03\x04") buffer.writeUInt32LE(0, at + 14);
+      if (signature === "PK\x01\x02") buffer.writeUInt32LE(0, at + 16);
+    }
+    writeFileSync(file, buffer);
+    expect((await failure(load(file), "BAD_CHECKPOINT")).message).toContain(
+      "is damaged: its checksum is wrong, or it was written after set_crc32_options(False): in Python, torch.save(",
+    );
   });
 });

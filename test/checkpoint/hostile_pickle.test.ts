@@ -59,7 +59,6 @@ describe("instructions that are not PyTorch's", () => {
     ["EXT4", "\x84\x01\x00\x00\x00."],
     ["PERSID", "P0\n."],
     ["DUP", "}2."],
-    ["POP", "}}0."],
     ["GET", "}q\x00g0\n."],
     ["FRAME", "\x95\x00\x00\x00\x00\x00\x00\x00\x00}."],
     ["BINBYTES8", "\x8e\xff\xff\xff\xff\xff\xff\xff\x7f."],
@@ -168,7 +167,7 @@ describe("views that pass what is there", () => {
 describe("bombs", () => {
   test.each<[string, string, RegExp]>([
     ["deep nesting", `${op.proto}${"(".repeat(100_000)}.`, /nested deeper than 100/],
-    ["a tall stack", `${op.proto}${"N".repeat(100_000)}.`, /too many values on the stack/],
+    ["a tall stack", `${op.proto}${"N".repeat(1_100_000)}.`, /too many values on the stack/],
     ["a memo bomb", `${op.proto}}${"q\x00".repeat(1_100_000)}.`, /more than 1048576 objects/],
     [
       "many objects",
@@ -178,7 +177,11 @@ describe("bombs", () => {
     ["laughing tuples", `${op.proto})${"q\x00h\x00\x86".repeat(50)}.`, /holds a tuple; only plain dictionaries/],
     ["a dict in itself", `${op.proto}}q\x00${op.text("w")}h\x00s.`, /"w" holds a dict/],
     ["a key with brackets", `${op.proto}}q\x00${op.text("w (a)")}h\x00s.`, /"w \(a\)" holds a dict;/],
-    ["a huge pickle", `${op.proto}${"N0".repeat(2 ** 23)}.`, /data\.pkl has 16777219 bytes, more than 16777216/],
+    [
+      "a huge pickle",
+      `${op.proto}${"N0".repeat(2 ** 23)}.`,
+      /data\.pkl, what lies beside the tensors, has 16777219 bytes, more than 16777216: .*\["model"\]/,
+    ],
     ["a text longer than the pickle", `${op.proto}X\xff\xff\xff\xffabc.`, /the pickle ends too early/],
     ["a number of 255 bytes", `${op.proto}\x8a\xff${"\x7f".repeat(255)}.`, /a number is too large/],
     ["a name without end", `${op.proto}c${"a".repeat(5000)}`, /a name has no end/],

@@ -7,7 +7,6 @@ import {
   ones,
   type StateDict,
   Tensor,
-  zeros,
 } from "../../src/index.js";
 import { Block, Stack, torchText } from "./networks.js";
 
@@ -98,7 +97,11 @@ describe("what does not fit is listed in PyTorch's words, and nothing is copied"
 
   it("a tensor of another type, a value that is none, a key without a value", () => {
     const counter = "body.1.num_batches_tracked";
-    const wrong = { scale: new IntTensor(new Int32Array(4)), [counter]: zeros([]), offset: [0, 0, 0, 0] as never };
+    const wrong = {
+      scale: new IntTensor(new Int32Array(4)),
+      [counter]: new Tensor(Float32Array.of(Number.NaN), []),
+      offset: [0, 0, 0, 0] as never,
+    };
     const { message } = failure({ ...otherState(), ...wrong, "body.1.bias": undefined as never });
     expect(message.split("\n\t").slice(1)).toEqual([
       "scale: expected float32, got int32.",
@@ -117,4 +120,17 @@ describe("what does not fit is listed in PyTorch's words, and nothing is copied"
   it.each([null, undefined, 7, "state"])("no state dict: %s", (state) => {
     expect(() => new Block().loadStateDict(state as never)).toThrow(expect.objectContaining({ code: "BAD_DTYPE" }));
   });
+});
+
+it("takes floats for counters, cut to whole numbers, as PyTorch's copy_ does, and one of shape [1]", () => {
+  const state = new Block().stateDict();
+  const [counter] = Object.entries(state).find(([, tensor]) => tensor instanceof LongTensor) ?? [""];
+  const loaded = (value: Tensor) => new Block().loadStateDict({ ...state, [counter]: value }).stateDict()[counter];
+  expect(loaded(new Tensor(Float32Array.of(41.75), []))).toEqual(new LongTensor(BigInt64Array.of(41n), []));
+  expect(loaded(new Tensor(Float32Array.of(7), [1])).toArray()).toBe(7);
+  for (const x of [Number.NaN, Number.POSITIVE_INFINITY, 2 ** 31]) {
+    expect(failure({ ...state, [counter]: new Tensor(Float32Array.of(x), []) }).message).toContain(
+      `${counter}: expected int64, got float32.`,
+    );
+  }
 });

@@ -29,6 +29,7 @@ import {
   withGenerator,
 } from "../../src/index.js";
 import { fitNetwork } from "../../src/models/fit_network.js";
+import { planInputs } from "../../src/teachers/onnx_inputs.js";
 import { failure, temporaryFolder } from "../checkpoint/support.js";
 import { drawingFrom } from "../helpers/drawing_from.js";
 import { expectClose } from "../parity/close.js";
@@ -65,6 +66,15 @@ async function logitsOf(file: string, data: Dataset, options: OnnxTeacherOptions
   teacher.close?.();
   return logits.toArray() as number[][];
 }
+
+test("grey images may have no axis of channels, and no size is advised that they have", () => {
+  const data = imagesOf("nchw");
+  const plan = (...shape: number[]) => planInputs({ name: "x", shape, type: "float32" }, data, {});
+  const values = Float32Array.from({ length: 48 }, (_, i) => i / 7);
+  expect(plan(4, 6).shape).toEqual([4, 6]);
+  expect(plan(4, 6).convert(values, 2)).toEqual(plan(1, 4, 6).convert(values, 2));
+  expect(() => plan(2, 4, 6)).toThrow(/^x: its input takes samples of \[2, 4, 6\], images has \[1, 4, 6\]$/);
+});
 
 function expectLogits(got: number[][], expected: number[][]) {
   for (const [i, row] of [4, 0, 1, 2, 3].entries()) {

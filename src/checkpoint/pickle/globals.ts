@@ -20,6 +20,8 @@ export interface Reading {
   foreign(name: string, problem: string, place?: number): Foreign;
   /** The place of the current instruction. */
   readonly place: number;
+  /** Whether values of foreign classes are left out instead of refused. */
+  readonly leavesOut: boolean;
 }
 
 /** NumPy's names for what makes a number: `np.float64(0.93)` is pickled as a call of `scalar`. NumPy 1 and 2. */
@@ -53,12 +55,13 @@ export function globalNamed(name: string, reading: Reading): Global | Foreign {
     const read = STORED_TYPES.map((type) => type.torch).join(", ");
     return reading.foreign(name, `GLOBAL ${show(name)}: elements of this type are not read, only ${read}`);
   }
-  return reading.foreign(name, notAllowed(name));
+  return reading.foreign(name, notAllowed(name, reading));
 }
 
-function notAllowed(name: string): string {
+function notAllowed(name: string, { leavesOut }: Reading): string {
   const text = "is not allowed: only tensors, numbers and texts are read, and nothing of the file is run";
-  return `GLOBAL ${show(name)} ${text}; load(file) reads the weights and leaves the rest out`;
+  const advice = leavesOut ? "" : "; load(file) reads the weights and leaves the rest out";
+  return `GLOBAL ${show(name)} ${text}${advice}`;
 }
 
 /** What calling one of the globals would give, made without calling anything. */
@@ -75,7 +78,7 @@ export function reduce(callee: Value, args: Value, reading: Reading): Value {
   if (SCALARS.includes(callee.name)) return number(items, reading);
   const made = madeOf(callee.name, items);
   if (made !== null) return made;
-  if (callee.place !== undefined) return reading.foreign(callee.name, notAllowed(callee.name), callee.place);
+  if (callee.place !== undefined) return reading.foreign(callee.name, notAllowed(callee.name, reading), callee.place);
   throw reading.fail(`REDUCE of ${show(callee.name)} with ${items.length} arguments is not allowed`);
 }
 
@@ -144,7 +147,10 @@ function typedTensor([callee, type, args]: readonly Value[], reading: Reading): 
     if (callee.name === REBUILD_TENSOR) return tensorView(args.items, reading);
     if (callee.name === REBUILD_PARAMETER) return parameterView(args.items, reading);
   }
-  return reading.foreign(isKind(type, "foreign") ? type.name : REBUILD_FROM_TYPE, notAllowed(REBUILD_FROM_TYPE));
+  return reading.foreign(
+    isKind(type, "foreign") ? type.name : REBUILD_FROM_TYPE,
+    notAllowed(REBUILD_FROM_TYPE, reading),
+  );
 }
 
 function isEmptyDict(value: Value | undefined): boolean {

@@ -4,8 +4,6 @@ import type { Reading } from "./globals.js";
 import { opcodeName } from "./opcodes.js";
 import { type Dict, type Foreign, isKind, kindOf, type Value } from "./values.js";
 
-// Far above what a file of PyTorch has: batches of 1000 values, a nesting of 3.
-const MAX_STACK = 2 ** 14;
 const MAX_NESTING = 100;
 
 const NO_UTF8 = "a text is not UTF-8";
@@ -24,7 +22,7 @@ export class PickleMachine implements Reading {
     private readonly bytes: Uint8Array,
     private readonly file: string,
     /** Whether values of foreign classes are left out instead of refused. */
-    private readonly leavesOut = false,
+    readonly leavesOut = false,
   ) {}
 
   /** The error for a problem at the instruction that is being read. */
@@ -96,7 +94,8 @@ export class PickleMachine implements Reading {
 
   push(value: Value): void {
     if (typeof value === "object" && value !== null) this.#count();
-    if (this.#stack.push(value) > MAX_STACK) throw this.fail("too many values on the stack");
+    // A tuple lies there as a whole.
+    if (this.#stack.push(value) > MAX_OBJECTS) throw this.fail("too many values on the stack");
   }
 
   pop(): Value {

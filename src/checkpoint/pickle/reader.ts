@@ -14,6 +14,9 @@ type Step = (machine: PickleMachine) => void;
 const STEPS: ReadonlyMap<number, Step> = new Map<number, Step>([
   [0x28, (m) => m.mark()],
   [0x29, (m) => m.push({ kind: "tuple", items: [] })],
+  // Of a tuple that holds itself, which is then recalled.
+  [0x30, (m) => void m.pop()],
+  [0x31, (m) => void m.popMark()],
   [0x47, (m) => m.push(m.take(8).readDoubleBE())],
   [0x4a, (m) => m.push(m.long(4))],
   [0x4b, (m) => m.push(m.uint(1))],
@@ -52,7 +55,8 @@ const STEPS: ReadonlyMap<number, Step> = new Map<number, Step>([
  */
 export function readPickle(bytes: Uint8Array, file: string, leavesOut = false): Value {
   if (bytes.length > MAX_PICKLE_BYTES) {
-    throw badCheckpoint(file, `data.pkl has ${bytes.length} bytes, more than ${MAX_PICKLE_BYTES}`);
+    const text = `data.pkl, what lies beside the tensors, has ${bytes.length} bytes, more than ${MAX_PICKLE_BYTES}`;
+    throw badCheckpoint(file, `${text}: for weights under "model", ${saveAgain(file, TRUSTED, '["model"]')}`);
   }
   const machine = new PickleMachine(bytes, file, leavesOut);
   if (machine.next() !== PROTO) throw machine.fail("a pickle begins with PROTO");
