@@ -1,13 +1,5 @@
 import { describe, expect, it } from "vitest";
-import {
-  DistilleryError,
-  IntTensor,
-  LongTensor,
-  manualSeed,
-  ones,
-  type StateDict,
-  Tensor,
-} from "../../src/index.js";
+import { DistilleryError, IntTensor, LongTensor, manualSeed, ones, type StateDict, Tensor } from "../../src/index.js";
 import { Block, Stack, torchText } from "./networks.js";
 
 const values = (state: StateDict) => Object.entries(state).map(([key, tensor]) => [key, tensor.toArray()]);
