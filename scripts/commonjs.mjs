@@ -22,9 +22,14 @@ const LOADER = `try {
 function withUndefined(text) {
   return text
     .replaceAll(/^( +(?:readonly )?[\w$]+\?: )(.*[^{(\s]);$/gm, (line, name, type) =>
-      /\bundefined$/.test(type) ? line : `${name}(${type}) | undefined;`,
+      /\bundefined$/.test(type) || endsParameters(type) ? line : `${name}(${type}) | undefined;`,
     )
     .replaceAll(/^( +)((?:readonly )?[\w$]+\?: \{\n(?:\1 .*\n)*)\1\};$/gm, "$1$2$1} | undefined;");
+}
+
+/** Whether a line's type ends a list of parameters, which take undefined anyway. */
+function endsParameters(type) {
+  return type.split(")").length > type.split("(").length;
 }
 
 rmSync(INTO, { recursive: true, force: true });

@@ -1,19 +1,40 @@
-import { execFile } from "node:child_process";
-import { copyFileSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { execFile, spawn } from "node:child_process";
+import { copyFileSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { distill, load, manualSeed, StudentNet, synthetic, TeacherNet } from "../src/index.js";
 import { temporaryFolder } from "./checkpoint/support.js";
-import { compiledExamples, examplesIn } from "./cli/examples.js";
-import { imageFolder, jsonLines, newFolder, succeed, userFolder } from "./cli/support.js";
+import { type Ended, ended, imageFolder, jsonLines, newFolder, succeed, userFolder } from "./cli/support.js";
 
-const compiled = compiledExamples();
-const run = examplesIn(compiled);
+const ROOT = fileURLToPath(new URL("..", import.meta.url));
+/** Inside the project: there "distillery" is the built package, as it is for a program that installed it. */
+const compiled = join(ROOT, "target", `examples-${process.pid}`);
 const folder = temporaryFolder();
 const userFolders = temporaryFolder();
 const EXAMPLES = new URL("../examples/", import.meta.url);
+
+/** An example that trains less, as a program beside it: its numbers of epochs, which are in it so many times, replaced. */
+function shortened(name: string, epochs: RegExp, times: number, fewer: string): string {
+  const parts = readFileSync(join(compiled, `${name}.js`), "utf8").split(epochs);
+  expect(parts).toHaveLength(times + 1);
+  writeFileSync(join(compiled, `${name}_short.js`), parts.join(fewer));
+  return `${name}_short`;
+}
+
+beforeAll(async () => {
+  const compiler = join(ROOT, "node_modules", "typescript", "bin", "tsc");
+  await promisify(execFile)(process.execPath, [compiler, "-p", join(ROOT, "examples"), "--outDir", compiled]);
+});
+afterAll(() => rmSync(compiled, { recursive: true, force: true }));
+
+/** Runs one of the compiled examples to its end. */
+function run(name: string, args: readonly string[], cwd: string): Promise<Ended> {
+  return ended(
+    spawn(process.execPath, [join(compiled, `${name}.js`), ...args], { cwd, stdio: ["ignore", "pipe", "pipe"] }),
+  );
+}
 
 describe.concurrent("examples reach their targets", () => {
   test("own_network: networks of your own, distilled", async ({ expect }) => {
@@ -62,10 +83,10 @@ describe.concurrent("examples reach their targets", () => {
   });
 
   test.each([
-    ["own_network", "1.01", "the student's accuracy is below its target of 1.01\n"],
-    ["own_loop", "0", "the student's error is above its target of 0\n"],
-  ])("%s fails if it misses its target", async (name, target, message) => {
-    const { code, stderr } = await run(name, [target], folder);
+    ["own_network", /(?<=epochs: )\d+/, 2, "1.01", "the student's accuracy is below its target of 1.01\n"],
+    ["own_loop", /(?<=\[)40/, 1, "0", "the student's error is above its target of 0\n"],
+  ])("%s fails if it misses its target", async (name, epochs, times, target, message) => {
+    const { code, stderr } = await run(shortened(name, epochs, times, "1"), [target], folder);
     expect([code, stderr]).toEqual([1, message]);
   });
 });
@@ -86,11 +107,9 @@ test("the modules of the examples are network, loss and optimizer of a run on th
 
 // Its 150 epochs as the library's loop trains them are in parity/script.test.ts.
 test("script: with fewer epochs it ends with the student of distill, to the byte", async () => {
-  const text = readFileSync(join(compiled, "script.js"), "utf8");
-  expect(text.match(/\b150\b/g)).toHaveLength(2);
-  writeFileSync(join(compiled, "script_short.js"), text.replaceAll(/\b150\b/g, "3"));
+  const short = shortened("script", /\b150\b/, 2, "3");
   const file = join(newFolder(userFolders), "example.pth");
-  const { code, stdout, stderr } = await run("script_short", [file], folder);
+  const { code, stdout, stderr } = await run(short, [file], folder);
   expect([code, stdout, stderr]).toEqual([0, "", ""]);
   manualSeed(0);
   const [teacher, student] = [new TeacherNet().freeze(), new StudentNet()];
@@ -133,4 +152,25 @@ test("packages: Debian's packages as a table of texts", async () => {
   await expect(promisify(execFile)(process.execPath, [script], { cwd: own, env: failing })).rejects.toThrow(
     "apt-cache dumpavail: spawnSync apt-cache ENOENT: it needs Debian or Ubuntu",
   );
+});
+
+test("worker: the epochs of a run in a worker thread reach the page, in order", async () => {
+  const server = spawn(process.execPath, [join(compiled, "worker.js"), "0"], { stdio: ["ignore", "pipe", "inherit"] });
+  onTestFinished(() => void server.kill("SIGKILL"));
+  // Once it listens.
+  const line = await new Promise<Buffer>((resolve) => server.stdout.once("data", resolve));
+  const address = line.toString().trim();
+  expect(await (await fetch(address)).text()).toContain("EventSource");
+  const stream = (await fetch(`${address}/events`)).body as ReadableStream<Uint8Array>;
+  let text = "";
+  for await (const part of stream) {
+    text += Buffer.from(part).toString();
+    if (text.split("\n\n").length > 20) break;
+  }
+  const records = text
+    .split("\n\n")
+    .slice(0, 20)
+    .map((event) => JSON.parse(event.replace(/^data: /, "")));
+  expect(records.map(({ epoch }) => epoch)).toEqual(Array.from({ length: 20 }, (_, i) => i + 1));
+  expect(records.at(-1).metrics.loss).toBeLessThan(records[0].metrics.loss);
 });

@@ -41,7 +41,7 @@ beforeAll(async () => {
 
 describe("standard output that goes away", () => {
   onUnix("training goes on to its end, and says so", async () => {
-    const child = launch(["distill", "--epochs", "12", "--out", "gone"], cwd);
+    const child = launch(["distill", ...SMALL, "--epochs", "12", "--out", "gone"], cwd);
     const end = ended(child);
     child.stdout?.once("data", () => child.stdout?.destroy());
     const { code, stderr } = await end;
