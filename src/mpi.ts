@@ -31,9 +31,10 @@ export function ranksOfJob(environment: Environment = process.env): number {
 }
 
 /** Whether another process of the job prints and writes for this one: all but rank 0 are silent. */
-export function isSilentRank(environment: Environment = process.env): boolean {
-  const rank = Number(environment.OMPI_COMM_WORLD_RANK || environment.PMI_RANK || 0);
-  return ranksOfJob(environment) > 1 && rank > 0;
+export function isSilentRank(): boolean {
+  const { env } = process;
+  const rank = Number(env.OMPI_COMM_WORLD_RANK || env.PMI_RANK || 0);
+  return ranksOfJob() > 1 && rank > 0;
 }
 
 /**

@@ -81,7 +81,7 @@ export async function load(file: string, options: LoadOptions = {}): Promise<Sta
 /** A state dict with what its file keeps beside it, read as {@link load} does. */
 export async function loadWithMetadata(
   file: string,
-  options: LoadOptions = {},
+  options: LoadOptions,
 ): Promise<Pick<CheckpointSummary, "format" | "metadata"> & { state: StateDict }> {
   expectLoadOptions(options);
   const { format, stored, metadata } = await read(file, options);

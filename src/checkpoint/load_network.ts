@@ -52,7 +52,7 @@ export interface NetworkFile {
  *
  * @throws DistilleryError as {@link load}.
  */
-export async function openNetwork(file: string, options: LoadOptions = {}): Promise<NetworkFile> {
+export async function openNetwork(file: string, options: LoadOptions): Promise<NetworkFile> {
   const { format, state, metadata } = await loadWithMetadata(file, options);
   const texts = format === "pth" ? await metadataBeside(file, state) : metadata;
   const record = parseRecord(texts, file);
@@ -120,10 +120,7 @@ function byConfig(
  *
  * @throws DistilleryError as {@link load}.
  */
-export async function modelMetadata(
-  file: string,
-  options: ReadOptions = {},
-): Promise<Readonly<Record<string, string>>> {
+export async function modelMetadata(file: string, options: ReadOptions): Promise<Readonly<Record<string, string>>> {
   const { format, state, metadata } = await loadWithMetadata(file, { ...options, allowNonFinite: true });
   return format === "pth" ? metadataBeside(file, state) : metadata;
 }

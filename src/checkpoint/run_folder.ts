@@ -34,7 +34,7 @@ const WEIGHTS = /\.(pth|safetensors)$/;
  * @throws DistilleryError `IN_USE` if another run has it; `BAD_ARGUMENT` if it lies in another run's folder, or holds other things and
  * no run; `IO_ERROR`.
  */
-export async function lockFolder(path: string, options: LockOptions = {}): Promise<FolderLock> {
+export async function lockFolder(path: string, options: LockOptions): Promise<FolderLock> {
   expectPlace(path);
   makeFolder(path);
   // Opening a pipe would wait for its other end.

@@ -17,7 +17,7 @@ import { SCHEMAS } from "../config/index.js";
 import { compareReport } from "../report/index.js";
 import { showBytes, showCount } from "../show.js";
 import { type Metric, metricsOf, showChange, showMetric, showSigned, type TaskEvaluation } from "../tasks/metrics.js";
-import { type ExperimentFlags, runExperiment } from "./experiment.js";
+import { type ExperimentFlags, runExperimentCommand } from "./experiment.js";
 import { type Flag, REAL_DATA } from "./flag_table.js";
 import { addLoading, addOptions, givenFlags } from "./flags.js";
 import type { Settings } from "./settings.js";
@@ -41,7 +41,7 @@ export function compareCommand(run: (flags: ExperimentFlags) => Promise<void>): 
 /** Compares, prints a line a run, and at the end the figures and the conclusion. */
 export function runCompare(settings: Settings<"compare">, flags: ExperimentFlags): Promise<void> {
   const { temperature, alpha, losses, fractions, calibrateTeacher } = settings.config;
-  return runExperiment(settings, flags, {
+  return runExperimentCommand(settings, flags, {
     options: { temperature, alpha, losses, fractions, calibrateTeacher },
     trials: compareTrials,
     run: compare,

@@ -55,7 +55,7 @@ interface ExperimentKind<O extends object, R extends CompareResult | SweepResult
 type Input<O> = Omit<ExperimentInput, "temperature" | "alpha" | "calibrateTeacher"> & { seeds: number[] } & O;
 
 /** Runs a comparison or a sweep, or a share of its runs: prints a line a run, and at the end the result; writes its report. */
-export async function runExperiment<O extends object, R extends CompareResult | SweepResult>(
+export async function runExperimentCommand<O extends object, R extends CompareResult | SweepResult>(
   settings: Settings<"compare"> | Settings<"sweep">,
   flags: ExperimentFlags,
   kind: ExperimentKind<O, R>,

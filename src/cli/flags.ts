@@ -41,7 +41,7 @@ interface Fields {
 export function addOptions(
   command: Command,
   { entries }: Fields,
-  own: Readonly<Record<string, string | Flag>> = {},
+  own: Readonly<Record<string, string | Flag>>,
 ): Command {
   for (const [group, flags] of Object.entries(GROUPS)) {
     for (const [name, usualFlag] of Object.entries(flags)) {

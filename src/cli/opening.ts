@@ -18,7 +18,7 @@ interface Parts {
 type Roles = Readonly<Record<string, Module | string>>;
 
 /** Two lines about what is trained: the data; the networks with their parameters, and the threads. On a narrow terminal they say less. */
-export function openingLines(parts: Parts, networks: Roles, width = Infinity): string[] {
+export function openingLines(parts: Parts, networks: Roles, width: number): string[] {
   return [dataForms(parts), networkForms(networks)].map(
     (forms) => forms.find((line) => line.length <= width) ?? (forms.at(-1) as string),
   );

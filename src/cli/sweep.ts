@@ -4,7 +4,7 @@ import { sweepTrials } from "../compare/sweep.js";
 import { SCHEMAS } from "../config/index.js";
 import { sweepReport } from "../report/index.js";
 import { epochKey, metricsOf, showChange, showMetric, testKey } from "../tasks/metrics.js";
-import { type ExperimentFlags, runExperiment } from "./experiment.js";
+import { type ExperimentFlags, runExperimentCommand } from "./experiment.js";
 import { REAL_DATA } from "./flag_table.js";
 import { addLoading, addOptions, givenFlags } from "./flags.js";
 import type { Settings } from "./settings.js";
@@ -23,7 +23,7 @@ export function sweepCommand(run: (flags: ExperimentFlags) => Promise<void>): Co
 /** Tries every temperature with every alpha, prints a line a run, and at the end the grid and the best. */
 export function runSweep({ config, userOptions }: Settings<"sweep">, flags: ExperimentFlags): Promise<void> {
   const { loss, calibrateTeacher } = config;
-  return runExperiment({ config, userOptions }, flags, {
+  return runExperimentCommand({ config, userOptions }, flags, {
     // Only the lists that were given: the loss may lack the other argument.
     options: { temperatures: userOptions.temperatures, alphas: userOptions.alphas, calibrateTeacher },
     // What is swept changes no times.

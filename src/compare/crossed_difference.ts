@@ -84,8 +84,8 @@ export function crossedDifference(
  * The same of a figure that is no mean over samples, such as R², from its values by seed: its interval is for other seeds alone, and
  * nothing is known of the samples' part.
  */
-export function differenceOverSeeds(a: readonly number[], b: readonly number[], confidence = 0.95): CrossedDifference {
-  const difference = pairedDifference(a, b, confidence);
+export function differenceOverSeeds(a: readonly number[], b: readonly number[]): CrossedDifference {
+  const difference = pairedDifference(a, b);
   const { low, high, pValue, std } = difference;
   const isKnown = Number.isFinite(low);
   const error = isKnown ? std / Math.sqrt(a.length) : 0;

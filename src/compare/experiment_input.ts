@@ -4,7 +4,7 @@ import type { LossSpec } from "../losses/index.js";
 import type { BestEpoch } from "../train/index.js";
 import type { DistillationOptions } from "../train/options.js";
 import type { Task } from "./task.js";
-import type { RunProgress } from "./trial.js";
+import type { TrialProgress } from "./trial.js";
 
 /** Processes that train side by side. */
 export interface Workers {
@@ -29,7 +29,7 @@ export interface ExperimentProgress {
   /** The run that made the last step: `seed-0/distilled`. */
   trial: string;
   /** The runs in progress, with their names. */
-  running: (RunProgress & { name: string })[];
+  running: (TrialProgress & { name: string })[];
 }
 
 /** A run that is done. */

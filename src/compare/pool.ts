@@ -6,7 +6,7 @@ import { DistilleryError, isAbort } from "../errors.js";
 import { getNumThreads } from "../threads.js";
 import type { Experiment } from "./experiment.js";
 import type { SharedLogits, TrainedTeacher } from "./teacher.js";
-import { InProcessRunner, type Outcome, type RunProgress, type Trial, type TrialRunner } from "./trial.js";
+import { InProcessRunner, type Outcome, type Trial, type TrialProgress, type TrialRunner } from "./trial.js";
 import { START_SECONDS, WorkerRunner } from "./worker_runner.js";
 
 /** A runner in this process or, with `workers`, one for each worker process; the threads are divided among them. */
@@ -73,7 +73,7 @@ function addressOf(module: string | URL): string {
 /** Callbacks and the stop signal of {@link runTrials}. */
 interface PoolControls {
   signal: AbortSignal;
-  onStep: (name: string, progress: RunProgress) => void;
+  onStep: (name: string, progress: TrialProgress) => void;
   /** Called when a trial has finished, now or before. */
   onTrial: (name: string, outcome: Outcome, seconds: number) => void;
 }

@@ -24,7 +24,7 @@ import {
   takeTeacher,
   trainOrTakeTeacher,
 } from "./teacher.js";
-import type { Outcome, RunProgress, Trial } from "./trial.js";
+import type { Outcome, Trial, TrialProgress } from "./trial.js";
 import { withCacheUse } from "./trial_losses.js";
 
 /** The result of an experiment's training; nothing in it has seen the test set. */
@@ -101,7 +101,7 @@ export async function runExperiment(
   };
   const prepare = async (): Promise<Prepared> => {
     const start = performance.now();
-    const onStep = (progress: RunProgress) => totals.update(TEACHER, progress);
+    const onStep = (progress: TrialProgress) => totals.update(TEACHER, progress);
     const training = { out, keepCheckpoints, seed: teacherSeed, options, signal, onStep, onNote };
     const teacher = await named(TEACHER, trainOrTakeTeacher(task, training));
     if (teacher.outcome !== null) onTrial(TEACHER, teacher.outcome, (performance.now() - start) / 1000);
@@ -237,7 +237,7 @@ function totalsOf(
 
 /** Sums the steps of trials that run side by side. */
 class ProgressTotals {
-  readonly #runs = new Map<string, { steps: number; weight: number; done: number; progress: RunProgress | null }>();
+  readonly #runs = new Map<string, { steps: number; weight: number; done: number; progress: TrialProgress | null }>();
 
   constructor(private readonly onProgress: (progress: ExperimentProgress) => void) {}
 
@@ -247,7 +247,7 @@ class ProgressTotals {
   }
 
   /** Sets how far a trial is. */
-  update(name: string, progress: RunProgress): void {
+  update(name: string, progress: TrialProgress): void {
     this.#set(name, progress.step, progress);
   }
 
@@ -256,7 +256,7 @@ class ProgressTotals {
     this.#set(name, this.#runs.get(name)?.steps ?? 0, null);
   }
 
-  #set(name: string, done: number, progress: RunProgress | null): void {
+  #set(name: string, done: number, progress: TrialProgress | null): void {
     const run = this.#runs.get(name);
     if (run === undefined) return;
     Object.assign(run, { done, progress });

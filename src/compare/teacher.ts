@@ -26,7 +26,7 @@ import {
 } from "./external_teacher.js";
 import type { ReadyTeacher } from "./shared_teacher.js";
 import type { SplitTask } from "./task.js";
-import { type Outcome, ofTraining, outcomeOf, type RunProgress, reporting, resuming } from "./trial.js";
+import { type Outcome, ofTraining, outcomeOf, reporting, resuming, type TrialProgress } from "./trial.js";
 
 /** The teacher's folder below `out`. */
 export const TEACHER = "teacher";
@@ -58,7 +58,7 @@ interface TeacherTraining {
   seed: number;
   options: ResolvedDistillation;
   signal: AbortSignal;
-  onStep: (progress: RunProgress) => void;
+  onStep: (progress: TrialProgress) => void;
   onNote: (text: string) => void;
 }
 

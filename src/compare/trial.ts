@@ -41,7 +41,7 @@ export interface Outcome {
 }
 
 /** How far a run is. */
-export interface RunProgress {
+export interface TrialProgress {
   /** Steps done. */
   step: number;
   /** From 1. */
@@ -55,7 +55,7 @@ export interface RunProgress {
 
 /** What tells how far a run is, after each step. */
 export function reporting(
-  onStep: (progress: RunProgress) => void,
+  onStep: (progress: TrialProgress) => void,
   epochs: number,
 ): Pick<RunControls, "onStep" | "onEpoch"> {
   let metrics: Metrics = {};
@@ -70,7 +70,7 @@ export function reporting(
 /** Runs trials, one at a time. */
 export interface TrialRunner {
   /** Runs a trial, or takes it as it is if it has finished; `onStep` is told how far it is. */
-  train(trial: Trial, signal: AbortSignal, onStep: (progress: RunProgress) => void): Promise<Outcome>;
+  train(trial: Trial, signal: AbortSignal, onStep: (progress: TrialProgress) => void): Promise<Outcome>;
   /** Ends the process that it runs in, if it has one of its own. */
   close(): void;
 }
@@ -95,7 +95,7 @@ interface TrialSetting {
 export class InProcessRunner implements TrialRunner {
   constructor(private readonly shared: TrialSetting) {}
 
-  async train(trial: Trial, signal: AbortSignal, onStep: (progress: RunProgress) => void): Promise<Outcome> {
+  async train(trial: Trial, signal: AbortSignal, onStep: (progress: TrialProgress) => void): Promise<Outcome> {
     const { out, student, data: all, validation, teacher, logits, keepCheckpoints, onNote } = this.shared;
     const isWhole = trial.fraction === undefined;
     const data = isWhole ? all : fractionOf(all, trial.fraction);

@@ -4,7 +4,7 @@ import { DistilleryError, type ErrorCode } from "../errors.js";
 import { ROOT } from "../package.js";
 import { SHORTAGES, shortageIn, shortageOf } from "../shortage.js";
 import type { LogitsFiles } from "./external_teacher.js";
-import type { Outcome, RunProgress, Trial, TrialRunner } from "./trial.js";
+import type { Outcome, Trial, TrialProgress, TrialRunner } from "./trial.js";
 
 /** The first message to a worker: its task. */
 export interface Init {
@@ -29,7 +29,7 @@ export type Request = { kind: "open"; init: Init } | { kind: "train"; trial: Tri
 /** A message from a worker. */
 export type Response =
   | { kind: "ready" }
-  | { kind: "progress"; progress: RunProgress }
+  | { kind: "progress"; progress: TrialProgress }
   | { kind: "note"; text: string }
   | { kind: "outcome"; outcome: Outcome }
   | { kind: "failure"; code: ErrorCode; message: string; argument: string | null };
@@ -59,7 +59,7 @@ export class WorkerRunner implements TrialRunner {
   readonly #child: ChildProcess;
   /** The request that is in flight. */
   #pending: { resolve: (report: Response) => void; reject: (error: unknown) => void } | null = null;
-  #onStep: (progress: RunProgress) => void = () => {};
+  #onStep: (progress: TrialProgress) => void = () => {};
   /** Why the process ended; null while it runs. */
   #ended: DistilleryError | null = null;
 
@@ -108,7 +108,7 @@ export class WorkerRunner implements TrialRunner {
     }
   }
 
-  async train(trial: Trial, signal: AbortSignal, onStep: (progress: RunProgress) => void): Promise<Outcome> {
+  async train(trial: Trial, signal: AbortSignal, onStep: (progress: TrialProgress) => void): Promise<Outcome> {
     this.#onStep = onStep;
     const stop = () => void (this.#child.connected && this.#child.send({ kind: "stop" } satisfies Request));
     signal.addEventListener("abort", stop, { once: true });

@@ -50,7 +50,7 @@ export class TableLabels {
    * The names of the classes, sorted: by their number if all labels are whole numbers, otherwise as texts. `BAD_DATA` if
    * they are numbers as those of a regression, unless it is said that they are classes.
    */
-  classNames(isSaid = false): string[] {
+  classNames(isSaid: boolean): string[] {
     const texts = [...this.#texts.keys()];
     const numbers = texts.map(parseNumber);
     // A code such as 007 is no number.

@@ -1,6 +1,6 @@
 import * as v from "valibot";
 import { badArgument } from "../checks.js";
-import { expected, type Weight } from "../registry/index.js";
+import { described, expected, type Weight } from "../registry/index.js";
 import type { LossBatch } from "./loss.js";
 import { expectTemperature, temperature } from "./temperature.js";
 
@@ -31,4 +31,9 @@ export function expectAnnealed(name: string, value: unknown): void {
 /** The schema of an {@link Annealed} temperature. */
 export function annealed() {
   return v.union([temperature(), v.strictTuple([temperature(), temperature()])], expected(ONE_OR_TWO));
+}
+
+/** The option of a temperature of both networks' logits. */
+export function temperatureOption(usual: Annealed) {
+  return described(v.optional(annealed(), usual), "divides both networks' logits");
 }

@@ -12,7 +12,7 @@ import {
   sameSize,
   unit,
 } from "./features.js";
-import { finite } from "./logits.js";
+import { expectFiniteOutput } from "./logits.js";
 import type { DistillationLoss, LossContext } from "./loss.js";
 
 /**
@@ -39,7 +39,7 @@ export function attentionTransferLoss(
   const { student, teacher } = sameSize(name, expectFeatures(name, studentFeatures, teacherFeatures));
   expectShape(`${name}: studentFeatures`, student.shape, [-1, -1, -1, -1]);
   const loss = mseLoss(attention(student), attention(teacher));
-  return finite(name, loss, { studentFeatures, teacherFeatures });
+  return expectFiniteOutput(name, loss, { studentFeatures, teacherFeatures });
 }
 
 /** [rows, height * width], each row of length 1. */

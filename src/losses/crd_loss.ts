@@ -10,7 +10,7 @@ import { numel } from "../tensor/shape.js";
 import { Tensor } from "../tensor/tensor.js";
 import { CRD_MEMORY_DEFAULTS, CrdMemory } from "./crd_memory.js";
 import { expectFeatures, flatRows, LAYER_OPTIONS, type Layers, layersOf, ofLayers, unit } from "./features.js";
-import { finite } from "./logits.js";
+import { expectFiniteOutput } from "./logits.js";
 import type { DistillationLoss, LossBatch, LossContext } from "./loss.js";
 
 const DEFAULTS = { tau: 0.07 } as const;
@@ -88,7 +88,7 @@ export function crdLoss(
     return contrasted(values.div(normalizers[which]), memory.negatives, samples);
   };
   const loss = against(s, memory.teacher, 0).add(against(t, memory.student, 1));
-  const checked = finite(name, loss, { studentFeatures, teacherFeatures });
+  const checked = expectFiniteOutput(name, loss, { studentFeatures, teacherFeatures });
   memory.update(indices, s.data, t.data);
   return checked;
 }

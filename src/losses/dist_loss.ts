@@ -3,8 +3,8 @@ import { expectAtLeast0, optionsOf } from "../checks.js";
 import { norm, softmax } from "../ops/index.js";
 import { defineEntry, described, nonNegative } from "../registry/index.js";
 import type { Tensor } from "../tensor/tensor.js";
-import { type Annealed, annealed } from "./annealed.js";
-import { expectLogits, finite, ofLogits } from "./logits.js";
+import { type Annealed, temperatureOption } from "./annealed.js";
+import { expectFiniteOutput, expectLogits, ofLogits } from "./logits.js";
 import type { DistillationLoss } from "./loss.js";
 import { expectTemperature } from "./temperature.js";
 
@@ -48,7 +48,7 @@ export function distLoss(studentLogits: Tensor, teacherLogits: Tensor, options: 
   const loss = correlationDistance(q, p, 1)
     .mul(beta * scale)
     .add(correlationDistance(q, p, 0).mul(gamma * scale));
-  return finite(name, loss, { studentLogits, teacherLogits });
+  return expectFiniteOutput(name, loss, { studentLogits, teacherLogits });
 }
 
 /** 1 - the mean of Pearson's correlations of a and b along an axis. */
@@ -81,7 +81,7 @@ export const distEntry = defineEntry({
   options: {
     beta: described(v.optional(nonNegative(), DEFAULTS.beta), "weight of the correlation over a row's classes"),
     gamma: described(v.optional(nonNegative(), DEFAULTS.gamma), "weight of the correlation over the batch"),
-    temperature: described(v.optional(annealed(), DEFAULTS.temperature), "divides both networks' logits"),
+    temperature: temperatureOption(DEFAULTS.temperature),
   },
   create: (options) => distDistillationLoss(options),
 });

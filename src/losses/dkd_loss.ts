@@ -4,8 +4,8 @@ import { cat, gather, logSoftmax, logsumexp } from "../ops/index.js";
 import { defineEntry, described, nonNegative } from "../registry/index.js";
 import { IntTensor, type Labels, labelData } from "../tensor/int_tensor.js";
 import type { Tensor } from "../tensor/tensor.js";
-import { type Annealed, annealed } from "./annealed.js";
-import { divergence, expectLogits, finite, ofLogits } from "./logits.js";
+import { type Annealed, temperatureOption } from "./annealed.js";
+import { divergence, expectFiniteOutput, expectLogits, ofLogits } from "./logits.js";
 import { type DistillationLoss, type LossContext, labelsFor } from "./loss.js";
 import { expectTemperature } from "./temperature.js";
 
@@ -56,7 +56,7 @@ export function dkdLoss(
   const scale = temperature ** 2 / rows;
   const target = divergence(teacher.target, student.target).mul(alpha * scale);
   const others = divergence(teacher.others, student.others).mul(beta * scale);
-  return finite(name, target.add(others), { studentLogits, teacherLogits });
+  return expectFiniteOutput(name, target.add(others), { studentLogits, teacherLogits });
 }
 
 /** Log-probabilities: of the label's class and of all others together [rows, 2], and among the others [rows, classes - 1]. */
@@ -108,7 +108,7 @@ export const dkdEntry = defineEntry({
   options: {
     alpha: described(v.optional(nonNegative(), DEFAULTS.alpha), "weight of the label's class against the others"),
     beta: described(v.optional(nonNegative(), DEFAULTS.beta), "weight of the distribution among the others"),
-    temperature: described(v.optional(annealed(), DEFAULTS.temperature), "divides both networks' logits"),
+    temperature: temperatureOption(DEFAULTS.temperature),
   },
   create(options, context: LossContext) {
     if (context.unlabelled === true) context.labels("dkd");

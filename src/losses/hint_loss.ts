@@ -18,7 +18,7 @@ import {
   positions,
   sameSize,
 } from "./features.js";
-import { finite } from "./logits.js";
+import { expectFiniteOutput } from "./logits.js";
 import type { DistillationLoss, LossContext } from "./loss.js";
 
 /** The options of {@link hintLoss}. */
@@ -60,7 +60,7 @@ export function regressedLoss(
   const rows = positions(student);
   const [mapped, target] = [options.regressor?.forward(rows) ?? rows, positions(teacher)];
   expectSameChannels(name, mapped, target);
-  return finite(name, compare(mapped, target), features);
+  return expectFiniteOutput(name, compare(mapped, target), features);
 }
 
 /** {@link hintLoss} as a loss of `distill`: `hint` in expressions. The regressor is trained with the student. */

@@ -3,8 +3,8 @@ import { expectFraction, optionsOf } from "../checks.js";
 import { clamp, logSoftmax, logsumexp, stack } from "../ops/index.js";
 import { defineEntry, described, fraction } from "../registry/index.js";
 import type { Tensor } from "../tensor/tensor.js";
-import { type Annealed, annealed } from "./annealed.js";
-import { divergence, expectLogits, finite, ofLogits } from "./logits.js";
+import { type Annealed, temperatureOption } from "./annealed.js";
+import { divergence, expectFiniteOutput, expectLogits, ofLogits } from "./logits.js";
 import type { DistillationLoss } from "./loss.js";
 import { expectTemperature } from "./temperature.js";
 
@@ -44,7 +44,7 @@ export function jsdLoss(studentLogits: Tensor, teacherLogits: Tensor, options: J
   expectTemperature("temperature", temperature);
   const [p, q] = [logSoftmax(teacher.div(temperature)), logSoftmax(studentLogits.div(temperature))];
   const loss = between(p, q, beta).div(studentLogits.shape[0]);
-  return finite(name, loss, { studentLogits, teacherLogits });
+  return expectFiniteOutput(name, loss, { studentLogits, teacherLogits });
 }
 
 /** Of log-probabilities. */
@@ -78,7 +78,7 @@ export const jsdEntry = defineEntry({
   tasks: ["classification"],
   options: {
     beta: described(v.optional(fraction(), DEFAULTS.beta), "0 is the forward KL, 1 the reverse one"),
-    temperature: described(v.optional(annealed(), DEFAULTS.temperature), "divides both networks' logits"),
+    temperature: temperatureOption(DEFAULTS.temperature),
   },
   create: (options) => jsdDistillationLoss(options),
 });

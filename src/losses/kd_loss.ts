@@ -6,7 +6,7 @@ import { lossOutput } from "../ops/loss_output.js";
 import { defineEntry, described, fraction } from "../registry/index.js";
 import { IntTensor, type Labels, labelData } from "../tensor/int_tensor.js";
 import type { Tensor } from "../tensor/tensor.js";
-import { type Annealed, annealed, expectAnnealed, inEpoch } from "./annealed.js";
+import { type Annealed, expectAnnealed, inEpoch, temperatureOption } from "./annealed.js";
 import { labelledCrossEntropy } from "./cross_entropy.js";
 import { expectLogits, ofLogits } from "./logits.js";
 import { type DistillationLoss, type LossBatch, type LossContext, labelledRows, someLabelsFor } from "./loss.js";
@@ -163,7 +163,7 @@ export const kdEntry = defineEntry({
   help: "divergence from the teacher's softened probabilities (Hinton et al., 2015)",
   tasks: ["classification"],
   options: {
-    temperature: described(v.optional(annealed(), KD_DEFAULTS.temperature), "divides both networks' logits"),
+    temperature: temperatureOption(KD_DEFAULTS.temperature),
     alpha: described(
       v.optional(fraction()),
       "weight of the soft targets, the labels have the rest (default: soft targets alone)",

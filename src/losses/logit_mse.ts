@@ -2,7 +2,7 @@ import { expectOptions } from "../checks.js";
 import { mseLoss } from "../ops/index.js";
 import { defineEntry } from "../registry/index.js";
 import type { Tensor } from "../tensor/tensor.js";
-import { expectLogits, finite } from "./logits.js";
+import { expectFiniteOutput, expectLogits } from "./logits.js";
 import type { DistillationLoss } from "./loss.js";
 import type { NoOptions } from "./target_losses.js";
 
@@ -21,7 +21,7 @@ import type { NoOptions } from "./target_losses.js";
 export function logitMseLoss(studentLogits: Tensor, teacherLogits: Tensor): Tensor {
   const name = "logitMseLoss";
   const loss = mseLoss(studentLogits, expectLogits(name, studentLogits, teacherLogits));
-  return finite(name, loss, { studentLogits, teacherLogits });
+  return expectFiniteOutput(name, loss, { studentLogits, teacherLogits });
 }
 
 /** {@link logitMseLoss} as a loss of `distill`: `logit-mse` in expressions. */

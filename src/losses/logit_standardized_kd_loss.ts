@@ -7,7 +7,7 @@ import { allocate } from "../tensor/buffer_pool.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { type Annealed, annealed } from "./annealed.js";
 import { softLoss } from "./kd_loss.js";
-import { expectLogits, finite, ofLogits } from "./logits.js";
+import { expectFiniteOutput, expectLogits, ofLogits } from "./logits.js";
 import type { DistillationLoss } from "./loss.js";
 import { expectTemperature } from "./temperature.js";
 
@@ -45,7 +45,7 @@ export function logitStandardizedKdLoss(
   const { temperature } = optionsOf(name, DEFAULTS, options);
   expectTemperature("temperature", temperature);
   const [student, target] = [standardized([studentLogits], null), standardized([teacher], null)];
-  finite(name, student.detach().sum().add(target.sum()), { studentLogits, teacherLogits });
+  expectFiniteOutput(name, student.detach().sum().add(target.sum()), { studentLogits, teacherLogits });
   return softLoss(student, target, temperature);
 }
 

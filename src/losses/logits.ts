@@ -56,7 +56,7 @@ export function divergence(logP: Tensor, logQ: Tensor): Tensor {
  *
  * @throws DistilleryError `NON_FINITE` that begins with `name` and tells the first element of the inputs that is not finite.
  */
-export function finite(name: string, loss: Tensor, inputs: Readonly<Record<string, Tensor>>): Tensor {
+export function expectFiniteOutput(name: string, loss: Tensor, inputs: Readonly<Record<string, Tensor>>): Tensor {
   const value = loss.item();
   if (Number.isFinite(value)) return loss;
   for (const [input, { data, shape }] of Object.entries(inputs)) {

@@ -1,10 +1,9 @@
-import * as v from "valibot";
 import { optionsOf } from "../checks.js";
 import { logSigmoid } from "../ops/index.js";
-import { defineEntry, described } from "../registry/index.js";
+import { defineEntry } from "../registry/index.js";
 import type { Tensor } from "../tensor/tensor.js";
-import { type Annealed, annealed } from "./annealed.js";
-import { divergence, expectLogits, finite, ofLogits } from "./logits.js";
+import { type Annealed, temperatureOption } from "./annealed.js";
+import { divergence, expectFiniteOutput, expectLogits, ofLogits } from "./logits.js";
 import type { DistillationLoss } from "./loss.js";
 import { expectTemperature } from "./temperature.js";
 
@@ -41,7 +40,7 @@ export function multiLabelKdLoss(
   expectTemperature("temperature", temperature);
   const [z, s] = [teacher.div(temperature), studentLogits.div(temperature)];
   const sum = divergence(logSigmoid(z), logSigmoid(s)).add(divergence(logSigmoid(z.neg()), logSigmoid(s.neg())));
-  return finite(name, sum.mul(temperature ** 2 / studentLogits.shape[0]), { studentLogits, teacherLogits });
+  return expectFiniteOutput(name, sum.mul(temperature ** 2 / studentLogits.shape[0]), { studentLogits, teacherLogits });
 }
 
 /** {@link multiLabelKdLoss} as a loss of `distill`: `multi-label-kd` in expressions. */
@@ -56,7 +55,7 @@ export const multiLabelKdEntry = defineEntry({
   help: "divergence from the teacher's probability of each label, by sigmoid (Yang et al., 2023)",
   tasks: ["classification", "multi-label"],
   options: {
-    temperature: described(v.optional(annealed(), DEFAULTS.temperature), "divides both networks' logits"),
+    temperature: temperatureOption(DEFAULTS.temperature),
   },
   create: (options) => multiLabelKdDistillationLoss(options),
 });

@@ -3,7 +3,7 @@ import { linear, log, norm } from "../ops/index.js";
 import { defineEntry } from "../registry/index.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { expectFeatures, flatRows, LAYER_OPTIONS, type Layers, layersOf, ofLayers } from "./features.js";
-import { finite } from "./logits.js";
+import { expectFiniteOutput } from "./logits.js";
 import type { DistillationLoss, LossContext } from "./loss.js";
 
 /**
@@ -31,7 +31,7 @@ export function pktLoss(
   const { student, teacher } = expectFeatures(name, studentFeatures, teacherFeatures);
   const [q, p] = [neighbours(student), neighbours(teacher)];
   const loss = p.mul(log(p.add(EPSILON)).sub(log(q.add(EPSILON)))).mean();
-  return finite(name, loss, { studentFeatures, teacherFeatures });
+  return expectFiniteOutput(name, loss, { studentFeatures, teacherFeatures });
 }
 
 const EPSILON = 1e-7;

@@ -13,7 +13,7 @@ import { rand } from "../tensor/random.js";
 import { numel } from "../tensor/shape.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { channelsOf, expectFeatures } from "./features.js";
-import { finite } from "./logits.js";
+import { expectFiniteOutput } from "./logits.js";
 import type { DistillationLoss, LossContext } from "./loss.js";
 
 const MAX_CHANNELS = 512;
@@ -146,7 +146,7 @@ export function reviewKdLoss(
     [`stage ${i}: studentFeatures`, student] as const,
     [`stage ${i}: teacherFeatures`, teacher] as const,
   ]);
-  return finite(
+  return expectFiniteOutput(
     name,
     losses.reduce((sum, loss) => sum.add(loss)),
     Object.fromEntries(inputs),

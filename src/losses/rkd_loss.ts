@@ -4,7 +4,7 @@ import { bmm, clamp, smoothL1Loss, sqrt, transpose, unsqueeze } from "../ops/ind
 import { defineEntry, described, nonNegative } from "../registry/index.js";
 import { ones, Tensor } from "../tensor/tensor.js";
 import { expectFeatures, flatRows, LAYER_OPTIONS, type Layers, layersOf, ofLayers, unit } from "./features.js";
-import { finite } from "./logits.js";
+import { expectFiniteOutput } from "./logits.js";
 import type { DistillationLoss, LossContext } from "./loss.js";
 
 /** The options of {@link rkdLoss}. */
@@ -44,7 +44,7 @@ export function rkdLoss(studentFeatures: Tensor, teacherFeatures: Tensor, option
   const distance = smoothL1Loss(distances(of, rows), distances(target, rows));
   const angle = smoothL1Loss(angles(of), angles(target));
   const loss = distance.mul(distanceWeight).add(angle.mul(angleWeight));
-  return finite(name, loss, { studentFeatures, teacherFeatures });
+  return expectFiniteOutput(name, loss, { studentFeatures, teacherFeatures });
 }
 
 /** [rows, rows, features] */

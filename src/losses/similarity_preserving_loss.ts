@@ -3,7 +3,7 @@ import { linear, mseLoss } from "../ops/index.js";
 import { defineEntry } from "../registry/index.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { expectFeatures, flatRows, LAYER_OPTIONS, type Layers, layersOf, ofLayers, unit } from "./features.js";
-import { finite } from "./logits.js";
+import { expectFiniteOutput } from "./logits.js";
 import type { DistillationLoss, LossContext } from "./loss.js";
 
 /**
@@ -29,7 +29,7 @@ export function similarityPreservingLoss(
   expectOptions(name, options, []);
   const { student, teacher } = expectFeatures(name, studentFeatures, teacherFeatures);
   const loss = mseLoss(similarities(student), similarities(teacher));
-  return finite(name, loss, { studentFeatures, teacherFeatures });
+  return expectFiniteOutput(name, loss, { studentFeatures, teacherFeatures });
 }
 
 /** [rows, rows] */

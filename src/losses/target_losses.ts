@@ -6,7 +6,7 @@ import { binaryCrossEntropyWithLogits, l1Loss, mseLoss, smoothL1Loss } from "../
 import { defineEntry, described, positive } from "../registry/index.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { cosineDistance } from "./features.js";
-import { finite } from "./logits.js";
+import { expectFiniteOutput } from "./logits.js";
 import type { DistillationLoss, Json, LossBatch, LossContext } from "./loss.js";
 
 /** Of a loss that has none, so that what is meant for another one is refused. */
@@ -39,7 +39,7 @@ function targetLoss(
     tasks: TASKS[name],
     compute(batch) {
       const { logits: outputs } = batch.student;
-      return { loss: finite(name, compute(outputs, targetsFor(name, batch)), { outputs }), metrics: {} };
+      return { loss: expectFiniteOutput(name, compute(outputs, targetsFor(name, batch)), { outputs }), metrics: {} };
     },
     config: () => ({ name, ...options }),
   };

@@ -5,7 +5,7 @@ import { cat, clamp, exp, gather, log, logSoftmax, logsumexp, scatter, topk } fr
 import { defineEntry, described, integer, oneOf } from "../registry/index.js";
 import { IntTensor } from "../tensor/int_tensor.js";
 import { expectTensor, type Tensor } from "../tensor/tensor.js";
-import { divergence, finite } from "./logits.js";
+import { divergence, expectFiniteOutput } from "./logits.js";
 import type { DistillationLoss } from "./loss.js";
 
 const TAILS = ["bucket", "spread"] as const;
@@ -57,7 +57,7 @@ export function topKKdLoss(
   expectOneOf("tail", tail, TAILS);
   const logP = logProbabilities.detach();
   const loss = divergenceOf(studentLogits, { ids, logP, logRest: log(restOf(logP)) }, tail);
-  return finite(name, loss, { studentLogits, logProbabilities });
+  return expectFiniteOutput(name, loss, { studentLogits, logProbabilities });
 }
 
 /** What is known of a teacher: the ids of k classes, their log-probabilities [rows, k], and that of all others [rows, 1]. */
@@ -142,7 +142,7 @@ export function topKKdDistillationLoss(options: TopKKdDistillationLossOptions = 
       const known = { ids: indices, logP: values, logRest: logTailOf(all, indices) };
       const loss = divergenceOf(student.logits, known, tail);
       return {
-        loss: finite(name, loss, { studentLogits: student.logits, teacherLogits: teacher.logits }),
+        loss: expectFiniteOutput(name, loss, { studentLogits: student.logits, teacherLogits: teacher.logits }),
         metrics: {},
       };
     },

@@ -8,7 +8,7 @@ import { mseLoss } from "../ops/index.js";
 import { boolean, defineEntry, described, nonNegative } from "../registry/index.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { cosineDistance, expectFeatures, expectSameChannels } from "./features.js";
-import { finite } from "./logits.js";
+import { expectFiniteOutput } from "./logits.js";
 import type { DistillationLoss, LossContext } from "./loss.js";
 
 /** The options of {@link vectorKdLoss}. */
@@ -49,7 +49,7 @@ export function vectorKdLoss(
   const mapped = projection?.forward(student) ?? student;
   expectSameChannels(name, mapped, teacher);
   const loss = cosineDistance(mapped, teacher).mul(cosine).add(mseLoss(mapped, teacher).mul(mse));
-  return finite(name, loss, { studentVectors, teacherVectors });
+  return expectFiniteOutput(name, loss, { studentVectors, teacherVectors });
 }
 
 /**

@@ -17,7 +17,7 @@ import {
   positions,
   sameSize,
 } from "./features.js";
-import { finite } from "./logits.js";
+import { expectFiniteOutput } from "./logits.js";
 import type { DistillationLoss, LossContext } from "./loss.js";
 
 const DEFAULTS = { initialVariance: 5 } as const;
@@ -85,7 +85,7 @@ export function vidLoss(studentFeatures: Tensor, teacherFeatures: Tensor, option
   const variance = softplus(scale).add(EPSILON);
   const difference = predicted.sub(target);
   const loss = difference.mul(difference).div(variance).add(log(variance)).mean().div(2);
-  return finite(name, loss, { studentFeatures, teacherFeatures });
+  return expectFiniteOutput(name, loss, { studentFeatures, teacherFeatures });
 }
 
 function logScaleOf(variance: number): number {

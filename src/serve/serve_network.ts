@@ -11,8 +11,8 @@ import type { Module } from "../nn/module.js";
 import { cat } from "../ops/cat.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { Batcher } from "./batcher.js";
-import { Metrics } from "./metrics.js";
 import { Predictor } from "./predictor.js";
+import { RequestMetrics } from "./request_metrics.js";
 import { samplesOf } from "./samples.js";
 
 /** How a network is served, and what a request may cost. */
@@ -92,7 +92,7 @@ export async function serveNetwork(network: Module, options: ServeOptions = {}):
   expectInteger("timeout", timeout, 1, 2 ** 31 - 1);
   const { preprocessing = recordOf(network)?.preprocessing ?? null } = options;
   if (preprocessing !== null) expectPreprocessing(preprocessing);
-  const metrics = new Metrics();
+  const metrics = new RequestMetrics();
   const predictor = new Predictor(network, preprocessing);
   predictor.expectFit();
   const compute = (samples: Tensor) => {
@@ -122,6 +122,22 @@ export async function serveNetwork(network: Module, options: ServeOptions = {}):
       metrics.request(status, (performance.now() - start) / 1000);
     }
   };
+  const routes: Route[] = [
+    { method: "POST", path: "/predict", answer: answerPredict },
+    {
+      method: "GET",
+      path: "/healthz",
+      answer: (_, response) => send(response, isClosing ? 503 : 200, { status: isClosing ? "closing" : "ok" }),
+    },
+    {
+      method: "GET",
+      path: "/metrics",
+      answer(_, response) {
+        response.writeHead(200, { "Content-Type": "text/plain; version=0.0.4; charset=utf-8" });
+        response.end(metrics.text(inFlight.size));
+      },
+    },
+  ];
   const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     if (isClosing) endConnection(response);
     const { method = "", url = "/", headers, httpVersion } = request;
@@ -130,9 +146,9 @@ export async function serveNetwork(network: Module, options: ServeOptions = {}):
     }
     // In the form for proxies, the whole address.
     const path = url.replace(/^https?:\/\/[^/?]*/i, "").split("?", 1)[0];
-    const route = ROUTES.find((one) => one.path === path);
+    const route = routes.find((one) => one.path === path);
     if (route === undefined) {
-      const known = ROUTES.map((one) => `${one.method} ${one.path}`).join(", ");
+      const known = routes.map((one) => `${one.method} ${one.path}`).join(", ");
       return refuse(response, new Refusal(404, "NOT_FOUND", `${path}: no such path, expected one of ${known}`));
     }
     // Node.js leaves out the body of an answer to HEAD.
@@ -140,10 +156,7 @@ export async function serveNetwork(network: Module, options: ServeOptions = {}):
       response.setHeader("Allow", route.method === "GET" ? "GET, HEAD" : route.method);
       return refuse(response, new Refusal(405, "BAD_METHOD", `${path}: expected ${route.method}, got ${method}`));
     }
-    if (path === "/predict") return answerPredict(request, response);
-    if (path === "/healthz") return send(response, isClosing ? 503 : 200, { status: isClosing ? "closing" : "ok" });
-    response.writeHead(200, { "Content-Type": "text/plain; version=0.0.4; charset=utf-8" });
-    response.end(metrics.text(inFlight.size));
+    return route.answer(request, response);
   };
 
   const limits = {
@@ -206,11 +219,12 @@ async function acceptWaiting(connections: () => number): Promise<void> {
   }
 }
 
-const ROUTES = [
-  { method: "POST", path: "/predict" },
-  { method: "GET", path: "/healthz" },
-  { method: "GET", path: "/metrics" },
-] as const;
+/** What answers the requests of a path. */
+interface Route {
+  readonly method: "GET" | "POST";
+  readonly path: string;
+  readonly answer: (request: IncomingMessage, response: ServerResponse) => void | Promise<void>;
+}
 
 /** What Node.js can't read as a request. */
 interface ClientError {

@@ -20,7 +20,7 @@ import { NEEDS_VALIDATION } from "./options.js";
 const [MIN, MAX] = [0.01, 100];
 
 /** A teacher's temperature, with what it changes on the validation set. */
-export interface Calibration {
+export interface TemperatureFit {
   temperature: number;
   /** The mean negative log-likelihood of the labels, before and after. */
   before: number;
@@ -38,7 +38,7 @@ export async function calibrateTeacher(
   teacher: Teacher,
   given: Dataset | undefined,
   { precision, signal }: { precision: Precision; signal?: AbortSignal },
-): Promise<Calibration> {
+): Promise<TemperatureFit> {
   const { validation, evaluate } = expectCalibratable(given, teacher);
   const logits = new Float64Array(validation.length * validation.classes);
   for (let start = 0; start < validation.length; start += EVAL_ROWS) {
@@ -96,7 +96,7 @@ export function logitsUnread(losses: readonly string[]): DistilleryError {
  *
  * @throws DistilleryError `BAD_ARGUMENT` that says why there is none; `NON_FINITE`.
  */
-export function fitTemperature(logits: Float64Array, labels: Int32Array, classes: number): Calibration {
+export function fitTemperature(logits: Float64Array, labels: Int32Array, classes: number): TemperatureFit {
   const at = (temperature: number) => likelihood(logits, labels, classes, 1 / temperature);
   const { loss } = at(1);
   if (!Number.isFinite(loss)) {

@@ -9,11 +9,11 @@ import { hashOfTeacher, type Teacher, type TeacherCache, type TeacherFunction } 
 import { teacherHashes } from "../teachers/teacher_fingerprint.js";
 import type { Precision } from "../tensor/precision.js";
 import {
-  type Calibration,
   calibrated,
   calibrateTeacher,
   expectCalibratable,
   logitsUnread,
+  type TemperatureFit,
 } from "./calibrate_teacher.js";
 import type { RunControls } from "./controls.js";
 import { isLabelFree } from "./resolve_loss.js";
@@ -40,7 +40,7 @@ export class RunTeacher {
   readonly teacher: Teacher | null;
   /** What the student is trained with: from {@link Preparation.run} on with the calibrated logits. */
   loss: DistillationLoss;
-  #calibration: Calibration | null = null;
+  #calibration: TemperatureFit | null = null;
   /** What the steps ask. */
   #asked: Teacher | null;
 
@@ -136,7 +136,7 @@ export class RunTeacher {
   }
 }
 
-function textOf({ temperature, before, after }: Calibration): string {
+function textOf({ temperature, before, after }: TemperatureFit): string {
   const likelihood = `negative log-likelihood on the validation set ${before.toFixed(4)} before, ${after.toFixed(4)} after`;
   return `teacher calibrated: logits divided by ${temperature.toFixed(4)}, ${likelihood}`;
 }

@@ -51,7 +51,7 @@ const storedSchema = v.strictObject({
  * The progress of a run, beside its tensors: epochs done; of the present epoch the batches done, the sums of their metrics
  * and their seconds; the records of the epochs before.
  */
-export type Progress = v.InferOutput<typeof progressSchema>;
+export type RunProgress = v.InferOutput<typeof progressSchema>;
 
 /** The epoch that did best on the validation set. */
 export interface BestEpoch {
@@ -114,7 +114,7 @@ export interface TrainerState {
   generator: Generator;
   /** The order of the present epoch; null if it is the data's own. */
   order: Int32Array | null;
-  progress: Progress;
+  progress: RunProgress;
   /** The epoch that did best so far, with its weights; null before there is one. */
   best: BestWeights | null;
 }

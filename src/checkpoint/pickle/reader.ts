@@ -53,7 +53,7 @@ const STEPS: ReadonlyMap<number, Step> = new Map<number, Step>([
  * recognised, and only those that rebuild tensors and numbers are. The rest is `BAD_CHECKPOINT` with the instruction and
  * its place; with `leavesOut`, values of other classes are left out of what is read.
  */
-export function readPickle(bytes: Uint8Array, file: string, leavesOut = false): Value {
+export function readPickle(bytes: Uint8Array, file: string, leavesOut: boolean): Value {
   if (bytes.length > MAX_PICKLE_BYTES) {
     const text = `data.pkl, what lies beside the tensors, has ${bytes.length} bytes, more than ${MAX_PICKLE_BYTES}`;
     throw badCheckpoint(file, `${text}: for weights under "model", ${saveAgain(file, TRUSTED, '["model"]')}`);

@@ -42,7 +42,7 @@ const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5
 const SIZES = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1000];
 
 /** What a server tells Prometheus, in its text format 0.0.4. */
-export class Metrics {
+export class RequestMetrics {
   readonly #requests = new Counter();
   readonly #samples = new Counter();
   readonly #seconds = new Histogram(SECONDS);
