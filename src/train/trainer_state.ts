@@ -51,7 +51,7 @@ const storedSchema = v.strictObject({
  * The progress of a run, beside its tensors: epochs done; of the present epoch the batches done, the sums of their metrics
  * and their seconds; the records of the epochs before.
  */
-export type RunProgress = v.InferOutput<typeof progressSchema>;
+type RunProgress = v.InferOutput<typeof progressSchema>;
 
 /** The epoch that did best on the validation set. */
 export interface BestEpoch {
