@@ -3,7 +3,8 @@
 use crate::convert::to_planes;
 use crate::error::{ImageError, Result, guarded};
 use crate::header::{
-    Format, Header, bmp_options, damaged, damaged_bitmap, gif_decoder, jpeg_options, png_decoder, read_header,
+    Format, Header, bmp_options, damaged, damaged_bitmap, gif_decoder, jpeg_options, padded_bmp, png_decoder,
+    read_header,
 };
 use crate::orientation::upright;
 use crate::resize::resize;
@@ -120,7 +121,7 @@ fn decode_bmp(bytes: &[u8], Header { width, height, .. }: Header) -> Result<Vec<
         let rgb: Option<Vec<[u8; 3]>> = indices.map(|index| colours.get(index).copied()).collect();
         return rgb.map(|all| all.into_flattened()).ok_or_else(|| damaged("a pixel is not in its palette"));
     }
-    BmpDecoder::new_with_options(Cursor::new(bytes), bmp_options()).decode().map_err(damaged_bitmap)
+    BmpDecoder::new_with_options(Cursor::new(&*padded_bmp(bytes)), bmp_options()).decode().map_err(damaged_bitmap)
 }
 
 /// Numbers of a few bits each, the highest first.

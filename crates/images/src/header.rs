@@ -4,6 +4,7 @@ use crate::error::{ImageError, Result, guarded};
 use crate::orientation::{orientation_of, swaps_sides};
 use crate::whole::{JPEG_SIGNATURE, PNG_SIGNATURE, jpeg_ends, png_ends, riff_ends};
 use image_webp::WebPDecoder;
+use std::borrow::Cow;
 use std::io::Cursor;
 use zune_bmp::BmpDecoder;
 use zune_core::options::DecoderOptions;
@@ -20,6 +21,11 @@ const MAX_JPEG: usize = 64 * 8;
 const MAX_RUN: usize = 128;
 /// A code of LZW has 3 bits at least and stands for at most 4096 pixels.
 const MAX_LZW: usize = 4096 * 8 / 3;
+/// Bytes of the headers of a bitmap, and of the masks that may follow.
+const BMP_HEADER: usize = 54;
+const BMP_MASKS: usize = 12;
+/// How a bitmap says it.
+const UNCOMPRESSED: [u8; 4] = [0; 4];
 /// The bytes that a decoder may take: those of the largest image in RGBA.
 const MEMORY: std::num::NonZeroU64 = std::num::NonZeroU64::new(4 * MAX_PIXELS as u64).unwrap();
 
@@ -146,7 +152,8 @@ fn webp_header(bytes: &[u8], upright: bool) -> Result<Header> {
 }
 
 fn bmp_header(bytes: &[u8]) -> Result<Header> {
-    let mut decoder = BmpDecoder::new_with_options(Cursor::new(bytes), bmp_options());
+    let padded = padded_bmp(bytes);
+    let mut decoder = BmpDecoder::new_with_options(Cursor::new(&*padded), bmp_options());
     decoder.decode_headers().map_err(damaged_bitmap)?;
     let (width, height) = decoder.dimensions().ok_or_else(|| damaged("no size"))?;
     expect_backed(
@@ -172,6 +179,16 @@ pub fn gif_decoder(bytes: &[u8]) -> Result<gif::Decoder<Cursor<&[u8]>>> {
     options.set_color_output(gif::ColorOutput::Indexed);
     options.set_memory_limit(gif::MemoryLimit::Bytes(MEMORY));
     options.read_info(Cursor::new(bytes)).map_err(damaged)
+}
+
+/// The decoder reads three masks behind a header even if pixels begin there, which may be fewer bytes.
+pub fn padded_bmp(bytes: &[u8]) -> Cow<'_, [u8]> {
+    if !(BMP_HEADER..BMP_HEADER + BMP_MASKS).contains(&bytes.len()) || bytes[30..34] != UNCOMPRESSED {
+        return bytes.into();
+    }
+    let mut padded = bytes.to_vec();
+    padded.resize(BMP_HEADER + BMP_MASKS, 0);
+    padded.into()
 }
 
 /// Nothing is filled in where data lack.
@@ -203,7 +220,7 @@ pub fn damaged_bitmap(problem: impl std::fmt::Debug) -> ImageError {
     damaged(format_args!("{problem:?}"))
 }
 
-/// A decoder's own words.
+/// A decoder's own words, on one line.
 pub fn damaged(problem: impl std::fmt::Display) -> ImageError {
-    ImageError::Damaged(problem.to_string())
+    ImageError::Damaged(problem.to_string().split_whitespace().collect::<Vec<_>>().join(" "))
 }

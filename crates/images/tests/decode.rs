@@ -41,6 +41,26 @@ fn bitmaps_whose_rows_are_filled_up_are_pillows_to_the_last_bit() {
     }
 }
 
+/// As Pillow writes them: shorter than the longest header.
+#[test]
+fn bitmaps_of_one_and_two_pixels_are_read() {
+    for ([width, height], rows, rgb) in [
+        ([1, 1], &[30, 20, 10, 0][..], &[10, 20, 30][..]),
+        ([2, 1], &[30, 20, 10, 60, 50, 40, 0, 0], &[10, 20, 30, 40, 50, 60]),
+        ([1, 2], &[60, 50, 40, 0, 30, 20, 10, 0], &[10, 20, 30, 40, 50, 60]),
+    ] {
+        let numbers =
+            [54 + rows.len() as u32, 0, 54, 40, width, height, 24 << 16 | 1, 0, rows.len() as u32, 3780, 3780, 0, 0];
+        let bytes = [b"BM", numbers.map(u32::to_le_bytes).as_flattened(), rows].concat();
+        let shape = Shape { channels: 3, height: height as usize, width: width as usize };
+        assert_eq!(planes(&bytes, shape, false).unwrap(), rows_of(rgb, 3), "{width} x {height}");
+        let cut = planes(&bytes[..bytes.len() - 4], shape, false).unwrap_err().to_string();
+        assert_eq!(cut, "damaged: it ends before its last pixel");
+    }
+    let cut = planes(&file("bitmap.bmp")[..40], Shape { channels: 3, height: 9, width: 13 }, false).unwrap_err();
+    assert_eq!(cut.to_string(), "damaged: Not enough bytes, expected 4 but found 2");
+}
+
 #[test]
 fn webp_is_near_libwebps() {
     let (rgb, grey) = distances("lossy.webp");
