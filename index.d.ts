@@ -95,10 +95,10 @@ export interface BagsOfIds {
 }
 
 /**
- * out[i] = a[i] b[i] for each matrix of a batch: form 0: a[m, k] b[k, n], 1: a[m, k] b[n, k]^T,
- * 2: a[k, m]^T b[k, n]; their operands are rounded to bfloat16 if bfloat16
+ * out[i] = a[i] b[i] for each matrix of a batch, a[m, k] b[k, n]; `transpose_a`: a is stored as [k, m], `transpose_b`: b as [n, k];
+ * their operands are rounded to bfloat16 if bfloat16
  */
-export declare function batchedMatmul(form: number, a: F32, b: F32, out: F32Mut, batch: number, m: number, k: number, n: number, bfloat16: boolean): void
+export declare function batchedMatmul(a: F32, b: F32, out: F32Mut, batch: number, m: number, k: number, n: number, transposeA: boolean, transposeB: boolean, bfloat16: boolean): void
 
 /** The mean of each feature of x[rows, features, length], then the sums of squared distances from them */
 export declare function batchMoments(x: F32, rows: number, features: number, length: number): Array<number>
@@ -394,15 +394,6 @@ export interface LinearNormReluDropoutForward {
 
 /** Takes a lock on a file, which is made where it is missing; null where another holds it. `shared`: beside others that share it */
 export declare function lockFile(path: string, shared?: boolean | undefined | null): FileLock | null
-
-/** out[m, n] = a[m, k] b[k, n] */
-export declare function matmul(a: F32, b: F32, out: F32Mut, m: number, k: number, n: number): void
-
-/** out[m, n] = a[m, k] b[n, k]^T */
-export declare function matmulNt(a: F32, b: F32, out: F32Mut, m: number, k: number, n: number): void
-
-/** out[m, n] = a[k, m]^T b[k, n] */
-export declare function matmulTn(a: F32, b: F32, out: F32Mut, m: number, k: number, n: number): void
 
 /** The gradient of maxPoolForward's x */
 export declare function maxPoolBackward(call: PoolBackward): void

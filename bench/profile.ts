@@ -25,9 +25,7 @@ const PRODUCTS: Readonly<Record<string, (args: readonly unknown[]) => number>> =
     const [gradX, gradWeight] = args.slice(3);
     return [gradX, gradWeight].filter((into) => into !== null).length * flops(args);
   },
-  matmul: flops,
-  matmulNt: flops,
-  matmulTn: flops,
+  batchedMatmul: flops,
 };
 
 /** Kernels that enqueue or await work on other threads: their arguments do not measure it. */
@@ -88,7 +86,7 @@ function entriesOf(sums: ReadonlyMap<string, Sum>, stepMs: number, steps: number
   return [...entries.sort((a, b) => b.ms - a.ms), { ...rest, gigabytesPerSecond: 0, gflops: null }];
 }
 
-/** Of a product, whose three lengths are the only numbers among the arguments. */
+/** Of a product, whose lengths are the only numbers among the arguments. */
 function flops(args: readonly unknown[]): number {
   return 2 * args.filter((x) => typeof x === "number").reduce((product, x) => product * x, 1);
 }

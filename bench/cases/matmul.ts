@@ -28,7 +28,7 @@ function forward(name: string, inputs: number, outputs: number): Case {
     name: `A*Bᵀ  ${name}`,
     shape: `${ROWS}×${inputs}×${outputs}`,
     work: product(ROWS, inputs, outputs),
-    kernel: () => native.matmulNt(x, weight, out, ROWS, inputs, outputs),
+    kernel: () => native.batchedMatmul(x, weight, out, 1, ROWS, inputs, outputs, false, true, false),
     plain: () => plain.matmulNt(x, weight, outPlain, ROWS, inputs, outputs),
     results: [out, outPlain],
   };
@@ -42,7 +42,7 @@ function weightGradient(name: string, inputs: number, outputs: number): Case {
     name: `Aᵀ*B  ${name}`,
     shape: `${outputs}×${ROWS}×${inputs}`,
     work: product(outputs, ROWS, inputs),
-    kernel: () => native.matmulTn(grad, x, out, outputs, ROWS, inputs),
+    kernel: () => native.batchedMatmul(grad, x, out, 1, outputs, ROWS, inputs, true, false, false),
     plain: () => plain.matmulTn(grad, x, outPlain, outputs, ROWS, inputs, scratchGrad, scratchX),
     results: [out, outPlain],
   };
@@ -56,7 +56,7 @@ function inputGradient(name: string, inputs: number, outputs: number): Case {
     name: `A*B   ${name}`,
     shape: `${ROWS}×${outputs}×${inputs}`,
     work: product(ROWS, outputs, inputs),
-    kernel: () => native.matmul(grad, weight, out, ROWS, outputs, inputs),
+    kernel: () => native.batchedMatmul(grad, weight, out, 1, ROWS, outputs, inputs, false, false, false),
     plain: () => plain.matmul(grad, weight, outPlain, ROWS, outputs, inputs, scratch),
     results: [out, outPlain],
   };

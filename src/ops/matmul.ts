@@ -46,55 +46,42 @@ function matmul(a, b, k, n, batch = 1) {
 }`,
 };
 
-const matmulOp = defineOp<null, null>({
-  name: "matmul",
-  forward([a, b]) {
-    const [m, k] = a.shape;
-    const n = b.shape[1];
-    expectElements("matmul", [m, n]);
-    const data = allocate(m * n);
-    native.matmul(a.data, b.data, data, m, k, n);
-    return { data, shape: [m, n], saved: null };
-  },
-  backward(grad, [intoA, intoB], { inputs: [a, b] }) {
-    const [k, n] = b.shape;
-    const m = a.shape[0];
-    if (intoA) native.matmulNt(grad, b.data, intoA, m, n, k);
-    if (intoB) native.matmulTn(a.data, grad, intoB, k, m, n);
-  },
-  onnx: "MatMul",
-  lower: () => ({ kind: "matmul" }),
-  js: ({ inputs: [a, b], shapes: [, [k, n]] }, { call }) => call(MATMUL, a, b, k, n),
-});
-
 /** Whether the operands of its products are rounded to bfloat16, in its backward pass too. */
-interface BmmAttributes {
+interface ProductAttributes {
   readonly bfloat16?: boolean;
 }
 
-const bmmOp = defineOp<BmmAttributes, null>({
-  name: "bmm",
-  forward([a, b], { bfloat16 = false }) {
-    const [batch, m, k] = a.shape;
-    const n = b.shape[2];
-    expectElements("matmul", [batch, m, n]);
-    const data = allocate(batch * m * n);
-    native.batchedMatmul(PLAIN, a.data, b.data, data, batch, m, k, n, bfloat16);
-    return { data, shape: [batch, m, n], saved: null };
-  },
-  backward(grad, [intoA, intoB], { inputs: [a, b], attributes: { bfloat16 = false } }) {
-    const [batch, k, n] = b.shape;
-    const m = a.shape[1];
-    if (intoA) native.batchedMatmul(B_TRANSPOSED, grad, b.data, intoA, batch, m, n, k, bfloat16);
-    if (intoB) native.batchedMatmul(A_TRANSPOSED, a.data, grad, intoB, batch, k, m, n, bfloat16);
-  },
-  onnx: "MatMul",
-  lower: (attributes) => ({ kind: "matmul", ...attributes }),
-  js: ({ inputs: [a, b], shapes: [, [batch, k, n]] }, { call }) => call(MATMUL, a, b, k, n, batch),
-});
+function productOp(name: string) {
+  return defineOp<ProductAttributes, null>({
+    name,
+    forward([a, b], { bfloat16 = false }) {
+      const [batch, m, k, n] = sizesOf(a.shape, b.shape);
+      const shape = [...a.shape.slice(0, -1), n];
+      expectElements("matmul", shape);
+      const data = allocate(batch * m * n);
+      native.batchedMatmul(a.data, b.data, data, batch, m, k, n, false, false, bfloat16);
+      return { data, shape, saved: null };
+    },
+    backward(grad, [intoA, intoB], { inputs: [a, b], attributes: { bfloat16 = false } }) {
+      const [batch, m, k, n] = sizesOf(a.shape, b.shape);
+      if (intoA) native.batchedMatmul(grad, b.data, intoA, batch, m, n, k, false, true, bfloat16);
+      if (intoB) native.batchedMatmul(a.data, grad, intoB, batch, k, m, n, true, false, bfloat16);
+    },
+    onnx: "MatMul",
+    lower: (attributes) => ({ kind: "matmul", ...attributes }),
+    js: ({ inputs: [a, b], shapes: [, right] }, { call }) =>
+      call(MATMUL, a, b, ...right.slice(-2), ...right.slice(0, -2)),
+  });
+}
 
-/** The forms of the native batched product. */
-const [PLAIN, B_TRANSPOSED, A_TRANSPOSED] = [0, 1, 2];
+const matmulOp = productOp("matmul");
+const bmmOp = productOp("bmm");
+
+/** The batch, m, k and n of two matrices, or of two batches of them. */
+function sizesOf(a: readonly number[], b: readonly number[]): readonly [number, number, number, number] {
+  const rank = a.length;
+  return [rank === 3 ? a[0] : 1, a[rank - 2], a[rank - 1], b[rank - 1]];
+}
 
 /**
  * The matrix product of the last two axes; the axes before them broadcast as NumPy does, and a vector counts as a row
@@ -111,7 +98,7 @@ export function matmul(a: Tensor, b: Tensor): Tensor {
   const [rankA, rankB] = [a.shape.length, b.shape.length];
   if (rankA === 2 && rankB === 2) {
     expectInner(a, b);
-    return matmulOp([a, b], null);
+    return matmulOp([a, b], {});
   }
   if (rankA === 0 || rankB === 0) expectInner(a, b);
   if (rankA === 1) return squeeze(matmul(unsqueeze(a, 0), b), rankB === 1 ? 0 : -2);
@@ -119,7 +106,7 @@ export function matmul(a: Tensor, b: Tensor): Tensor {
   expectInner(a, b);
   const [k, n] = [a.shape[rankA - 1], b.shape[rankB - 1]];
   if (rankB === 2)
-    return reshape(matmulOp([reshape(a, [numel(a.shape.slice(0, -1)), k]), b], null), [...a.shape.slice(0, -1), n]);
+    return reshape(matmulOp([reshape(a, [numel(a.shape.slice(0, -1)), k]), b], {}), [...a.shape.slice(0, -1), n]);
   return batchedProduct(a, b, {});
 }
 
@@ -129,7 +116,7 @@ export function matmulInPrecision(a: Tensor, b: Tensor): Tensor {
   return batchedProduct(a, b, currentPrecision() === "bfloat16" ? { bfloat16: true } : {});
 }
 
-function batchedProduct(a: Tensor, b: Tensor, attributes: BmmAttributes): Tensor {
+function batchedProduct(a: Tensor, b: Tensor, attributes: ProductAttributes): Tensor {
   const [m, k, n] = [a.shape[a.shape.length - 2], a.shape[a.shape.length - 1], b.shape[b.shape.length - 1]];
   const batch = broadcastShape("matmul", { shape: a.shape.slice(0, -2) }, { shape: b.shape.slice(0, -2) });
   const size = numel(batch);

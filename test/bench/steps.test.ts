@@ -69,14 +69,14 @@ describe("kernels that are timed", () => {
   it("give what they gave, are counted, and are put back", () => {
     const product = (a: Float32Array, b: Float32Array, m: number, k: number, n: number) =>
       a.length + b.length + m + k + n;
-    const kernels = { matmul: product, version: "1" };
+    const kernels = { batchedMatmul: product, version: "1" };
     const sums = new Map();
     const restore = timeKernels(kernels as never, sums);
     const x = new Float32Array(4);
-    expect(kernels.matmul(x, x, 1, 2, 3)).toBe(14);
-    expect(sums.get("matmul")).toMatchObject({ calls: 1, bytes: 16, flops: 12 });
+    expect(kernels.batchedMatmul(x, x, 1, 2, 3)).toBe(14);
+    expect(sums.get("batchedMatmul")).toMatchObject({ calls: 1, bytes: 16, flops: 12 });
     restore();
-    expect(kernels).toEqual({ matmul: product, version: "1" });
+    expect(kernels).toEqual({ batchedMatmul: product, version: "1" });
   });
 });
 

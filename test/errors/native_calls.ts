@@ -142,7 +142,7 @@ export const CALLS: Record<string, Argument[]> = {
     relu: flag,
     addend: optional(twelve),
   }),
-  batchedMatmul: [real(0), eight, eight, write(8), size(2), size(2), size(2), size(2), flag],
+  batchedMatmul: [eight, eight, write(8), size(2), size(2), size(2), size(2), flag, flag, flag],
   binaryBackward: [real(2), flag, six, six, real(1), six, real(1), write(6)],
   binaryForward: [real(0), six, real(1), six, real(1), write(6)],
   compare: [real(0), six, real(1), six, real(1), writeOf(new Int32Array(6))],
@@ -246,9 +246,6 @@ export const CALLS: Record<string, Argument[]> = {
     "norm.momentum": real(0.1),
     "dropout.p": real(0.5),
   }),
-  matmul: [six, twelve, write(8), size(2), size(3), size(4)],
-  matmulNt: [six, twelve, write(8), size(2), size(3), size(4)],
-  matmulTn: [six, twelve, write(8), size(2), size(3), size(4)],
   movingAverage: [list(write(6)), list(six), real(0.9)],
   normReluDropoutBackward: named({
     grad: six,

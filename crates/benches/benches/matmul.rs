@@ -1,7 +1,7 @@
 //! The three products at the shapes of teacher and student: `cargo bench --bench matmul`. Items are operations.
 
 use distillery_benches::numbers;
-use distillery_kernels::matmul::{matmul, matmul_nt, matmul_tn};
+use distillery_kernels::matmul::matmul;
 use divan::Bencher;
 use divan::counter::ItemsCount;
 
@@ -18,7 +18,7 @@ fn operations(batch: usize, (inputs, outputs): (usize, usize)) -> ItemsCount {
 fn forward<const BATCH: usize>(bencher: Bencher, layer: (usize, usize)) {
     let (x, weight, mut out) = (numbers(BATCH, layer.0), numbers(layer.1, layer.0), numbers(BATCH, layer.1));
     let bencher = bencher.counter(operations(BATCH, layer));
-    bencher.bench_local(|| matmul_nt(x.view(), weight.view(), out.view_mut()));
+    bencher.bench_local(|| matmul(x.view(), weight.t(), out.view_mut()));
 }
 
 #[divan::bench(args = LAYERS, consts = BATCHES, max_time = 0.1)]
@@ -32,7 +32,7 @@ fn backward_input<const BATCH: usize>(bencher: Bencher, layer: (usize, usize)) {
 fn backward_weight<const BATCH: usize>(bencher: Bencher, layer: (usize, usize)) {
     let (grad, x, mut out) = (numbers(BATCH, layer.1), numbers(BATCH, layer.0), numbers(layer.1, layer.0));
     let bencher = bencher.counter(operations(BATCH, layer));
-    bencher.bench_local(|| matmul_tn(grad.view(), x.view(), out.view_mut()));
+    bencher.bench_local(|| matmul(grad.t(), x.view(), out.view_mut()));
 }
 
 fn main() {

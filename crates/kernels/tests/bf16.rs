@@ -2,7 +2,7 @@
 
 use crate::common::{SIZES, bits, blank, dot, matrix, pairs, refuses, same_bits, vector, wide};
 use distillery_kernels::matmul::bf16::{PackedBf16, Rhs, Unit, from_bits, multiply, to_bits};
-use distillery_kernels::matmul::{Form, Precision, batched_matmul, matmul};
+use distillery_kernels::matmul::{Precision, batched_matmul, matmul};
 use ndarray::{Array1, Array2, ArrayView2, s};
 
 /// a b + bias by a unit, with either factor stored transposed.
@@ -141,14 +141,12 @@ fn a_batch_of_products_has_the_bits_of_one_after_the_other() {
                 out
             };
             let want: Vec<Array2<f32>> = lefts.iter().zip(&rights).map(one).collect();
-            for (form, transposed) in
-                [(Form::Plain, [false, false]), (Form::Right, [false, true]), (Form::Left, [true, false])]
-            {
+            for transposed in LAYOUTS {
                 let (a, b) = (flat(&lefts, transposed[0]), flat(&rights, transposed[1]));
-                let label = format!("{batch} of {m}x{k}x{n} {precision:?} {form:?}");
+                let label = format!("{batch} of {m}x{k}x{n} {precision:?} {transposed:?}");
                 same_bits(&label, || {
                     let mut out = vec![f32::NAN; batch * m * n];
-                    batched_matmul(precision, form, batch, [m, k, n], [&a, &b], &mut out).unwrap();
+                    batched_matmul(precision, transposed, batch, [m, k, n], [&a, &b], &mut out).unwrap();
                     assert_eq!(out, flat(&want, false), "{label}");
                     out.into_iter().map(f64::from).collect()
                 });
@@ -156,7 +154,7 @@ fn a_batch_of_products_has_the_bits_of_one_after_the_other() {
         }
     }
     let result =
-        batched_matmul(Precision::Bfloat16, Form::Plain, 2, [2, 3, 4], [&[0.0; 12], &[0.0; 23]], &mut [0.0; 16]);
+        batched_matmul(Precision::Bfloat16, [false; 2], 2, [2, 3, 4], [&[0.0; 12], &[0.0; 23]], &mut [0.0; 16]);
     refuses(result, "SHAPE_MISMATCH", "batched_matmul: b: expected shape [24], got [23]");
 }
 

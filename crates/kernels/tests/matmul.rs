@@ -1,31 +1,30 @@
 //! The three matrix products: against a naive loop, their gradients, and their bits at any number of threads.
 
 use crate::common::{blank, close, dot, matrix, refuses, same_bits, slope, wide};
-use distillery_kernels::Result;
-use distillery_kernels::matmul::{kc_sum, matmul, matmul_bias_relu_at, matmul_nt, matmul_tn, simd_levels};
-use ndarray::{Array2, ArrayView2, ArrayViewMut2, s};
+use distillery_kernels::matmul::{kc_sum, matmul, matmul_bias_relu_at, simd_levels};
+use ndarray::{Array2, s};
 
-/// A product, and which of a and b it takes transposed.
+/// Which of a and b are stored transposed.
 struct Form {
     name: &'static str,
-    kernel: fn(ArrayView2<f32>, ArrayView2<f32>, ArrayViewMut2<f32>) -> Result<()>,
     transposed: [bool; 2],
 }
 
-const FORMS: [Form; 3] = [
-    Form { name: "matmul", kernel: matmul, transposed: [false, false] },
-    Form { name: "matmul_nt", kernel: matmul_nt, transposed: [false, true] },
-    Form { name: "matmul_tn", kernel: matmul_tn, transposed: [true, false] },
+const FORMS: [Form; 4] = [
+    Form { name: "a b", transposed: [false, false] },
+    Form { name: "a b^T", transposed: [false, true] },
+    Form { name: "a^T b", transposed: [true, false] },
+    Form { name: "a^T b^T", transposed: [true, true] },
 ];
 
 impl Form {
-    /// a[m, k] b[k, n], with each factor laid out as the form takes it.
+    /// a[m, k] b[k, n], with each factor laid out as the form says.
     fn multiply(&self, a: &Array2<f32>, b: &Array2<f32>) -> Array2<f32> {
-        let stored =
-            |x: &Array2<f32>, transposed| if transposed { x.t().as_standard_layout().into_owned() } else { x.clone() };
+        let stored = |x: &Array2<f32>, transposed| {
+            if transposed { x.t().as_standard_layout().into_owned().reversed_axes() } else { x.clone() }
+        };
         let mut out = blank(a.nrows(), b.ncols());
-        (self.kernel)(stored(a, self.transposed[0]).view(), stored(b, self.transposed[1]).view(), out.view_mut())
-            .unwrap();
+        matmul(stored(a, self.transposed[0]).view(), stored(b, self.transposed[1]).view(), out.view_mut()).unwrap();
         out
     }
 }
@@ -75,8 +74,8 @@ fn gradients_are_the_slopes() {
     let (a, b, grad) = (matrix(m, k, 1), matrix(k, n, 2), matrix(m, n, 3));
     let (wide_a, wide_b, wide_grad) = (wide(a.view()), wide(b.view()), wide(grad.view()));
     let (mut grad_a, mut grad_b) = (blank(m, k), blank(k, n));
-    matmul_nt(grad.view(), b.view(), grad_a.view_mut()).unwrap();
-    matmul_tn(a.view(), grad.view(), grad_b.view_mut()).unwrap();
+    matmul(grad.view(), b.t(), grad_a.view_mut()).unwrap();
+    matmul(a.t(), grad.view(), grad_b.view_mut()).unwrap();
     let by_a = slope(&wide_a, |a| dot(&naive(a, &wide_b, k, n), &wide_grad));
     let by_b = slope(&wide_b, |b| dot(&naive(&wide_a, b, k, n), &wide_grad));
     close("grad_a", grad_a.as_slice().unwrap(), &by_a, 1e-6);
@@ -166,17 +165,11 @@ fn nan_reaches_its_row_and_column_only() {
 #[test]
 fn refuses_wrong_shapes() {
     let of = |rows, columns| matrix(rows, columns, 1);
-    let call = |form: &Form, a: [usize; 2], b: [usize; 2], out: [usize; 2]| {
-        (form.kernel)(of(a[0], a[1]).view(), of(b[0], b[1]).view(), of(out[0], out[1]).view_mut())
-    };
-    let [plain, nt, tn] = &FORMS;
+    let call =
+        |b: [usize; 2], out: [usize; 2]| matmul(of(2, 3).view(), of(b[0], b[1]).view(), of(out[0], out[1]).view_mut());
     for (result, message) in [
-        (call(plain, [2, 3], [4, 5], [2, 5]), "matmul: b: expected shape [3, 5], got [4, 5]"),
-        (call(plain, [2, 3], [3, 5], [5, 2]), "matmul: out: expected shape [2, 5], got [5, 2]"),
-        (call(nt, [2, 3], [5, 4], [2, 5]), "matmul_nt: b: expected shape [5, 3], got [5, 4]"),
-        (call(nt, [2, 3], [5, 3], [2, 4]), "matmul_nt: out: expected shape [2, 5], got [2, 4]"),
-        (call(tn, [3, 2], [4, 5], [2, 5]), "matmul_tn: b: expected shape [3, 5], got [4, 5]"),
-        (call(tn, [3, 2], [3, 5], [3, 5]), "matmul_tn: out: expected shape [2, 5], got [3, 5]"),
+        (call([4, 5], [2, 5]), "matmul: b: expected shape [3, 5], got [4, 5]"),
+        (call([3, 5], [5, 2]), "matmul: out: expected shape [2, 5], got [5, 2]"),
     ] {
         refuses(result, "SHAPE_MISMATCH", message);
     }

@@ -8,7 +8,7 @@ use crate::binary::{Binary, Operand};
 use crate::elementwise;
 use crate::error::{KernelError, Result, expect_shape, expect_that};
 use crate::indexing::{self, Around, Gather};
-use crate::matmul::{self as products, Form};
+use crate::matmul as products;
 use crate::reduce;
 use crate::softmax as softmaxes;
 use crate::strided::{self, View, strides};
@@ -60,7 +60,7 @@ pub(super) fn matmul(given: &mut Attributes) -> Result<Op> {
         expect_shape(OP, "batches", &[batch_b, batch_out], &[batch; 2])?;
         expect_shape(OP, "b", b, &[k, n])?;
         expect_shape(OP, "out", into, &[m, n])?;
-        products::batched_matmul(precision, Form::Plain, batch, [m, k, n], [x[0].data, x[1].data], out.data)
+        products::batched_matmul(precision, [false, false], batch, [m, k, n], [x[0].data, x[1].data], out.data)
     }))
 }
 

@@ -8,21 +8,11 @@ use ndarray::{ArrayView2, ArrayViewMut2};
 
 const OP: &str = "batched_matmul";
 
-/// Which factor is stored transposed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
-    /// None: a[m, k] b[k, n].
-    Plain,
-    /// The right one: a[m, k] b[n, k]^T.
-    Right,
-    /// The left one: a[k, m]^T b[k, n].
-    Left,
-}
-
-/// out[i] = a[i] b[i], each of [m, k, n], for each of `batch` matrices, with the bits of one product after the other.
+/// out[i] = a[i] b[i], each of [m, k, n], for each of `batch` matrices, with the bits of one product after the other. `transposed`:
+/// whether a is stored as [k, m], and b as [n, k].
 pub fn batched_matmul(
     precision: Precision,
-    form: Form,
+    transposed: [bool; 2],
     batch: usize,
     [m, k, n]: [usize; 3],
     [a, b]: [&[f32]; 2],
@@ -34,11 +24,6 @@ pub fn batched_matmul(
     if out.is_empty() {
         return Ok(());
     }
-    let ((a_rows, a_columns), (b_rows, b_columns)) = match form {
-        Form::Plain => ((m, k), (k, n)),
-        Form::Right => ((m, k), (n, k)),
-        Form::Left => ((k, m), (k, n)),
-    };
     // Threads share each product if there are few large ones, else they share the batch.
     let grain = match m * k * n {
         PARALLEL_MIN.. if batch < 2 * parallel::threads() => batch,
@@ -47,14 +32,11 @@ pub fn batched_matmul(
     parallel::for_each(Rows(out, m * n), grain, |first, Rows(out, len)| {
         for (i, out) in out.chunks_exact_mut(len).enumerate() {
             let (a, b) = (&a[(first + i) * m * k..][..m * k], &b[(first + i) * k * n..][..k * n]);
-            let view =
-                |x, rows, columns| ArrayView2::from_shape((rows, columns), x).expect("as long as its shape says");
-            let (a, b) = (view(a, a_rows, a_columns), view(b, b_rows, b_columns));
-            let (a, b) = match form {
-                Form::Plain => (a, b),
-                Form::Right => (a, b.reversed_axes()),
-                Form::Left => (a.reversed_axes(), b),
-            };
+            let [a, b] =
+                [(a, [m, k], transposed[0]), (b, [k, n], transposed[1])].map(|(x, [rows, columns], transposed)| {
+                    let view = |shape| ArrayView2::from_shape(shape, x).expect("as long as its shape says");
+                    if transposed { view([columns, rows]).reversed_axes() } else { view([rows, columns]) }
+                });
             let out = ArrayViewMut2::from_shape((m, n), out).expect("as long as its shape says");
             product(precision, OP, a, b, out).expect("the shapes fit");
         }

@@ -27,7 +27,7 @@ mod transpose;
 mod winograd;
 
 use crate::error::{Result, expect_shape};
-pub use batched::{Form, batched_matmul};
+pub use batched::batched_matmul;
 use bf16::{Rhs, Unit};
 use conv_elements::Elements;
 pub(crate) use conv_weight::ConvParams;
@@ -46,16 +46,6 @@ pub use winograd::TransformedWeight;
 /// out[m, n] = a[m, k] b[k, n], `torch.matmul` of two matrices.
 pub fn matmul(a: ArrayView2<f32>, b: ArrayView2<f32>, out: ArrayViewMut2<f32>) -> Result<()> {
     gemm_on(Arch::new(), "matmul", a, b, Epilogue::default(), out)
-}
-
-/// out[m, n] = a[m, k] b[n, k]^T.
-pub fn matmul_nt(a: ArrayView2<f32>, b: ArrayView2<f32>, out: ArrayViewMut2<f32>) -> Result<()> {
-    gemm_nt("matmul_nt", a, b, Epilogue::default(), out)
-}
-
-/// out[m, n] = a[k, m]^T b[k, n].
-pub fn matmul_tn(a: ArrayView2<f32>, b: ArrayView2<f32>, out: ArrayViewMut2<f32>) -> Result<()> {
-    gemm_on(Arch::new(), "matmul_tn", a.reversed_axes(), b, Epilogue::default(), out)
 }
 
 /// The SIMD levels that this processor has, from scalar code to the one that is used.
