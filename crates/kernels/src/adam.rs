@@ -32,9 +32,9 @@ pub fn step(slots: Vec<Slot<2>>, numbers: AdamStep) -> Result<()> {
     let update = Update::new(numbers)?;
     for_each_chunk(OP, ["exp_avg", "exp_avg_sq"], slots, |Slot { param, grad, state: [first, second] }| {
         if numbers.decoupled_weight_decay {
-            move_decoupled(update, param, grad, first, second);
+            move_all::<true>(update, param, grad, first, second);
         } else {
-            move_coupled(update, param, grad, first, second);
+            move_all::<false>(update, param, grad, first, second);
         }
     })
 }
@@ -46,9 +46,9 @@ pub fn step_amsgrad(slots: Vec<Slot<3>>, numbers: AdamStep) -> Result<()> {
     let names = ["exp_avg", "exp_avg_sq", "max_exp_avg_sq"];
     for_each_chunk(OP, names, slots, |Slot { param, grad, state: [first, second, max] }| {
         if numbers.decoupled_weight_decay {
-            move_decoupled_amsgrad(update, param, grad, first, second, max);
+            move_all_amsgrad::<true>(update, param, grad, first, second, max);
         } else {
-            move_coupled_amsgrad(update, param, grad, first, second, max);
+            move_all_amsgrad::<false>(update, param, grad, first, second, max);
         }
     })
 }
@@ -114,44 +114,37 @@ impl Update {
     }
 }
 
-/// The loops, with and without AMSGrad, for one kind of weight decay.
-macro_rules! updates {
-    ($plain:ident, $amsgrad:ident, $decoupled:literal) => {
-        vectorised! {
-        fn $plain<'a>(
-            update: Update,
-            params: &'a mut [f32],
-            grads: &'a [f32],
-            exp_avgs: &'a mut [f32],
-            exp_avg_sqs: &'a mut [f32],
-        ) {
-            for (((param, grad), exp_avg), exp_avg_sq) in params.iter_mut().zip(grads).zip(exp_avgs).zip(exp_avg_sqs) {
-                let grad = update.gradient::<$decoupled>(*grad, *param);
-                update.averages(grad, exp_avg, exp_avg_sq);
-                *param = update.moved::<$decoupled>(*param, *exp_avg, *exp_avg_sq);
-            }
-        }
-        }
-
-        vectorised! {
-        fn $amsgrad<'a>(
-            update: Update,
-            params: &'a mut [f32],
-            grads: &'a [f32],
-            exp_avgs: &'a mut [f32],
-            exp_avg_sqs: &'a mut [f32],
-            max_exp_avg_sqs: &'a mut [f32],
-        ) {
-            let averages = exp_avgs.iter_mut().zip(exp_avg_sqs).zip(max_exp_avg_sqs);
-            for ((param, grad), ((exp_avg, exp_avg_sq), max)) in params.iter_mut().zip(grads).zip(averages) {
-                let grad = update.gradient::<$decoupled>(*grad, *param);
-                update.averages(grad, exp_avg, exp_avg_sq);
-                *max = max.max(*exp_avg_sq);
-                *param = update.moved::<$decoupled>(*param, *exp_avg, *max);
-            }
-        }
-        }
-    };
+vectorised! {
+fn move_all<'a, const DECOUPLED: bool>(
+    update: Update,
+    params: &'a mut [f32],
+    grads: &'a [f32],
+    exp_avgs: &'a mut [f32],
+    exp_avg_sqs: &'a mut [f32],
+) {
+    for (((param, grad), exp_avg), exp_avg_sq) in params.iter_mut().zip(grads).zip(exp_avgs).zip(exp_avg_sqs) {
+        let grad = update.gradient::<DECOUPLED>(*grad, *param);
+        update.averages(grad, exp_avg, exp_avg_sq);
+        *param = update.moved::<DECOUPLED>(*param, *exp_avg, *exp_avg_sq);
+    }
 }
-updates!(move_coupled, move_coupled_amsgrad, false);
-updates!(move_decoupled, move_decoupled_amsgrad, true);
+}
+
+vectorised! {
+fn move_all_amsgrad<'a, const DECOUPLED: bool>(
+    update: Update,
+    params: &'a mut [f32],
+    grads: &'a [f32],
+    exp_avgs: &'a mut [f32],
+    exp_avg_sqs: &'a mut [f32],
+    max_exp_avg_sqs: &'a mut [f32],
+) {
+    let averages = exp_avgs.iter_mut().zip(exp_avg_sqs).zip(max_exp_avg_sqs);
+    for ((param, grad), ((exp_avg, exp_avg_sq), max)) in params.iter_mut().zip(grads).zip(averages) {
+        let grad = update.gradient::<DECOUPLED>(*grad, *param);
+        update.averages(grad, exp_avg, exp_avg_sq);
+        *max = max.max(*exp_avg_sq);
+        *param = update.moved::<DECOUPLED>(*param, *exp_avg, *max);
+    }
+}
+}

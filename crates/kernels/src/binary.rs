@@ -6,6 +6,7 @@ use crate::parallel;
 use crate::unary::power;
 use crate::vectorised::vectorised;
 
+/// Elements per task, at least.
 const GRAIN: usize = 1 << 14;
 
 /// An operand: each of its elements is repeated `each` times, and all of them again until the output is full.

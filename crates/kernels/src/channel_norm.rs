@@ -8,7 +8,7 @@ use crate::batch_norm::{self, Affine, Gradients, Norm, Outputs, Saved};
 use crate::batch_stats::{self, Moments, RunningUpdate, Statistics, ema_update};
 use crate::elementwise;
 use crate::error::{Result, contiguous, contiguous_mut, expect_shape};
-use crate::normalized::{Numbers, behind, normalize_element};
+use crate::normalized::{Numbers, normalize_element, relu_grad};
 use crate::parallel;
 use crate::plane_sums::{self, Planes};
 use crate::prefetch;
@@ -59,7 +59,7 @@ pub fn forward(x: ArrayView3<f32>, norm: Norm, epilogue: Epilogue, outputs: Outp
         _ => None,
     };
     let mut moments = vec![[0.0; 2]; channels];
-    if short_planes::fit(length) {
+    if short_planes::is_short(length) {
         let call = short_planes::Forward { x, affine, running, eps, addend, relu };
         call.run(mean, inv_std, &mut moments, out);
         update(statistics, &moments);
@@ -104,14 +104,16 @@ pub fn forward(x: ArrayView3<f32>, norm: Norm, epilogue: Epilogue, outputs: Outp
 
 /// Passes on the mean and the unbiased variance of each channel of the batch.
 fn update(statistics: Statistics, moments: &[[f64; 2]]) {
-    let met = moments.iter().enumerate();
+    let moments = moments.iter().enumerate();
     match statistics {
         Statistics::Running { .. } => (),
-        Statistics::Batch(RunningUpdate { mean, var, momentum }) => met.for_each(|(c, &[batch_mean, batch_var])| {
-            ema_update(&mut mean[c], batch_mean, momentum);
-            ema_update(&mut var[c], batch_var, momentum);
-        }),
-        Statistics::BatchDeferred(Moments { mean, var }) => met.for_each(|(c, &[batch_mean, batch_var])| {
+        Statistics::Batch(RunningUpdate { mean, var, momentum }) => {
+            moments.for_each(|(c, &[batch_mean, batch_var])| {
+                ema_update(&mut mean[c], batch_mean, momentum);
+                ema_update(&mut var[c], batch_var, momentum);
+            })
+        }
+        Statistics::BatchDeferred(Moments { mean, var }) => moments.for_each(|(c, &[batch_mean, batch_var])| {
             (mean[c], var[c]) = (batch_mean, batch_var);
         }),
     }
@@ -161,7 +163,7 @@ pub fn backward(
         expect_shape(OP, what, &[len], &[channels])?;
     }
     let scale = if saved.train { 1.0 / (images * length) as f32 } else { 0.0 };
-    if short_planes::fit(length) {
+    if short_planes::is_short(length) {
         let (mean, inv_std) = (saved.mean, saved.inv_std);
         let call = short_planes::Backward { grad, y, x, mean, inv_std, weight: affine.weight, scale };
         call.run(grad_x, addend, grad_weight, grad_bias);
@@ -195,16 +197,16 @@ pub fn backward(
                         if i + 1 < images {
                             prefetch::to_write(addend.index_axis(Axis(0), i + 1).as_ptr(), length);
                         }
-                        let mut behind = addend.index_axis_mut(Axis(0), i);
-                        let behind = behind.as_slice_mut().expect("checked before");
+                        let mut grad_normalized = addend.index_axis_mut(Axis(0), i);
+                        let grad_normalized = grad_normalized.as_slice_mut().expect("checked before");
                         match y {
                             Some(y) => {
                                 y.prefetch(i + 1);
-                                relu::gradient(grad.of(i), y.of(i), behind);
+                                relu::gradient(grad.of(i), y.of(i), grad_normalized);
                             }
-                            None => behind.copy_from_slice(grad.of(i)),
+                            None => grad_normalized.copy_from_slice(grad.of(i)),
                         }
-                        plane_sums::dots::<false>(behind, x.of(i), numbers)
+                        plane_sums::dots::<false>(grad_normalized, x.of(i), numbers)
                     }
                 };
                 (dots, sums) = (dots + dot, sums + sum);
@@ -221,9 +223,9 @@ pub fn backward(
                     (None, None) => input_gradient::<false>(grad.of(i), x, numbers, factors, grad_x),
                     (None, Some(_)) => input_gradient::<true>(grad.of(i), x, numbers, factors, grad_x),
                     (Some(addend), _) => {
-                        let behind = addend.index_axis(Axis(0), i);
-                        let behind = behind.to_slice().expect("checked before");
-                        input_gradient::<false>(behind, x, numbers, factors, grad_x);
+                        let grad_normalized = addend.index_axis(Axis(0), i);
+                        let grad_normalized = grad_normalized.to_slice().expect("checked before");
+                        input_gradient::<false>(grad_normalized, x, numbers, factors, grad_x);
                     }
                 }
             }
@@ -266,13 +268,13 @@ fn input_gradient<'a, const RELU: bool>(
     if scale == 0.0 {
         // As for a matrix: nothing of the statistics comes through.
         for ((out, &grad), &x) in out.iter_mut().zip(grad).zip(x) {
-            *out = factor * behind::<RELU>(grad, x, numbers);
+            *out = factor * relu_grad::<RELU>(grad, x, numbers);
         }
         return;
     }
     for ((out, &grad), &x) in out.iter_mut().zip(grad).zip(x) {
         let x_hat = (x - mean) * inv_std;
-        *out = factor * (behind::<RELU>(grad, x, numbers) - scale * (grad_bias + x_hat * grad_weight));
+        *out = factor * (relu_grad::<RELU>(grad, x, numbers) - scale * (grad_bias + x_hat * grad_weight));
     }
 }
 }

@@ -6,6 +6,7 @@ use crate::parallel;
 use crate::relu;
 use crate::vectorised::vectorised;
 
+/// Elements per task, at least.
 const GRAIN: usize = 1 << 14;
 
 /// out = max(x, 0).

@@ -1,7 +1,11 @@
 //! Elements picked by whole numbers along an axis: `torch.index_select`, `gather`, `scatter`, and their gradients.
 
 use crate::error::{Result, expect_shape, expect_that};
+use crate::parallel::{self, Rows};
 use crate::strided::Offsets;
+
+/// Elements per task, at least.
+const GRAIN: usize = 1 << 14;
 
 /// The lengths before, along and after an axis.
 pub type Around = [usize; 3];
@@ -22,14 +26,17 @@ pub fn index_select(x: &[f32], [outer, length, inner]: Around, indices: &[i32], 
     if out.is_empty() {
         return Ok(());
     }
-    for (i, row) in out.chunks_exact_mut(inner).enumerate() {
-        let at = (i / indices.len() * length + indices[i % indices.len()] as usize) * inner;
-        row.copy_from_slice(&x[at..at + inner]);
-    }
+    let at = place([outer, length, inner], indices);
+    parallel::for_each(Rows(out, inner), GRAIN / inner + 1, |first, part| {
+        for (i, row) in (first..).zip(part.0.chunks_exact_mut(inner)) {
+            row.copy_from_slice(&x[at(i)..][..inner]);
+        }
+    });
     Ok(())
 }
 
-/// out[outer, indices[i], inner] += grad[outer, i, inner], from zero: the gradient of `index_select`.
+/// out[outer, indices[i], inner] += grad[outer, i, inner], from zero: the gradient of `index_select`. On one thread, for rows may be
+/// added to one place.
 pub fn index_add(grad: &[f32], [outer, length, inner]: Around, indices: &[i32], out: &mut [f32]) -> Result<()> {
     const OP: &str = "indexSelect";
     expect_shape(OP, "grad", &[grad.len()], &[outer * indices.len() * inner])?;
@@ -39,11 +46,16 @@ pub fn index_add(grad: &[f32], [outer, length, inner]: Around, indices: &[i32], 
     if grad.is_empty() {
         return Ok(());
     }
+    let at = place([outer, length, inner], indices);
     for (i, row) in grad.chunks_exact(inner).enumerate() {
-        let at = (i / indices.len() * length + indices[i % indices.len()] as usize) * inner;
-        out[at..at + inner].iter_mut().zip(row).for_each(|(out, x)| *out += x);
+        out[at(i)..][..inner].iter_mut().zip(row).for_each(|(out, x)| *out += x);
     }
     Ok(())
+}
+
+/// Where the row of x lies that belongs to row i of the picked ones.
+fn place([_, length, inner]: Around, indices: &[i32]) -> impl Fn(usize) -> usize {
+    move |i| (i / indices.len() * length + indices[i % indices.len()] as usize) * inner
 }
 
 /// Indices along an axis of an array: element [i, j, ...] of `indices` says which one of the axis is meant, the other

@@ -18,7 +18,7 @@ const BLOCK: usize = 1024;
 pub struct InferenceQueue {
     graph: Arc<Graph>,
     in_flight: VecDeque<InFlight>,
-    /// What the pass whose result was taken last met in its nodes that normalise by the batch.
+    /// The moments of the pass whose result was taken last, of its nodes that normalise by the batch.
     taken: Option<BatchMoments>,
     /// Passes that came back, for their memory: the next one uses that of the last, which the caches still hold.
     spare: Vec<Pass>,
@@ -127,7 +127,7 @@ impl InferenceQueue {
         Ok(pass)
     }
 
-    /// Writes the outputs of a pass that ran, and keeps what it met and its memory.
+    /// Writes the outputs of a pass that ran, and keeps its moments and its memory.
     fn deliver(&mut self, mut pass: Pass, outputs: &mut [&mut [f32]]) {
         for (i, out) in outputs.iter_mut().enumerate() {
             out.copy_from_slice(self.graph.output(&pass, i));
@@ -139,7 +139,7 @@ impl InferenceQueue {
     /// Moves the running statistics of the i-th node that normalises by the batch, by the pass that was taken last.
     pub fn move_statistics(&self, i: usize, mean: &mut [f32], variance: &mut [f32]) -> Result<()> {
         match &self.taken {
-            Some(met) => self.graph.move_statistics(met, i, mean, variance),
+            Some(moments) => self.graph.move_statistics(moments, i, mean, variance),
             None => expect_that(false, "inference", "passes taken", 0.0, "1 or more"),
         }
     }

@@ -13,6 +13,6 @@ pub(crate) fn normalize_element(x: f32, mean: f32, inv_std: f32, weight: f32, bi
 
 /// What ReLU leaves of a gradient, if it followed the normalisation of x.
 #[inline(always)]
-pub(crate) fn behind<const RELU: bool>(grad: f32, x: f32, [mean, inv_std, weight, bias]: Numbers) -> f32 {
+pub(crate) fn relu_grad<const RELU: bool>(grad: f32, x: f32, [mean, inv_std, weight, bias]: Numbers) -> f32 {
     if RELU { relu::backward(grad, normalize_element(x, mean, inv_std, weight, bias)) } else { grad }
 }

@@ -1,7 +1,7 @@
 //! Sums over the elements of a channel, plane by plane, in the fixed order of their lanes. Products are summed in single precision
 //! over a block, and the blocks in double precision.
 
-use crate::normalized::{Numbers, behind};
+use crate::normalized::{Numbers, relu_grad};
 use crate::prefetch;
 use crate::vectorised::vectorised;
 
@@ -137,13 +137,13 @@ pub(crate) fn dots<'a, const RELU: bool>(grad: &'a [f32], x: &'a [f32], numbers:
         let ((whole, rest), (whole_x, rest_x)) = (grad.as_chunks::<LANES_F32>(), x.as_chunks::<LANES_F32>());
         for (grad, x) in whole.iter().zip(whole_x) {
             for j in 0..LANES_F32 {
-                let grad = behind::<RELU>(grad[j], x[j], numbers);
+                let grad = relu_grad::<RELU>(grad[j], x[j], numbers);
                 dot_lanes[j] += grad * (x[j] - mean);
                 sum_lanes[j] += grad;
             }
         }
         for (j, (grad, x)) in rest.iter().zip(rest_x).enumerate() {
-            let grad = behind::<RELU>(*grad, *x, numbers);
+            let grad = relu_grad::<RELU>(*grad, *x, numbers);
             dot_lanes[j] += grad * (x - mean);
             sum_lanes[j] += grad;
         }

@@ -4,6 +4,7 @@ use crate::error::{Result, expect_non_empty, expect_shape};
 use crate::parallel::{self, Rows};
 use ndarray::{ArrayView3, ArrayViewMut2};
 
+/// Elements per task, at least.
 const GRAIN: usize = 1 << 14;
 
 /// out[outer, inner] = scale * the sum over the middle axis of x[outer, length, inner], in order, in double precision.

@@ -36,9 +36,9 @@ pub fn step_momentum(slots: Vec<Slot<1>>, numbers: SgdStep) -> Result<()> {
     let update = Update::new(numbers)?;
     for_each_chunk(OP, ["momentum_buffer"], slots, |Slot { param, grad, state: [buffer] }| {
         if numbers.nesterov {
-            move_nesterov(update, param, grad, buffer);
+            move_momentum::<true>(update, param, grad, buffer);
         } else {
-            move_momentum(update, param, grad, buffer);
+            move_momentum::<false>(update, param, grad, buffer);
         }
     })
 }
@@ -87,21 +87,11 @@ fn move_plain<'a>(update: Update, params: &'a mut [f32], grads: &'a [f32]) {
 }
 
 vectorised! {
-fn move_momentum<'a>(update: Update, params: &'a mut [f32], grads: &'a [f32], buffers: &'a mut [f32]) {
+fn move_momentum<'a, const NESTEROV: bool>(update: Update, params: &'a mut [f32], grads: &'a [f32], buffers: &'a mut [f32]) {
     for ((param, grad), buffer) in params.iter_mut().zip(grads).zip(buffers) {
         let grad = update.gradient(*grad, *param);
         *buffer = flush_subnormal(update.keep * *buffer + update.add * grad);
-        *param -= update.lr * *buffer;
-    }
-}
-}
-
-vectorised! {
-fn move_nesterov<'a>(update: Update, params: &'a mut [f32], grads: &'a [f32], buffers: &'a mut [f32]) {
-    for ((param, grad), buffer) in params.iter_mut().zip(grads).zip(buffers) {
-        let grad = update.gradient(*grad, *param);
-        *buffer = flush_subnormal(update.keep * *buffer + update.add * grad);
-        *param -= update.lr * (grad + update.momentum * *buffer);
+        *param -= update.lr * if NESTEROV { grad + update.momentum * *buffer } else { *buffer };
     }
 }
 }

@@ -15,7 +15,7 @@ const LENGTH: usize = 64;
 const GRAIN: usize = 1 << 14;
 
 /// Whether planes of `length` elements are short.
-pub(crate) fn fit(length: usize) -> bool {
+pub(crate) fn is_short(length: usize) -> bool {
     (1..=LENGTH).contains(&length)
 }
 
@@ -30,7 +30,7 @@ fn grain(images: usize) -> usize {
 }
 
 /// The numbers of a block's channels, each once for each of their columns.
-fn spread(numbers: &[f32], length: usize) -> [f32; COLUMN_BLOCK] {
+fn repeat_per_column(numbers: &[f32], length: usize) -> [f32; COLUMN_BLOCK] {
     let mut columns = [0.0; COLUMN_BLOCK];
     columns.chunks_exact_mut(length).zip(numbers).for_each(|(columns, number)| columns.fill(*number));
     columns
@@ -83,7 +83,7 @@ impl Forward<'_> {
                     }
                 }
                 let numbers = [&**mean, &**inv_std, &affine.weight[first..last], &affine.bias[first..last]];
-                let [mean, inv_std, weight, bias] = numbers.map(|numbers| spread(numbers, length));
+                let [mean, inv_std, weight, bias] = numbers.map(|numbers| repeat_per_column(numbers, length));
                 let mut outs = out.outer_iter_mut().enumerate().peekable();
                 while let Some((n, mut out)) = outs.next() {
                     if let Some((next, row)) = outs.peek() {
@@ -144,10 +144,10 @@ impl Backward<'_> {
             for (i, (grad_x, addend, (grad_weight, grad_bias))) in parts.iter_mut().enumerate() {
                 let first = (at + i) * block;
                 let (last, start, width) = (first + grad_bias.len(), first * length, grad_bias.len() * length);
-                let numbers = [mean, inv_std, weight].map(|numbers| spread(&numbers[first..last], length));
+                let numbers = [mean, inv_std, weight].map(|numbers| repeat_per_column(&numbers[first..last], length));
                 let (mut dots, mut sums) = ([0.0; COLUMN_BLOCK], [0.0; COLUMN_BLOCK]);
                 let mut rows = grad_x.outer_iter_mut().enumerate().peekable();
-                while let Some((n, mut behind)) = rows.next() {
+                while let Some((n, mut grad_normalized)) = rows.next() {
                     if let Some((next, row)) = rows.peek() {
                         prefetch::to_write(row.as_ptr(), width);
                         let place = next * features + start..next * features + start + width;
@@ -158,18 +158,24 @@ impl Backward<'_> {
                             prefetch::to_write(addend.index_axis(Axis(0), *next).as_ptr(), width);
                         });
                     }
-                    // The gradient behind ReLU stands in that of x for now.
-                    let behind = behind.as_slice_mut().expect("checked before");
+                    // The gradient before ReLU stands in that of x for now.
+                    let grad_normalized = grad_normalized.as_slice_mut().expect("checked before");
                     let place = n * features + start..n * features + start + width;
                     match y {
-                        Some(y) => relu::gradient(&grad[place.clone()], &y[place.clone()], behind),
-                        None => behind.copy_from_slice(&grad[place.clone()]),
+                        Some(y) => relu::gradient(&grad[place.clone()], &y[place.clone()], grad_normalized),
+                        None => grad_normalized.copy_from_slice(&grad[place.clone()]),
                     }
                     if let Some(addend) = addend {
                         let mut row = addend.index_axis_mut(Axis(0), n);
-                        row.as_slice_mut().expect("checked before").copy_from_slice(behind);
+                        row.as_slice_mut().expect("checked before").copy_from_slice(grad_normalized);
                     }
-                    add_gradients(&x[place], behind, &numbers[0][..width], &mut dots[..width], &mut sums[..width]);
+                    add_gradients(
+                        &x[place],
+                        grad_normalized,
+                        &numbers[0][..width],
+                        &mut dots[..width],
+                        &mut sums[..width],
+                    );
                 }
                 let of_channels = dots[..width].chunks_exact(length).zip(sums[..width].chunks_exact(length));
                 for (c, (dots, sums)) in of_channels.enumerate() {
@@ -177,7 +183,8 @@ impl Backward<'_> {
                     grad_bias[c] = sums.iter().sum::<f64>() as f32;
                 }
                 let [mean, inv_std, weight] = &numbers;
-                let [grad_weight, grad_bias] = [&**grad_weight, &**grad_bias].map(|sums| spread(sums, length));
+                let [grad_weight, grad_bias] =
+                    [&**grad_weight, &**grad_bias].map(|sums| repeat_per_column(sums, length));
                 for (n, mut row) in grad_x.outer_iter_mut().enumerate() {
                     let (x, row) = (&x[n * features + start..][..width], row.as_slice_mut().expect("checked before"));
                     input_gradient(x, mean, inv_std, weight, &grad_weight, &grad_bias, scale, row);

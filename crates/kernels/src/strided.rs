@@ -3,6 +3,7 @@
 use crate::error::{KernelError, Result, expect_shape, expect_that};
 use crate::parallel::{self, Rows};
 
+/// Elements per task, at least.
 const GRAIN: usize = 1 << 14;
 
 /// A view: element [i, j, ...] lies at offset + i strides[0] + j strides[1] + ...

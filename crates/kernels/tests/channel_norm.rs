@@ -129,9 +129,9 @@ fn what_follows_has_the_bits_of_its_steps() {
             let epilogue = Epilogue { addend: with_addend.then_some(&addend[..]), relu: true };
             let got = run_with(shape, &x, &weight, &bias, epilogue).out;
             assert_eq!(got, want);
-            let behind: Vec<f32> =
+            let grad_normalized: Vec<f32> =
                 grad.iter().zip(&want).map(|(grad, y)| if *y <= 0.0 { 0.0 } else { *grad }).collect();
-            let [want_x, want_weight, want_bias] = gradients(shape, &x, &weight, &bias, &behind);
+            let [want_x, want_weight, want_bias] = gradients(shape, &x, &weight, &bias, &grad_normalized);
             let [mut grad_x, mut grad_addend] = [0; 2].map(|_| vec![f32::NAN; size]);
             let [mut grad_weight, mut grad_bias] = [0; 2].map(|_| vec![f32::NAN; shape[1]]);
             let view = |data| ArrayView3::from_shape(shape, data).unwrap();
@@ -144,7 +144,7 @@ fn what_follows_has_the_bits_of_its_steps() {
             let epilogue = EpilogueGradient { y: Some(&want), addend: with_addend.then_some(&mut grad_addend[..]) };
             backward(view(&grad), &saved, Affine { weight: &weight, bias: &bias }, epilogue, into).unwrap();
             assert_eq!([grad_x, grad_weight, grad_bias], [want_x, want_weight, want_bias]);
-            assert!(!with_addend || grad_addend == behind);
+            assert!(!with_addend || grad_addend == grad_normalized);
         }
     }
 }

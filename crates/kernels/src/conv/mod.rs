@@ -199,14 +199,14 @@ fn input_gradient(precision: Precision, shape: &Shape, grad: ArrayView4<f32>, we
             let meets = |tap: usize| Some([meets(0, top, tap / kx)?, meets(1, left, tap % kx)?]);
             (0..ky * kx).filter_map(|tap| Some((tap, meets(tap)?))).collect()
         };
-        let met: Vec<_> = (0..parts).map(of_part).collect();
-        let count: usize = met.iter().map(Vec::len).sum();
+        let read: Vec<_> = (0..parts).map(of_part).collect();
+        let count: usize = read.iter().map(Vec::len).sum();
         let mut into = grad_x.slice_mut(s![.., .., top..; stride[0], ..]);
         if count == 0 || outputs == 0 {
             into.fill(0.0);
             continue;
         }
-        let taps = met.iter().map(|met| met.iter().map(|(_, tap)| *tap).collect()).collect();
+        let taps = read.iter().map(|taps| taps.iter().map(|(_, tap)| *tap).collect()).collect();
         let window = matmul::Window { grid: [into.dim().2, width.div_ceil(parts)], step: [1, 1], taps };
         for group in 0..shape.groups {
             let of_group = &weight[group * outputs * per_group * ky * kx..];
@@ -215,9 +215,9 @@ fn input_gradient(precision: Precision, shape: &Shape, grad: ArrayView4<f32>, we
             let into = into.slice_axis_mut(Axis(1), Slice::from(rows));
             matmul::with_scratch(per_group * outputs * count, |transposed| {
                 let (mut rest, mut of_parts) = (transposed, Vec::with_capacity(parts));
-                for met in &met {
-                    let (transposed, behind) = rest.split_at_mut(per_group * outputs * met.len());
-                    transpose(of_group, [outputs, per_group, ky * kx], met.iter().map(|(tap, _)| *tap), transposed);
+                for taps in &read {
+                    let (transposed, behind) = rest.split_at_mut(per_group * outputs * taps.len());
+                    transpose(of_group, [outputs, per_group, ky * kx], taps.iter().map(|(tap, _)| *tap), transposed);
                     of_parts.push(matrix(transposed, per_group));
                     rest = behind;
                 }

@@ -1,4 +1,4 @@
-//! What the kernel of a node is, and what it is called with: arrays, and room in its pass.
+//! What the kernel of a node is, and what it is called with: arrays, and what it has of its pass.
 
 use super::OP;
 use crate::conv::{self, TransformedWeight};
@@ -8,7 +8,7 @@ use ndarray::{ArrayView2, ArrayView3, ArrayViewMut2, ArrayViewMut3};
 use std::ops::RangeInclusive;
 
 /// Computes the output of a node.
-type Kernel = Box<dyn Fn(&[Array], ArrayMut, Room) -> Result<()> + Send + Sync>;
+type Kernel = Box<dyn Fn(&[Array], ArrayMut, Workspace) -> Result<()> + Send + Sync>;
 
 /// An operation that has read its attributes.
 pub(super) struct Op {
@@ -28,7 +28,7 @@ pub(super) struct Op {
 /// An operation of so many inputs.
 pub(super) fn op(
     arity: RangeInclusive<usize>,
-    kernel: impl Fn(&[Array], ArrayMut, Room) -> Result<()> + Send + Sync + 'static,
+    kernel: impl Fn(&[Array], ArrayMut, Workspace) -> Result<()> + Send + Sync + 'static,
 ) -> Op {
     Op { kernel: Box::new(kernel), arity, drop_chance: None, momentum: None, product: None, window: None }
 }
@@ -42,7 +42,7 @@ impl Op {
 }
 
 /// What a node has of its pass besides its inputs and its output.
-pub(super) struct Room<'a> {
+pub(super) struct Workspace<'a> {
     pub mask: Option<&'a mut [u8]>,
     pub moments: &'a mut [f64],
     pub scratch: &'a mut [Vec<f32>; 3],

@@ -18,7 +18,7 @@ use crate::dropout;
 use crate::error::{KernelError, Result, expect_shape, expect_that};
 use crate::matmul::{PackedB, Precision};
 use crate::rng::Generator;
-use call::{Array, ArrayMut, Op, Packed, Room};
+use call::{Array, ArrayMut, Op, Packed, Workspace};
 use ndarray::ArrayView2;
 use std::sync::OnceLock;
 
@@ -71,7 +71,7 @@ pub struct Graph {
 /// Mean and unbiased variance, one after the other, of the nodes that normalise by the batch, in their order.
 pub type BatchMoments = Vec<Vec<f64>>;
 
-/// What one pass reads and writes. Vectors never shrink: a warm pass allocates nothing.
+/// What one pass reads and writes. Vectors never shrink: a warm pass allocates no activations.
 #[derive(Default)]
 pub struct Pass {
     /// How many rows come in.
@@ -153,7 +153,7 @@ impl Graph {
             };
             let out = ArrayMut { shape: &shape, data: first(&mut data, numel(&shape)) };
             let packed = self.packed(node, &shapes, keep_packed);
-            let done = (node.op.kernel)(&inputs, out, Room { mask, moments: kept, scratch, packed });
+            let done = (node.op.kernel)(&inputs, out, Workspace { mask, moments: kept, scratch, packed });
             buffers[buffer] = data;
             done?;
         }
@@ -192,10 +192,16 @@ impl Graph {
         &self.data(value, &pass.input, &pass.buffers)[..numel(&self.shape(value, pass.rows))]
     }
 
-    /// Moves the running mean and variance of the i-th node that normalises by the batch, by what a pass met there.
-    pub fn move_statistics(&self, met: &BatchMoments, i: usize, mean: &mut [f32], variance: &mut [f32]) -> Result<()> {
+    /// Moves the running mean and variance of the i-th node that normalises by the batch, by those of a batch.
+    pub fn move_statistics(
+        &self,
+        batch: &BatchMoments,
+        i: usize,
+        mean: &mut [f32],
+        variance: &mut [f32],
+    ) -> Result<()> {
         let momentum = self.nodes.iter().filter_map(|node| node.op.momentum).nth(i);
-        let (Some(momentum), Some(moments)) = (momentum, met.get(i)) else {
+        let (Some(momentum), Some(moments)) = (momentum, batch.get(i)) else {
             return expect_that(false, OP, "node", i as f64, "the number of a node that normalises by the batch");
         };
         let features = moments.len() / 2;

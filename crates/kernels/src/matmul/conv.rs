@@ -25,6 +25,13 @@ use pulp::{Arch, Simd, WithSimd};
 /// Elements of the copy of a task, at most if a row of outputs does not need more: half of a 1 MiB L2.
 const COPY_ELEMS: usize = 1 << 17;
 
+/// Of the columns of a task of several images, the part that fills up its last vector is at most one in so many.
+const COLUMNS_PER_UNUSED: usize = 32;
+/// Panels of an image below which a task takes several images.
+const SMALL_PANELS: usize = 16;
+/// Tasks per thread, at least, if images and rows allow it.
+const TASKS_PER_THREAD_MIN: usize = 2;
+
 /// The weight of a convolution.
 #[derive(Clone, Copy)]
 pub(super) enum Weight<'a> {
@@ -160,17 +167,18 @@ impl Convolution<'_> {
     fn tasks<S: Simd>(&self, threads: usize) -> Tasks {
         let [height, width] = self.window.grid;
         let whole = self.window.layout(&self.source, height);
-        let share = if threads == 1 { self.images } else { self.images.div_ceil(2 * threads) };
+        let share = if threads == 1 { self.images } else { self.images.div_ceil(TASKS_PER_THREAD_MIN * threads) };
         // Several images if they are small: two panels whose vectors are full.
         let most = (2 * COPY_ELEMS / whole.len(1).max(1)).clamp(1, share);
         let are_full = |images: &usize| {
             let columns = images * height * width;
             let unused = columns.next_multiple_of(LINE) - columns;
-            columns >= 2 * nr::<S>() && 32 * unused <= columns
+            columns >= 2 * nr::<S>() && COLUMNS_PER_UNUSED * unused <= columns
         };
-        let images = if height * width < 16 * nr::<S>() { (1..=most).find(are_full).unwrap_or(most) } else { 1 };
+        let images =
+            if height * width < SMALL_PANELS * nr::<S>() { (1..=most).find(are_full).unwrap_or(most) } else { 1 };
         let groups = self.images.div_ceil(images);
-        let for_threads = if threads == 1 { 1 } else { (2 * threads).div_ceil(groups) };
+        let for_threads = if threads == 1 { 1 } else { (TASKS_PER_THREAD_MIN * threads).div_ceil(groups) };
         let bands = if images > 1 { 1 } else { whole.len(1).div_ceil(COPY_ELEMS).max(for_threads).min(height) };
         let rows = height.div_ceil(bands);
         // Rows that fill vectors together, unless threads would have less to share.

@@ -191,18 +191,10 @@ impl Task<'_, '_> {
             && target.addend.is_none()
             && epilogue.norm.is_none();
         let place = |row: usize, segment: &Segment| row * target.row + segment.at;
-        let parts = self.parts.len();
-        let prefetch_outputs = |rows: Range<usize>| {
-            for row in rows {
-                for segment in segments {
-                    to_write(target.data.wrapping_add(place(row, segment)), parts * segment.len);
-                }
-            }
-        };
-        prefetch_outputs(0..m.min(mr));
+        self.prefetch_outputs(0..m.min(mr), segments);
         for row in (0..m).step_by(mr) {
             let rows = row..m.min(row + mr);
-            prefetch_outputs(rows.end..m.min(rows.end + mr));
+            self.prefetch_outputs(rows.end..m.min(rows.end + mr), segments);
             let (c, rs_c) = if direct {
                 (target.data.wrapping_add(place(row, &segments[0])), target.row)
             } else {
@@ -245,25 +237,42 @@ impl Task<'_, '_> {
                     }
                 }
             }
-            if direct {
-                continue;
+            if !direct {
+                self.write_back(simd, rows, width, segments);
             }
-            for (i, row) in rows.enumerate() {
-                for segment in segments {
-                    let from = self.edges.wrapping_add(i * width + segment.column).cast_const();
-                    let (at, len) = (place(row, segment), segment.len);
-                    let to = target.data.wrapping_add(at);
-                    // SAFETY: the segment's outputs are this task's own, and the addend lies as they do.
-                    unsafe {
-                        match (self.parts.len(), target.addend) {
-                            (1, None) => runs::copy::<S>(from, to, len),
-                            (1, Some(addend)) => sum(simd, from, addend.wrapping_add(at), to, len, epilogue.relu),
-                            (parts, _) => {
-                                // The last parts' column beyond the row is left away.
-                                let beyond =
-                                    if segment.ends_row { parts * self.call.window.grid[1] - target.width } else { 0 };
-                                in_turn(from, parts, to, parts * len - beyond);
-                            }
+        }
+    }
+
+    /// Prefetches rows of the outputs of a panel.
+    #[inline(always)]
+    fn prefetch_outputs(&self, rows: Range<usize>, segments: &[Segment]) {
+        let target = &self.call.target;
+        for row in rows {
+            for segment in segments {
+                to_write(target.data.wrapping_add(row * target.row + segment.at), self.parts.len() * segment.len);
+            }
+        }
+    }
+
+    /// Writes rows of the edge tiles, whose rows are `width` long, to the outputs of a panel, and what follows.
+    #[inline(always)]
+    fn write_back<S: Simd>(&self, simd: S, rows: Range<usize>, width: usize, segments: &[Segment]) {
+        let Convolution { epilogue: Epilogue { relu, .. }, target, .. } = *self.call;
+        for (i, row) in rows.enumerate() {
+            for segment in segments {
+                let from = self.edges.wrapping_add(i * width + segment.column).cast_const();
+                let (at, len) = (row * target.row + segment.at, segment.len);
+                let to = target.data.wrapping_add(at);
+                // SAFETY: the segment's outputs are this task's own, and the addend lies as they do.
+                unsafe {
+                    match (self.parts.len(), target.addend) {
+                        (1, None) => runs::copy::<S>(from, to, len),
+                        (1, Some(addend)) => sum(simd, from, addend.wrapping_add(at), to, len, relu),
+                        (parts, _) => {
+                            // The last parts' column beyond the row is left away.
+                            let beyond =
+                                if segment.ends_row { parts * self.call.window.grid[1] - target.width } else { 0 };
+                            in_turn(from, parts, to, parts * len - beyond);
                         }
                     }
                 }

@@ -18,10 +18,13 @@
 //! The packed block of B (KC x NC) stays in L2, a panel of it (KC x NR) streams through L1, the microtile of C (MR x NR)
 //! stays in registers. With shared B the threads wait for each other twice per block; with private B never.
 
-use super::macrokernel::{Ahead, MacroKernel};
+use super::macrokernel::{MacroKernel, NextBlock};
 use super::mat::Shared;
 use super::pack::{self, PackB};
-use super::params::{KC_MAX, KC_TASK, PACK_B_ELEMS, TASKS_PER_THREAD, kc_sum, nr, threads_for};
+use super::params::{
+    KC_MAX, KC_TASK, PACK_B_ELEMS, PRIVATE_TASKS_PER_THREAD, SHARED_TILES_MIN, TASKS_PER_THREAD, kc_sum, nr,
+    threads_for,
+};
 use super::problem::Gemm;
 use crate::parallel;
 use pulp::{Simd, WithSimd};
@@ -43,10 +46,10 @@ impl Gemm<'_> {
         let (panels, tiles) = (self.panels::<S>(), self.tiles::<S>());
         let threads = threads_for(self.m * self.n * self.k);
         let kc_sum = kc_sum(self.k);
-        if tiles < 8 * threads.max(2) && panels >= threads {
+        if tiles < SHARED_TILES_MIN * threads.max(2) && panels >= threads {
             // Half the elements: the other half of L2 is for the next block, which is prefetched.
             let nc_panels = PACK_B_ELEMS / 2 / (kc_sum * nr::<S>());
-            let per_task = panels.div_ceil(TASKS_PER_THREAD / 2 * threads);
+            let per_task = panels.div_ceil(PRIVATE_TASKS_PER_THREAD * threads);
             self.private_b(simd, kc_sum, nc_panels.min(per_task).max(1), threads);
         } else {
             let blocks = self.k.div_ceil(KC_MAX).max(1);
@@ -82,7 +85,7 @@ impl Gemm<'_> {
     fn private_b<S: Simd>(&self, simd: S, kc: usize, nc_panels: usize, threads: usize) {
         let (panels, tiles) = (self.panels::<S>(), self.tiles::<S>());
         // LOOP jc: NC columns of B and C, on all threads.
-        parallel::for_each_chunk(0..panels.div_ceil(nc_panels), TASKS_PER_THREAD / 2 * threads, |chunk| {
+        parallel::for_each_chunk(0..panels.div_ceil(nc_panels), PRIVATE_TASKS_PER_THREAD * threads, |chunk| {
             let jc = chunk.map(|block| block * nc_panels..panels.min((block + 1) * nc_panels));
             // LOOP pc: KC rows of B, columns of A; one iterator for both loops, to know which block comes next.
             let mut blocks = jc.flat_map(|panels| self.k_blocks(kc).map(move |ks| (panels.clone(), ks)));
@@ -92,8 +95,11 @@ impl Gemm<'_> {
                     next = blocks.next();
                     self.pack(simd, panels.clone(), ks.clone(), packed);
                     // LOOP ic: a single block of all rows.
-                    let next =
-                        next.clone().map(|(panels, ks)| Ahead { b: self.b, ks, columns: self.columns::<S>(&panels) });
+                    let next = next.clone().map(|(panels, ks)| NextBlock {
+                        b: self.b,
+                        ks,
+                        columns: self.columns::<S>(&panels),
+                    });
                     simd.vectorize(MacroKernel { gemm: self, panels, tiles: 0..tiles, ks, packed, next });
                 }
             });

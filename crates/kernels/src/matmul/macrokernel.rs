@@ -24,11 +24,11 @@ pub(super) struct MacroKernel<'a, 'b> {
     /// The packed block.
     pub packed: *const f32,
     /// What this thread reads next.
-    pub next: Option<Ahead>,
+    pub next: Option<NextBlock>,
 }
 
 /// A block of a matrix that is prefetched, if its rows are adjacent elements.
-pub(super) struct Ahead {
+pub(super) struct NextBlock {
     pub b: MatRef,
     pub ks: Range<usize>,
     pub columns: Range<usize>,
@@ -170,7 +170,7 @@ impl MacroKernel<'_, '_> {
     fn prefetch<S: Simd>(&self, tile: usize, panel: usize) -> Prefetch {
         let Gemm { a, .. } = *self.gemm;
         match &self.next {
-            Some(Ahead { b, ks, columns }) if b.cs == 1 => {
+            Some(NextBlock { b, ks, columns }) if b.cs == 1 => {
                 let times = self.ks.len().div_ceil(LINE);
                 let (done, total) = (tile * self.panels.len() + panel, self.tiles.len() * self.panels.len());
                 Prefetch::block(*b, ks.clone(), columns.clone(), done * times, total * times)

@@ -3,7 +3,7 @@
 
 use super::bf16;
 use super::epilogue::Epilogue;
-use super::macrokernel::{Ahead, MacroKernel};
+use super::macrokernel::{MacroKernel, NextBlock};
 use super::mat::MatRef;
 use super::pack::{Line, PackB};
 use super::params::{LINE, PARALLEL_MIN, TASKS_PER_THREAD, kc_sum, nr};
@@ -95,7 +95,7 @@ impl WithSimd for Product<'_> {
                 let (packed, _) = gemm.block::<S>(panel, &ks);
                 let next = next.clone().map(|(panel, ks)| {
                     let (ptr, len) = gemm.block::<S>(panel, &ks);
-                    Ahead { b: MatRef { ptr, ..gemm.b }, ks: 0..1, columns: 0..len }
+                    NextBlock { b: MatRef { ptr, ..gemm.b }, ks: 0..1, columns: 0..len }
                 });
                 let (panels, tiles) = (panel..panel + 1, 0..gemm.tiles::<S>());
                 simd.vectorize(MacroKernel { gemm, panels, tiles, ks, packed, next });

@@ -25,6 +25,11 @@ pub(super) const PARALLEL_MIN: usize = 1 << 19;
 /// Tasks per thread, so that the others can take work from a thread that the operating system interrupts.
 pub(super) const TASKS_PER_THREAD: usize = 4;
 
+/// Tiles of rows per thread below which each thread packs B itself: with so few, packing a block together and waiting for it costs more.
+pub(super) const SHARED_TILES_MIN: usize = 8;
+/// The same of tasks that pack B themselves: each begins with a block that was not prefetched, so they are larger.
+pub(super) const PRIVATE_TASKS_PER_THREAD: usize = TASKS_PER_THREAD / 2;
+
 /// Rows of C that are transposed together if C is column-major: 3 whole cache lines of each of its columns.
 pub(super) const EDGE_ROWS: usize = 48;
 /// Elements of a cache line.

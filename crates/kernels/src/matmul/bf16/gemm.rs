@@ -199,7 +199,7 @@ impl Gemm<'_> {
                     }
                 };
                 let is_last = ks.end == k;
-                let ahead = if is_last {
+                let next_block = if is_last {
                     next.clone().map(|next| (0..k.min(kernel.kc), next))
                 } else {
                     Some((ks.end..k.min(ks.end + kernel.kc), columns.clone()))
@@ -216,7 +216,7 @@ impl Gemm<'_> {
                         accumulate: ks.start > 0,
                         bias: self.bias.filter(|_| is_last).map_or(null(), |bias| bias[columns.clone()].as_ptr()),
                         relu: self.relu && is_last,
-                        prefetch: self.prefetch(ahead.as_ref(), i * times, tiles * times),
+                        prefetch: self.prefetch(next_block.as_ref(), i * times, tiles * times),
                     };
                     let rows = rows_of_tile.min(rows.end - first);
                     // SAFETY: as promised by the caller.

@@ -3,16 +3,13 @@
 
 use super::taps::{transform, transformed_len};
 use super::transforms::{both_axes, load, of_source, store, to_outputs};
-use super::{ELEMS, Kernel, depth, tiles};
+use super::{ELEMS, Kernel, Products, depth, tiles};
 use crate::matmul::conv_task::{Target, sum};
-use crate::matmul::epilogue::{Epilogue, TileEpilogue};
-use crate::matmul::in_place::{self, Vectors};
+use crate::matmul::epilogue::Epilogue;
 use crate::matmul::mat::MatRef;
-use crate::matmul::microkernel::MicroTile;
 use crate::matmul::pack;
-use crate::matmul::params::{LINE, MR, TASKS_PER_THREAD, kc_sum, mr, nr, threads_for};
+use crate::matmul::params::{LINE, MR, TASKS_PER_THREAD, kc_sum, nr, threads_for};
 use crate::matmul::patches::Images;
-use crate::matmul::prefetch::Prefetch;
 use crate::matmul::runs::{copy_masked, copy_of_pairs, interleave};
 use crate::parallel;
 use crate::prefetch::into_l2;
@@ -108,9 +105,9 @@ impl Winograd<'_> {
     #[inline(always)]
     fn run_tasks<S: Simd>(&self, simd: S, u: &[f32], threads: usize) {
         let tasks = self.tasks::<S>(threads);
-        let room = Room::of(self, &tasks);
+        let layout = BufferLayout::of(self, &tasks);
         parallel::for_each_chunk(0..tasks.count, threads.saturating_mul(TASKS_PER_THREAD), |chunk| {
-            pack::with_buffer(room.len(), |buffer| {
+            pack::with_buffer(layout.len(), |buffer| {
                 for task in chunk {
                     let (of_tiles, part) = (task / tasks.parts, task % tasks.parts);
                     let (group, band) = (of_tiles / tasks.bands, of_tiles % tasks.bands);
@@ -118,7 +115,7 @@ impl Winograd<'_> {
                     let images = group * tasks.images..self.images.min((group + 1) * tasks.images);
                     let [down, _] = tiles(self.grid);
                     let rows = band * tasks.rows..down.min((band + 1) * tasks.rows);
-                    simd.vectorize(Task { call: self, u, room, images, rows, outputs, buffer });
+                    simd.vectorize(Task { call: self, u, layout, images, rows, outputs, buffer });
                 }
             });
         });
@@ -127,7 +124,7 @@ impl Winograd<'_> {
 
 /// Where a task's arrays lie in its buffer.
 #[derive(Clone, Copy)]
-struct Room {
+struct BufferLayout {
     /// From one row of V, and of P, to the next.
     pitch: usize,
     /// From one element of V, and of P, to the next.
@@ -140,7 +137,7 @@ struct Room {
     columns: usize,
 }
 
-impl Room {
+impl BufferLayout {
     fn of(call: &Winograd, tasks: &Tasks) -> Self {
         let tiles = tasks.rows * tasks.across;
         // What is behind the last tile is written and read, and never used.
@@ -161,7 +158,7 @@ impl Room {
 struct Task<'a, 'b> {
     call: &'a Winograd<'b>,
     u: &'a [f32],
-    room: Room,
+    layout: BufferLayout,
     images: Range<usize>,
     rows: Range<usize>,
     outputs: Range<usize>,
@@ -173,10 +170,10 @@ impl WithSimd for Task<'_, '_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { room, ref outputs, .. } = self;
+        let Self { layout, ref outputs, .. } = self;
         let v = self.buffer;
-        let p = v.wrapping_add(ELEMS * room.of_v);
-        let scratch = p.wrapping_add(ELEMS * room.of_p);
+        let p = v.wrapping_add(ELEMS * layout.of_v);
+        let scratch = p.wrapping_add(ELEMS * layout.of_p);
         // SAFETY: the buffer has room for all of them.
         unsafe { self.transform_source(simd, scratch, v) };
         for first in outputs.clone().step_by(ROWS) {
@@ -205,13 +202,13 @@ impl Task<'_, '_> {
     /// There is room for the padded source and its columns, and for V.
     #[inline(always)]
     unsafe fn transform_source<S: Simd>(&self, simd: S, scratch: *mut f32, v: *mut f32) {
-        let (call, room, across) = (self.call, self.room, self.across());
+        let (call, layout, across) = (self.call, self.layout, self.across());
         let Images { data, image, plane, channels, height, width } = call.source;
         let [top, left] = call.kernel.first;
-        let (padded, columns) = (scratch, scratch.wrapping_add(room.padded));
+        let (padded, columns) = (scratch, scratch.wrapping_add(layout.padded));
         // The padding stays zero: each channel is copied inside of it.
         // SAFETY: there is room.
-        unsafe { std::slice::from_raw_parts_mut(padded, room.padded).fill(0.0) };
+        unsafe { std::slice::from_raw_parts_mut(padded, layout.padded).fill(0.0) };
         // The rows of the padded source that exist.
         let first = 2 * self.rows.start as isize + top;
         let above = (-first).max(0) as usize;
@@ -220,7 +217,7 @@ impl Task<'_, '_> {
         let before = left.unsigned_abs();
         let wide = (2 * across + 2 - before).min(width);
         let rest = simd.mask_between_m32s(0, (wide % S::F32_LANES) as u32);
-        let inside = padded.wrapping_add(above * room.padded_row + before);
+        let inside = padded.wrapping_add(above * layout.padded_row + before);
         let half = self.rows.len() + 1;
         for c in 0..channels {
             for (i, n) in self.images.clone().enumerate() {
@@ -230,26 +227,26 @@ impl Task<'_, '_> {
                 // SAFETY: the rows exist, and lie inside of the padded source; there is room for whole vectors behind the last tile.
                 unsafe {
                     for y in 0..count {
-                        let (from, to) = (from.wrapping_add(y * width), inside.wrapping_add(y * room.padded_row));
+                        let (from, to) = (from.wrapping_add(y * width), inside.wrapping_add(y * layout.padded_row));
                         copy_masked(simd, from, to, wide, rest);
                     }
                     // What each column of the tiles' 4 x 4 reads, even rows and odd ones: then tiles are adjacent.
                     for y in 0..2 * half {
-                        let from = padded.wrapping_add(y * room.padded_row);
-                        let to = columns.wrapping_add(y % 2 * room.columns + y / 2 * across);
+                        let from = padded.wrapping_add(y * layout.padded_row);
+                        let to = columns.wrapping_add(y % 2 * layout.columns + y / 2 * across);
                         for j in 0..4 {
-                            copy_of_pairs::<0>(from.wrapping_add(j), to.wrapping_add(2 * j * room.columns), across);
+                            copy_of_pairs::<0>(from.wrapping_add(j), to.wrapping_add(2 * j * layout.columns), across);
                         }
                     }
-                    let to = v.wrapping_add(c * room.pitch + i * self.tiles());
+                    let to = v.wrapping_add(c * layout.pitch + i * self.tiles());
                     for at in (0..self.tiles()).step_by(S::F32_LANES) {
                         both_axes!(
                             simd, of_source, 4 -> 4,
                             |i, j| {
-                                let at = (2 * j + i % 2) * room.columns + i / 2 * across + at;
+                                let at = (2 * j + i % 2) * layout.columns + i / 2 * across + at;
                                 load::<S>(columns.wrapping_add(at))
                             },
-                            |k, l, x| store::<S>(to.wrapping_add((4 * k + l) * room.of_v + at), x)
+                            |k, l, x| store::<S>(to.wrapping_add((4 * k + l) * layout.of_v + at), x)
                         );
                     }
                 }
@@ -263,35 +260,24 @@ impl Task<'_, '_> {
     /// V is as above, and there is room for P.
     #[inline(always)]
     unsafe fn multiply<S: Simd>(&self, simd: S, rows: Range<usize>, v: *const f32, p: *mut f32) {
-        let (call, room) = (self.call, self.room);
+        let (call, layout) = (self.call, self.layout);
         let channels = call.source.channels;
-        let (pitch, depth) = depth(call.source.channels);
-        let offsets: Vec<usize> = (0..channels).map(|c| c * room.pitch).collect();
-        let count = self.images.len() * self.tiles();
-        for e in 0..ELEMS {
-            let a = MatRef { ptr: self.u[e * pitch..].as_ptr(), rs: depth as isize, cs: 1 };
-            for first in (0..count).step_by(nr::<S>()) {
-                let columns = nr::<S>().min(count - first);
-                let vectors = columns.div_ceil(S::F32_LANES);
-                let b = Vectors::packed::<S>(v.wrapping_add(e * room.of_v + first), &offsets);
-                let mr = mr::<S>(columns);
-                for row in rows.clone().step_by(mr) {
-                    let micro = MicroTile {
-                        kc: channels,
-                        kc_sum: kc_sum(channels),
-                        a: a.from(row, 0),
-                        b: std::ptr::null(),
-                        c: p.wrapping_add(e * room.of_p + (row - rows.start) * room.pitch + first),
-                        rs_c: room.pitch as isize,
-                        accumulate: false,
-                        prefetch: Prefetch::rows(a, 0),
-                        epilogue: TileEpilogue::NONE,
-                    };
-                    // SAFETY: the tile lies inside of P, and what it reads inside of U and V.
-                    unsafe { in_place::compute(simd, mr.min(rows.end - row), vectors, micro, b) };
-                }
-            }
-        }
+        let (pitch, depth) = depth(channels);
+        let offsets: Vec<usize> = (0..channels).map(|c| c * layout.pitch).collect();
+        let u = MatRef { ptr: self.u.as_ptr(), rs: depth as isize, cs: 1 };
+        let products = Products {
+            rows: rows.len(),
+            columns: self.images.len() * self.tiles(),
+            a: (u.from(rows.start, 0), pitch),
+            b: (v, layout.of_v),
+            offsets: &offsets,
+            kc_sum: kc_sum(channels),
+            c: (p, layout.of_p),
+            rs_c: layout.pitch,
+            accumulate: false,
+        };
+        // SAFETY: the tiles lie inside of P, and what they read inside of U and V.
+        unsafe { products.compute(simd) };
     }
 
     /// The outputs of some rows, and what follows.
@@ -300,35 +286,35 @@ impl Task<'_, '_> {
     /// P is as above, and there is room for the outputs of the tiles of an image, side by side.
     #[inline(always)]
     unsafe fn transform_products<S: Simd>(&self, simd: S, rows: Range<usize>, p: *const f32, scratch: *mut f32) {
-        let (call, room, across) = (self.call, self.room, self.across());
+        let (call, layout, across) = (self.call, self.layout, self.across());
         let Target { data, addend, image, row, y: down, .. } = call.target;
         let [height, width] = call.grid;
         let whole = self.tiles().next_multiple_of(S::F32_LANES);
-        let line = scratch.wrapping_add(4 * room.columns);
+        let line = scratch.wrapping_add(4 * layout.columns);
         for m in rows.clone() {
             let tile = call.epilogue.tile(m..m + 1, std::ptr::null());
             let tile = if addend.is_some() { tile.linear() } else { tile };
             for (i, n) in self.images.clone().enumerate() {
-                let p = p.wrapping_add((m - rows.start) * room.pitch + i * self.tiles());
+                let p = p.wrapping_add((m - rows.start) * layout.pitch + i * self.tiles());
                 // SAFETY: as promised by the caller; the rows of outputs are this task's own, and the addend lies as they do.
                 unsafe {
                     for at in (0..whole).step_by(S::F32_LANES) {
                         both_axes!(
                             simd, to_outputs, 4 -> 2,
-                            |i, j| load::<S>(p.wrapping_add((4 * i + j) * room.of_p + at)),
+                            |i, j| load::<S>(p.wrapping_add((4 * i + j) * layout.of_p + at)),
                             |k, l, x| {
-                                let to = scratch.wrapping_add((2 * k + l) * room.columns + at);
+                                let to = scratch.wrapping_add((2 * k + l) * layout.columns + at);
                                 store::<S>(to, x);
                             }
                         );
                     }
                     for part in 0..4 {
-                        tile.apply(simd, 1, whole / S::F32_LANES, scratch.wrapping_add(part * room.columns), 0);
+                        tile.apply(simd, 1, whole / S::F32_LANES, scratch.wrapping_add(part * layout.columns), 0);
                     }
                     for y in 0..(2 * self.rows.len()).min(height - 2 * self.rows.start) {
                         let at = n * image + m * row + (2 * self.rows.start + y) * down;
                         let of = |j: usize| {
-                            scratch.wrapping_add((y % 2 * 2 + j) * room.columns + y / 2 * across).cast_const()
+                            scratch.wrapping_add((y % 2 * 2 + j) * layout.columns + y / 2 * across).cast_const()
                         };
                         let to = data.wrapping_add(at);
                         match addend {

@@ -15,9 +15,15 @@ mod taps;
 mod transforms;
 mod weight;
 
-use super::params::LINE;
+use super::epilogue::TileEpilogue;
+use super::in_place::{self, Vectors};
+use super::mat::MatRef;
+use super::microkernel::MicroTile;
+use super::params::{LINE, mr, nr};
 use super::patches::Window;
+use super::prefetch::Prefetch;
 pub(super) use convolve::{Weight, Winograd};
+use pulp::Simd;
 pub use taps::TransformedWeight;
 pub(super) use weight::weight_gradient;
 
@@ -76,4 +82,51 @@ fn tiles(grid: [usize; 2]) -> [usize; 2] {
 fn depth(channels: usize) -> (usize, usize) {
     let channels = channels.next_multiple_of(LINE);
     (channels, ELEMS * channels + LINE)
+}
+
+/// Products c = a b of all elements of the transformed tiles. With each operand, how far its next element is.
+struct Products<'a> {
+    rows: usize,
+    columns: usize,
+    a: (MatRef, usize),
+    b: (*const f32, usize),
+    /// How far each row of b is from the first.
+    offsets: &'a [usize],
+    kc_sum: usize,
+    c: (*mut f32, usize),
+    rs_c: usize,
+    /// Whether the products are added to c.
+    accumulate: bool,
+}
+
+impl Products<'_> {
+    /// # Safety
+    /// Rows and columns, these filled up to whole vectors, lie inside of the operands.
+    #[inline(always)]
+    unsafe fn compute<S: Simd>(self, simd: S) {
+        let Self { rows, columns, a: (a, of_a), b: (b, of_b), offsets, kc_sum, c: (c, of_c), rs_c, accumulate } = self;
+        for e in 0..ELEMS {
+            let a = MatRef { ptr: a.ptr.wrapping_add(e * of_a), ..a };
+            for first in (0..columns).step_by(nr::<S>()) {
+                let columns = nr::<S>().min(columns - first);
+                let b = Vectors::packed::<S>(b.wrapping_add(e * of_b + first), offsets);
+                let mr = mr::<S>(columns);
+                for row in (0..rows).step_by(mr) {
+                    let micro = MicroTile {
+                        kc: offsets.len(),
+                        kc_sum,
+                        a: a.from(row, 0),
+                        b: std::ptr::null(),
+                        c: c.wrapping_add(e * of_c + row * rs_c + first),
+                        rs_c: rs_c as isize,
+                        accumulate,
+                        prefetch: Prefetch::rows(a, 0),
+                        epilogue: TileEpilogue::NONE,
+                    };
+                    // SAFETY: as promised by the caller.
+                    unsafe { in_place::compute(simd, mr.min(rows - row), columns.div_ceil(S::F32_LANES), micro, b) };
+                }
+            }
+        }
+    }
 }

@@ -5,16 +5,12 @@
 
 use super::taps;
 use super::transforms::{both_axes, load, of_outputs, of_source, store};
-use super::{CHANNELS_MIN_WEIGHT, ELEMS, TILES_MIN_WEIGHT, depth, pays, tiles};
+use super::{CHANNELS_MIN_WEIGHT, ELEMS, Products, TILES_MIN_WEIGHT, depth, pays, tiles};
 use crate::matmul::conv_weight::ConvParams;
-use crate::matmul::epilogue::TileEpilogue;
-use crate::matmul::in_place::{self, Vectors};
 use crate::matmul::mat::MatRef;
-use crate::matmul::microkernel::MicroTile;
 use crate::matmul::pack;
-use crate::matmul::params::{LINE, MR, mr, nr, threads_for};
+use crate::matmul::params::{LINE, MR, threads_for};
 use crate::matmul::patches::Images;
-use crate::matmul::prefetch::Prefetch;
 use crate::matmul::runs::{copy_of_pairs, zero};
 use crate::parallel::{self, Rows};
 use crate::prefetch::into_l2;
@@ -118,12 +114,12 @@ impl WithSimd for Whole<'_> {
                 })
                 .collect();
             let grain = if threads == 1 { pieces.len() } else { 1 };
-            let room = Room::of(&call, &blocks, part);
+            let layout = BufferLayout::of(&call, &blocks, part);
             parallel::for_each(&mut pieces[..], grain, |_, pieces| {
-                pack::with_buffer(room.len(), |buffer| {
+                pack::with_buffer(layout.len(), |buffer| {
                     for (images, rows, sums) in pieces {
                         let (images, rows) = (images.clone(), rows.clone());
-                        simd.vectorize(Group { call, blocks, room, images, rows, sums, buffer });
+                        simd.vectorize(Group { call, blocks, layout, images, rows, sums, buffer });
                     }
                 });
             });
@@ -139,7 +135,7 @@ impl WithSimd for Whole<'_> {
 
 /// Where a group's arrays lie in its buffer.
 #[derive(Clone, Copy)]
-struct Room {
+struct BufferLayout {
     /// From one element of V to the next.
     of_v: usize,
     /// From one row of W to the next, and from one element to the next.
@@ -152,7 +148,7 @@ struct Room {
     quarter: usize,
 }
 
-impl Room {
+impl BufferLayout {
     fn of(call: &Gradient, blocks: &Blocks, rows: usize) -> Self {
         let channels = call.source.channels;
         let (pitch, _) = depth(channels);
@@ -175,7 +171,7 @@ impl Room {
 struct Group<'a> {
     call: Gradient,
     blocks: Blocks,
-    room: Room,
+    layout: BufferLayout,
     images: Range<usize>,
     rows: Range<usize>,
     sums: &'a mut [f32],
@@ -187,12 +183,12 @@ impl WithSimd for Group<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
-        let Self { call, blocks, room, .. } = self;
+        let Self { call, blocks, layout, .. } = self;
         let [down, _] = call.tiles();
         let v = self.buffer;
-        let w = v.wrapping_add(ELEMS * room.of_v);
-        let padded = w.wrapping_add(ELEMS * room.of_w);
-        let quarters = padded.wrapping_add(room.padded.next_multiple_of(LINE));
+        let w = v.wrapping_add(ELEMS * layout.of_v);
+        let padded = w.wrapping_add(ELEMS * layout.of_w);
+        let quarters = padded.wrapping_add(layout.padded.next_multiple_of(LINE));
         let mut is_first = true;
         for first in self.images.clone().step_by(blocks.images) {
             let images = first..self.images.end.min(first + blocks.images);
@@ -225,30 +221,30 @@ impl Group<'_> {
         padded: *mut f32,
         v: *mut f32,
     ) {
-        let Self { call: Gradient { source, padding: [top, left], .. }, room, .. } = *self;
+        let Self { call: Gradient { source, padding: [top, left], .. }, layout, .. } = *self;
         let across = self.call.tiles()[1];
         let (pitch, _) = depth(source.channels);
         // SAFETY: there is room.
-        unsafe { std::slice::from_raw_parts_mut(padded, room.padded).fill(0.0) };
+        unsafe { std::slice::from_raw_parts_mut(padded, layout.padded).fill(0.0) };
         // The rows of the padded source that exist.
         let above = top.saturating_sub(2 * tiles.start);
         let from = (2 * tiles.start).saturating_sub(top);
         let end = source.height.min((2 * tiles.end + 2).saturating_sub(top));
         let columns = source.width.min(2 * across + 2 - left);
-        let inside = padded.wrapping_add(above * room.padded_row + left * source.channels);
+        let inside = padded.wrapping_add(above * layout.padded_row + left * source.channels);
         for (i, n) in images.enumerate() {
             // SAFETY: the elements exist, and lie inside the padded source; so do whole vectors, with the line behind it.
             unsafe {
-                source.copy_channels_last::<S>(n, from..end, columns, inside, room.padded_row);
+                source.copy_channels_last::<S>(n, from..end, columns, inside, layout.padded_row);
                 for tile in 0..tiles.len() * across {
-                    let at = 2 * (tile / across) * room.padded_row + 2 * (tile % across) * source.channels;
+                    let at = 2 * (tile / across) * layout.padded_row + 2 * (tile % across) * source.channels;
                     let from = padded.wrapping_add(at).cast_const();
                     let to = v.wrapping_add((i * tiles.len() * across + tile) * pitch);
                     for c in (0..source.channels).step_by(S::F32_LANES) {
                         both_axes!(
                             simd, of_source, 4 -> 4,
-                            |i, j| load::<S>(from.wrapping_add(i * room.padded_row + j * source.channels + c)),
-                            |k, l, x| store::<S>(to.wrapping_add((4 * k + l) * room.of_v + c), x)
+                            |i, j| load::<S>(from.wrapping_add(i * layout.padded_row + j * source.channels + c)),
+                            |k, l, x| store::<S>(to.wrapping_add((4 * k + l) * layout.of_v + c), x)
                         );
                     }
                 }
@@ -269,7 +265,7 @@ impl Group<'_> {
         quarters: *mut f32,
         w: *mut f32,
     ) {
-        let Self { call: Gradient { grad, grid: [height, width], .. }, room, .. } = *self;
+        let Self { call: Gradient { grad, grid: [height, width], .. }, layout, .. } = *self;
         let across = self.call.tiles()[1];
         let count = tiles.len() * across;
         for (row, m) in self.rows.clone().enumerate() {
@@ -282,7 +278,7 @@ impl Group<'_> {
                     for y in 0..2 * tiles.len() {
                         let from = from.wrapping_add(y * width);
                         let [even, odd] =
-                            [0, 1].map(|x| quarters.wrapping_add((y % 2 * 2 + x) * room.quarter + y / 2 * across));
+                            [0, 1].map(|x| quarters.wrapping_add((y % 2 * 2 + x) * layout.quarter + y / 2 * across));
                         if 2 * tiles.start + y >= height {
                             zero(simd, even, across);
                             zero(simd, odd, across);
@@ -295,12 +291,12 @@ impl Group<'_> {
                             *odd.add(across - 1) = 0.0;
                         }
                     }
-                    let to = w.wrapping_add(row * room.row + i * count);
+                    let to = w.wrapping_add(row * layout.row + i * count);
                     for at in (0..count).step_by(S::F32_LANES) {
                         both_axes!(
                             simd, of_outputs, 2 -> 4,
-                            |i, j| load::<S>(quarters.wrapping_add((2 * i + j) * room.quarter + at)),
-                            |k, l, x| store::<S>(to.wrapping_add((4 * k + l) * room.of_w + at), x)
+                            |i, j| load::<S>(quarters.wrapping_add((2 * i + j) * layout.quarter + at)),
+                            |k, l, x| store::<S>(to.wrapping_add((4 * k + l) * layout.of_w + at), x)
                         );
                     }
                 }
@@ -314,34 +310,21 @@ impl Group<'_> {
     /// W and V are as above.
     #[inline(always)]
     unsafe fn multiply<S: Simd>(&mut self, simd: S, count: usize, [w, v]: [*const f32; 2], accumulate: bool) {
-        let Self { call, room, ref rows, .. } = *self;
+        let Self { call, layout, ref rows, .. } = *self;
         let (pitch, depth) = depth(call.source.channels);
         let offsets: Vec<usize> = (0..count).map(|tile| tile * pitch).collect();
-        let sums = self.sums.as_mut_ptr();
-        for e in 0..ELEMS {
-            let a = MatRef { ptr: w.wrapping_add(e * room.of_w), rs: room.row as isize, cs: 1 };
-            for first in (0..pitch).step_by(nr::<S>()) {
-                let columns = nr::<S>().min(pitch - first);
-                let b = Vectors::packed::<S>(v.wrapping_add(e * room.of_v + first), &offsets);
-                let mr = mr::<S>(columns);
-                for row in (0..rows.len()).step_by(mr) {
-                    let micro = MicroTile {
-                        kc: count,
-                        kc_sum: count,
-                        a: a.from(row, 0),
-                        b: std::ptr::null(),
-                        c: sums.wrapping_add(row * depth + e * pitch + first),
-                        rs_c: depth as isize,
-                        accumulate,
-                        prefetch: Prefetch::rows(a, 0),
-                        epilogue: TileEpilogue::NONE,
-                    };
-                    // SAFETY: rows and columns lie inside of the operands and the sums.
-                    unsafe {
-                        in_place::compute(simd, mr.min(rows.len() - row), columns / S::F32_LANES, micro, b);
-                    }
-                }
-            }
-        }
+        let products = Products {
+            rows: rows.len(),
+            columns: pitch,
+            a: (MatRef { ptr: w, rs: layout.row as isize, cs: 1 }, layout.of_w),
+            b: (v, layout.of_v),
+            offsets: &offsets,
+            kc_sum: count,
+            c: (self.sums.as_mut_ptr(), pitch),
+            rs_c: depth,
+            accumulate,
+        };
+        // SAFETY: rows and columns lie inside of the operands and the sums.
+        unsafe { products.compute(simd) };
     }
 }
