@@ -21,7 +21,7 @@ interface ZipKind {
   readonly writer: string;
   /** Why compressed entries are refused; null: they are inflated. */
   readonly refuseCompressed: string | null;
-  /** What an entry with the checksum 0 may be beside damaged. */
+  /** What an archive with the checksum 0 of all entries may be beside damaged. */
   readonly withoutChecksums?: string;
   /** Why an entry may not be inflated to `bytes`; null if it may. */
   refuseSize?(bytes: number): string | null;
@@ -60,9 +60,10 @@ async function readEntries(bytes: Uint8Array, kind: ZipKind): Promise<ZipEntries
   }
   checkArchive(reader, kind);
   const wanted = new Set(kind.choose(found.map(({ filename }) => filename)));
+  const orUnchecked = found.every(({ crc32 }) => crc32 === 0) ? (kind.withoutChecksums ?? "") : "";
   const entries = new Map<string, Uint8Array>();
   for (const entry of found) {
-    if (wanted.has(entry.filename)) entries.set(entry.filename, await readEntry(entry, bytes, kind));
+    if (wanted.has(entry.filename)) entries.set(entry.filename, await readEntry(entry, bytes, kind, orUnchecked));
   }
   return entries;
 }
@@ -114,7 +115,7 @@ function hasIdleZip64End(bytes: Uint8Array, at: number): boolean {
 
 const SIGNATURES = ["PK\x06\x06", "PK\x06\x07", "PK\x05\x06"];
 
-async function readEntry(entry: Entry, bytes: Uint8Array, kind: ZipKind): Promise<Uint8Array> {
+async function readEntry(entry: Entry, bytes: Uint8Array, kind: ZipKind, orUnchecked: string): Promise<Uint8Array> {
   const { filename, compressionMethod, compressedSize, uncompressedSize } = entry;
   const refuse = (problem: string, cause?: unknown) => kind.fail(`entry ${show(filename)} ${problem}`, cause);
   if (entry.directory || entry.symlink) throw refuse("is a folder or a link");
@@ -133,9 +134,7 @@ async function readEntry(entry: Entry, bytes: Uint8Array, kind: ZipKind): Promis
     throw refuse(`claims ${uncompressedSize} bytes, more than its ${compressedSize} can hold`);
   }
   const data = compressed ? await inflate(stored, uncompressedSize, refuse) : stored;
-  if (crc32(data) !== entry.crc32) {
-    throw refuse(`is damaged: its checksum is wrong${entry.crc32 === 0 ? (kind.withoutChecksums ?? "") : ""}`);
-  }
+  if (crc32(data) !== entry.crc32) throw refuse(`is damaged: its checksum is wrong${orUnchecked}`);
   return data;
 }
 
