@@ -2,8 +2,13 @@ import { native } from "../native.js";
 import { addRows, type RowValues, rowsOf, sumOfRows, unionOf, wholeOf } from "./grad_rows.js";
 import { numel } from "./shape.js";
 
-/** What `backward()` gathers for a tensor: nothing, all values, or rows of a matrix whose others are zero. @internal */
+/** What `backward()` gathers for a tensor: nothing, all values, or rows of a matrix whose others are zero. */
 export class Gradient {
+  /** The values, still to be multiplied by `scale`; null: there is none. */
+  data: Float32Array | null;
+  /** Whether `data` was handed out: it always has the values then, and is not used again. */
+  #isHandedOut: boolean;
+  readonly #shape: readonly number[];
   /** The rows that `data` holds; null: all. */
   #rows: Int32Array | null = null;
   /** The rows that are not zero, of a gradient by rows that was read: `data` holds all. */
@@ -11,13 +16,11 @@ export class Gradient {
   #scale = 1;
   #recycled: Float32Array | null = null;
 
-  constructor(
-    private readonly shape: readonly number[],
-    /** The values, still to be multiplied by `scale`; null: there is none. */
-    public data: Float32Array | null = null,
-    /** Whether `data` was handed out: it always has the values then, and is not used again. */
-    private isHandedOut = false,
-  ) {}
+  constructor(shape: readonly number[], data: Float32Array | null = null, isHandedOut = false) {
+    this.#shape = shape;
+    this.data = data;
+    this.#isHandedOut = isHandedOut;
+  }
 
   /** A factor that `data` is still to be multiplied by: an optimizer does it on its way. */
   get scale(): number {
@@ -30,9 +33,9 @@ export class Gradient {
 
   /** Forgets it; its memory is used again unless it was handed out. */
   zero(): void {
-    if (this.data !== null && this.#rows === null) this.#recycled = this.isHandedOut ? null : this.data;
+    if (this.data !== null && this.#rows === null) this.#recycled = this.#isHandedOut ? null : this.data;
     this.data = null;
-    this.isHandedOut = false;
+    this.#isHandedOut = false;
     this.#rows = null;
     this.#readRows = null;
     this.#scale = 1;
@@ -42,13 +45,13 @@ export class Gradient {
   multiply(coefficient: number): void {
     if (this.data === null) return;
     this.#scale *= coefficient;
-    if (this.isHandedOut) this.scaled();
+    if (this.#isHandedOut) this.scaled();
   }
 
   /** Adds a gradient whose other rows are zero; false: there is one already that is not by rows. */
   addRows(added: RowValues): boolean {
     const data = this.scaled();
-    const columns = this.shape[1];
+    const columns = this.#shape[1];
     if (data !== null && this.#readRows !== null) {
       addRows(added, columns, data);
       this.#readRows = unionOf(this.#readRows, added.rows);
@@ -67,7 +70,7 @@ export class Gradient {
     if (data === null) return null;
     if (this.#rows !== null) return { rows: this.#rows, values: data };
     const rows = this.#readRows;
-    return rows && { rows, values: rowsOf(data, this.shape, rows) };
+    return rows && { rows, values: rowsOf(data, this.#shape, rows) };
   }
 
   /** `data` with nothing left to multiply. */
@@ -87,14 +90,14 @@ export class Gradient {
   /** All values, for somebody who may keep them. */
   handOut(): Float32Array | null {
     const data = this.#whole();
-    this.isHandedOut = data !== null;
+    this.#isHandedOut = data !== null;
     return data;
   }
 
   #whole(): Float32Array | null {
     const data = this.scaled();
     if (data === null || this.#rows === null) return data;
-    this.data = wholeOf({ rows: this.#rows, values: data }, this.shape);
+    this.data = wholeOf({ rows: this.#rows, values: data }, this.#shape);
     this.#readRows = this.#rows;
     this.#rows = null;
     return this.data;
@@ -102,7 +105,7 @@ export class Gradient {
 
   /** Memory for a new one. */
   buffer(): Float32Array {
-    this.data = this.#recycled ?? new Float32Array(numel(this.shape));
+    this.data = this.#recycled ?? new Float32Array(numel(this.#shape));
     this.#recycled = null;
     return this.data;
   }
