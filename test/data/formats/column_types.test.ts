@@ -276,7 +276,7 @@ describe("columns that are left out", () => {
     [{ dropColumns: ["b"] }, 'dropColumns: expected a column of FILE, "a", "label", or its index from 0, got "b"'],
     [{ dropColumns: ["label"] }, 'dropColumns: "label" is the label of FILE'],
     [{ dropColumns: ["a"] }, "dropColumns: no column is left"],
-    [{ dropColumns: [1.5] }, "dropColumns: expected the name of a column, or its index, got 1.5"],
+    [{ dropColumns: [1.5] }, "dropColumns[0]: expected the name of a column, or its index, got 1.5"],
   ])("refused: %j", async (options, problem) => {
     const { file, sets } = load("a,label\n1,x\n2,y\n", options);
     expect((await refusal("BAD_ARGUMENT", () => sets)).replace(file, "FILE")).toBe(problem);
