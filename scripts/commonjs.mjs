@@ -16,11 +16,12 @@ const LOADER = `try {
 `;
 
 /**
- * Declarations whose optional properties may be undefined too, as everything here takes them: a program may have
- * exactOptionalPropertyTypes.
+ * Declarations for other settings and versions than ours: optional properties may be undefined too, as everything here
+ * takes them, for exactOptionalPropertyTypes; typed arrays have no argument, which TypeScript before 5.7 does not know.
  */
-function withUndefined(text) {
+function portable(text) {
   return text
+    .replaceAll(/\b(\w+Array)<ArrayBuffer(?:Like)?>/g, "$1")
     .replaceAll(/^( +(?:readonly )?[\w$]+\?: )(.*[^{(\s]);$/gm, (line, name, type) =>
       /\bundefined$/.test(type) || endsParameters(type) ? line : `${name}(${type}) | undefined;`,
     )
@@ -44,7 +45,7 @@ for (const file of files) {
   const within = relative(DIST, file);
   if (within.startsWith("..")) throw new Error(`commonjs: ${within} is outside of dist`);
   mkdirSync(dirname(join(INTO, within)), { recursive: true });
-  writeFileSync(join(INTO, within), withUndefined(text));
+  writeFileSync(join(INTO, within), portable(text));
   rmSync(file);
 }
 writeFileSync(join(DIST, "index.d.ts"), 'export * from "./cjs/index.js";\n');

@@ -41,7 +41,7 @@ import {
 import { expectFits, type NetworkOptions, Networks } from "./networks.js";
 import { optionsOf } from "./settings.js";
 import { formatTable } from "./table.js";
-import { print, printError } from "./terminal.js";
+import { print, printError, widthOf } from "./terminal.js";
 
 interface EvaluateFlags extends ShowFlags, LoadFlags, Pick<NetworkOptions, "network" | "teacherNetwork"> {
   file: string;
@@ -157,7 +157,9 @@ function summary(
   if (teacherAccuracy !== undefined) rows.push(["teacher's accuracy", showPercent(teacherAccuracy), ""]);
   if (agreement !== undefined) rows.push(["agreement with the teacher", showPercent(agreement), ""]);
   rows.push(["latency at batch 1", `${latencyMs.toFixed(3)} ms`, "median"]);
-  return formatTable(rows);
+  const whole = formatTable(rows, Number.POSITIVE_INFINITY);
+  // On a narrow terminal the figures alone, which a part of notes would be wider than.
+  return whole.indexOf("\n") <= widthOf(process.stdout) ? whole : formatTable(rows.map((row) => row.slice(0, 2)));
 }
 
 function classTable({ perClass }: Evaluation, { classNames }: Dataset): string {

@@ -13,7 +13,7 @@ import { TEACHERS } from "../teachers/open_teacher.js";
 import { Tensor } from "../tensor/tensor.js";
 import { UsageError, unknownName } from "./error_boundary.js";
 import { addShowing, type ShowFlags } from "./flags.js";
-import { print } from "./terminal.js";
+import { explained, hanging, print, widthOf } from "./terminal.js";
 
 /** What can be made by its name, as help texts and reference pages show it. */
 interface ReferenceEntry {
@@ -103,21 +103,24 @@ export async function runList({ kind, json }: ListFlags): Promise<void> {
     kinds.map(async (kind): Promise<[string, Reference]> => [kind, await KINDS[kind]()]),
   );
   if (json) print(JSON.stringify(Object.fromEntries(references)));
-  else print(references.map(([kind, reference]) => referenceText(kind, reference)).join("\n\n"));
+  else {
+    const width = widthOf(process.stdout);
+    print(references.map(([kind, reference]) => referenceText(kind, reference, width)).join("\n\n"));
+  }
 }
 
-function referenceText(kind: string, { usage, entries }: Reference): string {
-  return [`${kind}: ${usage}`, ...entries.map(entryText)].join("\n");
+function referenceText(kind: string, { usage, entries }: Reference, width: number): string {
+  return [hanging("", `${kind}: ${usage}`, width, 2), ...entries.map((entry) => entryText(entry, width))].join("\n");
 }
 
-function entryText({ name, help, options }: ReferenceEntry): string {
+function entryText({ name, help, options }: ReferenceEntry, columns: number): string {
   const rows = options.map((option): [string, string] => [
     option.default === null || option.default === "" ? option.name : `${option.name}=${option.default}`,
     option.help,
   ]);
   const width = Math.max(...rows.map(([form]) => form.length));
   return [
-    `  ${help === "" ? name : `${name}: ${help}`}`,
-    ...rows.map(([form, help]) => `    ${form.padEnd(width)}  ${help}`.trimEnd()),
+    hanging("  ", help === "" ? name : `${name}: ${help}`, columns, 6),
+    ...rows.map(([form, help]) => explained(`    ${form}`, help, width + 6, columns)),
   ].join("\n");
 }

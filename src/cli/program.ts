@@ -5,13 +5,11 @@ import { MANIFEST } from "../package.js";
 import { errorBoundary, expectEnd, reportFailure, UsageError } from "./error_boundary.js";
 import { toList } from "./flag_values.js";
 import { configured } from "./settings.js";
-import { writeError, writeOutput } from "./terminal.js";
+import { explained, wrapped, writeError, writeOutput } from "./terminal.js";
 import { refuseRanks, withRanks } from "./with_ranks.js";
 
-const EXIT_CODES = `
-Exit codes: 0 done; 1 failed; 2 wrong usage; 78 a mistake in a configuration file, or other options than those of the run
-in --out; 75 stopped by SIGTERM or SIGUSR1, 130 by Ctrl-C or SIGHUP, with the checkpoint saved: run it again with
---resume.`;
+const EXIT_CODES =
+  "Exit codes: 0 done; 1 failed; 2 wrong usage; 78 a mistake in a configuration file, or other options than those of the run in --out; 75 stopped by SIGTERM or SIGUSR1, 130 by Ctrl-C or SIGHUP, with the checkpoint saved: run it again with --resume.";
 
 /** In the order of the help. A command starts without what only the others need. */
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
@@ -111,11 +109,14 @@ async function programOf(names: readonly string[]): Promise<Command> {
   const program = new Command("distillery")
     .description("Knowledge distillation: train a teacher, distil it into a small student, prove that it helped")
     .version(MANIFEST.version)
-    .addHelpText("after", EXIT_CODES);
+    .addHelpText("after", () => `\n${wrapped(EXIT_CODES, process.stdout.columns || 80)}`);
   for (const name of names) program.addCommand(await (COMMANDS[name] as () => Promise<Command>)());
   program.hook("preAction", (_, command) => refuseRanks(command.name()));
   for (const command of [program, ...program.commands]) {
     refuseRepeated(command);
+    command.configureHelp({
+      formatItem: (term, width, text, { helpWidth = 80 }) => explained(`  ${term}`, text, width + 4, helpWidth),
+    });
     command.exitOverride().configureOutput({
       writeOut: writeOutput,
       writeErr: writeError,

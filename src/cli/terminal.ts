@@ -9,6 +9,8 @@ const GONE: readonly unknown[] = ["EPIPE", "EIO", "ENXIO", "ECONNRESET"];
 let isOutputFailed = false;
 let onReaderGone = () => {};
 
+const MIN_TEXT_COLUMNS = 24;
+
 /** Prints lines on standard output. */
 export function print(text: string): void {
   writeOutput(`${text}\n`);
@@ -37,6 +39,18 @@ export function wrapped(text: string, width: number): string {
     .split("\n")
     .map((line) => (line.length <= width || line.includes("  ") ? line : broken(line)))
     .join("\n");
+}
+
+/** A text behind what begins its line, broken between words; lines after the first begin below it, or after `indent` spaces. */
+export function hanging(start: string, text: string, width: number, indent = start.length): string {
+  return `${start}${wrapped(text, width - indent).replaceAll("\n", `\n${" ".repeat(indent)}`)}`;
+}
+
+/** What is explained, and its text, which begins at a column, or below it where that leaves few. */
+export function explained(form: string, text: string, column: number, width: number): string {
+  if (text === "") return form;
+  if (width - column < MIN_TEXT_COLUMNS) return `${form}\n${hanging(" ".repeat(8), text, width)}`;
+  return hanging(form.padEnd(column), text, width);
 }
 
 /** The width that lines have to fit: that of a terminal; a file and a pipe take any. */

@@ -56,7 +56,7 @@ export class CrdEmbedding extends Module {
  * @throws DistilleryError `BAD_DTYPE`, `SHAPE_MISMATCH`, `BAD_ARGUMENT`, `NON_FINITE`.
  * @example
  * ```ts
- * const memory = new CrdMemory({ samples: train.length, labels: train.labels.data });
+ * const memory = new CrdMemory({ samples: train.length, labels: labelsOf(train) });
  * const [student, teacher] = [new CrdEmbedding(128), new CrdEmbedding(256)];
  * const loss = crdLoss(studentHidden, teacherHidden, indices, { memory, student, teacher }).mul(0.8);
  * ```

@@ -57,6 +57,13 @@ describeWith(terminal(), "in a terminal", () => {
     if (columns >= 80) expect(drawn[0]).toMatch(/ soft 0\.\d+ hard 2\.\d+ .*lr \d.* [\d.,]+k?( samples)?\/s$/);
   });
 
+  test.each(["list networks", "list losses", "compare --help", "--help"])("%s fits in 60 columns", async (args) => {
+    const { stdout } = await ended(inTerminal(args, newFolder(temporary), 60));
+    const wide = stdout.split("\r\n").filter((line) => line.length > 60);
+    // Names of options with their values, which are no sentences.
+    expect(wide.filter((line) => /[a-z] [a-z]/.test(line.trim()))).toEqual([]);
+  });
+
   test("lines are printed above it, and at the end nothing of it is left", async () => {
     const { stdout } = await ended(inTerminal("distill --epochs 2", newFolder(temporary), 80));
     const printed = stdout.split("\r\n").map((line) => visible(line.split("\x1b[J").at(-1) as string));

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { wrapped } from "../../src/cli/terminal.js";
+import { explained, wrapped } from "../../src/cli/terminal.js";
 
 test("sentences break between words; tables, and words that are longer than a line, do not", () => {
   const table = "accuracy, best epoch           90.16%     89.75% ± 0.16";
@@ -14,4 +14,18 @@ test("sentences break between words; tables, and words that are longer than a li
     "runs/compare/compare.json",
   ]);
   expect(wrapped(text, Number.POSITIVE_INFINITY)).toBe(text);
+});
+
+test("an explanation stands beside what it explains, or below it where few columns are left", () => {
+  const text = "the factor on the soft part of the loss";
+  expect(explained("  alpha", text, 10, 34).split("\n")).toEqual([
+    "  alpha   the factor on the soft",
+    "          part of the loss",
+  ]);
+  expect(explained("  alpha", text, 10, 33).split("\n")).toEqual([
+    "  alpha",
+    "        the factor on the soft",
+    "        part of the loss",
+  ]);
+  expect(explained("  alpha", text, 10, Number.POSITIVE_INFINITY)).toBe(`  alpha   ${text}`);
 });

@@ -56,7 +56,7 @@ test("so do data sets, loaders and preprocessing take them", () => {
   expect([...new DataLoader(data, { batchSize: 2 }).epochFrom(ints())][0]?.labels.toArray()).toEqual([0, 1]);
   const pixels = new ImageDataset(other("Uint8Array.of(0, 255)"), ints(), { features: 1, mean: 0, std: 1 });
   expect(pixels.slice(0, 2).inputs.toArray()).toEqual([[0], [1]]);
-  expect(encodeSamples({ kind: "values", features: 2 } as never, floats()).shape).toEqual([2, 2]);
+  expect(encodeSamples({ kind: "values", features: 2, classes: 2, classNames: null }, floats()).shape).toEqual([2, 2]);
 });
 
 test("gradients, states and promises of another realm", async () => {

@@ -33,6 +33,13 @@ import {
 /** A cell as a file or a program gives it. */
 export type Cell = string | number;
 
+/** What a kind of preprocessing is of; of one that is not known, any. */
+type SamplesFor<S extends Preprocessing> = S extends ImagePreprocessing
+  ? Uint8Array
+  : S extends TablePreprocessing
+    ? readonly TableRow[]
+    : Float32Array | Float64Array;
+
 /**
  * New samples as the network takes them: pixels of images (channel after channel) as [n, channels, height, width], rows of a table or
  * values as [n, features].
@@ -45,13 +52,8 @@ export type Cell = string | number;
  * const classes = argmax(noGrad(() => student.forward(inputs)), 1);
  * ```
  */
-export function encodeSamples(spec: ImagePreprocessing, pixels: Uint8Array): Tensor;
-export function encodeSamples(spec: TablePreprocessing, rows: readonly TableRow[]): Tensor;
-export function encodeSamples(spec: ValuePreprocessing, values: Float32Array | Float64Array): Tensor;
-export function encodeSamples(
-  spec: Preprocessing,
-  samples: Uint8Array | readonly TableRow[] | Float32Array | Float64Array,
-): Tensor {
+export function encodeSamples<S extends Preprocessing>(spec: S, samples: SamplesFor<S>): Tensor;
+export function encodeSamples(spec: Preprocessing, samples: SamplesFor<Preprocessing>): Tensor {
   expectSpec(spec);
   if (spec.kind === "image")
     return encodePixels(spec, expectArray("pixels", samples, types.isUint8Array, "Uint8Array"));

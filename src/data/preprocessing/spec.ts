@@ -215,7 +215,7 @@ const DESCRIPTION = v.variant(
  * @throws DistilleryError `BAD_DATA` with the file, the path in the JSON, and what was expected.
  * @example
  * ```ts
- * const { metadata } = decodeSafetensors(await readFile("student.safetensors"));
+ * const { metadata } = decodeSafetensors(await readFile("student.safetensors"), "student.safetensors");
  * const spec = parsePreprocessing(JSON.parse(metadata[PREPROCESSING_KEY] ?? "null"), "student.safetensors");
  * ```
  */

@@ -51,7 +51,7 @@ describe("samples become values as encodeSamples makes them, to the last bit", (
     const { encode } = exported(network(size), { preprocessing });
     for (let first = 0; first < 256; first += 7) {
       const pixels = Uint8Array.from({ length: size }, (_, i) => (first + 31 * i) % 256);
-      const expected = encodeSamples(preprocessing as never, pixels).data;
+      const expected = encodeSamples(preprocessing as Preprocessing, pixels).data;
       expect(encode(pixels)).toEqual(expected);
       expect(encode([...pixels])).toEqual(expected);
     }
@@ -85,7 +85,7 @@ describe("samples become values as encodeSamples makes them, to the last bit", (
   test("numbers", () => {
     const numbers = [0.1, 1e5];
     const { encode } = exported(network(2), { preprocessing: VALUES });
-    expect(encode(numbers)).toEqual(encodeSamples(VALUES as never, Float64Array.from(numbers)).data);
+    expect(encode(numbers)).toEqual(encodeSamples(VALUES as Preprocessing, Float64Array.from(numbers)).data);
     expect(exported(network(2)).encode(numbers)).toEqual(Float32Array.from(numbers));
   });
 });
@@ -95,7 +95,7 @@ describe("what a module says is what predict says", () => {
   const spec = { kind: "values", features: 2 } as const;
   const said = (preprocessing: Preprocessing) => {
     const model = network(2);
-    const inputs = encodeSamples(preprocessing as never, Float64Array.from(sample));
+    const inputs = encodeSamples(preprocessing as Preprocessing, Float64Array.from(sample));
     const { classNames } = preprocessing;
     const [expected] = predict<never>(model, inputs, { preprocessing, classNames });
     return { module: exported(model, { preprocessing }), expected: expected as Record<string, unknown> };
