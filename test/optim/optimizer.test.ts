@@ -11,7 +11,7 @@ import {
   type Tensor,
   tensor,
 } from "../../src/index.js";
-import { createScheduler, OPTIMIZERS, SCHEDULES } from "../../src/optim/index.js";
+import { createScheduler, OPTIMIZERS } from "../../src/optim/index.js";
 
 const parameter = (...values: number[]) => new Parameter(Float32Array.from(values));
 const refused = (message: string) => expect.objectContaining({ code: "BAD_ARGUMENT", message });
