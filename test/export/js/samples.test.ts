@@ -85,7 +85,7 @@ describe("samples become values as encodeSamples makes them, to the last bit", (
   test("numbers", () => {
     const numbers = [0.1, 1e5];
     const { encode } = exported(network(2), { preprocessing: VALUES });
-    expect(encode(numbers)).toEqual(encodeSamples(VALUES as Preprocessing, Float64Array.from(numbers)).data);
+    expect(encode(numbers)).toEqual(encodeSamples(VALUES, Float64Array.from(numbers)).data);
     expect(exported(network(2)).encode(numbers)).toEqual(Float32Array.from(numbers));
   });
 });

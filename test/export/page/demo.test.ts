@@ -99,7 +99,7 @@ describeWith(CHROMIUM, "in Chromium, from disk", () => {
       .sort((a, b) => b.p - a.p)
       .map(({ p, name }) => [name, "", `${(100 * p).toFixed(1)}%`]);
   const predicted = (pixels: Uint8Array): Prediction =>
-    predict(image, encodeSamples(IMAGE as never, pixels), { classNames })[0];
+    predict(image, encodeSamples(IMAGE, pixels), { classNames })[0];
 
   test("an image that is chosen is classified as predict does it; inverted, too", async () => {
     const pixels = Uint8Array.from({ length: SIDE * SIDE }, (_, i) => (i * 37) % 256);
@@ -228,7 +228,7 @@ describeWith(CHROMIUM, "in Chromium, from disk", () => {
   test("a row, whose mistakes are told", async () => {
     await open("table", async (page) => {
       const expected = (row: Record<string, string | number>) =>
-        barsOf(predict(table, encodeSamples(TABLE as never, [row] as never), { classNames })[0]).map(([name]) => name);
+        barsOf(predict(table, encodeSamples(TABLE, [row]), { classNames })[0]).map(([name]) => name);
       await page.getByLabel("height").fill("150");
       await page.getByLabel(EVIL).selectOption("blue");
       await page.getByLabel("weight").fill("");
@@ -256,7 +256,7 @@ describeWith(CHROMIUM, "in Chromium, from disk", () => {
   test("numbers of a regression", async () => {
     await open("values", async (page) => {
       await page.getByLabel("2 numbers").fill("1, 2.5");
-      const inputs = encodeSamples(VALUES as never, Float32Array.of(1, 2.5));
+      const inputs = encodeSamples(VALUES, Float32Array.of(1, 2.5));
       const [{ values: expected }] = predict<{ values: number[] }>(values, inputs, { preprocessing: VALUES }) as [
         { values: number[] },
       ];
