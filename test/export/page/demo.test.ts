@@ -98,8 +98,7 @@ describeWith(CHROMIUM, "in Chromium, from disk", () => {
       .map((p, i) => ({ p, name: classNames[i] }))
       .sort((a, b) => b.p - a.p)
       .map(({ p, name }) => [name, "", `${(100 * p).toFixed(1)}%`]);
-  const predicted = (pixels: Uint8Array): Prediction =>
-    predict(image, encodeSamples(IMAGE, pixels), { classNames })[0];
+  const predicted = (pixels: Uint8Array): Prediction => predict(image, encodeSamples(IMAGE, pixels), { classNames })[0];
 
   test("an image that is chosen is classified as predict does it; inverted, too", async () => {
     const pixels = Uint8Array.from({ length: SIDE * SIDE }, (_, i) => (i * 37) % 256);
