@@ -31,7 +31,7 @@ export function badDtype(name: string, expected: string, got: unknown): Distille
   return argumentError(name, `expected ${expected}, got ${showValue(got)}`, { code: "BAD_DTYPE" });
 }
 
-/** `LABEL_OUT_OF_RANGE`: what came where a class is expected. */
+/** `LABEL_OUT_OF_RANGE`: what came instead of a class. */
 export function outOfRange(name: string, classes: number, got: unknown): DistilleryError {
   const text = `expected a class from 0 to ${classes - 1}, got ${show(got)}`;
   return argumentError(name, text, { code: "LABEL_OUT_OF_RANGE" });

@@ -24,9 +24,7 @@ export function shortageOf(error: unknown): DistilleryError | null {
 /** What a process that died had run out of, by what it printed; null if that says nothing of it. */
 export function shortageIn(printed: string): string | null {
   const code = Object.keys(SHORTAGES).find((name) => new RegExp(`\\b${name}\\b`).test(printed));
-  if (code !== undefined) return SHORTAGES[code] as string;
-  if (/Resource temporarily unavailable/.test(printed)) return SHORTAGES.EAGAIN as string;
-  return NO_MEMORY.test(printed) || /cannot allocate memory|process OOM/i.test(printed)
-    ? (SHORTAGES.ENOMEM as string)
-    : null;
+  if (code !== undefined) return SHORTAGES[code];
+  if (/Resource temporarily unavailable/.test(printed)) return SHORTAGES.EAGAIN;
+  return NO_MEMORY.test(printed) || /cannot allocate memory|process OOM/i.test(printed) ? SHORTAGES.ENOMEM : null;
 }

@@ -121,7 +121,7 @@ export class CheckpointFiles {
   }
 }
 
-/** A file under another name too; as a copy where the file system has no links, as exFAT, SMB and mounted buckets. */
+/** A file under another name too; as a copy if the file system has no links, as exFAT, SMB and mounted buckets. */
 function linkOrCopy(file: string, other: string): void {
   try {
     linkSync(file, other);

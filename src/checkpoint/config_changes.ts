@@ -28,7 +28,7 @@ export function changesOf(before: RunConfig, now: RunConfig, free = NONE): strin
   return [...(isExplained ? [] : hashes), ...said].flatMap((name) => changeOf(name, before[name], now[name]));
 }
 
-/** What may differ where a run goes on. */
+/** What may differ if a run goes on. */
 export interface Freedom {
   readonly free?: ReadonlySet<string>;
   /** Whether there may be more epochs; default true. */

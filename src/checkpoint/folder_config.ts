@@ -86,7 +86,7 @@ export function hasCheckpoint(path: string): boolean {
   return namesIn(path).some((name) => ageOf(name) !== null);
 }
 
-/** What to do about other options, where a run can be replaced. */
+/** What to do about other options, if a run can be replaced. */
 export const OVERWRITE_ADVICE = "give the options of before, choose another folder, or --overwrite instead of --resume";
 
 /** Refuses to resume, and says what differs. */
@@ -103,7 +103,7 @@ export function refuseOther(
 
 /**
  * Refuses to replace a run of another configuration, unless it left nothing but that configuration. `unknown`: what is not
- * compared; `resumed`: what may differ where it is resumed.
+ * compared; `resumed`: what may differ if it is resumed.
  */
 export async function expectReplaceable(
   path: string,

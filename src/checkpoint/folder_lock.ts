@@ -120,7 +120,7 @@ export function isRecent(sign: LifeSign | null): boolean {
   return sign !== null && performance.now() - sign.at <= TIMES.silence;
 }
 
-/** Writes the owner's file, or where the lock is shared only waits until there is no other's. */
+/** Writes the owner's file, or, if the lock is shared, only waits until there is no other's. */
 async function expectNoOther(path: string, text: string, isHeld: boolean, options: LockOptions): Promise<void> {
   const { shared = false, onNote = () => {}, times = TIMES } = options;
   const file = join(path, OWNER);
@@ -240,7 +240,7 @@ function lost(path: string, found: { text: string } | null): DistilleryError {
   return new DistilleryError("IN_USE", text);
 }
 
-/** What tells the running system and this container's processes from any other; empty where the system does not say. */
+/** What tells the running system and this container's processes from any other; empty if the system does not say. */
 const HERE = {
   boot: orEmpty(() => readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim()),
   pids: orEmpty(() => readlinkSync("/proc/self/ns/pid")),

@@ -127,7 +127,7 @@ export async function modelMetadata(file: string, options: ReadOptions): Promise
 
 /**
  * How a network's inputs were made of the data that it was trained on, as the `.safetensors` file says that a run wrote;
- * of a `.pth` file, which has no place for it, the `.safetensors` file of the same name and weights beside it. Null where
+ * of a `.pth` file, which has no place for it, the `.safetensors` file of the same name and weights beside it. Null if
  * neither says it. `key` and `stripPrefix` as with `load`.
  *
  * @throws DistilleryError as `load` does; `BAD_DATA` if the file's metadata is no such description.

@@ -113,7 +113,7 @@ let stoppedBy: string | null = null;
 
 /**
  * How long after the first a signal still is the same key press: npm hands Ctrl-C on to a process that had it from the terminal,
- * some milliseconds later where all cores are busy. Nobody presses twice within that, and a key that is held repeats later.
+ * some milliseconds later if all cores are busy. Nobody presses twice within that, and a key that is held repeats later.
  */
 const WINDOW_MS = 50;
 /** How long a second signal leaves the event loop to end the process and clear the terminal. */

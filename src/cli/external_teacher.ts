@@ -52,7 +52,7 @@ export function expectNoNetworkOptions(
   throw new UsageError(`${flagOf(given)}: ${text}`);
 }
 
-/** Refuses options of a teacher where there is none. */
+/** Refuses options of a teacher if there is none. */
 export function expectNoTeacherOptions(userOptions: object): void {
   const given = [...OF_NETWORKS, "calibrateTeacher"].find((option) => Object.hasOwn(userOptions, option));
   if (given !== undefined) throw new UsageError(`${flagOf(given)}: is of a teacher, and there is none (--teacher)`);

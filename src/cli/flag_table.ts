@@ -178,7 +178,7 @@ export const GROUPS: Readonly<Record<string, Readonly<Record<string, Flag>>>> = 
     accumulate: ["<number>", "batches whose gradients are averaged before each step", toNumber],
     precision: [
       "<name>",
-      "of linear layers', attention's and convolutions' products: float32, or bf16, by AMX or AVX512-BF16 where the processor has it; float32 sums",
+      "of linear layers', attention's and convolutions' products: float32, or bf16, by AMX or AVX512-BF16 if the processor has it; float32 sums",
     ],
     shards: ["<number>", "equal parts of a batch whose gradients are computed apart", toNumber],
     batchNorm: ["<whose>", "with --shards, whose statistics BatchNorm takes: shard or batch"],

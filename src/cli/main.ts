@@ -34,7 +34,7 @@ if (shortage === null) {
   process.stderr.write(`distillery: ${shortage} (IO_ERROR)\n`);
 }
 
-/** Which limit of this process leaves too little; null if none does, or where the system does not tell. */
+/** Which limit of this process leaves too little; null if none does, or if the system does not tell. */
 function tooLittle(): string | null {
   let limits: string;
   try {

@@ -110,7 +110,7 @@ async function programOf(names: readonly string[]): Promise<Command> {
     .description("Knowledge distillation: train a teacher, distil it into a small student, prove that it helped")
     .version(MANIFEST.version)
     .addHelpText("after", () => `\n${wrapped(EXIT_CODES, process.stdout.columns || 80)}`);
-  for (const name of names) program.addCommand(await (COMMANDS[name] as () => Promise<Command>)());
+  for (const name of names) program.addCommand(await COMMANDS[name]());
   program.hook("preAction", (_, command) => refuseRanks(command.name()));
   for (const command of [program, ...program.commands]) {
     refuseRepeated(command);

@@ -159,7 +159,7 @@ type Paths = Partial<Record<(typeof INPUTS)[number], string | readonly string[] 
   logFile: string | boolean;
 };
 
-/** Refuses flags that say how weights are read where none are. */
+/** Refuses flags that say how weights are read if none are. */
 function expectReading({ teacher, from }: Paths, flags: Readonly<Record<string, unknown>>): void {
   const name = READING_FLAGS.find((flag) => flags[flag] !== undefined);
   if (name === undefined || (teacher ?? from) !== undefined) return;

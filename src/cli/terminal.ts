@@ -16,13 +16,13 @@ export function print(text: string): void {
   writeOutput(`${text}\n`);
 }
 
-/** Prints lines on standard error, broken between words where a terminal is narrower. */
+/** Prints lines on standard error, broken between words if a terminal is narrower. */
 export function printError(text: string): void {
   writeError(`${wrapped(text, widthOf(process.stderr))}\n`);
 }
 
 /**
- * Lines of a text broken between words where they are longer; a table's, whose cells have two spaces between
+ * Lines of a text broken between words if they are longer; a table's, whose cells have two spaces between
  * them, are not.
  */
 export function wrapped(text: string, width: number): string {

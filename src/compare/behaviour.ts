@@ -17,7 +17,7 @@ import type { TrainedTeacher } from "./teacher.js";
 
 /** How distilled students behave, beside how good they are. */
 export interface ComparedBehaviour {
-  /** On the test set and on the training data; null where the teacher does not know them, or they change at random. */
+  /** On the test set and on the training data; null if the teacher does not know them, or they change at random. */
   fidelity: Record<"baseline" | "distilled", { test: Fidelity | null; training: Fidelity | null }>;
   /** Test samples on which the distilled student differs from the baseline, and from the teacher if it knows them. */
   flips: { baseline: Flips; teacher: Flips | null };

@@ -41,7 +41,7 @@ const GROWS = {
   longer: false,
 };
 
-/** What to do about other options where shares refuse `--overwrite`. */
+/** What to do about other options if shares refuse `--overwrite`. */
 export const OF_SHARES = "give the options of the other shares, or choose another folder for all of them";
 
 /**

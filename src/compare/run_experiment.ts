@@ -205,7 +205,7 @@ async function logitsFor(
   return { known: { training, validation: null }, files: { training: logitsFilesIn(out).training, validation: null } };
 }
 
-/** Refuses, `NOT_FOUND`, where a run is not done. */
+/** Refuses a run that is not done; `NOT_FOUND`. */
 async function expectFinished(
   names: readonly string[],
   out: string,

@@ -35,7 +35,7 @@ export interface PairedDifference extends SampleStats {
  */
 export function sampleStats(values: readonly number[]): SampleStats {
   expectValues("values", values);
-  const [first] = values as [number];
+  const [first] = values;
   // If all values are equal, rounding would leave a small deviation.
   if (values.every((x) => x === first)) return { values: [...values], mean: first, std: 0 };
   const mean = sum(values) / values.length;
@@ -52,7 +52,7 @@ export function sampleStats(values: readonly number[]): SampleStats {
 
 /**
  * What a's values have more than b's, pair by pair: the mean of the differences with its confidence interval, and the
- * two-sided p value of the paired t-test (Student, 1908), `scipy.stats.ttest_rel`. Of one pair, and where all differences
+ * two-sided p value of the paired t-test (Student, 1908), `scipy.stats.ttest_rel`. Of one pair, and if all differences
  * are equal, as they can be on a small test set, how far they spread is not known: the interval is infinite and p is 1.
  *
  * @example

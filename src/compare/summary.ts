@@ -63,7 +63,7 @@ function hasSamples({ samples }: CrossedDifference): boolean {
 }
 
 /**
- * What has to be known beside {@link compareSummary}: where best epoch, last epoch and validation set contradict each other, and
+ * What has to be known beside {@link compareSummary}: if best epoch, last epoch and validation set contradict each other, and
  * what the interval does not cover.
  */
 export function compareCaveats(result: CompareResult): string[] {

@@ -173,7 +173,7 @@ function termsOf(loss: Expression): Term[] {
 
 /**
  * What of a term is swept: both of a module of the user's own; otherwise a temperature that is one number, and the alpha of `kd`, which
- * shares the loss between teacher and labels, where `kd` is the whole loss or has an alpha. That of `dkd` is something else.
+ * shares the loss between teacher and labels, if `kd` is the whole loss or has an alpha. That of `dkd` is something else.
  */
 function sweptOf({ name, args }: Term, terms: readonly Term[]): Argument[] {
   if (isModulePath(name)) return [...ARGUMENTS];

@@ -148,6 +148,6 @@ export function ofTraining({ temperature: _, alpha: __, teacherMode: ___, ...opt
 export function outcomeOf({ history, best, files }: RunResult): Outcome {
   if (best === null) throw new DistilleryError("INTERNAL", "a run with a validation set has no best epoch");
   const { state: _, ...epoch } = best;
-  const [last, bestFile] = files.filter((file) => file.endsWith(".safetensors")) as [string, string];
+  const [last, bestFile] = files.filter((file) => file.endsWith(".safetensors"));
   return { history, best: epoch, files: { best: bestFile, last } };
 }

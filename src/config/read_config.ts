@@ -53,7 +53,7 @@ function isOfRun(value: unknown): value is { userOptions: unknown } {
 function withModulesFrom(folder: string, options: object): object {
   const entries = Object.entries(options).map(([name, value]): [string, unknown] => {
     const rebased = (one: unknown) => rebaseModules(one as Expression, folder);
-    if (name === "chain") return [name, linksOf(value as string).map(rebased)];
+    if (name === "chain") return [name, linksOf(value).map(rebased)];
     const isExpression = (EXPRESSION_OPTIONS as readonly string[]).includes(name);
     if (!isExpression) return [name, value];
     // Lists of losses and of students are such; any other list of expressions is their sum.
@@ -130,7 +130,7 @@ async function parse(text: string, file: string, isJson: boolean): Promise<Confi
 }
 
 function lineOf(document: Document, path: readonly string[], lineAt: (offset: number) => number): number | null {
-  let node = document.contents as unknown;
+  let node: unknown = document.contents;
   let line: number | null = null;
   for (const key of path) {
     const items = ((node as { items?: Pair<Scalar, Node>[] } | null)?.items ?? []) as Pair<Scalar, Node>[];

@@ -52,7 +52,7 @@ export function augment(dataset: Dataset, options: AugmentOptions): Dataset {
   return new AugmentedDataset(dataset, readAmounts(expectNumbers(expectDataset(dataset)), options));
 }
 
-/** Refuses data that change at random each time that they are taken, where their figures are to be those of the samples. */
+/** Refuses data that change at random each time that they are taken, if their figures are to be those of the samples. */
 export function expectUnaugmented(name: string, { augmented }: Dataset): void {
   if (augmented !== true) return;
   const text = "is augmented at random: give the samples as they are (split first, then augment the training part)";

@@ -15,7 +15,7 @@ import { expectPrecise, expectPreciseTargets, inputNames, standardisationOf, sta
 import { encode, type Message } from "./protobuf.js";
 
 /**
- * What goes into an ONNX file or comes out of it. A length is a number, `batch` for the number of rows, or null where it
+ * What goes into an ONNX file or comes out of it. A length is a number, `batch` for the number of rows, or null if it
  * is something else that follows from that.
  */
 export interface OnnxValue {
@@ -64,7 +64,7 @@ export function exportOnnx(network: Module, options: OnnxOptions = {}): Uint8Arr
 /**
  * Writes what {@link exportOnnx} gives into a file, whole or not at all.
  *
- * @throws DistilleryError as {@link exportOnnx}; `BAD_ARGUMENT` for another extension than .onnx, `IO_ERROR` where the
+ * @throws DistilleryError as {@link exportOnnx}; `BAD_ARGUMENT` for another extension than .onnx, `IO_ERROR` if the
  * file can't be written; what was there before then stays.
  * @example
  * ```ts
@@ -148,7 +148,7 @@ function inUnits(onnx: OnnxGraph, { mean, std }: ValueLayout, output: string): v
   onnx.node({ type: "Add", inputs: [scaled, constant("mean", mean)] }, output);
 }
 
-/** The options, with what the network was trained with where they do not say it. */
+/** The options, with what the network was trained with if they do not say it. */
 function withRecord<O extends OnnxOptions>(network: Module, options: O): O & { preprocessing: Preprocessing | null } {
   const { preprocessing = recordOf(network)?.preprocessing ?? null, normalisation, features } = options;
   const image = preprocessing?.kind === "image" ? preprocessing : undefined;

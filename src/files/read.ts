@@ -9,7 +9,7 @@ export const MAX_FILE_BYTES = 2 ** 31 - 1;
 
 /** The memory of an array, byte by byte: every platform that Node.js and the kernels run on is little-endian. */
 export function bytesOf({ buffer, byteOffset, byteLength }: ArrayBufferView): Uint8Array {
-  return new Uint8Array(buffer as ArrayBuffer, byteOffset, byteLength);
+  return new Uint8Array(buffer, byteOffset, byteLength);
 }
 
 /**

@@ -32,7 +32,7 @@ interface ZipKind {
 }
 
 /**
- * Entries of an archive by name, in its order: views of `bytes` where they are stored. Refused: a wrong checksum,
+ * Entries of an archive by name, in its order: views of `bytes` if they are stored. Refused: a wrong checksum,
  * entries that overlap, repeat or are encrypted, names that leave the archive's folder, headers that disagree with the
  * directory, anything before or after the archive.
  */

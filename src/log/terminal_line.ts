@@ -13,7 +13,7 @@ export interface Screen {
   columns(): number;
   lines(): number;
   hasColours: boolean;
-  /** Calls back where the width changed, until what it gives is called. */
+  /** Calls back when the width has changed, until what it gives is called. */
   onResize(changed: () => void): () => void;
 }
 

@@ -12,7 +12,7 @@ export class TimeLeft {
     const elapsed = now - this.#start;
     if (last === undefined || now - last.time >= elapsed / MAX_MARKS) marks.push({ time: now, done });
     while ((marks[1]?.time ?? now) < now - elapsed / 2) marks.shift();
-    const first = marks[0] as { time: number; done: number };
+    const [first] = marks;
     if (elapsed < MIN_SECONDS || done <= first.done) return null;
     return ((total - done) * (now - first.time)) / (done - first.done);
   }

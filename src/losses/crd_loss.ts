@@ -49,7 +49,7 @@ export class CrdEmbedding extends Module {
  * `indices` [rows] are the samples' places in the data set. After the loss the memory takes the new embeddings.
  *
  * RepDistiller (crd/) has the same formula, with weight 0.8 beside the cross-entropy, and draws its negatives with NumPy in the data
- * loader, from other classes and, where there are enough, without repetition; here they follow from the run's seed, and samples
+ * loader, from other classes and, if there are enough, without repetition; here they follow from the run's seed, and samples
  * repeat. Both embeddings are trained, the teacher's features are
  * constants.
  *

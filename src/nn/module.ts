@@ -217,7 +217,7 @@ export abstract class Module {
   protected registerBuffer<B extends ModuleBuffer>(name: string, buffer: B, extra?: never): B {
     if (typeof name !== "string" || name === "" || name.includes("."))
       throw badArgument("registerBuffer: name", "a name without a dot", name);
-    const isBuffer = [Tensor, IntTensor, LongTensor].some((type) => (buffer as unknown) instanceof type);
+    const isBuffer = [Tensor, IntTensor, LongTensor].some((type) => buffer instanceof type);
     if (!isBuffer || buffer instanceof Parameter)
       throw badDtype(`registerBuffer: ${name}`, "a Tensor, an IntTensor or a LongTensor", buffer);
     if (extra !== undefined)

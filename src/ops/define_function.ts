@@ -73,7 +73,7 @@ export function defineFunction<Inputs extends readonly Tensor[]>(
         const upstream = allocate(grad.length);
         upstream.set(grad);
         const result = noGrad(() => custom.backward(context, new Tensor(upstream, shape)));
-        const grads = Array.isArray(result) ? (result as readonly (Tensor | null)[]) : [result as Tensor];
+        const grads = Array.isArray(result) ? result : [result];
         if (grads.length !== inputs.length) {
           const text = `backward(): expected a gradient, or null, of each of ${inputs.length} inputs, got ${grads.length}`;
           throw new DistilleryError("BAD_ARGUMENT", `${custom.name}: ${text}`);

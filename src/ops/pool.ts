@@ -227,7 +227,7 @@ function windowsOf({ shape }: Tensor, { windows: [rows, columns] }: Attributes) 
   return { height, width, rows: rows as number[], columns: columns as number[] };
 }
 
-/** `ceil_mode` only where an axis has more windows than fit: then the padding after the other is cut to its windows. */
+/** `ceil_mode` only if an axis has more windows than fit: then the padding after the other is cut to its windows. */
 function windowAttributes(windows: Attributes["windows"], { axes, lengths }: Onnx, builder: OnnxBuilder) {
   const beyond = axes.map(({ size, padding, dilation }, i) => lengths[i] + 2 * padding - dilation * (size - 1) - 1);
   const hasMore = axes.map(({ stride }, i) => windows[i].length / 4 > Math.floor(beyond[i] / stride) + 1);

@@ -51,7 +51,7 @@ abstract class DefinedLR<O extends object> extends LRScheduler {
 
   constructor(optimizer: Optimizer, options: O, definition: Definition<O>) {
     expectOptions("options", options, Object.keys(definition.keys));
-    const all = withDefaults<O, Partial<O>>(definition.defaults, options) as Required<O>;
+    const all = withDefaults<O, Partial<O>>(definition.defaults, options);
     const rate = definition.rate(all);
     super(optimizer);
     this.#definition = definition;

@@ -34,7 +34,7 @@ export function writeOptimizer(
   const params = groups.flatMap((group) => group.params);
   const numbers = new Map(params.map((param, i) => [param, i]));
   const moved = params.flatMap((param, i): [number, Record<string, Tensor>][] => {
-    const kept = Object.entries(state.get(param) ?? {}) as [string, number | Float32Array][];
+    const kept = Object.entries(state.get(param) ?? {});
     const tensors = kept.map(([name, value]): [string, Tensor] => [
       snakeCase(name),
       typeof value === "number" ? new Tensor(Float32Array.of(value), []) : new Tensor(value, param.shape),
@@ -56,7 +56,7 @@ function writeOption(group: ParamGroup, key: string) {
   const value = (group as unknown as Record<string, unknown>)[camelCase(key)];
   if (value === undefined) return [];
   // PyTorch writes pairs as tuples.
-  return [[key, Array.isArray(value) ? Object.freeze([...(value as unknown[])]) : value]];
+  return [[key, Array.isArray(value) ? Object.freeze([...value]) : value]];
 }
 
 /** The groups and the state of a state dict, of this library or of PyTorch. */

@@ -128,12 +128,12 @@ export class Registry<T, C = void, E extends Entry<T, C> = Entry<T, C>> {
   /** The options of an entry, for help texts and reference pages. */
   optionsOf(name: string): OptionHelp[] {
     return Object.entries(this.get(name).options).map(([option, schema]) => {
-      const value = v.getDefault(schema as v.GenericSchema);
+      const value = v.getDefault(schema);
       const isOptional = "default" in schema;
       return {
         name: option,
         default: isOptional ? formatDefault(value) : null,
-        help: v.getDescription(schema as v.GenericSchema) ?? "",
+        help: v.getDescription(schema) ?? "",
       };
     });
   }
@@ -215,7 +215,7 @@ export class Registry<T, C = void, E extends Entry<T, C> = Entry<T, C>> {
     }
     const given = { ...Object.fromEntries(term.positional.map((value, i) => [names[i], value])), ...term.args };
     const schema = v.strictObject(entry.options);
-    const issues = issuesOf(schema as never, given);
+    const issues = issuesOf(schema, given);
     if (issues.length === 0) return v.parse(schema, given);
     const texts = issues.map(({ path, text }) => {
       const isMissing = path.length === 1 && !Object.hasOwn(given, path[0]);

@@ -270,8 +270,8 @@ async function bodyOf(request: IncomingMessage, maxBody: number): Promise<string
   let bytes = 0;
   // By default, leaving the loop early destroys the request, and with it the connection that the answer needs.
   for await (const part of request.iterator({ destroyOnReturn: false })) {
-    parts.push(part as Buffer);
-    bytes += (part as Buffer).length;
+    parts.push(part);
+    bytes += part.length;
     if (bytes > maxBody) throw tooLarge();
   }
   try {

@@ -84,7 +84,7 @@ function evaluation(all: Collected): VectorEvaluation {
   };
 }
 
-/** Also where retrieval agreement compares fewer neighbours than ten. */
+/** Also if retrieval agreement compares fewer neighbours than ten. */
 function undefinedMetrics(data: Dataset): string[] {
   const { length, classes } = data;
   const [usual, compared] = [neighboursOf(Number.POSITIVE_INFINITY), neighboursOf(length)];

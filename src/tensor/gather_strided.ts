@@ -10,7 +10,7 @@ export function gatherStrided<A extends Numbers>(
   const place = new Array<number>(shape.length).fill(0);
   let at = offset;
   for (let i = 0; i < to.length; i++) {
-    to[i] = from[at] as A[number];
+    to[i] = from[at];
     for (let axis = shape.length - 1; axis >= 0; axis--) {
       const [length, step] = [shape[axis], strides[axis]];
       place[axis]++;

@@ -115,7 +115,7 @@ function batchNormsOf(module: Module): BatchNorm[] {
   return module.modules().filter((one) => one instanceof BatchNorm);
 }
 
-/** What a run has to say of `batchNorm` "batch" where it changes nothing; else null. */
+/** What a run has to say of `batchNorm` "batch" if it changes nothing; else null. */
 export function idleBatchNorm(network: Module, { shards, batchNorm }: BatchOptions): string | null {
   if (batchNorm !== "batch") return null;
   if (shards === 1) return 'batchNorm: "batch" changes nothing without shards: statistics are the whole batch\'s';

@@ -109,7 +109,7 @@ export function fitTemperature(logits: Float64Array, labels: Int32Array, classes
   const spread = spreadOf(logits, classes);
   const [least, most] = [Math.min(MIN, spread / 1000), Math.max(MAX, 10 * spread)];
   let [low, high] = [Math.log(least), Math.log(most)];
-  // The slope by 1 / T rises with 1 / T: below 0 where T is too large.
+  // The slope by 1 / T rises with 1 / T: below 0 if T is too large.
   if (!(spread > 0 && at(least).slope > 0 && at(most).slope < 0)) {
     const reason =
       spread > 0 && at(most).slope < 0

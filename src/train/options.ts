@@ -85,7 +85,7 @@ const TRAINING = {
   batchNorm: v.optional(oneOf(["shard", "batch"]), "shard"),
   /**
    * What the operands of linear layers', attention's and convolutions' products are rounded to, in the student's forward and backward passes
-   * and in the teacher's forward pass: "bfloat16" (or "bf16") multiplies by AMX or AVX512-BF16 where the processor has it. Sums, weights,
+   * and in the teacher's forward pass: "bfloat16" (or "bf16") multiplies by AMX or AVX512-BF16 if the processor has it. Sums, weights,
    * depthwise convolutions, all other operations and evaluations are float32.
    */
   precision: v.optional(precision(), "float32"),

@@ -235,5 +235,5 @@ function byteOffsetFits({ byteOffset }: Uint8Array): boolean {
 }
 
 function bufferOf({ buffer, byteOffset, byteLength }: Uint8Array): Buffer {
-  return Buffer.from(buffer as ArrayBuffer, byteOffset, byteLength);
+  return Buffer.from(buffer, byteOffset, byteLength);
 }

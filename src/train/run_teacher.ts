@@ -118,7 +118,7 @@ export class RunTeacher {
     this.loss = calibrated(this.loss, this.#calibration.temperature);
   }
 
-  /** Refuses options that ask something of a network as the teacher where none is, or where the loss does not read it. */
+  /** Refuses options that ask something of a network as the teacher if there is none, or if the loss does not read it. */
   #expectNetworkOptions(): void {
     const { source, loss } = this;
     const { teacherCache, teacherMode } = this.use;

@@ -98,7 +98,7 @@ export class Validator {
   async #keep(teacher: Teacher, batch: Batch, run: <T>(body: () => T) => T): Promise<TeacherOutputs | null> {
     if (teacher.evaluate === undefined) return null;
     const evaluate = () => inPrecision(this.precision, () => teacher.evaluate?.(batch));
-    // A stream of its own: the model's draws are the same where what the teacher says is known.
+    // A stream of its own: the model's draws are the same if what the teacher says is known.
     const given = run(() => withGenerator(new Generator(), evaluate));
     const outputs = expectOutputs(teacher, types.isPromise(given) ? await given : given);
     const { indices } = batch;

@@ -191,7 +191,7 @@ pub fn padded_bmp(bytes: &[u8]) -> Cow<'_, [u8]> {
     padded.into()
 }
 
-/// Nothing is filled in where data lack.
+/// Nothing is filled in if data lack.
 pub fn bmp_options() -> DecoderOptions {
     DecoderOptions::default().set_strict_mode(true).set_max_width(65_535).set_max_height(65_535)
 }
@@ -210,7 +210,7 @@ pub fn png_decoder(bytes: &[u8]) -> png::Decoder<Cursor<&[u8]>> {
     decoder
 }
 
-/// Nothing is filled in where data lack.
+/// Nothing is filled in if data lack.
 pub fn jpeg_options() -> DecoderOptions {
     DecoderOptions::default().set_strict_mode(true).set_max_width(65_535).set_max_height(65_535)
 }

@@ -123,7 +123,7 @@ fn more_pixels_than_are_read_are_refused() {
 
 #[test]
 fn a_narrow_image_is_resized_in_little_memory() {
-    // The most that this process ever had, in kB; 0 where no one tells.
+    // The most that this process ever had, in kB; 0 if the system does not tell.
     let peak = || {
         let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or("0");

@@ -215,7 +215,7 @@ pub(crate) fn add_gradients<'a>(
 
 vectorised! {
 /// A row of the input's gradient, which replaces the row of the output's gradient. `scale` is 1 / rows in train mode,
-/// where the statistics depend on x, else 0.
+/// if the statistics depend on x, else 0.
 pub(crate) fn input_gradient<'a>(
     x: &'a [f32],
     mean: &'a [f32],

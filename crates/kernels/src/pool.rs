@@ -15,7 +15,7 @@ const GRAIN: usize = 1 << 14;
 /// Elements of a plane and its outputs that are interleaved, at most: 256 MiB of all lanes.
 const LANES_MAX: usize = 1 << 22;
 
-/// What one output reads along an axis: these elements, and how many it counts as where a mean is taken.
+/// What one output reads along an axis: these elements, and how many it counts as in a mean.
 #[derive(Clone, Copy, Debug)]
 pub struct Span {
     /// The first element.

@@ -26,7 +26,7 @@ pub fn standardize(x: ArrayView2<f32>, epsilon: f64, mut out: ArrayViewMut2<f32>
     Ok(())
 }
 
-/// The gradient of x; where all of a row are equal, std has the slope 0, as PyTorch takes it.
+/// The gradient of x; if all of a row are equal, std has the slope 0, as PyTorch takes it.
 pub fn standardize_backward(
     grad: ArrayView2<f32>,
     x: ArrayView2<f32>,

@@ -34,7 +34,7 @@ fn outputs_are_those_of_the_stream() {
             let (out, keep, next) = drop_out(&x, p, 3);
             let mut state = [0; STATE_WORDS];
             let mut stream = Generator::seeded(&mut state, 3).unwrap();
-            // As in PyTorch, where nothing is left to chance nothing is drawn.
+            // As in PyTorch, if nothing is left to chance, nothing is drawn.
             let drawn = |stream: &mut Generator| p == 0.0 || p < 1.0 && stream.unit_f64() < 1.0 - p;
             let want: Vec<u8> = (0..len).map(|_| drawn(&mut stream).into()).collect();
             assert_eq!(keep, want, "{len} at {p}");

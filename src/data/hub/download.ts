@@ -133,7 +133,7 @@ function advised({ code, message, cause }: ServerFailure, files: readonly Public
 }
 
 async function open({ files, extras = [], downloads }: DatasetInfo, inside: string, folder: string): Promise<void> {
-  const names = files.map(([name]) => name as string);
+  const names = files.map(([name]) => name);
   for (const { name } of downloads) {
     const archive = join(folder, name);
     await unpack(archive, inside, [...names, ...extras], folder);

@@ -21,9 +21,9 @@ const RETRIES = 3;
 /**
  * Downloads a file to `target`, from the first address that has it. Until it is whole and its hash is right it is
  * `target.part`, which a later call continues; a connection that breaks off or stalls is made again. Does nothing
- * where the file is there.
+ * if the file is there.
  *
- * {@link ServerFailure} where no address has it, an `AbortError` by the signal, `IO_ERROR` of the disk.
+ * {@link ServerFailure} if no address has it, an `AbortError` by the signal, `IO_ERROR` of the disk.
  */
 export async function fetchFile(
   urls: readonly string[],
@@ -90,7 +90,7 @@ class Part {
     this.#tagPath = `${path}.etag`;
   }
 
-  /** 0 also where there is more than the file can have. A link is not followed: it goes. */
+  /** 0 also if there is more than the file can have. A link is not followed: it goes. */
   async length(): Promise<number> {
     const status = await lstat(this.path).catch(() => null);
     if (status === null || status.isDirectory()) return 0;

@@ -24,7 +24,7 @@ export async function unpack(archive: string, inside: string, names: readonly st
   const entries = (Readable.toWeb(bytes) as ReadableStream<Uint8Array>).pipeThrough(createTarDecoder({ strict: true }));
   try {
     for await (const { header, body } of entries) {
-      const [name, ...parents] = header.name.replace(/^\.\//, "").split("/").reverse() as [string, ...string[]];
+      const [name, ...parents] = header.name.replace(/^\.\//, "").split("/").reverse();
       const here = header.type === "file" && parents.join() === inside;
       if (here && missing.delete(name)) await writeStream(join(folder, name), body);
       else await body.cancel();

@@ -221,7 +221,7 @@ function expectTold(network: Named, data: Named, { scale, offset }: NonNullable<
 
 type NumberColumn = Extract<TableColumn, { mean: number }>;
 
-/** Refuses missing numbers that the network was not trained with, and a mean in their place where it tells them apart. */
+/** Refuses missing numbers that the network was not trained with, and a mean in their place if it tells them apart. */
 function expectMissing(network: Named, data: Named, to: NumberColumn, from: NumberColumn): void {
   if (from.missing === "category" && to.missing === undefined) {
     throw refusal(network, `takes no missing cell in the column ${show(to.name)}: ${data.name} has some`);

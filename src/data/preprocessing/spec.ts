@@ -225,7 +225,7 @@ export function parsePreprocessing(value: unknown, file: string): Preprocessing 
   );
 }
 
-/** Refuses what no network's file and no data set gave: null where `readPreprocessing` found none. */
+/** Refuses what no network's file and no data set gave: null if `readPreprocessing` found none. */
 export function expectPreprocessing(value: unknown): void {
   const wanted = "what readPreprocessing(file) gives or, if that is null, preprocessingOf(train) of its training data;";
   expectKept("preprocessing", value, wanted);

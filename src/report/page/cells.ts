@@ -23,7 +23,7 @@ export function intervalCell(metric: Pick<Metric, "kind">, { low, high }: { low:
   return `${changeOf(metric, low)} to ${changeOf(metric, high)}`;
 }
 
-/** A difference's p value; unknown where its interval is, an end of which is `low`. */
+/** A difference's p value; unknown if its interval is, an end of which is `low`. */
 export function pCell(p: number, low: number | null): string {
   return isKnown(low) ? pValue(p).replace("= ", "") : "unknown";
 }

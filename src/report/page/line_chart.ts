@@ -33,7 +33,7 @@ export interface Axis {
   exact?: (x: number) => string;
   min?: number;
   max?: number;
-  /** The ends where all values are the same. */
+  /** The ends if all values are the same. */
   ofOne?: readonly [min: number, max: number];
   log?: boolean;
 }

@@ -13,7 +13,7 @@ export interface Judged extends Pick<Line, "name" | "colour" | "dash"> {
   evaluation: TaskEvaluation;
 }
 
-/** The teacher; nothing where its predictions are not known. */
+/** The teacher; nothing if its predictions are not known. */
 export function judgedTeacher(evaluation: TaskEvaluation | null | undefined): Judged[] {
   return evaluation ? [{ name: "teacher", ...NETWORK_STYLES.teacher, evaluation }] : [];
 }

@@ -67,7 +67,7 @@ pub fn wide<D: ndarray::Dimension>(x: ArrayView<f32, D>) -> Vec<f64> {
     x.iter().map(|&x| x.into()).collect()
 }
 
-/// Fails where a value is further than `tolerance * max(1, |want|)` from what is wanted.
+/// Fails if a value is further than `tolerance * max(1, |want|)` from what is wanted.
 #[track_caller]
 pub fn close<T: Copy + Into<f64>>(label: &str, got: &[T], want: &[f64], tolerance: f64) {
     assert_eq!(got.len(), want.len(), "{label}: length");
@@ -108,7 +108,7 @@ pub fn with_threads<T>(threads: usize, f: impl FnOnce() -> T) -> T {
     result
 }
 
-/// Fails where 2, 3 or 7 threads give other bits than one.
+/// Fails if 2, 3 or 7 threads give other bits than one.
 #[track_caller]
 pub fn same_bits(label: &str, f: impl Fn() -> Vec<f64>) {
     let run = |threads| with_threads(threads, || f().into_iter().map(f64::to_bits).collect::<Vec<_>>());
@@ -118,7 +118,7 @@ pub fn same_bits(label: &str, f: impl Fn() -> Vec<f64>) {
     }
 }
 
-/// Fails where the kernel did not refuse with this code and message: the operation, the argument, the shapes.
+/// Fails if the kernel did not refuse with this code and message: the operation, the argument, the shapes.
 #[track_caller]
 pub fn refuses<T: Debug>(result: Result<T>, code: &str, message: &str) {
     let error = result.expect_err(message);
