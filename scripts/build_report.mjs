@@ -12,8 +12,17 @@ const DEMO = join(ROOT, "src", "export", "page");
 const THEME = join(ROOT, "src", "page", "theme.css");
 // In this order: the last two change what is before them.
 const STYLES = [
-  ...["page", "hero", "figures", "interval", "tables", "heat", "choice", "mistakes", "repeat"],
-  ...["narrow", "print"],
+  "page",
+  "hero",
+  "figures",
+  "interval",
+  "tables",
+  "heat",
+  "choice",
+  "mistakes",
+  "repeat",
+  "narrow",
+  "print",
 ];
 
 const licences = `/*!

@@ -19,8 +19,13 @@ import { delimiter, dirname, join } from "node:path";
 import { kilobytes, output, pack, ROOT } from "./shell.mjs";
 
 const BUNDLERS = [
-  ...["esbuild@0.28.2", "rollup@4", "@rollup/plugin-commonjs@28", "@rollup/plugin-node-resolve@16", "vite@7"],
-  ...["webpack@5", "typescript@5.9.3"],
+  "esbuild@0.28.2",
+  "rollup@4",
+  "@rollup/plugin-commonjs@28",
+  "@rollup/plugin-node-resolve@16",
+  "vite@7",
+  "webpack@5",
+  "typescript@5.9.3",
 ];
 /** Bytes of the package with those that it needs. */
 const MAX_INSTALLED = 15e6;

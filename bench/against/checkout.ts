@@ -90,7 +90,10 @@ class Build {
     // A target folder for all checkouts: what they depend on is built once. A process group of its own, to be ended whole.
     const env = { ...process.env, CARGO_TARGET_DIR: join(HOME, "cargo") };
     const child = spawn("npm", ["run", "--silent", script], {
-      ...{ cwd: this.folder, env, stdio: ["ignore", 2, 2], detached: process.platform !== "win32" },
+      cwd: this.folder,
+      env,
+      stdio: ["ignore", 2, 2],
+      detached: process.platform !== "win32",
     });
     this.#child = child;
     const [code] = await once(child, "exit");

@@ -63,8 +63,14 @@ function adamwCase(network: string, sizes: readonly number[]): Case {
   const [parameters, parametersPlain, grads, firsts, seconds] = [arrays(), arrays(), arrays(), zeros(), zeros()];
   const options = { lr: 6e-4, beta1: 0.9, beta2: 0.999, eps: 1e-8, weightDecay: 1e-5 };
   const call = {
-    ...{ params: parameters, grads, expAvgs: firsts, expAvgSqs: seconds, maxExpAvgSqs: null },
-    ...{ ...options, decoupledWeightDecay: true, gradScale: 1 },
+    params: parameters,
+    grads,
+    expAvgs: firsts,
+    expAvgSqs: seconds,
+    maxExpAvgSqs: null,
+    ...options,
+    decoupledWeightDecay: true,
+    gradScale: 1,
   };
   const plain = new PlainAdamW(parametersPlain);
   let step = 0;

@@ -57,7 +57,11 @@ function endOf(result: CompareResult, hasMethods: boolean): [object: object, lin
   const answer = several?.join(" ") ?? compareSummary(result);
   const { difference, data, seeds, sizes, methods, fractions } = result;
   const object = {
-    ...{ answer, difference, data, seeds, sizes },
+    answer,
+    difference,
+    data,
+    seeds,
+    sizes,
     ...figures(result),
     ...(several && { methods }),
     ...(fractions && { fractions }),
@@ -106,7 +110,8 @@ function table(result: CompareResult): string {
     [baseline, distilled].map((student) => spread(metric, student[weights][metric.name]));
   const size = (text: (size: NetworkSize) => string) => [
     sizes.teacher === null ? "" : text(sizes.teacher),
-    ...[text(sizes.student), text(sizes.student)],
+    text(sizes.student),
+    text(sizes.student),
   ];
   return formatTable([
     [testTitle(seeds), "teacher", "baseline student", "distilled student"],

@@ -50,13 +50,13 @@ export async function dryRun(
   const [training, { validation }] = [source.train(), source];
   const kinds = training.table?.columns.map(kindOf) ?? [];
   const data = {
-    ...{ name: source.name, training: training.length, validation: validation?.length ?? 0 },
-    ...{
-      test: source.test?.length ?? 0,
-      features: numel(source.context.shape),
-      classes: source.context.classes,
-      ...(training.table && { columns: training.table.columns.map(({ name }, i) => ({ name, is: kinds[i] })) }),
-    },
+    name: source.name,
+    training: training.length,
+    validation: validation?.length ?? 0,
+    test: source.test?.length ?? 0,
+    features: numel(source.context.shape),
+    classes: source.context.classes,
+    ...(training.table && { columns: training.table.columns.map(({ name }, i) => ({ name, is: kinds[i] })) }),
   };
   const runs: (RunEstimate & { name: string; times: number })[] = [];
   for (const { name, times, input } of planned) runs.push({ name, times, ...(await estimateRun(input)) });
@@ -97,7 +97,8 @@ function columnLines({ table, values, task, classes }: Dataset): string[] {
   const lines = columns.slice(0, SHOWN).map((column) => `  ${column.name}: ${kindOf(column)}`);
   const more = columns.length - lines.length;
   return [
-    ...["Columns:", ...lines],
+    "Columns:",
+    ...lines,
     ...(task === undefined
       ? [`  ${label.name}: the label, ${showCount(classes)} classes`]
       : labels.map(({ name }) => `  ${name}: ${task === "regression" ? "the target of a regression" : `of ${task}`}`)),

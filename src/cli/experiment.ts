@@ -71,7 +71,14 @@ export async function runExperimentCommand<O extends object, R extends CompareRe
     await expectTaskBatches({ ...task, data: fractionOf(task.data, fraction) }, config);
   }
   const input = {
-    ...{ ...task, test, out, resume, overwrite, collect, keepCheckpoints, loss },
+    ...task,
+    test,
+    out,
+    resume,
+    overwrite,
+    collect,
+    keepCheckpoints,
+    loss,
     ...trainingOptions(config),
     seeds: Array.from({ length: seeds }, (_, i) => seed + i),
     workers: workersOf(experiment, opened),

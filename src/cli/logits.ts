@@ -58,7 +58,8 @@ export async function runLogits(flags: LogitsFlags): Promise<void> {
   };
   const { batchSize, dtype, overwrite = false } = flags;
   const options = {
-    ...{ onNote: note, overwrite },
+    onNote: note,
+    overwrite,
     ...(batchSize !== undefined && { batchSize }),
     ...(dtype !== undefined && { dtype: dtype as (typeof LOGITS_DTYPES)[number] }),
   };

@@ -17,8 +17,11 @@ export function networkTable(metric: Metric, rows: readonly NetworkRow[]): strin
   return formatTable([
     ["", "network", "parameters", "validation", "test"],
     ...rows.map(({ name, network, parameters, ...figures }) => [
-      ...[name, network, parameters === undefined ? "" : showCount(parameters)],
-      ...[shown(figures[epochKey(metric)]), shown(figures[testKey(metric)])],
+      name,
+      network,
+      parameters === undefined ? "" : showCount(parameters),
+      shown(figures[epochKey(metric)]),
+      shown(figures[testKey(metric)]),
     ]),
   ]);
 }

@@ -18,7 +18,8 @@ export async function controlsOf(
   const ranks = joinRanks();
   return {
     out,
-    ...{ resume, overwrite },
+    resume,
+    overwrite,
     ...(checkpointEvery !== undefined && { checkpointEvery }),
     keepCheckpoints,
     metadata: await runMetadata(config, userOptions),

@@ -94,7 +94,8 @@ async function openSource(
   const changed = changes === undefined ? train : augment(train, changes);
   const column = textColumnOf(all);
   const context = {
-    ...{ shape: all.shape ?? [all.features], classes: all.classes },
+    shape: all.shape ?? [all.features],
+    classes: all.classes,
     ...(column !== null && { vocabulary: entryOf(column.text).rows(column.text) }),
   };
   return {

@@ -228,7 +228,9 @@ async function comparison(plan: Plan): Promise<CompareResult> {
       ? null
       : await behaviourOf(ofBaseline, ofFirst, {
           ...experiment,
-          ...{ teacher: teacher.source, teacherLogits: evaluator.teacherLogits, student },
+          teacher: teacher.source,
+          teacherLogits: evaluator.teacherLogits,
+          student,
         }),
     methods: methodsOf(
       plan.distilled.map(({ method }) => method),

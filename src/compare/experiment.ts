@@ -118,9 +118,20 @@ export function parseExperiment(input: ExperimentInput, own: readonly string[] =
     else expectCalibratable(task.validation, external.teacher);
   }
   return {
-    ...{ task, test, options, loss, calibrateTeacher, external, teacherRatio: ratioOf(task) },
+    task,
+    test,
+    options,
+    loss,
+    calibrateTeacher,
+    external,
+    teacherRatio: ratioOf(task),
     controls: {
-      ...{ out, resume, overwrite, collect, keepCheckpoints, signal: signal ?? new AbortController().signal },
+      out,
+      resume,
+      overwrite,
+      collect,
+      keepCheckpoints,
+      signal: signal ?? new AbortController().signal,
       ...(metadata && { metadata }),
       ...(workers && { workers }),
       answers,
@@ -254,7 +265,8 @@ export function describeConfig(
   const { data, validation, teacher } = task;
   const hasOwn = loss !== null || "losses" in more;
   return {
-    ...{ ...controls.metadata, command },
+    ...controls.metadata,
+    command,
     ...withoutScheduleOptions(options),
     ...(!hasOwn && { temperature, alpha }),
     ...(typeof options.optimizer !== "function" && { optimizer: OPTIMIZERS.canonical(options.optimizer) }),

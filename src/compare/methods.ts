@@ -83,7 +83,10 @@ function withTeachers(
 ): NamedMethod[] {
   const methods = losses.flatMap(({ spec, loss, folder }): NamedMethod[] => {
     const of = (isCalibrated: boolean, name = loss): NamedMethod => ({
-      ...{ spec, loss, name, calibrateTeacher: isCalibrated },
+      spec,
+      loss,
+      name,
+      calibrateTeacher: isCalibrated,
       folder: teacherFolder(folder, isCalibrated),
     });
     if (calibrateTeacher === false || !readsLogits(spec)) return [of(false)];

@@ -75,7 +75,12 @@ export async function trainOrTakeTeacher(task: SplitTask, training: TeacherTrain
     trainTeacher({
       ...ofTraining(options),
       ...resuming(folder, onNote),
-      ...{ model: module, data, validation, signal, keepCheckpoints, metadata: { seed } },
+      model: module,
+      data,
+      validation,
+      signal,
+      keepCheckpoints,
+      metadata: { seed },
       ...reporting(onStep, options.epochs),
     }),
   );

@@ -116,14 +116,12 @@ export class InProcessRunner implements TrialRunner {
       return trial.kind === "baseline"
         ? trainTeacher({ ...common, ...ofTraining(trial.options), model, name: "student" })
         : distill({
-            ...{
-              ...common,
-              ...trial.options,
-              teacher: source,
-              student: model,
-              ...(isWhole && source instanceof Module && { teacherCache: known?.training ?? false }),
-              calibrateTeacher: trial.calibrateTeacher ?? false,
-            },
+            ...common,
+            ...trial.options,
+            teacher: source,
+            student: model,
+            ...(isWhole && source instanceof Module && { teacherCache: known?.training ?? false }),
+            calibrateTeacher: trial.calibrateTeacher ?? false,
             ...(trial.loss !== null && { loss: trial.loss }),
           });
     });

@@ -281,7 +281,9 @@ export const AVERAGE_OPTIONS = ["average", "teacherWeights", "teacherConfidence"
 
 /** Options that decide where and how a run is written and executed, and none of its numbers. */
 export const OUTPUT_OPTIONS: ReadonlySet<string> = new Set([
-  ...["out", "threads", "forceThreads"],
+  "out",
+  "threads",
+  "forceThreads",
   ...Object.keys({ ...OUTPUT, ...EXPERIMENT }),
 ]);
 

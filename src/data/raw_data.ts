@@ -233,18 +233,16 @@ async function build(
     const isBytes = rows.dtype === "uint8";
     const hash = sha256 ?? (await hashOf(part.rows, chunk));
     const dataset = new StreamedDataset({
-      ...{
-        rows,
-        labels,
-        targets,
-        ...ofTargets,
-        name,
-        classes,
-        classNames: expectClassNames(classNames, classes),
-        table,
-        values,
-        chunk,
-      },
+      rows,
+      labels,
+      targets,
+      ...ofTargets,
+      name,
+      classes,
+      classNames: expectClassNames(classNames, classes),
+      table,
+      values,
+      chunk,
       isImage: isBytes && isImage,
       upright,
       mean: isBytes ? byChannel(part, normalisation?.mean ?? 0) : [],

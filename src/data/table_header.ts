@@ -114,7 +114,9 @@ export function layoutOf(header: TableHeader): Omit<TableLayout, "columns"> {
   const { names, isNamed } = header;
   const [label, ...more] = header.labels.map((index) => ({ name: names[index], index }));
   return {
-    ...{ label, ...(more.length > 0 && { labels: [label, ...more] }), header: isNamed },
+    label,
+    ...(more.length > 0 && { labels: [label, ...more] }),
+    header: isNamed,
     ...(header.dropped.size > 0 && { width: names.length }),
   };
 }

@@ -76,7 +76,9 @@ const NUMBER = {
 /** The kinds of targets, by task. */
 const TARGETS: Readonly<Record<TaskName, TargetKind>> = {
   classification: {
-    ...{ text: "a class, a whole number from 0", accepts: (x) => Number.isInteger(x) && x >= 0, isScaled: false },
+    text: "a class, a whole number from 0",
+    accepts: (x) => Number.isInteger(x) && x >= 0,
+    isScaled: false,
     output: ["class", "classes"],
   },
   regression: { ...NUMBER, output: ["target", "targets"], isScaled: true },

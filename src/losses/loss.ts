@@ -124,7 +124,8 @@ export interface LossContext {
 export function changedLoss(loss: DistillationLoss, changes: Partial<DistillationLoss>): DistillationLoss {
   const { name, taps, modules, needsTeacher, needsTeacherLogits, tasks, drawsRandomNumbers } = loss;
   return {
-    ...{ name, needsTeacher },
+    name,
+    needsTeacher,
     ...(needsTeacherLogits !== undefined && { needsTeacherLogits }),
     ...(taps && { taps }),
     ...(modules && { modules }),

@@ -3,8 +3,15 @@ import { argumentError } from "../checks.js";
 const PATTERN = /^[\w.+/-]+$/;
 /** What a run's records have already. */
 const RESERVED: readonly string[] = [
-  ...["epoch", "epochs", "lr", "seconds", "samplesPerSecond"],
-  ...["loss", "validationLoss", "validationAccuracy", "agreement"],
+  "epoch",
+  "epochs",
+  "lr",
+  "seconds",
+  "samplesPerSecond",
+  "loss",
+  "validationLoss",
+  "validationAccuracy",
+  "agreement",
 ];
 
 /** Refuses a name that no metric of a loss can have; `BAD_ARGUMENT`. */

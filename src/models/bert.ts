@@ -208,9 +208,14 @@ const CONFIG = v.pipe(
     is_decoder: v.optional(v.literal(false)),
   }),
   v.transform((config) => ({
-    ...{ layers: config.num_hidden_layers, dim: config.hidden_size, heads: config.num_attention_heads },
-    ...{ hidden: config.intermediate_size, buckets: config.vocab_size, positions: config.max_position_embeddings },
-    ...{ types: config.type_vocab_size, eps: config.layer_norm_eps },
+    layers: config.num_hidden_layers,
+    dim: config.hidden_size,
+    heads: config.num_attention_heads,
+    hidden: config.intermediate_size,
+    buckets: config.vocab_size,
+    positions: config.max_position_embeddings,
+    types: config.type_vocab_size,
+    eps: config.layer_norm_eps,
   })),
 );
 

@@ -133,7 +133,14 @@ export interface NetworkOfState extends Optional<NetworkContext> {
 
 /** The names of {@link NetworkOfState}. */
 export const NETWORK_OPTIONS = [
-  ...["network", "shape", "classes", "imageShape", "metadata", "modules", "argument", "onNote"],
+  "network",
+  "shape",
+  "classes",
+  "imageShape",
+  "metadata",
+  "modules",
+  "argument",
+  "onNote",
 ] as const;
 
 /**

@@ -46,7 +46,8 @@ export function fitNetwork(network: Module, data: Dataset, name = "the network")
       : adaptationOf(
           { ...own, spec },
           {
-            ...{ spec: preprocessingOf(data), name: data.name },
+            spec: preprocessingOf(data),
+            name: data.name,
             isLabelled: data.unlabelled !== true || labelsOf(data).some((label) => label !== NO_LABEL),
           },
         );

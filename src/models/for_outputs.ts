@@ -25,11 +25,20 @@ function isWithoutClasses(data: Dataset): boolean {
 function inputsOf(data: Dataset, outputs: Pick<Dataset, "classes" | "task" | "classNames">): Dataset {
   const { name, length, features, shape, image, table, values, texts } = data;
   const unlabelled = ({ inputs, indices }: Batch): Batch => ({
-    ...{ inputs, indices },
+    inputs,
+    indices,
     labels: new IntTensor(new Int32Array(inputs.shape[0]).fill(NO_LABEL)),
   });
   return {
-    ...{ name, length, features, shape, image, table, values, unlabelled: true, ...outputs },
+    name,
+    length,
+    features,
+    shape,
+    image,
+    table,
+    values,
+    unlabelled: true,
+    ...outputs,
     ...(texts && { texts: (indices: Int32Array) => texts.call(data, indices) }),
     fingerprint: () => data.fingerprint(),
     batch: (indices) => unlabelled(data.batch(indices)),

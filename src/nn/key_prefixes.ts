@@ -2,9 +2,20 @@ import { show } from "../checks.js";
 
 /** What wrappers of PyTorch put before all keys: DataParallel, compile, Lightning and usual names of attributes. */
 const PREFIXES = [
-  ...["module.", "_orig_mod.", "_forward_module.", "_fsdp_wrapped_module."],
-  ...["model.", "net.", "network.", "backbone.", "encoder.", "student.", "teacher."],
-  ...["ema.", "ema_model.", "online_model."],
+  "module.",
+  "_orig_mod.",
+  "_forward_module.",
+  "_fsdp_wrapped_module.",
+  "model.",
+  "net.",
+  "network.",
+  "backbone.",
+  "encoder.",
+  "student.",
+  "teacher.",
+  "ema.",
+  "ema_model.",
+  "online_model.",
 ] as const;
 /** A number that AveragedModel keeps beside the network's own keys. */
 const AVERAGED = "n_averaged";

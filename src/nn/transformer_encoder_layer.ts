@@ -54,7 +54,13 @@ export class TransformerEncoderLayer extends Module {
   constructor(dModel: number, nhead: number, options: TransformerEncoderLayerOptions = {}) {
     super();
     expectOptions("TransformerEncoderLayer", options, [
-      ...["dimFeedforward", "dropout", "activation", "layerNormEps", "batchFirst", "normFirst", "bias"],
+      "dimFeedforward",
+      "dropout",
+      "activation",
+      "layerNormEps",
+      "batchFirst",
+      "normFirst",
+      "bias",
     ]);
     const { dimFeedforward = 2048, dropout = 0.1, activation = "relu", normFirst = false } = options;
     const { layerNormEps: eps = 1e-5, batchFirst = false, bias = true } = options;

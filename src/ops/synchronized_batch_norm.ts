@@ -46,12 +46,16 @@ const synchronizedBatchNormOp = defineOp<Attributes, Saved>({
     const [rows, features] = x.shape;
     const own = { x: allocate(x.size), weight: allocate(features), bias: allocate(features) };
     native.batchNormBackward({
-      ...{ grad, y: null, gradAddend: null },
+      grad,
+      y: null,
+      gradAddend: null,
       saved: { x: x.data, mean: saved.mean, invStd: saved.invStd, train: false },
       weight: weight.data,
       bias: bias.data,
       gradients: own,
-      ...{ rows, features, length: numel(x.shape.slice(2)) },
+      rows,
+      features,
+      length: numel(x.shape.slice(2)),
     });
     const sums = new Barrier(Float64Array.of(...own.weight, ...own.bias), added);
     saved.own = { ...own, sums };
@@ -141,7 +145,13 @@ function normalize(x: Tensor, norm: Norm, into: readonly [Float32Array, Float32A
   native.batchNormForward({
     x: x.data,
     norm: { weight, bias, runningMean, runningVar, train: false, eps, momentum: 0 },
-    ...{ addend: null, relu: false },
-    ...{ mean, invStd, out, rows, features, length: numel(x.shape.slice(2)) },
+    addend: null,
+    relu: false,
+    mean,
+    invStd,
+    out,
+    rows,
+    features,
+    length: numel(x.shape.slice(2)),
   });
 }

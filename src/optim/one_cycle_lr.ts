@@ -165,8 +165,11 @@ export class OneCycleLR extends LRScheduler {
     return {
       total_steps: this.totalSteps,
       _schedule_phases: ends.map((end, i) => ({
-        ...{ end_step: end, start_lr: lrs[i], end_lr: lrs[i + 1] },
-        ...{ start_momentum: momenta[i], end_momentum: momenta[i + 1] },
+        end_step: end,
+        start_lr: lrs[i],
+        end_lr: lrs[i + 1],
+        start_momentum: momenta[i],
+        end_momentum: momenta[i + 1],
       })),
       _anneal_func_type: annealStrategy,
       cycle_momentum: this.#cycleMomentum,

@@ -56,7 +56,12 @@ export class SGD extends Optimizer<SGDGroup, { momentumBuffer: Float32Array }> {
         params: alike.map(({ data }) => data),
         grads: gradsOf(alike),
         momentumBuffers: momentum === 0 ? null : states.map(({ momentumBuffer }) => momentumBuffer),
-        ...{ lr, momentum, dampening, weightDecay, nesterov, isFirst },
+        lr,
+        momentum,
+        dampening,
+        weightDecay,
+        nesterov,
+        isFirst,
         gradScale: maximize ? -gradScale : gradScale,
       });
       if (momentum !== 0) for (const [i, param] of alike.entries()) this.state.set(param, states[i]);

@@ -171,7 +171,10 @@ export function planLinks<T>(
   { seed, hasTeacher, name = "link", first = 1 }: { seed: number; hasTeacher: boolean; name?: string; first?: number },
 ): (Link & { item: T })[] {
   return items.map((item, i) => ({
-    ...{ name: `${name}-${first + i}`, isDistilled: i > 0 || hasTeacher, seed: seed + i, item },
+    name: `${name}-${first + i}`,
+    isDistilled: i > 0 || hasTeacher,
+    seed: seed + i,
+    item,
   }));
 }
 

@@ -81,7 +81,8 @@ export function runReport(input: RunReportInput): RunReport {
     predictions:
       shown &&
       predictionsOf(held, shown, {
-        ...{ part, weights: best === null ? "last" : "best" },
+        part,
+        weights: best === null ? "last" : "best",
         ...(typeof config.teacherTemperature === "number" && { teacherTemperature: config.teacherTemperature }),
       }),
     lastMetric: evaluation?.best ? mainMetric(held ?? undefined, evaluation.last.evaluation) : null,

@@ -160,7 +160,9 @@ export async function serveNetwork(network: Module, options: ServeOptions = {}):
   };
 
   const limits = {
-    ...{ requestTimeout: timeout, headersTimeout: timeout, connectionsCheckingInterval: CHECK_MS },
+    requestTimeout: timeout,
+    headersTimeout: timeout,
+    connectionsCheckingInterval: CHECK_MS,
     // Node.js would answer with the status alone.
     requireHostHeader: false,
   };
@@ -237,11 +239,13 @@ const NO_HTTP: ClientError = { status: 400, code: "BAD_REQUEST", message: () => 
 /** By Node.js's codes; of all others {@link NO_HTTP}. */
 const CLIENT_ERRORS: Readonly<Record<string, ClientError>> = {
   ERR_HTTP_REQUEST_TIMEOUT: {
-    ...{ status: 408, code: "TIMEOUT" },
+    status: 408,
+    code: "TIMEOUT",
     message: (timeout) => `expected the whole request within ${timeout} ms`,
   },
   HPE_HEADER_OVERFLOW: {
-    ...{ status: 431, code: "TOO_LARGE" },
+    status: 431,
+    code: "TOO_LARGE",
     message: () => `headers: expected at most ${maxHeaderSize} bytes, got more`,
   },
 };

@@ -39,8 +39,13 @@ export function collecting<E extends TaskEvaluation>(report: (all: Collected) =>
     report() {
       const teacher = teachers.length === 0 ? null : concatenated(teachers);
       return report({
-        ...{ samples, width, targetWidth, teacherWidth: teacher === null ? 0 : teacher.length / samples },
-        ...{ outputs: concatenated(outputs), targets: concatenated(targets), teacher },
+        samples,
+        width,
+        targetWidth,
+        teacherWidth: teacher === null ? 0 : teacher.length / samples,
+        outputs: concatenated(outputs),
+        targets: concatenated(targets),
+        teacher,
       });
     },
   };

@@ -178,7 +178,10 @@ class FunctionTeacher implements Teacher {
     const { inputs, labels, indices } = batch;
     let samples: RawSample[] | null = null;
     const given = this.ask({
-      ...{ inputs, labels, indices, signal: this.#signal },
+      inputs,
+      labels,
+      indices,
+      signal: this.#signal,
       // Few functions read them, and a table's take long.
       get samples() {
         samples ??= data === null ? [] : samplesOf(data, batch);

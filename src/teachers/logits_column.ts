@@ -65,7 +65,11 @@ export async function logitsColumn(
   const all = Float32Array.from(values);
   const hash = createHash("sha256").update(`${width} columns\n`).update(new Uint8Array(all.buffer)).digest("hex");
   return byIndex("column", {
-    ...{ name: `${file}: ${show(column)}`, samples: all.length / width, classes: width, lowestClasses: width, hash },
+    name: `${file}: ${show(column)}`,
+    samples: all.length / width,
+    classes: width,
+    lowestClasses: width,
+    hash,
     ...(names && { classNames: expectClassNames(names, width) }),
     read: (index, out) => out.set(all.subarray(index * width, (index + 1) * width)),
   });

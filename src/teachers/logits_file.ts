@@ -44,7 +44,11 @@ export async function logitsFile(file: string, options: LogitsFileOptions = {}):
   const names = namesOf(file, namesIn(file, classNames, classes), expectClassNames(options.classes, classes));
   const { hash, values } = await scan(source, memory);
   const rows: LogitsRows = {
-    ...{ name: file, samples: source.samples, classes: source.classes, hash, lowestClasses: source.lowestClasses() },
+    name: file,
+    samples: source.samples,
+    classes: source.classes,
+    hash,
+    lowestClasses: source.lowestClasses(),
     ...(names && { classNames: names }),
     ...(dataHash !== undefined && { dataHash }),
     ...(precision !== undefined && { precision }),
@@ -102,7 +106,9 @@ function expectMatrix(array: StoredArray): StoredArray {
 function dense(logits: StoredArray): Source {
   const [samples, width] = logits.shape;
   return {
-    ...{ samples, width, classes: width },
+    samples,
+    width,
+    classes: width,
     read: (start, end) => finite(logits, start, end),
     expand: (values, at, out) => out.set(values.subarray(at, at + width)),
     lowestClasses: () => width,
@@ -121,7 +127,9 @@ function topK(ids: StoredArray, logprobs: StoredArray): Source {
   }
   let highest = -1;
   return {
-    ...{ samples, width: 2 * k, classes: null },
+    samples,
+    width: 2 * k,
+    classes: null,
     read(start, end) {
       const [classes, logs] = [ids.read(start, end), finite(logprobs, start, end)];
       const values = new Float32Array(2 * k * (end - start));

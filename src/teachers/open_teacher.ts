@@ -51,8 +51,12 @@ const KINDS: readonly Kind[] = [
   {
     name: "an ONNX network",
     takes: {
-      ...{ teacherClasses: "classes", teacherInput: "input", teacherOutput: "output" },
-      ...{ teacherMean: "mean", teacherStd: "std", teacherSize: "size" },
+      teacherClasses: "classes",
+      teacherInput: "input",
+      teacherOutput: "output",
+      teacherMean: "mean",
+      teacherStd: "std",
+      teacherSize: "size",
     },
     is: (file) => extensionOf(file) === ".onnx",
     // Loaded late: the other teachers do without it.
@@ -61,8 +65,10 @@ const KINDS: readonly Kind[] = [
   {
     name: "a module",
     takes: {
-      ...{ teacherConcurrency: "concurrency", teacherRetries: "retries" },
-      ...{ teacherBatch: "batchSize", teacherAnswers: "answers" },
+      teacherConcurrency: "concurrency",
+      teacherRetries: "retries",
+      teacherBatch: "batchSize",
+      teacherAnswers: "answers",
     },
     is: (file) => /^\.[cm]?[jt]s(#|$)/.test(extensionOf(file)),
     open: teacherOfModule,

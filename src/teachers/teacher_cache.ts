@@ -181,7 +181,9 @@ export class TeacherCache {
     const logits = new Tensor(this.logits, [this.samples, this.classes]);
     const { teacherHash, dataHash } = this;
     const metadata = {
-      ...{ teacherHash, dataHash, logitsHash: fingerprint({ logits }) },
+      teacherHash,
+      dataHash,
+      logitsHash: fingerprint({ logits }),
       ...(this.precision !== "float32" && { precision: this.precision }),
     };
     await save({ logits }, file, { metadata: { ...metadata, ...(this.isStandardized && { unit: STANDARDIZED }) } });

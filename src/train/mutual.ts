@@ -71,8 +71,19 @@ export function mutual(input: MutualInput): RunHandle {
     const parts = students.map((module, i) => ({ name: `student-${i + 1}`, path: `networks.${i}`, module }));
     const loss = mutualLoss(term, parts);
     const trainer = await Trainer.open({
-      ...{ command: "mutual", name: "students", model, parts, loss, lossSpec: spec, teacher: null, data },
-      ...{ validation: validation ?? null, options, config: () => ({ loss: loss.config() }), controls, stream },
+      command: "mutual",
+      name: "students",
+      model,
+      parts,
+      loss,
+      lossSpec: spec,
+      teacher: null,
+      data,
+      validation: validation ?? null,
+      options,
+      config: () => ({ loss: loss.config() }),
+      controls,
+      stream,
     });
     try {
       return await fit(trainer, loss, null);

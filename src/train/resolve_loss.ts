@@ -66,7 +66,9 @@ export async function makeLoss(spec: LossSpec, use: LossUse): Promise<MadeLoss> 
   };
   let isSmoothed = false;
   const context: LossContext = {
-    ...{ classes: data.classes, task: data.task, samples: data.length },
+    classes: data.classes,
+    task: data.task,
+    samples: data.length,
     get labelSmoothing() {
       isSmoothed = true;
       return labelSmoothing;

@@ -49,17 +49,18 @@ export function trainTeacher(input: TrainTeacherInput): RunHandle {
         : await resolveLoss(spec, { student: model, teacher: null, data, labelSmoothing, generator: stream.generator });
     if (loss.needsTeacher) throw missingTeacher(loss.name, spec);
     const trainer = await Trainer.open({
-      ...{
-        command: "train-teacher",
-        name,
-        model,
-        loss,
-        lossSpec: spec,
-        teacher: null,
-        data,
-        validation: validation ?? null,
-      },
-      ...{ options, config: () => (spec === undefined ? {} : { loss: loss.config() }), controls, stream },
+      command: "train-teacher",
+      name,
+      model,
+      loss,
+      lossSpec: spec,
+      teacher: null,
+      data,
+      validation: validation ?? null,
+      options,
+      config: () => (spec === undefined ? {} : { loss: loss.config() }),
+      controls,
+      stream,
     });
     try {
       return await fit(trainer, loss, null);

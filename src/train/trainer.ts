@@ -115,8 +115,15 @@ export class Trainer {
       }
       const progress = { epoch: 0, step: 0, sums: {}, seconds: 0, history: [], steps: newStepTrace(), ...unit };
       const state: TrainerState = {
-        ...{ model, modules, optimizer, average, progress },
-        ...{ generator: stream.generator, teacher: teacher?.state?.() ?? {}, order: null, best: null },
+        model,
+        modules,
+        optimizer,
+        average,
+        progress,
+        generator: stream.generator,
+        teacher: teacher?.state?.() ?? {},
+        order: null,
+        best: null,
       };
       const names = (input.parts ?? [input]).map(({ name }) => name);
       const opened = await RunFiles.open(ownControls, () => configOf(input, made), names);
@@ -212,7 +219,9 @@ export class Trainer {
     const result = {
       history: progress.history,
       steps: keptSteps(progress.steps),
-      ...{ files, best, stoppedEarly: this.#isOutOfPatience },
+      files,
+      best,
+      stoppedEarly: this.#isOutOfPatience,
     };
     await controls.onEnd?.(result);
     return result;
@@ -260,8 +269,13 @@ export class Trainer {
     const { lastStep } = this.scheduler;
     keepStep(progress.steps, { step: lastStep, loss: metrics.loss, gradNorm: step.gradNorm });
     return this.input.controls.onStep?.({
-      ...{ epoch: progress.epoch + 1, step: lastStep, steps: this.#totalSteps, metrics },
-      ...{ lr: this.scheduler.getLastLr()[0], samplesPerSecond: this.#speed(), gradNorm: step.gradNorm },
+      epoch: progress.epoch + 1,
+      step: lastStep,
+      steps: this.#totalSteps,
+      metrics,
+      lr: this.scheduler.getLastLr()[0],
+      samplesPerSecond: this.#speed(),
+      gradNorm: step.gradNorm,
     });
   }
 

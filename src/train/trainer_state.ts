@@ -130,7 +130,9 @@ export function stateDict(state: TrainerState, { withOptimizer = true } = {}): S
     tensors,
     metadata: {
       progress: JSON.stringify({
-        ...{ ...progress, moments: Object.keys(moments), best: best && epoch },
+        ...progress,
+        moments: Object.keys(moments),
+        best: best && epoch,
         ...(!withOptimizer && { withoutOptimizer: true }),
       }),
     },

@@ -128,7 +128,10 @@ function look(folder: string, path: string, names: readonly string[], old: Seen 
   const isDone = names.some((name) => RESULT.test(name)) || (all !== null && (records.at(-1)?.epoch ?? 0) >= all);
   const sign = signIn(folder, old?.sign ?? null);
   const run: WatchedRun = {
-    ...{ path, command, data: typeof data === "string" ? data : null, epochs: all },
+    path,
+    command,
+    data: typeof data === "string" ? data : null,
+    epochs: all,
     state: isRecent(sign) ? "running" : isDone ? "done" : "stopped",
     hasReport: names.includes("report.html"),
     changed: Math.round((status ?? statusOf(folder))?.mtimeMs ?? 0),

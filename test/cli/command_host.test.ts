@@ -27,7 +27,9 @@ beforeAll(async () => {
 });
 
 test.each([
-  ...["--version", "distil", "inspect missing.pth"],
+  "--version",
+  "distil",
+  "inspect missing.pth",
   "evaluate --student teacher/teacher.safetensors --data rows.csv",
   "distill --data rows.csv --teacher teacher/teacher.safetensors --epochs 1 --dry-run",
 ])("%s: what it prints, and its exit code, are those of a process of its own", async (command) => {
@@ -35,7 +37,10 @@ test.each([
   const [own, hosted] = [await ended(launch(args, cwd)), await distillery(args, cwd)];
   const { code, stdout, stderr, opening } = own;
   expect({ ...hosted, stdout: untimed(hosted.stdout), stderr: untimed(hosted.stderr) }).toEqual({
-    ...{ code, opening, stdout: untimed(stdout), stderr: untimed(stderr) },
+    code,
+    opening,
+    stdout: untimed(stdout),
+    stderr: untimed(stderr),
   });
 });
 
@@ -57,7 +62,9 @@ test.each([
   writeFileSync(join(cwd, "rejects.mjs"), loss);
   const [own, hosted] = [newFolder(temporary), newFolder(temporary)];
   const args = (folder: string) => [
-    ...[command, ...options.split(" "), command === "export" ? "--js" : "--out"],
+    command,
+    ...options.split(" "),
+    command === "export" ? "--js" : "--out",
     join(folder, { export: "run.mjs", logits: "run.safetensors" }[command] ?? "run"),
   ];
   const [alone, kept] = [await ended(launch(args(own), cwd)), await distillery(args(hosted), cwd)];

@@ -35,7 +35,9 @@ describe("a data set that is here", () => {
     const { url, ranges } = await serve(status(500));
     expect(await succeed(["data", "kmnist", "--from", url], cache)).toBe(`kmnist: ${here()}, 0.1 kB\n`);
     expect(JSON.parse(await succeed(["data", "kmnist", "--json"], cache))).toEqual({
-      ...{ name: "kmnist", folder: here(), files: Object.keys(images()) },
+      name: "kmnist",
+      folder: here(),
+      files: Object.keys(images()),
       bytes: Object.values(images()).reduce((sum, { length }) => sum + length, 0),
     });
     expect(ranges).toEqual([]);

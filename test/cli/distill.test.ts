@@ -72,8 +72,19 @@ describe("distill with no data is the script", () => {
     }
     const config = JSON.parse(readFileSync(join(out, "config.json"), "utf8"));
     expect(config).toMatchObject({
-      ...{ command: "distill", seed: 0, epochs: 2, batchSize: 64, lr: 6e-4, weightDecay: 1e-5, temperature: 3.5 },
-      ...{ alpha: 0.6, teacherMode: "train", shuffle: false, data: "synthetic", samples: 1024, features: 784 },
+      command: "distill",
+      seed: 0,
+      epochs: 2,
+      batchSize: 64,
+      lr: 6e-4,
+      weightDecay: 1e-5,
+      temperature: 3.5,
+      alpha: 0.6,
+      teacherMode: "train",
+      shuffle: false,
+      data: "synthetic",
+      samples: 1024,
+      features: 784,
     });
     const metrics = jsonLines(readFileSync(join(out, "metrics.jsonl"), "utf8"));
     expect(metrics.map((row) => formatEpoch("KD Loss", recordOf(row)))).toEqual(texts);
@@ -92,7 +103,11 @@ describe("distill with no data is the script", () => {
     const [record, end] = jsonLines(await succeed(["distill", "--epochs", "1", "--seed", "7", "--json"], cwd));
     expect(formatEpoch("KD Loss", recordOf(record))).toBe(texts[0]);
     expect(end).toEqual({
-      ...{ event: "end", loss: record?.loss, evaluation: null, best: null, stoppedEarly: false },
+      event: "end",
+      loss: record?.loss,
+      evaluation: null,
+      best: null,
+      stoppedEarly: false,
       report: join("runs", "distill", "report.html"),
       files: [".pth", ".safetensors"].map((extension) => join("runs", "distill", STUDENT + extension)),
     });

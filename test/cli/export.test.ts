@@ -74,7 +74,9 @@ describe("export", () => {
     const { test: images } = await loadImages(data);
     const { accuracy } = evaluate(await network("student.pth"), images);
     expect(JSON.parse(printed)).toEqual({
-      ...{ embedded: false, inputNames: null, classNames: null },
+      embedded: false,
+      inputNames: null,
+      classNames: null,
       file: "student.pth",
       onnx: "j.onnx",
       bytes: statSync(join(cwd, "j.onnx")).size,

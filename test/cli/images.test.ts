@@ -81,8 +81,16 @@ describe("images in a folder, from the teacher to the evaluation", () => {
     ]);
     const config = JSON.parse(readFileSync(join(cwd, "runs", "teacher", "config.json"), "utf8"));
     expect(config).toMatchObject({
-      ...{ command: "train-teacher", data: "rows", shuffle: true, features: 16, seed: 0, splitSeed: 0 },
-      ...{ samples: 86, validation: 0.1, validationSamples: 10, userOptions: { data, epochs: 3, batchSize: 32 } },
+      command: "train-teacher",
+      data: "rows",
+      shuffle: true,
+      features: 16,
+      seed: 0,
+      splitSeed: 0,
+      samples: 86,
+      validation: 0.1,
+      validationSamples: 10,
+      userOptions: { data, epochs: 3, batchSize: 32 },
     });
   });
 

@@ -61,7 +61,9 @@ describe("a user's loss and network", () => {
     await succeed(["train-teacher", ...COMMON, ...loss, ...network, "--out", "labels"], cwd);
     const figures = (out: string) =>
       jsonLines(readFileSync(join(cwd, out, "metrics.jsonl"), "utf8")).map(({ loss, lr, validationLoss }) => ({
-        ...{ loss, lr, validationLoss },
+        loss,
+        lr,
+        validationLoss,
       }));
     expect(figures("alone")).toEqual(figures("labels"));
     expect(await succeed([...alone, "--resume"], cwd)).toMatch(/Student saved/);

@@ -87,7 +87,10 @@ describe("a user's class", () => {
   test("is trained, resumed, and read back if it is named again", async () => {
     await succeed(distill("own", "--student", OWN), cwd);
     expect(Object.keys(await load(join(cwd, student("own"))))).toEqual([
-      ...["first.weight", "first.bias", "second.weight", "second.bias"],
+      "first.weight",
+      "first.bias",
+      "second.weight",
+      "second.bias",
     ]);
     expect(configOf("own")).toMatchObject({
       student: OWN,

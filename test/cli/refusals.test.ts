@@ -274,10 +274,19 @@ describe("help and version: exit code 0", () => {
     expect(await succeed(["train-teacher", "--help"], cwd)).not.toMatch(/\bkd\b|logit-mse/);
     const text = (await succeed(["distill", "--help"], cwd)).replaceAll(/\s+/g, " ");
     for (const [flag, value] of Object.entries({
-      ...{ "--validation": "0.1; 0 for synthetic data", "--schedule": "one-cycle", "--label-smoothing": "0" },
-      ...{ "--epochs": "150", "--batch-size": "64", "--lr": "0.0006", "--weight-decay": "0.00001" },
-      ...{ "--temperature": "3.5", "--alpha": "0.6", "--pct-start": "0.3", "--div-factor": "20" },
-      ...{ "--final-div-factor": "100", "--max-grad-norm": "1" },
+      "--validation": "0.1; 0 for synthetic data",
+      "--schedule": "one-cycle",
+      "--label-smoothing": "0",
+      "--epochs": "150",
+      "--batch-size": "64",
+      "--lr": "0.0006",
+      "--weight-decay": "0.00001",
+      "--temperature": "3.5",
+      "--alpha": "0.6",
+      "--pct-start": "0.3",
+      "--div-factor": "20",
+      "--final-div-factor": "100",
+      "--max-grad-norm": "1",
     })) {
       expect(text).toMatch(new RegExp(`${flag} <\\w+> [^<]*\\(default: ${value.replaceAll(".", "\\.")}\\)`));
     }

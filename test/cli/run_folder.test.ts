@@ -83,8 +83,17 @@ test("--from refuses weights of the same columns in another order; help of exper
   writeFileSync(join(cwd, "ab.csv"), table(["a", "b", "label"]));
   writeFileSync(join(cwd, "ba.csv"), table(["b", "a", "label"]));
   const run = (data: string, out: string, ...more: string[]) => [
-    ...["train-teacher", "--data", data, ...SMALL_TEACHER, "--epochs", "1"],
-    ...["--no-report", "--quiet", "--out", out, ...more],
+    "train-teacher",
+    "--data",
+    data,
+    ...SMALL_TEACHER,
+    "--epochs",
+    "1",
+    "--no-report",
+    "--quiet",
+    "--out",
+    out,
+    ...more,
   ];
   await succeed(run("ab.csv", "a"), cwd);
   const from = ["--from", "a/teacher.safetensors"];

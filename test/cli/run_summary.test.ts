@@ -60,7 +60,11 @@ test.each([
     await summarizeRun(
       new RunPrinter({ quiet: true }, { lossName: "Loss", epochs: 2, details: false, opening: () => [] }),
       {
-        ...{ role: "student" as const, network: student, teacher, out, report: true },
+        role: "student" as const,
+        network: student,
+        teacher,
+        out,
+        report: true,
         result: { history, files: ["a.pth", "a.safetensors", "b.pth"], best, stoppedEarly: false, steps: [] },
         source: { test: data, validation: data } as unknown as Source,
       },

@@ -15,7 +15,9 @@ function inTerminal(args: string, cwd: string, columns: number, env: Record<stri
   const { NO_COLOR: _, FORCE_COLOR: __, CI: ___, ...rest } = process.env;
   const command = `stty cols ${columns} rows 24; exec '${process.execPath}' '${MAIN}' ${args}`;
   return spawn("script", ["--quiet", "--return", "--command", command, "/dev/null"], {
-    ...{ cwd, env: { ...rest, TERM: "xterm-256color", ...env }, stdio: ["pipe", "pipe", "pipe"] },
+    cwd,
+    env: { ...rest, TERM: "xterm-256color", ...env },
+    stdio: ["pipe", "pipe", "pipe"],
   });
 }
 

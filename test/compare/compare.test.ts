@@ -54,13 +54,18 @@ test("what is done beside the runs is told, before and after", async () => {
   const teacher = PROBLEM.teacher();
   await compare(
     compareInput(newRun(), {
-      ...{ teacher, seeds: 1, epochs: 1 },
+      teacher,
+      seeds: 1,
+      epochs: 1,
       onWork: ({ work, done, total }) => void events.push(`${work} ${done}/${total}`),
       onTrial: ({ name }) => void events.push(name),
     }),
   );
   expect(events).toEqual([
-    ...["teacher logits 0/1", "teacher logits 1/1", "seed-0/baseline", "seed-0/distilled"],
+    "teacher logits 0/1",
+    "teacher logits 1/1",
+    "seed-0/baseline",
+    "seed-0/distilled",
     ...[0, 1, 2, 3, 4].map((done) => `test set ${done}/4`),
     ...[0, 1, 2, 3, 4, 5].map((done) => `fidelity and calibration ${done}/6`),
   ]);
@@ -86,7 +91,9 @@ test.each([true, false])(
   async (hidden) => {
     const out = newRun();
     const loss: DistillationLoss = {
-      ...{ name: "own", needsTeacher: hidden, config: () => ({ name: "own" }) },
+      name: "own",
+      needsTeacher: hidden,
+      config: () => ({ name: "own" }),
       ...(hidden && { taps: { teacher: ["fc1"] } }),
       compute({ student, teacher, labels }) {
         if (hidden) expect(teacher.taps.fc1.shape[1]).toBe(24);
@@ -224,7 +231,9 @@ test("baseline and distilled have the same initial weights and see the same batc
   };
   await compare(
     compareInput(newRun(), {
-      ...{ data, validation: heldOut, seeds: [5] },
+      data,
+      validation: heldOut,
+      seeds: [5],
       onTrial: ({ name }) => {
         seen[name.split("/")[1] ?? "teacher"] = current;
         current = [];

@@ -33,7 +33,9 @@ test("a data-size curve: students of parts of the training data, as a run of the
   expect(progress.at(-1)?.done).toBe(progress.at(-1)?.total);
   const [small, all] = fractions;
   expect([all?.baseline, all?.distilled, all?.difference]).toEqual([
-    ...[whole.baseline.best, whole.distilled.best, whole.difference.best],
+    whole.baseline.best,
+    whole.distilled.best,
+    whole.difference.best,
   ]);
   // The same by hand.
   const { train, heldOut: validation } = splitDataset(PROBLEM.data, { fraction: 0.1, seed: 0 });

@@ -121,17 +121,31 @@ test("losses of the teacher's logits are paired, each with its difference to its
   const result = await compare(compareInput(newRun(), { losses, calibrateTeacher: "both", epochs: 1 }));
   const { methods } = result;
   expect(methods.map(({ name }) => name)).toEqual([
-    ...["dkd", "dkd, calibrated teacher", ofLabels, "cross-entropy + rkd"],
-    ...["kd + rkd", "kd + rkd, calibrated teacher"],
+    "dkd",
+    "dkd, calibrated teacher",
+    ofLabels,
+    "cross-entropy + rkd",
+    "kd + rkd",
+    "kd + rkd, calibrated teacher",
   ]);
   const values = accuracies(result);
   const less = (i: number, j: number) => values[i].map((x, seed) => x - values[j][seed]);
   const differences = (name: "againstFirst" | "againstUncalibrated") => methods.map((method) => method[name]);
   expect(differences("againstUncalibrated").map((one) => one?.best.values)).toEqual([
-    ...[undefined, less(1, 0), undefined, undefined, undefined, less(5, 4)],
+    undefined,
+    less(1, 0),
+    undefined,
+    undefined,
+    undefined,
+    less(5, 4),
   ]);
   expect(differences("againstFirst").map((one) => one?.best.values)).toEqual([
-    ...[undefined, undefined, less(2, 0), less(3, 0), less(4, 0), undefined],
+    undefined,
+    undefined,
+    less(2, 0),
+    less(3, 0),
+    less(4, 0),
+    undefined,
   ]);
   for (const name of ["againstFirst", "againstUncalibrated"] as const) {
     const family = differences(name).flatMap((one) => (one === null ? [] : [one.best]));
@@ -189,7 +203,11 @@ test("a teacher that can't be calibrated is refused before a student is trained"
     return new TensorDataset(inputs, labels, { classes: SIZES.classes });
   };
   const input = compareInput(newRun(), {
-    ...{ data: apart(300, 1), test: apart(60, 2), calibrateTeacher: "both", epochs: 4, seeds: 1 },
+    data: apart(300, 1),
+    test: apart(60, 2),
+    calibrateTeacher: "both",
+    epochs: 4,
+    seeds: 1,
     onTrial: ({ name }) => void ran.push(name),
   });
   const { message } = await failure(compare(input), "BAD_ARGUMENT");
@@ -262,8 +280,10 @@ test("a function called as an expression is has a pair of its own", async () => 
   const values = methods.map(({ best }) => best.accuracy.values);
   const less = (i: number, j: number) => values[i].map((x, seed) => x - values[j][seed]);
   expect(methods.map(({ againstUncalibrated }) => againstUncalibrated?.best.values)).toEqual([
-    ...[undefined, less(1, 0)],
-    ...[undefined, less(3, 2)],
+    undefined,
+    less(1, 0),
+    undefined,
+    less(3, 2),
   ]);
   expect(methods.map(({ uncalibrated }) => uncalibrated)).toEqual([null, 0, null, 2]);
 });

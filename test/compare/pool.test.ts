@@ -60,7 +60,10 @@ describe("side by side in processes", () => {
     const baseline = timeless(await compare({ ...input, seeds: 2, out: here }), here);
     const trials: string[] = [];
     const side = await compare({
-      ...{ ...input, seeds: 2, out: there, workers: { ...workers, count: 2 } },
+      ...input,
+      seeds: 2,
+      out: there,
+      workers: { ...workers, count: 2 },
       onTrial: ({ name }) => void trials.push(name),
     });
     expect(timeless(side, there)).toEqual(baseline);
@@ -101,7 +104,8 @@ describe("side by side in processes", () => {
     const call = { ...input, epochs: 40, seeds: 1, out, workers: { ...workers, count: 2 } };
     const controller = new AbortController();
     const stopped = compare({
-      ...{ ...call, signal: controller.signal },
+      ...call,
+      signal: controller.signal,
       onProgress: ({ trial }) => trial !== "teacher" && controller.abort(),
     });
     expect((await failureOf(stopped)).message).toMatch(/^stopped with 1 of 3 runs done; /);

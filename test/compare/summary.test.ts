@@ -95,7 +95,9 @@ test("a sweep's answer", () => {
 test("a sweep's answer over several seeds, and what it can tell apart", () => {
   const chosen = { temperature: 4, alpha: 0.9, validationAccuracy: 0.9012 };
   const best = {
-    ...{ ...chosen, spread: { figure: { std: 0.0021 } }, evaluation: { accuracy: 0.8955 } },
+    ...chosen,
+    spread: { figure: { std: 0.0021 } },
+    evaluation: { accuracy: 0.8955 },
     test: { accuracy: { mean: 0.8961, std: 0.0012 } },
   };
   const [clear, close] = [true, false].map((significant) => ({ spread: { lead: { significant, mean: 0.01 } } }));

@@ -37,12 +37,19 @@ const BUDGET = { epochs: 3, batchSize: 32, lr: 0.01 };
 export const STEPS = 3 * Math.ceil(270 / 32);
 
 export const compareInput = (out: string, more: Partial<CompareInput> = {}): CompareInput => ({
-  ...{ ...PROBLEM, ...BUDGET, seeds: 2, out },
+  ...PROBLEM,
+  ...BUDGET,
+  seeds: 2,
+  out,
   ...more,
 });
 
 export const sweepInput = (out: string, more: Partial<SweepInput> = {}): SweepInput => ({
-  ...{ ...PROBLEM, ...BUDGET, temperatures: [1, 4], alphas: [0.2, 0.8], out },
+  ...PROBLEM,
+  ...BUDGET,
+  temperatures: [1, 4],
+  alphas: [0.2, 0.8],
+  out,
   ...more,
 });
 
@@ -61,7 +68,10 @@ export function watched(data: Dataset, onRead: () => void): Dataset {
     return result;
   };
   return {
-    ...{ name, length, features, classes },
+    name,
+    length,
+    features,
+    classes,
     batch: (indices) => counted(data.batch(indices)),
     slice: (start, end) => counted(data.slice(start, end)),
     fingerprint: () => data.fingerprint(),

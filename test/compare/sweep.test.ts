@@ -43,12 +43,10 @@ describe("a sweep", () => {
       [0.2, 0.8],
     ]);
     expect(points.map(({ temperature, alpha }) => [temperature, alpha])).toEqual([
-      ...[
-        [1, 0.2],
-        [1, 0.8],
-        [4, 0.2],
-        [4, 0.8],
-      ],
+      [1, 0.2],
+      [1, 0.8],
+      [4, 0.2],
+      [4, 0.8],
     ]);
     const { train: data, heldOut: validation } = splitDataset(PROBLEM.data, { fraction: 0.1, seed: 0 });
     const teacher = await teacherOf();

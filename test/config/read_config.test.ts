@@ -120,8 +120,11 @@ describe("mistakes", () => {
 test("~ is the home folder, where it stands for one", () => {
   const given = { data: "~/a.csv", out: "~", csv: "~/x/m.csv", logFile: "~other/log", tensorboard: "a/~" };
   expect(defineConfig("train-teacher", given)).toMatchObject({
-    ...{ data: join(homedir(), "a.csv"), out: homedir(), csv: join(homedir(), "x", "m.csv") },
-    ...{ logFile: "~other/log", tensorboard: "a/~" },
+    data: join(homedir(), "a.csv"),
+    out: homedir(),
+    csv: join(homedir(), "x", "m.csv"),
+    logFile: "~other/log",
+    tensorboard: "a/~",
   });
   const teacher = { data: "rows", teacher: "./t.mjs", teacherAnswers: "~/answers" };
   expect(defineConfig("distill", teacher)).toMatchObject({ teacherAnswers: join(homedir(), "answers") });

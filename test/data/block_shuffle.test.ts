@@ -8,7 +8,12 @@ import { Tensor } from "../../src/tensor/tensor.js";
 
 /** A user's data set of a number of samples, which are read in chunks. */
 const own = (length: number, chunk: number): Dataset => ({
-  ...{ name: "own", length, features: 1, classes: 1, chunk, fingerprint: () => "" },
+  name: "own",
+  length,
+  features: 1,
+  classes: 1,
+  chunk,
+  fingerprint: () => "",
   batch: (indices) => ({
     inputs: new Tensor(new Float32Array(indices.length), [indices.length, 1]),
     labels: new IntTensor(new Int32Array(indices.length)),

@@ -14,7 +14,14 @@ describe("what is found", () => {
     ]);
     const { mean, std } = pair.train;
     expect(preprocessingOf(train)).toEqual({
-      ...{ kind: "image", channels: 1, height: 2, width: 2, mean: [mean], std: [std], classes: 3, classNames: null },
+      kind: "image",
+      channels: 1,
+      height: 2,
+      width: 2,
+      mean: [mean],
+      std: [std],
+      classes: 3,
+      classNames: null,
     });
   });
 

@@ -114,7 +114,8 @@ describe("a batch that is not what its data set says is an error that names both
   test("one that is as it says is taken, images too", () => {
     const valuesOf = (i: number) => [i, i / 2, -i];
     const give = ({ indices }: Batch, sample: number[]) => ({
-      ...{ indices, labels: new IntTensor(indices.map((i) => i % 2)) },
+      indices,
+      labels: new IntTensor(indices.map((i) => i % 2)),
       inputs: tensor(Float32Array.from([...indices].flatMap(valuesOf)), { shape: [indices.length, ...sample] }),
     });
     for (const shape of [[3], [1, 3, 1]]) {
@@ -136,12 +137,10 @@ describe("what a data set says of itself", () => {
   const sound = own({});
   const train = (changed: object, out?: string, more: Partial<TrainTeacherInput> = {}) =>
     trainTeacher({
-      ...{
-        model: new LeNet300({ inFeatures: 3, classes: 2 }),
-        data: { ...sound, ...changed },
-        epochs: 1,
-        batchSize: 5,
-      },
+      model: new LeNet300({ inFeatures: 3, classes: 2 }),
+      data: { ...sound, ...changed },
+      epochs: 1,
+      batchSize: 5,
       ...(out !== undefined && { out }),
       ...more,
     });
@@ -210,7 +209,11 @@ describe("what a data set says of itself", () => {
       outputs: () => ({ logits: zeros([5, 2]), taps: {} }),
     };
     const run = distill({
-      ...{ teacher: teacher as never, student: new Linear(3, 2), data: sound, epochs: 1, batchSize: 5 },
+      teacher: teacher as never,
+      student: new Linear(3, 2),
+      data: sound,
+      epochs: 1,
+      batchSize: 5,
       out: join(folder, "teacher"),
     });
     const text = 'teacher "mine": fingerprint(): expected a text or null, got a promise';

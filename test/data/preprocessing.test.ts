@@ -26,7 +26,10 @@ import { folderOf, refusal } from "./support.js";
 
 const image = { channels: 2, height: 1, width: 2 };
 const images = new ImageDataset(Uint8Array.of(0, 255, 51, 102, 1, 2, 3, 4), Int32Array.of(0, 1), {
-  ...{ image, mean: [0.5, 0.25], std: [0.5, 2], classNames: ["no", "yes"] },
+  image,
+  mean: [0.5, 0.25],
+  std: [0.5, 2],
+  classNames: ["no", "yes"],
 });
 const values = new TensorDataset(
   tensor([
@@ -46,7 +49,12 @@ describe("described, kept as JSON, and read again", () => {
   test("images", () => {
     const described = preprocessingOf(images) as ImagePreprocessing;
     expect(described).toEqual({
-      ...{ kind: "image", ...image, mean: [0.5, 0.25], std: [0.5, 2], classes: 2, classNames: ["no", "yes"] },
+      kind: "image",
+      ...image,
+      mean: [0.5, 0.25],
+      std: [0.5, 2],
+      classes: 2,
+      classNames: ["no", "yes"],
     });
     const again = parsePreprocessing(JSON.parse(JSON.stringify(described)), "x") as ImagePreprocessing;
     expect(again).toEqual(described);
@@ -83,7 +91,12 @@ describe("described, kept as JSON, and read again", () => {
 describe("samples that can't be encoded", () => {
   const described = preprocessingOf(images) as ImagePreprocessing;
   const scaled: ValuePreprocessing = {
-    ...{ kind: "values", features: 2, mean: [1, -2], std: [0.5, 1e-3], classes: 2, classNames: null },
+    kind: "values",
+    features: 2,
+    mean: [1, -2],
+    std: [0.5, 1e-3],
+    classes: 2,
+    classNames: null,
   };
   test.each<[string, () => unknown, string]>([
     [

@@ -11,7 +11,11 @@ const subset = new Subset(base, Int32Array.of(4, 1, 1, 2));
 function own(): Dataset & { read: number } {
   const { name, length, features, classes } = base;
   return {
-    ...{ name, length, features, classes, read: 0 },
+    name,
+    length,
+    features,
+    classes,
+    read: 0,
     augmented: true,
     classNames: ["a", "b", "c"],
     image: { channels: 1, height: 1, width: 1, mean: [0.5], std: [2] },
@@ -60,7 +64,12 @@ describe("batches", () => {
 test("what the base says of itself is passed on", () => {
   const { name, length, features, classes, augmented, classNames, image } = new Subset(own(), Int32Array.of(1));
   expect([name, length, features, classes, augmented, classNames, image]).toEqual([
-    ...["tens", 1, 1, 3, true, ["a", "b", "c"]],
+    "tens",
+    1,
+    1,
+    3,
+    true,
+    ["a", "b", "c"],
     { channels: 1, height: 1, width: 1, mean: [0.5], std: [2] },
   ]);
   expect([subset.augmented, subset.classNames, subset.image]).toEqual([undefined, undefined, undefined]);

@@ -25,8 +25,12 @@ describe("ids of hashed n-grams are those of an independent Python script", () =
   test.each(CASES.map((one) => [JSON.stringify(one.encoding), one] as const))("%s", (_, { encoding, texts }) => {
     const spec = parsePreprocessing(
       {
-        ...{ kind: "table", columns: [{ name: "text", text: encoding }], label: { name: "y", index: 1 } },
-        ...{ header: true, classes: 2, classNames: ["a", "b"] },
+        kind: "table",
+        columns: [{ name: "text", text: encoding }],
+        label: { name: "y", index: 1 },
+        header: true,
+        classes: 2,
+        classNames: ["a", "b"],
       },
       "x",
     ) as TablePreprocessing;
@@ -80,7 +84,7 @@ describe("a column of texts", () => {
     const spec = preprocessingOf(train) as TablePreprocessing;
     expect(spec.columns).toEqual([
       {
-        ...{ name: "text" },
+        name: "text",
         text: { kind: "hash", buckets: 32768, words: 2, characters: [3, 5], signed: false, length: 256 },
       },
     ]);

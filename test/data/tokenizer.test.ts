@@ -109,7 +109,8 @@ test("--tokenizer is the encoding with its default length, kept with the network
     {
       name: "text",
       text: {
-        ...{ kind: "tokenizer", length: 128 },
+        kind: "tokenizer",
+        length: 128,
         tokenizer: JSON.stringify(JSON.parse(readFileSync(fixture("bpe"), "utf8"))),
       },
     },
@@ -237,7 +238,9 @@ test("a tokenizer that knows no word of the texts is said", async () => {
   const notes = async (text: string, tokenizer?: string) => {
     const heard: string[] = [];
     await loadData(join(folderOf({ "t.csv": bytes(text) }), "t.csv"), {
-      ...{ testFraction: 0, onNote: (note: string) => heard.push(note), ...(tokenizer && { tokenizer }) },
+      testFraction: 0,
+      onNote: (note: string) => heard.push(note),
+      ...(tokenizer && { tokenizer }),
     });
     return heard.filter((note) => note.includes("knows no word"));
   };

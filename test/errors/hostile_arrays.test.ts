@@ -189,7 +189,10 @@ describe("a kernel that takes an object", () => {
     const grad = new Float32Array(6);
     const numbers = { lr: 0.1, momentum: 0, dampening: 0, weightDecay: 0, nesterov: false, isFirst: true };
     const detaching = {
-      ...{ params: [new Float32Array(6)], grads: [grad], momentumBuffers: null, ...numbers },
+      params: [new Float32Array(6)],
+      grads: [grad],
+      momentumBuffers: null,
+      ...numbers,
       get gradScale() {
         structuredClone(grad.buffer, { transfer: [grad.buffer] });
         return 1;

@@ -203,7 +203,9 @@ describe("exporting", () => {
     const bytes = new Uint8Array(readFileSync(file));
     expect(bytes).toEqual(exportOnnx(small(), { output: "y" }));
     expect(summary).toEqual({
-      ...{ embedded: false, inputNames: null, classNames: null },
+      embedded: false,
+      inputNames: null,
+      classNames: null,
       bytes: bytes.length,
       opset: 17,
       input: { name: "input", dtype: "float32", shape: ["batch", 2] },

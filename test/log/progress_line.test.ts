@@ -3,8 +3,12 @@ import { overallLine, type StepProgress, stepLine } from "../../src/log/progress
 
 const paint = (done: string, left: string) => done + left;
 const distilling: StepProgress = {
-  ...{ epoch: 3, step: 900, steps: 2400, metrics: { loss: 0.98456, soft: 0.81234, hard: 1.23456 } },
-  ...{ lr: 3.0742e-5, samplesPerSecond: 12345.6 },
+  epoch: 3,
+  step: 900,
+  steps: 2400,
+  metrics: { loss: 0.98456, soft: 0.81234, hard: 1.23456 },
+  lr: 3.0742e-5,
+  samplesPerSecond: 12345.6,
 };
 const training = { ...distilling, metrics: { loss: 0.98456 } };
 const stepAt = (width: number, progress = distilling, left: number | null = 65.2) =>

@@ -173,7 +173,10 @@ describe("columns and classes of the data go by their names", () => {
       `${path}: takes numbers in the column "a": refused has texts`,
     );
     const pixels = new ImageDataset(new Uint8Array(16), Int32Array.of(0, 1, 2, 0), {
-      ...{ image: { channels: 1, height: 2, width: 2 }, mean: 0, std: 1, name: "photos" },
+      image: { channels: 1, height: 2, width: 2 },
+      mean: 0,
+      std: 1,
+      name: "photos",
     });
     expect(() => evaluate(teacher, pixels)).toThrow(
       `${path}: takes rows of a table with the columns "a", "b", "c": photos has images of 1 x 2 x 2`,

@@ -65,12 +65,27 @@ test("norm=layer normalises each hidden product by itself", () => {
 
 test("its state dict has the keys of the same network in PyTorch", () => {
   expect(Object.keys(new Mlp({ ...sizes, hidden: [4, 2], norm: "batch", dropout: 0.1 }).stateDict())).toEqual([
-    ...["fc1.weight", "fc1.bias", "bn1.weight", "bn1.bias"],
-    ...["bn1.running_mean", "bn1.running_var", "bn1.num_batches_tracked"],
-    ...["fc2.weight", "fc2.bias", "bn2.weight", "bn2.bias"],
-    ...["bn2.running_mean", "bn2.running_var", "bn2.num_batches_tracked", "fc3.weight", "fc3.bias"],
+    "fc1.weight",
+    "fc1.bias",
+    "bn1.weight",
+    "bn1.bias",
+    "bn1.running_mean",
+    "bn1.running_var",
+    "bn1.num_batches_tracked",
+    "fc2.weight",
+    "fc2.bias",
+    "bn2.weight",
+    "bn2.bias",
+    "bn2.running_mean",
+    "bn2.running_var",
+    "bn2.num_batches_tracked",
+    "fc3.weight",
+    "fc3.bias",
   ]);
   expect(Object.keys(new Mlp({ ...sizes, hidden: [4] }).stateDict())).toEqual([
-    ...["fc1.weight", "fc1.bias", "fc2.weight", "fc2.bias"],
+    "fc1.weight",
+    "fc1.bias",
+    "fc2.weight",
+    "fc2.bias",
   ]);
 });

@@ -161,7 +161,10 @@ describe("padding behind the longest text of a batch is left out", () => {
     };
     const wanted = mseLoss(whole(student), whole(teacher)).item();
     const loss: DistillationLoss = {
-      ...{ name: "tokens", needsTeacher: true, taps: { student: [layer], teacher: [layer] }, config: () => "tokens" },
+      name: "tokens",
+      needsTeacher: true,
+      taps: { student: [layer], teacher: [layer] },
+      config: () => "tokens",
       compute: ({ student, teacher }) => ({ loss: mseLoss(student.taps[layer], teacher.taps[layer]), metrics: {} }),
     };
     const run = { teacher: kind(teacher, { taps: [layer] }), student, data, loss, epochs: 1, batchSize: 2 };
@@ -206,8 +209,13 @@ test("learns what the order of words says, which a bag of them can't", async () 
   manualSeed(1);
   const model = createNetwork("text_transformer(layers=1, dim=16, heads=2, buckets=50)", { shape: [12], classes: 2 });
   const { history } = await trainTeacher({
-    ...{ model, data: train, validation: train, optimizer: "adamw" },
-    ...{ epochs: 20, lr: 0.01, batchSize: 20 },
+    model,
+    data: train,
+    validation: train,
+    optimizer: "adamw",
+    epochs: 20,
+    lr: 0.01,
+    batchSize: 20,
   });
   expect(history.at(-1)?.metrics.validationAccuracy).toBe(1);
 });

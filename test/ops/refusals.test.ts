@@ -21,8 +21,7 @@ const x = zeros([2, 3]);
 const index = (values: number[], shape: number[]) => new IntTensor(Int32Array.from(values), shape);
 
 const vectors = { weight: ones([3]), bias: zeros([3]), runningMean: zeros([3]), runningVar: ones([3]) };
-const norm = (options: object) =>
-  F.batchNorm(x, vectors, { ...{ training: false, momentum: 0.1, eps: 1e-5 }, ...options });
+const norm = (options: object) => F.batchNorm(x, vectors, { training: false, momentum: 0.1, eps: 1e-5, ...options });
 
 describe("what an operation refuses, with its name, the argument and the shapes", () => {
   it.each<[() => unknown, string, string]>([

@@ -53,7 +53,13 @@ const fixture = JSON.parse(readFileSync(join(FIXTURES, "optimizers.json"), "utf8
 const [STEPS, MIDDLE] = [200, 100];
 const OPTIMIZERS = { SGD, Adam, AdamW };
 const SCHEDULERS: Record<string, new (optimizer: Optimizer, options: never) => LRScheduler> = {
-  ...{ StepLR, MultiStepLR, ExponentialLR, CosineAnnealingLR, LinearLR, ConstantLR, OneCycleLR },
+  StepLR,
+  MultiStepLR,
+  ExponentialLR,
+  CosineAnnealingLR,
+  LinearLR,
+  ConstantLR,
+  OneCycleLR,
 };
 const LAMBDAS = [(step: number) => 0.99 ** step, (step: number) => 1 / (1 + step)];
 

@@ -209,12 +209,18 @@ describe("OneCycleLR", () => {
     expect(start({ threePhase: true }).scheduler.stateDict()._schedule_phases).toEqual([
       { end_step: 2, ...rising, start_momentum: "max_momentum", end_momentum: "base_momentum" },
       {
-        ...{ end_step: 4, start_lr: "max_lr", end_lr: "initial_lr" },
-        ...{ start_momentum: "base_momentum", end_momentum: "max_momentum" },
+        end_step: 4,
+        start_lr: "max_lr",
+        end_lr: "initial_lr",
+        start_momentum: "base_momentum",
+        end_momentum: "max_momentum",
       },
       {
-        ...{ end_step: 9, start_lr: "initial_lr", end_lr: "min_lr" },
-        ...{ start_momentum: "max_momentum", end_momentum: "max_momentum" },
+        end_step: 9,
+        start_lr: "initial_lr",
+        end_lr: "min_lr",
+        start_momentum: "max_momentum",
+        end_momentum: "max_momentum",
       },
     ]);
   });

@@ -27,14 +27,18 @@ function decodeUri(uri: string) {
 
 test("grey and RGB pixels, each row after the number of its filter", () => {
   expect(decode(encodePng(Uint8Array.of(1, 2, 3, 4, 5, 6), 3, 2))).toEqual({
-    ...{ width: 3, height: 2, colour: 0 },
+    width: 3,
+    height: 2,
+    colour: 0,
     rows: [
       [0, 1, 2, 3],
       [0, 4, 5, 6],
     ],
   });
   expect(decode(encodePng(Uint8Array.of(1, 2, 3, 4, 5, 6), 1, 2))).toEqual({
-    ...{ width: 1, height: 2, colour: 2 },
+    width: 1,
+    height: 2,
+    colour: 2,
     rows: [
       [0, 1, 2, 3],
       [0, 4, 5, 6],
@@ -62,7 +66,9 @@ test("the values of an image become its pixels again, channel by channel", () =>
 test("what lies outside of 0 to 255 is cut off; of two channels the first is shown", () => {
   const layout = { channels: 2, height: 1, width: 3, mean: [0.5, 0], std: [1, 1] };
   expect(decodeUri(imageUri(Float32Array.of(-9, 0, 9, 1, 1, 1), layout))).toEqual({
-    ...{ width: 3, height: 1, colour: 0 },
+    width: 3,
+    height: 1,
+    colour: 0,
     rows: [[0, 0, 128, 255]],
   });
 });

@@ -43,7 +43,11 @@ export function images(samples: number, classNames?: readonly string[], seed = 1
     const bytes = Uint8Array.from({ length: samples * FEATURES }, (_, i) => (i * 97 + (i % 13) * seed * 31) % 256);
     const labels = Int32Array.from({ length: samples }, (_, i) => (i * 5 + (i % 7)) % CLASSES);
     return new ImageDataset(bytes, labels, {
-      ...{ name: "noise", image: IMAGE, classes: CLASSES, mean: [0.5, 0.4, 0.3], std: [0.25, 0.5, 0.125] },
+      name: "noise",
+      image: IMAGE,
+      classes: CLASSES,
+      mean: [0.5, 0.4, 0.3],
+      std: [0.25, 0.5, 0.125],
       ...(classNames && { classNames }),
     });
   });
@@ -140,14 +144,18 @@ export function compareResult(
           scaledError: sampleStats([0.015625]),
         },
         baseline: {
-          ...{ error: sampleStats([0.1, 0.11]), temperature: sampleStats([1.25, 1.75]) },
+          error: sampleStats([0.1, 0.11]),
+          temperature: sampleStats([1.25, 1.75]),
           scaledError: sampleStats([0.02, 0.03]),
         },
         distilled: { error: sampleStats([0.05]), temperature: null, scaledError: null },
       },
     },
     fractions: [0.1, 1].map((fraction) => ({
-      ...{ fraction, samples: 64 * fraction, baseline: ofBaseline.figures.last, distilled: ofDistilled.figures.best },
+      fraction,
+      samples: 64 * fraction,
+      baseline: ofBaseline.figures.last,
+      distilled: ofDistilled.figures.best,
       difference: difference("best"),
     })),
     methods: methodsOf(nameMethods(losses, choice), all, ofBaseline),

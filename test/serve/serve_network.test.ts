@@ -101,7 +101,8 @@ test("rows of a table by the names of their columns, classes by name", async () 
       { name: "a", mean: 100, std: 50 },
       { name: "b", categories: ["x", "y"] },
     ],
-    ...{ label: { name: "kind", index: 2 }, header: true },
+    label: { name: "kind", index: 2 },
+    header: true,
   };
   const data = new TableDataset(randn([6, 3]), Int32Array.of(0, 1, 0, 1, 0, 1), { table, classNames: ["ant", "bee"] });
   const model = new StudentNet({ inFeatures: 3, hidden: [5, 4], classes: 2 });

@@ -292,7 +292,13 @@ describe("several labels at once", () => {
     await trainTeacher({ model: teacher, data: train, ...OPTIONS });
     const { history } = await distill({ teacher, student, data: train, validation: heldOut, ...OPTIONS });
     expect(Object.keys(history[0]?.metrics ?? {})).toEqual([
-      ...["loss", "bce", "multi-label-kd", "validationLoss", "validationAveragePrecision", "validationF1", "agreement"],
+      "loss",
+      "bce",
+      "multi-label-kd",
+      "validationLoss",
+      "validationAveragePrecision",
+      "validationF1",
+      "agreement",
     ]);
     expect(history.at(-1)?.metrics.validationAveragePrecision).toBeGreaterThan(0.95);
     expect(evaluate<TaskEvaluation>(student, heldOut, { teacher })).toMatchObject({ agreement: expect.any(Number) });

@@ -235,7 +235,9 @@ describe("refused in one line", () => {
     const changing = await failure(distill({ teacher, student, data: augmented, epochs: 1 }), "BAD_ARGUMENT");
     expect(changing.message).toMatch(/augmented at random, and its logits are those of the samples as they are: leave/);
     const loss: DistillationLoss = {
-      ...{ name: "hidden", needsTeacher: true, taps: { teacher: ["fc1"] } },
+      name: "hidden",
+      needsTeacher: true,
+      taps: { teacher: ["fc1"] },
       compute: () => ({ loss: tensor(0), metrics: {} }),
       config: () => ({}),
     };

@@ -129,7 +129,9 @@ describe("logits equal PyTorch's", () => {
         Uint8Array.from(grey.flatMap((x) => Array<number>(height * width).fill(x))),
         Int32Array.of(0, 1, 2, 0, 1),
         {
-          ...{ image: { channels: 1, height, width }, mean: 0.7, std: 0.31 },
+          image: { channels: 1, height, width },
+          mean: 0.7,
+          std: 0.31,
         },
       );
     const small = await logitsOf(path("nchw.onnx"), of(4, 6), NORMALISED);

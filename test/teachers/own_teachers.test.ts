@@ -241,7 +241,9 @@ test.each<[method: string, text: string]>([
 ])("an async %s that rejects is the run's error", async (method, text) => {
   const late = () => Promise.reject(new Error("late"));
   const failed = run((own) => ({
-    ...{ name: "mine", fingerprint: () => null, [method]: late },
+    name: "mine",
+    fingerprint: () => null,
+    [method]: late,
     outputs: (batch: Batch) => ({ logits: logitsOf(own, batch), taps: {} }),
   }));
   await expect(failed).rejects.toThrow(text);

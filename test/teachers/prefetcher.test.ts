@@ -227,7 +227,10 @@ describe("nothing is prefetched", () => {
     const inner = data();
     let batches = 0;
     const own: Dataset = {
-      ...{ name: "own", length: inner.length, features: inner.features, classes: inner.classes },
+      name: "own",
+      length: inner.length,
+      features: inner.features,
+      classes: inner.classes,
       batch: (indices): Batch => {
         batches += 1;
         return inner.batch(indices);

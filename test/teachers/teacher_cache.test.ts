@@ -84,7 +84,10 @@ describe("cached(cache) as a run's teacher", () => {
 
   test("is refused for a loss that reads hidden outputs, accepted for one that reads nothing of it", async () => {
     const loss: DistillationLoss = {
-      ...{ name: "hint", needsTeacher: true, taps: { teacher: ["fc1"] }, config: () => ({}) },
+      name: "hint",
+      needsTeacher: true,
+      taps: { teacher: ["fc1"] },
+      config: () => ({}),
       compute: ({ student }) => ({ loss: student.logits.mean(), metrics: {} }),
     };
     const { message } = await failure(

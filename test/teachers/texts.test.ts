@@ -79,7 +79,13 @@ const run = (options: Partial<Parameters<typeof distill>[0]> = {}) =>
   drawingFrom(new Generator(5), async () => {
     const student = createNetwork("text_bag(buckets=60, dim=4)", { shape: [9], classes: 2 });
     const { history } = await distill({
-      ...{ teacher, student, data: hashed, epochs: 2, batchSize: 16, lr: 0.05, ...options },
+      teacher,
+      student,
+      data: hashed,
+      epochs: 2,
+      batchSize: 16,
+      lr: 0.05,
+      ...options,
     });
     const weights = student.parameters().map(({ data }) => [...data]);
     return { history: history.map(timeless), weights };

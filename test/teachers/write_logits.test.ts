@@ -39,7 +39,10 @@ describe("a network's logits are written bit for bit, and read as a teacher", ()
     // All samples of the source are written, whichever part is given.
     const { train } = splitDataset(data, { fraction: 0.2 });
     expect(await writeLogits(teacher, train, file, { batchSize: 16 })).toEqual({
-      ...{ file, samples: SAMPLES, classes: 3, bytes: 600 },
+      file,
+      samples: SAMPLES,
+      classes: 3,
+      bytes: 600,
     });
     expect(existsSync(`${file}.part`)).toBe(false);
     const read = await logitsFile(file);

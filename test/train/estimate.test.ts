@@ -105,7 +105,10 @@ test("losses that read hidden outputs or no teacher: no logits are cached; their
     const { memory, seconds, steps, stepSeconds } = await estimateRun({ ...own, ...options, loss });
     const trained = 4 * PARAMETERS.student + (loss === hint ? 4 * 6 : 0);
     expect(memory).toMatchObject({
-      ...{ weights: 4 * PARAMETERS.teacher + trained, gradients: trained, optimizer: 2 * trained, teacherLogits: 0 },
+      weights: 4 * PARAMETERS.teacher + trained,
+      gradients: trained,
+      optimizer: 2 * trained,
+      teacherLogits: 0,
       copies: 2 * 3 * trained,
     });
     expect(seconds).toBeCloseTo(steps * stepSeconds, 9);

@@ -252,7 +252,10 @@ test("nor a batch of one for batch norm of a teacher in train mode, or of a loss
     `batchSize: 16 leaves a last batch of one of 33 samples, which BatchNorm of ${whose} can't take: dropLast: true leaves it out`;
   expect(await refused({ teacherMode: "train" })).toBe(text("the teacher"));
   const loss: DistillationLoss = {
-    ...{ name: "own", needsTeacher: false, modules: { norm: new BatchNorm1d(3) }, config: () => "own" },
+    name: "own",
+    needsTeacher: false,
+    modules: { norm: new BatchNorm1d(3) },
+    config: () => "own",
     compute: ({ student }) => ({ loss: student.logits.mean(), metrics: {} }),
   };
   expect(await refused({ loss })).toBe(text("the loss own"));
@@ -308,7 +311,12 @@ function poisoned(value: number): Dataset {
   });
   const slice = (start: number, end: number) => batch(new Int32Array(end - start).map((_, i) => start + i));
   return {
-    ...{ name: "poisoned", length: 50, features: 1, classes: 2, batch, slice },
+    name: "poisoned",
+    length: 50,
+    features: 1,
+    classes: 2,
+    batch,
+    slice,
     fingerprint: () => String(value),
   };
 }
@@ -330,7 +338,8 @@ describe("numbers that are not finite", () => {
   test("in a later epoch; what was before stays, and can be resumed", async () => {
     const out = join(folder, "later");
     const run = start({
-      ...{ out, checkpointEvery: 1 },
+      out,
+      checkpointEvery: 1,
       onEpoch: ({ epoch }) => void (epoch === 2 && run.setting.student.parameters()[0]?.data.fill(Number.NaN)),
     });
     expect((await failure(run.done, "NON_FINITE")).message).toMatch(/^epoch 3, step 1 of 4: /);

@@ -216,7 +216,9 @@ test("an interrupted run has the bits of a whole one", async () => {
     const input = { ...own, epochs: 3, batchSize: 8, out: join(folder, out), resume: true, report: false } as const;
     await withGenerator(new Generator(9), () =>
       distill({
-        ...{ ...input, loss: "0.5*cross-entropy + dkd", signal: stop.signal },
+        ...input,
+        loss: "0.5*cross-entropy + dkd",
+        signal: stop.signal,
         onStep: ({ step }) => void (step === stopAt && stop.abort()),
       }),
     ).catch((error: { code: string }) => expect(error.code).toBe("ABORTED"));

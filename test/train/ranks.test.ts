@@ -35,7 +35,9 @@ function ranksHere(size: number): Ranks[] {
   return Array.from({ length: size }, (_, rank) => {
     let next = 0;
     const mpi: Mpi = {
-      ...{ start: never, stop: never, abort: never },
+      start: never,
+      stop: never,
+      abort: never,
       async exchange(messages) {
         const call = callOf(next++);
         call.messages[rank] = messages;
@@ -74,7 +76,9 @@ test("ranks have one run at a time", async () => {
 
 test.each([Number.NaN, Number.POSITIVE_INFINITY])("a metric of %s on one rank ends the run on all", async (value) => {
   const loss: DistillationLoss = {
-    ...{ name: "own", needsTeacher: false, config: () => ({}) },
+    name: "own",
+    needsTeacher: false,
+    config: () => ({}),
     compute: ({ student, indices }) => ({
       loss: student.logits.mean(),
       metrics: { x: indices.includes(3) ? value : 1 },

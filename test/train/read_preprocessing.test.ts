@@ -48,7 +48,10 @@ describe("readPreprocessing", () => {
     const model = new StudentNet({ inFeatures: 2, classes: 2, hidden: [2, 2] });
     await trainTeacher({ model, data, epochs: 1, out: at("values") });
     expect(await readPreprocessing(at("values/teacher.pth"))).toEqual({
-      ...{ kind: "values", features: 2, classes: 2, classNames: ["a", "b"] },
+      kind: "values",
+      features: 2,
+      classes: 2,
+      classNames: ["a", "b"],
     });
   });
 

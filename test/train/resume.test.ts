@@ -98,7 +98,9 @@ test("a signal in the last step comes too late", async () => {
 test("an interrupted run resumes from its last checkpoint, and logs no epoch twice", async () => {
   const out = newRun();
   const broken = start({
-    ...{ out, checkpointEvery: 2, epochs: 5 },
+    out,
+    checkpointEvery: 2,
+    epochs: 5,
     onEpoch: ({ epoch }) => {
       if (epoch === 3) throw new Error("broken off");
     },
@@ -158,14 +160,24 @@ test("a folder holds the configuration, the metrics, the checkpoint and the stud
   expect(metricsOf(out)).toEqual(history.map(flattenRecord));
   const config = JSON.parse(readFileSync(join(out, "config.json"), "utf8"));
   expect(config).toMatchObject({
-    ...{ command: "distill", seed: 0, note: "first", epochs: 3, batchSize: BATCH, lr: 0.01, weightDecay: 1e-5 },
-    ...{
-      maxGradNorm: 1,
-      shuffle: true,
-      dropLast: false,
-      schedule: expect.stringMatching(/^one-cycle\(pctStart=0.3, .*divFactor=20, finalDivFactor=100/),
-    },
-    ...{ temperature: 3.5, alpha: 0.6, teacherMode: "eval", data: "synthetic", samples: 50, features: 6, classes: 3 },
+    command: "distill",
+    seed: 0,
+    note: "first",
+    epochs: 3,
+    batchSize: BATCH,
+    lr: 0.01,
+    weightDecay: 1e-5,
+    maxGradNorm: 1,
+    shuffle: true,
+    dropLast: false,
+    schedule: expect.stringMatching(/^one-cycle\(pctStart=0.3, .*divFactor=20, finalDivFactor=100/),
+    temperature: 3.5,
+    alpha: 0.6,
+    teacherMode: "eval",
+    data: "synthetic",
+    samples: 50,
+    features: 6,
+    classes: 3,
   });
 });
 

@@ -36,7 +36,12 @@ test.each<[string, TrainingOptions]>([
   const steps: StepRecord[] = [];
   const { history, files } = await withGenerator(other, () =>
     trainTeacher({
-      ...{ model: again, data: same, epochs: 3, batchSize: BATCH, lr: 0.01, ...options },
+      model: again,
+      data: same,
+      epochs: 3,
+      batchSize: BATCH,
+      lr: 0.01,
+      ...options,
       onStep: (record) => steps.push(record),
     }),
   );

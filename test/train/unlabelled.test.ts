@@ -83,7 +83,7 @@ describe("a transfer set of which some samples have labels", () => {
     const { whole, ...own } = partly(() => true);
     const labelled = partly(() => true);
     const a = await run(() =>
-      distill({ ...own, ...{ inputs: undefined, labels: undefined }, epochs: 2, batchSize: 16 } as never),
+      distill({ ...own, inputs: undefined, labels: undefined, epochs: 2, batchSize: 16 } as never),
     );
     const b = await run(() =>
       distill({ teacher: labelled.teacher, student: labelled.student, data: labelled.whole, epochs: 2, batchSize: 16 }),
@@ -224,7 +224,11 @@ describe("files", () => {
 test("teacher and student see the same augmented images, in each step and each epoch others", async () => {
   const pixels = withGenerator(new Generator(3), () => Uint8Array.from({ length: 12 * 36 }, (_, i) => (i * 37) % 251));
   const images = new ImageDataset(pixels, new Int32Array(12), {
-    ...{ classes: 3, features: 36, image: { channels: 1, height: 6, width: 6 }, mean: 0.5, std: 0.5 },
+    classes: 3,
+    features: 36,
+    image: { channels: 1, height: 6, width: 6 },
+    mean: 0.5,
+    std: 0.5,
   });
   const data = augment(images, { shift: 2, flip: 0.5 });
   const seen: { teacher: number[][]; student: number[][] } = { teacher: [], student: [] };

@@ -46,7 +46,11 @@ test("a run's records come as its file grows, is cut off and goes on", () => {
     { path: "a", command: "distill", data: "flowers", epochs: 3, state: "done" },
   ]);
   expect(watched.all().changed[0]?.records[0]).toEqual({
-    ...{ epoch: 1, epochs: 3, lr: 0.1, seconds: 1, samplesPerSecond: 9 },
+    epoch: 1,
+    epochs: 3,
+    lr: 0.1,
+    seconds: 1,
+    samplesPerSecond: 9,
     metrics: { loss: 3, validationAccuracy: 0.5 },
   });
   rmSync(file(), { recursive: true });

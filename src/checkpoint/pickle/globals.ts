@@ -42,7 +42,12 @@ const REBUILD_FROM_TYPE = "torch._tensor._rebuild_from_type_v2";
 const TENSOR_TYPES = ["torch.Tensor", "torch.nn.parameter.Parameter"];
 const TENSORS = [
   ...TENSOR_TYPES,
-  ...[ORDERED_DICT, COUNTER, REBUILD_TENSOR, REBUILD_PARAMETER, REBUILD_WITH_STATE, REBUILD_FROM_TYPE],
+  ORDERED_DICT,
+  COUNTER,
+  REBUILD_TENSOR,
+  REBUILD_PARAMETER,
+  REBUILD_WITH_STATE,
+  REBUILD_FROM_TYPE,
   ...STORAGES.keys(),
 ];
 const ALLOWED = new Set([...TENSORS, ...SCALARS, DTYPE, ENCODE]);

@@ -103,8 +103,11 @@ async function openFolders(
     return { rows, labels: Int32Array.from(labels), upright: options.exifOrientation === true };
   };
   return {
-    ...{ train: part(train), test: test && part(test), validation: validation && part(validation) },
-    ...{ classes: classNames.length, classNames },
+    train: part(train),
+    test: test && part(test),
+    validation: validation && part(validation),
+    classes: classNames.length,
+    classNames,
   };
 }
 

@@ -4,9 +4,13 @@ import { DistilleryError } from "../../errors.js";
 import { badData, listFiles } from "../../files/index.js";
 
 const WORDS: Readonly<Record<string, "train" | "validation" | "test">> = {
-  ...{ train: "train", training: "train" },
-  ...{ val: "validation", valid: "validation", validation: "validation" },
-  ...{ test: "test", testing: "test" },
+  train: "train",
+  training: "train",
+  val: "validation",
+  valid: "validation",
+  validation: "validation",
+  test: "test",
+  testing: "test",
 };
 
 /** The part of a data set that a folder or file of this name holds, as people write it: `train`, `Training`, `train_set`. */

@@ -121,7 +121,9 @@ async function openTable(
     train: await part(training),
     test: tested && (await part(tested)),
     validation: validated && (await part(validated)),
-    ...{ ...(!isClasses && { task }), classes: classNames.length, classNames },
+    ...(!isClasses && { task }),
+    classes: classNames.length,
+    classNames,
   };
 }
 

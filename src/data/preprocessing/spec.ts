@@ -67,7 +67,8 @@ export function preprocessingOf(dataset: Dataset): Preprocessing {
   const { image, table, values, features, task, classes, classNames, targetScale } = expectDataset(dataset);
   const names = {
     ...(task && { task }),
-    ...{ classes, classNames: structuredClone(classNames ?? null) },
+    classes,
+    classNames: structuredClone(classNames ?? null),
     ...(targetScale && { targets: structuredClone(targetScale) }),
   };
   if (image !== undefined) return { kind: "image", ...structuredClone(image), ...names };

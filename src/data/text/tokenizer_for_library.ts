@@ -10,8 +10,10 @@ const WORD_LEVEL = v.looseObject({
   model: v.union([
     v.looseObject({ type: v.literal("WordLevel"), vocab: WORDS }),
     v.looseObject({
-      ...{ type: v.optional(v.never()), vocab: WORDS },
-      ...{ merges: v.optional(v.never()), continuing_subword_prefix: v.optional(v.never()) },
+      type: v.optional(v.never()),
+      vocab: WORDS,
+      merges: v.optional(v.never()),
+      continuing_subword_prefix: v.optional(v.never()),
     }),
   ]),
 });

@@ -92,7 +92,10 @@ export function drawing(input: Extract<DemoInput, { kind: "image" }>, onSample: 
   canvas.addEventListener("keydown", (event) => {
     const step = canvas.width / 28;
     const moves: Record<string, [number, number]> = {
-      ...{ ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, -step], ArrowDown: [0, step] },
+      ArrowLeft: [-step, 0],
+      ArrowRight: [step, 0],
+      ArrowUp: [0, -step],
+      ArrowDown: [0, step],
     };
     const move = moves[event.key];
     if (move !== undefined) {

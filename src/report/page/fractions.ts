@@ -22,7 +22,8 @@ export function fractionsFigures(
 ): HTMLElement | null {
   const of = (stats: FractionMetrics["baseline"]) => stats[metric.name] as SampleStats;
   const line = (name: "baseline" | "distilled", style: Omit<Line, "name" | "points">): Line => ({
-    ...{ name, ...style },
+    name,
+    ...style,
     points: points.map((point) => [point.samples, of(point[name]).mean]),
   });
   const ends = [points[0]?.samples ?? 1, points.at(-1)?.samples ?? 1] as const;

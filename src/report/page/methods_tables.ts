@@ -22,7 +22,12 @@ function sideBySide({ data, methods, baseline, seeds }: Result): HTMLElement[] {
   const ofFirst = (of: CorrectedDifference | undefined) => (isAgainstFirst ? difference(of) : []);
   const isAgainstFirst = methods.some(({ againstFirst }) => againstFirst !== null);
   const columns = [
-    ...["", metric.label, "last epoch", "minus baseline", "interval", "p"],
+    "",
+    metric.label,
+    "last epoch",
+    "minus baseline",
+    "interval",
+    "p",
     ...(isAgainstFirst ? ["minus the first", "interval", "p"] : []),
   ];
   const accuracies = ({ best, last }: Pick<StudentMetrics, "best" | "last">) => [

@@ -37,7 +37,9 @@ export function sweepPage(report: SweepReport): (HTMLElement | null)[] {
     { name: "student", colour: "--student", evaluation: best.evaluation },
   ];
   const named = points.map((point) => ({
-    ...{ name: nameOf(point, swept), history: point.history, best: isSamePoint(point, best) },
+    name: nameOf(point, swept),
+    history: point.history,
+    best: isSamePoint(point, best),
   }));
   const [metric] = metricsOf(data);
   const key = epochKey(metric);

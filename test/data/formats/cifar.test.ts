@@ -81,8 +81,14 @@ describe("by name", () => {
     const { name, train, test } = await loadData("cifar-10");
     expect([name, train.name, train.length, test?.length]).toEqual(["cifar-10", "cifar-10", 10, 3]);
     expect(preprocessingOf(train)).toEqual({
-      ...{ kind: "image", channels: 3, height: 32, width: 32, classes: 10, classNames: null },
-      ...{ mean: [0.4914, 0.4822, 0.4465], std: [0.247, 0.2435, 0.2616] },
+      kind: "image",
+      channels: 3,
+      height: 32,
+      width: 32,
+      classes: 10,
+      classNames: null,
+      mean: [0.4914, 0.4822, 0.4465],
+      std: [0.247, 0.2435, 0.2616],
     });
     expect(pixel(0, 2049)).toBe(107);
     expect(train.slice(0, 1).inputs.data[2049]).toBe(

@@ -167,7 +167,10 @@ describe("the columns of a matrix", () => {
     const numbers = table.train.table?.columns.map((column) => "mean" in column && [column.mean, column.std]);
     expect(numbers).toEqual(train.values?.mean.map((mean, c) => [mean, train.values?.std[c]]));
     expect(preprocessingOf(train)).toEqual({
-      ...{ kind: "values", features: 2, classes: 2, classNames: null },
+      kind: "values",
+      features: 2,
+      classes: 2,
+      classNames: null,
       ...train.values,
     });
   });
@@ -241,8 +244,10 @@ describe("labels of NumPy's other types", () => {
 describe("for a network that knows the classes", () => {
   const { "x.npy": values, "y.npy": labels } = numbers;
   const held = (...own: number[]) => ({
-    ...{ "x_train.npy": values, "y_train.npy": labels },
-    ...{ "x_test.npy": values, "y_test.npy": npy([6], Int32Array.from(own)) },
+    "x_train.npy": values,
+    "y_train.npy": labels,
+    "x_test.npy": values,
+    "y_test.npy": npy([6], Int32Array.from(own)),
   });
   const preprocessing: Preprocessing = { kind: "values", features: 2, classes: 4, classNames: null };
 

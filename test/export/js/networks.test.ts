@@ -104,7 +104,14 @@ test("the text reads like code: a statement a layer, only the functions that are
   return fc3;
 }`);
   expect([...code.matchAll(/^(?:export )?function (\w+)/gm)].map(([, name]) => name)).toEqual([
-    ...["classify", "logits", "finite", "encode", "forward", "inputError", "linear", "relu"],
+    "classify",
+    "logits",
+    "finite",
+    "encode",
+    "forward",
+    "inputError",
+    "linear",
+    "relu",
   ]);
   expect(code.trimEnd().split("\n").at(-1)).toMatch(/^const fc3_bias = Float32Array\.of\(.*\); \/\/ \[2\]$/);
   expect(code).not.toMatch(/\bimport\b|\brequire\b|\beval\b|\bnew Function\b|\bawait\b/);
@@ -131,14 +138,20 @@ describe("a weight may have any name that the module's own text has", () => {
     image: { kind: "image", channels: 1, height: 4, width: 5, mean: [0.2], std: [0.5], ...names },
     values: { kind: "values", features: 20, mean: Array(20).fill(1), std: Array(20).fill(2), ...names },
     table: {
-      ...{ kind: "table", header: true, label: { name: "label", index: 20 }, ...names },
+      kind: "table",
+      header: true,
+      label: { name: "label", index: 20 },
+      ...names,
       columns: [
         { name: "c", mean: 0, std: 1, format: { decimal: ",", group: "", unit: "" } },
         { name: "text", text: { ...textEncoding("hash(buckets=9, length=19)") } },
       ],
     },
     tokens: {
-      ...{ kind: "table", header: true, label: { name: "label", index: 20 }, ...names },
+      kind: "table",
+      header: true,
+      label: { name: "label", index: 20 },
+      ...names,
       columns: [{ name: "text", text: { ...textEncoding(TOKENS) } }],
     },
   };

@@ -39,7 +39,11 @@ describeWith(RUNTIMES, "exported modules give the same numbers as in this Node.j
     };
     for (const [name, encoding] of Object.entries(texts)) {
       const preprocessing: TablePreprocessing = {
-        ...{ kind: "table", header: true, label: { name: "label", index: 1 }, classes: 2, classNames: ["a", "b"] },
+        kind: "table",
+        header: true,
+        label: { name: "label", index: 1 },
+        classes: 2,
+        classNames: ["a", "b"],
         columns: [{ name: "text", text: textEncoding(encoding) }],
       };
       const network = createNetwork("text_transformer(layers=1, dim=8, buckets=160)", { shape: [24], classes: 2 });

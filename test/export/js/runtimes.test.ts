@@ -107,7 +107,11 @@ test.each(["float32", "float16", "int8"] as const)(
 test("Node.js and a bundler take one with a tokenizer in it", async () => {
   const tokenizer = fileURLToPath(new URL("../../data/fixtures/tokenizer/wordpiece.json", import.meta.url));
   const preprocessing: TablePreprocessing = {
-    ...{ kind: "table", header: true, label: { name: "label", index: 1 }, classes: 2, classNames: null },
+    kind: "table",
+    header: true,
+    label: { name: "label", index: 1 },
+    classes: 2,
+    classNames: null,
     columns: [{ name: "text", text: textEncoding(`tokenizer(file=${JSON.stringify(tokenizer)}, length=8)`) }],
   };
   const network = createNetwork("text_transformer(layers=1, dim=8, buckets=160)", { shape: [8], classes: 2 });

@@ -294,7 +294,10 @@ test.each([
 test.each(["wordpiece", "bpe", "unigram", "wordlevel"])("a text becomes the ids of the tokenizer %s", (name) => {
   const file = fileURLToPath(new URL(`../../data/fixtures/tokenizer/${name}.json`, import.meta.url));
   const spec: TablePreprocessing = {
-    ...{ kind: "table", header: true, label: { name: "label", index: 1 }, ...names },
+    kind: "table",
+    header: true,
+    label: { name: "label", index: 1 },
+    ...names,
     columns: [{ name: "says", text: textEncoding(`tokenizer(file=${JSON.stringify(file)}, length=12)`) }],
   };
   const model = createNetwork("text_transformer(layers=1, dim=8, buckets=400)", { shape: [12], classes: 3 }).eval();

@@ -27,11 +27,21 @@ const folder = temporaryFolder();
 const SIDE = 12;
 const classNames = ["ant", EVIL, "cat"];
 const IMAGE: Preprocessing = {
-  ...{ kind: "image", channels: 1, height: SIDE, width: SIDE, mean: [0.3], std: [0.4] },
-  ...{ classes: 3, classNames },
+  kind: "image",
+  channels: 1,
+  height: SIDE,
+  width: SIDE,
+  mean: [0.3],
+  std: [0.4],
+  classes: 3,
+  classNames,
 };
 const TABLE: Preprocessing = {
-  ...{ kind: "table", header: true, label: { name: "label", index: 2 }, classes: 3, classNames },
+  kind: "table",
+  header: true,
+  label: { name: "label", index: 2 },
+  classes: 3,
+  classNames,
   columns: [
     { name: "height", mean: 170.25, std: 12.5 },
     { name: EVIL, categories: ["red", "blue"] },
@@ -39,7 +49,11 @@ const TABLE: Preprocessing = {
   ],
 };
 const VALUES: Preprocessing = {
-  ...{ kind: "values", features: 2, classes: 2, classNames: ["a", "b"], task: "regression" },
+  kind: "values",
+  features: 2,
+  classes: 2,
+  classNames: ["a", "b"],
+  task: "regression",
   targets: { mean: [10, 20], std: [2, 3] },
 };
 const network = (inputs: number, outputs: number) => new Sequential(new Linear(inputs, outputs)).eval();
@@ -186,7 +200,10 @@ describeWith(CHROMIUM, "in Chromium, from disk", () => {
     ["labels", "multi-label"],
   ] as const)("of many %s the ten most probable are shown, and how many are left", async (name, task) => {
     const preprocessing: Preprocessing = {
-      ...{ kind: "values", features: 2, classes: 58, classNames: Array.from({ length: 58 }, (_, i) => `name ${i}`) },
+      kind: "values",
+      features: 2,
+      classes: 58,
+      classNames: Array.from({ length: 58 }, (_, i) => `name ${i}`),
       ...(task && { task }),
     };
     manualSeed(6);

@@ -137,13 +137,11 @@ describeWith(CHROMIUM, "in Chromium", () => {
     ]);
     const beside = await rowsOf(at.page.getByRole("region", { name: "Methods side by side" }));
     expect(beside.map(([name, , , , , , first]) => [name, first])).toEqual([
-      ...[
-        ["baseline", ""],
-        ["kd", ""],
-        ["kd, calibrated teacher", ""],
-        ["dkd", "\u22122.67"],
-        ["dkd, calibrated teacher", ""],
-      ],
+      ["baseline", ""],
+      ["kd", ""],
+      ["kd, calibrated teacher", ""],
+      ["dkd", "\u22122.67"],
+      ["dkd, calibrated teacher", ""],
     ]);
     const caveats = (at.reports.both as CompareReport).verdict.caveats?.join("\n");
     expect(caveats).toMatch(

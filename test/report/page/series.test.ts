@@ -3,8 +3,13 @@ import { lossMetrics, metricOf, rangeOf } from "../../../src/report/page/series.
 
 test("a student's figure on the validation set is no part of the loss", () => {
   const metrics = {
-    ...{ loss: 3, validationLoss: 1, validationAccuracy: 0.5, agreement: 0.6 },
-    ...{ "student-1.loss": 2, "student-1.cross-entropy": 1.5, "student-1.validationAccuracy": 0.4 },
+    loss: 3,
+    validationLoss: 1,
+    validationAccuracy: 0.5,
+    agreement: 0.6,
+    "student-1.loss": 2,
+    "student-1.cross-entropy": 1.5,
+    "student-1.validationAccuracy": 0.4,
   };
   expect(lossMetrics([{ epoch: 1, metrics } as never])).toEqual(["student-1.loss", "student-1.cross-entropy"]);
   const { metric, of } = metricOf("student-1.validationAccuracy");

@@ -106,8 +106,13 @@ function reportsOf(run: Trained, regression: Regression): Record<Kind, Report> {
   ];
   return {
     run: runReport({
-      ...{ config: { ...config, teacherTemperature: 1.75, maxGradNorm: 1 }, history, steps },
-      ...{ networks: { ...networks, best }, data: { test }, command: EVIL, title: EVIL },
+      config: { ...config, teacherTemperature: 1.75, maxGradNorm: 1 },
+      history,
+      steps,
+      networks: { ...networks, best },
+      data: { test },
+      command: EVIL,
+      title: EVIL,
     }),
     bare: runReport({ config, history: history.slice(0, 1), networks: { student } }),
     compare: compareReport(compareResult(run, ...accuracies), extras),

@@ -4,8 +4,15 @@ import { Runs } from "../../../src/watch/page/runs.js";
 test("runs stand below the shortest path above them", () => {
   const runs = new Runs();
   const run = (path: string, changed: number) => ({
-    ...{ path, command: "distill", data: null, epochs: 3, state: "done" as const, hasReport: false },
-    ...{ changed, from: 0, records: [] },
+    path,
+    command: "distill",
+    data: null,
+    epochs: 3,
+    state: "done" as const,
+    hasReport: false,
+    changed,
+    from: 0,
+    records: [],
   });
   const ordered = (...paths: string[]) => {
     runs.replace({ changed: paths.map(run), removed: [] });
@@ -18,8 +25,15 @@ test("runs stand below the shortest path above them", () => {
 describe("the box of an experiment", () => {
   const record = { epoch: 1, epochs: 3, lr: 0.1, seconds: 1, samplesPerSecond: 9, metrics: { loss: 1 } };
   const run = (path: string, records: (typeof record)[]) => ({
-    ...{ path, command: "distill", data: null, epochs: 3, state: "done" as const, hasReport: false },
-    ...{ changed: 1, from: 0, records },
+    path,
+    command: "distill",
+    data: null,
+    epochs: 3,
+    state: "done" as const,
+    hasReport: false,
+    changed: 1,
+    from: 0,
+    records,
   });
   const [baseline, distilled] = ["compare/seed-0/baseline", "compare/seed-0/distilled"];
   const filled = () => {
