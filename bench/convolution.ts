@@ -68,7 +68,8 @@ export async function* measureConvolution(
     await run.stop();
     return { name, flops, oneThread, allThreads, shareOfPeak: flops / allThreads.median / 1e6 / peakGflops };
   };
-  // A gradient by the weight and one by the input cost a pass each; that the first layer needs none by its input is left out.
+  // A gradient by the weight and one by the input cost a pass each; that the first layer needs none by its input is
+  // left out.
   for (const name of trained) yield await measure(`step of ${name}`, 3 * passFlops(name), await startTraining(name));
   if (passes) yield await measure(`forward of the frozen ${TEACHER}`, passFlops(TEACHER), await startPasses());
 }

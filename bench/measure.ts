@@ -31,9 +31,9 @@ export function callTime(body: () => unknown, { milliseconds, leastRuns }: Budge
 }
 
 /**
- * The middle one of some numbers, or the mean of the two in the middle, between the order statistics that hold the median of
- * what they are drawn from in 95% of all cases, whatever its distribution. Fewer than 6 numbers can't be that sure: theirs
- * are the least and the largest.
+ * The middle one of some numbers, or the mean of the two in the middle, between the order statistics that hold the
+ * median of what they are drawn from in 95% of all cases, whatever its distribution. Fewer than 6 numbers can't be that
+ * sure: theirs are the least and the largest.
  */
 export function estimate(values: readonly number[]): Estimate {
   const sorted = [...values].sort((a, b) => a - b);
@@ -52,8 +52,9 @@ export function ratios(times: readonly number[], to: readonly number[]): Estimat
 
 /**
  * Takes turns: each round asks every body once, so that a change of the machine's speed meets all of them; every other
- * round in the opposite order. A round in which the host was busy is made again, but no more of them than there are rounds: on a
- * host that is busy all the time, the benchmark takes twice as long, not for ever. Gives each body's numbers.
+ * round in the opposite order. A round in which the host was busy is made again, but no more of them than there are
+ * rounds: on a host that is busy all the time, the benchmark takes twice as long, not for ever. Gives each body's
+ * numbers.
  */
 export async function takeTurns(
   rounds: number,

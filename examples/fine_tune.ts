@@ -1,6 +1,6 @@
 /**
- * A trained network adapted to other data: its new output layer is trained alone at first, then all layers, with a smaller
- * learning rate for the old ones; the saved weights are a moving average. Fails if it misses its target:
+ * A trained network adapted to other data: its new output layer is trained alone at first, then all layers, with a
+ * smaller learning rate for the old ones; the saved weights are a moving average. Fails if it misses its target:
  * `node examples/fine_tune.ts [TARGET]`.
  */
 import {

@@ -1,4 +1,6 @@
-/** A loss for `--loss "./my_loss.mjs(weight=0.5)"`: mean squared error of the logits, beside the labels' cross-entropy. */
+/**
+ * A loss for `--loss "./my_loss.mjs(weight=0.5)"`: mean squared error of the logits, beside the labels' cross-entropy.
+ */
 import { crossEntropy, F } from "distillery";
 
 export default function myLoss({ weight = 0.9 }) {

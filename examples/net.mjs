@@ -1,4 +1,6 @@
-/** A network for `--student ./net.mjs#Tiny`: its constructor gets the shape of a sample, the classes and the arguments. */
+/**
+ * A network for `--student ./net.mjs#Tiny`: its constructor gets the shape of a sample, the classes and the arguments.
+ */
 import { F, Linear, Module } from "distillery";
 
 export class Tiny extends Module {

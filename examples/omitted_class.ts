@@ -1,6 +1,6 @@
 /**
- * What soft targets carry: a student learns a class that it never sees (Hinton, Vinyals and Dean, 2015, section 3). Prints a
- * table of errors on the test set; fails if the class's recall misses its target:
+ * What soft targets carry: a student learns a class that it never sees (Hinton, Vinyals and Dean, 2015, section 3).
+ * Prints a table of errors on the test set; fails if the class's recall misses its target:
  * `node examples/omitted_class.ts [DATA] [OMITTED_CLASS] [EPOCHS] [TARGET]`.
  */
 import {

@@ -1,7 +1,7 @@
 /**
  * A training loop and a loss of your own, written with tensor operations. The student learns from the teacher's logits
- * alone, by their mean squared error (Ba and Caruana, 2014). `step` pools buffers across steps; `prefetch` computes the frozen
- * teacher's logits for the next batches meanwhile. Fails if the student misses its target:
+ * alone, by their mean squared error (Ba and Caruana, 2014). `step` pools buffers across steps; `prefetch` computes the
+ * frozen teacher's logits for the next batches meanwhile. Fails if the student misses its target:
  * `node examples/own_loop.ts [TARGET]`.
  */
 import {

@@ -1,6 +1,6 @@
 /**
- * Losses in distill(), written with tensor operations: decoupled knowledge distillation (Zhao et al., 2022) and the cosine
- * of hidden features. Its metrics are in the epoch records and all logs. Fails if the student misses its target:
+ * Losses in distill(), written with tensor operations: decoupled knowledge distillation (Zhao et al., 2022) and the
+ * cosine of hidden features. Its metrics are in the epoch records and all logs. Fails if the student misses its target:
  * `node examples/own_loss.ts [TARGET]`.
  */
 import {

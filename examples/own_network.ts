@@ -1,6 +1,6 @@
 /**
- * Networks of your own: a wide teacher learns which of two spirals a point is on, and a student of a sixtieth of its size
- * learns it from the teacher. Fails if the student misses its target on points that neither has seen:
+ * Networks of your own: a wide teacher learns which of two spirals a point is on, and a student of a sixtieth of its
+ * size learns it from the teacher. Fails if the student misses its target on points that neither has seen:
  * `node examples/own_network.ts [TARGET]`.
  */
 import {

@@ -1,4 +1,7 @@
-/** The reference script, number for number: `node examples/script.ts [FILE]` saves the student, by default in student.pth. */
+/**
+ * The reference script, number for number: `node examples/script.ts [FILE]` saves the student, by default in
+ * student.pth.
+ */
 import {
   AdamW,
   clipGradNorm,

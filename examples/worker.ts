@@ -1,5 +1,6 @@
 /**
- * Distills in a worker thread and streams its progress to a web page: `node examples/worker.ts [PORT]`, then open the page.
+ * Distills in a worker thread and streams its progress to a web page: `node examples/worker.ts [PORT]`, then open the
+ * page.
  */
 import { createServer } from "node:http";
 import { isMainThread, parentPort, Worker } from "node:worker_threads";

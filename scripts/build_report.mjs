@@ -1,6 +1,6 @@
-// Makes the script and the style of report.html out of src/report/page: dist/report/page.js, in which the parts of ECharts
-// that it draws with are, and page.css; out of src/watch/page those of the page that follows runs, watch.js and watch.css; and out of
-// src/export/page those of the page to try a network, demo.js and demo.css.
+// Makes the script and the style of report.html out of src/report/page: dist/report/page.js, in which the parts of
+// ECharts that it draws with are, and page.css; out of src/watch/page those of the page that follows runs, watch.js and
+// watch.css; and out of src/export/page those of the page to try a network, demo.js and demo.css.
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { rolldown } from "rolldown";

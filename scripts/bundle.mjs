@@ -1,5 +1,5 @@
-// Makes the library's JavaScript out of src/: one file for each entry in dist/, and chunks that they share. Loading a module
-// costs the same however short it is: as 200 modules the library took more than twice as long to start.
+// Makes the library's JavaScript out of src/: one file for each entry in dist/, and chunks that they share. Loading a
+// module costs the same however short it is: as 200 modules the library took more than twice as long to start.
 import { chmodSync, existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { rolldown } from "rolldown";

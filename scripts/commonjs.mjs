@@ -1,6 +1,6 @@
-// Makes dist/cjs: what require("distillery") finds. The JavaScript is the ES modules themselves, so that a program has one
-// copy whichever way it loads them. The declarations move there, where TypeScript takes them for CommonJS's: ES modules may import
-// those too, but not the other way round.
+// Makes dist/cjs: what require("distillery") finds. The JavaScript is the ES modules themselves, so that a program has
+// one copy whichever way it loads them. The declarations move there, where TypeScript takes them for CommonJS's: ES
+// modules may import those too, but not the other way round.
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { ROOT } from "./shell.mjs";

@@ -1,6 +1,6 @@
-// Tries the package as a user gets it: packs it, installs it into empty folders without Rust on PATH, and runs a program,
-// the command line and the type checker there. Both forms: what `npm pack` makes, with this machine's binary inside, and
-// what a release makes, with the binary in a package of its own, whole and damaged.
+// Tries the package as a user gets it: packs it, installs it into empty folders without Rust on PATH, and runs a
+// program, the command line and the type checker there. Both forms: what `npm pack` makes, with this machine's binary
+// inside, and what a release makes, with the binary in a package of its own, whole and damaged.
 // `pack_trial.mjs 20 22 26` runs under these versions of Node, from npm; `pack_trial.mjs /usr/bin/node` under that one.
 import { execFileSync, spawnSync } from "node:child_process";
 import {

@@ -1,5 +1,5 @@
-// The reference pages: everything that has a name, from the registries in dist/, and every option of every command, from its
-// help. A new loss or option appears by itself.
+// The reference pages: everything that has a name, from the registries in dist/, and every option of every command,
+// from its help. A new loss or option appears by itself.
 import { execFileSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

@@ -1,7 +1,7 @@
 // Makes what a release publishes: `npm run release -- DIR [--into FOLDER] [--partial]`. DIR holds the binaries of all
 // targets, as `distillery.linux-x64-gnu.node`; FOLDER (target/packages) gets the package, without a binary, and one
-// package a target, which it names as an optional dependency. With --partial, for a trial, only the targets found in DIR.
-// Nothing is published and the checkout stays as it is: see release.md.
+// package a target, which it names as an optional dependency. With --partial, for a trial, only the targets found in
+// DIR. Nothing is published and the checkout stays as it is: see release.md.
 import {
   copyFileSync,
   existsSync,

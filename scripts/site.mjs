@@ -1,5 +1,6 @@
-// The documentation as a site, docs/ in target/ or the folder after --into: pages of docs/, of everything that has a name, of every option, of the examples,
-// and with --api those of the library's functions. What it is made of lies in site/ beside it. Needs the network once, for npx.
+// The documentation as a site, docs/ in target/ or the folder after --into: pages of docs/, of everything that has a
+// name, of every option, of the examples, and with --api those of the library's functions. What it is made of lies in
+// site/ beside it. Needs the network once, for npx.
 import { spawnSync } from "node:child_process";
 import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { extname, join } from "node:path";

@@ -38,7 +38,10 @@ async function runSkipped({ ok, rust, files }) {
   return { ok: ok && again.ok, rust, files: [...files.filter(({ name }) => !names.includes(name)), ...again.files] };
 }
 
-/** What ships is tested: the kernels are compiled as for the addon, target and packages included, so cargo finds them built. */
+/**
+ * What ships is tested: the kernels are compiled as for the addon, target and packages included, so cargo finds them
+ * built.
+ */
 async function runRust() {
   const packages = ["kernels", "images", "addon"].flatMap((name) => ["-p", `distillery-${name}`]);
   const target = (await run("rustc", ["--print", "host-tuple"], "pipe")).output.trim();

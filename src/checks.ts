@@ -52,7 +52,9 @@ export function integerRange(min: number, max: number, value: unknown): string {
 /** The most elements along an axis, or in a typed array. */
 export const MAX_LENGTH = 2 ** 31 - 1;
 
-/** A count of what an array holds: a whole number from 1 to 2^31 - 1; otherwise `BAD_ARGUMENT` that names the argument. */
+/**
+ * A count of what an array holds: a whole number from 1 to 2^31 - 1; otherwise `BAD_ARGUMENT` that names the argument.
+ */
 export function expectLength(name: string, value: unknown): number {
   return expectInteger(name, value, 1, MAX_LENGTH);
 }

@@ -56,7 +56,10 @@ export type ErrorCode =
 export class DistilleryError extends Error {
   override readonly name = "DistilleryError";
   readonly code: ErrorCode;
-  /** The argument or option that it is about, as the message begins with it: `batchSize`, `losses[1]`; null for another matter, as a file. */
+  /**
+   * The argument or option that it is about, as the message begins with it: `batchSize`, `losses[1]`; null for another
+   * matter, as a file.
+   */
   readonly argument: string | null;
 
   constructor(

@@ -38,8 +38,8 @@ export function isSilentRank(): boolean {
 }
 
 /**
- * SHA-256 of the code that runs: its JavaScript and the native bindings. One version may be built twice; ranks of different code would give
- * other bits than one process.
+ * SHA-256 of the code that runs: its JavaScript and the native bindings. One version may be built twice; ranks of
+ * different code would give other bits than one process.
  */
 export function codeHash(): string {
   const folder = fileURLToPath(codeFolder());

@@ -33,8 +33,8 @@ function guard(kernel: Kernel): Kernel {
 }
 
 /**
- * The binary beside package.json, which a build puts there, else that of the platform's own package at this version. The
- * first that is there has to load: no error is a reason to try the next.
+ * The binary beside package.json, which a build puts there, else that of the platform's own package at this version.
+ * The first that is there has to load: no error is a reason to try the next.
  */
 function loadBinding(): Binding {
   const platform = platformName();

@@ -12,7 +12,10 @@ interface Manifest {
 // Bundlers replace the address if they see it: by nothing, or by where this file was when they ran.
 const HERE: string | undefined = import.meta.url;
 
-/** The package's folder: the nearest one above the code that runs, in `src/` or in a chunk of `dist/`, with a package.json. */
+/**
+ * The package's folder: the nearest one above the code that runs, in `src/` or in a chunk of `dist/`, with a
+ * package.json.
+ */
 export const ROOT: URL = packageFolder();
 
 /** What package.json says. */
@@ -44,7 +47,9 @@ function isOwn({ name, napi }: Partial<Manifest>): boolean {
   return name === "distillery" && napi !== undefined;
 }
 
-/** Whether the code that runs is the file with this address: an error's stack tells, unless somebody has changed stacks. */
+/**
+ * Whether the code that runs is the file with this address: an error's stack tells, unless somebody has changed stacks.
+ */
 function runsHere(): boolean {
   const { stack = "" } = new Error();
   const file = (HERE as string).slice((HERE as string).lastIndexOf("/") + 1);

@@ -9,8 +9,8 @@ export function numCores(): number {
 }
 
 /**
- * Sets how many threads the kernels may use. The default is `$DISTILLERY_THREADS`, but at most the cores that the process may
- * use, or else all of these. Results are the same bits at any number.
+ * Sets how many threads the kernels may use. The default is `$DISTILLERY_THREADS`, but at most the cores that the
+ * process may use, or else all of these. Results are the same bits at any number.
  *
  * @example
  * ```ts

@@ -23,7 +23,8 @@ function placeInUserCode({ stack = "" }: Error): string | null {
 const OWN_FOLDERS = ["src/", "dist/"].map((folder) => fileURLToPath(new URL(folder, ROOT)));
 
 /**
- * What the user's own code threw, an error or, as the library never does, something else, as a `BAD_ARGUMENT` with the file and the line; null for any other error.
+ * What the user's own code threw, an error or, as the library never does, something else, as a `BAD_ARGUMENT` with the
+ * file and the line; null for any other error.
  *
  * @param place what the library was doing, as `epoch 1, step 1 of 4`.
  */

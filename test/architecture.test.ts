@@ -135,6 +135,15 @@ test("only native.ts loads the binding", () => {
   expect(loading).toEqual(["native.ts"]);
 });
 
+test("comments are as wide as code, but for tables and examples", () => {
+  const isWide = (line: string) => line.length > 120 && /^ *(\/\/|\/?\*)(?! *\|)/.test(line);
+  const wide = [...imports.keys()].filter((file) => {
+    const prose = read(join(SRC, file)).replaceAll(/```.*?```/gs, "");
+    return prose.split("\n").some(isWide);
+  });
+  expect(wide).toEqual([]);
+});
+
 test("every file of a crate's tests is named in its main.rs, which is what cargo builds", () => {
   for (const tests of crates.map((crate) => join(ROOT, "crates", crate, "tests")).filter(existsSync)) {
     const modules = [...read(join(tests, "main.rs")).matchAll(/^mod (\w+);/gm)].map(([, name]) => `${name}.rs`);

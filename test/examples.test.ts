@@ -15,7 +15,9 @@ const folder = temporaryFolder();
 const userFolders = temporaryFolder();
 const EXAMPLES = new URL("../examples/", import.meta.url);
 
-/** An example that trains less, as a program beside it: its numbers of epochs, which are in it so many times, replaced. */
+/**
+ * An example that trains less, as a program beside it: its numbers of epochs, which are in it so many times, replaced.
+ */
 function shortened(name: string, epochs: RegExp, times: number, fewer: string): string {
   const parts = readFileSync(join(compiled, `${name}.js`), "utf8").split(epochs);
   expect(parts).toHaveLength(times + 1);

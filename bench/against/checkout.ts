@@ -53,8 +53,8 @@ export async function withCheckout<T>(ref: string, body: (checkout: Checkout) =>
 }
 
 /**
- * Takes a folder for this process and gives what releases it. Two comparisons at once would build into the same files, and each would measure
- * the other's load.
+ * Takes a folder for this process and gives what releases it. Two comparisons at once would build into the same files,
+ * and each would measure the other's load.
  */
 export function lock(folder: string): () => void {
   const file = join(folder, "lock");
@@ -87,7 +87,8 @@ class Build {
   constructor(private readonly folder: string) {}
 
   async run(script: string): Promise<void> {
-    // A target folder for all checkouts: what they depend on is built once. A process group of its own, to be ended whole.
+    // A target folder for all checkouts: what they depend on is built once. A process group of its own, to be ended
+    // whole.
     const env = { ...process.env, CARGO_TARGET_DIR: join(HOME, "cargo") };
     const child = spawn("npm", ["run", "--silent", script], {
       cwd: this.folder,

@@ -11,7 +11,9 @@ import type { Group } from "./workloads.js";
 /** Long enough for the other version's threads to stop waiting actively for more work. */
 const PAUSE_MS = 30;
 
-/** Measures this checkout and another commit, workload by workload, in turns; `onNote` gets what only one of them has. */
+/**
+ * Measures this checkout and another commit, workload by workload, in turns; `onNote` gets what only one of them has.
+ */
 export async function compareWith(
   ref: string,
   extent: Extent,

@@ -4,8 +4,8 @@ import type { Paced } from "../steps/paced_run.js";
 type Workloads = ReadonlyMap<string, () => Promise<Paced>>;
 
 /**
- * What two versions of the library are compared by. A group's modules are loaded with it: another version may lack what they
- * import, and the other groups are still compared.
+ * What two versions of the library are compared by. A group's modules are loaded with it: another version may lack what
+ * they import, and the other groups are still compared.
  */
 const GROUPS = { steps, kernels, convolution, inference } as const;
 export type Group = keyof typeof GROUPS;

@@ -1,10 +1,12 @@
-/** Rows of `a` and rows of `b` in a tile: its 12 sums, 3 factors and one more fill the 16 vector registers of x86-64. */
+/**
+ * Rows of `a` and rows of `b` in a tile: its 12 sums, 3 factors and one more fill the 16 vector registers of x86-64.
+ */
 const TILE_A = 4;
 const TILE_B = 3;
 
 /**
- * out[m, n] = a[m, k] b[n, k]^T. Both factors are read along their rows. Sums are kept as doubles, as V8 computes: single
- * precision by `Math.fround` is slower. On tiles of 4 by 3 it is three times as fast as three plain loops.
+ * out[m, n] = a[m, k] b[n, k]^T. Both factors are read along their rows. Sums are kept as doubles, as V8 computes:
+ * single precision by `Math.fround` is slower. On tiles of 4 by 3 it is three times as fast as three plain loops.
  */
 export function matmulNt(a: Float32Array, b: Float32Array, out: Float32Array, m: number, k: number, n: number): void {
   const [wholeM, wholeN] = [m - (m % TILE_A), n - (n % TILE_B)];

@@ -54,7 +54,9 @@ function mix(upper: number, lower: number, far: number): number {
   return far ^ (y >>> 1) ^ (-(lower & 1) & 0x9908b0df);
 }
 
-/** Draws which elements are kept, each with chance 1 - p, and applies it to x in place: kept ones are divided by 1 - p. */
+/**
+ * Draws which elements are kept, each with chance 1 - p, and applies it to x in place: kept ones are divided by 1 - p.
+ */
 export function dropout(x: Float32Array, p: number, random: MersenneTwister, keep: Uint8Array): void {
   const scale = 1 / (1 - p);
   for (let i = 0; i < x.length; i++) {

@@ -59,8 +59,8 @@ export class PlainStep {
   }
 
   /**
-   * Trains on inputs [rows, features] and labels [rows] with what the schedule says; gives the loss from before. `teacher`
-   * is the teacher's mode, or its logits [rows, classes].
+   * Trains on inputs [rows, features] and labels [rows] with what the schedule says; gives the loss from before.
+   * `teacher` is the teacher's mode, or its logits [rows, classes].
    */
   run(inputs: Float32Array, labels: Int32Array, { lr, beta1 }: StepNumbers, teacher: TeacherMode = "train"): number {
     const { student } = this;

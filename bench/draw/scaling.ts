@@ -8,7 +8,9 @@ const RIGHT = { left: "57%", width: "40%" };
 const UPPER = { top: 110, height: 230 };
 const LOWER = { top: 430, height: 150 };
 
-/** The script's step over batch (left) and width (right): its time beside the arithmetic's, and its share of the peak. */
+/**
+ * The script's step over batch (left) and width (right): its time beside the arithmetic's, and its share of the peak.
+ */
 export function drawScaling({ scaling, limits, ...about }: Pick<Results, "scaling" | "limits"> & Conditions): string {
   const { overBatch, overWidth } = scaling;
   const title = "The script's step over batch and width";

@@ -40,8 +40,8 @@ export async function findPeers(): Promise<FoundPeers> {
 }
 
 /**
- * A step of MobileNetV2 on these images turns the rounding of single precision into a loss that differs by 2e-3: so do PyTorch's two
- * memory formats (4.6128 and 4.6157; the library 4.6132, double precision 4.6133).
+ * A step of MobileNetV2 on these images turns the rounding of single precision into a loss that differs by 2e-3: so do
+ * PyTorch's two memory formats (4.6128 and 4.6157; the library 4.6132, double precision 4.6133).
  */
 function stepsAlike(mode: string): number {
   return mode === "MobileNetV2" ? FIRST_STEP : STEPS;

@@ -1,5 +1,6 @@
-// The benchmark's steps in TensorFlow.js, as a process that replies to lines of JSON like pytorch.py: `node tfjs.mjs PACKAGE`.
-// Modes eval and cached, from the library's weights and data; Adam in place of AdamW, and no clipping: it has neither.
+// The benchmark's steps in TensorFlow.js, as a process that replies to lines of JSON like pytorch.py:
+// `node tfjs.mjs PACKAGE`. Modes eval and cached, from the library's weights and data; Adam in place of AdamW, and no
+// clipping: it has neither.
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { createInterface } from "node:readline";

@@ -41,8 +41,8 @@ export function cycle(data: TensorDataset, rows: number): { readonly length: num
 }
 
 /**
- * A step as a user writes it with the library's functions, outside of its loops: `step` around it, and the teacher frozen
- * and prefetched. Returns the next loss at each call, the same bits as the loops'.
+ * A step as a user writes it with the library's functions, outside of its loops: `step` around it, and the teacher
+ * frozen and prefetched. Returns the next loss at each call, the same bits as the loops'.
  */
 export function stepByHand(setup: StepSetup): () => number {
   const { teacher, student, data, generator } = start(setup);

@@ -13,8 +13,8 @@ import {
 import type { Work } from "../cases/case.js";
 
 /**
- * The steps that are measured: the script's, with its teacher in train mode; the same with the teacher in eval mode; the
- * student's alone, with known teacher logits; and a step of the teacher's own training.
+ * The steps that are measured: the script's, with its teacher in train mode; the same with the teacher in eval mode;
+ * the student's alone, with known teacher logits; and a step of the teacher's own training.
  */
 export const MODES = ["train", "eval", "cached", "teacher"] as const;
 

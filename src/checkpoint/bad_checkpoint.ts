@@ -10,7 +10,10 @@ export function badCheckpoint(name: string, problem: string, cause?: unknown): D
 export const SAFE = ", weights_only=True";
 export const TRUSTED = ", weights_only=False";
 
-/** The line of Python that writes what a file holds as a file that is read, with what of it is taken, and by which function. */
+/**
+ * The line of Python that writes what a file holds as a file that is read, with what of it is taken, and by which
+ * function.
+ */
 export function saveAgain(file: string, how: string, part = "", by = ""): string {
   const value = `torch.load(${JSON.stringify(file)}${how})${part}`;
   const line = `torch.save(${by === "" ? value : `${by}(${value})`}, "weights.pth")`;

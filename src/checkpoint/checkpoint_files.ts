@@ -16,8 +16,8 @@ export interface FoundCheckpoint extends Safetensors {
 }
 
 /**
- * The checkpoints of a run in its folder: `checkpoint.safetensors`, the newest, and `checkpoint.1.safetensors` and so on,
- * those before it. Each carries the CRC-32 of its content; a damaged one is skipped for the one before.
+ * The checkpoints of a run in its folder: `checkpoint.safetensors`, the newest, and `checkpoint.1.safetensors` and so
+ * on, those before it. Each carries the CRC-32 of its content; a damaged one is skipped for the one before.
  */
 export class CheckpointFiles {
   #writing: Promise<void> = Promise.resolve();

@@ -1,7 +1,9 @@
 /** What decides a run's numbers, as `config.json` keeps it: equal for two runs that end with the same bits. */
 export type RunConfig = Readonly<Record<string, unknown>>;
 
-/** Paths may change: the hashes beside them say whether the content is the same. Looks at the test set change no number. */
+/**
+ * Paths may change: the hashes beside them say whether the content is the same. Looks at the test set change no number.
+ */
 const NOT_COMPARED: readonly string[] = ["userOptions", "extended", "testEvaluations"];
 /** What a hash is of, for a person. */
 const HASHED: Readonly<Record<string, string>> = {

@@ -21,9 +21,9 @@ interface Candidate {
 }
 
 /**
- * The state dict of a checkpoint: the one under `key` if given, a key or keys joined by points; else the file itself, or the
- * only one in it that is nearest to its top. Two or more are refused with their names. Values of other kinds and classes, beside
- * the tensors and among them, are left out.
+ * The state dict of a checkpoint: the one under `key` if given, a key or keys joined by points; else the file itself,
+ * or the only one in it that is nearest to its top. Two or more are refused with their names. Values of other kinds and
+ * classes, beside the tensors and among them, are left out.
  */
 export function findStateDict(root: Value, key: string | undefined, name: string): FoundStateDict {
   const { path, dict } = key === undefined ? onlyCandidate(root, name) : candidateAt(root, key, name);
@@ -223,7 +223,10 @@ function noWeights(root: Value, file: string): Error {
   return badCheckpoint(file, `${held}; ${PLAIN_ONLY}; loadCheckpoint(file) gives all that a checkpoint holds`);
 }
 
-/** The error of a value of a class, under the key that `part` takes: of one that is like a dictionary, what makes one of it. */
+/**
+ * The error of a value of a class, under the key that `part` takes: of one that is like a dictionary, what makes one of
+ * it.
+ */
 function foreignValue(value: Foreign, part: string, file: string): Error {
   const [, kind] = /(dict|namespace)[^.]*$/i.exec(value.name) ?? [];
   if (kind === undefined) return value.refusal();

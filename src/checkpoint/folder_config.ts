@@ -21,8 +21,8 @@ interface TestEvaluations {
 }
 
 /**
- * Counts a look at a test set under `testEvaluations` of a folder's `config.json`, through all runs that the folder had; gives how many
- * there were with this one.
+ * Counts a look at a test set under `testEvaluations` of a folder's `config.json`, through all runs that the folder
+ * had; gives how many there were with this one.
  */
 export async function countTestEvaluation(path: string, hash: string): Promise<number> {
   const file = join(path, CONFIG);
@@ -69,7 +69,10 @@ export async function expectResumable(
   return true;
 }
 
-/** Refuses more epochs for the runs of a chain, in folders in their order, if the next one has learned from what would change. */
+/**
+ * Refuses more epochs for the runs of a chain, in folders in their order, if the next one has learned from what would
+ * change.
+ */
 export async function expectLastLonger(folders: readonly string[], epochs: number): Promise<void> {
   for (const [i, folder] of folders.slice(0, -1).entries()) {
     const [file, next] = [join(folder, CONFIG), folders[i + 1]];
@@ -102,8 +105,8 @@ export function refuseOther(
 }
 
 /**
- * Refuses to replace a run of another configuration, unless it left nothing but that configuration. `unknown`: what is not
- * compared; `resumed`: what may differ if it is resumed.
+ * Refuses to replace a run of another configuration, unless it left nothing but that configuration. `unknown`: what is
+ * not compared; `resumed`: what may differ if it is resumed.
  */
 export async function expectReplaceable(
   path: string,

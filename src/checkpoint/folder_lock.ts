@@ -51,10 +51,11 @@ interface Owner {
 }
 
 /**
- * Locks a folder for one process at a time: by the operating system's lock, which ends with the process, and by a file with
- * the owner's name, whose time of change the owner sets anew every few seconds. Where the first does not reach, on another host
- * or in another container that mounts the folder, the second tells. An owner on this host that holds no lock is dead; one on another
- * host or in another container that shows no sign of life for half a minute counts as dead, is named in a note and replaced.
+ * Locks a folder for one process at a time: by the operating system's lock, which ends with the process, and by a file
+ * with the owner's name, whose time of change the owner sets anew every few seconds. Where the first does not reach, on
+ * another host or in another container that mounts the folder, the second tells. An owner on this host that holds no
+ * lock is dead; one on another host or in another container that shows no sign of life for half a minute counts as
+ * dead, is named in a note and replaced.
  *
  * @throws DistilleryError `IN_USE` if another has it.
  */
@@ -77,7 +78,8 @@ export async function takeLock(path: string, options: LockOptions = {}): Promise
         try {
           if (readFresh(file)?.text === text) rmSync(file, { force: true });
         } catch {
-          // The disk takes no change any more: what is left names a process that holds no lock, and the next one replaces it.
+          // The disk takes no change any more: what is left names a process that holds no lock, and the next one
+          // replaces it.
         }
         lock.release();
       },
@@ -95,15 +97,19 @@ export function expectUnlocked(path: string): void {
   lock.release();
 }
 
-/** A sign of life of a process that has a folder: its time by the clock of its host, and by this process's when it was seen. */
+/**
+ * A sign of life of a process that has a folder: its time by the clock of its host, and by this process's when it was
+ * seen.
+ */
 export interface LifeSign {
   readonly modified: number;
   readonly at: number;
 }
 
 /**
- * The last sign of life of the process that has a folder, of which `before` was seen earlier; null if nobody has it, or no longer. Takes no
- * lock, so that no run is refused meanwhile. Clocks of hosts may differ: they are compared at the first look only.
+ * The last sign of life of the process that has a folder, of which `before` was seen earlier; null if nobody has it, or
+ * no longer. Takes no lock, so that no run is refused meanwhile. Clocks of hosts may differ: they are compared at the
+ * first look only.
  */
 export function lifeSign(path: string, before: LifeSign | null): LifeSign | null {
   const found = readFresh(join(path, OWNER));
@@ -159,7 +165,10 @@ async function isSilent(file: string, milliseconds: number): Promise<boolean> {
   return true;
 }
 
-/** A file's content and time of change, as its server has them: opening it passes by what NFS caches; null if it is missing. Does not wait for what writes into a pipe. */
+/**
+ * A file's content and time of change, as its server has them: opening it passes by what NFS caches; null if it is
+ * missing. Does not wait for what writes into a pipe.
+ */
 export function readFresh(file: string): { text: string; modified: number } | null {
   try {
     const handle = openSync(file, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));

@@ -8,8 +8,9 @@ import type { NetworkEntry, NetworkSpec } from "../models/network.js";
 import { formatExpression } from "../registry/index.js";
 
 /**
- * Reads the `config.json` beside a file of weights: what gives the network that it describes, of at most so many ids, or refuses it if
- * the one that is named computes another; null if there is none. If none is named, it gives null for what is no network's, too.
+ * Reads the `config.json` beside a file of weights: what gives the network that it describes, of at most so many ids,
+ * or refuses it if the one that is named computes another; null if there is none. If none is named, it gives null for
+ * what is no network's, too.
  */
 export async function describedBeside(
   file: string,
@@ -31,7 +32,10 @@ export async function describedBeside(
   };
 }
 
-/** Where sentence-transformers keep what belongs to a transformer: its own folder, or the one above, whose `modules.json` names it. */
+/**
+ * Where sentence-transformers keep what belongs to a transformer: its own folder, or the one above, whose
+ * `modules.json` names it.
+ */
 async function folderOfModules(own: string): Promise<string> {
   const above = dirname(resolve(own));
   if ((await kindOf(join(own, "modules.json"))) !== null) return own;
@@ -73,7 +77,10 @@ function isNormalized(path: string, modules: unknown, name: string): boolean {
 
 const MEAN = "pooling_mode_mean_tokens";
 
-/** Refuses what sentence-transformers keep of a model that makes its vectors otherwise than by the mean over the tokens alone. */
+/**
+ * Refuses what sentence-transformers keep of a model that makes its vectors otherwise than by the mean over the tokens
+ * alone.
+ */
 function expectMean(path: string, pooling: unknown): void {
   if (pooling !== null && !v.is(v.record(v.string(), v.unknown()), pooling)) {
     throw badData(path, "expected a JSON object that names the pooling");
@@ -92,7 +99,10 @@ function expectMean(path: string, pooling: unknown): void {
 const CUT = v.object({ max_seq_length: v.pipe(v.number(), v.integer(), v.minValue(1)) });
 const USUAL_LENGTH = 128;
 
-/** Reads the `tokenizer.json` beside a file of weights, with at most `positions` ids a text; null if there is none. A note says it if nothing else does how many. */
+/**
+ * Reads the `tokenizer.json` beside a file of weights, with at most `positions` ids a text; null if there is none. A
+ * note says it if nothing else does how many.
+ */
 export async function tokenizerBeside(
   file: string,
   positions: number,

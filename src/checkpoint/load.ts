@@ -19,7 +19,10 @@ export interface LoadCheckpointOptions {
 
 /** The options of {@link load}. */
 export interface LoadOptions extends LoadCheckpointOptions {
-  /** In a checkpoint dictionary, the key of its state dict: `model`, or keys joined by points; empty for the tensors at the top. */
+  /**
+   * In a checkpoint dictionary, the key of its state dict: `model`, or keys joined by points; empty for the tensors at
+   * the top.
+   */
   key?: string;
   /** What the keys begin with and the network's do not: taken off; tensors under other keys are left out. */
   stripPrefix?: string;
@@ -56,12 +59,12 @@ export interface CheckpointSummary {
 
 /**
  * Reads a `.pth` file of PyTorch that holds a state dict, or a `.safetensors` file; which of them, its content says.
- * Half, bfloat16 and double tensors become float32, int32 and int64 stay, bool and shorter integers become int32. Nothing
- * in the file is ever run, and nothing is allocated that its length does not back.
+ * Half, bfloat16 and double tensors become float32, int32 and int64 stay, bool and shorter integers become int32.
+ * Nothing in the file is ever run, and nothing is allocated that its length does not back.
  *
- * From a checkpoint dictionary, `torch.save({"epoch": 3, "model": net.state_dict(), ...})`, it reads the state dict under
- * `key`, without one the only state dict in the file; if there are more, the error names them. Other values, beside the weights
- * and among them (numbers, an `argparse.Namespace`, a NumPy array), are left out.
+ * From a checkpoint dictionary, `torch.save({"epoch": 3, "model": net.state_dict(), ...})`, it reads the state dict
+ * under `key`, without one the only state dict in the file; if there are more, the error names them. Other values,
+ * beside the weights and among them (numbers, an `argparse.Namespace`, a NumPy array), are left out.
  *
  * The keys are the file's. What a wrapper put before all of them (`module.`, `_orig_mod.`, ...) `loadStateDict` and
  * `loadNetwork` take off; `stripPrefix` takes off others.
@@ -91,8 +94,8 @@ export async function loadWithMetadata(
 }
 
 /**
- * Reads all of a checkpoint that PyTorch's `torch.save` or `saveCheckpoint` wrote: dictionaries, lists, tuples,
- * numbers (NumPy's too), texts and tensors in each other, as {@link CheckpointValue} says, and nothing else: a value of another
+ * Reads all of a checkpoint that PyTorch's `torch.save` or `saveCheckpoint` wrote: dictionaries, lists, tuples, numbers
+ * (NumPy's too), texts and tensors in each other, as {@link CheckpointValue} says, and nothing else: a value of another
  * class is refused. {@link load} is for the weights alone.
  *
  * @throws DistilleryError as {@link load}.

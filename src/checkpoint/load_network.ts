@@ -22,8 +22,8 @@ export interface LoadNetworkOptions extends LoadOptions, Omit<NetworkOfState, "m
  * place for metadata: those of a `.safetensors` file of the same name and weights beside it are taken; without one the
  * network is the one that is named, or a {@link TeacherNet} or {@link StudentNet}, which the keys tell.
  *
- * What it was trained with comes with it: `distill`, `evaluate`, `compare` and `sweep` give it columns and classes by their
- * names, standardised by its own means and deviations.
+ * What it was trained with comes with it: `distill`, `evaluate`, `compare` and `sweep` give it columns and classes by
+ * their names, standardised by its own means and deviations.
  *
  * @throws DistilleryError as {@link load} and {@link networkFrom}, with the file's name.
  * @example
@@ -47,8 +47,8 @@ export interface NetworkFile {
 }
 
 /**
- * Reads the file of {@link loadNetwork} before its network is made: what it was trained with says how data are read, and these
- * the shape of images.
+ * Reads the file of {@link loadNetwork} before its network is made: what it was trained with says how data are read,
+ * and these the shape of images.
  *
  * @throws DistilleryError as {@link load}.
  */
@@ -81,7 +81,10 @@ export async function openNetwork(file: string, options: LoadOptions): Promise<N
   };
 }
 
-/** Where the rest of the weights lies, if a file's name says that it is one of several; behind the reason why it does not fit. */
+/**
+ * Where the rest of the weights lies, if a file's name says that it is one of several; behind the reason why it does
+ * not fit.
+ */
 function partNote(file: string): string {
   const [, of] = /-\d{5}-of-(\d{5})\.\w+$/.exec(file) ?? [];
   return of === undefined
@@ -126,9 +129,9 @@ export async function modelMetadata(file: string, options: ReadOptions): Promise
 }
 
 /**
- * How a network's inputs were made of the data that it was trained on, as the `.safetensors` file says that a run wrote;
- * of a `.pth` file, which has no place for it, the `.safetensors` file of the same name and weights beside it. Null if
- * neither says it. `key` and `stripPrefix` as with `load`.
+ * How a network's inputs were made of the data that it was trained on, as the `.safetensors` file says that a run
+ * wrote; of a `.pth` file, which has no place for it, the `.safetensors` file of the same name and weights beside it.
+ * Null if neither says it. `key` and `stripPrefix` as with `load`.
  *
  * @throws DistilleryError as `load` does; `BAD_DATA` if the file's metadata is no such description.
  * @example

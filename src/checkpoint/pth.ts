@@ -36,7 +36,8 @@ export function encodePth(value: CheckpointValue, { ordered }: { ordered: boolea
 /**
  * The tensors of a state dict in a `.pth` file's bytes, in the file's order: of the one under `key`, or of the one that
  * {@link findStateDict} takes. Those that share a storage share memory, as in PyTorch; half, bfloat16 and double become
- * float32, integers of fewer than 32 bits int32. `onNote` gets what is left out; `BAD_CHECKPOINT` if there is no state dict.
+ * float32, integers of fewer than 32 bits int32. `onNote` gets what is left out; `BAD_CHECKPOINT` if there is no state
+ * dict.
  */
 export async function decodePth(
   bytes: Uint8Array,
@@ -56,7 +57,10 @@ export async function decodePth(
   }));
 }
 
-/** The content of a `.pth` file, its storages not yet decoded; with `leavesOut`, values of foreign classes are placeholders. */
+/**
+ * The content of a `.pth` file, its storages not yet decoded; with `leavesOut`, values of foreign classes are
+ * placeholders.
+ */
 export async function openPth(
   bytes: Uint8Array,
   name: string,

@@ -69,7 +69,10 @@ function configIn(path: string): RunConfig | null {
   }
 }
 
-/** Removes what runs wrote in a folder and below, and the folders that are empty then; all else stays. Links are not followed. */
+/**
+ * Removes what runs wrote in a folder and below, and the folders that are empty then; all else stays. Links are not
+ * followed.
+ */
 function removeRuns(path: string, isOurs: IsOurs): void {
   if (!lstatSync(path).isDirectory()) return;
   const config = configIn(path);

@@ -56,8 +56,9 @@ export class RunDirectory {
    * Opens a folder for a run, with the checkpoint to continue from, or null if the run starts from its beginning: then
    * the checkpoints and metrics of an earlier run are removed, and the weights and the report of one of other options.
    *
-   * @throws DistilleryError as {@link lockFolder}; `BAD_CONFIG` that names what differs if the folder has a run with another
-   * configuration that is to be resumed or must not be replaced; `BAD_CHECKPOINT` if all its checkpoints are damaged.
+   * @throws DistilleryError as {@link lockFolder}; `BAD_CONFIG` that names what differs if the folder has a run with
+   * another configuration that is to be resumed or must not be replaced; `BAD_CHECKPOINT` if all its checkpoints are
+   * damaged.
    */
   static async open(
     path: string,
@@ -80,8 +81,8 @@ export class RunDirectory {
   }
 
   /**
-   * Refuses a folder that {@link RunDirectory.open} would refuse, and changes nothing: before work that costs something. What
-   * the configuration does not say yet, as the names `open`, may be anything.
+   * Refuses a folder that {@link RunDirectory.open} would refuse, and changes nothing: before work that costs
+   * something. What the configuration does not say yet, as the names `open`, may be anything.
    */
   static async expectOpenable(
     path: string,

@@ -17,7 +17,9 @@ export const EXPERIMENT_FOLDER = /^(teacher|seed-\d+|(temperature|fraction)-[\d.
 /** What else may lie where a run is to go: weights, logs, its own modules, what a person does not see. */
 const BESIDE =
   /^\.|\.(pth|pt|safetensors|onnx|csv|log|txt|ya?ml|[cm]?js|ts|py)$|^tensorboard$|^teacher(_answers|-\d+)$/;
-/** What a process that was killed while it wrote leaves: a link that was to be renamed, or a file's name and a number. */
+/**
+ * What a process that was killed while it wrote leaves: a link that was to be renamed, or a file's name and a number.
+ */
 const LEFT = /^checkpoint\.1\.safetensors\.new$|^(.+)\.\d{8,10}$/;
 /** A copy that a person numbered by its time, `date +%s`, day, or day and hour: a left-over may stay, a copy has to. */
 const DATED = /\.((1[5-9]|20)\d{8}|20\d{6})$/;
@@ -28,11 +30,11 @@ const ANY_FOLDER = /^/;
 const WEIGHTS = /\.(pth|safetensors)$/;
 
 /**
- * Makes a folder and locks it for one run at a time, and removes what a process that was killed left half written. A lock
- * that is `shared` is for processes which write different files.
+ * Makes a folder and locks it for one run at a time, and removes what a process that was killed left half written. A
+ * lock that is `shared` is for processes which write different files.
  *
- * @throws DistilleryError `IN_USE` if another run has it; `BAD_ARGUMENT` if it lies in another run's folder, or holds other things and
- * no run; `IO_ERROR`.
+ * @throws DistilleryError `IN_USE` if another run has it; `BAD_ARGUMENT` if it lies in another run's folder, or holds
+ * other things and no run; `IO_ERROR`.
  */
 export async function lockFolder(path: string, options: LockOptions): Promise<FolderLock> {
   expectPlace(path);
@@ -50,8 +52,8 @@ export async function lockFolder(path: string, options: LockOptions): Promise<Fo
 }
 
 /**
- * Locks a folder as {@link lockFolder} does while `body` runs in it. If that throws and nothing was written there, the folder is left as it
- * was found.
+ * Locks a folder as {@link lockFolder} does while `body` runs in it. If that throws and nothing was written there, the
+ * folder is left as it was found.
  */
 export async function withLockedFolder<T>(path: string, options: LockOptions, body: () => Promise<T>): Promise<T> {
   const isNew = !existsSync(join(path, LOCK));
@@ -129,8 +131,8 @@ export function namesIn(path: string): string[] {
 }
 
 /**
- * Whether a run in a folder, or in one below it, got as far as a checkpoint, an epoch, weights or a result. Without these it
- * failed in its first step.
+ * Whether a run in a folder, or in one below it, got as far as a checkpoint, an epoch, weights or a result. Without
+ * these it failed in its first step.
  */
 export function hasResults(path: string, folders = EXPERIMENT_FOLDER): boolean {
   return namesIn(path).some(
@@ -147,8 +149,8 @@ function expectPlace(path: string): void {
   }
   for (let at = resolve(path); dirname(at) !== at; ) {
     at = dirname(at);
-    // Asked by name: a folder above may hold any number of files, or not let itself be listed. One with a lock and no metrics is an
-    // experiment's, whose runs lie in it.
+    // Asked by name: a folder above may hold any number of files, or not let itself be listed. One with a lock and no
+    // metrics is an experiment's, whose runs lie in it.
     if (![LOCK, METRICS].every((name) => existsSync(join(at, name)))) continue;
     throw new DistilleryError("BAD_ARGUMENT", `${path}: lies in the folder of another run, ${at}: choose another`);
   }

@@ -112,7 +112,10 @@ export async function openSafetensors(
   return { tensors: new Map(arrays), metadata };
 }
 
-/** Refuses texts that {@link safetensorsOf} would not write beside the tensors of a network; before work that ends with it. */
+/**
+ * Refuses texts that {@link safetensorsOf} would not write beside the tensors of a network; before work that ends with
+ * it.
+ */
 export function expectMetadata(argument: string, metadata: Readonly<Record<string, string>>): void {
   const bytes = Buffer.byteLength(JSON.stringify(metadata));
   if (bytes > MAX_METADATA_BYTES) throw tooMany(argument, bytes, MAX_METADATA_BYTES);

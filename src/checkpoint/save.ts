@@ -57,8 +57,8 @@ export function encodeSafetensors(state: StateDict, metadata: Readonly<Record<st
  * Writes a whole checkpoint for PyTorch, as `torch.save({...}, file)`: dictionaries, lists, tuples, numbers, texts and
  * tensors in each other, as {@link CheckpointValue} says. Whole or not at all, and the values at the time of the call.
  *
- * @throws DistilleryError `BAD_ARGUMENT` with the path of the value that can't be written, and for another extension than
- * `.pth`; `IO_ERROR` if the file can't be written.
+ * @throws DistilleryError `BAD_ARGUMENT` with the path of the value that can't be written, and for another extension
+ * than `.pth`; `IO_ERROR` if the file can't be written.
  * @example
  * ```ts
  * const value = { epoch: 3, model: student.stateDict(), optimizer: optimizer.stateDict() };

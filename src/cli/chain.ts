@@ -57,8 +57,9 @@ function linksOf(config: ResolvedConfig<"distill">): Link[] {
 }
 
 /**
- * Distils a chain of students, each from the one before, or generations of the same one. Each link is the run of the command
- * `distill` (the first one of `train-teacher`, if there is no teacher) with the next seed and a folder of its own.
+ * Distils a chain of students, each from the one before, or generations of the same one. Each link is the run of the
+ * command `distill` (the first one of `train-teacher`, if there is no teacher) with the next seed and a folder of its
+ * own.
  */
 export async function runChain(settings: DistillSettings, flags: TrainingFlags & LoadFlags): Promise<void> {
   const { config } = settings;
@@ -81,7 +82,8 @@ async function train(
   const folders = links.map(({ out }) => out);
   if (flags.resume) await expectLastLonger(folders, config.epochs);
   const unsmoothed = await expectFitting(config, links);
-  // Else each link's folder is checked when it is opened. What is replaced must not be resumed later, if this call is interrupted.
+  // Else each link's folder is checked when it is opened. What is replaced must not be resumed later, if this call is
+  // interrupted.
   const files = ["generations.json", "chain.json"].map((name) => join(config.out, name));
   const file = files[config.chain === undefined ? 0 : 1];
   if (flags.overwrite) {
@@ -124,8 +126,8 @@ async function train(
 }
 
 /**
- * Refuses, before the first link is trained, a later one that does not fit the data or the network that teaches it. Gives the links
- * whose loss does not read the label smoothing that the first one, trained on the labels, has.
+ * Refuses, before the first link is trained, a later one that does not fit the data or the network that teaches it.
+ * Gives the links whose loss does not read the label smoothing that the first one, trained on the labels, has.
  */
 async function expectFitting(config: ResolvedConfig<"distill">, links: readonly Link[]): Promise<Link[]> {
   const source = await setUp(withoutTeacherColumn(config), undefined, { quiet: true });
@@ -166,7 +168,10 @@ function runLink(
   return runDistill(settingsFrom("distill", later), without(flags, READING_FLAGS));
 }
 
-/** The figure on the test set, such as accuracy, of all generations but the one that was trained on the labels, their probabilities averaged. */
+/**
+ * The figure on the test set, such as accuracy, of all generations but the one that was trained on the labels, their
+ * probabilities averaged.
+ */
 async function ensembleFigure(
   config: ResolvedConfig<"distill">,
   links: readonly Link[],

@@ -22,15 +22,16 @@ export function unknownName(what: string, name: string, names: readonly string[]
 }
 
 /**
- * The exit codes of all commands. Those that a scheduler acts on are sysexits.h's: `requeue` (EX_TEMPFAIL) after SIGTERM or
- * SIGUSR1, `configuration` (EX_CONFIG).
+ * The exit codes of all commands. Those that a scheduler acts on are sysexits.h's: `requeue` (EX_TEMPFAIL) after
+ * SIGTERM or SIGUSR1, `configuration` (EX_CONFIG).
  */
 export const EXIT = { failed: 1, usage: 2, requeue: 75, configuration: 78, interrupted: 130 } as const;
 
 const STOPPING = ["SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1"] as const;
 /**
- * Node.js forgets that nohup had SIGHUP ignored. A process that nohup started has no terminal among its streams, whose end could be
- * meant: there it is ignored. On Windows the signal means that the window closes, whatever the streams are.
+ * Node.js forgets that nohup had SIGHUP ignored. A process that nohup started has no terminal among its streams, whose
+ * end could be meant: there it is ignored. On Windows the signal means that the window closes, whatever the streams
+ * are.
  */
 const IGNORED = process.platform === "win32" || [0, 1, 2].some((descriptor) => isatty(descriptor)) ? [] : ["SIGHUP"];
 const ignore = () => {};
@@ -112,16 +113,18 @@ function lostFolder(error: unknown): DistilleryError | null {
 let stoppedBy: string | null = null;
 
 /**
- * How long after the first a signal still is the same key press: npm hands Ctrl-C on to a process that had it from the terminal,
- * some milliseconds later if all cores are busy. Nobody presses twice within that, and a key that is held repeats later.
+ * How long after the first a signal still is the same key press: npm hands Ctrl-C on to a process that had it from the
+ * terminal, some milliseconds later if all cores are busy. Nobody presses twice within that, and a key that is held
+ * repeats later.
  */
 const WINDOW_MS = 50;
 /** How long a second signal leaves the event loop to end the process and clear the terminal. */
 const GRACE_MS = 500;
 
 /**
- * Runs `body` with a signal that Ctrl-C, SIGTERM, SIGUSR1 or the end of the terminal aborts; `promise` says what the command does
- * then. Without a terminal SIGHUP is ignored, to the end of the process. A second Ctrl-C or SIGTERM ends the process at once, also while the event loop is held up.
+ * Runs `body` with a signal that Ctrl-C, SIGTERM, SIGUSR1 or the end of the terminal aborts; `promise` says what the
+ * command does then. Without a terminal SIGHUP is ignored, to the end of the process. A second Ctrl-C or SIGTERM ends
+ * the process at once, also while the event loop is held up.
  */
 export async function interruptible<T>(
   note: (text: string) => void,
@@ -145,7 +148,8 @@ export async function interruptible<T>(
   const stopping = STOPPING.filter((name) => !IGNORED.includes(name));
   for (const name of IGNORED) process.off(name, ignore).on(name, ignore);
   for (const name of stopping) process.on(name, stop);
-  // In a thread, which has the signals' times while the event loop is in a step. It needs the handlers that are there by now.
+  // In a thread, which has the signals' times while the event loop is in a step. It needs the handlers that are there
+  // by now.
   isWatched = native.endAtSecondSignal(end, EXIT.interrupted, WINDOW_MS, GRACE_MS);
   try {
     const gone = () => note("standard output was closed: nothing more is printed there; the work goes on");

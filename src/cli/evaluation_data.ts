@@ -19,8 +19,8 @@ export interface EvaluationData {
 }
 
 /**
- * The samples that a network of a file is evaluated on, as it was trained to take them: the test part of the data; of data
- * without one all samples, or, if they are those that it was trained on, its held-out part. `--test-fraction` and
+ * The samples that a network of a file is evaluated on, as it was trained to take them: the test part of the data; of
+ * data without one all samples, or, if they are those that it was trained on, its held-out part. `--test-fraction` and
  * `--split-seed` split them all the same.
  */
 export async function evaluationData(

@@ -10,7 +10,10 @@ import { flagOf } from "./flag_names.js";
 
 const NAMES = { dropLast: "--drop-last", batchNorm: "--batch-norm batch" };
 
-/** Refuses batches of one sample, with shards also shards of one, which BatchNorm in train mode can't take, before anything runs. */
+/**
+ * Refuses batches of one sample, with shards also shards of one, which BatchNorm in train mode can't take, before
+ * anything runs.
+ */
 export function expectBatches(network: Module, options: BatchOptions, data: Dataset, whose?: string): void {
   const issue = singleFor(network, options, data, { names: NAMES, ...(whose && { whose }) });
   if (issue !== null) throw refused(issue);

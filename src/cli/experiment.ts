@@ -54,7 +54,10 @@ interface ExperimentKind<O extends object, R extends CompareResult | SweepResult
 
 type Input<O> = Omit<ExperimentInput, "temperature" | "alpha" | "calibrateTeacher"> & { seeds: number[] } & O;
 
-/** Runs a comparison or a sweep, or a share of its runs: prints a line a run, and at the end the result; writes its report. */
+/**
+ * Runs a comparison or a sweep, or a share of its runs: prints a line a run, and at the end the result; writes its
+ * report.
+ */
 export async function runExperimentCommand<O extends object, R extends CompareResult | SweepResult>(
   settings: Settings<"compare"> | Settings<"sweep">,
   flags: ExperimentFlags,
@@ -203,7 +206,10 @@ async function networksOf(
   };
 }
 
-/** Prints what would be trained: the students that differ in what they learn, in a share its own, and the teacher if it does not come trained. */
+/**
+ * Prints what would be trained: the students that differ in what they learn, in a share its own, and the teacher if it
+ * does not come trained.
+ */
 async function dryRunExperiment(
   { task, source }: OpenExperiment,
   training: ResolvedTraining,

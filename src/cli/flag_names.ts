@@ -8,8 +8,8 @@ export function flagOf(option: string, value?: unknown): string {
 const POSITIONAL: readonly string[] = ["file", "files", "name", "kind"];
 
 /**
- * An argument by the flag that gave it, or several by theirs: `--label-column` for `labelColumn`, `--augment crop` for `crop`. Null
- * for one that no flag gave.
+ * An argument by the flag that gave it, or several by theirs: `--label-column` for `labelColumn`, `--augment crop` for
+ * `crop`. Null for one that no flag gave.
  */
 export function namedByFlag(argument: string, flags: Readonly<Record<string, unknown>>): string | null {
   const [first = "", ...more] = argument.split(": ");

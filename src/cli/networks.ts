@@ -88,8 +88,8 @@ export class Networks {
   }
 
   /**
-   * The network of a file, which has to fit the data: columns and classes by their names. The file says which network it
-   * is; if it does not, or is of a class of the user's own, the option does.
+   * The network of a file, which has to fit the data: columns and classes by their names. The file says which network
+   * it is; if it does not, or is of a class of the user's own, the option does.
    */
   async read(file: string, option: keyof NetworkOptions, flags: LoadFlags, source: Source): Promise<Module> {
     const module = this.of(await openNetwork(file, loadOptions(flags)), option, source.context.shape);
@@ -193,8 +193,8 @@ export function expectFits(
 }
 
 /**
- * The configuration with the network that the teacher's file names, or the sum of several, if the teacher is read from one;
- * without any, if none of Distillery's networks teaches.
+ * The configuration with the network that the teacher's file names, or the sum of several, if the teacher is read from
+ * one; without any, if none of Distillery's networks teaches.
  */
 export function withTeacherNetwork<
   C extends { teacher?: string | readonly string[] | undefined; teacherNetwork: string },

@@ -14,10 +14,16 @@ interface Parts {
   validation: Dataset | null;
 }
 
-/** The networks of a command by their roles, in the order in which they are printed; a teacher that is none as it was named. */
+/**
+ * The networks of a command by their roles, in the order in which they are printed; a teacher that is none as it was
+ * named.
+ */
 type Roles = Readonly<Record<string, Module | string>>;
 
-/** Two lines about what is trained: the data; the networks with their parameters, and the threads. On a narrow terminal they say less. */
+/**
+ * Two lines about what is trained: the data; the networks with their parameters, and the threads. On a narrow terminal
+ * they say less.
+ */
 export function openingLines(parts: Parts, networks: Roles, width: number): string[] {
   return [dataForms(parts), networkForms(networks)].map(
     (forms) => forms.find((line) => line.length <= width) ?? (forms.at(-1) as string),

@@ -128,7 +128,10 @@ async function descriptionFor(
 /** Of the options of data, new samples take those that say how a file is read. */
 const OF_SAMPLES: readonly string[] = ["encoding", "exifOrientation"];
 
-/** Refuses options of data that the network's own preprocessing decides, and those of training data, of which there are none. */
+/**
+ * Refuses options of data that the network's own preprocessing decides, and those of training data, of which there are
+ * none.
+ */
 function expectOfSamples(flags: PredictFlags, own: Preprocessing): void {
   const { dropColumns = [], ...given } = onlyLoading({ ...flags });
   const labels = own.kind === "table" ? (own.labels ?? [own.label]).map(({ name }) => name) : [];

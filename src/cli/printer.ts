@@ -6,7 +6,9 @@ import { metricsOfEpoch } from "../train/trainer_state.js";
 import type { ShowFlags } from "./flags.js";
 import { print, printError, widthOf, wrapped } from "./terminal.js";
 
-/** How a training command shows what happens: lines or JSON on standard output, progress and notes on standard error. */
+/**
+ * How a training command shows what happens: lines or JSON on standard output, progress and notes on standard error.
+ */
 export class Printer {
   #isOpen = false;
 

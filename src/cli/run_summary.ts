@@ -43,8 +43,8 @@ export interface RunSummary {
   file: string;
   parameters: number;
   /**
-   * The task's figure, such as `validationAccuracy`, null without a validation set; and on the test set with the weights of that
-   * file, `testAccuracy`, null without a test set.
+   * The task's figure, such as `validationAccuracy`, null without a validation set; and on the test set with the
+   * weights of that file, `testAccuracy`, null without a test set.
    */
   [metric: `validation${string}` | `test${string}`]: number | null;
 }

@@ -32,8 +32,8 @@ export function addExperiment(command: Command): Command {
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
- * The share of this process: by its flags or, without, by what SLURM tells the tasks of an array and Kubernetes the pods of an
- * Indexed Job; null if it is none, and all is run.
+ * The share of this process: by its flags or, without, by what SLURM tells the tasks of an array and Kubernetes the
+ * pods of an Indexed Job; null if it is none, and all is run.
  */
 export function shareOf(
   { index, of, collect = false, quiet }: ShareFlags,

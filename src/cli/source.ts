@@ -43,8 +43,8 @@ export interface Source {
 }
 
 /**
- * Sets threads and seed, and opens the data, with a network's preprocessing if that is given; the random stream has drawn
- * nothing afterwards.
+ * Sets threads and seed, and opens the data, with a network's preprocessing if that is given; the random stream has
+ * drawn nothing afterwards.
  */
 export async function setUp(
   options: SourceOptions,

@@ -5,8 +5,9 @@ import { widthOf } from "./terminal.js";
 type Rows = readonly (readonly string[])[];
 
 /**
- * Rows as aligned columns: the first to the left, the others to the right. What the first row's first cell says gets a line of its
- * own if the table is too wide with it; one that is still too wide is written in parts, each with the first column.
+ * Rows as aligned columns: the first to the left, the others to the right. What the first row's first cell says gets a
+ * line of its own if the table is too wide with it; one that is still too wide is written in parts, each with the first
+ * column.
  */
 export function formatTable(given: Rows, width = widthOf(process.stdout)): string {
   const rows = given.map((row) => row.map(printableInline));

@@ -41,7 +41,10 @@ export function wrapped(text: string, width: number): string {
     .join("\n");
 }
 
-/** A text behind what begins its line, broken between words; lines after the first begin below it, or after `indent` spaces. */
+/**
+ * A text behind what begins its line, broken between words; lines after the first begin below it, or after `indent`
+ * spaces.
+ */
 export function hanging(start: string, text: string, width: number, indent = start.length): string {
   return `${start}${wrapped(text, width - indent).replaceAll("\n", `\n${" ".repeat(indent)}`)}`;
 }

@@ -4,8 +4,8 @@ import { byFlag, exitCodeOf, oneLine, UsageError } from "./error_boundary.js";
 import type { ShowFlags } from "./flags.js";
 
 /**
- * Runs a command as one of the ranks that `mpirun` started, or alone. All but the first are silent; a failure of one ends all. A stopped run
- * has stopped on all.
+ * Runs a command as one of the ranks that `mpirun` started, or alone. All but the first are silent; a failure of one
+ * ends all. A stopped run has stopped on all.
  */
 export function withRanks<S, F extends ShowFlags, T>(
   body: (settings: S, flags: F) => Promise<T>,

@@ -22,7 +22,10 @@ export interface ComparedBehaviour {
   /** Test samples on which the distilled student differs from the baseline, and from the teacher if it knows them. */
   flips: { baseline: Flips; teacher: Flips | null };
   perClass: ClassDifference[];
-  /** On the test set, before and after temperature scaling; null for a teacher that does not know test and validation set. */
+  /**
+   * On the test set, before and after temperature scaling; null for a teacher that does not know test and validation
+   * set.
+   */
   calibration: Record<"baseline" | "distilled", ScaledCalibration> & { teacher: ScaledCalibration | null };
 }
 
@@ -138,7 +141,10 @@ async function fidelityOfFiles(
   return spreadOf(all);
 }
 
-/** How the fidelity of several students spreads; null if one rules out what its teacher does not, infinitely far from it. */
+/**
+ * How the fidelity of several students spreads; null if one rules out what its teacher does not, infinitely far from
+ * it.
+ */
 export function spreadOf(all: readonly ReturnType<typeof fidelityOf>[]): Fidelity | null {
   if (!all.every(({ divergence }) => Number.isFinite(divergence))) return null;
   return {
@@ -155,7 +161,10 @@ export interface Flips {
   lost: SampleStats;
 }
 
-/** What distilling changes in one class, distilled less baseline: p values are corrected for the number of classes (Holm). */
+/**
+ * What distilling changes in one class, distilled less baseline: p values are corrected for the number of classes
+ * (Holm).
+ */
 export interface ClassDifference extends CorrectedDifference {
   class: number;
   /** Test samples of the class. */
@@ -180,8 +189,9 @@ export function flipsOf(now: Right, before: Right): Flips {
 }
 
 /**
- * The accuracy of each class alone (the mean of what is right of its samples), distilled less baseline, with the interval of
- * {@link crossedDifference} over its samples. A mean over all classes hides those that lose (Mohammadshahi and Ioannou, 2025).
+ * The accuracy of each class alone (the mean of what is right of its samples), distilled less baseline, with the
+ * interval of {@link crossedDifference} over its samples. A mean over all classes hides those that lose (Mohammadshahi
+ * and Ioannou, 2025).
  */
 export function classDifferences(
   distilled: Right,
@@ -204,7 +214,10 @@ export function classDifferences(
   }));
 }
 
-/** The calibration error of networks on the test set, and what one number, chosen on the validation set, makes of it (Guo et al., 2017). */
+/**
+ * The calibration error of networks on the test set, and what one number, chosen on the validation set, makes of it
+ * (Guo et al., 2017).
+ */
 export interface ScaledCalibration {
   error: SampleStats;
   /** What the logits are divided by, and the error then; null if no temperature is best for one of the networks. */

@@ -39,32 +39,33 @@ export interface CompareInput extends Omit<ExperimentInput, "calibrateTeacher"> 
   /** How many, from 0; or which. Each gives a pair of students. Default 5. */
   seeds?: number | readonly number[];
   /**
-   * Losses to set side by side, instead of `loss`: a student of each for each seed, against one baseline. The result's `methods`
-   * has all of them; its `distilled` and `difference` are those of the first.
+   * Losses to set side by side, instead of `loss`: a student of each for each seed, against one baseline. The result's
+   * `methods` has all of them; its `distilled` and `difference` are those of the first.
    */
   losses?: readonly LossSpec[];
   /**
-   * Whether the teacher's logits are scaled to fit the validation set, as {@link distill} takes it; default false. `"both"`: a student
-   * of each for each seed and each loss, so that the result's `methods` has what calibrating the teacher changes.
+   * Whether the teacher's logits are scaled to fit the validation set, as {@link distill} takes it; default false.
+   * `"both"`: a student of each for each seed and each loss, so that the result's `methods` has what calibrating the
+   * teacher changes.
    */
   calibrateTeacher?: boolean | "both";
   /**
-   * Fractions of the training data, from 0 to 1, at which pairs of students are trained too, with the first loss and for the same number of
-   * epochs: a data-size curve, the result's `fractions`. The teacher has all data.
+   * Fractions of the training data, from 0 to 1, at which pairs of students are trained too, with the first loss and
+   * for the same number of epochs: a data-size curve, the result's `fractions`. The teacher has all data.
    */
   fractions?: readonly number[];
 }
 
 /**
- * Does distilling help? Trains the teacher, unless it comes trained, and for each seed two students on the same data with
- * the same budget: a baseline from the labels only and one distilled, from the same initial weights, with the batches in the
- * same order. Epochs are chosen on the validation set; the test set is read once, when all training is done. The teacher is
- * trained with a seed that no student has (the first + 2^31), and its logits are computed once for all students. With `losses` a student of each is distilled, and
- * p values are corrected for their number.
+ * Does distilling help? Trains the teacher, unless it comes trained, and for each seed two students on the same data
+ * with the same budget: a baseline from the labels only and one distilled, from the same initial weights, with the
+ * batches in the same order. Epochs are chosen on the validation set; the test set is read once, when all training is
+ * done. The teacher is trained with a seed that no student has (the first + 2^31), and its logits are computed once for
+ * all students. With `losses` a student of each is distilled, and p values are corrected for their number.
  *
- * Each trial has its folder below `out`, as a run of {@link trainTeacher} or {@link distill} has; `compare.json` there is
- * the result. The same call gives the same figures, but for times. With `resume`, finished runs are kept as they are: a call
- * continues after an interruption, or adds seeds.
+ * Each trial has its folder below `out`, as a run of {@link trainTeacher} or {@link distill} has; `compare.json` there
+ * is the result. The same call gives the same figures, but for times. With `resume`, finished runs are kept as they
+ * are: a call continues after an interruption, or adds seeds.
  *
  * @throws DistilleryError `BAD_ARGUMENT`, `SHAPE_MISMATCH`, and those of {@link distill}: `ABORTED` by the signal,
  * `BAD_CONFIG` if `out` has runs with other options, `IN_USE`, `IO_ERROR`.
@@ -83,9 +84,9 @@ export async function compare(options: CompareInput): Promise<CompareResult> {
 }
 
 /**
- * Trains one share of a comparison's runs: for several processes, on one machine or on many that share the folder `out`, in any
- * order, again after a failure, without a coordinator. Share 0 trains the teacher, and the others wait for it. When all are done,
- * `compare({ ..., collect: true })` gives the result that one call gives.
+ * Trains one share of a comparison's runs: for several processes, on one machine or on many that share the folder
+ * `out`, in any order, again after a failure, without a coordinator. Share 0 trains the teacher, and the others wait
+ * for it. When all are done, `compare({ ..., collect: true })` gives the result that one call gives.
  *
  * @throws DistilleryError as {@link compare}; what share 0 failed with.
  * @example

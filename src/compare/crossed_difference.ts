@@ -15,8 +15,8 @@ export interface SourceOfChance {
 }
 
 /**
- * The mean difference of two ways to train, over seeds and test samples, with one confidence interval for other seeds and
- * other samples of the same kind: `low`, `high` and `pValue` have both in them.
+ * The mean difference of two ways to train, over seeds and test samples, with one confidence interval for other seeds
+ * and other samples of the same kind: `low`, `high` and `pValue` have both in them.
  */
 export interface CrossedDifference extends PairedDifference {
   /** The degrees of freedom of the interval (Satterthwaite); 0 if it is infinite. */
@@ -36,16 +36,16 @@ export interface CorrectedDifference extends CrossedDifference {
 }
 
 /**
- * What a's scores have more than b's. Both are [seeds][samples]: the score of each test sample with each seed, 1 for right and
- * 0 for wrong; `values` are the seeds' mean differences.
+ * What a's scores have more than b's. Both are [seeds][samples]: the score of each test sample with each seed, 1 for
+ * right and 0 for wrong; `values` are the seeds' mean differences.
  *
- * With d the differences of n seeds and m samples, the variance of their mean is estimated as S / n + T / m: S is the variance
- * of the seeds' means, T that of the samples' means. It is what either source adds alone; their interaction, students that
- * change their mind on a sample from seed to seed, is counted in both, so the interval is rather too wide than too narrow (Owen,
- * The pigeonhole bootstrap, 2007). The interval is Student's t, its degrees of freedom (S / n + T / m)² / ((S / n)² / (n - 1)
- * + (T / m)² / (m - 1)) (Satterthwaite, 1946). If S is small by chance, these are too many: the interval and the p value are
- * never less cautious than those of the paired t-test over the seeds. T / m is the squared error of the paired t-test over the
- * samples: with one seed McNemar's (1947) but for centring.
+ * With d the differences of n seeds and m samples, the variance of their mean is estimated as S / n + T / m: S is the
+ * variance of the seeds' means, T that of the samples' means. It is what either source adds alone; their interaction,
+ * students that change their mind on a sample from seed to seed, is counted in both, so the interval is rather too wide
+ * than too narrow (Owen, The pigeonhole bootstrap, 2007). The interval is Student's t, its degrees of freedom (S / n +
+ * T / m)² / ((S / n)² / (n - 1) + (T / m)² / (m - 1)) (Satterthwaite, 1946). If S is small by chance, these are too
+ * many: the interval and the p value are never less cautious than those of the paired t-test over the seeds. T / m is
+ * the squared error of the paired t-test over the samples: with one seed McNemar's (1947) but for centring.
  *
  * With one seed, or if all seeds differ by the same, their variance is not known, and the interval is infinite.
  *
@@ -81,8 +81,8 @@ export function crossedDifference(
 }
 
 /**
- * The same of a figure that is no mean over samples, such as R², from its values by seed: its interval is for other seeds alone, and
- * nothing is known of the samples' part.
+ * The same of a figure that is no mean over samples, such as R², from its values by seed: its interval is for other
+ * seeds alone, and nothing is known of the samples' part.
  */
 export function differenceOverSeeds(a: readonly number[], b: readonly number[]): CrossedDifference {
   const difference = pairedDifference(a, b);

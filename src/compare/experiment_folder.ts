@@ -27,8 +27,8 @@ interface FolderContents {
 }
 
 /**
- * What may change when an experiment is resumed: which trials there are. Each trial compares what is its own. More epochs are another
- * experiment: its trials would have the schedule of fewer first, unlike those that are added.
+ * What may change when an experiment is resumed: which trials there are. Each trial compares what is its own. More
+ * epochs are another experiment: its trials would have the schedule of fewer first, unlike those that are added.
  */
 const MAY_CHANGE = {
   free: new Set("seed seeds loss losses modules calibrateTeacher temperatures alphas fractions".split(" ")),
@@ -45,8 +45,9 @@ const GROWS = {
 export const OF_SHARES = "give the options of the other shares, or choose another folder for all of them";
 
 /**
- * Runs `body` while the folder is locked, and writes its result there. A teacher from elsewhere is asked before. Without `resume`, an earlier result and the trials'
- * checkpoints are removed first, with `overwrite` all runs of an experiment of other options; with it, what may have changed is written once no trial has refused it.
+ * Runs `body` while the folder is locked, and writes its result there. A teacher from elsewhere is asked before.
+ * Without `resume`, an earlier result and the trials' checkpoints are removed first, with `overwrite` all runs of an
+ * experiment of other options; with it, what may have changed is written once no trial has refused it.
  */
 export async function withExperimentFolder<T>(contents: FolderContents, body: () => Promise<T>): Promise<T> {
   const { experiment, trials, config, result: name } = contents;
@@ -89,8 +90,8 @@ export async function withExperimentFolder<T>(contents: FolderContents, body: ()
 }
 
 /**
- * Runs `body` for a share of an experiment while the folder is locked for shares alone; the first one writes the configuration.
- * `expectSame` refuses one that has come there meanwhile from a share with other options.
+ * Runs `body` for a share of an experiment while the folder is locked for shares alone; the first one writes the
+ * configuration. `expectSame` refuses one that has come there meanwhile from a share with other options.
  */
 export async function withShareFolder<T>(
   { experiment, config }: Pick<FolderContents, "experiment" | "config">,

@@ -23,7 +23,9 @@ export interface Workers {
 
 /** How far a comparison or a sweep is. */
 export interface ExperimentProgress {
-  /** Steps done and steps in all, over all runs; a step of the teacher counts as many times as it has more parameters. */
+  /**
+   * Steps done and steps in all, over all runs; a step of the teacher counts as many times as it has more parameters.
+   */
   done: number;
   total: number;
   /** The run that made the last step: `seed-0/distilled`. */
@@ -49,14 +51,19 @@ export interface ExperimentControls {
   out: string;
   /** Whether runs in `out` are resumed, and finished ones are kept. */
   resume?: boolean;
-  /** Whether an experiment with other options in `out` is replaced, its runs as the new one begins; default: it is refused. */
+  /**
+   * Whether an experiment with other options in `out` is replaced, its runs as the new one begins; default: it is
+   * refused.
+   */
   overwrite?: boolean;
   /**
-   * Trains nothing: takes the runs that {@link compareShare} or {@link sweepShare} left in `out`, for the result that one call
-   * would give. `NOT_FOUND` names those that are not done.
+   * Trains nothing: takes the runs that {@link compareShare} or {@link sweepShare} left in `out`, for the result that
+   * one call would give. `NOT_FOUND` names those that are not done.
    */
   collect?: boolean;
-  /** How many checkpoints of each run are kept, as {@link distill} takes it; default 0: none with the optimizer's state. */
+  /**
+   * How many checkpoints of each run are kept, as {@link distill} takes it; default 0: none with the optimizer's state.
+   */
   keepCheckpoints?: number;
   /** What `config.json` keeps beside the options. */
   metadata?: Readonly<Record<string, unknown>>;
@@ -67,7 +74,10 @@ export interface ExperimentControls {
   onProgress?: (progress: ExperimentProgress) => void;
   /** Called when a run is done. */
   onTrial?: (trial: TrialRecord) => void;
-  /** Called during what is done beside the runs, as it begins and after each part: `teacher logits`, `starting processes`, `test set`. */
+  /**
+   * Called during what is done beside the runs, as it begins and after each part: `teacher logits`,
+   * `starting processes`, `test set`.
+   */
   onWork?: (progress: WorkProgress) => void;
   /** Called with a line that a person would want to know. */
   onNote?: (text: string) => void;

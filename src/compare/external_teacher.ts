@@ -86,8 +86,9 @@ export interface Preparation {
 }
 
 /**
- * A teacher of a comparison or a sweep that is no network of Distillery's: a file of logits, an ONNX network, a function. It is
- * asked once, in the runs' precision and before anything is written, and all students get the same logits.
+ * A teacher of a comparison or a sweep that is no network of Distillery's: a file of logits, an ONNX network, a
+ * function. It is asked once, in the runs' precision and before anything is written, and all students get the same
+ * logits.
  */
 export class ExternalTeacher {
   #logits: SplitLogits | null = null;
@@ -143,7 +144,9 @@ export class ExternalTeacher {
     };
   }
 
-  /** Refuses a teacher whose logits can't be calibrated, before anything is written; each run calibrates them by itself. */
+  /**
+   * Refuses a teacher whose logits can't be calibrated, before anything is written; each run calibrates them by itself.
+   */
   async expectCalibrated(signal: AbortSignal): Promise<void> {
     const { teacher, logits, precision } = this;
     const asked = logits === null ? teacher : taught(teacher.name, logits);

@@ -33,7 +33,9 @@ interface MethodChoice {
   readsLogits: (spec: LossSpec | null) => boolean;
 }
 
-/** The losses of a comparison by name. A folder is named after its loss: with `resume` losses come and change places. */
+/**
+ * The losses of a comparison by name. A folder is named after its loss: with `resume` losses come and change places.
+ */
 export function nameMethods(losses: readonly LossSpec[], choice: MethodChoice): NamedMethod[] {
   expectOnce(losses);
   const seen = new Map([[BASELINE, 1]]);
@@ -76,7 +78,10 @@ function expressionOf(loss: DistillationLoss): string {
 
 type LossConfig = StructuredTerm & { labelSmoothing?: number };
 
-/** Each loss with its teacher as it is, calibrated, or both; for one that does not read the teacher's logits it is as it is. */
+/**
+ * Each loss with its teacher as it is, calibrated, or both; for one that does not read the teacher's logits it is as it
+ * is.
+ */
 function withTeachers(
   losses: readonly Pick<NamedMethod, "spec" | "loss" | "folder">[],
   { calibrateTeacher, readsLogits }: MethodChoice,
@@ -96,12 +101,18 @@ function withTeachers(
   throw logitsUnread(methods.map(({ loss }) => loss));
 }
 
-/** The folder of a student, which tells whether its teacher was calibrated: with `resume` neither is taken for the other. */
+/**
+ * The folder of a student, which tells whether its teacher was calibrated: with `resume` neither is taken for the
+ * other.
+ */
 export function teacherFolder(folder: string, calibrateTeacher: boolean): string {
   return calibrateTeacher ? `${folder}@calibrated` : folder;
 }
 
-/** Refuses two losses that are one: also if only one writes its defaults out, or has its terms or arguments in another order. */
+/**
+ * Refuses two losses that are one: also if only one writes its defaults out, or has its terms or arguments in another
+ * order.
+ */
 function expectOnce(losses: readonly LossSpec[]): void {
   const keys = losses.map((spec) => (isExpression(spec) ? keyOf(spec) : labelOf(spec)));
   const again = keys.findIndex((key, i) => keys.indexOf(key) < i);
@@ -150,8 +161,8 @@ export function differenceOf(
 }
 
 /**
- * Every way to distil by a figure against the baseline, against the first loss, and with a calibrated teacher against the same loss
- * without, each family of comparisons corrected for itself.
+ * Every way to distil by a figure against the baseline, against the first loss, and with a calibrated teacher against
+ * the same loss without, each family of comparisons corrected for itself.
  */
 export function methodsOf(
   methods: readonly NamedMethod[],

@@ -23,7 +23,10 @@ export interface NetworkSize {
   throughput: number;
 }
 
-/** The task's figures by their names: of a classification `accuracy`, `agreement` and `calibrationError`. One that is not known is left out. */
+/**
+ * The task's figures by their names: of a classification `accuracy`, `agreement` and `calibrationError`. One that is
+ * not known is left out.
+ */
 export type MetricStats = Record<string, SampleStats>;
 
 /** One way to train the student, over all seeds; figures are of the test set, which was read once, at the end. */
@@ -54,19 +57,34 @@ export interface Method {
   files: string[];
   /** The task's first figure, such as accuracy, less that of the baseline. */
   difference: { best: CorrectedDifference; last: CorrectedDifference };
-  /** The task's first figure less that of the first loss; null for that one, and for a calibrated teacher's student that has a pair. */
+  /**
+   * The task's first figure less that of the first loss; null for that one, and for a calibrated teacher's student that
+   * has a pair.
+   */
   againstFirst: MethodDifference | null;
-  /** Where in `methods` the same loss with the teacher as it is stands, of a calibrated teacher's student; null: nowhere. */
+  /**
+   * Where in `methods` the same loss with the teacher as it is stands, of a calibrated teacher's student; null:
+   * nowhere.
+   */
   uncalibrated: number | null;
-  /** The task's first figure, of a calibrated teacher's student, less that of the same loss with the teacher as it is; null for other ones. */
+  /**
+   * The task's first figure, of a calibrated teacher's student, less that of the same loss with the teacher as it is;
+   * null for other ones.
+   */
   againstUncalibrated: MethodDifference | null;
 }
 
-/** What one method has more than another one, with p values corrected for the number of methods that have such a difference. */
+/**
+ * What one method has more than another one, with p values corrected for the number of methods that have such a
+ * difference.
+ */
 export interface MethodDifference {
   best: CorrectedDifference;
   last: CorrectedDifference;
-  /** The other figures with the best epoch's weights, such as `calibrationError`, each by itself, with an interval for other seeds alone. */
+  /**
+   * The other figures with the best epoch's weights, such as `calibrationError`, each by itself, with an interval for
+   * other seeds alone.
+   */
   others: Record<string, PairedDifference>;
 }
 
@@ -86,19 +104,29 @@ export interface CompareResult {
   seeds: number[];
   /** The networks' sizes. */
   sizes: { teacher: NetworkSize | null; student: NetworkSize };
-  /** Null: the file and size of one that is no network of Distillery's, the figures of one that does not know the test set. */
+  /**
+   * Null: the file and size of one that is no network of Distillery's, the figures of one that does not know the test
+   * set.
+   */
   teacher: { file: string | null; history: EpochRecord[]; evaluation: TaskEvaluation | null };
   baseline: StudentMetrics;
   /** Of the first loss. */
   distilled: StudentMetrics;
   /**
-   * The task's first figure, such as accuracy, of distilled minus baseline: on the test set with the best epoch's weights, which
-   * the answer rests on, and with the last one's; and on the validation set, which chose the best epoch, over the seeds alone.
+   * The task's first figure, such as accuracy, of distilled minus baseline: on the test set with the best epoch's
+   * weights, which the answer rests on, and with the last one's; and on the validation set, which chose the best epoch,
+   * over the seeds alone.
    */
   difference: { best: CrossedDifference; last: CrossedDifference; validation: PairedDifference };
-  /** Of a classification: what distilling changes beside its figures, with the best epoch's weights; null of another task. */
+  /**
+   * Of a classification: what distilling changes beside its figures, with the best epoch's weights; null of another
+   * task.
+   */
   changes: ComparedBehaviour | null;
-  /** Every loss, or every loss with the teacher as it is and calibrated, side by side, with p values corrected for their number. */
+  /**
+   * Every loss, or every loss with the teacher as it is and calibrated, side by side, with p values corrected for their
+   * number.
+   */
   methods: Method[];
   /** The data-size curve, the smallest fraction first; absent: none was asked for. */
   fractions?: readonly FractionMetrics[];
@@ -139,7 +167,10 @@ export interface PointSpread {
 export interface SweepPoint {
   temperature: number;
   alpha: number;
-  /** The figure that points are compared by, on the validation set, best epoch, the mean over the seeds: `validationAccuracy` of a classification. */
+  /**
+   * The figure that points are compared by, on the validation set, best epoch, the mean over the seeds:
+   * `validationAccuracy` of a classification.
+   */
   [metric: `validation${string}`]: number;
   /** The mean over the seeds; null if the teacher does not know the validation set. */
   agreement: number | null;

@@ -78,14 +78,18 @@ export function pairedDifference(a: readonly number[], b: readonly number[], con
   return { ...differences, confidence, low, high, pValue, distinguishable: low > 0 || high < 0 };
 }
 
-/** Whether differences are equal but for the rounding of the values that they are of, such as equal shares of a test set. */
+/**
+ * Whether differences are equal but for the rounding of the values that they are of, such as equal shares of a test
+ * set.
+ */
 export function isAlike({ std }: SampleStats, values: readonly number[]): boolean {
   return std <= 4 * Number.EPSILON * Math.max(...values.map(Math.abs));
 }
 
 /**
- * P values corrected for there being several (Holm, 1979): the smallest times their number, the next times one less, and so on,
- * none smaller than the one before, at most 1. In the order of the p values. `statsmodels.multipletests(method="holm")`.
+ * P values corrected for there being several (Holm, 1979): the smallest times their number, the next times one less,
+ * and so on, none smaller than the one before, at most 1. In the order of the p values.
+ * `statsmodels.multipletests(method="holm")`.
  *
  * @throws DistilleryError `BAD_ARGUMENT` for what is no p value.
  * @example

@@ -13,8 +13,8 @@ import type { CompareResult, Method, SweepResult } from "./results.js";
 import type { PairedDifference, SampleStats } from "./statistics.js";
 
 /**
- * What a comparison finds, in one sentence: the difference with the weights of the epochs that were best on the validation
- * set, or of the last ones.
+ * What a comparison finds, in one sentence: the difference with the weights of the epochs that were best on the
+ * validation set, or of the last ones.
  *
  * @example
  * ```ts
@@ -63,8 +63,8 @@ function hasSamples({ samples }: CrossedDifference): boolean {
 }
 
 /**
- * What has to be known beside {@link compareSummary}: if best epoch, last epoch and validation set contradict each other, and
- * what the interval does not cover.
+ * What has to be known beside {@link compareSummary}: if best epoch, last epoch and validation set contradict each
+ * other, and what the interval does not cover.
  */
 export function compareCaveats(result: CompareResult): string[] {
   const { data, difference, seeds } = result;
@@ -84,7 +84,10 @@ export function compareCaveats(result: CompareResult): string[] {
   return [...lines, scopeOf(result)];
 }
 
-/** How well the networks know how sure to be, and what temperature scaling makes of it; null of another task than classification. */
+/**
+ * How well the networks know how sure to be, and what temperature scaling makes of it; null of another task than
+ * classification.
+ */
 export function calibrationSummary({ changes, methods }: CompareResult): string | null {
   if (changes === null) return null;
   const shown = (x: number) => showMetric({ kind: "fraction" }, x);
@@ -100,8 +103,8 @@ export function calibrationSummary({ changes, methods }: CompareResult): string 
 }
 
 /**
- * What a comparison of several methods finds, in one sentence each: its difference to the baseline, then to another method as
- * {@link pairsSummary} has it, and whether that is distinguishable from chance after Holm's correction.
+ * What a comparison of several methods finds, in one sentence each: its difference to the baseline, then to another
+ * method as {@link pairsSummary} has it, and whether that is distinguishable from chance after Holm's correction.
  */
 export function methodsSummary(result: CompareResult): string[] {
   const { methods } = result;
@@ -112,7 +115,10 @@ export function methodsSummary(result: CompareResult): string[] {
   return [...ofBaseline, ...pairsSummary(result)];
 }
 
-/** What each method has more than the first one or, with a calibrated teacher, than the same loss without, in one sentence each. */
+/**
+ * What each method has more than the first one or, with a calibrated teacher, than the same loss without, in one
+ * sentence each.
+ */
 export function pairsSummary(result: CompareResult): string[] {
   const { data, methods } = result;
   const [, ...others] = metricsOf(data);

@@ -52,18 +52,21 @@ export interface SweepInput extends Omit<ExperimentInput, "temperature" | "alpha
   temperatures?: readonly number[];
   /** Default 0.1, 0.5, 0.9. */
   alphas?: readonly number[];
-  /** Seeds of each point's students, or how many from 0 on; the teacher has one of its own (the first + 2^31). Default 1. */
+  /**
+   * Seeds of each point's students, or how many from 0 on; the teacher has one of its own (the first + 2^31). Default
+   * 1.
+   */
   seeds?: number | readonly number[];
 }
 
 /**
- * Distils a student with every temperature and every alpha, all from the same initial weights with the batches in the same
- * order, and chooses by the validation set. The teacher's logits are computed once for all; the test set is read once, for the chosen one,
- * when all training is done. With several `seeds` points are ranked by their mean, and the chosen one's lead over each other one has its
- * interval and a p value that is corrected for their number.
+ * Distils a student with every temperature and every alpha, all from the same initial weights with the batches in the
+ * same order, and chooses by the validation set. The teacher's logits are computed once for all; the test set is read
+ * once, for the chosen one, when all training is done. With several `seeds` points are ranked by their mean, and the
+ * chosen one's lead over each other one has its interval and a p value that is corrected for their number.
  *
- * Each run has its folder below `out`, as a run of {@link distill} has; `sweep.json` there is the result. `resume`, and what is
- * thrown, as with {@link compare}.
+ * Each run has its folder below `out`, as a run of {@link distill} has; `sweep.json` there is the result. `resume`, and
+ * what is thrown, as with {@link compare}.
  *
  * @example
  * ```ts
@@ -78,7 +81,8 @@ export async function sweep(input: SweepInput): Promise<SweepResult> {
 }
 
 /**
- * Trains one share of a sweep's runs, as {@link compareShare} does of a comparison's; `sweep({ ..., collect: true })` gives the result.
+ * Trains one share of a sweep's runs, as {@link compareShare} does of a comparison's; `sweep({ ..., collect: true })`
+ * gives the result.
  *
  * @example
  * ```ts
@@ -172,8 +176,9 @@ function termsOf(loss: Expression): Term[] {
 }
 
 /**
- * What of a term is swept: both of a module of the user's own; otherwise a temperature that is one number, and the alpha of `kd`, which
- * shares the loss between teacher and labels, if `kd` is the whole loss or has an alpha. That of `dkd` is something else.
+ * What of a term is swept: both of a module of the user's own; otherwise a temperature that is one number, and the
+ * alpha of `kd`, which shares the loss between teacher and labels, if `kd` is the whole loss or has an alpha. That of
+ * `dkd` is something else.
  */
 function sweptOf({ name, args }: Term, terms: readonly Term[]): Argument[] {
   if (isModulePath(name)) return [...ARGUMENTS];

@@ -1,6 +1,6 @@
 /**
- * P(|T| > t) for Student's t, to about 1e-13 of itself: the regularised incomplete beta function I_x(degrees / 2, 1/2) at
- * x = degrees / (degrees + t²). Degrees of freedom above 0, whole or not. `2 * scipy.stats.t.sf(t, degrees)`.
+ * P(|T| > t) for Student's t, to about 1e-13 of itself: the regularised incomplete beta function I_x(degrees / 2, 1/2)
+ * at x = degrees / (degrees + t²). Degrees of freedom above 0, whole or not. `2 * scipy.stats.t.sf(t, degrees)`.
  */
 export function twoSidedPValue(t: number, degrees: number): number {
   const square = t * t;
@@ -31,7 +31,9 @@ const LARGE = 40;
 /** Of Gamma(a + 1/2) / (Gamma(a) sqrt(a)) by powers of 1 / a: Tricomi and Erdelyi, 1951. */
 const SERIES = [1, -1 / 8, 1 / 128, 5 / 1024, -21 / 32768, -399 / 262144, 869 / 4194304, 39325 / 33554432];
 
-/** 1 / B(degrees / 2, 1/2): by the series for large degrees, from there down by B(a + 1, 1/2) = B(a, 1/2) a / (a + 1/2). */
+/**
+ * 1 / B(degrees / 2, 1/2): by the series for large degrees, from there down by B(a + 1, 1/2) = B(a, 1/2) a / (a + 1/2).
+ */
 function inverseBeta(degrees: number): number {
   let a = degrees / 2;
   let factor = 1;

@@ -24,7 +24,10 @@ export interface Task {
   student: () => Module;
   /** To train on. */
   data: Dataset;
-  /** To choose epochs by: a data set, or the share of `data` that is held out (before they are augmented), stratified by class; default 0.1. */
+  /**
+   * To choose epochs by: a data set, or the share of `data` that is held out (before they are augmented), stratified by
+   * class; default 0.1.
+   */
   validation?: Dataset | number;
 }
 
@@ -69,7 +72,9 @@ function asTheyAre(data: Dataset): Dataset {
   return new Subset(base.dataset, base.indices);
 }
 
-/** Refuses a held-out set of other features, classes or task than the training data, and one without all of its labels. */
+/**
+ * Refuses a held-out set of other features, classes or task than the training data, and one without all of its labels.
+ */
 export function expectLike(data: Dataset, name: string, heldOut: Dataset): void {
   const { features, classes } = data;
   if (heldOut.features !== features || heldOut.classes !== classes) {

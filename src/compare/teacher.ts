@@ -32,8 +32,8 @@ import { type Outcome, ofTraining, outcomeOf, reporting, resuming, type TrialPro
 export const TEACHER = "teacher";
 
 /**
- * The seed of the stream that the teacher is drawn from and trained with: far from the students' seeds, since networks of one stream
- * start alike and agree more than others do (Stanton et al., 2021). `BAD_ARGUMENT` if a student has it.
+ * The seed of the stream that the teacher is drawn from and trained with: far from the students' seeds, since networks
+ * of one stream start alike and agree more than others do (Stanton et al., 2021). `BAD_ARGUMENT` if a student has it.
  */
 export function teacherSeedOf(seeds: readonly number[]): number {
   const [first] = seeds;
@@ -62,7 +62,10 @@ interface TeacherTraining {
   onNote: (text: string) => void;
 }
 
-/** Trains the teacher, unless it came trained or its run has finished, and gives it its best weights on the validation set. */
+/**
+ * Trains the teacher, unless it came trained or its run has finished, and gives it its best weights on the validation
+ * set.
+ */
 export async function trainOrTakeTeacher(task: SplitTask, training: TeacherTraining): Promise<TrainedTeacher> {
   const { teacher, data, validation } = task;
   const folder = join(training.out, TEACHER);

@@ -31,7 +31,10 @@ export interface ExaminedStudents {
   figures: StudentMetrics;
   /** Null if the task's first figure is no mean over samples. */
   scores: Record<"best" | "last", ArrayLike<number>[]> | null;
-  /** How well the best weights follow the teacher on the test set; null without its logits, and if the samples have no classes. */
+  /**
+   * How well the best weights follow the teacher on the test set; null without its logits, and if the samples have no
+   * classes.
+   */
   fidelity: Fidelity | null;
 }
 

@@ -6,10 +6,16 @@ import { type MadeLoss, makeLoss, readsLogitsAlone } from "../train/resolve_loss
 import type { Experiment } from "./experiment.js";
 import type { Trial } from "./trial.js";
 
-/** The losses made for an experiment, by what was given; null is that of temperature and alpha, which each trial has of its own. */
+/**
+ * The losses made for an experiment, by what was given; null is that of temperature and alpha, which each trial has of
+ * its own.
+ */
 type MadeLosses = ReadonlyMap<Trial["loss"], MadeLoss | null>;
 
-/** Makes losses for an experiment's networks and data; refuses those that do not go with them, before anything is written. */
+/**
+ * Makes losses for an experiment's networks and data; refuses those that do not go with them, before anything is
+ * written.
+ */
 export async function makeLosses(
   { task, options: { labelSmoothing }, external }: Experiment,
   losses: readonly Trial["loss"][],

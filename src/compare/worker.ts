@@ -19,8 +19,8 @@ const MILLISECONDS_BETWEEN_REPORTS = 100;
 const stop = new AbortController();
 let runner: InProcessRunner;
 
-// Ctrl-C reaches every process of a terminal, a scheduler's signal every one of a job: the parent process decides. A write beyond
-// the limit of a file's size fails without the signal.
+// Ctrl-C reaches every process of a terminal, a scheduler's signal every one of a job: the parent process decides. A
+// write beyond the limit of a file's size fails without the signal.
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGXFSZ"]) process.on(signal, () => {});
 // The parent process is gone, or needs this one no more.
 process.on("disconnect", () => process.exit());

@@ -42,7 +42,9 @@ const END_MS = 1000;
 const OUTPUT_MS = 200;
 /** What is kept of what a process prints, to say why it died. */
 const KEPT_LETTERS = 20_000;
-/** Node's options that say what the first process runs, instead of how: another one would run it, too, or wait for it. */
+/**
+ * Node's options that say what the first process runs, instead of how: another one would run it, too, or wait for it.
+ */
 const PROGRAM_OPTIONS =
   /^(-|-e|-p|-pe|-i|-c|--eval|--print|--interactive|--check|--input-type|--test.*|--watch.*|--inspect.*)(=.*)?$/;
 

@@ -91,9 +91,9 @@ export function teacherOptions(config: TeacherOptions): TeacherOptions {
 }
 
 /**
- * What `config.json` keeps beside the options: what decides the data and networks, which a resumed run must have too (of
- * modules of the user's own the hashes of their files), and under `userOptions` the options as the user wrote them, so that the
- * file can configure another run.
+ * What `config.json` keeps beside the options: what decides the data and networks, which a resumed run must have too
+ * (of modules of the user's own the hashes of their files), and under `userOptions` the options as the user wrote them,
+ * so that the file can configure another run.
  */
 export async function runMetadata(
   config: Partial<ResolvedConfig<ConfigName>>,

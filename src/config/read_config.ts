@@ -9,8 +9,8 @@ import { linksOf } from "./option_values.js";
 import { type ConfigName, type ConfigOf, EXPRESSION_OPTIONS, SCHEMAS } from "./schemas.js";
 
 /**
- * Reads a configuration from a `.json`, `.yaml` or `.yml` file, or from the `config.json` of a run. The options of `more`
- * take precedence over the file's. Modules of the user's own are relative to the file.
+ * Reads a configuration from a `.json`, `.yaml` or `.yml` file, or from the `config.json` of a run. The options of
+ * `more` take precedence over the file's. Modules of the user's own are relative to the file.
  *
  * @throws DistilleryError `BAD_CONFIG` that lists every mistake with its line and path; `NOT_FOUND`, `IO_ERROR`.
  * @example
@@ -29,7 +29,9 @@ export async function readConfig<C extends ConfigName>(
   return defineConfig(command, { ...(await readUserOptions(command, file)), ...more });
 }
 
-/** The options of a file as they are written there, each checked by itself: what it needs beside it may come from flags. */
+/**
+ * The options of a file as they are written there, each checked by itself: what it needs beside it may come from flags.
+ */
 export async function readUserOptions<C extends ConfigName>(command: C, file: string): Promise<ConfigOf<C>> {
   const { value, lineOf } = await parseConfigFile(file);
   const prefix = isOfRun(value) ? ["userOptions"] : [];
@@ -73,7 +75,8 @@ interface ConfigText {
 const MAX_BYTES = 1 << 16;
 
 /**
- * Reads a JSON or YAML file, by the extension of its name. YAML is 1.2: `yes` is a string, and a file holds one document.
+ * Reads a JSON or YAML file, by the extension of its name. YAML is 1.2: `yes` is a string, and a file holds one
+ * document.
  *
  * @throws DistilleryError `BAD_CONFIG` with the line that is no JSON or YAML, `NOT_FOUND`, `IO_ERROR`.
  */

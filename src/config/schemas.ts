@@ -218,7 +218,10 @@ const compareSchema = v.strictObject({
   /** Default: it is trained first. */
   ...TEACHER,
   ...EXTERNAL_TEACHER,
-  /** Whether the teacher's logits are scaled to fit the validation set, or students of both are compared; default: they are as they are. */
+  /**
+   * Whether the teacher's logits are scaled to fit the validation set, or students of both are compared; default: they
+   * are as they are.
+   */
   calibrateTeacher: v.optional(v.union([v.boolean(), v.literal("both")], expected('true, false or "both"'))),
   out: folder("runs/compare"),
 });
@@ -291,7 +294,9 @@ export const OUTPUT_OPTIONS: ReadonlySet<string> = new Set([
 export type ConfigName = keyof typeof SCHEMAS;
 /** The configurations of a single run. */
 export type RunName = "distill" | "train-teacher" | "mutual";
-/** The configuration of `distill`: everything that a run's numbers and files follow from; each option may be left out. */
+/**
+ * The configuration of `distill`: everything that a run's numbers and files follow from; each option may be left out.
+ */
 export type DistillConfig = v.InferInput<typeof distillSchema>;
 /** The configuration of `train-teacher`. */
 export type TrainTeacherConfig = v.InferInput<typeof trainTeacherSchema>;

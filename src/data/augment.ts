@@ -26,20 +26,21 @@ export interface AugmentOptions {
   /** The standard deviation of normal noise that is added to the (normalised) values. */
   noise?: number;
   /**
-   * The samples of a batch are mixed with each other ({@link Batch.mixed}), by a weight of Beta(mixup, mixup): 1 is any share alike,
-   * less is mostly one of the two. The loss mixes by the same weight what it gives with the labels of both.
+   * The samples of a batch are mixed with each other ({@link Batch.mixed}), by a weight of Beta(mixup, mixup): 1 is any
+   * share alike, less is mostly one of the two. The loss mixes by the same weight what it gives with the labels of
+   * both.
    */
   mixup?: number;
 }
 
 /**
- * The same samples, changed at random each time that they are taken: for training data, not for validation or test data.
- * `shift`, `crop` and `flip` need images ({@link Dataset.image}).
+ * The same samples, changed at random each time that they are taken: for training data, not for validation or test
+ * data. `shift`, `crop` and `flip` need images ({@link Dataset.image}).
  *
  * The numbers are drawn from the current stream, sample by sample, as torchvision's transforms in this order draw them:
- * two `randint` for the shift, a `rand` for the mirror, a `randn` for the noise; for `mixup` afterwards a weight and an order of the
- * batch. A run draws from a stream of its own, so
- * its images follow from its seed, resumed or not. Teacher logits can't be cached for augmented data.
+ * two `randint` for the shift, a `rand` for the mirror, a `randn` for the noise; for `mixup` afterwards a weight and an
+ * order of the batch. A run draws from a stream of its own, so its images follow from its seed, resumed or not. Teacher
+ * logits can't be cached for augmented data.
  *
  * @throws DistilleryError `BAD_ARGUMENT`, also if the data set has no images.
  * @example
@@ -52,7 +53,9 @@ export function augment(dataset: Dataset, options: AugmentOptions): Dataset {
   return new AugmentedDataset(dataset, readAmounts(expectNumbers(expectDataset(dataset)), options));
 }
 
-/** Refuses data that change at random each time that they are taken, if their figures are to be those of the samples. */
+/**
+ * Refuses data that change at random each time that they are taken, if their figures are to be those of the samples.
+ */
 export function expectUnaugmented(name: string, { augmented }: Dataset): void {
   if (augmented !== true) return;
   const text = "is augmented at random: give the samples as they are (split first, then augment the training part)";
@@ -161,10 +164,10 @@ function expectImages(image: ImageLayout | undefined, features: number): void {
 }
 
 /**
- * A batch whose samples are mixed with each other (mixup: Zhang et al., 2018): each becomes w times itself and 1 - w times another
- * one, in a random order of the batch. w is drawn from Beta(alpha, alpha), one for the batch, and the order after it, both from
- * the current stream, as the authors' code has it. big_vision, for its "patient and consistent" teachers, takes the next one
- * of the batch and the larger of w and 1 - w.
+ * A batch whose samples are mixed with each other (mixup: Zhang et al., 2018): each becomes w times itself and 1 - w
+ * times another one, in a random order of the batch. w is drawn from Beta(alpha, alpha), one for the batch, and the
+ * order after it, both from the current stream, as the authors' code has it. big_vision, for its "patient and
+ * consistent" teachers, takes the next one of the batch and the larger of w and 1 - w.
  */
 function mixUp(batch: Batch, alpha: number): Batch {
   const { inputs, labels, targets } = batch;

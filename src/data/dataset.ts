@@ -7,8 +7,8 @@ import { TASK_NAMES, type TaskName } from "./task_name.js";
 import type { TextEncoding } from "./text/encodings.js";
 
 /**
- * Labelled samples that a {@link DataLoader} takes batches from: `torch.utils.data.Dataset`, a batch at a time. Own data
- * sets implement it, or put their arrays into a {@link TensorDataset}.
+ * Labelled samples that a {@link DataLoader} takes batches from: `torch.utils.data.Dataset`, a batch at a time. Own
+ * data sets implement it, or put their arrays into a {@link TensorDataset}.
  */
 export interface Dataset {
   /** What logs call it: `synthetic`, `fashion-mnist`, the name of the folder. */
@@ -21,7 +21,10 @@ export interface Dataset {
   readonly shape?: readonly number[];
   /** What networks are trained for on it; default: classification. */
   readonly task?: TaskName;
-  /** The number of a network's outputs: of classes, whose labels are 0 to `classes - 1`; of another task those of targets. */
+  /**
+   * The number of a network's outputs: of classes, whose labels are 0 to `classes - 1`; of another task those of
+   * targets.
+   */
   readonly classes: number;
   /** Whether the values of a sample change at random from call to call; default false. */
   readonly augmented?: boolean;
@@ -49,9 +52,15 @@ export interface Dataset {
   batch(indices: Int32Array): Batch;
   /** The samples `start` to `end` (not included). */
   slice(start: number, end: number): Batch;
-  /** The texts of the samples with these indices, if the ids of texts are their values: networks of other encodings read them. */
+  /**
+   * The texts of the samples with these indices, if the ids of texts are their values: networks of other encodings read
+   * them.
+   */
   readonly texts?: (indices: Int32Array) => readonly string[];
-  /** A text that other values, labels or normalisation change, as SHA-256 over them: ties caches and checkpoints to the data. */
+  /**
+   * A text that other values, labels or normalisation change, as SHA-256 over them: ties caches and checkpoints to the
+   * data.
+   */
   fingerprint(): string;
 }
 
@@ -95,8 +104,8 @@ interface LabelColumn {
 }
 
 /**
- * A column of numbers, each of which becomes (x - mean) / std; one of few texts, which becomes a value for each category,
- * 1 if the cell has its text and 0 otherwise (one-hot); or one of texts to read, which become ids.
+ * A column of numbers, each of which becomes (x - mean) / std; one of few texts, which becomes a value for each
+ * category, 1 if the cell has its text and 0 otherwise (one-hot); or one of texts to read, which become ids.
  */
 export type TableColumn = NumberColumn | { readonly name: string; readonly categories: readonly string[] } | TextColumn;
 
@@ -144,7 +153,9 @@ export function chunkOf(dataset: Dataset, index: number): number {
   return dataset.chunkOf?.(index) ?? Math.floor(index / (dataset.chunk ?? dataset.length));
 }
 
-/** A data set of at least one sample that says what its samples are; otherwise `BAD_ARGUMENT` that names the argument. */
+/**
+ * A data set of at least one sample that says what its samples are; otherwise `BAD_ARGUMENT` that names the argument.
+ */
 export function expectDataset(dataset: Dataset, name = "dataset"): Dataset {
   if (typeof dataset?.batch !== "function" || typeof dataset.slice !== "function") {
     throw badArgument(name, "a Dataset", dataset);

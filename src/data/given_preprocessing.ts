@@ -59,8 +59,8 @@ const DECIDED: Decided = {
 };
 
 /**
- * Refuses options of data that a network's own preprocessing decides, unless they say the same; `BAD_ARGUMENT` that names the first.
- * What it does not decide, such as the encoding of a file, is left to what reads the data.
+ * Refuses options of data that a network's own preprocessing decides, unless they say the same; `BAD_ARGUMENT` that
+ * names the first. What it does not decide, such as the encoding of a file, is left to what reads the data.
  */
 export function expectUndecided(given: LoadDataOptions, spec: Preprocessing): void {
   for (const name of Object.keys(DECIDED) as (keyof typeof DECIDED)[]) {
@@ -130,9 +130,9 @@ function isScaled(spec: Preprocessing): boolean {
 }
 
 /**
- * What a format found, as a network's preprocessing has it: its samples have to be of the same kind and shape, and each label
- * becomes the number that the network gives to the class of this name. `BAD_DATA` for other samples, and for classes that the
- * network does not know.
+ * What a format found, as a network's preprocessing has it: its samples have to be of the same kind and shape, and each
+ * label becomes the number that the network gives to the class of this name. `BAD_DATA` for other samples, and for
+ * classes that the network does not know.
  */
 export function conform(raw: RawData, spec: Preprocessing, source: string): RawData {
   const { train, test, validation = null } = raw;

@@ -18,9 +18,9 @@ export interface ImageDatasetOptions extends DatasetOptions, Normalisation {
 }
 
 /**
- * Images in bytes, not copied, [length, features]: channel after channel, each row by row; with labels [n]. Batches hold
- * (pixel / 255 - mean) / std, as torchvision's `ToTensor` and `Normalize` compute it: [n, channels, height, width], or [n, features]
- * if rows and columns are not known.
+ * Images in bytes, not copied, [length, features]: channel after channel, each row by row; with labels [n]. Batches
+ * hold (pixel / 255 - mean) / std, as torchvision's `ToTensor` and `Normalize` compute it: [n, channels, height,
+ * width], or [n, features] if rows and columns are not known.
  *
  * @example
  * ```ts

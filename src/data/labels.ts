@@ -38,8 +38,8 @@ export function labelsOf(dataset: Dataset): Int32Array {
 }
 
 /**
- * Labels [samples] and the number of their classes, the highest label + 1 unless `classes` says it; `unlabelled`: whether a
- * sample may have none.
+ * Labels [samples] and the number of their classes, the highest label + 1 unless `classes` says it; `unlabelled`:
+ * whether a sample may have none.
  */
 export function checkLabels(labels: Labels, samples: number, classes?: number, unlabelled = false) {
   const data = labelData(labels);
@@ -110,8 +110,8 @@ const ROWS_EACH = 10;
 
 /**
  * Whether numbers as labels, each of these once and ascending, are rather the target of a regression than classes:
- * there are many, and they have fractions, or they do not follow each other and have few rows each; or there are many and nobody said that they are
- * labels.
+ * there are many, and they have fractions, or they do not follow each other and have few rows each; or there are many
+ * and nobody said that they are labels.
  */
 export function looksLikeRegression(labels: readonly number[], rows: number, isNamed: boolean): boolean {
   const fractions = labels.filter((label) => !Number.isInteger(label)).length;
@@ -143,9 +143,9 @@ interface Known {
 }
 
 /**
- * The network's number of each of the data's classes, by their names, and the names that the network does not know: the one rule
- * by which classes are matched. Classes without names go by their numbers, if the network knows those. Null if one of the two has
- * no names: then only the numbers of classes can be compared.
+ * The network's number of each of the data's classes, by their names, and the names that the network does not know: the
+ * one rule by which classes are matched. Classes without names go by their numbers, if the network knows those. Null if
+ * one of the two has no names: then only the numbers of classes can be compared.
  */
 export function classPlaces(
   { classNames: known }: Known,
@@ -158,7 +158,10 @@ export function classPlaces(
   return { places, unknown: wanted.filter((_, i) => places[i] < 0), known };
 }
 
-/** What is wrong with labels that are numbers of classes for a network that knows its classes by other names; null: nothing. */
+/**
+ * What is wrong with labels that are numbers of classes for a network that knows its classes by other names; null:
+ * nothing.
+ */
 export function namelessProblem(
   { classNames: known }: Known,
   { classNames: given }: { readonly classNames?: readonly string[] | null },

@@ -17,8 +17,8 @@ import { indexRange } from "./take_batch.js";
 /** Data that a network is to be evaluated on. */
 interface ForNetwork {
   /**
-   * How samples become values and which number each class has: a network's, as {@link readPreprocessing} gives it. Default:
-   * measured over the training rows.
+   * How samples become values and which number each class has: a network's, as {@link readPreprocessing} gives it.
+   * Default: measured over the training rows.
    */
   readonly preprocessing?: Preprocessing;
 }
@@ -40,8 +40,8 @@ export interface ImageSets extends Omit<DataSets, "validation"> {
 }
 
 /**
- * Loads a data set, whatever its form: a name (`fashion-mnist`, `mnist`, `kmnist`, `cifar-10`, `cifar-100`), a file or a
- * folder.
+ * Loads a data set, whatever its form: a name (`fashion-mnist`, `mnist`, `kmnist`, `cifar-10`, `cifar-100`), a file or
+ * a folder.
  *
  * | source | content |
  * |---|---|
@@ -53,8 +53,8 @@ export interface ImageSets extends Omit<DataSets, "validation"> {
  * | folder of folders | PNG, JPEG, WebP, BMP and GIF images by class, or `train/`, `val/` (`valid/`, `validation/`) and `test/` with these |
  *
  * Pixels are normalised and columns standardised by what is measured over the training rows; {@link preprocessingOf}
- * keeps how. Data sets of the catalog have their usual normalisation, `mean` and `std` give another. With `stream` the data sets are
- * {@link StreamedDataset}s, or subsets of one, with the same values.
+ * keeps how. Data sets of the catalog have their usual normalisation, `mean` and `std` give another. With `stream` the
+ * data sets are {@link StreamedDataset}s, or subsets of one, with the same values.
  *
  * @throws DistilleryError `NOT_FOUND` that lists what was looked for, `BAD_DATA` with the file and the line, index or
  * byte, `IO_ERROR`, `BAD_ARGUMENT`, also for data that can't be streamed.
@@ -141,7 +141,9 @@ function labelAdvice({ layout, table }: RawPart): string {
     : `: the label column is ${show(label.name)}; set labelColumn (--label-column) to use another`;
 }
 
-/** The data sets of a source: with its own test part, or with a fraction of each class held out before it is measured. */
+/**
+ * The data sets of a source: with its own test part, or with a fraction of each class held out before it is measured.
+ */
 async function splitRaw(
   raw: RawData,
   path: string,

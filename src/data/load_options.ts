@@ -88,8 +88,8 @@ export const loadSchema = v.strictObject({
     }),
   ),
   /**
-   * What networks are trained for; default: as the labels are. One class a sample; numbers (regression); several labels at once,
-   * each 0 or 1; vectors, such as embeddings.
+   * What networks are trained for; default: as the labels are. One class a sample; numbers (regression); several labels
+   * at once, each 0 or 1; vectors, such as embeddings.
    */
   task: v.optional(
     flag(oneOf(TASK_NAMES), {
@@ -98,8 +98,9 @@ export const loadSchema = v.strictObject({
     }),
   ),
   /**
-   * The column of texts that a network reads, all else but the label being left out; default: the one that is called text, or that
-   * is the only one beside the label and has more different texts than can be categories, mostly of several words.
+   * The column of texts that a network reads, all else but the label being left out; default: the one that is called
+   * text, or that is the only one beside the label and has more different texts than can be categories, mostly of
+   * several words.
    */
   textColumn: v.optional(
     flag(column(), {
@@ -127,7 +128,10 @@ export const loadSchema = v.strictObject({
       },
     ),
   ),
-  /** A `.npy` file of targets [rows, outputs] of a table of texts, such as a teacher's vectors, instead of a label column. */
+  /**
+   * A `.npy` file of targets [rows, outputs] of a table of texts, such as a teacher's vectors, instead of a label
+   * column.
+   */
   targets: v.optional(
     flag(v.pipe(v.string(expected("the path of a .npy file")), v.nonEmpty("expected the path of a .npy file")), {
       value: "<file>",
@@ -154,9 +158,9 @@ export const loadSchema = v.strictObject({
     flag(columns(), { value: "<names>", help: "columns of a table to leave out, such as id,name", parse: "list" }),
   ),
   /**
-   * What becomes of cells of a table that are missing (empty, `NA`, `nan`, `null`, `-`). `error`, the default, refuses them.
-   * `mean`: numbers become the mean of their column, and texts a category of their own. `category`: the same, and a column
-   * of numbers gets a second value, which is 1 for a missing one and 0 otherwise.
+   * What becomes of cells of a table that are missing (empty, `NA`, `nan`, `null`, `-`). `error`, the default, refuses
+   * them. `mean`: numbers become the mean of their column, and texts a category of their own. `category`: the same, and
+   * a column of numbers gets a second value, which is 1 for a missing one and 0 otherwise.
    */
   missing: v.optional(
     flag(oneOf(["error", "mean", "category"]), {
@@ -180,7 +184,10 @@ export const loadSchema = v.strictObject({
     }),
     true,
   ),
-  /** Rows and columns, or one number for both, that all images of a folder are resized to; default: they are of one size. */
+  /**
+   * Rows and columns, or one number for both, that all images of a folder are resized to; default: they are of one
+   * size.
+   */
   imageSize: v.optional(
     flag(sides(), {
       value: "<pixels>",
@@ -196,12 +203,18 @@ export const loadSchema = v.strictObject({
       negated: "convert the images of a folder to colour",
     }),
   ),
-  /** Whether images are turned as their EXIF orientation says; default: as in the training of a network that they are for, otherwise they stay as stored, as Pillow opens them. */
+  /**
+   * Whether images are turned as their EXIF orientation says; default: as in the training of a network that they are
+   * for, otherwise they stay as stored, as Pillow opens them.
+   */
   exifOrientation: v.optional(
     flag(boolean(), { value: "", help: "turn images as their EXIF orientation says (default: as they are stored)" }),
     false,
   ),
-  /** What is taken off pixels / 255, a number for each channel or one for all; default: the data set's usual one, or measured. With `std`. */
+  /**
+   * What is taken off pixels / 255, a number for each channel or one for all; default: the data set's usual one, or
+   * measured. With `std`.
+   */
   mean: v.optional(
     flag(numbers(), {
       value: "<list>",

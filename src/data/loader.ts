@@ -21,9 +21,9 @@ export interface DataLoaderOptions {
   /** Whether a last, shorter batch is left out; default false. */
   dropLast?: boolean;
   /**
-   * What an epoch draws from the current stream. `torch-dataloader`, the default if `shuffle`: what PyTorch's `DataLoader`
-   * draws, a base seed and, to shuffle, the seed of a generator of its own, which gives the order. `randperm`, the default
-   * otherwise: only the order itself, if `shuffle`, as a loop over `torch.randperm` does.
+   * What an epoch draws from the current stream. `torch-dataloader`, the default if `shuffle`: what PyTorch's
+   * `DataLoader` draws, a base seed and, to shuffle, the seed of a generator of its own, which gives the order.
+   * `randperm`, the default otherwise: only the order itself, if `shuffle`, as a loop over `torch.randperm` does.
    */
   order?: "torch-dataloader" | "randperm";
 }
@@ -33,10 +33,10 @@ const ORDERS = ["torch-dataloader", "randperm"] as const;
 /**
  * Batches of a data set, epoch after epoch. `torch.utils.data.DataLoader`.
  *
- * Each epoch of a shuffling loader has an order of its own, drawn when the epoch begins: after the same `manualSeed`, that
- * of PyTorch's `DataLoader(shuffle=True)`, and the stream goes on as PyTorch's. A loop in PyTorch whose loader does not
- * shuffle draws a seed an epoch too: `order: "torch-dataloader"` does the same. A data set that is read in chunks
- * ({@link Dataset.chunk}) is shuffled by {@link blockShuffle}: samples of different chunks do not mix.
+ * Each epoch of a shuffling loader has an order of its own, drawn when the epoch begins: after the same `manualSeed`,
+ * that of PyTorch's `DataLoader(shuffle=True)`, and the stream goes on as PyTorch's. A loop in PyTorch whose loader
+ * does not shuffle draws a seed an epoch too: `order: "torch-dataloader"` does the same. A data set that is read in
+ * chunks ({@link Dataset.chunk}) is shuffled by {@link blockShuffle}: samples of different chunks do not mix.
  *
  * @throws DistilleryError `BAD_ARGUMENT`, also if an epoch would have no batch.
  * @example
@@ -128,7 +128,10 @@ export class EpochBatches implements Iterable<Batch> {
     return end - start;
   }
 
-  /** Shard `shard` of batch `i`, of which each has the same number of samples; a short batch lacks some at its end: null for one without any. */
+  /**
+   * Shard `shard` of batch `i`, of which each has the same number of samples; a short batch lacks some at its end: null
+   * for one without any.
+   */
   shard(i: number, shard: number, shards: number): Batch | null {
     const { start, end } = this.#rangeOf(i);
     const size = Math.ceil(this.#batchSize / shards);
@@ -156,8 +159,8 @@ function shuffled(dataset: Dataset): Int32Array {
 }
 
 /**
- * A random order of a data set's samples that reads chunk after chunk: the chunks in the order of `randperm(chunks)`, and
- * inside each its samples in the order of `randperm(samples)`, drawn from the current stream when its turn comes.
+ * A random order of a data set's samples that reads chunk after chunk: the chunks in the order of `randperm(chunks)`,
+ * and inside each its samples in the order of `randperm(samples)`, drawn from the current stream when its turn comes.
  */
 export function blockShuffle(dataset: Dataset): Int32Array {
   const { starts, samples } = byChunk(dataset);

@@ -9,8 +9,8 @@ export interface Normalisation {
 
 /**
  * The mean and the population's standard deviation of the pixels of each channel, scaled to [0, 1], over the images [n,
- * channels, pixels of a plane] with these ascending indices. The images come part after part. If all pixels are equal `std`
- * is 1, so that they become 0.
+ * channels, pixels of a plane] with these ascending indices. The images come part after part. If all pixels are equal
+ * `std` is 1, so that they become 0.
  */
 export class ChannelStatistics {
   readonly #channels: readonly PixelCounts[];
@@ -125,10 +125,11 @@ export function expectBothOrNone({ mean, std }: Given): void {
 }
 
 /**
- * The mean and deviation that pixels are normalised with, as they were given: one number, or one for each channel. Undefined if none
- * were.
+ * The mean and deviation that pixels are normalised with, as they were given: one number, or one for each channel.
+ * Undefined if none were.
  *
- * @throws DistilleryError `BAD_ARGUMENT` for another number of them than one or the channels, and other data than bytes.
+ * @throws DistilleryError `BAD_ARGUMENT` for another number of them than one or the channels, and other data than
+ * bytes.
  */
 export function givenNormalisation(
   { rows, isImage = true }: { readonly rows: RowSource; readonly isImage?: boolean },

@@ -13,8 +13,8 @@ import { indexRange } from "./take_batch.js";
 import type { DatasetOptions } from "./tensor_dataset.js";
 
 /**
- * Files whose samples are read piece by piece, not compressed: a pair of IDX files, a pair of `.npy` files (of two axes or
- * more in C order), or files of CIFAR's records.
+ * Files whose samples are read piece by piece, not compressed: a pair of IDX files, a pair of `.npy` files (of two axes
+ * or more in C order), or files of CIFAR's records.
  */
 export type StreamedFiles =
   | { readonly inputs: string; readonly labels: string }
@@ -30,15 +30,17 @@ export interface StreamOptions
 
 /**
  * A data set that need not fit into memory: its samples stay on the disk, and are read in chunks when they are needed.
- * Bytes are pixels and become (pixel / 255 - mean) / std, by the given numbers or the files' own; the
- * columns of a matrix of other numbers are standardised by their own, those of more axes are taken as they are. The values are those of the data set in memory. {@link loadData} with `stream` finds the files of a whole data set.
+ * Bytes are pixels and become (pixel / 255 - mean) / std, by the given numbers or the files' own; the columns of a
+ * matrix of other numbers are standardised by their own, those of more axes are taken as they are. The values are those
+ * of the data set in memory. {@link loadData} with `stream` finds the files of a whole data set.
  *
  * A shuffling {@link DataLoader} takes the chunks in a random order, and the samples inside each in one. Samples of
- * different chunks do not mix: shuffle files that are sorted by class once before. Opening reads all once, to check and to
- * measure; nothing has to be closed.
+ * different chunks do not mix: shuffle files that are sorted by class once before. Opening reads all once, to check and
+ * to measure; nothing has to be closed.
  *
- * @throws DistilleryError `NOT_FOUND`, `IO_ERROR`, `BAD_ARGUMENT`, and `BAD_DATA` with the file and the location, also if
- * a file changes after it was opened, and for a class below the highest without a sample unless `classes` or `classNames` are given.
+ * @throws DistilleryError `NOT_FOUND`, `IO_ERROR`, `BAD_ARGUMENT`, and `BAD_DATA` with the file and the location, also
+ * if a file changes after it was opened, and for a class below the highest without a sample unless `classes` or
+ * `classNames` are given.
  * @example
  * ```ts
  * const data = await openStreamed({ inputs: "x_train.npy", labels: "y_train.npy" });

@@ -15,8 +15,8 @@ export interface RowSource {
   readonly shape: readonly number[];
   readonly dtype: "uint8" | "float32" | "float64";
   /**
-   * The rows `start` to `end` (not included), in `into` if that is given. Otherwise they may be a view of the source's own
-   * memory. `BAD_DATA` with the location of a value that is wrong.
+   * The rows `start` to `end` (not included), in `into` if that is given. Otherwise they may be a view of the source's
+   * own memory. `BAD_DATA` with the location of a value that is wrong.
    */
   read(start: number, end: number, into?: RowData): RowData;
 }

@@ -111,12 +111,13 @@ export interface SplitOptions {
 }
 
 /**
- * A stratified split: each class gives the same fraction of its samples to the part that is held out, such as validation
- * data out of training data; samples of another task than classification are all alike. Drawn from a stream of its own: the same seed gives the same parts, whatever was drawn from
- * the current stream.
+ * A stratified split: each class gives the same fraction of its samples to the part that is held out, such as
+ * validation data out of training data; samples of another task than classification are all alike. Drawn from a stream
+ * of its own: the same seed gives the same parts, whatever was drawn from the current stream.
  *
- * The parts of the classes are rounded so that their sum is right (largest remainder), and each class leaves at least one
- * sample to each part; a class of one sample and samples without labels stay in `train`. Both parts keep the order of the data set.
+ * The parts of the classes are rounded so that their sum is right (largest remainder), and each class leaves at least
+ * one sample to each part; a class of one sample and samples without labels stay in `train`. Both parts keep the order
+ * of the data set.
  *
  * @throws DistilleryError `BAD_ARGUMENT`, also if no class has two samples or `count` is less than one of each.
  * @example
@@ -208,8 +209,8 @@ function holdOut(sizes: ReadonlyMap<number, number>, { fraction, count }: SplitO
 
 /**
  * Whole parts of groups of two and more, near the same fraction of each: between 1 and the group's size - 1, with a sum
- * of `count`, or of the rounded products if a fraction is given. By the method of largest remainders (Hamilton's); among
- * equal remainders the first is rounded up.
+ * of `count`, or of the rounded products if a fraction is given. By the method of largest remainders (Hamilton's);
+ * among equal remainders the first is rounded up.
  */
 function apportion(sizes: readonly number[], of: { fraction: number } | { count: number }): number[] {
   const fraction = "fraction" in of ? of.fraction : findFraction(sizes, of.count);

@@ -14,8 +14,8 @@ interface ColumnStatistics {
 }
 
 /**
- * Measures each column over the rows with these ascending indices, `step` rows at a time. `visit` is shown all rows on the
- * first of the two passes.
+ * Measures each column over the rows with these ascending indices, `step` rows at a time. `visit` is shown all rows on
+ * the first of the two passes.
  */
 export async function measureColumns(
   rows: RowSource,
@@ -65,7 +65,10 @@ export async function measureColumns(
 /** How much of a deviation float32 may lose, at most. */
 const LOSS_MAX = 1e-3;
 
-/** The first column whose numbers float32 can't tell apart: of a mean far from 0 and a small deviation, such as times in seconds; -1: none. */
+/**
+ * The first column whose numbers float32 can't tell apart: of a mean far from 0 and a small deviation, such as times in
+ * seconds; -1: none.
+ */
 export function firstRounded({ mean, std }: ValueLayout): number {
   return mean.findIndex((mean, i) => Math.abs(mean) * 2 ** -24 > LOSS_MAX * std[i]);
 }

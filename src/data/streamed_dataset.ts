@@ -36,7 +36,9 @@ interface StreamedParts {
   readonly sha256: string;
 }
 
-/** Samples that stay on the disk, but for a few chunks of them: `loadData` with `stream` and `openStreamed` make one. */
+/**
+ * Samples that stay on the disk, but for a few chunks of them: `loadData` with `stream` and `openStreamed` make one.
+ */
 export class StreamedDataset implements Dataset {
   readonly name: string;
   readonly length: number;

@@ -57,7 +57,9 @@ export function places(cells: readonly string[]): string[] {
   return cells.map((_, index) => String(index));
 }
 
-/** The header of a file with this first record; `BAD_DATA` if names repeat, `BAD_ARGUMENT` if there is no such column. */
+/**
+ * The header of a file with this first record; `BAD_DATA` if names repeat, `BAD_ARGUMENT` if there is no such column.
+ */
 export function readTableHeader(
   cells: readonly string[],
   line: number,

@@ -47,8 +47,8 @@ export class TableLabels {
   }
 
   /**
-   * The names of the classes, sorted: by their number if all labels are whole numbers, otherwise as texts. `BAD_DATA` if
-   * they are numbers as those of a regression, unless it is said that they are classes.
+   * The names of the classes, sorted: by their number if all labels are whole numbers, otherwise as texts. `BAD_DATA`
+   * if they are numbers as those of a regression, unless it is said that they are classes.
    */
   classNames(isSaid: boolean): string[] {
     const texts = [...this.#texts.keys()];
@@ -81,7 +81,10 @@ export class TableLabels {
     return [...this.#texts.keys()].every((text) => [0, 1].includes(parseNumber(text) ?? -1));
   }
 
-  /** The number of different numbers, if they are rather the targets of a regression, and their column was named; otherwise null. */
+  /**
+   * The number of different numbers, if they are rather the targets of a regression, and their column was named;
+   * otherwise null.
+   */
   get isRegression(): number | null {
     const numbers = [...this.#texts.keys()].map((text) => (/^0\d/.test(text) ? null : parseNumber(text)));
     if (this.labelBy === "place" || numbers.includes(null)) return null;
@@ -187,8 +190,9 @@ export interface LabelReader {
 }
 
 /**
- * What the label columns of a table are for: what `task` says; otherwise classes of one column, or, if it has many different
- * numbers and was named, a regression; of several columns labels if all are 0 or 1, else a regression. What was found is said.
+ * What the label columns of a table are for: what `task` says; otherwise classes of one column, or, if it has many
+ * different numbers and was named, a regression; of several columns labels if all are 0 or 1, else a regression. What
+ * was found is said.
  */
 export function taskOfTable(
   { labels, file }: LabelReader,

@@ -135,8 +135,8 @@ class ReadColumn {
 const ADVICE = "missing (--missing) says what becomes of it: error (the default), mean or category";
 
 /**
- * Makes the records of a file into rows of numbers: a number as it is, a text as its code in the order of appearance. All
- * cells of a column say what it holds; a test file has the columns of the training file.
+ * Makes the records of a file into rows of numbers: a number as it is, a text as its code in the order of appearance.
+ * All cells of a column say what it holds; a test file has the columns of the training file.
  */
 export class TableReader {
   /** In the order of the training file, without the label. */

@@ -22,7 +22,8 @@ interface CheckedLabels {
 }
 
 /**
- * The labels of samples by the task: classes from 0, or numbers. A float tensor is that of a regression unless `task` says otherwise.
+ * The labels of samples by the task: classes from 0, or numbers. A float tensor is that of a regression unless `task`
+ * says otherwise.
  *
  * @throws DistilleryError `SHAPE_MISMATCH`, `LABEL_OUT_OF_RANGE`, `NON_FINITE` with the row and column, `BAD_ARGUMENT`.
  */

@@ -126,9 +126,10 @@ export abstract class InMemoryDataset implements Dataset {
 }
 
 /**
- * Samples in tensors: inputs [n, ...] of any shape, not copied (images are [n, channels, height, width]), and labels [n]; or a float
- * tensor of targets [n] or [n, outputs], of a regression unless `task` says otherwise. `torch.utils.data.TensorDataset`. Samples
- * without labels, for a transfer set: null for the labels, or with `unlabelled` -1 for a label.
+ * Samples in tensors: inputs [n, ...] of any shape, not copied (images are [n, channels, height, width]), and labels
+ * [n]; or a float tensor of targets [n] or [n, outputs], of a regression unless `task` says otherwise.
+ * `torch.utils.data.TensorDataset`. Samples without labels, for a transfer set: null for the labels, or with
+ * `unlabelled` -1 for a label.
  *
  * @throws DistilleryError `SHAPE_MISMATCH`, `LABEL_OUT_OF_RANGE`, and `NON_FINITE` with the row and column, counted
  * from 0.
@@ -208,7 +209,10 @@ export function gatherTargets({ data, shape }: Tensor, indices: Int32Array): Ten
   return out;
 }
 
-/** What a fingerprint is taken over beside values that other samples could have become too: how they were made, and of which texts. */
+/**
+ * What a fingerprint is taken over beside values that other samples could have become too: how they were made, and of
+ * which texts.
+ */
 export function layoutText({ table, values, textsHash }: Dataset & { readonly textsHash?: string }): string {
   const texts = textsHash === undefined ? "" : `, texts ${textsHash}`;
   return `${table ? `, table ${JSON.stringify(table)}` : ""}${values ? `, values ${JSON.stringify(values)}` : ""}${texts}`;

@@ -25,8 +25,8 @@ export function scalar(name: string, value: number): Constant {
 }
 
 /**
- * A single number, or a number for each value of samples of a shape whose channels have one each: [channels, 1, 1] for images
- * [channels, height, width].
+ * A single number, or a number for each value of samples of a shape whose channels have one each: [channels, 1, 1] for
+ * images [channels, height, width].
  */
 export function perChannel(name: string, value: number | readonly number[], shape: readonly number[]): Constant {
   if (typeof value === "number") return scalar(name, value);

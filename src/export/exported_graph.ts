@@ -29,14 +29,14 @@ export interface GraphOptions {
 export type ExportFormat = "ONNX" | "JavaScript";
 
 /**
- * The largest weight in 8 bits. A module holds weights as a text, which is the shorter the fewer numbers there are: 88 makes it 8% shorter than
- * 127.
+ * The largest weight in 8 bits. A module holds weights as a text, which is the shorter the fewer numbers there are: 88
+ * makes it 8% shorter than 127.
  */
 const LARGEST: Readonly<Record<ExportFormat, number>> = { ONNX: 127, JavaScript: 88 };
 
 /**
- * What an exported file computes: the network with BatchNorm folded and, if chosen, its weights quantised. `format` is what
- * it is written as.
+ * What an exported file computes: the network with BatchNorm folded and, if chosen, its weights quantised. `format` is
+ * what it is written as.
  */
 export function exportedGraph(network: Module, options: GraphOptions = {}, format: ExportFormat = "ONNX"): Graph {
   if (!(network instanceof Module)) throw badDtype("network", "a Module", network);

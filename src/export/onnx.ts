@@ -39,15 +39,17 @@ export interface OnnxSummary {
 
 /**
  * A network in eval mode as an ONNX file, for any number of rows. BatchNorm is folded into the linear layer before it,
- * dropout is left out; any Module can be written whose forward consists of the library's operations, but for `cumsum`, and for masks
- * and places that it computes itself (`where`, `topk`, `argmax`). The network's mode and the random stream stay as they are.
+ * dropout is left out; any Module can be written whose forward consists of the library's operations, but for `cumsum`,
+ * and for masks and places that it computes itself (`where`, `topk`, `argmax`). The network's mode and the random
+ * stream stay as they are.
  *
- * The format is that of `torch.onnx.export`. Its bytes depend only on the network and the options. The file of a network that
- * was trained on a table gives the targets of a regression in the unit of their columns, and takes its numbers as they are, as those of scikit-learn do; the names of inputs and classes are in
- * `metadata_props`.
+ * The format is that of `torch.onnx.export`. Its bytes depend only on the network and the options. The file of a
+ * network that was trained on a table gives the targets of a regression in the unit of their columns, and takes its
+ * numbers as they are, as those of scikit-learn do; the names of inputs and classes are in `metadata_props`.
  *
  * @throws DistilleryError `BAD_ARGUMENT` for a wrong option, or a network whose forward does something that ONNX can't
- * express, or whose operations depend on the batch; `SHAPE_MISMATCH` for a preprocessing of another network; `NON_FINITE` for weights with NaN or infinity.
+ * express, or whose operations depend on the batch; `SHAPE_MISMATCH` for a preprocessing of another network;
+ * `NON_FINITE` for weights with NaN or infinity.
  * @example
  * ```ts
  * import { InferenceSession, Tensor } from "onnxruntime-node";

@@ -9,7 +9,10 @@ export interface OnnxRecord {
   readonly embedded: boolean;
 }
 
-/** What {@link exportOnnx} kept in a file's `metadata_props`; null for a file of another program. `BAD_DATA` if it is damaged. */
+/**
+ * What {@link exportOnnx} kept in a file's `metadata_props`; null for a file of another program. `BAD_DATA` if it is
+ * damaged.
+ */
 export function onnxRecordOf(bytes: Uint8Array, file: string): OnnxRecord | null {
   const props = metadataOf(bytes);
   const text = props.get(PREPROCESSING_KEY);
@@ -62,7 +65,10 @@ function metadataOf(bytes: Uint8Array): Map<string, string> {
   return props;
 }
 
-/** The messages of `onnx/onnx.proto` that tensors are in, each with the numbers of such fields; those of an entry are its key and value. */
+/**
+ * The messages of `onnx/onnx.proto` that tensors are in, each with the numbers of such fields; those of an entry are
+ * its key and value.
+ */
 const MESSAGES = {
   model: { 7: "graph", 25: "function" },
   graph: { 1: "node", 5: "tensor", 15: "sparse" },

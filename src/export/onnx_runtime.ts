@@ -14,7 +14,8 @@ import { type Standardisation, standardisationOf } from "./preprocessing.js";
 const BATCH = 1000;
 
 /**
- * The figure of the task, of classes the accuracy, of an ONNX file's outputs by ONNX Runtime on the CPU, and the runtime's version. Null if the package `onnxruntime-node` is not installed.
+ * The figure of the task, of classes the accuracy, of an ONNX file's outputs by ONNX Runtime on the CPU, and the
+ * runtime's version. Null if the package `onnxruntime-node` is not installed.
  *
  * @throws DistilleryError `IO_ERROR` if the runtime is installed but can't be loaded, or can't read the file.
  */

@@ -14,26 +14,28 @@ export interface OnnxOptions {
    */
   normalisation?: { readonly mean: number | readonly number[]; readonly std: number | readonly number[] };
   /**
-   * Whether the graph computes what made the inputs: it then takes pixels, uint8 from 0 to 255, or the numbers of a table or
-   * matrix as they are (texts as 0 or 1 for each category). Default: true for tables and matrices, false for images.
+   * Whether the graph computes what made the inputs: it then takes pixels, uint8 from 0 to 255, or the numbers of a
+   * table or matrix as they are (texts as 0 or 1 for each category). Default: true for tables and matrices, false for
+   * images.
    */
   embedNormalisation?: boolean;
   /**
-   * How the inputs were made, and the names of the classes: kept in the file's metadata, with the names of the inputs. Default:
-   * what the network was trained with, if that is known; null: none.
+   * How the inputs were made, and the names of the classes: kept in the file's metadata, with the names of the inputs.
+   * Default: what the network was trained with, if that is known; null: none.
    */
   preprocessing?: Preprocessing | null;
   /**
-   * `int8`: the weights of matrix products in 8 bits, a scale for each output; `float16`: in half precision; all else in single
-   * precision. The file is a quarter or half of the size. ONNX Runtime makes floats of them at each call, unless its session option
-   * `session.disable_quant_qdq` is 1: then once, when it loads the file.
+   * `int8`: the weights of matrix products in 8 bits, a scale for each output; `float16`: in half precision; all else
+   * in single precision. The file is a quarter or half of the size. ONNX Runtime makes floats of them at each call,
+   * unless its session option `session.disable_quant_qdq` is 1: then once, when it loads the file.
    */
   quantize?: WeightType;
   /** The version of ONNX's operators, from 13 to 24. Default 17, which ONNX Runtime reads since 1.12. */
   opset?: number;
   /**
-   * The number of values in a row of the input, or [channels, height, width] for a network that reads images. Default: that of
-   * `preprocessing`, the shape that {@link createNetwork} made the network for, or what the first Linear or BatchNorm1d takes.
+   * The number of values in a row of the input, or [channels, height, width] for a network that reads images. Default:
+   * that of `preprocessing`, the shape that {@link createNetwork} made the network for, or what the first Linear or
+   * BatchNorm1d takes.
    */
   features?: number | readonly number[];
 }

@@ -13,7 +13,9 @@ export interface Standardisation {
   readonly fill: readonly number[] | null;
 }
 
-/** What standardises the inputs of a network of tables or matrices; null for others, and if they are taken as they are. */
+/**
+ * What standardises the inputs of a network of tables or matrices; null for others, and if they are taken as they are.
+ */
 export function standardisationOf(spec: Preprocessing | null): Standardisation | null {
   if (spec === null || spec.kind === "image") return null;
   if (spec.kind === "values") {
@@ -44,8 +46,8 @@ export function inputNames(spec: Preprocessing): readonly string[] | null {
 }
 
 /**
- * Refuses inputs that float32 can't tell apart: of a mean far from 0 and a small deviation, such as those of times in seconds, the
- * graph would subtract one rounded number from another.
+ * Refuses inputs that float32 can't tell apart: of a mean far from 0 and a small deviation, such as those of times in
+ * seconds, the graph would subtract one rounded number from another.
  */
 export function expectPrecise(spec: Preprocessing, { mean, std }: Standardisation): void {
   const at = firstRounded({ mean, std });

@@ -22,8 +22,8 @@ interface PageScript {
 }
 
 /**
- * The text of a page, and its content security policy. Nothing of the title and the data is markup. The policy lets no other script run, and
- * nothing be fetched but what `policy` says.
+ * The text of a page, and its content security policy. Nothing of the title and the data is markup. The policy lets no
+ * other script run, and nothing be fetched but what `policy` says.
  */
 export function htmlPage({ title, style, body, data, scripts, policy }: HtmlPage): { text: string; rules: string } {
   const all = scripts.map(({ code, isModule = false }) => ({ code: inElement(code.trim()), isModule }));

@@ -4,8 +4,8 @@ import { DistilleryError } from "../errors.js";
 import { ioError } from "./file_errors.js";
 
 /**
- * Makes a folder and those above it. Not by Node's own `recursive`, which tries for ever where the system makes no folder: in
- * /proc, and in a working folder that is gone.
+ * Makes a folder and those above it. Not by Node's own `recursive`, which tries for ever where the system makes no
+ * folder: in /proc, and in a working folder that is gone.
  *
  * @throws DistilleryError `IO_ERROR` with the name of the folder, or of the `file` that is to be in it.
  */

@@ -13,8 +13,8 @@ export function bytesOf({ buffer, byteOffset, byteLength }: ArrayBufferView): Ui
 }
 
 /**
- * The bytes of a regular file; `NOT_FOUND` or `IO_ERROR` with its name otherwise. `instead`: what to do with one that is
- * too large.
+ * The bytes of a regular file; `NOT_FOUND` or `IO_ERROR` with its name otherwise. `instead`: what to do with one that
+ * is too large.
  */
 export async function readWhole(file: string, instead?: string): Promise<Uint8Array> {
   const fail = (error: unknown) => {

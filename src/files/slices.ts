@@ -20,8 +20,8 @@ export async function openSliced(path: string): Promise<SlicedFile> {
 }
 
 /**
- * Fills `into` with the bytes from `at` on. Each call opens the file anew, so nothing has to be closed; `BAD_DATA` if the
- * file changed or ends early.
+ * Fills `into` with the bytes from `at` on. Each call opens the file anew, so nothing has to be closed; `BAD_DATA` if
+ * the file changed or ends early.
  */
 export function readSlice({ path, size, mtimeMs }: SlicedFile, at: number, into: Uint8Array): void {
   let descriptor: number | null = null;

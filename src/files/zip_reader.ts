@@ -76,9 +76,9 @@ function checkArchive(reader: ZipReader<unknown>, kind: ZipKind): void {
 }
 
 /**
- * The archive without a zip64 end that says no more than the usual end behind it, as PyTorch writes into every archive. zip.js
- * does not read such a record: it takes it for a part of the directory, whose beginning it then looks for 76 bytes too late,
- * and believes in what it finds if the first header has just that length.
+ * The archive without a zip64 end that says no more than the usual end behind it, as PyTorch writes into every archive.
+ * zip.js does not read such a record: it takes it for a part of the directory, whose beginning it then looks for 76
+ * bytes too late, and believes in what it finds if the first header has just that length.
  */
 class ArchiveReader extends Reader<Uint8Array> {
   readonly #parts: readonly Uint8Array[];
@@ -99,7 +99,9 @@ class ArchiveReader extends Reader<Uint8Array> {
   }
 }
 
-/** Whether there is a zip64 end at `at`, right behind the directory and in front of the usual end, that says the same. */
+/**
+ * Whether there is a zip64 end at `at`, right behind the directory and in front of the usual end, that says the same.
+ */
 function hasIdleZip64End(bytes: Uint8Array, at: number): boolean {
   if (at < 0) return false;
   const tail = Buffer.from(bytes.buffer, bytes.byteOffset + at, bytes.length - at);

@@ -14,7 +14,9 @@ import { type TraceOptions, traceModule } from "./trace.js";
 
 type Queue = ReturnType<typeof native.inferenceQueue>;
 
-/** A layer that normalises by the batch: the running statistics that each pass moves, and the layer that counts them. */
+/**
+ * A layer that normalises by the batch: the running statistics that each pass moves, and the layer that counts them.
+ */
 interface MovedStatistics {
   readonly mean: Float32Array;
   readonly variance: Float32Array;
@@ -28,10 +30,10 @@ interface FrozenOutputs {
 }
 
 /**
- * A snapshot of a module in native memory, made when it is asked for: its passes run beside other kernels, whatever becomes
- * of the module's own weights meanwhile. In train mode each pass draws its masks from the generator that it is given, in the
- * order in which the module's `forward` draws them, and the module's running statistics move when its outputs are taken.
- * The bits are those of `forward`. Weights of linear layers are packed once: in bfloat16, and in
+ * A snapshot of a module in native memory, made when it is asked for: its passes run beside other kernels, whatever
+ * becomes of the module's own weights meanwhile. In train mode each pass draws its masks from the generator that it is
+ * given, in the order in which the module's `forward` draws them, and the module's running statistics move when its
+ * outputs are taken. The bits are those of `forward`. Weights of linear layers are packed once: in bfloat16, and in
  * {@link FrozenModel.run} for few rows, beside the weights themselves.
  *
  * @example
@@ -62,8 +64,8 @@ export class FrozenModel {
   /**
    * The snapshot of a module for inputs [rows, ...sampleShape].
    *
-   * @throws DistilleryError `BAD_ARGUMENT` if its forward can't be traced, has an operation that only runs in TypeScript, or
-   * does more than compute.
+   * @throws DistilleryError `BAD_ARGUMENT` if its forward can't be traced, has an operation that only runs in
+   * TypeScript, or does more than compute.
    */
   static from(module: Module, sampleShape: readonly number[], options: TraceOptions = {}): FrozenModel {
     return new FrozenModel(module, fuse(traceModule(module, sampleShape, options)));
@@ -94,9 +96,9 @@ export class FrozenModel {
   }
 
   /**
-   * The outputs of inputs [rows, ...]: of the oldest pass in flight if it was started with just these and, if it draws, with
-   * the generator in this place; otherwise all passes are discarded, and one runs now. Statistics and generator move as in the
-   * module's `forward`.
+   * The outputs of inputs [rows, ...]: of the oldest pass in flight if it was started with just these and, if it draws,
+   * with the generator in this place; otherwise all passes are discarded, and one runs now. Statistics and generator
+   * move as in the module's `forward`.
    */
   take(inputs: Tensor, generator: Generator): FrozenOutputs {
     const { data, shape } = inputs;
@@ -118,7 +120,10 @@ export class FrozenModel {
     return { output, taps: Object.fromEntries(Object.keys(this.#graph.taps).map((path, i) => [path, rest[i]])) };
   }
 
-  /** The result of `forward` for inputs [rows, ...] in eval mode, now and on all threads; passes in flight are discarded. */
+  /**
+   * The result of `forward` for inputs [rows, ...] in eval mode, now and on all threads; passes in flight are
+   * discarded.
+   */
   run({ data, shape }: Tensor, { state }: Generator): Tensor {
     const tensors = this.#outputs.map((output) => outputOf(output.shape, shape[0]));
     this.#inFlight = 0;

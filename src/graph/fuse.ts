@@ -13,7 +13,9 @@ interface Epilogue {
   readonly relu: boolean;
 }
 
-/** Inputs x, weight, bias and addend if there are any, and those of BatchNorm in eval mode, if it follows, behind its x. */
+/**
+ * Inputs x, weight, bias and addend if there are any, and those of BatchNorm in eval mode, if it follows, behind its x.
+ */
 const fusedConv2dOp: Op<Omit<Conv2dAttributes, "relu"> & Epilogue & { norm: BatchNormAttributes | null }> = {
   name: "conv2dNormAddRelu",
   forward: () => onlyInGraphs("conv2dNormAddRelu"),
@@ -35,9 +37,9 @@ function onlyInGraphs(name: string): never {
 }
 
 /**
- * The graph with each of these as one node if nothing else reads what lies between: linear -> ReLU; linear -> batchNorm -> ReLU
- * -> dropout, also without dropout; conv2d -> batchNorm in eval mode -> sum -> ReLU and batchNorm -> sum -> ReLU, also without
- * some of what follows the first. The bits stay the same.
+ * The graph with each of these as one node if nothing else reads what lies between: linear -> ReLU; linear -> batchNorm
+ * -> ReLU -> dropout, also without dropout; conv2d -> batchNorm in eval mode -> sum -> ReLU and batchNorm -> sum ->
+ * ReLU, also without some of what follows the first. The bits stay the same.
  */
 export function fuse(graph: Graph): Graph {
   const readers = countReaders(graph);

@@ -11,7 +11,9 @@ interface Multiple {
   readonly timesBatch: number;
 }
 
-/** The length of an axis: a number, the rows of the batch, a multiple of these, or null for another one that follows. */
+/**
+ * The length of an axis: a number, the rows of the batch, a multiple of these, or null for another one that follows.
+ */
 export type Length = number | "batch" | Multiple | null;
 
 /** The length for a batch of `rows` rows; NaN if that is not known. */

@@ -8,9 +8,9 @@ export const WEIGHT_TYPES = ["int8", "float16"] as const;
 export type WeightType = (typeof WEIGHT_TYPES)[number];
 
 /**
- * The graph with the weights of its matrix products, convolutions and embeddings in float16, the nearest ones, or in 8 bits, symmetric, a
- * scale for each output: q = round(w / scale), scale = max|w| / largest. Biases and activations stay in single precision, so that
- * the logits of a sample depend on nothing but the sample.
+ * The graph with the weights of its matrix products, convolutions and embeddings in float16, the nearest ones, or in 8
+ * bits, symmetric, a scale for each output: q = round(w / scale), scale = max|w| / largest. Biases and activations stay
+ * in single precision, so that the logits of a sample depend on nothing but the sample.
  *
  * @throws DistilleryError `NON_FINITE` for a weight beyond float16's 65504.
  */

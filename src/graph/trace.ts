@@ -16,7 +16,10 @@ const MOST_VALUES = 1024;
 
 /** How a module is traced. */
 export interface TraceOptions {
-  /** Whether in train mode, with dropout and batch statistics, or in eval mode. Default: each layer in the mode it is in. */
+  /**
+   * Whether in train mode, with dropout and batch statistics, or in eval mode. Default: each layer in the mode it is
+   * in.
+   */
   training?: boolean;
   /** The rows of a batch that it is to be the same for; default 32 for samples of up to 1024 values. */
   rows?: number;
@@ -25,13 +28,14 @@ export interface TraceOptions {
 }
 
 /**
- * The graph of a module, whatever its class, for inputs [rows, ...sampleShape]. It is run on two batches that differ in their
- * values, their number of rows and their random stream: what is the same in both belongs to the module, and a length that
- * differs follows the batch. On a third batch, of `rows` rows, it has to do the same. Modes, buffers and the random stream stay as they are.
+ * The graph of a module, whatever its class, for inputs [rows, ...sampleShape]. It is run on two batches that differ in
+ * their values, their number of rows and their random stream: what is the same in both belongs to the module, and a
+ * length that differs follows the batch. On a third batch, of `rows` rows, it has to do the same. Modes, buffers and
+ * the random stream stay as they are.
  *
  * @throws DistilleryError `BAD_ARGUMENT` if the runs did not do the same, or something was computed outside of the
- * library's operations, or if `forward()` reads values that follow from the input or draws random numbers itself: a branch on them would be lost.
- * A branch on a number of rows that no run had is not seen.
+ * library's operations, or if `forward()` reads values that follow from the input or draws random numbers itself: a
+ * branch on them would be lost. A branch on a number of rows that no run had is not seen.
  * @example
  * ```ts
  * const graph = traceModule(new StudentNet(), [784], { training: false });
@@ -133,7 +137,10 @@ class Merger {
     });
   }
 
-  /** A constant that is repeated over the rows, as a class token is, from what is repeated; null if it is something else. */
+  /**
+   * A constant that is repeated over the rows, as a class token is, from what is repeated; null if it is something
+   * else.
+   */
   #repeated(first: Tensor, second: Tensor): Node | null {
     if (first.shape.length !== second.shape.length) return null;
     const shape = this.#shapeOf(first, second);

@@ -32,8 +32,8 @@ export interface Trace {
 }
 
 /**
- * Runs a module on `rows` random samples of a shape and records it. Buffers that the pass moves are set back; the current
- * random stream is left alone.
+ * Runs a module on `rows` random samples of a shape and records it. Buffers that the pass moves are set back; the
+ * current random stream is left alone.
  */
 export function trace(module: Module, sampleShape: readonly number[], rows: number, taps: readonly string[]): Trace {
   const traced: TracedOp[] = [];
@@ -72,8 +72,8 @@ export function trace(module: Module, sampleShape: readonly number[], rows: numb
 }
 
 /**
- * Whether the forward pass of a module, in the modes that it is in, draws random numbers: yes, too, if it fails on samples of this
- * shape, so that the error comes from the step that meets it.
+ * Whether the forward pass of a module, in the modes that it is in, draws random numbers: yes, too, if it fails on
+ * samples of this shape, so that the error comes from the step that meets it.
  */
 export function drawsRandomNumbers(module: Module, sampleShape: readonly number[]): boolean {
   const generator = new Generator(0);
@@ -103,8 +103,8 @@ function hasEffect({ op, attributes }: { op: AnyOp; attributes: Attributes }): b
 }
 
 /**
- * The operations that follow from `input` and lead to an output. One with an effect has to be among them: the graph would do
- * less than the module.
+ * The operations that follow from `input` and lead to an output. One with an effect has to be among them: the graph
+ * would do less than the module.
  */
 function between(input: Tensor, outputs: readonly Tensor[], traced: readonly TracedOp[]): TracedOp[] {
   const after = new Set([input]);

@@ -2,7 +2,10 @@ import { appendFileSync, closeSync, fsyncSync, openSync } from "node:fs";
 import { dirname } from "node:path";
 import { ioError, makeFolder, writeWhole } from "../files/index.js";
 
-/** A file whose beginning is written whole or not at all, and that is then appended to. Every failure is `IO_ERROR` with its path. */
+/**
+ * A file whose beginning is written whole or not at all, and that is then appended to. Every failure is `IO_ERROR` with
+ * its path.
+ */
 export class AppendFile {
   #descriptor: number | null;
 

@@ -6,9 +6,9 @@ import { type EpochRecord, expectRecord } from "./epoch_record.js";
 const SHOWN = new Set(["loss", "validationLoss"]);
 
 /**
- * The reference script's line of an epoch; with a validation set, its figures such as accuracy and agreement follow. With `details` so do
- * the loss's own metrics. A line that is longer than `width` columns takes shorter words, then leaves out the learning rate, then the
- * details.
+ * The reference script's line of an epoch; with a validation set, its figures such as accuracy and agreement follow.
+ * With `details` so do the loss's own metrics. A line that is longer than `width` columns takes shorter words, then
+ * leaves out the learning rate, then the details.
  *
  * @example
  * ```ts

@@ -10,12 +10,13 @@ export const DEFAULT_LOG_FILE = "output_results/knowledge_distillation.txt";
 
 /**
  * Runs `body` with everything that the process prints meanwhile, on standard output and standard error, written to a
- * file as well, in UTF-8. The file's folder is made; what was printed is in the file even when the run fails. An earlier file is
- * replaced at the first text on standard output, or at the end: what fails before that adds to it. If the file can't be written any more, `body` goes on without it: `onFailure` is called once, by default it prints the reason
- * on standard error.
+ * file as well, in UTF-8. The file's folder is made; what was printed is in the file even when the run fails. An
+ * earlier file is replaced at the first text on standard output, or at the end: what fails before that adds to it. If
+ * the file can't be written any more, `body` goes on without it: `onFailure` is called once, by default it prints the
+ * reason on standard error.
  *
- * @throws DistilleryError `BAD_ARGUMENT` for what is no function, `IO_ERROR` if the file can't be opened, or is a pipe, before `body`
- * runs; and whatever `body` throws.
+ * @throws DistilleryError `BAD_ARGUMENT` for what is no function, `IO_ERROR` if the file can't be opened, or is a pipe,
+ * before `body` runs; and whatever `body` throws.
  * @example
  * ```ts
  * await withLogFile(() => distill({ teacher, student, data }));

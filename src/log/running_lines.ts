@@ -14,7 +14,10 @@ export interface RunningRun {
   figures: Metrics;
 }
 
-/** The runs in progress, a line of at most `width` columns each, and at most `height` lines: the last one tells how many have no place. */
+/**
+ * The runs in progress, a line of at most `width` columns each, and at most `height` lines: the last one tells how many
+ * have no place.
+ */
 export function runningLines(
   runs: readonly RunningRun[],
   { width, height }: { width: number; height: number },

@@ -7,7 +7,9 @@ import { metricOfKey } from "../tasks/metrics.js";
 import type { EpochRecord } from "./epoch_record.js";
 import { FileMetricsLog, type MetricsLog } from "./metrics_log.js";
 
-/** The tags of what every run has; a loss's own metric is `loss/NAME`, a figure of the validation set `validation/NAME`. */
+/**
+ * The tags of what every run has; a loss's own metric is `loss/NAME`, a figure of the validation set `validation/NAME`.
+ */
 const TAGS: Readonly<Record<string, string>> = { loss: "loss", validationLoss: "validation/loss" };
 
 const OURS = /^events\.out\.tfevents\..*\.distillery$/;
@@ -15,7 +17,8 @@ const OURS = /^events\.out\.tfevents\..*\.distillery$/;
 /**
  * Metrics as an event file that TensorBoard reads (`tensorboard --logdir FOLDER`), with the epochs as its steps. The
  * folder is made; an event file that Distillery left there before is replaced, other files stay. When a run is resumed,
- * the epochs before it are written anew, as if they had ended just now. Runs at the same time need folders of their own.
+ * the epochs before it are written anew, as if they had ended just now. Runs at the same time need folders of their
+ * own.
  *
  * @throws DistilleryError `BAD_ARGUMENT` if the folder is no path; its methods `IO_ERROR` if it can't be written.
  * @example
@@ -72,7 +75,9 @@ async function eventFiles(folder: string): Promise<string[]> {
   return names.filter((name) => OURS.test(name));
 }
 
-/** Empties the file before `own`, at whose end a TensorBoard that is running waits for more or the next; removes others. */
+/**
+ * Empties the file before `own`, at whose end a TensorBoard that is running waits for more or the next; removes others.
+ */
 async function retire(folder: string, own: string): Promise<void> {
   const former = (await eventFiles(folder)).filter((name) => name !== own).sort();
   for (const name of former) {

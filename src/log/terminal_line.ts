@@ -18,9 +18,10 @@ export interface Screen {
 }
 
 /**
- * A line, or several, at the terminal's end that are drawn again and again. After a drawing the cursor is at their beginning: what
- * is printed there by others lands on them, and a narrower terminal, which breaks a line, leaves nothing of it behind.
- * Nothing else of the terminal is changed, so that nothing has to be put back however the process ends.
+ * A line, or several, at the terminal's end that are drawn again and again. After a drawing the cursor is at their
+ * beginning: what is printed there by others lands on them, and a narrower terminal, which breaks a line, leaves
+ * nothing of it behind. Nothing else of the terminal is changed, so that nothing has to be put back however the process
+ * ends.
  */
 export class TerminalLine {
   #text: Text | null = null;

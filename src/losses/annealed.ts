@@ -7,7 +7,9 @@ import { expectTemperature, temperature } from "./temperature.js";
 /** A number, or one that moves evenly from epoch to epoch: from `from` in the first to `to` in the last. */
 export type Annealed = Weight;
 
-/** The value in the epoch that a batch belongs to: a function of the epoch alone, so that a resumed run has the same. */
+/**
+ * The value in the epoch that a batch belongs to: a function of the epoch alone, so that a resumed run has the same.
+ */
 export function inEpoch(value: Annealed, { epoch, epochs }: Pick<LossBatch, "epoch" | "epochs">): number {
   if (typeof value === "number") return value;
   const [from, to] = value;

@@ -16,12 +16,13 @@ import { expectFiniteOutput } from "./logits.js";
 import type { DistillationLoss, LossContext } from "./loss.js";
 
 /**
- * Attention transfer (Zagoruyko and Komodakis, ICLR 2017), a scalar: the mean over rows and positions of (A(student) - A(teacher))², where A is
- * the mean over the channels of the squares, flattened to [rows, height * width] and divided by its Euclidean norm. Features are
- * [rows, channels, height, width]; the larger image is averaged to the smaller one's size. No gradient flows to the teacher.
+ * Attention transfer (Zagoruyko and Komodakis, ICLR 2017), a scalar: the mean over rows and positions of (A(student) -
+ * A(teacher))², where A is the mean over the channels of the squares, flattened to [rows, height * width] and divided
+ * by its Euclidean norm. Features are [rows, channels, height, width]; the larger image is averaged to the smaller
+ * one's size. No gradient flows to the teacher.
  *
- * This is the authors' code and RepDistiller's (AT.py, weight 1000, summed over the stages); the paper has norms and sums
- * instead of the mean of squares.
+ * This is the authors' code and RepDistiller's (AT.py, weight 1000, summed over the stages); the paper has norms and
+ * sums instead of the mean of squares.
  *
  * @throws DistilleryError `BAD_DTYPE`, `SHAPE_MISMATCH` for features without positions, `NON_FINITE`.
  * @example

@@ -7,12 +7,13 @@ import { type HintLossOptions, regressedDistillationLoss, regressedLoss, regress
 import type { DistillationLoss, LossContext } from "./loss.js";
 
 /**
- * The cosine of hidden outputs (DistilBERT: Sanh et al., 2019), a scalar: the mean over rows of 1 - cos(r(student), teacher), for
- * [rows, features] or [rows, channels, height, width], where each position is a row of channels. Without a regressor r both
- * have the same channels. A vector of zeros has cosine 0 and no gradient. No gradient flows to the teacher.
+ * The cosine of hidden outputs (DistilBERT: Sanh et al., 2019), a scalar: the mean over rows of 1 - cos(r(student),
+ * teacher), for [rows, features] or [rows, channels, height, width], where each position is a row of channels. Without
+ * a regressor r both have the same channels. A vector of zeros has cosine 0 and no gradient. No gradient flows to the
+ * teacher.
  *
- * DistilBERT takes it with weight 1 between last hidden layers of one width; `F.cosine_embedding_loss` has a gradient of about
- * 1e8 at a vector of zeros.
+ * DistilBERT takes it with weight 1 between last hidden layers of one width; `F.cosine_embedding_loss` has a gradient
+ * of about 1e8 at a vector of zeros.
  *
  * @throws DistilleryError `BAD_DTYPE`, `SHAPE_MISMATCH`, `BAD_ARGUMENT`, `NON_FINITE`.
  * @example

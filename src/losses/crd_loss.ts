@@ -23,7 +23,9 @@ export interface CrdLossOptions {
   /** Make features to embeddings of the memory's dimension and of length 1; default: features are embeddings. */
   student?: CrdEmbedding | undefined;
   teacher?: CrdEmbedding | undefined;
-  /** The temperature: what the cosines are divided by. Default 0.07. Not `temperature`, which a sweep sets in all terms. */
+  /**
+   * The temperature: what the cosines are divided by. Default 0.07. Not `temperature`, which a sweep sets in all terms.
+   */
   tau?: number;
 }
 
@@ -42,16 +44,16 @@ export class CrdEmbedding extends Module {
 }
 
 /**
- * Contrastive representation distillation (Tian et al., ICLR 2020), a scalar: each network's embedding of a sample is to be
- * recognised among the other network's embeddings of K other samples, which a memory keeps by index. With h = exp(cos / tau) / Z:
- * -mean over rows of (log(h / (h + K / N)) + sum over the negatives of log((K / N) / (h + K / N))), for student against teacher and the other
- * way; N is the number of samples, Z the mean of exp(cos / tau) times N in the first batch. Features are [rows, ...], flattened;
- * `indices` [rows] are the samples' places in the data set. After the loss the memory takes the new embeddings.
+ * Contrastive representation distillation (Tian et al., ICLR 2020), a scalar: each network's embedding of a sample is
+ * to be recognised among the other network's embeddings of K other samples, which a memory keeps by index. With h =
+ * exp(cos / tau) / Z: -mean over rows of (log(h / (h + K / N)) + sum over the negatives of log((K / N) / (h + K / N))),
+ * for student against teacher and the other way; N is the number of samples, Z the mean of exp(cos / tau) times N in
+ * the first batch. Features are [rows, ...], flattened; `indices` [rows] are the samples' places in the data set. After
+ * the loss the memory takes the new embeddings.
  *
- * RepDistiller (crd/) has the same formula, with weight 0.8 beside the cross-entropy, and draws its negatives with NumPy in the data
- * loader, from other classes and, if there are enough, without repetition; here they follow from the run's seed, and samples
- * repeat. Both embeddings are trained, the teacher's features are
- * constants.
+ * RepDistiller (crd/) has the same formula, with weight 0.8 beside the cross-entropy, and draws its negatives with
+ * NumPy in the data loader, from other classes and, if there are enough, without repetition; here they follow from the
+ * run's seed, and samples repeat. Both embeddings are trained, the teacher's features are constants.
  *
  * @throws DistilleryError `BAD_DTYPE`, `SHAPE_MISMATCH`, `BAD_ARGUMENT`, `NON_FINITE`.
  * @example
@@ -104,7 +106,10 @@ function copyOf(bank: Tensor): Tensor {
   return new Tensor(kept, bank.shape);
 }
 
-/** Of h [rows, 1 + negatives], the positive first. Ratios: a sum of many logarithms that nearly cancel would lose digits. */
+/**
+ * Of h [rows, 1 + negatives], the positive first. Ratios: a sum of many logarithms that nearly cancel would lose
+ * digits.
+ */
 function contrasted(h: Tensor, negatives: number, samples: number): Tensor {
   const noise = negatives / samples;
   const positive = log1p(
@@ -130,7 +135,9 @@ export interface CrdDistillationLossOptions {
   tau?: number;
 }
 
-/** {@link crdLoss} as a loss of `distill`: `crd` in expressions. Memory and embeddings are part of the run's checkpoint. */
+/**
+ * {@link crdLoss} as a loss of `distill`: `crd` in expressions. Memory and embeddings are part of the run's checkpoint.
+ */
 export function crdDistillationLoss(layers: Layers, options: CrdDistillationLossOptions): DistillationLoss {
   const all = optionsOf("crdDistillationLoss", DEFAULTS, options, ["memory", "student", "teacher"]);
   const { memory, student, teacher, tau } = all;

@@ -37,9 +37,10 @@ const SHARD_STEP = 0x9e3779b1n;
 export const CRD_MEMORY_DEFAULTS = { dimension: 128, negatives: 16384, momentum: 0.5 } as const;
 
 /**
- * The embeddings of all samples by their index, student's and teacher's, as {@link crdLoss} compares with. They start at random, from the
- * current stream; which samples are the negatives of a batch follows from a seed that is drawn with them and the number of
- * batches so far. All of it are buffers, so a state dict keeps it: a resumed run has the same bits.
+ * The embeddings of all samples by their index, student's and teacher's, as {@link crdLoss} compares with. They start
+ * at random, from the current stream; which samples are the negatives of a batch follows from a seed that is drawn with
+ * them and the number of batches so far. All of it are buffers, so a state dict keeps it: a resumed run has the same
+ * bits.
  */
 export class CrdMemory extends Module implements ShardedMemory {
   /** [samples, dimension] */
@@ -111,7 +112,10 @@ export class CrdMemory extends Module implements ShardedMemory {
     return this.#shard !== null;
   }
 
-  /** As {@link ShardedMemory}: each shard has negatives of its own; rows are a sample's index and new embeddings, student's and teacher's. */
+  /**
+   * As {@link ShardedMemory}: each shard has negatives of its own; rows are a sample's index and new embeddings,
+   * student's and teacher's.
+   */
   asShard<T>(number: number, rows: Float64Array[], body: () => T): T {
     this.#shard = { number, rows };
     try {

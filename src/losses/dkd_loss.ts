@@ -13,7 +13,10 @@ import { expectTemperature } from "./temperature.js";
 export interface DkdLossOptions {
   /** The weight of the label's class against all others. Default 1. */
   alpha?: number;
-  /** The weight of the distribution among the other classes. Default 8; the authors take 2 to 8, by the pair of networks. */
+  /**
+   * The weight of the distribution among the other classes. Default 8; the authors take 2 to 8, by the pair of
+   * networks.
+   */
   beta?: number;
   /** T > 0: both networks' logits are divided by it. Default 4. */
   temperature?: number;
@@ -22,14 +25,15 @@ export interface DkdLossOptions {
 const DEFAULTS = { alpha: 1, beta: 8, temperature: 4 } as const;
 
 /**
- * Decoupled knowledge distillation (Zhao et al., CVPR 2022), a scalar: T² (alpha TCKD + beta NCKD), averaged over the rows.
- * TCKD is KL([p_y, 1 - p_y] of the teacher ‖ that of the student) with p = softmax(logits / T) and y the label; NCKD is
- * KL(teacher ‖ student) of the softmax over the classes that are not y. Logits are [rows, classes], labels [rows]; no
- * gradient flows to the teacher. Of two classes NCKD is 0.
+ * Decoupled knowledge distillation (Zhao et al., CVPR 2022), a scalar: T² (alpha TCKD + beta NCKD), averaged over the
+ * rows. TCKD is KL([p_y, 1 - p_y] of the teacher ‖ that of the student) with p = softmax(logits / T) and y the label;
+ * NCKD is KL(teacher ‖ student) of the softmax over the classes that are not y. Logits are [rows, classes], labels
+ * [rows]; no gradient flows to the teacher. Of two classes NCKD is 0.
  *
  * The authors' code (`mdistiller`, DKD.py) adds the cross-entropy and multiplies this by min(epoch / 20, 1): here
- * `cross-entropy + dkd(warmup=20)`. It hides y by subtracting 1000 from logits / T, which is not enough for logits of that
- * size, and takes the logarithm of a sum of probabilities, whose gradient is NaN if the sum is 0: here both are exact.
+ * `cross-entropy + dkd(warmup=20)`. It hides y by subtracting 1000 from logits / T, which is not enough for logits of
+ * that size, and takes the logarithm of a sum of probabilities, whose gradient is NaN if the sum is 0: here both are
+ * exact.
  *
  * @throws DistilleryError `BAD_DTYPE`, `SHAPE_MISMATCH`, `LABEL_OUT_OF_RANGE`, `BAD_ARGUMENT`, `NON_FINITE`.
  * @example
@@ -59,7 +63,10 @@ export function dkdLoss(
   return expectFiniteOutput(name, target.add(others), { studentLogits, teacherLogits });
 }
 
-/** Log-probabilities: of the label's class and of all others together [rows, 2], and among the others [rows, classes - 1]. */
+/**
+ * Log-probabilities: of the label's class and of all others together [rows, 2], and among the others [rows, classes -
+ * 1].
+ */
 function decoupled(logits: Tensor, { own, rest }: Places): { target: Tensor; others: Tensor } {
   const others = gather(logits, 1, rest);
   const pair = cat([gather(logits, 1, own), logsumexp(others, 1, true)], 1);

@@ -15,7 +15,8 @@ interface Features {
 }
 
 /**
- * Hidden outputs of student and teacher, [rows, features] or [rows, channels, height, width], checked; the teacher's as constants.
+ * Hidden outputs of student and teacher, [rows, features] or [rows, channels, height, width], checked; the teacher's as
+ * constants.
  *
  * @throws DistilleryError `BAD_DTYPE`, `SHAPE_MISMATCH` that begins with `name` for other shapes and numbers of rows.
  */
@@ -68,7 +69,9 @@ export function expectSameChannels(name: string, student: Tensor, teacher: Tenso
   throw new DistilleryError("SHAPE_MISMATCH", `${name}: studentFeatures: ${text}`);
 }
 
-/** x divided by its Euclidean norm along an axis; a vector of norm below 1e-12 has no direction: 0, with the gradient 0. */
+/**
+ * x divided by its Euclidean norm along an axis; a vector of norm below 1e-12 has no direction: 0, with the gradient 0.
+ */
 export function unit(x: Tensor, dim = 1): Tensor {
   const squares = x.mul(x).sum(dim, true);
   return x.mul(where(squares.gt(TINY), rsqrt(clamp(squares, TINY)), 0));
@@ -131,7 +134,10 @@ export function ofLayers(
   };
 }
 
-/** Refuses layers of which one gives [features] and the other one [channels, height, width]; `BAD_ARGUMENT` that names both. */
+/**
+ * Refuses layers of which one gives [features] and the other one [channels, height, width]; `BAD_ARGUMENT` that names
+ * both.
+ */
 export function expectAlike(name: string, layers: Layers, context: LossContext): void {
   const [student, teacher] = (["student", "teacher"] as const).map((network) =>
     context.tapShape(network, layers[network]),

@@ -4,8 +4,9 @@ import type { Entry } from "../registry/index.js";
 import type { DistillationLoss, LossContext } from "./loss.js";
 
 /**
- * Refuses a loss for data of a task that it is not for: a softmax over outputs that are no classes means nothing, and of one
- * output it is always 1, from which nothing is learnt. `BAD_ARGUMENT` that names the losses of `entries` for that task alone.
+ * Refuses a loss for data of a task that it is not for: a softmax over outputs that are no classes means nothing, and
+ * of one output it is always 1, from which nothing is learnt. `BAD_ARGUMENT` that names the losses of `entries` for
+ * that task alone.
  */
 export function expectForTask(
   loss: DistillationLoss,

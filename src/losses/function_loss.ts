@@ -11,8 +11,9 @@ import { isMetricName } from "./metric_name.js";
 export type LossFunction = (batch: LossBatch) => Tensor;
 
 /**
- * A function of the batch as a loss. It needs the teacher. Its configuration is its text and, as functions of one text may
- * hold different values, the SHA-256 of its value for fixed random logits and targets: a function that needs more has its text only.
+ * A function of the batch as a loss. It needs the teacher. Its configuration is its text and, as functions of one text
+ * may hold different values, the SHA-256 of its value for fixed random logits and targets: a function that needs more
+ * has its text only.
  */
 export function functionLoss(compute: LossFunction, classes: number | null = null): DistillationLoss {
   return {

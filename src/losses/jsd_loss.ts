@@ -21,16 +21,15 @@ const LOWEST = -3.4028234663852886e38;
 const DEFAULTS = { beta: 0.5, temperature: 1 } as const;
 
 /**
- * The generalised Jensen-Shannon divergence (Agarwal et al., GKD, ICLR 2024), a scalar, averaged over the rows. With p the
- * teacher's and q the student's softmax(logits / T):
- * beta 0: KL(p ‖ q); beta 1: KL(q ‖ p); between: beta KL(p ‖ m) + (1 - beta) KL(q ‖ m), m = beta p + (1 - beta) q.
- * Logits are [rows, classes]; no gradient flows to the teacher.
+ * The generalised Jensen-Shannon divergence (Agarwal et al., GKD, ICLR 2024), a scalar, averaged over the rows. With p
+ * the teacher's and q the student's softmax(logits / T): beta 0: KL(p ‖ q); beta 1: KL(q ‖ p); between: beta KL(p ‖ m)
+ * + (1 - beta) KL(q ‖ m), m = beta p + (1 - beta) q. Logits are [rows, classes]; no gradient flows to the teacher.
  *
- * This is what TRL's GKDTrainer computes, jumps included: between 0 and 1 the value goes to 0 towards both ends, while at the
- * ends it is a full divergence, so beta scales the step too. There is no T².
+ * This is what TRL's GKDTrainer computes, jumps included: between 0 and 1 the value goes to 0 towards both ends, while
+ * at the ends it is a full divergence, so beta scales the step too. There is no T².
  *
- * @throws DistilleryError `BAD_DTYPE`, `SHAPE_MISMATCH`, `BAD_ARGUMENT`, `NON_FINITE`: a reverse KL is infinite where the
- * teacher's probability is 0 (a logit of -Infinity).
+ * @throws DistilleryError `BAD_DTYPE`, `SHAPE_MISMATCH`, `BAD_ARGUMENT`, `NON_FINITE`: a reverse KL is infinite where
+ * the teacher's probability is 0 (a logit of -Infinity).
  * @example
  * ```ts
  * const reverse = jsdLoss(student.forward(inputs), teacherLogits, { beta: 1 });

@@ -18,7 +18,10 @@ export interface KdLossOptions {
   temperature?: number;
   /** The weight of the soft targets, from 0 to 1. Default 0.6. */
   alpha?: number;
-  /** From 0 to 1, as in {@link crossEntropy}, for the true labels only: the teacher's targets are soft already. Default 0. */
+  /**
+   * From 0 to 1, as in {@link crossEntropy}, for the true labels only: the teacher's targets are soft already. Default
+   * 0.
+   */
   labelSmoothing?: number;
 }
 
@@ -26,13 +29,14 @@ export interface KdLossOptions {
 export const KD_DEFAULTS = { temperature: 3.5, alpha: 0.6, ...CROSS_ENTROPY_DEFAULTS } as const;
 
 /**
- * The distillation loss of Hinton, Vinyals and Dean (2015), averaged over the rows, as a scalar:
- * alpha T² KL(softmax(teacher / T) ‖ softmax(student / T)) + (1 - alpha) crossEntropy(student, labels, { labelSmoothing }).
+ * The distillation loss of Hinton, Vinyals and Dean (2015), averaged over the rows, as a scalar: alpha T²
+ * KL(softmax(teacher / T) ‖ softmax(student / T)) + (1 - alpha) crossEntropy(student, labels, { labelSmoothing }).
  *
  * Logits are [rows, classes], labels [rows]. In PyTorch: `KLDivLoss(reduction="batchmean")` times T² and
  * `CrossEntropyLoss(label_smoothing=)`. The soft targets are constants: no gradient flows to the teacher.
  *
- * @throws DistilleryError `SHAPE_MISMATCH`, `LABEL_OUT_OF_RANGE`, `BAD_ARGUMENT`, and `NON_FINITE` if the loss is NaN or infinite.
+ * @throws DistilleryError `SHAPE_MISMATCH`, `LABEL_OUT_OF_RANGE`, `BAD_ARGUMENT`, and `NON_FINITE` if the loss is NaN
+ * or infinite.
  *
  * @example
  * ```ts
@@ -103,7 +107,10 @@ export function softLoss(student: Tensor, teacher: Tensor, temperature: number):
 export interface KdDistillationLossOptions {
   /** T > 0, the same in all epochs or one that moves from the first one's to the last one's. Default 3.5. */
   temperature?: Annealed;
-  /** The weight of the soft targets, from 0 to 1; the labels have the rest. Default: the soft targets alone, without labels. */
+  /**
+   * The weight of the soft targets, from 0 to 1; the labels have the rest. Default: the soft targets alone, without
+   * labels.
+   */
   alpha?: number | undefined;
   /** As in {@link kdLoss}. Default 0. */
   labelSmoothing?: number;
@@ -112,8 +119,8 @@ export interface KdDistillationLossOptions {
 /**
  * The distillation loss of Hinton, Vinyals and Dean (2015) as a loss of `distill`: `kd` in expressions.
  *
- * Without `alpha` it is the soft term alone, T² KL(softmax(teacher / T) ‖ softmax(student / T)), and needs no labels. With
- * `alpha` it is {@link kdLoss}, in one fused kernel: the value of
+ * Without `alpha` it is the soft term alone, T² KL(softmax(teacher / T) ‖ softmax(student / T)), and needs no labels.
+ * With `alpha` it is {@link kdLoss}, in one fused kernel: the value of
  * `(1 - alpha)*cross-entropy + alpha*kd(temperature=T)`, and it logs both parts, `soft` and `hard`.
  *
  * @example

@@ -9,8 +9,8 @@ import type { DistillationLoss, LossBatch } from "./loss.js";
 /**
  * The logits of student and teacher [rows, classes], checked; the teacher's as constants.
  *
- * @throws DistilleryError `BAD_DTYPE`, `SHAPE_MISMATCH` that begins with `name` if there are no rows, fewer than `minClasses`
- * classes, or two shapes.
+ * @throws DistilleryError `BAD_DTYPE`, `SHAPE_MISMATCH` that begins with `name` if there are no rows, fewer than
+ * `minClasses` classes, or two shapes.
  */
 export function expectLogits(name: string, student: Tensor, teacher: Tensor, minClasses = 1): Tensor {
   expectTensor(`${name}: studentLogits`, student);
@@ -44,8 +44,8 @@ export function ofLogits<O extends { temperature: Annealed }>(
 }
 
 /**
- * KL(p ‖ q) of log-probabilities, summed over all elements, of which each row's p and q add up to the same. A p of 0 adds
- * nothing, if its logarithm is -Infinity too.
+ * KL(p ‖ q) of log-probabilities, summed over all elements, of which each row's p and q add up to the same. A p of 0
+ * adds nothing, if its logarithm is -Infinity too.
  */
 export function divergence(logP: Tensor, logQ: Tensor): Tensor {
   return klTerm(logP, logQ).sum();
@@ -54,7 +54,8 @@ export function divergence(logP: Tensor, logQ: Tensor): Tensor {
 /**
  * A loss as it is, if it is finite.
  *
- * @throws DistilleryError `NON_FINITE` that begins with `name` and tells the first element of the inputs that is not finite.
+ * @throws DistilleryError `NON_FINITE` that begins with `name` and tells the first element of the inputs that is not
+ * finite.
  */
 export function expectFiniteOutput(name: string, loss: Tensor, inputs: Readonly<Record<string, Tensor>>): Tensor {
   const value = loss.item();

@@ -11,7 +11,10 @@ import { Tensor } from "../tensor/tensor.js";
 export interface Outputs {
   /** [n, classes]. */
   readonly logits: Tensor;
-  /** The outputs of the modules that a loss reads, by their paths: `fc2`, `layers.3`, and `fc3:input` for what `fc3` reads. */
+  /**
+   * The outputs of the modules that a loss reads, by their paths: `fc2`, `layers.3`, and `fc3:input` for what `fc3`
+   * reads.
+   */
   readonly taps: Readonly<Record<string, Tensor>>;
 }
 
@@ -38,8 +41,8 @@ export interface LossBatch {
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [name: string]: Json };
 
 /**
- * What a student is trained with. A loss is one file: its value, the options with their defaults, what it reads and what
- * it logs.
+ * What a student is trained with. A loss is one file: its value, the options with their defaults, what it reads and
+ * what it logs.
  *
  * @example
  * ```ts
@@ -58,13 +61,21 @@ export type Json = null | boolean | number | string | readonly Json[] | { readon
 export interface DistillationLoss {
   /** As expressions and logs call it. */
   readonly name: string;
-  /** The paths of the modules whose outputs it reads, in the student and in the teacher; `fc3:input` is what `fc3` reads. */
+  /**
+   * The paths of the modules whose outputs it reads, in the student and in the teacher; `fc3:input` is what `fc3`
+   * reads.
+   */
   readonly taps?: { readonly student?: readonly string[]; readonly teacher?: readonly string[] };
-  /** Regressors and other modules: trained with the student and kept in the checkpoint, but not in the student's file. */
+  /**
+   * Regressors and other modules: trained with the student and kept in the checkpoint, but not in the student's file.
+   */
   readonly modules?: Readonly<Record<string, Module>>;
   /** Whether `compute` reads `batch.teacher`. */
   readonly needsTeacher: boolean;
-  /** Whether `compute` reads `batch.teacher.logits`. Default: as `needsTeacher`. One that reads hidden outputs alone says false. */
+  /**
+   * Whether `compute` reads `batch.teacher.logits`. Default: as `needsTeacher`. One that reads hidden outputs alone
+   * says false.
+   */
   readonly needsTeacherLogits?: boolean;
   /** The tasks whose outputs it is for: data of another one are refused. Default: every task. */
   readonly tasks?: readonly TaskName[];
@@ -82,8 +93,8 @@ export interface DistillationLoss {
 }
 
 /**
- * A module of a loss that keeps something of each sample, as a bank of embeddings. With `shards` the moves of other buffers are
- * averaged over a batch's shards; what a memory keeps waits instead, and is taken once for all of them.
+ * A module of a loss that keeps something of each sample, as a bank of embeddings. With `shards` the moves of other
+ * buffers are averaged over a batch's shards; what a memory keeps waits instead, and is taken once for all of them.
  */
 export interface ShardedMemory extends Module {
   /** Its buffers that {@link ShardedMemory.takeRows} alone moves. */
@@ -108,7 +119,10 @@ export interface LossContext {
   readonly task?: TaskName | undefined;
   /** The label smoothing of a run's hard targets, for losses whose own is not given. */
   readonly labelSmoothing: number;
-  /** The shape of a module's output for one sample, by the module's path, the network's own by an empty one: for regressors between hidden layers. */
+  /**
+   * The shape of a module's output for one sample, by the module's path, the network's own by an empty one: for
+   * regressors between hidden layers.
+   */
   tapShape(network: "student" | "teacher", path: string): readonly number[];
   /** The path of a network's features: what the layer reads that gives its logits, as `fc3:input`. */
   features(network: "student" | "teacher"): string;
@@ -227,7 +241,9 @@ function isNear(key: string, field: string): boolean {
   return field.length < 6 ? `${key}s` === field || key === `${field}s` : leven(key, field, { maxDistance: 3 }) < 3;
 }
 
-/** What a loss gives for a batch, checked: a scalar, and metrics that are numbers; `BAD_ARGUMENT` that names the loss. */
+/**
+ * What a loss gives for a batch, checked: a scalar, and metrics that are numbers; `BAD_ARGUMENT` that names the loss.
+ */
 export function computeLoss(loss: DistillationLoss, batch: LossBatch): ReturnType<DistillationLoss["compute"]> {
   const place = `loss ${loss.name}`;
   const result: unknown = loss.compute(batch);

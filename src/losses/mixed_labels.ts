@@ -9,9 +9,9 @@ export interface Mixture {
 }
 
 /**
- * The loss of mixed samples: w times that with their own labels and 1 - w times that with the labels of those that they are mixed
- * with, and so the metrics. Of the cross-entropy, which is linear in the labels, that is the one with mixed labels. A loss
- * that reads no labels, or such a term of a sum, is computed once.
+ * The loss of mixed samples: w times that with their own labels and 1 - w times that with the labels of those that they
+ * are mixed with, and so the metrics. Of the cross-entropy, which is linear in the labels, that is the one with mixed
+ * labels. A loss that reads no labels, or such a term of a sum, is computed once.
  */
 export function computeMixedLoss(
   loss: DistillationLoss,

@@ -16,12 +16,14 @@ export interface MultiLabelKdLossOptions {
 const DEFAULTS = { temperature: 1 } as const;
 
 /**
- * Distillation of several labels at once (Yang et al., ICCV 2023, their label-wise term), a scalar:
- * T² KL(Bernoulli(sigmoid(teacher / T)) ‖ Bernoulli(sigmoid(student / T))), summed over the labels and averaged over the rows, as
- * {@link kdLoss} sums over its classes. Logits are [rows, labels], one decision each; no gradient flows to the teacher.
+ * Distillation of several labels at once (Yang et al., ICCV 2023, their label-wise term), a scalar: T²
+ * KL(Bernoulli(sigmoid(teacher / T)) ‖ Bernoulli(sigmoid(student / T))), summed over the labels and averaged over the
+ * rows, as {@link kdLoss} sums over its classes. Logits are [rows, labels], one decision each; no gradient flows to the
+ * teacher.
  *
- * Implementations differ in what they average: `nn.KLDivLoss()`, the mean over all, gives 1 / (2 labels) of this. Several
- * take the logarithm of a probability plus 1e-8; here it is the logarithm of the sigmoid, which needs no addend.
+ * Implementations differ in what they average: `nn.KLDivLoss()`, the mean over all, gives 1 / (2 labels) of this.
+ * Several take the logarithm of a probability plus 1e-8; here it is the logarithm of the sigmoid, which needs no
+ * addend.
  *
  * @throws DistilleryError `BAD_DTYPE`, `SHAPE_MISMATCH`, `BAD_ARGUMENT`, `NON_FINITE`.
  * @example

@@ -59,14 +59,18 @@ class FusionStage extends Module {
 }
 
 /**
- * What {@link reviewKdLoss} makes the teacher's maps of the student's with, from the deepest stage to the first: attention-based fusion
- * (Chen et al., 2021), with the state dict keys of the authors' code. All of it is to be trained.
+ * What {@link reviewKdLoss} makes the teacher's maps of the student's with, from the deepest stage to the first:
+ * attention-based fusion (Chen et al., 2021), with the state dict keys of the authors' code. All of it is to be
+ * trained.
  */
 export class ReviewFusion extends Module {
   /** Deepest first. */
   readonly abfs: readonly FusionStage[];
 
-  /** @param studentChannels and `teacherChannels`: of each stage, deepest last; the first one's deepest, at most 512, is the width between. */
+  /**
+   * @param studentChannels and `teacherChannels`: of each stage, deepest last; the first one's deepest, at most 512, is
+   * the width between.
+   */
   constructor(
     readonly studentChannels: readonly number[],
     readonly teacherChannels: readonly number[],
@@ -87,7 +91,10 @@ export class ReviewFusion extends Module {
     return this.fuse(maps, maps)[0];
   }
 
-  /** The student's maps of each stage, deepest last, as the teacher's: with its channels, and as high and wide as those of `like`. */
+  /**
+   * The student's maps of each stage, deepest last, as the teacher's: with its channels, and as high and wide as those
+   * of `like`.
+   */
   fuse(maps: readonly Tensor[], like: readonly Tensor[]): Tensor[] {
     expectShape("ReviewFusion: maps", [maps.length, like.length], [this.abfs.length, this.abfs.length]);
     let joined: Tensor | null = null;
@@ -108,13 +115,15 @@ export interface ReviewKdLossOptions {
 }
 
 /**
- * Knowledge review (Chen et al., CVPR 2021), a scalar: the sum over the stages of how far the student's maps, each fused with those of the
- * deeper stages, are from the teacher's. Of one stage that is the mean square of the difference d and of d averaged to 4x4, 2x2 and 1x1 positions,
- * those that are smaller than the maps, weighed 1, 1/2, 1/4 and 1/8 and divided by the sum of the weights. Maps are listed from the first stage
- * to the deepest, [rows, channels, height, width] of any sizes, or [rows, features] as one position. No gradient flows to the teacher.
+ * Knowledge review (Chen et al., CVPR 2021), a scalar: the sum over the stages of how far the student's maps, each
+ * fused with those of the deeper stages, are from the teacher's. Of one stage that is the mean square of the difference
+ * d and of d averaged to 4x4, 2x2 and 1x1 positions, those that are smaller than the maps, weighed 1, 1/2, 1/4 and 1/8
+ * and divided by the sum of the weights. Maps are listed from the first stage to the deepest, [rows, channels, height,
+ * width] of any sizes, or [rows, features] as one position. No gradient flows to the teacher.
  *
- * The authors' code has weight 1 and a warm-up of 20 epochs beside the cross-entropy (`review-kd(warmup=20)`); it reads the maps before the last ReLU of a
- * stage, which here is a matter of the layers that are named. Maps need not be square.
+ * The authors' code has weight 1 and a warm-up of 20 epochs beside the cross-entropy (`review-kd(warmup=20)`); it reads
+ * the maps before the last ReLU of a stage, which here is a matter of the layers that are named. Maps need not be
+ * square.
  *
  * @throws DistilleryError `BAD_ARGUMENT` for lists of other lengths, `BAD_DTYPE`, `SHAPE_MISMATCH`, `NON_FINITE`.
  * @example
@@ -253,7 +262,10 @@ export const reviewKdEntry = defineEntry({
   },
 });
 
-/** Refuses a layer whose maps have more positions than one listed before it: the list does not go from the first stage to the deepest. */
+/**
+ * Refuses a layer whose maps have more positions than one listed before it: the list does not go from the first stage
+ * to the deepest.
+ */
 function expectDeepening(context: LossContext, network: "student" | "teacher", paths: readonly string[]): void {
   const counts = paths.map((path) => numel(context.tapShape(network, path).slice(1)));
   const at = counts.findIndex((count, i) => i > 0 && count > counts[i - 1]);

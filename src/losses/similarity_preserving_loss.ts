@@ -7,12 +7,13 @@ import { expectFiniteOutput } from "./logits.js";
 import type { DistillationLoss, LossContext } from "./loss.js";
 
 /**
- * Similarity-preserving distillation (Tung and Mori, ICCV 2019), a scalar: the sum of (G(student) - G(teacher))² over rows², divided
- * by rows², where G = F F' with its rows divided by their Euclidean norm, and F are the features, flattened:
- * [rows, features] or [rows, channels, height, width], of other widths in student and teacher too. No gradient flows to the teacher.
+ * Similarity-preserving distillation (Tung and Mori, ICCV 2019), a scalar: the sum of (G(student) - G(teacher))² over
+ * rows², divided by rows², where G = F F' with its rows divided by their Euclidean norm, and F are the features,
+ * flattened: [rows, features] or [rows, channels, height, width], of other widths in student and teacher too. No
+ * gradient flows to the teacher.
  *
- * RepDistiller (SP.py) has the same formula and takes it with weight 3000 beside the cross-entropy, from the last feature map.
- * A row of zeros is similar to none, and has no gradient.
+ * RepDistiller (SP.py) has the same formula and takes it with weight 3000 beside the cross-entropy, from the last
+ * feature map. A row of zeros is similar to none, and has no gradient.
  *
  * @throws DistilleryError `BAD_DTYPE`, `SHAPE_MISMATCH`, `NON_FINITE`.
  * @example

@@ -56,8 +56,8 @@ function expectTargetDimensions(name: keyof typeof TASKS, context: LossContext |
 }
 
 /**
- * The mean squared error of the student's outputs and the targets [rows, outputs], over all elements, as a loss of `distill` and
- * `trainTeacher`: `mse` in expressions. Targets of a table are standardised. `torch.nn.MSELoss`.
+ * The mean squared error of the student's outputs and the targets [rows, outputs], over all elements, as a loss of
+ * `distill` and `trainTeacher`: `mse` in expressions. Targets of a table are standardised. `torch.nn.MSELoss`.
  *
  * @example
  * ```ts
@@ -85,8 +85,8 @@ export function maeDistillationLoss(options: NoOptions = {}): DistillationLoss {
 const HUBER_DEFAULTS = { delta: 1 } as const;
 
 /**
- * Huber's loss (1964), as {@link mseDistillationLoss}: d² / 2 for a difference d up to `delta` (default 1), delta (|d| - delta / 2) beyond; `huber` in
- * expressions. `torch.nn.HuberLoss`.
+ * Huber's loss (1964), as {@link mseDistillationLoss}: d² / 2 for a difference d up to `delta` (default 1), delta (|d|
+ * - delta / 2) beyond; `huber` in expressions. `torch.nn.HuberLoss`.
  *
  * @example
  * ```ts
@@ -102,8 +102,8 @@ export function huberDistillationLoss(options: { delta?: number } = {}): Distill
 }
 
 /**
- * The binary cross-entropy of sigmoid(outputs) with targets of 0 and 1 [rows, labels], over all elements: `bce` in expressions.
- * `torch.nn.BCEWithLogitsLoss`.
+ * The binary cross-entropy of sigmoid(outputs) with targets of 0 and 1 [rows, labels], over all elements: `bce` in
+ * expressions. `torch.nn.BCEWithLogitsLoss`.
  *
  * @example
  * ```ts
@@ -116,7 +116,8 @@ export function bceDistillationLoss(options: NoOptions = {}): DistillationLoss {
 }
 
 /**
- * The mean over rows of 1 - cos(outputs, targets), for vectors [rows, dimensions]: `cosine` in expressions. A vector of zeros has cosine
+ * The mean over rows of 1 - cos(outputs, targets), for vectors [rows, dimensions]: `cosine` in expressions. A vector of
+ * zeros has cosine
  * 0. `torch.nn.CosineEmbeddingLoss` with targets of 1.
  *
  * @example

@@ -13,8 +13,8 @@ const TAILS = ["bucket", "spread"] as const;
 /** The options of {@link topKKdLoss}. */
 export interface TopKKdLossOptions {
   /**
-   * What the probability that the k classes leave is compared with: "bucket", the student's of all other classes together;
-   * "spread", the student's of each, the rest spread evenly over them. Default "bucket".
+   * What the probability that the k classes leave is compared with: "bucket", the student's of all other classes
+   * together; "spread", the student's of each, the rest spread evenly over them. Default "bucket".
    */
   tail?: (typeof TAILS)[number];
 }
@@ -24,16 +24,17 @@ const DEFAULTS = { tail: "bucket" } as const;
 const SLACK = 2e-3;
 
 /**
- * KL(teacher ‖ student), a scalar averaged over the rows, where of the teacher only the k most probable classes are known: their
- * `ids` [rows, k] and `logProbabilities` [rows, k] under the softmax over all classes. The student's are those of
- * softmax(logits) over all classes, logits [rows, classes]. What the k leave of the teacher's probability is its tail.
+ * KL(teacher ‖ student), a scalar averaged over the rows, where of the teacher only the k most probable classes are
+ * known: their `ids` [rows, k] and `logProbabilities` [rows, k] under the softmax over all classes. The student's are
+ * those of softmax(logits) over all classes, logits [rows, classes]. What the k leave of the teacher's probability is
+ * its tail.
  *
- * The bucket is that of TRL's server distillation; "spread" is FKD's marginal smoothing (Shen and Xing, 2022). DistillKit's
- * `zero` renormalises the k and drops the tail, which teaches that it is 0: not here. There is no temperature: applied after
- * the cut it would be approximate.
+ * The bucket is that of TRL's server distillation; "spread" is FKD's marginal smoothing (Shen and Xing, 2022).
+ * DistillKit's `zero` renormalises the k and drops the tail, which teaches that it is 0: not here. There is no
+ * temperature: applied after the cut it would be approximate.
  *
- * @throws DistilleryError `BAD_DTYPE`, `SHAPE_MISMATCH`, `LABEL_OUT_OF_RANGE`, `NON_FINITE`, `BAD_ARGUMENT`, such as for a class twice in
- * a row, or probabilities whose sum is above 1.
+ * @throws DistilleryError `BAD_DTYPE`, `SHAPE_MISMATCH`, `LABEL_OUT_OF_RANGE`, `NON_FINITE`, `BAD_ARGUMENT`, such as
+ * for a class twice in a row, or probabilities whose sum is above 1.
  * @example
  * ```ts
  * const { values, indices } = teacherLogits.logSoftmax().topk(5);
@@ -60,7 +61,10 @@ export function topKKdLoss(
   return expectFiniteOutput(name, loss, { studentLogits, logProbabilities });
 }
 
-/** What is known of a teacher: the ids of k classes, their log-probabilities [rows, k], and that of all others [rows, 1]. */
+/**
+ * What is known of a teacher: the ids of k classes, their log-probabilities [rows, k], and that of all others [rows,
+ * 1].
+ */
 interface Known {
   readonly ids: IntTensor;
   readonly logP: Tensor;

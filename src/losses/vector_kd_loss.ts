@@ -24,9 +24,9 @@ export interface VectorKdLossOptions {
 const DEFAULTS = { cosine: 1, mse: 1 } as const;
 
 /**
- * Distillation of vectors, such as embeddings [rows, dimensions], a scalar: `cosine` times the mean over rows of 1 - cos(p(student),
- * teacher), plus `mse` times the mean square of p(student) - teacher over all elements, as Sentence Transformers distil embeddings
- * (Reimers and Gurevych, 2020: mean squared error). No gradient flows to the teacher.
+ * Distillation of vectors, such as embeddings [rows, dimensions], a scalar: `cosine` times the mean over rows of 1 -
+ * cos(p(student), teacher), plus `mse` times the mean square of p(student) - teacher over all elements, as Sentence
+ * Transformers distil embeddings (Reimers and Gurevych, 2020: mean squared error). No gradient flows to the teacher.
  *
  * @throws DistilleryError `BAD_DTYPE`, `SHAPE_MISMATCH`, `BAD_ARGUMENT`, `NON_FINITE`.
  * @example
@@ -53,8 +53,8 @@ export function vectorKdLoss(
 }
 
 /**
- * {@link vectorKdLoss} of the outputs as a loss of `distill`: `vector-kd` in expressions. A projection is trained with the student and
- * is no part of it afterwards.
+ * {@link vectorKdLoss} of the outputs as a loss of `distill`: `vector-kd` in expressions. A projection is trained with
+ * the student and is no part of it afterwards.
  */
 export function vectorKdDistillationLoss(options: VectorKdLossOptions = {}): DistillationLoss {
   const { projection, ...weights } = optionsOf("vectorKdDistillationLoss", DEFAULTS, options, ["projection"]);

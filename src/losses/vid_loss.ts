@@ -30,8 +30,9 @@ export interface VidLossOptions {
 }
 
 /**
- * What {@link vidLoss} predicts the teacher's channels with: three Linears with ReLU between, the middle of the teacher's width, and the
- * variance of each channel. All of it is to be trained. The authors' (RepDistiller, mdistiller) has no biases.
+ * What {@link vidLoss} predicts the teacher's channels with: three Linears with ReLU between, the middle of the
+ * teacher's width, and the variance of each channel. All of it is to be trained. The authors' (RepDistiller,
+ * mdistiller) has no biases.
  */
 export class VidRegressor extends Module {
   readonly fc1: Linear;
@@ -56,12 +57,13 @@ export class VidRegressor extends Module {
 }
 
 /**
- * Variational information distillation (Ahn et al., CVPR 2019), a scalar: the mean over all elements of
- * ((r(student) - teacher)² / v + log v) / 2, the negative logarithm of a normal density, where r predicts the teacher's channels and v is a
- * variance for each. Features are [rows, features] or [rows, channels, height, width], where each position is a row of channels
- * and the larger image is averaged to the smaller one's size. No gradient flows to the teacher.
+ * Variational information distillation (Ahn et al., CVPR 2019), a scalar: the mean over all elements of ((r(student) -
+ * teacher)² / v + log v) / 2, the negative logarithm of a normal density, where r predicts the teacher's channels and v
+ * is a variance for each. Features are [rows, features] or [rows, channels, height, width], where each position is a
+ * row of channels and the larger image is averaged to the smaller one's size. No gradient flows to the teacher.
  *
- * RepDistiller (VID.py, weight 1 a stage) trains v, as here; mdistiller keeps it in a plain list, so that it is never trained.
+ * RepDistiller (VID.py, weight 1 a stage) trains v, as here; mdistiller keeps it in a plain list, so that it is never
+ * trained.
  *
  * @throws DistilleryError `BAD_DTYPE`, `SHAPE_MISMATCH`, `BAD_ARGUMENT`, `NON_FINITE`.
  * @example

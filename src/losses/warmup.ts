@@ -16,8 +16,8 @@ export function withWarmup<E extends v.ObjectEntries>(
 }
 
 /**
- * A loss times min(epoch / warmup, 1), epochs counted from 1, as DKD and ReviewKD have it; a function of the epoch alone, so
- * that a resumed run has the same.
+ * A loss times min(epoch / warmup, 1), epochs counted from 1, as DKD and ReviewKD have it; a function of the epoch
+ * alone, so that a resumed run has the same.
  */
 function warmedUp(loss: DistillationLoss, warmup: number | undefined): DistillationLoss {
   if (warmup === undefined) return loss;

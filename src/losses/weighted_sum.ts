@@ -33,9 +33,9 @@ export function isSum(loss: DistillationLoss): loss is Sum {
 }
 
 /**
- * A sum of losses, each times its weight: a number, or two, from the first of which it moves evenly to the other in the last epoch.
- * Its metrics are each term's value, before its weight and warm-up, under the term's name,
- * and the term's own metrics as `NAME.METRIC`; a name that comes again gets a number: `kd`, `kd_2`.
+ * A sum of losses, each times its weight: a number, or two, from the first of which it moves evenly to the other in the
+ * last epoch. Its metrics are each term's value, before its weight and warm-up, under the term's name, and the term's
+ * own metrics as `NAME.METRIC`; a name that comes again gets a number: `kd`, `kd_2`.
  *
  * @throws DistilleryError `BAD_ARGUMENT` if there is no term, a weight is no number, a term is no loss or has a name
  * that no metric can have, or no task goes with all of them.

@@ -32,9 +32,9 @@ export type BertOptions = v.InferInput<v.ObjectSchema<typeof OPTIONS, undefined>
 type Sizes = v.InferOutput<v.ObjectSchema<typeof OPTIONS, undefined>>;
 
 /**
- * BERT's encoder (Devlin et al., 2019) as sentence-transformers use it: the mean over the tokens that are no padding, of length 1 if
- * `normalize` is true. Ids x [rows, length], 0 for none, to vectors [rows, dim]. State dict keys are those of Hugging Face's `BertModel` without its pooler; the
- * sizes by default are those of all-MiniLM-L6-v2.
+ * BERT's encoder (Devlin et al., 2019) as sentence-transformers use it: the mean over the tokens that are no padding,
+ * of length 1 if `normalize` is true. Ids x [rows, length], 0 for none, to vectors [rows, dim]. State dict keys are
+ * those of Hugging Face's `BertModel` without its pooler; the sizes by default are those of all-MiniLM-L6-v2.
  *
  * @example
  * ```ts

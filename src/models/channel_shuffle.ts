@@ -2,8 +2,8 @@ import { permute, reshape } from "../ops/index.js";
 import type { Tensor } from "../tensor/tensor.js";
 
 /**
- * The channels of x [rows, channels, height, width] in the order that takes one of each group in turn (Zhang et al., 2018).
- * `torch.nn.ChannelShuffle`.
+ * The channels of x [rows, channels, height, width] in the order that takes one of each group in turn (Zhang et al.,
+ * 2018). `torch.nn.ChannelShuffle`.
  */
 export function channelShuffle(x: Tensor, groups: number): Tensor {
   const [rows, channels, height, width] = x.shape;

@@ -24,7 +24,9 @@ export const NETWORK_KEY = "distillery.network";
 const SHAPE_KEY = "distillery.shape";
 const CLASSES_KEY = "distillery.classes";
 
-/** What a network may allocate while it is made, by the values in its file: initial values are made by way of others. */
+/**
+ * What a network may allocate while it is made, by the values in its file: initial values are made by way of others.
+ */
 const ELEMENTS_PER_STORED = 4;
 const MORE_ELEMENTS = 65_536;
 /** The same if the user named the network: a wider one is made, to say which shapes differ. */
@@ -85,7 +87,10 @@ function inMemory(shape: readonly number[], make: () => Module): Module {
   }
 }
 
-/** The text of a network, and what it is made for; null if it was not made by {@link createNetwork} and is of no registered class. */
+/**
+ * The text of a network, and what it is made for; null if it was not made by {@link createNetwork} and is of no
+ * registered class.
+ */
 export function networkSpecOf(module: Module): NetworkSpec | null {
   const spec = SPECS.get(module);
   if (spec !== undefined) return spec;
@@ -95,7 +100,10 @@ export function networkSpecOf(module: Module): NetworkSpec | null {
   return entry?.recognize?.(module.stateDict()) ?? null;
 }
 
-/** How long the vectors of a network are that gives them for any data, such as BERT; null: its outputs are those that data want. */
+/**
+ * How long the vectors of a network are that gives them for any data, such as BERT; null: its outputs are those that
+ * data want.
+ */
 export function vectorsOf(module: Module): number | null {
   const spec = networkSpecOf(module);
   if (spec === null) return null;
@@ -103,7 +111,10 @@ export function vectorsOf(module: Module): number | null {
   return !isModulePath(name) && MODELS.get(name).tasks?.includes("vectors") ? spec.classes : null;
 }
 
-/** What a `.safetensors` file keeps of its network, as far as {@link networkSpecOf} knows it, and of what it was trained with. */
+/**
+ * What a `.safetensors` file keeps of its network, as far as {@link networkSpecOf} knows it, and of what it was trained
+ * with.
+ */
 export function weightsMetadata(module: Module, record = recordOf(module)): Record<string, string> {
   const ofRecord = record === null ? {} : recordMetadata(record);
   const spec = networkSpecOf(module);
@@ -144,11 +155,11 @@ export const NETWORK_OPTIONS = [
 ] as const;
 
 /**
- * The network that a state dict belongs to, with its values: the one that is named, or that the file's metadata name, or a
- * {@link TeacherNet} or {@link StudentNet} of any sizes, which the keys tell. What wrappers of PyTorch put before all keys
- * (`module.`, `_orig_mod.`, `model.`, ...) is taken off if the rest fits. Its initial values are drawn from the
- * current stream before they are replaced, as when a program makes one and loads into it. A module of the user's own runs
- * only if `network` names it: metadata alone never run code.
+ * The network that a state dict belongs to, with its values: the one that is named, or that the file's metadata name,
+ * or a {@link TeacherNet} or {@link StudentNet} of any sizes, which the keys tell. What wrappers of PyTorch put before
+ * all keys (`module.`, `_orig_mod.`, `model.`, ...) is taken off if the rest fits. Its initial values are drawn from
+ * the current stream before they are replaced, as when a program makes one and loads into it. A module of the user's
+ * own runs only if `network` names it: metadata alone never run code.
  *
  * @throws DistilleryError `BAD_CHECKPOINT` if nothing says which network it is, or the metadata are damaged or say
  * otherwise than `network`; `STATE_DICT_MISMATCH` if the weights do not fit the network.

@@ -18,7 +18,10 @@ import { Tensor } from "../tensor/tensor.js";
 
 /** How several networks' logits become one. */
 export interface AverageOptions {
-  /** What is averaged: the logits, or the probabilities of classes at temperature 1, whose logarithm is then the output. Default `logits`. */
+  /**
+   * What is averaged: the logits, or the probabilities of classes at temperature 1, whose logarithm is then the output.
+   * Default `logits`.
+   */
   average?: "logits" | "probabilities";
   /** Of each network, above 0; their sum counts as 1. Default: all alike. */
   weights?: readonly number[];
@@ -54,7 +57,9 @@ export function resolveAverage(options: AverageOptions, count: number): Averagin
   return { average, byConfidence, weights: weights.map((weight) => weight / sum) };
 }
 
-/** Refuses an average by probabilities of outputs that are not those of classes; `BAD_ARGUMENT` that names the option. */
+/**
+ * Refuses an average by probabilities of outputs that are not those of classes; `BAD_ARGUMENT` that names the option.
+ */
 export function expectAverageOf(data: OfTask, { average, byConfidence }: Averaging): void {
   if (!hasTargets(data) || (average === "logits" && !byConfidence)) return;
   const text = `probabilities are of classes, and the data are for ${taskNameOf(data)}: leave it out`;
@@ -78,11 +83,11 @@ export function averageLogits(logits: readonly Tensor[], { average, weights, byC
 const sum = (terms: readonly Tensor[]): Tensor => terms.reduce((total, term) => total.add(term));
 
 /**
- * Several networks as one, whose logits [n, classes] are the average of theirs. State dict keys: those of the networks under
- * `networks.0`, `networks.1`, ..., and the weights as a buffer whose name says what is averaged.
+ * Several networks as one, whose logits [n, classes] are the average of theirs. State dict keys: those of the networks
+ * under `networks.0`, `networks.1`, ..., and the weights as a buffer whose name says what is averaged.
  *
- * @throws DistilleryError `BAD_ARGUMENT` for fewer than two networks and options out of range; `SHAPE_MISMATCH` in `forward` if
- * the networks' classes differ.
+ * @throws DistilleryError `BAD_ARGUMENT` for fewer than two networks and options out of range; `SHAPE_MISMATCH` in
+ * `forward` if the networks' classes differ.
  * @example
  * ```ts
  * const ensemble = new Ensemble([first, second], { average: "probabilities", weights: [2, 1] });

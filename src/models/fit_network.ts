@@ -16,14 +16,14 @@ import { tokenizerOf } from "./own_tokenizer.js";
 import { recordOf } from "./training_record.js";
 
 /**
- * A network as one that takes the samples of a data set and gives logits of its classes, if the network's record says what it
- * was trained with: columns and classes go by their names, numbers are standardised by its own mean and deviation, texts are encoded as
- * it reads them, and so are those of a network with a tokenizer beside its weights. The network itself if nothing differs, or nothing is
- * known of it. Its inputs are what {@link inputsOf} makes of a batch.
+ * A network as one that takes the samples of a data set and gives logits of its classes, if the network's record says
+ * what it was trained with: columns and classes go by their names, numbers are standardised by its own mean and
+ * deviation, texts are encoded as it reads them, and so are those of a network with a tokenizer beside its weights. The
+ * network itself if nothing differs, or nothing is known of it. Its inputs are what {@link inputsOf} makes of a batch.
  *
  * @param name what errors call it, if it has no file.
- * @throws DistilleryError `SHAPE_MISMATCH` that names what the network takes, or the columns or classes that are missing;
- * `BAD_ARGUMENT` for an encoding of texts whose ids the network does not read.
+ * @throws DistilleryError `SHAPE_MISMATCH` that names what the network takes, or the columns or classes that are
+ * missing; `BAD_ARGUMENT` for an encoding of texts whose ids the network does not read.
  */
 export function fitNetwork(network: Module, data: Dataset, name = "the network"): Module {
   if (network instanceof FittedNetwork) return network;
@@ -63,7 +63,10 @@ export function fitNetwork(network: Module, data: Dataset, name = "the network")
   return adaptation === null ? network : new FittedNetwork(network, adaptation);
 }
 
-/** What a network needs whose weights lie beside a tokenizer, if the ids of the data are those of something else; null: nothing. */
+/**
+ * What a network needs whose weights lie beside a tokenizer, if the ids of the data are those of something else; null:
+ * nothing.
+ */
 function withTokenizer(network: Module, data: Dataset, name: string): Adaptation | null {
   const [own, given] = [tokenizerOf(network), textColumnOf(data)?.text];
   if (own === null || given === undefined) return null;
@@ -82,15 +85,18 @@ export function encodingOf(network: Module): TextEncoding | null {
   return network instanceof FittedNetwork ? network.encoding : null;
 }
 
-/** What a network takes of a batch: the ids of its texts, if it was fitted to read them by an encoding of its own; otherwise {@link inputsFor}. */
+/**
+ * What a network takes of a batch: the ids of its texts, if it was fitted to read them by an encoding of its own;
+ * otherwise {@link inputsFor}.
+ */
 export function inputsOf(network: Module, batch: Batch): Tensor {
   const encoding = encodingOf(network);
   return encoding === null ? inputsFor(network, batch.inputs) : encodedTexts(encoding, batch);
 }
 
 /**
- * Refuses a network that takes numbers for texts, one of texts for other samples, and a table with fewer rows than there are ids or
- * that does not take negative ones; an encoder of Hugging Face's for other ids than its tokenizer's.
+ * Refuses a network that takes numbers for texts, one of texts for other samples, and a table with fewer rows than
+ * there are ids or that does not take negative ones; an encoder of Hugging Face's for other ids than its tokenizer's.
  */
 export function expectReads(network: Module, data: Dataset, name: string): void {
   if (network instanceof Ensemble) {
@@ -162,8 +168,8 @@ function firstTable(network: Module): Module {
 }
 
 /**
- * Refuses weights to train on that were trained with the same columns or classes in another order: they would start permuted.
- * Of other columns or classes they are a start for another task.
+ * Refuses weights to train on that were trained with the same columns or classes in another order: they would start
+ * permuted. Of other columns or classes they are a start for another task.
  */
 export function expectOrder(network: Module, data: Dataset, name: string): void {
   const record = recordOf(network);

@@ -6,8 +6,8 @@ import { vectorsOf } from "./create_network.js";
 import { recordOf } from "./training_record.js";
 
 /**
- * Samples as those that a network gives its outputs for: of one that gives vectors for any data, only the inputs count; a table of texts
- * alone, which has no classes, gets those of a network that knows its own.
+ * Samples as those that a network gives its outputs for: of one that gives vectors for any data, only the inputs count;
+ * a table of texts alone, which has no classes, gets those of a network that knows its own.
  */
 export function forOutputs(data: Dataset, network: Module): Dataset {
   const vectors = vectorsOf(network);

@@ -55,13 +55,17 @@ function refusal(text: string): DistilleryError {
 }
 
 /**
- * A network in eval mode as it is now, to be asked: its weights are copied and packed once, and its forward pass runs as one native call. One sample takes a fraction
- * of the time, and what it gets has the same bits. It has no parameters and no state dict, gives no gradients and stays in eval mode: as a teacher or in a file goes the network itself. TensorFlow's `freeze_graph`, `torch.jit.freeze`.
+ * A network in eval mode as it is now, to be asked: its weights are copied and packed once, and its forward pass runs
+ * as one native call. One sample takes a fraction of the time, and what it gets has the same bits. It has no parameters
+ * and no state dict, gives no gradients and stays in eval mode: as a teacher or in a file goes the network itself.
+ * TensorFlow's `freeze_graph`, `torch.jit.freeze`.
  *
- * A branch of `forward` on the number of rows is lost: it is refused if batches of 2, 3 and, of samples of up to 1024 values, 32 rows show it.
+ * A branch of `forward` on the number of rows is lost: it is refused if batches of 2, 3 and, of samples of up to 1024
+ * values, 32 rows show it.
  *
  * @param sampleShape a sample's: `[784]`, or `[3, 32, 32]`.
- * @throws DistilleryError `BAD_ARGUMENT` if the network's forward pass can't be traced, or has an operation that only runs in TypeScript.
+ * @throws DistilleryError `BAD_ARGUMENT` if the network's forward pass can't be traced, or has an operation that only
+ * runs in TypeScript.
  * @example
  * ```ts
  * const network = freezeGraph(await loadNetwork("student.safetensors"), [784]);

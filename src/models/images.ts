@@ -12,8 +12,8 @@ interface Images {
 }
 
 /**
- * The images of a network's samples; `BAD_ARGUMENT` that names the network and both shapes if they are none, or if a side is
- * below `least` pixels.
+ * The images of a network's samples; `BAD_ARGUMENT` that names the network and both shapes if they are none, or if a
+ * side is below `least` pixels.
  */
 export function expectImages(network: string, { shape }: Pick<NetworkContext, "shape">, least = 1): Images {
   const [channels, height, width] = shape;

@@ -11,9 +11,9 @@ interface LinearValues {
 }
 
 /**
- * Draws the weights of all convolutions again, after the layers have drawn their own: normals of variance 2 / (kernel height * kernel
- * width * output channels), by the outputs (He et al., 2015; `kaiming_normal_(mode="fan_out")`). Biases become 0. In the order of
- * PyTorch's `modules()`, with the same draws.
+ * Draws the weights of all convolutions again, after the layers have drawn their own: normals of variance 2 / (kernel
+ * height * kernel width * output channels), by the outputs (He et al., 2015; `kaiming_normal_(mode="fan_out")`). Biases
+ * become 0. In the order of PyTorch's `modules()`, with the same draws.
  */
 export function drawByOutputs(network: Module, linear: LinearValues | null = null): void {
   for (const layer of network.modules()) {

@@ -37,9 +37,10 @@ export interface LeNet5Options {
 }
 
 /**
- * LeNet-5 (LeCun et al., 1998) as today's tutorials have it, with ReLU and maxima: 5x5 convolutions of 6 and 16 channels, each with
- * a 2x2 maximum after it, then Linear layers of 120, 84 and `classes`. State dict keys: `conv1`, `conv2`, `fc1`, `fc2`, `fc3`, those
- * of PyTorch's tutorials. x [rows, channels, height, width] to logits [rows, classes].
+ * LeNet-5 (LeCun et al., 1998) as today's tutorials have it, with ReLU and maxima: 5x5 convolutions of 6 and 16
+ * channels, each with a 2x2 maximum after it, then Linear layers of 120, 84 and `classes`. State dict keys: `conv1`,
+ * `conv2`, `fc1`, `fc2`, `fc3`, those of PyTorch's tutorials. x [rows, channels, height, width] to logits [rows,
+ * classes].
  *
  * @example
  * ```ts

@@ -10,10 +10,11 @@ const LEAST = 8;
 const ONE_SUM = 384;
 
 /**
- * Ids [rows, length] up to the longest text's, at a power of two: what is left out is padding in all rows, which {@link paddingOf} keeps from
- * counting. In eval mode the outputs have the same bits, so that the rest of a batch does not matter. Graphs have one length, and so has
- * a teacher in train mode, which draws as its graph does. So have hidden outputs that a loss reads, as it compares them with those of graphs; those of
- * `head` have no tokens. Powers of two, as memory is kept for each length.
+ * Ids [rows, length] up to the longest text's, at a power of two: what is left out is padding in all rows, which
+ * {@link paddingOf} keeps from counting. In eval mode the outputs have the same bits, so that the rest of a batch does
+ * not matter. Graphs have one length, and so has a teacher in train mode, which draws as its graph does. So have hidden
+ * outputs that a loss reads, as it compares them with those of graphs; those of `head` have no tokens. Powers of two,
+ * as memory is kept for each length.
  */
 export function withoutPadding(network: Module, ids: Tensor, head: Module | null = null): Tensor {
   if (isTracing() || isRecorded(network, head) || (network.training && !isRecording(network.parameters()))) return ids;

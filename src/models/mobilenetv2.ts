@@ -10,7 +10,10 @@ import type { Tensor } from "../tensor/tensor.js";
 import { defineImageNetwork, images } from "./images.js";
 import { drawByOutputs } from "./initial_values.js";
 
-/** Of each stage: by how much its blocks widen their input, its channels at width 1, its blocks, the stride of the first. */
+/**
+ * Of each stage: by how much its blocks widen their input, its channels at width 1, its blocks, the stride of the
+ * first.
+ */
 const STAGES = [
   [1, 16, 1, 1],
   [6, 24, 2, 1],
@@ -69,8 +72,8 @@ export interface MobileNetV2Options {
 }
 
 /**
- * MobileNetV2 (Sandler et al., 2018) for small images, as RepDistiller and mdistiller have it, with their state dict keys, initial
- * values and draws. x [rows, channels, height, width] of any size to logits [rows, classes].
+ * MobileNetV2 (Sandler et al., 2018) for small images, as RepDistiller and mdistiller have it, with their state dict
+ * keys, initial values and draws. x [rows, channels, height, width] of any size to logits [rows, classes].
  *
  * @example
  * ```ts

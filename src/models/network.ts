@@ -24,7 +24,9 @@ export interface NetworkContext {
   readonly shape: readonly number[];
   /** The number of classes, which is the number of logits. */
   readonly classes: number;
-  /** If samples are the ids of texts, how many ids there are: the rows of a network's table, unless its text says other. */
+  /**
+   * If samples are the ids of texts, how many ids there are: the rows of a network's table, unless its text says other.
+   */
   readonly vocabulary?: number;
 }
 
@@ -54,7 +56,9 @@ export interface NetworkEntry<E extends v.ObjectEntries = v.ObjectEntries> exten
   readonly type?: abstract new (
     ...args: never[]
   ) => Module;
-  /** Recognises a state dict that has no text beside it, by its keys and shapes; null if it belongs to another network. */
+  /**
+   * Recognises a state dict that has no text beside it, by its keys and shapes; null if it belongs to another network.
+   */
   recognize?(state: StateDict): NetworkSpec | null;
   /** For an encoder of texts whose weights lie on Hugging Face; `type` is needed then. */
   readonly pretrained?: Pretrained;
@@ -64,7 +68,10 @@ export interface NetworkEntry<E extends v.ObjectEntries = v.ObjectEntries> exten
 interface Pretrained {
   /** The `model_type` of its `config.json`. */
   readonly modelType: string;
-  /** Refuses a `config.json` of what the network does not compute, and makes it the options of its text, but `normalize`. */
+  /**
+   * Refuses a `config.json` of what the network does not compute, and makes it the options of its text, but
+   * `normalize`.
+   */
   readonly config: v.GenericSchema<unknown, Record<"dim" | "positions", number> & Record<string, number>>;
   /** The encoder's part of a file, by the keys of the network. */
   state(file: StateDict): StateDict;
@@ -110,7 +117,10 @@ export function features({ shape }: Pick<NetworkContext, "shape">): number {
   return numel(shape);
 }
 
-/** The option of a network for texts: the rows of its table. What {@link NetworkEntry.decide} says for it is {@link bucketsFor}. */
+/**
+ * The option of a network for texts: the rows of its table. What {@link NetworkEntry.decide} says for it is
+ * {@link bucketsFor}.
+ */
 export const BUCKETS = described(
   v.optional(integer(2, MAX_IDS)),
   "rows of the table (default: the ids of the texts' encoding)",
@@ -135,7 +145,9 @@ export function exactly<S extends v.GenericSchema>(count: number, one: S, what: 
 /** What the constructor of the script's networks is told beside its options, with the sizes of MNIST. */
 export const rows = () => ({ inFeatures: v.optional(length(), 784), classes: v.optional(length(), 10) });
 
-/** A chain of linear layers by its state dict: its text, with the widths of the hidden ones; null if a layer is missing. */
+/**
+ * A chain of linear layers by its state dict: its text, with the widths of the hidden ones; null if a layer is missing.
+ */
 export function layerSizes(state: StateDict, layers: readonly string[], name: string): NetworkSpec | null {
   const shapes = layers.map((layer) => state[`${layer}.weight`]?.shape ?? []);
   if (!shapes.every((shape) => shape.length === 2 && shape.every((length) => length > 0))) return null;

@@ -14,7 +14,9 @@ export interface Overlap {
   readonly text: string;
 }
 
-/** Which of these samples, such as those of a test set, a network was trained on, as far as its record says; null: none. */
+/**
+ * Which of these samples, such as those of a test set, a network was trained on, as far as its record says; null: none.
+ */
 export function overlapOf(network: Module, data: Dataset, name: string): Overlap | null {
   if (network instanceof Ensemble) {
     return network.networks.reduce<Overlap | null>((first, one) => first ?? overlapOf(one, data, name), null);

@@ -4,7 +4,9 @@ import { Sequential } from "../nn/layers.js";
 import { Module } from "../nn/module.js";
 import type { Tensor } from "../tensor/tensor.js";
 
-/** A block of a residual network: images of `inChannels` to images of `channels * expansion`, each `stride`-th pixel. */
+/**
+ * A block of a residual network: images of `inChannels` to images of `channels * expansion`, each `stride`-th pixel.
+ */
 export interface BlockClass {
   /** The channels of its output as a multiple of its own. */
   readonly expansion: number;
@@ -36,7 +38,9 @@ export class BasicBlock extends Module {
   }
 }
 
-/** A 3x3 convolution of a quarter of the channels between two of 1x1, beside the identity; torchvision's `Bottleneck`. */
+/**
+ * A 3x3 convolution of a quarter of the channels between two of 1x1, beside the identity; torchvision's `Bottleneck`.
+ */
 export class Bottleneck extends Module {
   static readonly expansion = 4;
   readonly conv1: Conv2d;

@@ -35,8 +35,8 @@ export interface ResNetOptions {
 
 /**
  * A residual network (He et al., 2016) as torchvision has it, with its state dict keys, initial values and draws: a 7x7
- * convolution and a maximum, both of stride 2, four stages with the outputs `layer1` to `layer4`, the mean over all positions, a
- * Linear. x [rows, channels, height, width] of any size to logits [rows, classes].
+ * convolution and a maximum, both of stride 2, four stages with the outputs `layer1` to `layer4`, the mean over all
+ * positions, a Linear. x [rows, channels, height, width] of any size to logits [rows, classes].
  *
  * @example
  * ```ts

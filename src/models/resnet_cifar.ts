@@ -27,10 +27,10 @@ export interface CifarResNetOptions {
 }
 
 /**
- * A residual network for small images (He et al., 2016, section 4.2) as RepDistiller and mdistiller have it, with their state dict
- * keys, initial values and draws: a convolution, three stages of basic blocks with the outputs `layer1`, `layer2` and `layer3`,
- * the mean over all positions, a Linear. x [rows, channels, height, width] of any size to logits [rows, classes]; with a side of more than 32 pixels theirs
- * differ, which average the first 8 x 8 positions alone.
+ * A residual network for small images (He et al., 2016, section 4.2) as RepDistiller and mdistiller have it, with their
+ * state dict keys, initial values and draws: a convolution, three stages of basic blocks with the outputs `layer1`,
+ * `layer2` and `layer3`, the mean over all positions, a Linear. x [rows, channels, height, width] of any size to logits
+ * [rows, classes]; with a side of more than 32 pixels theirs differ, which average the first 8 x 8 positions alone.
  *
  * @example
  * ```ts

@@ -19,7 +19,10 @@ const STAGES = [
   [960, 4],
 ] as const;
 
-/** Grouped 1x1 convolutions around one of 3x3 of each channel; with stride 2 the averaged input is put beside the result. */
+/**
+ * Grouped 1x1 convolutions around one of 3x3 of each channel; with stride 2 the averaged input is put beside the
+ * result.
+ */
 class Block extends Module {
   readonly conv1: Conv2d;
   readonly bn1: BatchNorm2d;
@@ -63,10 +66,10 @@ export interface ShuffleNetV1Options {
 }
 
 /**
- * ShuffleNet (Zhang et al., 2018), 3 groups, for small images, as RepDistiller and mdistiller have it (`ShuffleV1`), with their
- * state dict keys and draws. The stages have the outputs `layer1`, `layer2` and `layer3`.
- * x [rows, channels, height, width] of any size to logits [rows, classes]; with a side of more than 32 pixels theirs differ, which average the first 4 x 4
- * positions alone.
+ * ShuffleNet (Zhang et al., 2018), 3 groups, for small images, as RepDistiller and mdistiller have it (`ShuffleV1`),
+ * with their state dict keys and draws. The stages have the outputs `layer1`, `layer2` and `layer3`. x [rows, channels,
+ * height, width] of any size to logits [rows, classes]; with a side of more than 32 pixels theirs differ, which average
+ * the first 4 x 4 positions alone.
  *
  * @example
  * ```ts

@@ -103,10 +103,10 @@ export interface ShuffleNetV2Options {
 }
 
 /**
- * ShuffleNetV2 (Ma et al., 2018), width 1, for small images, as RepDistiller and mdistiller have it (`ShuffleV2`), with their
- * state dict keys and draws. The stages have the outputs `layer1`, `layer2` and `layer3`.
- * x [rows, channels, height, width] of any size to logits [rows, classes]; with a side of more than 32 pixels theirs differ, which average the first 4 x 4
- * positions alone.
+ * ShuffleNetV2 (Ma et al., 2018), width 1, for small images, as RepDistiller and mdistiller have it (`ShuffleV2`), with
+ * their state dict keys and draws. The stages have the outputs `layer1`, `layer2` and `layer3`. x [rows, channels,
+ * height, width] of any size to logits [rows, classes]; with a side of more than 32 pixels theirs differ, which average
+ * the first 4 x 4 positions alone.
  *
  * @example
  * ```ts

@@ -27,9 +27,10 @@ export interface TextBagOptions {
 }
 
 /**
- * fastText's classifier (Joulin et al., 2017): the mean of the rows that a text's ids name, then a Linear to the logits, with a hidden
- * layer of ReLU between them if `hidden` is not 0. Ids x [rows, length], 0 for none, to logits [rows, classes]. The table starts uniform in ±1/dim as fastText's; its
- * gradient and optimizer touch the rows of the batch alone. State dict keys: `bag.weight`, `fc1`, `fc2`.
+ * fastText's classifier (Joulin et al., 2017): the mean of the rows that a text's ids name, then a Linear to the
+ * logits, with a hidden layer of ReLU between them if `hidden` is not 0. Ids x [rows, length], 0 for none, to logits
+ * [rows, classes]. The table starts uniform in ±1/dim as fastText's; its gradient and optimizer touch the rows of the
+ * batch alone. State dict keys: `bag.weight`, `fc1`, `fc2`.
  *
  * @example
  * ```ts

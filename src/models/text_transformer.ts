@@ -33,9 +33,10 @@ export interface TextTransformerOptions extends v.InferInput<v.ObjectSchema<type
 }
 
 /**
- * A transformer's encoder of texts (Vaswani et al., 2017; its layers normalise first, GELU, learned positions), the mean over the tokens
- * that are no padding, and a Linear to the logits. Ids x [rows, length], 0 for none, to logits [rows, classes]. Table and positions start
- * as normals of deviation 0.02, as BERT's. State dict keys: `tokens.weight`, `positions`, `layers.0.self_attn`, ..., `norm`, `fc`.
+ * A transformer's encoder of texts (Vaswani et al., 2017; its layers normalise first, GELU, learned positions), the
+ * mean over the tokens that are no padding, and a Linear to the logits. Ids x [rows, length], 0 for none, to logits
+ * [rows, classes]. Table and positions start as normals of deviation 0.02, as BERT's. State dict keys: `tokens.weight`,
+ * `positions`, `layers.0.self_attn`, ..., `norm`, `fc`.
  *
  * @example
  * ```ts

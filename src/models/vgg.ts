@@ -32,11 +32,11 @@ export interface VggOptions {
 }
 
 /**
- * VGG (Simonyan and Zisserman, 2015) with BatchNorm for small images, as RepDistiller and mdistiller have it, with their state dict
- * keys, initial values and draws: five blocks of 3x3 convolutions, a 2x2 maximum after each of the first three (and after the
- * fourth for images 64 high), the mean over all positions, a Linear. The blocks `block0` to `block4` end before their ReLU;
- * what comes after it is `pool0:input`, `pool1:input`, `pool2:input`, `block4:input` and `pool4:input`.
- * x [rows, channels, height, width], at least 8 x 8, to logits [rows, classes].
+ * VGG (Simonyan and Zisserman, 2015) with BatchNorm for small images, as RepDistiller and mdistiller have it, with
+ * their state dict keys, initial values and draws: five blocks of 3x3 convolutions, a 2x2 maximum after each of the
+ * first three (and after the fourth for images 64 high), the mean over all positions, a Linear. The blocks `block0` to
+ * `block4` end before their ReLU; what comes after it is `pool0:input`, `pool1:input`, `pool2:input`, `block4:input`
+ * and `pool4:input`. x [rows, channels, height, width], at least 8 x 8, to logits [rows, classes].
  *
  * @example
  * ```ts

@@ -11,7 +11,9 @@ import { defineImageNetwork, images } from "./images.js";
 import { drawByOutputs } from "./initial_values.js";
 import { depth, type NetworkCost } from "./network.js";
 
-/** BatchNorm and ReLU before each of two 3x3 convolutions, beside the identity, or a 1x1 convolution to other channels. */
+/**
+ * BatchNorm and ReLU before each of two 3x3 convolutions, beside the identity, or a 1x1 convolution to other channels.
+ */
 class PreActivationBlock extends Module {
   readonly bn1: BatchNorm2d;
   readonly conv1: Conv2d;
@@ -67,10 +69,10 @@ export interface WideResNetOptions {
 }
 
 /**
- * A wide residual network (Zagoruyko and Komodakis, 2016) as RepDistiller and mdistiller have it, with their state dict keys,
- * initial values and draws: a convolution, three stages with the outputs `block1`, `block2` and `block3`, BatchNorm and ReLU, the
- * mean over all positions, a Linear. x [rows, channels, height, width] of any size to logits [rows, classes]; with a side of more than 32 pixels theirs differ,
- * which average the first 8 x 8 positions alone.
+ * A wide residual network (Zagoruyko and Komodakis, 2016) as RepDistiller and mdistiller have it, with their state dict
+ * keys, initial values and draws: a convolution, three stages with the outputs `block1`, `block2` and `block3`,
+ * BatchNorm and ReLU, the mean over all positions, a Linear. x [rows, channels, height, width] of any size to logits
+ * [rows, classes]; with a side of more than 32 pixels theirs differ, which average the first 8 x 8 positions alone.
  *
  * @example
  * ```ts

@@ -4,8 +4,10 @@ import { matmulInPrecision } from "../ops/matmul.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { isTracing } from "../tensor/tracer.js";
 
-/** What is added to the score of a key that is padding: so low that its weight is exactly 0, and no infinity, so that a sequence of
- * padding alone has numbers. */
+/**
+ * What is added to the score of a key that is padding: so low that its weight is exactly 0, and no infinity, so that a
+ * sequence of padding alone has numbers.
+ */
 const NEVER = -1e9;
 
 /** What {@link attend} does beside the products. */
@@ -20,8 +22,8 @@ interface Attention {
 }
 
 /**
- * softmax(q kᵀ / sqrt(width of a head)) v in each head (Vaswani et al., 2017): q [batch, queries, width], k and v [batch, keys, width]
- * to [batch, queries, width].
+ * softmax(q kᵀ / sqrt(width of a head)) v in each head (Vaswani et al., 2017): q [batch, queries, width], k and v
+ * [batch, keys, width] to [batch, queries, width].
  */
 export function attend(
   q: Tensor,

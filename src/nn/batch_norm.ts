@@ -6,8 +6,8 @@ import { batchNorm } from "./functional.js";
 import { Module } from "./module.js";
 
 /**
- * Batch normalisation by feature, whatever lies behind its axis. PyTorch's state keys: weight, bias, running_mean, running_var
- * (unbiased), num_batches_tracked.
+ * Batch normalisation by feature, whatever lies behind its axis. PyTorch's state keys: weight, bias, running_mean,
+ * running_var (unbiased), num_batches_tracked.
  */
 export abstract class BatchNorm extends Module {
   readonly weight: Parameter;

@@ -31,7 +31,10 @@ export interface Conv1dOptions {
   bias?: boolean;
 }
 
-/** What both convolutions hold: weight [outputs, channels / groups, ...kernel], then bias, uniform in ±1/sqrt(inputs of an output). */
+/**
+ * What both convolutions hold: weight [outputs, channels / groups, ...kernel], then bias, uniform in ±1/sqrt(inputs of
+ * an output).
+ */
 export abstract class Conv extends Module {
   readonly weight: Parameter;
   readonly bias: Parameter | null;
@@ -77,11 +80,11 @@ export abstract class Conv extends Module {
 }
 
 /**
- * Convolution of images: x [images, inChannels, height, width] to [images, outChannels, ...]. `torch.nn.Conv2d`, with its
- * initial values (kaiming_uniform, a = sqrt(5)) and its state keys: weight, bias.
+ * Convolution of images: x [images, inChannels, height, width] to [images, outChannels, ...]. `torch.nn.Conv2d`, with
+ * its initial values (kaiming_uniform, a = sqrt(5)) and its state keys: weight, bias.
  *
- * @throws DistilleryError `BAD_ARGUMENT` for groups that do not divide the channels; `SHAPE_MISMATCH` in `forward` for other
- * channels or a kernel larger than its padded input.
+ * @throws DistilleryError `BAD_ARGUMENT` for groups that do not divide the channels; `SHAPE_MISMATCH` in `forward` for
+ * other channels or a kernel larger than its padded input.
  * @example
  * ```ts
  * const layer = new Conv2d(3, 16, 3, { padding: 1, bias: false });

@@ -49,8 +49,8 @@ abstract class Table extends Module {
 }
 
 /**
- * The row of each id: ids [...] to [..., embeddingDim]. `torch.nn.Embedding`, with its initial values, normals, and its state key:
- * weight. Ids are whole numbers, in an IntTensor or in a float tensor, as all inputs of a network.
+ * The row of each id: ids [...] to [..., embeddingDim]. `torch.nn.Embedding`, with its initial values, normals, and its
+ * state key: weight. Ids are whole numbers, in an IntTensor or in a float tensor, as all inputs of a network.
  *
  * @throws DistilleryError `BAD_ARGUMENT` for an id that names no row.
  * @example
@@ -71,8 +71,9 @@ export class Embedding extends Table {
 }
 
 /**
- * The sum or mean of the rows that the ids of a bag name: ids [bags, length] to [bags, embeddingDim]. `torch.nn.EmbeddingBag`, with its
- * initial values, normals, and its state key: weight. A negative id is the row of its magnitude, subtracted.
+ * The sum or mean of the rows that the ids of a bag name: ids [bags, length] to [bags, embeddingDim].
+ * `torch.nn.EmbeddingBag`, with its initial values, normals, and its state key: weight. A negative id is the row of its
+ * magnitude, subtracted.
  *
  * @throws DistilleryError `BAD_ARGUMENT` for an id that names no row.
  * @example

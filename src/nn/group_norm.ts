@@ -6,11 +6,12 @@ import { pythonFloat } from "./batch_norm.js";
 import { Module } from "./module.js";
 
 /**
- * Group normalisation of x [rows, numChannels, ...] (Wu and He, 2018): each group of channels of a sample is normalised by its
- * own mean and biased variance, then weight and bias are applied by channel. The same in both modes. `torch.nn.GroupNorm`,
- * with its state keys: weight, bias.
+ * Group normalisation of x [rows, numChannels, ...] (Wu and He, 2018): each group of channels of a sample is normalised
+ * by its own mean and biased variance, then weight and bias are applied by channel. The same in both modes.
+ * `torch.nn.GroupNorm`, with its state keys: weight, bias.
  *
- * @throws DistilleryError `BAD_ARGUMENT` for groups that do not divide the channels, `SHAPE_MISMATCH` for other channels.
+ * @throws DistilleryError `BAD_ARGUMENT` for groups that do not divide the channels, `SHAPE_MISMATCH` for other
+ * channels.
  * @example
  * ```ts
  * new GroupNorm(4, 16).forward(randn([8, 16, 32, 32])).shape; // [8, 16, 32, 32]

@@ -31,8 +31,8 @@ export interface Unwrapped<T> {
 }
 
 /**
- * A state dict, and the same without what wrappers put before all of its keys: `_orig_mod.module.` in two steps, each an
- * element.
+ * A state dict, and the same without what wrappers put before all of its keys: `_orig_mod.module.` in two steps, each
+ * an element.
  */
 export function unwrapped<T>(state: Record<string, T>): Unwrapped<T>[] {
   const { [AVERAGED]: count, ...rest } = state;
@@ -43,8 +43,8 @@ export function unwrapped<T>(state: Record<string, T>): Unwrapped<T>[] {
 }
 
 /**
- * What reads the keys under one prefix, if those without it fit by themselves: `; those under "model." ...`. Empty if none
- * do.
+ * What reads the keys under one prefix, if those without it fit by themselves: `; those under "model." ...`. Empty if
+ * none do.
  */
 export function prefixAdvice<T>(state: Record<string, T>, fits: (part: Record<string, T>) => boolean): string {
   const found = commonPrefixes(Object.keys(state)).find((prefix) => {

@@ -15,9 +15,9 @@ export interface LayerNormOptions {
 }
 
 /**
- * Layer normalisation over the last axes of x [..., ...normalizedShape] (Ba, Kiros and Hinton, 2016): the mean is taken off
- * and the result divided by sqrt(variance + eps), the biased one, then weight and bias are applied. Each sample is normalised by
- * itself, the same in both modes. `torch.nn.LayerNorm`, with its state keys: weight, bias.
+ * Layer normalisation over the last axes of x [..., ...normalizedShape] (Ba, Kiros and Hinton, 2016): the mean is taken
+ * off and the result divided by sqrt(variance + eps), the biased one, then weight and bias are applied. Each sample is
+ * normalised by itself, the same in both modes. `torch.nn.LayerNorm`, with its state keys: weight, bias.
  *
  * @throws DistilleryError `SHAPE_MISMATCH` if the last axes of x are others.
  * @example

@@ -10,9 +10,10 @@ import { loadInto, type StateDict } from "./state_dict.js";
 export type ModuleBuffer = Tensor | LongTensor;
 
 /**
- * The base of every network, as `torch.nn.Module`: extend it, assign parameters and modules to properties, or arrays and plain objects
- * of them, which are PyTorch's ModuleList and ModuleDict, and compute the output in `forward`. A property's name is its key in the state
- * dict: `fc1.weight`, `layers.0.weight`, `heads.left.weight`. What a `#private` property or a Map holds is not part of the module.
+ * The base of every network, as `torch.nn.Module`: extend it, assign parameters and modules to properties, or arrays
+ * and plain objects of them, which are PyTorch's ModuleList and ModuleDict, and compute the output in `forward`. A
+ * property's name is its key in the state dict: `fc1.weight`, `layers.0.weight`, `heads.left.weight`. What a `#private`
+ * property or a Map holds is not part of the module.
  *
  * @example
  * ```ts
@@ -61,8 +62,8 @@ export abstract class Module {
   }
 
   /**
-   * {@link Module.modules} with their paths, such as `layers.0`; this module's is empty. A shared one comes once, under its first path,
-   * with `removeDuplicate: false` under each.
+   * {@link Module.modules} with their paths, such as `layers.0`; this module's is empty. A shared one comes once, under
+   * its first path, with `removeDuplicate: false` under each.
    *
    * @example
    * ```ts
@@ -120,16 +121,17 @@ export abstract class Module {
   }
 
   /**
-   * Whether `forward` takes images as [rows, channels, height, width]: if one of the modules inside does, as convolutions do. Runs
-   * give other networks each image as a row of values, [rows, channels * height * width]. A module that reshapes by itself may say true.
+   * Whether `forward` takes images as [rows, channels, height, width]: if one of the modules inside does, as
+   * convolutions do. Runs give other networks each image as a row of values, [rows, channels * height * width]. A
+   * module that reshapes by itself may say true.
    */
   get readsImages(): boolean {
     return this.namedChildren().some(([, child]) => child.readsImages);
   }
 
   /**
-   * The number of ids that `forward` knows if it reads ids, as those of texts: that of the first embedding inside; null: it takes
-   * numbers.
+   * The number of ids that `forward` knows if it reads ids, as those of texts: that of the first embedding inside;
+   * null: it takes numbers.
    */
   get vocabulary(): number | null {
     for (const [, child] of this.namedChildren()) {
@@ -213,7 +215,10 @@ export abstract class Module {
     return this.toString();
   }
 
-  /** Adds a tensor to the state under a key, as `torch.nn.Module.register_buffer`; a tensor that is not to be stored is a plain property. */
+  /**
+   * Adds a tensor to the state under a key, as `torch.nn.Module.register_buffer`; a tensor that is not to be stored is
+   * a plain property.
+   */
   protected registerBuffer<B extends ModuleBuffer>(name: string, buffer: B, extra?: never): B {
     if (typeof name !== "string" || name === "" || name.includes("."))
       throw badArgument("registerBuffer: name", "a name without a dot", name);
@@ -260,7 +265,10 @@ function prefixOf(path: string): string {
   return path === "" ? "" : `${path}.`;
 }
 
-/** Calls `visit` with what a property holds: its value, or the items of an array or a plain object under their own names. */
+/**
+ * Calls `visit` with what a property holds: its value, or the items of an array or a plain object under their own
+ * names.
+ */
 function eachHeld(
   name: string,
   value: unknown,

@@ -22,10 +22,11 @@ export interface MultiheadAttentionOptions {
 }
 
 /**
- * Attention of several heads (Vaswani et al., 2017): queries, keys and values are projected, each head mixes the values by the softmax of
- * its scores, and what they give is projected. `torch.nn.MultiheadAttention`, with its initial values and its state keys: in_proj_weight,
- * in_proj_bias, out_proj.weight, out_proj.bias; with another `kdim` or `vdim` q_proj_weight, k_proj_weight, v_proj_weight. It gives the output alone, not the weights. A sequence of padding alone attends to all of
- * it alike, where PyTorch gives NaN.
+ * Attention of several heads (Vaswani et al., 2017): queries, keys and values are projected, each head mixes the values
+ * by the softmax of its scores, and what they give is projected. `torch.nn.MultiheadAttention`, with its initial values
+ * and its state keys: in_proj_weight, in_proj_bias, out_proj.weight, out_proj.bias; with another `kdim` or `vdim`
+ * q_proj_weight, k_proj_weight, v_proj_weight. It gives the output alone, not the weights. A sequence of padding alone
+ * attends to all of it alike, where PyTorch gives NaN.
  *
  * @throws DistilleryError `BAD_ARGUMENT` if embedDim is no multiple of numHeads, `SHAPE_MISMATCH`.
  * @example
@@ -78,7 +79,8 @@ export class MultiheadAttention extends Module {
    * Attends from queries to keys, by default the queries themselves, with values, by default the keys.
    *
    * @param keyPaddingMask [batch, keys]: 1 where a key is padding, which no query attends to, 0 elsewhere.
-   * @param attnMask [queries, keys], or [batch * heads, queries, keys]: 1 where a query does not attend to a key, 0 elsewhere.
+   * @param attnMask [queries, keys], or [batch * heads, queries, keys]: 1 where a query does not attend to a key, 0
+   * elsewhere.
    */
   override forward(query: Tensor, key = query, value = key, keyPaddingMask?: Tensor, attnMask?: Tensor): Tensor {
     const { embedDim, numHeads, kdim, vdim, batchFirst, training, dropout } = this;
@@ -114,7 +116,10 @@ export class MultiheadAttention extends Module {
     return this.out_proj.forward(batched(mixed));
   }
 
-  /** Query, key and value by their weights, or by the three parts of `in_proj_weight`: in one product if they are the same. */
+  /**
+   * Query, key and value by their weights, or by the three parts of `in_proj_weight`: in one product if they are the
+   * same.
+   */
   #projected(...inputs: [query: Tensor, key: Tensor, value: Tensor]): Tensor[] {
     const { in_proj_weight: weight, in_proj_bias: bias, embedDim } = this;
     const part = (x: Tensor, i: number, axis: number) => slice(x, i * embedDim, (i + 1) * embedDim, { dim: axis });

@@ -73,7 +73,8 @@ export class AvgPool2d extends Module {
 }
 
 /**
- * The mean of `outputSize` windows, whatever the size of the input, as {@link adaptiveAvgPool2d}. `torch.nn.AdaptiveAvgPool2d`.
+ * The mean of `outputSize` windows, whatever the size of the input, as {@link adaptiveAvgPool2d}.
+ * `torch.nn.AdaptiveAvgPool2d`.
  *
  * @example
  * ```ts

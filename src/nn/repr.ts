@@ -4,7 +4,10 @@ interface Representable {
   namedChildren(): [string, Representable][];
 }
 
-/** The representation of a module, as Python's `repr(module)`; an array of modules is shown as a `ModuleList`, an object of them as a `ModuleDict`. */
+/**
+ * The representation of a module, as Python's `repr(module)`; an array of modules is shown as a `ModuleList`, an object
+ * of them as a `ModuleDict`.
+ */
 export function repr(module: Representable): string {
   const extra = module.extraRepr();
   const children = childLines(module);

@@ -13,8 +13,8 @@ export const EVAL_ROWS = 512;
 const MAX_BYTES = 2 ** 27;
 
 /**
- * How many samples go through networks at once in eval mode: `most`, or of networks that read images as many as there is room for
- * the activations of, which a pass of one sample tells. What a sample gets does not depend on it.
+ * How many samples go through networks at once in eval mode: `most`, or of networks that read images as many as there
+ * is room for the activations of, which a pass of one sample tells. What a sample gets does not depend on it.
  *
  * @param sample a batch of one sample.
  */

@@ -12,7 +12,8 @@ const COUNTER = /(^|\.)num_batches_tracked$/;
 
 /**
  * Copies `source` into the tensors of `target`, all or nothing: keys and shapes are checked first, and every mismatch
- * is listed, in the words of PyTorch's `load_state_dict`. What wrappers put before all keys is taken off if the rest fits.
+ * is listed, in the words of PyTorch's `load_state_dict`. What wrappers put before all keys is taken off if the rest
+ * fits.
  */
 export function loadInto(name: string, target: StateDict, given: StateDict, strict: boolean): void {
   if (typeof given !== "object" || given === null) throw badDtype("state", "a state dict", given);
@@ -53,8 +54,8 @@ export function fittingState(target: StateDict, source: StateDict): Unwrapped<St
 }
 
 /**
- * A line on what keeps a state dict from being loaded: the first keys or the first shapes that differ, and how many more there are;
- * null if it fits, with or without the prefixes of wrappers.
+ * A line on what keeps a state dict from being loaded: the first keys or the first shapes that differ, and how many
+ * more there are; null if it fits, with or without the prefixes of wrappers.
  */
 export function misfitOf(target: StateDict, given: StateDict): string | null {
   const { missing, unexpected, different } = findMismatches(target, fittingState(target, given).state);

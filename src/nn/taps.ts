@@ -12,8 +12,8 @@ export function expectPaths(argument: string, paths: unknown): void {
 }
 
 /**
- * Records the outputs of modules inside a network while it runs, by their paths: forward hooks. `fc3:input` is what `fc3`
- * reads.
+ * Records the outputs of modules inside a network while it runs, by their paths: forward hooks. `fc3:input` is what
+ * `fc3` reads.
  */
 export class Taps {
   readonly #modules: readonly { path: string; module: Module; reads: boolean }[];
@@ -93,7 +93,9 @@ export function featuresPath(network: Module, forward: () => Tensor, argument: s
   throw argumentError(argument, text);
 }
 
-/** Calls `onCall` with what a module reads and gives, each time that its `forward` runs; gives what undoes it. @internal */
+/**
+ * Calls `onCall` with what a module reads and gives, each time that its `forward` runs; gives what undoes it. @internal
+ */
 export function hook(module: Module, onCall: (input: Tensor, output: Tensor) => void): () => void {
   const own = Object.getOwnPropertyDescriptor(module, "forward");
   const forward = module.forward;

@@ -29,8 +29,9 @@ export interface TransformerEncoderLayerOptions {
 }
 
 /**
- * A layer of a transformer (Vaswani et al., 2017): attention, then a hidden layer, each added to its input and normalised.
- * `torch.nn.TransformerEncoderLayer`, with its initial values and its state keys: self_attn, linear1, linear2, norm1, norm2.
+ * A layer of a transformer (Vaswani et al., 2017): attention, then a hidden layer, each added to its input and
+ * normalised. `torch.nn.TransformerEncoderLayer`, with its initial values and its state keys: self_attn, linear1,
+ * linear2, norm1, norm2.
  *
  * @throws DistilleryError `BAD_ARGUMENT` if dModel is no multiple of nhead, `SHAPE_MISMATCH`.
  * @example
@@ -80,7 +81,8 @@ export class TransformerEncoderLayer extends Module {
   }
 
   /**
-   * @param srcMask [length, length], or [batch * heads, length, length]: 1 where a token does not attend to another, 0 elsewhere.
+   * @param srcMask [length, length], or [batch * heads, length, length]: 1 where a token does not attend to another, 0
+   * elsewhere.
    * @param srcKeyPaddingMask [batch, length]: 1 where a token is padding, which no other attends to, 0 elsewhere.
    */
   override forward(src: Tensor, srcMask?: Tensor, srcKeyPaddingMask?: Tensor): Tensor {

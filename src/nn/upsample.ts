@@ -18,7 +18,8 @@ export interface UpsampleOptions {
 /**
  * Repeats the rows and columns of images x [images, channels, height, width]. `torch.nn.Upsample` in mode "nearest".
  *
- * @throws DistilleryError `BAD_ARGUMENT` unless one of size and scaleFactor is given; `SHAPE_MISMATCH` for x of another rank.
+ * @throws DistilleryError `BAD_ARGUMENT` unless one of size and scaleFactor is given; `SHAPE_MISMATCH` for x of another
+ * rank.
  * @example
  * ```ts
  * new Upsample({ scaleFactor: 2 }).forward(randn([8, 16, 7, 7])).shape; // [8, 16, 14, 14]

@@ -78,9 +78,9 @@ const batchNormOp = defineOp<BatchNormAttributes, NormSaved>({
 });
 
 /**
- * Normalises each column of x [rows, features], or each channel of x [rows, features, ...], and applies weight and bias: in
- * train mode by the batch's own mean and biased variance, moving the running ones by `momentum`; in eval mode by the running
- * ones. `torch.nn.functional.batch_norm`. Throws `BATCH_TOO_SMALL` for a batch of one in train mode.
+ * Normalises each column of x [rows, features], or each channel of x [rows, features, ...], and applies weight and
+ * bias: in train mode by the batch's own mean and biased variance, moving the running ones by `momentum`; in eval mode
+ * by the running ones. `torch.nn.functional.batch_norm`. Throws `BATCH_TOO_SMALL` for a batch of one in train mode.
  */
 export function batchNorm(
   x: Tensor,

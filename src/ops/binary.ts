@@ -182,8 +182,8 @@ export const maximum = defineBinary("maximum", { js: "Math.max(a, b)", onnx: "Ma
 export const minimum = defineBinary("minimum", { js: "Math.min(a, b)", onnx: "Min" });
 
 /**
- * p log(p / q) - p + q of log p and log q: at least 0, and over distributions its sum is KL(p ‖ q), without the cancellation
- * of p (log p - log q). Where both are 0 it is 0.
+ * p log(p / q) - p + q of log p and log q: at least 0, and over distributions its sum is KL(p ‖ q), without the
+ * cancellation of p (log p - log q). Where both are 0 it is 0.
  */
 export const klTerm = defineBinary("klTerm", {
   js: "(a === -Infinity ? 0 : Math.exp(a) * (a - b)) - Math.exp(a) + Math.exp(b)",

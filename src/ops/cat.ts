@@ -67,7 +67,9 @@ const catOp = defineOp<{ axis: number }, null>({
     call(CAT, `[${inputs.join(", ")}]`, numel(shape.slice(0, axis))),
 });
 
-/** Tensors joined along an axis; the other lengths are equal. One of shape [0] is left out beside others. `torch.cat`. */
+/**
+ * Tensors joined along an axis; the other lengths are equal. One of shape [0] is left out beside others. `torch.cat`.
+ */
 export function cat(tensors: readonly Tensor[], dim = 0): Tensor {
   const [some] = expectTensors("cat", tensors);
   const first = tensors.find((x) => !isNothing(x)) ?? some;

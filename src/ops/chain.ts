@@ -28,11 +28,12 @@ export function chainAt(x: Tensor): Chain | null {
 }
 
 /**
- * Calls, each of which reads the output of the one before, that are deferred to run as one kernel: the same bits in fewer passes
- * over memory. The first access to any tensor's `data` runs them: another operation, `backward()`, the end of an arena.
+ * Calls, each of which reads the output of the one before, that are deferred to run as one kernel: the same bits in
+ * fewer passes over memory. The first access to any tensor's `data` runs them: another operation, `backward()`, the end
+ * of an arena.
  *
- * If somebody reads an output inside of the chain after all, it is computed, and the chain's gradients are from then on those of
- * its operations one by one. So the bits never depend on what was fused.
+ * If somebody reads an output inside of the chain after all, it is computed, and the chain's gradients are from then on
+ * those of its operations one by one. So the bits never depend on what was fused.
  */
 export abstract class Chain {
   readonly #links: Link[] = [];
@@ -76,8 +77,9 @@ export abstract class Chain {
   protected abstract valuesInside(place: number): Float32Array;
 
   /**
-   * Puts one node in the place of the last call's own, if every call is recorded and nothing else was meanwhile: that would pass
-   * its gradient to an input of the chain before the first call does, and the sum would have other roundings.
+   * Puts one node in the place of the last call's own, if every call is recorded and nothing else was meanwhile: that
+   * would pass its gradient to an input of the chain before the first call does, and the sum would have other
+   * roundings.
    */
   protected fuse<A, S>(op: Op<A, S>, inputs: readonly Tensor[], attributes: A, saved: S): void {
     const { end } = this;

@@ -29,7 +29,9 @@ export interface Conv2dOptions {
   padding?: Pair;
   /** From one element of the kernel to the next; default 1. */
   dilation?: Pair;
-  /** Groups of channels that are convolved separately; as many groups as channels is a depthwise convolution. Default 1. */
+  /**
+   * Groups of channels that are convolved separately; as many groups as channels is a depthwise convolution. Default 1.
+   */
   groups?: number;
 }
 
@@ -143,12 +145,12 @@ const conv2dOp = defineOp<Conv2dAttributes, null>({
 });
 
 /**
- * Convolution of images: x [images, channels, height, width] with weight [outputs, channels / groups, rows, columns], plus
- * bias [outputs], gives [images, outputs, ...] with (length + 2 padding - dilation (size - 1) - 1) / stride + 1, rounded
- * down, rows and columns. `torch.nn.functional.conv2d`.
+ * Convolution of images: x [images, channels, height, width] with weight [outputs, channels / groups, rows, columns],
+ * plus bias [outputs], gives [images, outputs, ...] with (length + 2 padding - dilation (size - 1) - 1) / stride + 1,
+ * rounded down, rows and columns. `torch.nn.functional.conv2d`.
  *
- * @throws DistilleryError `SHAPE_MISMATCH` with both shapes if channels, groups and weight do not fit, or the kernel is larger
- * than its padded input; `BAD_ARGUMENT` for an option out of its range.
+ * @throws DistilleryError `SHAPE_MISMATCH` with both shapes if channels, groups and weight do not fit, or the kernel is
+ * larger than its padded input; `BAD_ARGUMENT` for an option out of its range.
  * @example
  * ```ts
  * F.conv2d(randn([8, 3, 32, 32]), randn([16, 3, 3, 3]), null, { padding: 1 }).shape; // [8, 16, 32, 32]

@@ -24,8 +24,8 @@ export const CROSS_ENTROPY_DEFAULTS = { labelSmoothing: 0 } as const;
  * `labelSmoothing` e (Szegedy et al., 2016) it is (1 - e) times that, and e times the mean of -log p over the classes.
  * `weight`, `ignoreIndex` and `reduction` are those of {@link nllLoss}. `torch.nn.functional.cross_entropy`.
  *
- * @throws DistilleryError `SHAPE_MISMATCH`, `LABEL_OUT_OF_RANGE`, `BAD_ARGUMENT`, and, without those three options, `NON_FINITE`
- * if the loss is NaN or infinite.
+ * @throws DistilleryError `SHAPE_MISMATCH`, `LABEL_OUT_OF_RANGE`, `BAD_ARGUMENT`, and, without those three options,
+ * `NON_FINITE` if the loss is NaN or infinite.
  *
  * @example
  * ```ts

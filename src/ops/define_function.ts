@@ -30,8 +30,9 @@ export interface CustomFunction<Inputs extends readonly Tensor[]> {
   /** Computes the result by any operations; none of them is recorded. */
   forward(context: FunctionContext, ...inputs: Inputs): Tensor;
   /**
-   * The gradient of each input from that of the result; null for one that has none; the tensor itself for a single input. What is computed in it ends with it: to
-   * read one of its tensors later is an error, unless its data were copied.
+   * The gradient of each input from that of the result; null for one that has none; the tensor itself for a single
+   * input. What is computed in it ends with it: to read one of its tensors later is an error, unless its data were
+   * copied.
    */
   backward(context: FunctionContext, grad: Tensor): readonly (Tensor | null)[] | Tensor;
 }
@@ -44,7 +45,9 @@ interface Saved {
 /**
  * A function whose gradient is given by hand, in terms of tensors. `torch.autograd.Function`.
  *
- * @throws DistilleryError `BAD_ARGUMENT` for a definition without a name, `forward` or `backward`; in the backward pass: `BAD_ARGUMENT` for another number of gradients than inputs, `BAD_DTYPE` or `SHAPE_MISMATCH` for a gradient that does not fit its input.
+ * @throws DistilleryError `BAD_ARGUMENT` for a definition without a name, `forward` or `backward`; in the backward
+ * pass: `BAD_ARGUMENT` for another number of gradients than inputs, `BAD_DTYPE` or `SHAPE_MISMATCH` for a gradient that
+ * does not fit its input.
  * @example
  * ```ts
  * const roundStraightThrough = defineFunction({

@@ -18,7 +18,8 @@ export interface OpFunction<A, S> {
 /**
  * Defines an operation by its own kernels: everything that the library knows of it is in this one place.
  *
- * @throws DistilleryError `BAD_ARGUMENT` for a definition without a name or `forward`, and for inputs that are no list of tensors.
+ * @throws DistilleryError `BAD_ARGUMENT` for a definition without a name or `forward`, and for inputs that are no list
+ * of tensors.
  * @example
  * ```ts
  * const double = defineOp({

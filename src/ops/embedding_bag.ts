@@ -30,8 +30,8 @@ export interface EmbeddingBagOptions {
   /** [bags, length]: what each row is multiplied by; with `mode` `sum` alone. */
   perSampleWeights?: Tensor | null;
   /**
-   * Whether the gradient of the table holds the rows of the batch alone, and an optimizer moves these alone. Default false: as in
-   * PyTorch all rows decay and follow their averages at each step.
+   * Whether the gradient of the table holds the rows of the batch alone, and an optimizer moves these alone. Default
+   * false: as in PyTorch all rows decay and follow their averages at each step.
    */
   sparse?: boolean;
 }
@@ -112,9 +112,9 @@ const embeddingBagOp = defineOp<Attributes, null>({
 });
 
 /**
- * The sum or mean of the rows of a table [rows, dim] that the ids [bags, length] of a bag name: [bags, dim]. An empty bag, of padding
- * alone, gives zeros. A negative id is the row of its magnitude, subtracted, as signed feature hashing has it.
- * `torch.nn.functional.embedding_bag` of a matrix of ids.
+ * The sum or mean of the rows of a table [rows, dim] that the ids [bags, length] of a bag name: [bags, dim]. An empty
+ * bag, of padding alone, gives zeros. A negative id is the row of its magnitude, subtracted, as signed feature hashing
+ * has it. `torch.nn.functional.embedding_bag` of a matrix of ids.
  *
  * @throws DistilleryError `SHAPE_MISMATCH`, `BAD_ARGUMENT` for an id that names no row, and for weights of a mean.
  * @example
@@ -161,8 +161,8 @@ export function idsOf(name: string, given: Tensor | IntTensor): Tensor {
 }
 
 /**
- * Whether all ids name rows of a table. A trace has random numbers for those of a batch, as it asks for operations and shapes alone;
- * the others are the network's own.
+ * Whether all ids name rows of a table. A trace has random numbers for those of a batch, as it asks for operations and
+ * shapes alone; the others are the network's own.
  */
 export function nameRows(ids: Tensor, table: Tensor): boolean {
   return ids.data.every((id) => Number.isInteger(id) && Math.abs(id) < table.shape[0]);

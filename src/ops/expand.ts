@@ -47,7 +47,9 @@ function rowsOnly(shape: readonly unknown[], builder: OnnxBuilder): string {
   return builder.node({ type: "Concat", inputs, attributes: [int("axis", 0)] });
 }
 
-/** x repeated along its axes of length 1, and along new axes in front; -1 keeps a length. A copy. `torch.Tensor.expand`. */
+/**
+ * x repeated along its axes of length 1, and along new axes in front; -1 keeps a length. A copy. `torch.Tensor.expand`.
+ */
 export function expand(x: Tensor, shape: readonly number[]): Tensor {
   expectTensor("expand: x", x);
   expectList("expand: shape", shape);

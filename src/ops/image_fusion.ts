@@ -18,15 +18,19 @@ import {
 } from "./norm_call.js";
 
 /**
- * BatchNorm of images -> sum with a tensor of its shape -> ReLU, with or without the sum, called one after another by any module,
- * runs as one kernel, and so do their gradients.
+ * BatchNorm of images -> sum with a tensor of its shape -> ReLU, with or without the sum, called one after another by
+ * any module, runs as one kernel, and so do their gradients.
  *
- * BatchNorm is deferred if ReLU followed when its layer was called last, and only in an arena. The sum extends the chain, ReLU ends it and runs it.
+ * BatchNorm is deferred if ReLU followed when its layer was called last, and only in an arena. The sum extends the
+ * chain, ReLU ends it and runs it.
  */
 const followed = new WeakSet<Tensor>();
 let stages = 0;
 
-/** BatchNorm's output, or its sum, that was computed at once, by the weight of its layer: set as {@link Tensor.fusionStage}. */
+/**
+ * BatchNorm's output, or its sum, that was computed at once, by the weight of its layer: set as
+ * {@link Tensor.fusionStage}.
+ */
 class ImageStage {
   readonly order = stages++;
 

@@ -139,7 +139,8 @@ export function indexSelect(x: Tensor, dim: number, index: Labels): Tensor {
 }
 
 /**
- * For each element of the index, the element of x at its position, but along axis `dim` where the index says. `torch.gather`.
+ * For each element of the index, the element of x at its position, but along axis `dim` where the index says.
+ * `torch.gather`.
  *
  * @example
  * ```ts

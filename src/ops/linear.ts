@@ -18,8 +18,9 @@ const LINEAR: JsFunction = {
   name: "linear",
   source: `
 /**
- * Each row of x [rows, inputs] times weight [outputs, inputs] transposed, plus bias; sums are in double precision. The weight lies by panels of
- * ${PANEL} outputs, side by side for each input, so that memory is read in order; the last outputs may be fewer.
+ * Each row of x [rows, inputs] times weight [outputs, inputs] transposed, plus bias; sums are in double precision. The
+ * weight lies by panels of ${PANEL} outputs, side by side for each input, so that memory is read in order; the last
+ * outputs may be fewer.
  */
 function linear(x, weight, bias, inputs) {
   const rows = x.length / inputs;

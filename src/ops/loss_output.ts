@@ -13,8 +13,8 @@ const fusedLoss = defineOp<{ loss: number; grad: Float32Array }, null>({
 });
 
 /**
- * A scalar loss that `compute` takes from the logits' values, and with it its gradient by them: the gradient from above only scales it. As in any
- * operation, no reader is told of what `compute` reads.
+ * A scalar loss that `compute` takes from the logits' values, and with it its gradient by them: the gradient from above
+ * only scales it. As in any operation, no reader is told of what `compute` reads.
  */
 export function lossOutput(logits: Tensor, compute: (data: Float32Array, grad: Float32Array) => number): Tensor {
   const grad = allocate(logits.size);

@@ -129,8 +129,8 @@ export interface NllLossOptions {
 }
 
 /**
- * Minus the log-probability of each label [rows, ...], input [rows, classes, ...] in logarithms; by default the mean over
- * the labels that are not `ignoreIndex`, which is NaN if there are none. `torch.nn.functional.nll_loss`.
+ * Minus the log-probability of each label [rows, ...], input [rows, classes, ...] in logarithms; by default the mean
+ * over the labels that are not `ignoreIndex`, which is NaN if there are none. `torch.nn.functional.nll_loss`.
  */
 export function nllLoss(input: Tensor, target: Labels, options: NllLossOptions = {}): Tensor {
   expectOptions("nllLoss", options, ["reduction", "ignoreIndex", "weight"]);

@@ -155,8 +155,8 @@ function extremum(op: typeof maxOp, x: Tensor, dim: number | undefined, keepdim:
 }
 
 /**
- * Where the largest of all elements lies in their flat order, or of those along an axis: the first of equals; NaN counts as
- * the largest. `torch.argmax`.
+ * Where the largest of all elements lies in their flat order, or of those along an axis: the first of equals; NaN
+ * counts as the largest. `torch.argmax`.
  *
  * @example
  * ```ts

@@ -42,7 +42,9 @@ export function normCall(
   };
 }
 
-/** A call that was made, with the mean that it subtracted: copies, for an optimizer may step before it is made again. */
+/**
+ * A call that was made, with the mean that it subtracted: copies, for an optimizer may step before it is made again.
+ */
 export function keepNormCall(call: NormCall, mean: Float32Array): NormCall {
   const [weight, bias] = [copyOf(call.weight), copyOf(call.bias)];
   // In train mode the statistics are those of the batch.
@@ -51,8 +53,8 @@ export function keepNormCall(call: NormCall, mean: Float32Array): NormCall {
 }
 
 /**
- * The output of a kept call for x [rows, features, ...], plus an addend if there is one; nothing moves. Not from the pool: an
- * arena that is open now may be younger than the call.
+ * The output of a kept call for x [rows, features, ...], plus an addend if there is one; nothing moves. Not from the
+ * pool: an arena that is open now may be younger than the call.
  */
 export function repeatNormCall(
   call: NormCall,

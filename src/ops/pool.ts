@@ -35,13 +35,19 @@ interface Onnx {
   readonly countIncludePad: boolean;
 }
 
-/** The first version of ONNX's operators that leaves out, as PyTorch, a last window which begins in the padding after the input. */
+/**
+ * The first version of ONNX's operators that leaves out, as PyTorch, a last window which begins in the padding after
+ * the input.
+ */
 const LEAVES_WINDOWS_OUT = 22;
 
 const WINDOWS: JsFunction = {
   name: "windows",
   source: `
-/** y[i] = f(elements, count) of each window of images [height, width]: four numbers a window are start, end, step, count. */
+/**
+ * y[i] = f(elements, count) of each window of images [height, width]: four numbers a window are start, end, step,
+ * count.
+ */
 function windows(x, height, width, rows, columns, f) {
   const y = [];
   for (let plane = 0; plane < x.length; plane += height * width) {
@@ -147,11 +153,11 @@ const avgPoolOp = defineOp<Attributes, null>({
 });
 
 /**
- * The largest element of each window of x [..., height, width]: [..., rows, columns]. NaN counts as the largest; the gradient
- * goes to the first of equals. `torch.nn.functional.max_pool2d`.
+ * The largest element of each window of x [..., height, width]: [..., rows, columns]. NaN counts as the largest; the
+ * gradient goes to the first of equals. `torch.nn.functional.max_pool2d`.
  *
- * @throws DistilleryError `SHAPE_MISMATCH` with both shapes for a kernel larger than its padded input; `BAD_ARGUMENT` for an
- * option out of its range.
+ * @throws DistilleryError `SHAPE_MISMATCH` with both shapes for a kernel larger than its padded input; `BAD_ARGUMENT`
+ * for an option out of its range.
  * @example
  * ```ts
  * F.maxPool2d(randn([8, 16, 32, 32]), 2).shape; // [8, 16, 16, 16]
@@ -185,10 +191,11 @@ export function avgPool2d(x: Tensor, kernelSize: Pair, options: AvgPool2dOptions
 }
 
 /**
- * The mean of windows that divide x [..., height, width] into so many rows and columns; null keeps a length. Output i of n
- * covers floor(i length / n) to ceil((i + 1) length / n). `torch.nn.functional.adaptive_avg_pool2d`.
+ * The mean of windows that divide x [..., height, width] into so many rows and columns; null keeps a length. Output i
+ * of n covers floor(i length / n) to ceil((i + 1) length / n). `torch.nn.functional.adaptive_avg_pool2d`.
  *
- * @throws DistilleryError `BAD_ARGUMENT` for another size, `SHAPE_MISMATCH` for x of fewer than three axes or without elements.
+ * @throws DistilleryError `BAD_ARGUMENT` for another size, `SHAPE_MISMATCH` for x of fewer than three axes or without
+ * elements.
  * @example
  * ```ts
  * F.adaptiveAvgPool2d(randn([8, 512, 7, 7]), 1).shape; // [8, 512, 1, 1]

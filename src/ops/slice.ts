@@ -81,7 +81,8 @@ function viewOf(shape: readonly number[], { axis, start, step }: Attributes) {
 }
 
 /**
- * Elements `start` to `end` (not included) of an axis, as `x[start:end:step]` in PyTorch; rows with step 1 share memory.
+ * Elements `start` to `end` (not included) of an axis, as `x[start:end:step]` in PyTorch; rows with step 1 share
+ * memory.
  *
  * @example
  * ```ts

@@ -12,8 +12,8 @@ const scaled = defineUnaryWith("softplus", js, (x, builder, { b: beta }) => {
 });
 
 /**
- * log(1 + e^(beta x)) / beta, a smooth ReLU, of x of any shape. `torch.nn.functional.softplus`: above its threshold of 20
- * that is x itself, which is what single precision gives here too.
+ * log(1 + e^(beta x)) / beta, a smooth ReLU, of x of any shape. `torch.nn.functional.softplus`: above its threshold of
+ * 20 that is x itself, which is what single precision gives here too.
  *
  * @throws DistilleryError `BAD_DTYPE` for what is no tensor, `BAD_ARGUMENT` for a beta that is not above 0.
  * @example

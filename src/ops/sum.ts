@@ -119,8 +119,8 @@ function define(name: "sum" | "mean") {
 }
 
 /**
- * How the reduced axes come to lie side by side: the order of the axes, null if they do, and how many elements lie before,
- * along and after them.
+ * How the reduced axes come to lie side by side: the order of the axes, null if they do, and how many elements lie
+ * before, along and after them.
  */
 function layoutOf(shape: readonly number[], axes: readonly number[] | null) {
   if (axes === null) return { permutation: null, outer: 1, length: numel(shape), inner: 1 };

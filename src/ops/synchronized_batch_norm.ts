@@ -68,7 +68,8 @@ const synchronizedBatchNormOp = defineOp<Attributes, Saved>({
     gradWeight?.set(own.weight);
     gradBias?.set(own.bias);
     if (gradX === null) return;
-    // What x moves by the statistics: -weight / std / count * (sum of the gradients + x normalised * sum of their products with it).
+    // What x moves by the statistics: -weight / std / count * (sum of the gradients + x normalised * sum of their
+    // products with it).
     const features = invStd.length;
     const factor = (f: number) => (-weight.data[f] * invStd[f]) / attributes.count;
     const scale = invStd.map((_, f) => factor(f) * sums[f]);
@@ -80,8 +81,9 @@ const synchronizedBatchNormOp = defineOp<Attributes, Saved>({
 });
 
 /**
- * Normalises x, the shard's part of a batch, by the mean and the variance of all shards together, as `torch.nn.SyncBatchNorm`; the gradient of
- * x goes through both. The bits depend on the shards, not on who computes which.
+ * Normalises x, the shard's part of a batch, by the mean and the variance of all shards together, as
+ * `torch.nn.SyncBatchNorm`; the gradient of x goes through both. The bits depend on the shards, not on who computes
+ * which.
  */
 export function batchNormOverShards(
   x: Tensor,

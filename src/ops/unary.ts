@@ -179,8 +179,8 @@ const limit = defineUnaryWith(
 );
 
 /**
- * x limited to [min, max]; leave one out with null. The gradient is 0 outside and at the bounds, as PyTorch's since July 2026;
- * before, it was 1 at the bounds. `torch.clamp`.
+ * x limited to [min, max]; leave one out with null. The gradient is 0 outside and at the bounds, as PyTorch's since
+ * July 2026; before, it was 1 at the bounds. `torch.clamp`.
  */
 export function clamp(x: Tensor, min: number | null, max: number | null = null): Tensor {
   if (min === null && max === null) throw argumentError("clamp", "expected min, max or both");

@@ -115,8 +115,8 @@ export abstract class AdamBase extends Optimizer<AdamGroup, AdamState> {
 }
 
 /**
- * Adam (Kingma and Ba, 2015), with weight decay added to the gradient: `torch.optim.Adam`. All parameters of a group move
- * in one call of the kernel.
+ * Adam (Kingma and Ba, 2015), with weight decay added to the gradient: `torch.optim.Adam`. All parameters of a group
+ * move in one call of the kernel.
  *
  * @throws DistilleryError `BAD_ARGUMENT` for options that are unknown or out of range.
  * @example

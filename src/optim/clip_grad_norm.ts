@@ -4,8 +4,9 @@ import type { Tensor } from "../tensor/tensor.js";
 import { expectParameters, gradsOf } from "./optimizer.js";
 
 /**
- * Scales all gradients so that their common norm, of `normType` 2 (Euclidean, the default), 1 or Infinity, is at most `maxNorm`, by maxNorm / (norm + 1e-6), and gives
- * the norm from before; with an infinite `maxNorm` and a finite norm, only that. `torch.nn.utils.clip_grad_norm_`.
+ * Scales all gradients so that their common norm, of `normType` 2 (Euclidean, the default), 1 or Infinity, is at most
+ * `maxNorm`, by maxNorm / (norm + 1e-6), and gives the norm from before; with an infinite `maxNorm` and a finite norm,
+ * only that. `torch.nn.utils.clip_grad_norm_`.
  *
  * @example
  * ```ts
@@ -45,7 +46,8 @@ function otherNorm(grads: readonly Float32Array[], normType: number): number {
 }
 
 /**
- * Limits every element of the gradients to the range from -`clipValue` to `clipValue`. `torch.nn.utils.clip_grad_value_`.
+ * Limits every element of the gradients to the range from -`clipValue` to `clipValue`.
+ * `torch.nn.utils.clip_grad_value_`.
  *
  * @example
  * ```ts

@@ -117,7 +117,9 @@ export class ExponentialMovingAverage {
     }
   }
 
-  /** The averages and the number of updates with the keys of PyTorch's AveragedModel: `n_averaged`, `module.fc1.weight`. */
+  /**
+   * The averages and the number of updates with the keys of PyTorch's AveragedModel: `n_averaged`, `module.fc1.weight`.
+   */
   stateDict(): StateDict {
     const averages = Object.entries(this.#averages).map(([key, value]) => [`module.${key}`, value]);
     return { n_averaged: this.#updates, ...Object.fromEntries(averages) };

@@ -57,8 +57,9 @@ export const OPTIMIZERS = new Registry<Optimizer, OptimizerContext>("optimizer",
 });
 
 /**
- * The schedules that have a name. Their rates are functions of the step. Lengths that PyTorch's recipes count in epochs,
- * such as milestones, are epochs here, from the beginning of the run. To add one, write its entry and add it here.
+ * The schedules that have a name. Their rates are functions of the step. Lengths that PyTorch's recipes count in
+ * epochs, such as milestones, are epochs here, from the beginning of the run. To add one, write its entry and add it
+ * here.
  */
 export const SCHEDULES = new Registry<LRScheduler | Schedule, ScheduleContext>(
   "schedule",

@@ -25,9 +25,9 @@ export type SchedulerAttribute =
   | Readonly<{ [key: string]: number | string }>;
 
 /**
- * The base of every scheduler, as `torch.optim.lr_scheduler.LRScheduler`: after each step of the optimizer, `step()` sets
- * the learning rate of each of its groups. The rate is a function of the step and of the rate that the group had before any
- * scheduler; StepLR and the others of PyTorch's that chain go on from the rate in force.
+ * The base of every scheduler, as `torch.optim.lr_scheduler.LRScheduler`: after each step of the optimizer, `step()`
+ * sets the learning rate of each of its groups. The rate is a function of the step and of the rate that the group had
+ * before any scheduler; StepLR and the others of PyTorch's that chain go on from the rate in force.
  */
 export abstract class LRScheduler {
   readonly optimizer: Optimizer;
@@ -93,8 +93,8 @@ export abstract class LRScheduler {
   }
 
   /**
-   * Takes over a state dict, of this class or of PyTorch's. As there, the rates in force come with the optimizer's state
-   * dict: load both.
+   * Takes over a state dict, of this class or of PyTorch's. As there, the rates in force come with the optimizer's
+   * state dict: load both.
    *
    * @throws DistilleryError `STATE_DICT_MISMATCH` for one of another scheduler, `BAD_ARGUMENT` for values out of range.
    */

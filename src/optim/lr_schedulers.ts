@@ -41,8 +41,8 @@ interface Definition<O> {
 const TELLING = ["step_size", "milestones", "max_lrs"];
 
 /**
- * A scheduler whose options are all that its rate depends on. As PyTorch's it starts, and at each step goes on, from the
- * rate in force: several of one optimizer chain, and a rate that was set by hand stays.
+ * A scheduler whose options are all that its rate depends on. As PyTorch's it starts, and at each step goes on, from
+ * the rate in force: several of one optimizer chain, and a rate that was set by hand stays.
  */
 abstract class DefinedLR<O extends object> extends LRScheduler {
   readonly #definition: Definition<O>;

@@ -17,8 +17,8 @@ import { annealCosine, type Schedule } from "./schedules.js";
 import { dictField } from "./state_dict.js";
 
 /**
- * The form of one cycle, with PyTorch's defaults; the schedule `one-cycle` of runs has the reference script's two factors, 20 and
- * 100.
+ * The form of one cycle, with PyTorch's defaults; the schedule `one-cycle` of runs has the reference script's two
+ * factors, 20 and 100.
  */
 export interface OneCycleForm {
   /** The fraction of the cycle that rises; default 0.3. */
@@ -71,8 +71,8 @@ interface Phases {
 type Values = readonly [start: number, peak: number, end: number];
 
 /**
- * One cycle as a {@link Schedule}: up to 1, then down below the start (Smith and Topin, 2017). {@link OneCycleLR} has these
- * rates and cycles momentum too.
+ * One cycle as a {@link Schedule}: up to 1, then down below the start (Smith and Topin, 2017). {@link OneCycleLR} has
+ * these rates and cycles momentum too.
  *
  * @example
  * ```ts
@@ -89,8 +89,8 @@ export function oneCycleSchedule(options: OneCycleForm = {}): Schedule {
 }
 
 /**
- * One cycle of the learning rate (Smith and Topin, 2017): up to `maxLr`, then down, with momentum or beta1 moving the other
- * way. `torch.optim.lr_scheduler.OneCycleLR`. Call `step()` after each `optimizer.step()`.
+ * One cycle of the learning rate (Smith and Topin, 2017): up to `maxLr`, then down, with momentum or beta1 moving the
+ * other way. `torch.optim.lr_scheduler.OneCycleLR`. Call `step()` after each `optimizer.step()`.
  *
  * @throws DistilleryError `BAD_ARGUMENT` for options that are unknown or out of range.
  * @example

@@ -133,8 +133,8 @@ export abstract class Optimizer<G extends ParamGroup = ParamGroup, S extends obj
   }
 
   /**
-   * Moves parameters of one group, all of which have a gradient: `gradScale` times what `gradient.data` holds. `grad` is the
-   * same product, at the price of one more pass.
+   * Moves parameters of one group, all of which have a gradient: `gradScale` times what `gradient.data` holds. `grad`
+   * is the same product, at the price of one more pass.
    */
   protected abstract update(group: G, params: readonly Tensor[], gradScale: number): void;
 

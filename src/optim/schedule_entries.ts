@@ -130,7 +130,9 @@ export const constantEntry = defineEntry({
   create: ({ warmupSteps }): Schedule => warmup(warmupSteps, constantSchedule()),
 });
 
-/** A rise before a schedule whose places are counted from the beginning of the run, and not from the end of the rise. */
+/**
+ * A rise before a schedule whose places are counted from the beginning of the run, and not from the end of the rise.
+ */
 function warmedUp(steps: number, schedule: Schedule): Schedule {
   return warmup(steps, (step, rest) => schedule(step + steps, rest + steps));
 }

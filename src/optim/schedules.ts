@@ -30,8 +30,8 @@ export function constantSchedule(): Schedule {
 }
 
 /**
- * Half a cosine from 1 down to `end`, by default 0 (Loshchilov and Hutter, 2017): {@link CosineAnnealingLR} with `tMax` the
- * steps of the run.
+ * Half a cosine from 1 down to `end`, by default 0 (Loshchilov and Hutter, 2017): {@link CosineAnnealingLR} with `tMax`
+ * the steps of the run.
  *
  * @example
  * ```ts
@@ -46,8 +46,8 @@ export function cosineSchedule(options: { end?: number } = {}): Schedule {
 }
 
 /**
- * A straight line from `start`, by default 1, to `end`, by default 0: {@link LinearLR} with `totalIters` the steps of the
- * run.
+ * A straight line from `start`, by default 1, to `end`, by default 0: {@link LinearLR} with `totalIters` the steps of
+ * the run.
  *
  * @example
  * ```ts
@@ -77,7 +77,8 @@ export function exponentialSchedule(options: { gamma: number }): Schedule {
 }
 
 /**
- * Times `gamma`, by default 0.1, after every `stepSize` steps; a number below 1 is a fraction of the run. {@link StepLR}.
+ * Times `gamma`, by default 0.1, after every `stepSize` steps; a number below 1 is a fraction of the run.
+ * {@link StepLR}.
  *
  * @example
  * ```ts
@@ -116,8 +117,8 @@ export function multiStepSchedule(options: { milestones: readonly number[]; gamm
 
 /**
  * Rises evenly to the first rate of `then` over so many steps, which then begins; a number below 1 is a fraction of the
- * run. The first step has 1 / (steps + 1) of that rate, so that none is lost at a rate of 0. In PyTorch: `LinearLR` with
- * that `start_factor`, and then `SequentialLR`.
+ * run. The first step has 1 / (steps + 1) of that rate, so that none is lost at a rate of 0. In PyTorch: `LinearLR`
+ * with that `start_factor`, and then `SequentialLR`.
  *
  * @example
  * ```ts

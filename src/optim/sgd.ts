@@ -33,8 +33,8 @@ export interface SGDGroup extends ParamGroup {
 const DEFAULTS = { lr: 1e-3, momentum: 0, dampening: 0, weightDecay: 0, nesterov: false, maximize: false } as const;
 
 /**
- * Stochastic gradient descent, with momentum (Sutskever et al., 2013): `torch.optim.SGD`. All parameters of a group move
- * in one call of the kernel.
+ * Stochastic gradient descent, with momentum (Sutskever et al., 2013): `torch.optim.SGD`. All parameters of a group
+ * move in one call of the kernel.
  *
  * @throws DistilleryError `BAD_ARGUMENT` for options that are unknown or out of range, and for `nesterov` without
  * momentum or with dampening.

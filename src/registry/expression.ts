@@ -113,7 +113,9 @@ export function formatExpression(expression: Expression | readonly Term[]): stri
     .join(" + ");
 }
 
-/** The expressions of a list in text, `kd, dkd(alpha=1, beta=8)`: split at commas that are in no brackets and no quotes. */
+/**
+ * The expressions of a list in text, `kd, dkd(alpha=1, beta=8)`: split at commas that are in no brackets and no quotes.
+ */
 export function splitExpressions(text: string): string[] {
   const parts = [""];
   let depth = 0;
@@ -302,7 +304,9 @@ class Parser {
     throw this.#expected("a number that double precision can hold");
   }
 
-  /** A string in double quotes, with JSON's escapes, or in single quotes, in which a backslash keeps the next character. */
+  /**
+   * A string in double quotes, with JSON's escapes, or in single quotes, in which a backslash keeps the next character.
+   */
   #quoted(): string {
     const pattern = this.#peek() === '"' ? /"(?:[^"\\]|\\.)*"/sy : /'((?:[^'\\]|\\.)*)'/sy;
     const start = this.#at;

@@ -12,7 +12,10 @@ export interface Issue {
 /** A schema of options by their names. */
 export type ObjectSchema = v.GenericSchema & { readonly entries: Readonly<Record<string, v.GenericSchema>> };
 
-/** Every mistake in a value, in the order of its keys; none if it fits the schema. `others` are names that are advised too. */
+/**
+ * Every mistake in a value, in the order of its keys; none if it fits the schema. `others` are names that are advised
+ * too.
+ */
 export function issuesOf(schema: ObjectSchema, value: unknown, others: readonly string[] = []): Issue[] {
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     return [{ path: [], text: `expected options by their names, got ${show(value)}` }];

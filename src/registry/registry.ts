@@ -155,8 +155,8 @@ export class Registry<T, C = void, E extends Entry<T, C> = Entry<T, C>> {
   }
 
   /**
-   * The same expression with every option by name and every default written out, so that it means the same when a default
-   * changes. A module of the user's own keeps its arguments as they are.
+   * The same expression with every option by name and every default written out, so that it means the same when a
+   * default changes. A module of the user's own keeps its arguments as they are.
    */
   canonical(expression: Expression, { argument = this.kind }: { argument?: string } = {}): string {
     const terms = parseExpression(expression, argument).map((term): Term => {

@@ -72,7 +72,10 @@ export function list<S extends v.GenericSchema>(one: S, what: string, minLength 
   return v.pipe(v.array(one, message), v.minLength(minLength, message));
 }
 
-/** Options by their schemas, with the defaults; `undefined` counts as not given. `BAD_ARGUMENT` names the option, of an unknown one what has none such. */
+/**
+ * Options by their schemas, with the defaults; `undefined` counts as not given. `BAD_ARGUMENT` names the option, of an
+ * unknown one what has none such.
+ */
 export function parseOptions<E extends v.ObjectEntries>(
   what: string,
   schemas: E,

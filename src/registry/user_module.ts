@@ -12,7 +12,8 @@ export type UserModules = ReadonlyMap<string, unknown>;
 
 /**
  * Imports the modules of the user's own that expressions name, and so runs their code: the default export of
- * `./my_loss.mjs`, the named one of `./net.mjs#Tiny`. Pass only what the user wrote, never what a file of weights holds.
+ * `./my_loss.mjs`, the named one of `./net.mjs#Tiny`. Pass only what the user wrote, never what a file of weights
+ * holds.
  *
  * @param base the folder that relative paths start from; default: the current one.
  * @throws DistilleryError `BAD_ARGUMENT` if an expression is none, a module can't be imported or lacks the export;
@@ -49,7 +50,10 @@ export async function moduleHashes(expressions: readonly Expression[]): Promise<
   return hashes;
 }
 
-/** The same expression with the relative paths of its modules, which start from `folder`, as seen from the current folder. */
+/**
+ * The same expression with the relative paths of its modules, which start from `folder`, as seen from the current
+ * folder.
+ */
 export function rebaseModules(expression: Expression, folder: string): string {
   const terms = parseExpression(expression).map((term): Term => {
     if (!isRelative(term.name)) return term;

@@ -55,10 +55,10 @@ const CHAIN = v.strictObject({
 const OF_DISTILLATION = ["temperature", "alpha", "teacherMode", "teacherCache", "calibrateTeacher", "loss"];
 
 /**
- * Distils networks one after the other, each from the one before with its best weights: teacher assistants (Mirzadeh et al., 2020),
- * and with one network several times born-again generations (Furlanello et al., 2018). Each is a run of {@link distill}, the
- * first one without a `teacher` of {@link trainTeacher}, with a seed of its own, from which its network is drawn, too. With `resume`
- * runs that are done stay as they are.
+ * Distils networks one after the other, each from the one before with its best weights: teacher assistants (Mirzadeh et
+ * al., 2020), and with one network several times born-again generations (Furlanello et al., 2018). Each is a run of
+ * {@link distill}, the first one without a `teacher` of {@link trainTeacher}, with a seed of its own, from which its
+ * network is drawn, too. With `resume` runs that are done stay as they are.
  *
  * @throws DistilleryError the errors of {@link distill}, which begin with the link's name.
  * @example
@@ -119,8 +119,9 @@ interface ChainUse extends Pick<ReportedDistillInput, "data" | "loss"> {
 }
 
 /**
- * Refuses, before the first link is trained, a network that does not fit the data, or a loss that does not fit two networks. Gives the
- * links whose loss does not read the label smoothing that the first one, trained on the labels, has.
+ * Refuses, before the first link is trained, a network that does not fit the data, or a loss that does not fit two
+ * networks. Gives the links whose loss does not read the label smoothing that the first one, trained on the labels,
+ * has.
  */
 async function expectFitting(
   links: readonly (Link & { item: () => Module })[],

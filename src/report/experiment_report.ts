@@ -9,7 +9,9 @@ import { compareVerdict, sweepVerdict } from "./verdict.js";
 
 /** What a report of several runs shows beside their figures: the samples that one student gets wrong. */
 export interface ReportExtras extends ReportOptions {
-  /** The first seed's distilled student of a comparison, or the best point's of a sweep, with the best epoch's weights. */
+  /**
+   * The first seed's distilled student of a comparison, or the best point's of a sweep, with the best epoch's weights.
+   */
   networks?: Networks;
   /** The test set, which the figures are of. */
   test?: Dataset;

@@ -20,8 +20,8 @@ interface Logits {
 }
 
 /**
- * The samples that the student gets wrong with most confidence, up to 24, and as many of those where the teacher is right:
- * most confident first.
+ * The samples that the student gets wrong with most confidence, up to 24, and as many of those where the teacher is
+ * right: most confident first.
  */
 export function mistakesOf(data: Dataset, { student, teacher }: Logits): Mistake[] {
   if (hasTargets(data)) return [];

@@ -77,7 +77,10 @@ export interface RunReport extends ReportHead {
   best: { epoch: number; [metric: `validation${string}`]: number } | null;
   /** Null without held-out data. */
   predictions: HeldOutPredictions | null;
-  /** The task's figure, such as accuracy, on the same data with the last epoch's weights, if the predictions are the best ones'. */
+  /**
+   * The task's figure, such as accuracy, on the same data with the last epoch's weights, if the predictions are the
+   * best ones'.
+   */
   lastMetric: number | null;
   sizes: { student: SizeMetrics; teacher?: SizeMetrics };
 }

@@ -15,7 +15,9 @@ import type { RunReportInput } from "./run_report.js";
 
 /** Whether a run's report is written. */
 interface Reported {
-  /** Whether `report.html` is written into `out` at the end, with the predictions on the validation set; default true. */
+  /**
+   * Whether `report.html` is written into `out` at the end, with the predictions on the validation set; default true.
+   */
   report?: boolean;
 }
 
@@ -26,15 +28,17 @@ export interface ReportedTrainTeacherInput extends TrainTeacherInput, Reported {
 
 /**
  * Distills a teacher into a student: a whole run, by default with the reference script's loss, optimizer, schedule and
- * clipping. Its random stream is its own: it begins where the current one is, which continues at the end where the run's
- * ended. The event loop gets its turn after each step. With `out` it writes its files there, `report.html` among them.
+ * clipping. Its random stream is its own: it begins where the current one is, which continues at the end where the
+ * run's ended. The event loop gets its turn after each step. With `out` it writes its files there, `report.html` among
+ * them.
  *
- * In `teacherMode` "eval", the default, a network's logits depend on its weights only; in "train", as the reference script
- * leaves it, dropout is active and batch statistics are used. A network is a teacher as it is when the run starts. Both
- * networks are in their modes during a step, and otherwise in those that the caller left them in.
+ * In `teacherMode` "eval", the default, a network's logits depend on its weights only; in "train", as the reference
+ * script leaves it, dropout is active and batch statistics are used. A network is a teacher as it is when the run
+ * starts. Both networks are in their modes during a step, and otherwise in those that the caller left them in.
  *
- * @throws DistilleryError `BAD_ARGUMENT`, `BAD_DTYPE`, `SHAPE_MISMATCH` (networks or data that do not fit), `NON_FINITE`
- * that names the step, `ABORTED` by its signal, `IO_ERROR`, `IN_USE`, `BAD_CONFIG` and `BAD_CHECKPOINT` for the folder `out`.
+ * @throws DistilleryError `BAD_ARGUMENT`, `BAD_DTYPE`, `SHAPE_MISMATCH` (networks or data that do not fit),
+ * `NON_FINITE` that names the step, `ABORTED` by its signal, `IO_ERROR`, `IN_USE`, `BAD_CONFIG` and `BAD_CHECKPOINT`
+ * for the folder `out`.
  * @example
  * ```ts
  * const { best } = await distill({ teacher, student, data: train, validation, epochs: 12, out: "runs/distill" });
@@ -50,8 +54,8 @@ export function distill(input: ReportedDistillInput): RunHandle {
 }
 
 /**
- * Trains a network on labelled data with cross-entropy: the same loop, optimizer, schedule and clipping as {@link distill},
- * the same files and the same errors.
+ * Trains a network on labelled data with cross-entropy: the same loop, optimizer, schedule and clipping as
+ * {@link distill}, the same files and the same errors.
  *
  * @example
  * ```ts

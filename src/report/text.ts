@@ -30,7 +30,10 @@ export function times(ratio: number): string {
   return ratio.toFixed(ratio < 10 ? 1 : 0);
 }
 
-/** A ratio in words, by what follows on its number if it is above 1 and if below, and those for what rounds to 1: "7.9× smaller", "2.0× larger", "as large". */
+/**
+ * A ratio in words, by what follows on its number if it is above 1 and if below, and those for what rounds to 1: "7.9×
+ * smaller", "2.0× larger", "as large".
+ */
 export function compared(ratio: number, [above, below, equal]: readonly [string, string, string]): string {
   const factor = times(Math.max(ratio, 1 / ratio));
   return factor === "1.0" ? equal : `${factor}${ratio > 1 ? above : below}`;

@@ -27,8 +27,8 @@ import type { RunReport, Verdict } from "./report_data.js";
 import { counted, fewer, points, pValue, short, times, withMinusSigns } from "./text.js";
 
 /**
- * Did distilling help, by how much, how sure: the difference with the weights that were best on the validation set, with an
- * interval for other seeds and other test samples.
+ * Did distilling help, by how much, how sure: the difference with the weights that were best on the validation set,
+ * with an interval for other seeds and other test samples.
  *
  * @example
  * ```ts
@@ -253,8 +253,8 @@ const TWO_SIDED_95 = 1.96;
 
 /**
  * How far two accuracies near `accuracy`, each over `samples` samples, differ by chance alone: half the 95% interval of
- * the difference of two independent shares, 1.96 sqrt(2 p (1 - p) / n), each with one right and one wrong more (Agresti and
- * Caffo, 2000), so that all right is no proof of it. On the same samples they differ by less.
+ * the difference of two independent shares, 1.96 sqrt(2 p (1 - p) / n), each with one right and one wrong more (Agresti
+ * and Caffo, 2000), so that all right is no proof of it. On the same samples they differ by less.
  */
 export function samplingMargin(accuracy: number, samples: number): number {
   const n = samples + 2;

@@ -8,8 +8,8 @@ interface Waiting<P> {
 }
 
 /**
- * Computes together what comes at once: all inputs that came while the last batch was computed, or in one turn of the event
- * loop, in one forward pass of at most `most` samples. What a sample gets does not depend on the others.
+ * Computes together what comes at once: all inputs that came while the last batch was computed, or in one turn of the
+ * event loop, in one forward pass of at most `most` samples. What a sample gets does not depend on the others.
  */
 export class Batcher<P> {
   #waiting: Waiting<P>[] = [];

@@ -11,8 +11,8 @@ import { Tensor } from "../tensor/tensor.js";
 import { forwardEval, predict } from "../train/inference.js";
 
 /**
- * Predicts samples of any shape that a network takes: those of the shape that comes first, from the second time on, by the network frozen
- * for it.
+ * Predicts samples of any shape that a network takes: those of the shape that comes first, from the second time on, by
+ * the network frozen for it.
  */
 export class Predictor {
   /** The shape of an image that comes as a row of values; null: samples come in the network's own shape. */

@@ -5,8 +5,8 @@ import { DistilleryError } from "../errors.js";
 import { Tensor } from "../tensor/tensor.js";
 
 /**
- * The inputs of samples as JSON has them: rows of a table by the names of their columns, pixels from 0 to 255 or numbers. If
- * nothing is known of how they become inputs, they are the inputs, `known` numbers each if that is said.
+ * The inputs of samples as JSON has them: rows of a table by the names of their columns, pixels from 0 to 255 or
+ * numbers. If nothing is known of how they become inputs, they are the inputs, `known` numbers each if that is said.
  *
  * @throws DistilleryError `BAD_ARGUMENT`, `SHAPE_MISMATCH`, `NON_FINITE` with the place of what can't be one.
  */

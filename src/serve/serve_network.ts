@@ -26,8 +26,8 @@ export interface ServeOptions {
   /** The most samples of a request, and of what is computed at once; default 1000. */
   maxSamples?: number;
   /**
-   * The most milliseconds in which a request has to arrive, in which a client reads nothing of its answer, and that a closing server
-   * waits for answers; default 10 s.
+   * The most milliseconds in which a request has to arrive, in which a client reads nothing of its answer, and that a
+   * closing server waits for answers; default 10 s.
    */
   timeout?: number;
   /** How samples become inputs; default: what the network was trained with; null: they are the inputs. */
@@ -67,13 +67,14 @@ class Refusal extends Error {
 }
 
 /**
- * Serves a network over HTTP: `POST /predict` takes a list of samples as JSON and gives `{ predictions }`, as {@link predict}
- * has them; `GET /healthz` says whether it takes requests, `GET /metrics` how it does, as Prometheus reads it. What comes at
- * once is computed at once. Samples of the shape that comes first are, from the second batch on, computed by {@link freezeGraph} of the
- * network, whose weights are therefore not to change; others, and those of a network that can't be frozen, by the network as it is.
- * Errors are JSON, `{ code, message }`.
+ * Serves a network over HTTP: `POST /predict` takes a list of samples as JSON and gives `{ predictions }`, as
+ * {@link predict} has them; `GET /healthz` says whether it takes requests, `GET /metrics` how it does, as Prometheus
+ * reads it. What comes at once is computed at once. Samples of the shape that comes first are, from the second batch
+ * on, computed by {@link freezeGraph} of the network, whose weights are therefore not to change; others, and those of a
+ * network that can't be frozen, by the network as it is. Errors are JSON, `{ code, message }`.
  *
- * @throws DistilleryError `BAD_ARGUMENT` for a wrong option, `SHAPE_MISMATCH` for a preprocessing of another network, `IN_USE` if the port is taken, `IO_ERROR`.
+ * @throws DistilleryError `BAD_ARGUMENT` for a wrong option, `SHAPE_MISMATCH` for a preprocessing of another network,
+ * `IN_USE` if the port is taken, `IO_ERROR`.
  * @example
  * ```ts
  * const { url, close } = await serveNetwork(await loadNetwork("student.safetensors"), { port: 8080 });

@@ -86,7 +86,10 @@ export class ClassificationMetrics {
     this.#confusion = Array.from({ length: classes }, () => new Array<number>(classes).fill(0));
   }
 
-  /** Adds logits [n, classes] with their labels [n] and the classes [n] that a teacher predicts. Gives the predicted ones. */
+  /**
+   * Adds logits [n, classes] with their labels [n] and the classes [n] that a teacher predicts. Gives the predicted
+   * ones.
+   */
   add(logits: Tensor, labels: Int32Array, teacherClasses?: Int32Array): Int32Array {
     const predicted = predictedClasses(logits, this.#samples);
     for (let i = 0; i < labels.length; i++) {

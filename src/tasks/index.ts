@@ -26,7 +26,10 @@ export function taskOf(data: OfTask): Task {
   return TASKS[taskNameOf(data)];
 }
 
-/** Refuses an option other than its default that no loss of the data's task reads, rather than train as if it was not given. */
+/**
+ * Refuses an option other than its default that no loss of the data's task reads, rather than train as if it was not
+ * given.
+ */
 export function expectRead(data: Dataset, given: Partial<TaskLossOptions>): void {
   const { name, reads } = taskOf(data);
   const unread = (Object.keys(given) as (keyof TaskLossOptions)[]).find(

@@ -13,11 +13,17 @@ export interface TaskEvaluation {
 
 /** A metric of how good a network is: what tables, logs, summaries and reports show of an evaluation. */
 export interface Metric {
-  /** Its name in results; an epoch's record calls it `validation` and the name, the agreement with a teacher by its name. */
+  /**
+   * Its name in results; an epoch's record calls it `validation` and the name, the agreement with a teacher by its
+   * name.
+   */
   readonly name: string;
   /** In tables and sentences. */
   readonly label: string;
-  /** A fraction is shown in percent, and differences of it in points; a number as it is, a count without digits behind the point. */
+  /**
+   * A fraction is shown in percent, and differences of it in points; a number as it is, a count without digits behind
+   * the point.
+   */
   readonly kind: "fraction" | "number" | "count";
   readonly better: "higher" | "lower";
   /** Whether each epoch's record has it. */
@@ -131,7 +137,9 @@ export function testKey({ name }: Metric): `test${string}` {
   return `test${capitalized(name)}`;
 }
 
-/** The metric that a record has, or a best epoch, by its name there; null for another number. The others tell the task. */
+/**
+ * The metric that a record has, or a best epoch, by its name there; null for another number. The others tell the task.
+ */
 export function metricOfKey(key: string, record: Readonly<Record<string, unknown>> = {}): Metric | null {
   const own = Object.values(METRICS).find(([main]) => Object.hasOwn(record, epochKey(main)));
   return (own ?? ALL).find((one) => one.perEpoch && epochKey(one) === key) ?? null;

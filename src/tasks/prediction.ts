@@ -13,7 +13,10 @@ export interface Prediction {
   probabilities: number[];
 }
 
-/** A network's prediction of numbers for one sample: of a regression in the unit of their columns; the values of a vector. */
+/**
+ * A network's prediction of numbers for one sample: of a regression in the unit of their columns; the values of a
+ * vector.
+ */
 export interface ValuePrediction {
   values: number[];
 }
@@ -29,7 +32,9 @@ export interface LabelPrediction {
 /** A prediction of any task. */
 export type TaskPrediction = Prediction | ValuePrediction | LabelPrediction;
 
-/** The class of each row of logits [n, classes]; `NON_FINITE` if a row says none: the largest is then NaN or infinite. */
+/**
+ * The class of each row of logits [n, classes]; `NON_FINITE` if a row says none: the largest is then NaN or infinite.
+ */
 export function predictedClasses(logits: Tensor, before = 0): Int32Array {
   const classes = argmax(logits, 1).data;
   const { data, shape } = logits;

@@ -11,7 +11,10 @@ import { withTeacher } from "./with_teacher.js";
 
 /** How well a network tells one target. Errors are in the unit of its column. */
 export interface TargetReport extends Readonly<Record<string, number>> {
-  /** The coefficient of determination; as scikit-learn has it, 1 or, if there is any error, 0 for a target that is always the same. */
+  /**
+   * The coefficient of determination; as scikit-learn has it, 1 or, if there is any error, 0 for a target that is
+   * always the same.
+   */
   r2: number;
   rmse: number;
   mae: number;

@@ -18,14 +18,17 @@ export interface TaskLossOptions {
 
 /** Evaluates batch by batch. */
 export interface Evaluator<E extends TaskEvaluation = TaskEvaluation> {
-  /** Adds a network's outputs [n, outputs], the batch that they are for, and what {@link Task.keep} kept of a teacher's. */
+  /**
+   * Adds a network's outputs [n, outputs], the batch that they are for, and what {@link Task.keep} kept of a teacher's.
+   */
   add(outputs: Tensor, batch: Pick<Batch, "labels" | "targets">, teacher?: TeacherOutputs): void;
   report(): E;
 }
 
 /**
- * What networks are trained for: what the targets of samples are, what is minimised by default, and how well a network does.
- * To add one, write a file with a `Task`, its metrics in `metrics.ts`, and its name in `TASK_NAMES`: the compiler names the tables that want a row.
+ * What networks are trained for: what the targets of samples are, what is minimised by default, and how well a network
+ * does. To add one, write a file with a `Task`, its metrics in `metrics.ts`, and its name in `TASK_NAMES`: the compiler
+ * names the tables that want a row.
  */
 export interface Task<E extends TaskEvaluation = TaskEvaluation> {
   readonly name: TaskName;
@@ -49,8 +52,13 @@ export interface Task<E extends TaskEvaluation = TaskEvaluation> {
   scores?(outputs: Tensor, data: Dataset): ArrayLike<number>;
   /** What is kept of a teacher's outputs [n, outputs]. */
   keep(outputs: Tensor): TeacherOutputs;
-  /** The first metric's value of outputs that say nothing of the samples, for all `labels` or `targets` of some data. */
+  /**
+   * The first metric's value of outputs that say nothing of the samples, for all `labels` or `targets` of some data.
+   */
   chance(truth: Pick<Batch, "labels" | "targets">, data: Pick<Dataset, "classes">): number;
-  /** Which metrics are not defined for the targets of some data, with the value that stands for them, as scikit-learn has it. */
+  /**
+   * Which metrics are not defined for the targets of some data, with the value that stands for them, as scikit-learn
+   * has it.
+   */
   undefinedMetrics(data: Dataset): string[];
 }

@@ -10,9 +10,15 @@ import { rowsOf } from "./prediction.js";
 import type { Task } from "./task.js";
 import { withTeacher } from "./with_teacher.js";
 
-/** How alike a network's vectors and the targets are; similarities are cosines, and the numbers of dimensions may differ. */
+/**
+ * How alike a network's vectors and the targets are; similarities are cosines, and the numbers of dimensions may
+ * differ.
+ */
 export interface VectorEvaluation extends TaskEvaluation {
-  /** The mean over samples of how many of the ten nearest others among the targets are among the ten nearest here, as a fraction; of fewer than 21 samples the nearer half. 1 of fewer than 3. */
+  /**
+   * The mean over samples of how many of the ten nearest others among the targets are among the ten nearest here, as a
+   * fraction; of fewer than 21 samples the nearer half. 1 of fewer than 3.
+   */
   retrieval: number;
   /** Spearman's correlation of the similarities of all pairs; 0 if one side's are all the same. */
   spearman: number;
@@ -52,8 +58,8 @@ const hard = () => [cosineDistillationLoss(), mseDistillationLoss()];
 const NEAREST = 10;
 
 /**
- * How many nearest others of each of `samples` retrieval compares: ten, but at most half of all others, as all of them agree whatever a
- * network says; 0 if there is no such half.
+ * How many nearest others of each of `samples` retrieval compares: ten, but at most half of all others, as all of them
+ * agree whatever a network says; 0 if there is no such half.
  */
 function neighboursOf(samples: number): number {
   return Math.min(NEAREST, Math.floor((samples - 1) / 2));

@@ -14,8 +14,8 @@ import { Tensor } from "../tensor/tensor.js";
 const TURN = 4096;
 
 /**
- * Says how many of the labelled training samples a teacher classifies right, whose logits are all known, with a warning if it
- * does worse than always naming the most frequent class: its rows or columns are then not in the data's order.
+ * Says how many of the labelled training samples a teacher classifies right, whose logits are all known, with a warning
+ * if it does worse than always naming the most frequent class: its rows or columns are then not in the data's order.
  */
 export async function noteAccuracy(
   teacher: string,
@@ -75,7 +75,10 @@ function isProbabilities(outputs: Float32Array): boolean {
 /** How far above chance, of the way to 1, what says nothing of finitely many samples may come. */
 const MARGIN = 0.02;
 
-/** The same of another task: its figure, with a warning if the teacher does hardly better than one that says nothing of them. */
+/**
+ * The same of another task: its figure, with a warning if the teacher does hardly better than one that says nothing of
+ * them.
+ */
 async function noteFigure(
   teacher: string,
   data: Dataset,

@@ -21,9 +21,10 @@ import type { TeacherFunction } from "./function_teacher.js";
 import { expectOutputs, hashOfTeacher, type Teacher } from "./teacher.js";
 
 /**
- * Several teachers as one, whose logits are the average of theirs: of the logits, or of the probabilities at temperature 1
- * (the two differ), weighted. Networks alone become an {@link Ensemble}: a network, which `distill` caches and prefetches as
- * any other, and whose hidden outputs a loss reads as `networks.0.fc1`. Other teachers have no hidden outputs here.
+ * Several teachers as one, whose logits are the average of theirs: of the logits, or of the probabilities at
+ * temperature 1 (the two differ), weighted. Networks alone become an {@link Ensemble}: a network, which `distill`
+ * caches and prefetches as any other, and whose hidden outputs a loss reads as `networks.0.fc1`. Other teachers have no
+ * hidden outputs here.
  *
  * @throws DistilleryError `BAD_ARGUMENT` for fewer than two teachers and options out of range.
  * @example

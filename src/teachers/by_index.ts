@@ -22,7 +22,9 @@ export interface LogitsRows {
   readonly classNames?: readonly string[];
   /** The fingerprint of the data that they belong to, if that is known. */
   readonly dataHash?: string;
-  /** Whether values of a regression are standardised as the data's targets are; default: in the unit of their columns. */
+  /**
+   * Whether values of a regression are standardised as the data's targets are; default: in the unit of their columns.
+   */
   readonly isStandardized?: boolean;
   /** The precision in which they were computed, if that is known. */
   readonly precision?: Precision;

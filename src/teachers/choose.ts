@@ -23,9 +23,11 @@ interface TeacherUse extends NetworkTeacherOptions {
 }
 
 /**
- * A network as the fastest kind of teacher that is exact: cached, frozen or, if it shares parameters with the student, live.
+ * A network as the fastest kind of teacher that is exact: cached, frozen or, if it shares parameters with the student,
+ * live.
  *
- * @throws DistilleryError `BAD_ARGUMENT` with the reason if a cache was requested and is not exact, `ABORTED` by the signal.
+ * @throws DistilleryError `BAD_ARGUMENT` with the reason if a cache was requested and is not exact, `ABORTED` by the
+ * signal.
  */
 export async function chooseTeacher(teacher: Module, use: TeacherUse): Promise<Teacher> {
   const { student, mode, taps } = use;
@@ -40,7 +42,9 @@ export function expectCache(value: unknown): asserts value is boolean | TeacherC
   throw badArgument("teacherCache", "true, false or a TeacherCache", value);
 }
 
-/** The cache of a teacher's logits that a run uses; null if it uses none. The errors are those of {@link chooseTeacher}. */
+/**
+ * The cache of a teacher's logits that a run uses; null if it uses none. The errors are those of {@link chooseTeacher}.
+ */
 export async function openCache(teacher: Module, use: TeacherUse): Promise<TeacherCache | null> {
   const { data, teacherCache, mode = "eval", precision, signal, onWork, onNote } = use;
   if (teacherCache === false) return null;

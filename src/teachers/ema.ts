@@ -16,10 +16,10 @@ export interface EmaTeacherOptions {
 const DEFAULTS = { decay: 0.999 } as const;
 
 /**
- * The student's own moving average as its teacher: self-distillation ("mean teacher", Tarvainen and Valpola, 2017). The average
- * is of weights and buffers; it runs in eval mode and moves after each step of the optimizer, by
- * average = d average + (1 - d) weights with d = min(decay, 1 - 1 / step): at first it is the mean of all weights so far, as
- * the authors' code has it, whose count is one further. Before the first step it is the student as it began. The average is
+ * The student's own moving average as its teacher: self-distillation ("mean teacher", Tarvainen and Valpola, 2017). The
+ * average is of weights and buffers; it runs in eval mode and moves after each step of the optimizer, by average = d
+ * average + (1 - d) weights with d = min(decay, 1 - 1 / step): at first it is the mean of all weights so far, as the
+ * authors' code has it, whose count is one further. Before the first step it is the student as it began. The average is
  * part of the run's checkpoints. As teacher and student are alike at first, a loss needs the labels too.
  *
  * @throws DistilleryError `BAD_ARGUMENT` for options that are unknown or out of range.

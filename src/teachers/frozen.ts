@@ -21,12 +21,13 @@ const MAX_PREFETCH_BYTES = 128e6;
 
 /**
  * A network as it is when its outputs are first requested, at the start of a run: its weights are copied then, and what
- * becomes of its own afterwards does not matter. Its forward passes for the next batches run ahead, on the threads that the
- * student's small kernels leave idle, with the same bits. In "train" mode the network's own running statistics move.
+ * becomes of its own afterwards does not matter. Its forward passes for the next batches run ahead, on the threads that
+ * the student's small kernels leave idle, with the same bits. In "train" mode the network's own running statistics
+ * move.
  *
- * Any network of the library's operations can be frozen. If its forward depends on the batch (on its number of rows as far as the first
- * batch shows), draws random numbers by itself or has operations that only run
- * in TypeScript, or in another precision than that of the first request, it runs in each step, with the weights that were copied.
+ * Any network of the library's operations can be frozen. If its forward depends on the batch (on its number of rows as
+ * far as the first batch shows), draws random numbers by itself or has operations that only run in TypeScript, or in
+ * another precision than that of the first request, it runs in each step, with the weights that were copied.
  *
  * @example
  * ```ts

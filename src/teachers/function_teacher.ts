@@ -21,21 +21,24 @@ import type { PreparedRun, Teacher, TeacherRun } from "./teacher.js";
 /** What a function is asked about. */
 export interface TeacherBatch extends Batch {
   /**
-   * The samples as they were before they became values: of a table its cells by column, of images their bytes, channel after
-   * channel; otherwise the values.
+   * The samples as they were before they became values: of a table its cells by column, of images their bytes, channel
+   * after channel; otherwise the values.
    */
   readonly samples: readonly RawSample[];
   /** Aborted when the run is stopped. */
   readonly signal: AbortSignal;
 }
 
-/** Logits of the samples of a batch: a list of numbers for each, one array of them all, a tensor [n, classes]; or with hidden outputs. */
+/**
+ * Logits of the samples of a batch: a list of numbers for each, one array of them all, a tensor [n, classes]; or with
+ * hidden outputs.
+ */
 export type TeacherAnswer = readonly Row[] | Float32Array | Tensor | Outputs;
 type Row = readonly number[] | Float32Array | Float64Array;
 
 /**
- * Gives the teacher's logits for the samples of a batch: an HTTP API, transformers.js, a tree ensemble. Its answer for a sample
- * may not depend on the others.
+ * Gives the teacher's logits for the samples of a batch: an HTTP API, transformers.js, a tree ensemble. Its answer for
+ * a sample may not depend on the others.
  */
 export type TeacherFunction = (batch: TeacherBatch) => TeacherAnswer | Promise<TeacherAnswer>;
 
@@ -46,8 +49,9 @@ export interface FunctionTeacherOptions extends RetryOptions {
   /** How many batches it is asked about at the same time; default 4. */
   concurrency?: number;
   /**
-   * The folder that answers are kept in, each at once, so that no run asks twice; default: `teacher_answers` in the run's `out`,
-   * without one the memory. False: it is asked at each step, one batch at a time, about the samples as they then are.
+   * The folder that answers are kept in, each at once, so that no run asks twice; default: `teacher_answers` in the
+   * run's `out`, without one the memory. False: it is asked at each step, one batch at a time, about the samples as
+   * they then are.
    */
   answers?: string | false;
   /** What tells its answers from those of others; default: the function's text. */
@@ -60,12 +64,12 @@ const SAY_EVERY_MS = 10_000;
 const NAMES = ["batchSize", "concurrency", "answers", "version", "retries", "backoff"];
 
 /**
- * A function as a teacher. It is asked once about each sample of the training data, in the order of their indices, before the
- * first step; an interrupted run asks about the rest. It may know the training data alone: no agreement on the validation set
- * is reported. Data that are augmented at random are refused unless `answers` is false.
+ * A function as a teacher. It is asked once about each sample of the training data, in the order of their indices,
+ * before the first step; an interrupted run asks about the rest. It may know the training data alone: no agreement on
+ * the validation set is reported. Data that are augmented at random are refused unless `answers` is false.
  *
- * @throws DistilleryError `BAD_ARGUMENT` for an answer of another length or that is not finite, and for an error of the function, with
- * the index of the sample.
+ * @throws DistilleryError `BAD_ARGUMENT` for an answer of another length or that is not finite, and for an error of the
+ * function, with the index of the sample.
  * @example
  * ```ts
  * const teacher = functionTeacher(async ({ samples, signal }) => fetchLogits(samples, signal), { concurrency: 8, retries: 5 });

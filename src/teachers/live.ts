@@ -29,8 +29,8 @@ interface NetworkTeacher extends Teacher {
 }
 
 /**
- * A network whose forward pass runs in each step, with the weights that it then has. Outside of the pass it is in the modes
- * that the caller left it in.
+ * A network whose forward pass runs in each step, with the weights that it then has. Outside of the pass it is in the
+ * modes that the caller left it in.
  *
  * @example
  * ```ts

@@ -21,7 +21,8 @@ export interface LogitsColumnOptions
  * The logits in a column of a `.csv`, `.tsv` or `.jsonl` table as a teacher: a cell has a number for each class, as
  * `[0.1, 2.5, -1]` or `0.1 2.5 -1`. The data are loaded without the column, by `dropColumns`.
  *
- * @throws DistilleryError `BAD_DATA` with the line of a cell that holds anything else, `BAD_ARGUMENT` if there is no such column.
+ * @throws DistilleryError `BAD_DATA` with the line of a cell that holds anything else, `BAD_ARGUMENT` if there is no
+ * such column.
  * @example
  * ```ts
  * const { train } = await loadData("flowers.csv", { dropColumns: ["scores"] });

@@ -13,22 +13,26 @@ import type { Teacher } from "./teacher.js";
 export interface LogitsFileOptions {
   /** The names of the classes in the order of the columns; default: what the file says, or else the data's order. */
   classes?: readonly string[];
-  /** The bytes of float32 up to which the logits are held in memory; more are read by index from the disk. Default 2^29. */
+  /**
+   * The bytes of float32 up to which the logits are held in memory; more are read by index from the disk. Default 2^29.
+   */
   memory?: number;
 }
 
 /**
- * The logits in a `.npy`, `.npz` or `.safetensors` file as a teacher: `logits` [samples, classes], or `ids` and `logprobs`
- * [samples, k], whose remaining probability is spread evenly over the classes that are not named. A single array may have any
- * name. Log-probabilities are logits. Of a regression they are the teacher's values [samples, targets], or [samples], in the unit of
- * the columns, but in a file of `TeacherCache.save` standardised, as its metadata say. Row i belongs to sample i of the source, in the order of its file, or of the training
- * data as they are given.
+ * The logits in a `.npy`, `.npz` or `.safetensors` file as a teacher: `logits` [samples, classes], or `ids` and
+ * `logprobs` [samples, k], whose remaining probability is spread evenly over the classes that are not named. A single
+ * array may have any name. Log-probabilities are logits. Of a regression they are the teacher's values [samples,
+ * targets], or [samples], in the unit of the columns, but in a file of `TeacherCache.save` standardised, as its
+ * metadata say. Row i belongs to sample i of the source, in the order of its file, or of the training data as they are
+ * given.
  *
- * All numbers are checked when the file is opened; the number of rows, the classes and, if the file keeps it, the hash of the
- * data when a run begins; logits that the file says were computed in bfloat16 are refused by a run in float32. Data that are augmented at random are refused.
+ * All numbers are checked when the file is opened; the number of rows, the classes and, if the file keeps it, the hash
+ * of the data when a run begins; logits that the file says were computed in bfloat16 are refused by a run in float32.
+ * Data that are augmented at random are refused.
  *
- * @throws DistilleryError `BAD_DATA` or `BAD_CHECKPOINT` with the file, the row and the column, `NOT_FOUND`, `IO_ERROR`; of
- * a run that the file does not fit `BAD_ARGUMENT`.
+ * @throws DistilleryError `BAD_DATA` or `BAD_CHECKPOINT` with the file, the row and the column, `NOT_FOUND`,
+ * `IO_ERROR`; of a run that the file does not fit `BAD_ARGUMENT`.
  * @example
  * ```ts
  * await distill({ teacher: await logitsFile("logits.npy"), student, data });

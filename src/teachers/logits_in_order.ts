@@ -15,8 +15,9 @@ export type OutputsOf = (batch: Batch) => Outputs | Promise<Outputs>;
 export const LOGITS_BATCH = 256;
 
 /**
- * The logits [n, classes] that a teacher gives for the samples of a data set from `start` on, batch by batch in the order of their
- * indices; the event loop gets its turn before each. `SHAPE_MISMATCH`, and `NON_FINITE` with the sample's index.
+ * The logits [n, classes] that a teacher gives for the samples of a data set from `start` on, batch by batch in the
+ * order of their indices; the event loop gets its turn before each. `SHAPE_MISMATCH`, and `NON_FINITE` with the
+ * sample's index.
  */
 export async function* logitsInOrder(
   outputsOf: OutputsOf,

@@ -19,9 +19,9 @@ const RECORD_HEAD = 8;
 const READ = 2 ** 20;
 
 /**
- * Logits that a teacher gave, by the index of their sample. In a folder each answer is on the disk before the next step: a
- * file of records (index, CRC-32, logits) that grows. What a killed process left unfinished at its end is not counted. The
- * file is made when there is an answer, and one process at a time has it.
+ * Logits that a teacher gave, by the index of their sample. In a folder each answer is on the disk before the next
+ * step: a file of records (index, CRC-32, logits) that grows. What a killed process left unfinished at its end is not
+ * counted. The file is made when there is an answer, and one process at a time has it.
  */
 export class LogitsStore {
   readonly #values: Float32Array;
@@ -73,7 +73,10 @@ export class LogitsStore {
     return this.#values;
   }
 
-  /** Keeps the logits [n, classes] of samples; resolves when they are on the disk. After `close` they come too late and are dropped. */
+  /**
+   * Keeps the logits [n, classes] of samples; resolves when they are on the disk. After `close` they come too late and
+   * are dropped.
+   */
   async add(indices: Int32Array, logits: Float32Array): Promise<void> {
     const { classes } = this.of;
     if (this.#isClosed) return;

@@ -22,12 +22,12 @@ export interface RecordedUse {
 }
 
 /**
- * The use that a file's record says: columns and classes by their names, numbers by both means and deviations, as those of a
- * network in a `.safetensors` file. What is given takes precedence: a size, the names of the classes, and, but for the columns of a table,
- * a mean and a deviation.
+ * The use that a file's record says: columns and classes by their names, numbers by both means and deviations, as those
+ * of a network in a `.safetensors` file. What is given takes precedence: a size, the names of the classes, and, but for
+ * the columns of a table, a mean and a deviation.
  *
- * @throws DistilleryError `SHAPE_MISMATCH` that names the columns or classes that are missing; `BAD_ARGUMENT` for data that do not keep
- * the texts which it reads, and for a mean or deviation of a table's columns.
+ * @throws DistilleryError `SHAPE_MISMATCH` that names the columns or classes that are missing; `BAD_ARGUMENT` for data
+ * that do not keep the texts which it reads, and for a mean or deviation of a table's columns.
  */
 export function recordedUse(
   record: OnnxRecord,

@@ -21,7 +21,9 @@ export interface OnnxTeacherOptions {
   input?: string;
   /** The name of its output; default: the only one, or the one with a number for each class. */
   output?: string;
-  /** What pixels / 255, or a table's numbers, are normalised with; default: what its file says, or as for the student. */
+  /**
+   * What pixels / 255, or a table's numbers, are normalised with; default: what its file says, or as for the student.
+   */
   mean?: number | readonly number[];
   std?: number | readonly number[];
   /** The rows and columns that images are resized to, or one number for both; default: as they are. */
@@ -40,17 +42,18 @@ const PREFETCH_DEPTH = 2;
 const ROUNDING = 1e-3;
 
 /**
- * A network in an ONNX file as a teacher, by ONNX Runtime on the CPU: the package `onnxruntime-node`, which is installed beside
- * Distillery. Images go in as [channels, height, width], [height, width, channels] or flat, as its input says; a grey image as
- * three equal channels. Its batch size may be fixed. Logits are computed once for each sample if that is exact, as those
- * of a network of Distillery's.
+ * A network in an ONNX file as a teacher, by ONNX Runtime on the CPU: the package `onnxruntime-node`, which is
+ * installed beside Distillery. Images go in as [channels, height, width], [height, width, channels] or flat, as its
+ * input says; a grey image as three equal channels. Its batch size may be fixed. Logits are computed once for each
+ * sample if that is exact, as those of a network of Distillery's.
  *
- * A file that {@link saveOnnx} wrote says what it was trained with: columns and classes go by their names, numbers go in as
- * it takes them, as they are or standardised by its own statistics, and texts are encoded as it reads them. Any other file gets the values that the student gets, a
- * table's standardised ones, unless `mean` and `std` say otherwise: 0 and 1 are the numbers as they are.
+ * A file that {@link saveOnnx} wrote says what it was trained with: columns and classes go by their names, numbers go
+ * in as it takes them, as they are or standardised by its own statistics, and texts are encoded as it reads them. Any
+ * other file gets the values that the student gets, a table's standardised ones, unless `mean` and `std` say otherwise:
+ * 0 and 1 are the numbers as they are.
  *
- * @throws DistilleryError `BAD_ARGUMENT` if the package is not installed, and of data that it does not fit; `BAD_DATA` for a file
- * that ONNX Runtime can't read; `NOT_FOUND`, `IO_ERROR`.
+ * @throws DistilleryError `BAD_ARGUMENT` if the package is not installed, and of data that it does not fit; `BAD_DATA`
+ * for a file that ONNX Runtime can't read; `NOT_FOUND`, `IO_ERROR`.
  * @example
  * ```ts
  * const teacher = await onnxTeacher("resnet.onnx", { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225], size: 224 });

@@ -83,10 +83,13 @@ export interface OpenTeacherUse {
 }
 
 /**
- * The teacher of a file: the default export of a module (`./teacher.mjs`), a {@link TeacherFunction} or a {@link Teacher}; an ONNX network ({@link onnxTeacher}); the logits in a `.npy`, `.npz` or `.safetensors` file ({@link logitsFile}), or the network whose
- * weights a `.pth` or `.safetensors` file holds. A network is given as it is, for `distill` to choose how it runs.
+ * The teacher of a file: the default export of a module (`./teacher.mjs`), a {@link TeacherFunction} or a
+ * {@link Teacher}; an ONNX network ({@link onnxTeacher}); the logits in a `.npy`, `.npz` or `.safetensors` file
+ * ({@link logitsFile}), or the network whose weights a `.pth` or `.safetensors` file holds. A network is given as it
+ * is, for `distill` to choose how it runs.
  *
- * @throws DistilleryError `BAD_ARGUMENT` for options that a teacher of this kind does not take, and what reading the file throws.
+ * @throws DistilleryError `BAD_ARGUMENT` for options that a teacher of this kind does not take, and what reading the
+ * file throws.
  * @example
  * ```ts
  * await distill({ teacher: await openTeacher("logits.npy"), student, data });
@@ -100,7 +103,10 @@ export async function openTeacher(
   return (await openTeachers([expectPath("file", file)], options, use))[0];
 }
 
-/** The teachers of several files, each with those of the options that its kind takes; each option needs one that takes it. */
+/**
+ * The teachers of several files, each with those of the options that its kind takes; each option needs one that takes
+ * it.
+ */
 export async function openTeachers(
   files: readonly string[],
   options: TeacherOptions,

@@ -5,7 +5,9 @@ import { expected, finite, integer, issuesError, issuesOf, list, path, positive,
 
 /** What is said of a teacher that was trained elsewhere: the only place that has these options and their defaults. */
 export const teacherSchema = v.strictObject({
-  /** The names of the classes in the order of the teacher's outputs; default: what its file says, or the data's order. */
+  /**
+   * The names of the classes in the order of the teacher's outputs; default: what its file says, or the data's order.
+   */
   teacherClasses: v.optional(list(text("a class's name"), "a list of class names")),
   /** Of an ONNX network: the name of its input; default: the only one, or the one that samples fit. */
   teacherInput: v.optional(text("a name")),
@@ -23,8 +25,8 @@ export const teacherSchema = v.strictObject({
   /** Of a function: the samples that it is asked about at once. */
   teacherBatch: v.optional(integer(1)),
   /**
-   * Of a function: the folder that answers are kept in; default: `teacher_answers` in the run's folder. False: it is asked at
-   * each step.
+   * Of a function: the folder that answers are kept in; default: `teacher_answers` in the run's folder. False: it is
+   * asked at each step.
    */
   teacherAnswers: v.optional(v.union([v.literal(false), path("a folder")], expected("a folder, or false"))),
 });

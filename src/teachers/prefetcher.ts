@@ -5,8 +5,8 @@ import { currentGenerator, Generator, withGenerator } from "../tensor/random.js"
 import { expectNoPromise, type Teacher } from "./teacher.js";
 
 /**
- * Hands out the batches of a run with the teacher's outputs, and lets a teacher that can prefetch start on the batches to
- * come, whose random draws are made ahead from a copy of the run's stream.
+ * Hands out the batches of a run with the teacher's outputs, and lets a teacher that can prefetch start on the batches
+ * to come, whose random draws are made ahead from a copy of the run's stream.
  *
  * That is exact: batches are prefetched only while nothing but batches and teacher draws from the stream, and what was
  * prefetched counts only if the stream is then where it was expected to be; otherwise it is discarded.

@@ -8,8 +8,8 @@ import { expectGoing } from "./run_concurrently.js";
 /** How a teacher is asked again after a failure. */
 export interface RetryOptions {
   /**
-   * How often a batch is asked for again after an error, with waits that double. Default: 5 times after an error that says so
-   * (`retry: true`, or `retryAfter`: seconds), never after others; if it is given, after any error.
+   * How often a batch is asked for again after an error, with waits that double. Default: 5 times after an error that
+   * says so (`retry: true`, or `retryAfter`: seconds), never after others; if it is given, after any error.
    */
   retries?: number;
   /** The milliseconds before the first of them; default 500. */
@@ -21,8 +21,8 @@ const BACKOFF = 500;
 const LONGEST = 60_000;
 
 /**
- * What `ask` gives, asked again as the options and its errors say; at once if it is no promise. An error that remains names the
- * `samples`.
+ * What `ask` gives, asked again as the options and its errors say; at once if it is no promise. An error that remains
+ * names the `samples`.
  */
 export function retry<T>(
   ask: () => T | Promise<T>,

@@ -41,9 +41,9 @@ export function isLogits(names: { has(name: string): boolean; readonly size: num
 const CLASSES = "classes";
 
 /**
- * Opens the arrays of a `.npy`, `.npz` or `.safetensors` file. The class names are the texts `classes` of a `.npz`, and the
- * JSON list `classNames` in the metadata of a `.safetensors`; the data's hash is `dataHash` there, `unit` is "standardized" if values of a regression are,
- * and `precision` is "bfloat16" if the network ran in it.
+ * Opens the arrays of a `.npy`, `.npz` or `.safetensors` file. The class names are the texts `classes` of a `.npz`, and
+ * the JSON list `classNames` in the metadata of a `.safetensors`; the data's hash is `dataHash` there, `unit` is
+ * "standardized" if values of a regression are, and `precision` is "bfloat16" if the network ran in it.
  */
 export async function openStoredArrays(file: string): Promise<StoredArrays> {
   const extension = extname(expectPath("file", file)).toLowerCase();

@@ -37,8 +37,8 @@ export interface PreparedRun {
 }
 
 /**
- * Where the teacher's outputs for a batch come from: a live network, a frozen one, cached logits, a file, a server, several
- * of these. A run calls `outputs` once for each batch, in order.
+ * Where the teacher's outputs for a batch come from: a live network, a frozen one, cached logits, a file, a server,
+ * several of these. A run calls `outputs` once for each batch, in order.
  *
  * @example
  * ```ts
@@ -60,14 +60,19 @@ export interface Teacher {
    * outputs that it does not have. `BAD_ARGUMENT`.
    */
   open?(run: TeacherRun): void;
-  /** Called once before the first step of a run, after `open`, for what takes time, such as asking a server. A dry run does not. */
+  /**
+   * Called once before the first step of a run, after `open`, for what takes time, such as asking a server. A dry run
+   * does not.
+   */
   prepare?(run: PreparedRun): Promise<void>;
   /**
-   * The outputs for a batch of the training data. The batch's tensors are valid until the step ends. A teacher that gives
-   * a promise draws no random numbers from the run's stream.
+   * The outputs for a batch of the training data. The batch's tensors are valid until the step ends. A teacher that
+   * gives a promise draws no random numbers from the run's stream.
    */
   outputs(batch: Batch): Outputs | Promise<Outputs>;
-  /** The outputs for samples outside of the training data, in eval mode: a run's agreement. Without it none is reported. */
+  /**
+   * The outputs for samples outside of the training data, in eval mode: a run's agreement. Without it none is reported.
+   */
   evaluate?(batch: Batch): Outputs | Promise<Outputs>;
   /** Whether `evaluate` gives the same outputs after each epoch. Default true. */
   readonly isFixed?: boolean;

@@ -36,8 +36,9 @@ import { STANDARDIZED } from "./stored_arrays.js";
 import { teacherFingerprint } from "./teacher_fingerprint.js";
 
 /**
- * A teacher's logits for every sample of a data set, computed once in eval mode and kept by the sample's index. Tied to the
- * teacher's weights, to how it reads texts and to the data by their hashes, and to the precision: it is refused for any other.
+ * A teacher's logits for every sample of a data set, computed once in eval mode and kept by the sample's index. Tied to
+ * the teacher's weights, to how it reads texts and to the data by their hashes, and to the precision: it is refused for
+ * any other.
  *
  * @example
  * ```ts
@@ -68,7 +69,8 @@ export class TeacherCache {
   /**
    * Computes all logits; the event loop gets its turn after each batch.
    *
-   * @throws DistilleryError `BAD_ARGUMENT` if there is a {@link TeacherCache.whyNotCacheable} reason, `ABORTED` by the signal.
+   * @throws DistilleryError `BAD_ARGUMENT` if there is a {@link TeacherCache.whyNotCacheable} reason, `ABORTED` by the
+   * signal.
    */
   static async compute(
     teacher: Module,
@@ -102,7 +104,8 @@ export class TeacherCache {
   }
 
   /**
-   * Logits [samples, classes] that another teacher gave for data in a run's precision: `teacherHash` tells it from others.
+   * Logits [samples, classes] that another teacher gave for data in a run's precision: `teacherHash` tells it from
+   * others.
    *
    * @throws DistilleryError `SHAPE_MISMATCH` for another number of them, `NON_FINITE` if one is not finite.
    */
@@ -122,7 +125,8 @@ export class TeacherCache {
 
   /**
    * Why a teacher's logits can't be cached; null if they can. They can't if the data are augmented at random, or if a
-   * network draws random numbers in eval mode or its logits depend on the other samples of a batch (a probe of three rows, in the precision of the run).
+   * network draws random numbers in eval mode or its logits depend on the other samples of a batch (a probe of three
+   * rows, in the precision of the run).
    */
   static whyNotCacheable(teacher: Module, data: Dataset, precision: Precision = currentPrecision()): string | null {
     expectModule("teacher", teacher);
@@ -167,8 +171,9 @@ export class TeacherCache {
   }
 
   /**
-   * Writes the logits and the two hashes as `.safetensors`, for another process or another day. Values of a regression stay
-   * standardised, for the same bits later; the metadata then say `unit: "standardized"`, which a run that gets the file as its teacher reads.
+   * Writes the logits and the two hashes as `.safetensors`, for another process or another day. Values of a regression
+   * stay standardised, for the same bits later; the metadata then say `unit: "standardized"`, which a run that gets the
+   * file as its teacher reads.
    *
    * @example
    * ```ts

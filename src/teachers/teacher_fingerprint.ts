@@ -3,7 +3,10 @@ import { fingerprint } from "../checkpoint/index.js";
 import { encodingOf } from "../models/fit_network.js";
 import type { Module } from "../nn/module.js";
 
-/** SHA-256 that tells a network, as `fitNetwork` gives it, from other teachers: of its weights, and of how it reads texts if not by the ids of the data. */
+/**
+ * SHA-256 that tells a network, as `fitNetwork` gives it, from other teachers: of its weights, and of how it reads
+ * texts if not by the ids of the data.
+ */
 export function teacherFingerprint(fitted: Module): string {
   const { teacherHash, teacherEncodingHash } = teacherHashes(fitted);
   if (teacherEncodingHash === undefined) return teacherHash;

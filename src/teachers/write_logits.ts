@@ -55,12 +55,13 @@ const STORED = {
 const MAX_ARCHIVED = 2 ** 31 - 2 ** 20;
 
 /**
- * Writes a teacher's logits, or the vectors of a network such as BERT, for all samples of the source that data are made of, in the order of their indices, as a `.npy`, `.npz`
- * or `.safetensors` file that {@link logitsFile} reads. The file is written whole or not at all: what is done is kept in the
- * folder `FILE.part` until then, and another call with the same teacher, data and file goes on from there.
+ * Writes a teacher's logits, or the vectors of a network such as BERT, for all samples of the source that data are made
+ * of, in the order of their indices, as a `.npy`, `.npz` or `.safetensors` file that {@link logitsFile} reads. The file
+ * is written whole or not at all: what is done is kept in the folder `FILE.part` until then, and another call with the
+ * same teacher, data and file goes on from there.
  *
- * @throws DistilleryError `BAD_ARGUMENT` for samples that change at random and a network whose rows depend on each other, and if the file is there, `ABORTED` by
- * the signal, `IN_USE` if another process writes the file, `IO_ERROR`.
+ * @throws DistilleryError `BAD_ARGUMENT` for samples that change at random and a network whose rows depend on each
+ * other, and if the file is there, `ABORTED` by the signal, `IN_USE` if another process writes the file, `IO_ERROR`.
  * @example
  * ```ts
  * await writeLogits(teacher, train, "logits.safetensors");

@@ -1,4 +1,7 @@
-/** A place where those who compute parts of one batch wait for each other: each gives numbers, all go on with what is made of them. */
+/**
+ * A place where those who compute parts of one batch wait for each other: each gives numbers, all go on with what is
+ * made of them.
+ */
 export class Barrier {
   /** Of all parts; null while they are waited for. */
   all: Float64Array | null = null;

@@ -2,7 +2,8 @@ import { discardDeferred, runDeferred } from "./deferred.js";
 
 /**
  * Reuse of arrays. A training loop runs each step in an {@link Arena}: what the step allocated is handed out again in
- * the next one, so that a warm step allocates nothing. Outside of an arena arrays are plain and the garbage collector's.
+ * the next one, so that a warm step allocates nothing. Outside of an arena arrays are plain and the garbage
+ * collector's.
  */
 const free = new Map<number, Float32Array[]>();
 const freeBytes = new Map<number, Uint8Array[]>();

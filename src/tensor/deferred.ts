@@ -1,8 +1,8 @@
 let pending: (() => void) | null = null;
 
 /**
- * Defers a computation until something reads a tensor's values. At most one is deferred: another one that is, or the first
- * access to any tensor's `data`, runs it.
+ * Defers a computation until something reads a tensor's values. At most one is deferred: another one that is, or the
+ * first access to any tensor's `data`, runs it.
  */
 export function defer(run: () => void): void {
   runDeferred();

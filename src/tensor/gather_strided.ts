@@ -1,7 +1,9 @@
 /** The memory of a tensor of any type of number. */
 type Numbers = { readonly length: number; [index: number]: number | bigint };
 
-/** Fills `to` with the elements of a view of `from`, row by row: element [i, j, ...] lies at offset + i strides[0] + ... */
+/**
+ * Fills `to` with the elements of a view of `from`, row by row: element [i, j, ...] lies at offset + i strides[0] + ...
+ */
 export function gatherStrided<A extends Numbers>(
   from: A,
   to: A,

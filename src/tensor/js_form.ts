@@ -1,7 +1,10 @@
 /** How many rows of a matrix lie side by side in an exported module: what a product computes at a time. */
 export const PANEL = 8;
 
-/** A function that exported modules carry if something in them calls it: its name, its source and the functions that it calls. */
+/**
+ * A function that exported modules carry if something in them calls it: its name, its source and the functions that it
+ * calls.
+ */
 export interface JsFunction {
   readonly name: string;
   readonly source: string;
@@ -25,8 +28,8 @@ export interface JsBuilder {
   /** The function, which the module then has; gives the call with these arguments. */
   call(callee: JsFunction, ...args: (string | number)[]): string;
   /**
-   * A matrix by panels: {@link PANEL} rows at a time, those of a column side by side; the last panel may have fewer rows. A constant that nothing
-   * else reads is stored so.
+   * A matrix by panels: {@link PANEL} rows at a time, those of a column side by side; the last panel may have fewer
+   * rows. A constant that nothing else reads is stored so.
    */
   panels(matrix: string, columns: number): string;
   /** A list of numbers, which the module names and keeps. */

@@ -48,8 +48,8 @@ export interface Op<A = unknown, S = unknown> {
   /** Where the backward pass waits for other parts of the batch, ahead of `backward`. */
   barrier?(grad: Float32Array, call: Call<A, S>): Barrier;
   /**
-   * Gives the gradient of one input, a matrix that is no result, by the rows of it that are not zero alone; null: `backward` writes it
-   * as all others.
+   * Gives the gradient of one input, a matrix that is no result, by the rows of it that are not zero alone; null:
+   * `backward` writes it as all others.
    */
   backwardRows?(grad: Float32Array, call: Call<A, S>): GradRows | null;
   /** The type of its ONNX node, or a function that makes the node; without it a network of it can't be exported. */
@@ -61,12 +61,15 @@ export interface Op<A = unknown, S = unknown> {
   lower?(attributes: A, shapes: readonly (readonly unknown[])[]): LoweredNode | null;
   /** Its JavaScript in an exported module, an expression; without it a network of it can't become one. */
   js?(step: JsStep<A>, builder: JsBuilder): string;
-  /** Whether the output may be memory of the first input, as that of `reshape`: what changes the input counts as a change of it. */
+  /**
+   * Whether the output may be memory of the first input, as that of `reshape`: what changes the input counts as a
+   * change of it.
+   */
   readonly view?: boolean;
   /** Whether it draws random numbers. */
   readonly random?: boolean;
 }
 
 /** An operation of any attributes, as graphs and chains hold it. */
-// biome-ignore lint/suspicious/noExplicitAny: what `unknown` says here, an operation of some attributes can't be assigned to.
+// biome-ignore lint/suspicious/noExplicitAny: an operation of some attributes is none of `unknown` ones.
 export type AnyOp = Op<any, any>;

@@ -2,7 +2,10 @@ import { badArgument, expectOneOf, expectSync } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
 
-/** What the operands of the products of linear layers, attention and convolutions are rounded to; sums, and all else, are float32. */
+/**
+ * What the operands of the products of linear layers, attention and convolutions are rounded to; sums, and all else,
+ * are float32.
+ */
 export type Precision = "float32" | "bfloat16";
 
 export const PRECISIONS: readonly Precision[] = ["float32", "bfloat16"];
@@ -16,10 +19,11 @@ export function currentPrecision(): Precision {
 
 /**
  * Runs `body` with the products of its linear layers, attention and convolutions in a precision. Their backward pass
- * has it too, wherever it runs. `torch.autocast`, for these alone: weights, depthwise convolutions, all other operations and all sums
- * are float32.
+ * has it too, wherever it runs. `torch.autocast`, for these alone: weights, depthwise convolutions, all other
+ * operations and all sums are float32.
  *
- * @throws DistilleryError `BAD_ARGUMENT` for a body that is no function, and for an `async` one, which would go on in the precision from before.
+ * @throws DistilleryError `BAD_ARGUMENT` for a body that is no function, and for an `async` one, which would go on in
+ * the precision from before.
  * @example
  * ```ts
  * const loss = withPrecision("bfloat16", () => crossEntropy(network.forward(inputs), labels));
@@ -53,8 +57,8 @@ export function inPrecision<T>(precision: Precision, body: () => T): T {
 }
 
 /**
- * What multiplies in bfloat16 on this processor: "AMX-BF16", "AVX512-BF16", or "float32 arithmetic" on rounded operands, which is
- * slower than float32.
+ * What multiplies in bfloat16 on this processor: "AMX-BF16", "AVX512-BF16", or "float32 arithmetic" on rounded
+ * operands, which is slower than float32.
  *
  * @example
  * ```ts

@@ -2,7 +2,9 @@ import { types } from "node:util";
 import { DistilleryError } from "../errors.js";
 import { numel } from "./shape.js";
 
-/** Values beyond this number are shown as the first and last few of each axis. PyTorch's `threshold` and `edgeitems`. */
+/**
+ * Values beyond this number are shown as the first and last few of each axis. PyTorch's `threshold` and `edgeitems`.
+ */
 const MAX = 1000;
 const EDGE = 3;
 const LINE = 80;
@@ -15,8 +17,8 @@ interface Printable {
 }
 
 /**
- * A tensor as text, with the values as PyTorch prints them (four digits, large ones shortened), its shape and type. Without
- * values, `what` stands in their place.
+ * A tensor as text, with the values as PyTorch prints them (four digits, large ones shortened), its shape and type.
+ * Without values, `what` stands in their place.
  */
 export function printTensor(tensor: Printable, data: ArrayLike<number> | BigInt64Array | null, what = "..."): string {
   const { dtype, shape, requiresGrad } = tensor;

@@ -74,8 +74,8 @@ export function currentGenerator(): Generator {
 /**
  * Runs `body` with its draws taken from `generator`, so that runs side by side do not disturb each other's streams.
  *
- * @throws DistilleryError `BAD_ARGUMENT` for what is no generator, a body that is no function, and for an `async` one, which would go on
- * in the stream from before. A run takes its stream when it starts: `() => distill(...)` is fine.
+ * @throws DistilleryError `BAD_ARGUMENT` for what is no generator, a body that is no function, and for an `async` one,
+ * which would go on in the stream from before. A run takes its stream when it starts: `() => distill(...)` is fine.
  */
 export function withGenerator<T>(generator: Generator, body: () => T): T {
   expectGenerator("generator", generator);

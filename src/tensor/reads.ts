@@ -1,4 +1,7 @@
-/** Called with each tensor whose values something else than an operation reads, and with the generator of each draw that is none. */
+/**
+ * Called with each tensor whose values something else than an operation reads, and with the generator of each draw that
+ * is none.
+ */
 type Reader = (read: object) => void;
 
 let current: Reader | null = null;

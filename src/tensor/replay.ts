@@ -9,8 +9,9 @@ interface Entry {
 }
 
 /**
- * Runs a function that waits inside for others, although it is not async: at a barrier it is left, and later run again from its beginning.
- * Then each operation gives what it gave before, without computing it, and the random stream is where it left it.
+ * Runs a function that waits inside for others, although it is not async: at a barrier it is left, and later run again
+ * from its beginning. Then each operation gives what it gave before, without computing it, and the random stream is
+ * where it left it.
  */
 export class Replay {
   readonly #entries: Entry[] = [];

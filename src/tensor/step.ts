@@ -3,13 +3,13 @@ import { Arena } from "./buffer_pool.js";
 import { collectTensors, Tensor } from "./tensor.js";
 
 /**
- * Runs one step of a training loop: the arrays of the tensors that are computed in it are used again in the next step, so
- * that a warm step allocates nothing. Put the forward pass, `backward()` and the optimizer's step into it.
+ * Runs one step of a training loop: the arrays of the tensors that are computed in it are used again in the next step,
+ * so that a warm step allocates nothing. Put the forward pass, `backward()` and the optimizer's step into it.
  *
- * Tensors that `body` returns, alone or in an array or an object, are copied out. Every other tensor that was computed in it
- * ends with it: to read one afterwards is an error. Gradients, weights and the optimizer's state stay. An array from
- * {@link Tensor.data} has to be copied to outlive the step. Layers that follow one another are computed together, when something reads
- * what the last one gives: fill the arrays of the inputs before the step, not in it.
+ * Tensors that `body` returns, alone or in an array or an object, are copied out. Every other tensor that was computed
+ * in it ends with it: to read one afterwards is an error. Gradients, weights and the optimizer's state stay. An array
+ * from {@link Tensor.data} has to be copied to outlive the step. Layers that follow one another are computed together,
+ * when something reads what the last one gives: fill the arrays of the inputs before the step, not in it.
  *
  * @throws DistilleryError `BAD_ARGUMENT` for an `async` function, and if a tensor is read after its step.
  * @example
@@ -52,7 +52,10 @@ export class TensorArena {
   }
 }
 
-/** Runs `body`, then ends the tensors and takes back the arrays that were made in it. TensorFlow.js's `tidy`, but nothing is copied out. */
+/**
+ * Runs `body`, then ends the tensors and takes back the arrays that were made in it. TensorFlow.js's `tidy`, but
+ * nothing is copied out.
+ */
 export function withArena<T>(body: () => T): T {
   const arena = new TensorArena();
   try {

@@ -134,7 +134,10 @@ export class Tensor {
     else this.#base.noteChange();
   }
 
-  /** Says that the values are memory of another tensor. Nothing changes those of what an operation made, whose graph is not to be kept. @internal */
+  /**
+   * Says that the values are memory of another tensor. Nothing changes those of what an operation made, whose graph is
+   * not to be kept. @internal
+   */
   shareVersion(source: Tensor): void {
     this.#base = source.#base ?? (source.node === null ? source : null);
   }

@@ -21,7 +21,10 @@ interface AdviceNames {
 
 const IN_PROGRAMS: AdviceNames = { dropLast: "dropLast: true", batchNorm: 'batchNorm: "batch"' };
 
-/** What is wrong with the run's batches if one of them, or one of their shards, has one sample; else null. `what` can't take it. */
+/**
+ * What is wrong with the run's batches if one of them, or one of their shards, has one sample; else null. `what` can't
+ * take it.
+ */
 export function singleIn(
   { batchSize, shards, dropLast, batchNorm, teacherMode }: BatchOptions,
   samples: number,
@@ -48,7 +51,8 @@ export function singleIn(
 }
 
 /**
- * {@link singleIn} for a network with a BatchNorm that gets one number of each sample: images of several positions have more.
+ * {@link singleIn} for a network with a BatchNorm that gets one number of each sample: images of several positions have
+ * more.
  *
  * @param whose what errors call the network, if it is not the one that is trained.
  */

@@ -28,9 +28,9 @@ export interface TemperatureFit {
 }
 
 /**
- * The temperature that divides a teacher's logits so that the likelihood of the validation set's labels is largest (Guo et al.,
- * ICML 2017): the loss is convex in 1 / T, and the root of its slope is found by bisection in double precision. The logits are those of
- * a run's precision; the event loop gets its turn before each batch.
+ * The temperature that divides a teacher's logits so that the likelihood of the validation set's labels is largest (Guo
+ * et al., ICML 2017): the loss is convex in 1 / T, and the root of its slope is found by bisection in double precision.
+ * The logits are those of a run's precision; the event loop gets its turn before each batch.
  *
  * @throws DistilleryError `BAD_ARGUMENT` that says why there is none, `ABORTED` by the signal.
  */
@@ -57,8 +57,8 @@ export async function calibrateTeacher(
 }
 
 /**
- * Refuses a teacher that can't be calibrated, before it is asked for any logits: one that gives none for the validation set, changes
- * with the run, or is a `network` that was trained on that set. `BAD_ARGUMENT`.
+ * Refuses a teacher that can't be calibrated, before it is asked for any logits: one that gives none for the validation
+ * set, changes with the run, or is a `network` that was trained on that set. `BAD_ARGUMENT`.
  */
 export function expectCalibratable(
   given: Dataset | undefined,
@@ -75,7 +75,10 @@ export function expectCalibratable(
   throw argumentError("calibrateTeacher", text);
 }
 
-/** Refuses data that no teacher can be calibrated on: none, those of another task, or those that the network was trained on. `BAD_ARGUMENT`. */
+/**
+ * Refuses data that no teacher can be calibrated on: none, those of another task, or those that the network was trained
+ * on. `BAD_ARGUMENT`.
+ */
 export function expectCalibrationSet(validation: Dataset | undefined, network?: unknown): Dataset {
   const refuse = (text: string) => argumentError("calibrateTeacher", text);
   if (validation === undefined) throw refuse(NEEDS_VALIDATION.calibrateTeacher);

@@ -32,18 +32,21 @@ export interface RunControls {
   out?: string;
   /** Whether to continue the run in `out`, if there is one; with more `epochs` also a finished one. */
   resume?: boolean;
-  /** Whether a run with other options in `out` is replaced, its weights and report as the new one begins; default: it is refused. */
+  /**
+   * Whether a run with other options in `out` is replaced, its weights and report as the new one begins; default: it is
+   * refused.
+   */
   overwrite?: boolean;
   /** Epochs, or steps, between checkpoints; default: every epoch, but at most one a second. */
   checkpointEvery?: number | { steps: number };
   /**
-   * How many checkpoints are kept, the newest included; default 2. 0: two while the run goes on, and when it has finished what it
-   * came to, without the optimizer's state: it can't go on with more epochs then.
+   * How many checkpoints are kept, the newest included; default 2. 0: two while the run goes on, and when it has
+   * finished what it came to, without the optimizer's state: it can't go on with more epochs then.
    */
   keepCheckpoints?: number;
   /**
-   * What `config.json` keeps beside the options. A resumed run must have the same, except for `userOptions`: the options as the
-   * user wrote them.
+   * What `config.json` keeps beside the options. A resumed run must have the same, except for `userOptions`: the
+   * options as the user wrote them.
    */
   metadata?: Readonly<Record<string, unknown>>;
   /** Stops the run after the step that it is in; with `out`, once its state is saved. It ends with `ABORTED`. */
@@ -60,7 +63,9 @@ export interface RunControls {
   logs?: readonly MetricsLog[];
   /** Called with a line for the user, such as where a run is resumed. */
   onNote?: (text: string) => void;
-  /** The processes that share the run, as {@link joinRanks} gives them: of each batch each takes a part of the `shards`. */
+  /**
+   * The processes that share the run, as {@link joinRanks} gives them: of each batch each takes a part of the `shards`.
+   */
   ranks?: Ranks;
 }
 

@@ -21,25 +21,28 @@ import { Trainer } from "./trainer.js";
 /** What {@link distill} takes: the networks, the data, and options that may be left out. */
 export interface DistillInput extends DistillationOptions, RunControls {
   /**
-   * A network, whose parameters do not change; another {@link Teacher}; or a function of the batch that gives logits. None
-   * if the loss needs none.
+   * A network, whose parameters do not change; another {@link Teacher}; or a function of the batch that gives logits.
+   * None if the loss needs none.
    */
   teacher?: Module | Teacher | TeacherFunction;
   /** Trained. */
   student: Module;
   data: Dataset;
-  /** Evaluated on after each epoch: accuracy, agreement, the best weights. Not the test set, which is not to be chosen on. */
+  /**
+   * Evaluated on after each epoch: accuracy, agreement, the best weights. Not the test set, which is not to be chosen
+   * on.
+   */
   validation?: Dataset;
   /**
    * What the student is trained with: an expression such as `"0.1*cross-entropy + 0.9*kd(temperature=4)"`, a
-   * {@link DistillationLoss}, or a function of the batch that gives a scalar. Default: the loss of Hinton, Vinyals and Dean
-   * with `temperature` and `alpha`, `kd(temperature, alpha)`.
+   * {@link DistillationLoss}, or a function of the batch that gives a scalar. Default: the loss of Hinton, Vinyals and
+   * Dean with `temperature` and `alpha`, `kd(temperature, alpha)`.
    */
   loss?: LossSpec;
   /**
    * Whether the teacher's logits are computed once for each sample and not at each step; or logits computed before. The
-   * same bits either way. Default: if that is exact, for a network in eval mode, data that do not change and networks that
-   * share no parameter.
+   * same bits either way. Default: if that is exact, for a network in eval mode, data that do not change and networks
+   * that share no parameter.
    */
   teacherCache?: boolean | TeacherCache;
   /**

@@ -89,7 +89,10 @@ interface EstimatedRun {
   options: ResolvedTraining;
   /** The teacher whose predictions for the validation set are others after each epoch. */
   changingTeacher: Module | null;
-  /** The seconds that computing the teacher's cached logits takes, and a cache of those of the samples `first`; null without one. */
+  /**
+   * The seconds that computing the teacher's cached logits takes, and a cache of those of the samples `first`; null
+   * without one.
+   */
   timeLogits(first: Dataset): Promise<{ seconds: number; cache: TeacherCache | null }>;
   start(changes: TrainingOptions & RunControls & { data: Dataset }, cache: TeacherCache | null): RunHandle;
 }

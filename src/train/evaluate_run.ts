@@ -30,8 +30,8 @@ export interface RunEvaluation {
 export const TEST_SET = "test set";
 
 /**
- * Evaluates the networks of a finished run: one pass over the data for the teacher, and one for each set of weights. `onWork` is called
- * as it begins and after each.
+ * Evaluates the networks of a finished run: one pass over the data for the teacher, and one for each set of weights.
+ * `onWork` is called as it begins and after each.
  */
 export function evaluateRun(
   networks: { student: Module; teacher?: Module | undefined; best?: BestWeights | null },

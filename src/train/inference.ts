@@ -63,9 +63,9 @@ export function logitsOf(model: Module, data: Dataset, options: { batchSize?: nu
 }
 
 /**
- * Evaluates a network on a data set in eval mode, by the labels or targets, and by what a teacher says if one is given. The
- * networks' modes are restored. A network that knows what it was trained with, as one of {@link loadNetwork} does, gets
- * columns and classes by their names, standardised by its own means and deviations.
+ * Evaluates a network on a data set in eval mode, by the labels or targets, and by what a teacher says if one is given.
+ * The networks' modes are restored. A network that knows what it was trained with, as one of {@link loadNetwork} does,
+ * gets columns and classes by their names, standardised by its own means and deviations.
  *
  * @throws DistilleryError `SHAPE_MISMATCH` if a network does not fit the data.
  * @example
@@ -121,9 +121,9 @@ function eachBatch(
 }
 
 /**
- * What a network says of samples without labels, in eval mode: of a classification the softmax of its logits. Inputs are
- * [n, features] or [n, channels, height, width], as `encodeSamples` makes them. The network's modes are restored. What the network was
- * trained for, and in what unit its targets are, is what its record says, or `preprocessing`.
+ * What a network says of samples without labels, in eval mode: of a classification the softmax of its logits. Inputs
+ * are [n, features] or [n, channels, height, width], as `encodeSamples` makes them. The network's modes are restored.
+ * What the network was trained for, and in what unit its targets are, is what its record says, or `preprocessing`.
  *
  * @throws DistilleryError `SHAPE_MISMATCH` if the network does not fit the inputs or the names of the classes,
  * `NON_FINITE` if its outputs are not finite.
@@ -191,8 +191,8 @@ export function measureLatency(model: Module, data: Dataset): number {
 }
 
 /**
- * Samples of a data set that a network in eval mode classifies in a second, in batches of 256 (or of all samples, if there
- * are fewer, or as many images as 128 MB of activations are of): the median of several runs, once warm.
+ * Samples of a data set that a network in eval mode classifies in a second, in batches of 256 (or of all samples, if
+ * there are fewer, or as many images as 128 MB of activations are of): the median of several runs, once warm.
  *
  * @example
  * ```ts

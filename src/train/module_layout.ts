@@ -5,7 +5,9 @@ import { Parameter, type Tensor } from "../tensor/tensor.js";
 /** The parameters that some run moves. */
 const CLAIMED = new WeakSet<Tensor>();
 
-/** Makes parameters a run's own until what it gives is called; refuses those that another run moves at the same time. */
+/**
+ * Makes parameters a run's own until what it gives is called; refuses those that another run moves at the same time.
+ */
 export function claim(parameters: ReadonlySet<Tensor>): () => void {
   const moved = [...parameters].filter(({ requiresGrad }) => requiresGrad);
   if (moved.some((parameter) => CLAIMED.has(parameter))) {
@@ -30,7 +32,9 @@ export class Layout {
     this.#held = heldBy(this.#modules);
   }
 
-  /** What has become of a module or parameter since then: `student: its fc1 was taken out`; null if all is as it was. */
+  /**
+   * What has become of a module or parameter since then: `student: its fc1 was taken out`; null if all is as it was.
+   */
   change(): string | null {
     // Twice an epoch: paths are put together only if something differs.
     const held = heldBy(this.#modules);

@@ -21,11 +21,14 @@ export interface MutualInput extends TrainingOptions, RunControls {
   /** Two or more, which are all trained; they share no parameters. */
   students: readonly Module[];
   data: Dataset;
-  /** Evaluated on after each epoch: the accuracy of each student, and of the mean of their probabilities, which chooses the best epoch. */
+  /**
+   * Evaluated on after each epoch: the accuracy of each student, and of the mean of their probabilities, which chooses
+   * the best epoch.
+   */
   validation?: Dataset;
   /**
-   * What each student learns with from each other one as its teacher; the mean over the others is its loss. It reads logits
-   * and labels only. Default: `cross-entropy + kd(temperature=1)`, as the paper has it.
+   * What each student learns with from each other one as its teacher; the mean over the others is its loss. It reads
+   * logits and labels only. Default: `cross-entropy + kd(temperature=1)`, as the paper has it.
    */
   loss?: LossSpec;
 }
@@ -39,13 +42,14 @@ export function cohortOf(students: readonly Module[]): Ensemble {
 }
 
 /**
- * Deep mutual learning (Zhang, Xiang, Hospedales and Lu, 2018): students that teach each other, without a teacher. Of student i
- * the loss is crossEntropy_i + the mean over the others j of KL(p_j ‖ p_i); the gradient of each loss flows to its student
- * alone. All students compute a batch once and then take their steps together, as the authors' code does; in the paper's
- * algorithm each later one sees what the ones before have learnt from the batch. Each student's gradient is clipped by its own norm.
+ * Deep mutual learning (Zhang, Xiang, Hospedales and Lu, 2018): students that teach each other, without a teacher. Of
+ * student i the loss is crossEntropy_i + the mean over the others j of KL(p_j ‖ p_i); the gradient of each loss flows
+ * to its student alone. All students compute a batch once and then take their steps together, as the authors' code
+ * does; in the paper's algorithm each later one sees what the ones before have learnt from the batch. Each student's
+ * gradient is clipped by its own norm.
  *
- * `out` gets a file for each: `student-1`, `student-2`, ... The metrics `validationLoss` and `validationAccuracy` are those of
- * the mean of their probabilities, `student-1.validationAccuracy` and so on of each.
+ * `out` gets a file for each: `student-1`, `student-2`, ... The metrics `validationLoss` and `validationAccuracy` are
+ * those of the mean of their probabilities, `student-1.validationAccuracy` and so on of each.
  *
  * @throws DistilleryError the errors of {@link distill}.
  * @example

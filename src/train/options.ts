@@ -48,8 +48,9 @@ const TRAINING = {
   /** Whether a last batch that is short is left out. */
   dropLast: v.optional(boolean(), false),
   /**
-   * By name, with its arguments, which go before `lr` and `weightDecay`: `"sgd(momentum=0.9)"`. Or a function of the parameters
-   * that makes one, for parameter groups: `() => new AdamW([{ params: head, lr: 1e-3 }, { params: body, lr: 1e-4 }])`.
+   * By name, with its arguments, which go before `lr` and `weightDecay`: `"sgd(momentum=0.9)"`. Or a function of the
+   * parameters that makes one, for parameter groups:
+   * `() => new AdamW([{ params: head, lr: 1e-3 }, { params: body, lr: 1e-4 }])`.
    */
   optimizer: v.optional(
     spec<Expression | MakeOptimizer>(
@@ -81,17 +82,21 @@ const TRAINING = {
    * their gradients are added in a fixed order. A divisor of `batchSize`.
    */
   shards: v.optional(integer(1), 1),
-  /** Whose statistics normalise a shard in train mode: its own, or the whole batch's as without shards (`torch.nn.SyncBatchNorm`). */
+  /**
+   * Whose statistics normalise a shard in train mode: its own, or the whole batch's as without shards
+   * (`torch.nn.SyncBatchNorm`).
+   */
   batchNorm: v.optional(oneOf(["shard", "batch"]), "shard"),
   /**
-   * What the operands of linear layers', attention's and convolutions' products are rounded to, in the student's forward and backward passes
-   * and in the teacher's forward pass: "bfloat16" (or "bf16") multiplies by AMX or AVX512-BF16 if the processor has it. Sums, weights,
-   * depthwise convolutions, all other operations and evaluations are float32.
+   * What the operands of linear layers', attention's and convolutions' products are rounded to, in the student's
+   * forward and backward passes and in the teacher's forward pass: "bfloat16" (or "bf16") multiplies by AMX or
+   * AVX512-BF16 if the processor has it. Sums, weights, depthwise convolutions, all other operations and evaluations
+   * are float32.
    */
   precision: v.optional(precision(), "float32"),
   /**
-   * The decay of an exponential moving average of the weights, such as 0.999: validation, the best epoch and the weights
-   * that the run ends with are then the average's. Null: none.
+   * The decay of an exponential moving average of the weights, such as 0.999: validation, the best epoch and the
+   * weights that the run ends with are then the average's. Null: none.
    */
   ema: v.optional(v.nullable(fractionBelow1()), null),
   /** Early stopping: epochs without improvement on the validation set after which a run ends; null: never. */

@@ -13,8 +13,8 @@ const FIRST_RANK_MS = 1000;
 const WORD = Float32Array.BYTES_PER_ELEMENT;
 
 /**
- * The processes of one run that `mpirun` started: each takes a part of every batch's shards, the first one, rank 0, writes. What they add is added
- * in one order, so that the bits do not depend on how many there are.
+ * The processes of one run that `mpirun` started: each takes a part of every batch's shards, the first one, rank 0,
+ * writes. What they add is added in one order, so that the bits do not depend on how many there are.
  */
 export class Ranks {
   /** Bytes that this rank has sent to others. */
@@ -110,8 +110,9 @@ export class Ranks {
   }
 
   /**
-   * The sum over all shards: each rank adds a slice of the arrays, then the slices are gathered. A rank sends its sums' slices to all others
-   * and its own slice of the result: for arrays of n bytes and R ranks with a power of two of shards 2 n (R - 1) / R bytes.
+   * The sum over all shards: each rank adds a slice of the arrays, then the slices are gathered. A rank sends its sums'
+   * slices to all others and its own slice of the result: for arrays of n bytes and R ranks with a power of two of
+   * shards 2 n (R - 1) / R bytes.
    */
   async sum(partial: readonly PartialSum[], length: number): Promise<Float32Array> {
     const bounds = Array.from({ length: this.size + 1 }, (_, i) => Math.floor((i * length) / this.size));
@@ -181,7 +182,8 @@ let joined: Ranks | null = null;
 /**
  * The ranks that `mpirun` started this process with; null if it is alone.
  *
- * @throws DistilleryError `NATIVE` if crates/mpi is not built, or MPI does not start or finds another number of processes; `BAD_ARGUMENT` after {@link Ranks.stop}.
+ * @throws DistilleryError `NATIVE` if crates/mpi is not built, or MPI does not start or finds another number of
+ * processes; `BAD_ARGUMENT` after {@link Ranks.stop}.
  * @example
  * ```ts
  * const ranks = joinRanks();

@@ -24,7 +24,10 @@ export class RunFiles {
     private readonly logs: readonly MetricsLog[],
   ) {}
 
-  /** Refuses what {@link RunFiles.open} would refuse, and changes nothing; the names `open` are not in the configuration yet. */
+  /**
+   * Refuses what {@link RunFiles.open} would refuse, and changes nothing; the names `open` are not in the configuration
+   * yet.
+   */
   static async expectOpenable(
     { out, resume = false, overwrite = false, logs = [] }: RunControls,
     config: () => RunConfig,
@@ -95,7 +98,10 @@ export class RunFiles {
     await this.directory?.checkpoints.written();
   }
 
-  /** Writes the weights of a model's parts, the best ones under NAME_best, with what they were trained with; gives the files. */
+  /**
+   * Writes the weights of a model's parts, the best ones under NAME_best, with what they were trained with; gives the
+   * files.
+   */
   async weights(
     parts: readonly Part[],
     record: TrainingRecord,

@@ -65,7 +65,10 @@ export function memoryOf({ networks, modules, data, validation, ...more }: Memor
   };
 }
 
-/** How often the gradients are there beside those of the parameters: the sums of a binary tree, and of all shards that wait for each other. */
+/**
+ * How often the gradients are there beside those of the parameters: the sums of a binary tree, and of all shards that
+ * wait for each other.
+ */
 function shardCopies(shards: number, batchNorm: "shard" | "batch"): number {
   if (shards === 1) return 0;
   return 1 + Math.ceil(Math.log2(shards)) + (batchNorm === "batch" ? shards : 0);

@@ -10,8 +10,8 @@ import type { ResolvedTraining } from "./options.js";
 type OptimizerOption = ResolvedTraining["optimizer"];
 
 /**
- * The optimizer that the option names or makes; `BAD_ARGUMENT` if it moves parameters that are not the run's, or leaves those of the
- * loss's modules as they were drawn.
+ * The optimizer that the option names or makes; `BAD_ARGUMENT` if it moves parameters that are not the run's, or leaves
+ * those of the loss's modules as they were drawn.
  */
 export function createOptimizer(
   option: OptimizerOption,
@@ -61,7 +61,10 @@ function ownOptimizer(option: Extract<OptimizerOption, (...args: never[]) => unk
   return optimizer;
 }
 
-/** An optimizer as `config.json` keeps it: its expression with every option written out, or the class and the options of each of its groups. */
+/**
+ * An optimizer as `config.json` keeps it: its expression with every option written out, or the class and the options of
+ * each of its groups.
+ */
 export function describeOptimizer(option: OptimizerOption, optimizer: Optimizer): string {
   if (typeof option !== "function") return OPTIMIZERS.canonical(option, { argument: "optimizer" });
   const groups = optimizer.paramGroups.map(({ params, ...options }) => ({ ...options, parameters: params.length }));

@@ -98,7 +98,10 @@ export function withoutScheduleOptions<T extends ScheduleOptions>(options: T): O
   return Object.fromEntries(Object.entries(options).filter(isOther)) as Omit<T, keyof ScheduleOptions>;
 }
 
-/** A resolved schedule as `config.json` keeps it: its expression, or for a function the SHA-256 of its values at all steps. */
+/**
+ * A resolved schedule as `config.json` keeps it: its expression, or for a function the SHA-256 of its values at all
+ * steps.
+ */
 export function describeSchedule(schedule: string | Schedule, totalSteps: number): Readonly<Record<string, string>> {
   if (typeof schedule === "string") return { schedule };
   const values = Float64Array.from({ length: totalSteps + 1 }, (_, step) => schedule(step, totalSteps));

@@ -32,8 +32,8 @@ interface TeacherUse {
 }
 
 /**
- * The teacher of a distillation from its first question to its last: it is opened for the run, prepared and calibrated once the run's
- * folder is known to be free, and taken in its fastest exact form when steps remain.
+ * The teacher of a distillation from its first question to its last: it is opened for the run, prepared and calibrated
+ * once the run's folder is known to be free, and taken in its fastest exact form when steps remain.
  */
 export class RunTeacher {
   /** As validation asks it; null: there is none. */
@@ -118,7 +118,9 @@ export class RunTeacher {
     this.loss = calibrated(this.loss, this.#calibration.temperature);
   }
 
-  /** Refuses options that ask something of a network as the teacher if there is none, or if the loss does not read it. */
+  /**
+   * Refuses options that ask something of a network as the teacher if there is none, or if the loss does not read it.
+   */
   #expectNetworkOptions(): void {
     const { source, loss } = this;
     const { teacherCache, teacherMode } = this.use;

@@ -48,7 +48,9 @@ interface ShardInput {
   readonly gradients: Gradient[];
 }
 
-/** The forward and the backward pass of one shard, which may wait at barriers while other shards use the same networks. */
+/**
+ * The forward and the backward pass of one shard, which may wait at barriers while other shards use the same networks.
+ */
 export class ShardPass {
   readonly #replay = new Replay();
   /** The buffers and the random stream as the forward pass begins. */
@@ -144,8 +146,8 @@ interface Parties {
 }
 
 /**
- * Runs a rank's parts of a batch from barrier to barrier, until all have ended: `turn` goes on with one, and gives the barrier that it waits at.
- * What all shards of all ranks give there is combined in the shards' order.
+ * Runs a rank's parts of a batch from barrier to barrier, until all have ended: `turn` goes on with one, and gives the
+ * barrier that it waits at. What all shards of all ranks give there is combined in the shards' order.
  */
 export async function lockstep<P>(
   parts: readonly P[],

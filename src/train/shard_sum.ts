@@ -10,8 +10,9 @@ export interface PartialSum {
 }
 
 /**
- * The sum of an array of each shard, added as a binary tree over the shards' numbers: ((0 + 1) + (2 + 3)) + ((4 + 5) + (6 + 7)). The order does not depend on
- * who computed which shards, and whoever has neighbouring ones can add them before they are handed on.
+ * The sum of an array of each shard, added as a binary tree over the shards' numbers: ((0 + 1) + (2 + 3)) + ((4 + 5) +
+ * (6 + 7)). The order does not depend on who computed which shards, and whoever has neighbouring ones can add them
+ * before they are handed on.
  */
 export class ShardSum {
   #stack: PartialSum[] = [];

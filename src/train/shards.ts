@@ -34,10 +34,11 @@ interface Passes {
 }
 
 /**
- * Takes the batches of a run shard by shard. Each shard has the random stream of a seed that is drawn once a batch, plus the shard's
- * number, and starts from the same buffers. The gradients are those of the batch's mean: each shard's are weighted by its share of the
- * samples, and so are the changes of the buffers. Both are added in the order of a {@link ShardSum}, whoever computed them. With `batchNorm`
- * "batch" all shards wait for each other at each BatchNorm, forward and backward.
+ * Takes the batches of a run shard by shard. Each shard has the random stream of a seed that is drawn once a batch,
+ * plus the shard's number, and starts from the same buffers. The gradients are those of the batch's mean: each shard's
+ * are weighted by its share of the samples, and so are the changes of the buffers. Both are added in the order of a
+ * {@link ShardSum}, whoever computed them. With `batchNorm` "batch" all shards wait for each other at each BatchNorm,
+ * forward and backward.
  */
 export class Shards {
   readonly #parameters: readonly Tensor[];
@@ -45,7 +46,10 @@ export class Shards {
   readonly #buffers: readonly (Tensor | LongTensor)[];
   readonly #memories: readonly ShardedMemory[];
   readonly #ranks: Ranks | null;
-  /** Of each parameter whether it has a gradient; of each row of a matrix too; the gradients; the changes of the buffers. */
+  /**
+   * Of each parameter whether it has a gradient; of each row of a matrix too; the gradients; the changes of the
+   * buffers.
+   */
   readonly #sum: ShardSum;
   /** Of the first three. */
   readonly #length: number;

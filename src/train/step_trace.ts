@@ -26,7 +26,10 @@ export function newStepTrace(): StepTrace {
   return { every: 1, points: [] };
 }
 
-/** Keeps a step, with six digits; if there are too many by then, every second one goes. Which ones stay depends on their number alone. */
+/**
+ * Keeps a step, with six digits; if there are too many by then, every second one goes. Which ones stay depends on their
+ * number alone.
+ */
 export function keepStep(trace: StepTrace, { step, loss, gradNorm }: StepPoint): void {
   if (step % trace.every !== 0) return;
   trace.points.push([step, rounded(loss), rounded(gradNorm)]);

@@ -22,7 +22,10 @@ interface StepInput {
   run: { accumulate: number; modes: Modes; stream: RunStream; precision: Precision; layout: Layout };
 }
 
-/** One batch of a run: the parts of its work run in the run's modes and precision, with its random stream and its own arena. */
+/**
+ * One batch of a run: the parts of its work run in the run's modes and precision, with its random stream and its own
+ * arena.
+ */
 export class Step {
   readonly epoch: EpochBatches;
   /** The batch's number in the epoch. */

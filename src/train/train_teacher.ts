@@ -17,7 +17,10 @@ export interface TrainTeacherInput extends TrainingOptions, RunControls {
   /** Trained. */
   model: Module;
   data: Dataset;
-  /** Evaluated on after each epoch: the task's figures, the best weights. Not the test set, which is not to be chosen on. */
+  /**
+   * Evaluated on after each epoch: the task's figures, the best weights. Not the test set, which is not to be chosen
+   * on.
+   */
   validation?: Dataset;
   /** The name of its files of weights in `out`, without extension; default: `teacher`. */
   name?: string;

@@ -43,7 +43,10 @@ export class Trainer {
   readonly options: ResolvedTraining;
   /** Of the model and of the loss's modules. */
   readonly parameters: readonly Tensor[];
-  /** The same in groups, each of which is clipped by its own norm: those of each of the model's parts that the optimizer moves. */
+  /**
+   * The same in groups, each of which is clipped by its own norm: those of each of the model's parts that the optimizer
+   * moves.
+   */
   readonly clipGroups: readonly (readonly Tensor[])[];
   readonly #validator: Validator | null;
   readonly #modes: Modes;
@@ -172,8 +175,8 @@ export class Trainer {
   }
 
   /**
-   * Makes the remaining steps, a batch each, in all epochs. Between them the event loop gets its turn, checkpoints are written
-   * and the run stops if its signal says so; after each epoch it is validated and recorded.
+   * Makes the remaining steps, a batch each, in all epochs. Between them the event loop gets its turn, checkpoints are
+   * written and the run stops if its signal says so; after each epoch it is validated and recorded.
    */
   async eachStep(body: (step: Step) => void | Promise<void>): Promise<void> {
     const { progress } = this.state;

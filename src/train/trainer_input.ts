@@ -78,7 +78,10 @@ export interface Preparation {
   readonly gives: readonly string[];
 }
 
-/** Refuses weights of another order, a validation set that is missing or does not fit, batches of one sample for BatchNorm, preprocessing that no file keeps, and fewer shards than ranks. */
+/**
+ * Refuses weights of another order, a validation set that is missing or does not fit, batches of one sample for
+ * BatchNorm, preprocessing that no file keeps, and fewer shards than ranks.
+ */
 export function validateInput(input: TrainerInput): void {
   const { model, parts, data, validation, options, controls } = input;
   for (const { module, name } of parts ?? [{ module: model, name: "the network" }]) {
@@ -101,7 +104,10 @@ export function validateInput(input: TrainerInput): void {
   }
 }
 
-/** Refuses a held-out set that networks can't be evaluated on: for another task than the training data's, augmented, or with samples without labels. */
+/**
+ * Refuses a held-out set that networks can't be evaluated on: for another task than the training data's, augmented, or
+ * with samples without labels.
+ */
 export function expectEvaluable(name: string, heldOut: Dataset, data: Dataset): void {
   expectUnaugmented(name, heldOut);
   const [own, wanted] = [heldOut, data].map(taskNameOf);

@@ -48,8 +48,8 @@ const storedSchema = v.strictObject({
 });
 
 /**
- * The progress of a run, beside its tensors: epochs done; of the present epoch the batches done, the sums of their metrics
- * and their seconds; the records of the epochs before.
+ * The progress of a run, beside its tensors: epochs done; of the present epoch the batches done, the sums of their
+ * metrics and their seconds; the records of the epochs before.
  */
 type RunProgress = v.InferOutput<typeof progressSchema>;
 
@@ -140,8 +140,8 @@ export function stateDict(state: TrainerState, { withOptimizer = true } = {}): S
 }
 
 /**
- * Loads a state dict into a run that was set up the same way, all or nothing; gives the batches of its epoch if that had
- * begun.
+ * Loads a state dict into a run that was set up the same way, all or nothing; gives the batches of its epoch if that
+ * had begun.
  *
  * @throws DistilleryError `BAD_CHECKPOINT` if it does not fit the run.
  */
@@ -177,8 +177,8 @@ export function loadStateDict(
 }
 
 /**
- * Whether the run in a folder is done, and its present epoch, by its newest checkpoint; null if it has none. `patience` stops a
- * run early.
+ * Whether the run in a folder is done, and its present epoch, by its newest checkpoint; null if it has none. `patience`
+ * stops a run early.
  */
 export async function progressOf(
   folder: string,

@@ -43,7 +43,10 @@ export class Validator {
     this.#teacher = teacher?.evaluate === undefined ? null : teacher;
   }
 
-  /** The metrics of an epoch: `validationLoss`, the task's figures as `validationAccuracy`, and with a teacher `agreement`. */
+  /**
+   * The metrics of an epoch: `validationLoss`, the task's figures as `validationAccuracy`, and with a teacher
+   * `agreement`.
+   */
   async validate(model: Module): Promise<Record<string, number>> {
     const { data } = this;
     const [task, known] = [this.#task, this.#kept];

@@ -9,7 +9,10 @@ const HOST = "127.0.0.1";
 const SCAN_MS = 500;
 /** A line without meaning, so that a connection whose other end is gone is noticed. */
 const BEAT_MS = 15_000;
-/** Most bytes that wait for a client that does not read: it is disconnected, and gets the whole state when it reconnects. */
+/**
+ * Most bytes that wait for a client that does not read: it is disconnected, and gets the whole state when it
+ * reconnects.
+ */
 const MAX_WAITING = 2 ** 24;
 
 /** A page that is being served. */
@@ -19,8 +22,8 @@ export interface WatchServer {
 }
 
 /**
- * Serves a page about the runs below a folder, on this machine alone: what it reads are their files, and it changes nothing. Port 0 takes
- * any that is free.
+ * Serves a page about the runs below a folder, on this machine alone: what it reads are their files, and it changes
+ * nothing. Port 0 takes any that is free.
  *
  * @throws DistilleryError `IN_USE` if the port is taken; `IO_ERROR`.
  * @example

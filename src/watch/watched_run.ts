@@ -4,7 +4,10 @@ import type { EpochRecord } from "../log/index.js";
 export interface WatchedRun {
   /** Below the watched folder, with slashes; empty for that folder itself. */
   readonly path: string;
-  /** The command or function that began it, such as `distill` or `compare`; `baseline`: a comparison's students without a teacher. */
+  /**
+   * The command or function that began it, such as `distill` or `compare`; `baseline`: a comparison's students without
+   * a teacher.
+   */
   readonly command: string;
   /** The name of its data; null if it does not say. */
   readonly data: string | null;

@@ -22,7 +22,10 @@ export function commandEnvironment(): NodeJS.ProcessEnv {
   return env;
 }
 
-/** A process that runs command lines one after another (`host.mjs`). Most take less time than to start Node.js and load the library. */
+/**
+ * A process that runs command lines one after another (`host.mjs`). Most take less time than to start Node.js and load
+ * the library.
+ */
 class CommandHost {
   readonly #environment = JSON.stringify(commandEnvironment());
   readonly #process: ChildProcess;
@@ -51,8 +54,8 @@ class CommandHost {
   }
 
   /**
-   * Whether a command runs in it as in a new process: not once the environment has changed, or a module in its folder or in that of
-   * one which it names. One that failed after the answer takes the next command, to tell it.
+   * Whether a command runs in it as in a new process: not once the environment has changed, or a module in its folder
+   * or in that of one which it names. One that failed after the answer takes the next command, to tell it.
    */
   suits(args: readonly string[], cwd: string): boolean {
     if (this.#late !== null) return true;

@@ -19,7 +19,10 @@ const SIDE = 28;
 const before = process.env.DISTILLERY_DATA;
 let cwd: string;
 
-/** What a user has who types the commands: a table, a folder of modules, two images, and Fashion-MNIST, here a small one. */
+/**
+ * What a user has who types the commands: a table, a folder of modules, two images, and Fashion-MNIST, here a small
+ * one.
+ */
 beforeAll(() => {
   cwd = userFolder(folder);
   const flowers = Array.from({ length: 120 }, (_, i) => `${(i % 3) + (i % 7) / 20},${2 - (i % 3)},${"rgb"[i % 3]}`);
@@ -73,7 +76,9 @@ afterAll(() => {
   else process.env.DISTILLERY_DATA = before;
 });
 
-/** Small ones of the data of other tasks: a table of numbers, one of labels, vectors, and what a teacher says of them. */
+/**
+ * Small ones of the data of other tasks: a table of numbers, one of labels, vectors, and what a teacher says of them.
+ */
 function writeTargets(): void {
   const rows = Array.from({ length: 80 }, (_, i) => [(i % 9) / 4 - 1, ((i * i) % 11) / 5 - 1, ((7 * i) % 13) / 6 - 1]);
   const table = (names: string, of: (row: number[]) => number[], from: number, to: number) =>

@@ -1,4 +1,5 @@
-// Runs command lines one after another in this process: each as in a new one, but for what Node.js has compiled already.
+// Runs command lines one after another in this process: each as in a new one, but for what Node.js has compiled
+// already.
 import { run } from "../../dist/cli/program.js";
 import { getNumThreads, manualSeed, setNumThreads } from "../../dist/index.js";
 

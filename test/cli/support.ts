@@ -43,8 +43,8 @@ function withoutOpening({ code, stdout, stderr }: Omit<Ended, "opening">): Ended
 }
 
 /**
- * Runs `distillery ARGS` in a folder to its end: in the process that has run others, or in one of its own while that is busy. Tests of
- * signals, of open files or of a process's end `launch` one.
+ * Runs `distillery ARGS` in a folder to its end: in the process that has run others, or in one of its own while that is
+ * busy. Tests of signals, of open files or of a process's end `launch` one.
  */
 export async function distillery(args: readonly string[], cwd: string): Promise<Ended> {
   const host = freeHost(args, cwd);
@@ -117,7 +117,9 @@ export function imageFolder(): string {
 
 const MODULES = new URL("modules/", import.meta.url);
 
-/** A new folder of a user with modules of their own, which import `distillery`, and a table of three classes, rows.csv. */
+/**
+ * A new folder of a user with modules of their own, which import `distillery`, and a table of three classes, rows.csv.
+ */
 export function userFolder(parent: string): string {
   const folder = newFolder(parent);
   mkdirSync(join(folder, "node_modules"));

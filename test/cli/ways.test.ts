@@ -279,7 +279,8 @@ test("the guide's programs of losses and ways to train", async () => {
   expect(stdout, stderr).toMatch(
     /^link-1 [\d.]+\nlink-2 [\d.]+\nlink-3 [\d.]+\n[\d.]+\nwithout labels [\d.]+\n[\d.]+ \[ 2, 3 \]\n$/,
   );
-  // The first run is that of the command, to the bit; later a command draws the teacher that it reads before the student.
+  // The first run is that of the command, to the bit; later a command draws the teacher that it reads before the
+  // student.
   const command = ["train-teacher", "--data", "flowers.csv", "--epochs", "20", "--out", "by-itself", "--no-report"];
   await succeed([...command, "--teacher-network", "mlp(hidden=[64])"], cwd);
   const first = (...out: string[]) => bytes(cwd, ...out, "teacher_best.safetensors");

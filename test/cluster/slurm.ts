@@ -1,4 +1,5 @@
-// A SLURM cluster of one node on this machine, started and stopped by a test; in a folder of its own, at ports of its own.
+// A SLURM cluster of one node on this machine, started and stopped by a test; in a folder of its own, at ports of its
+// own.
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";

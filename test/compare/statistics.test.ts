@@ -201,7 +201,8 @@ describe("crossedDifference", () => {
       expectClose(flat(one), [expected.error, expected.low, expected.high, expected.p], CLOSE);
     }
     expect(got.distinguishable).toBe(both.p < 0.05 && seeds.p < 0.05);
-    // NumPy's bootstrap, of samples alone and of both, up to its own noise; of few seeds it is too small by their number less 1.
+    // NumPy's bootstrap, of samples alone and of both, up to its own noise; of few seeds it is too small by their
+    // number less 1.
     expectClose([got.samples.error], [bootstrap.samples], { rel: 0.05 });
     expectClose([both.error], [bootstrap.both], { rel: 0.2 });
     // The seeds' part is the paired t-test over their accuracies.

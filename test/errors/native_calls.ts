@@ -12,7 +12,10 @@ export type Argument = (
   path?: string;
 };
 
-/** `list`: the kernel takes a list of such arrays. `free`: any length is valid. `atLeast`: a longer one is valid. `optional`: null is valid. */
+/**
+ * `list`: the kernel takes a list of such arrays. `free`: any length is valid. `atLeast`: a longer one is valid.
+ * `optional`: null is valid.
+ */
 interface ArrayArgument {
   kind: "read" | "write";
   array: TypedArray;

@@ -127,9 +127,9 @@ test("colours have a normalisation each", async () => {
 });
 
 /**
- * The root mean square of the logits' errors if each weight's rounding error is independent and uniform in
- * [-scale / 2, scale / 2], of variance scale² / 12. Variances add; a layer multiplies them by the squares of its weights,
- * ReLU passes those of the elements above zero.
+ * The root mean square of the logits' errors if each weight's rounding error is independent and uniform in [-scale / 2,
+ * scale / 2], of variance scale² / 12. Variances add; a layer multiplies them by the squares of its weights, ReLU
+ * passes those of the elements above zero.
  */
 function roundingError(whole: Initializers, int8: Initializers, inputs: Tensor): number {
   const names = [...whole.keys()].filter((name) => name.endsWith(".weight"));

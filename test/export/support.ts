@@ -64,7 +64,9 @@ export function floats(bytes: Uint8Array, name: string): Float32Array {
 export const opTypes = (bytes: Uint8Array): string[] =>
   readModel(bytes).graph.node?.map(({ op_type }) => op_type) ?? [];
 
-/** Runs a file by ONNX Runtime on samples of so many values or of a shape, `batch` at a time, and gives all its outputs. */
+/**
+ * Runs a file by ONNX Runtime on samples of so many values or of a shape, `batch` at a time, and gives all its outputs.
+ */
 export async function run(
   bytes: Uint8Array,
   rows: Float32Array | Uint8Array,

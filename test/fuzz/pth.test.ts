@@ -20,8 +20,8 @@ function tensorsIn(value: unknown): ArrayBufferView[] {
 }
 
 /**
- * Reads as state dict, as one under a key, and as a whole checkpoint: each gives values that the file's length backs, or
- * BAD_CHECKPOINT.
+ * Reads as state dict, as one under a key, and as a whole checkpoint: each gives values that the file's length backs,
+ * or BAD_CHECKPOINT.
  */
 async function survives(bytes: Uint8Array): Promise<void> {
   const state = await readOr("BAD_CHECKPOINT", () => decodePth(bytes, "x"));

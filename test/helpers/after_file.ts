@@ -1,6 +1,9 @@
 const undone: (() => unknown)[] = [];
 
-/** Has something done after the test file that runs. A helper's own `afterAll` is that of one file: several share the modules of a process. */
+/**
+ * Has something done after the test file that runs. A helper's own `afterAll` is that of one file: several share the
+ * modules of a process.
+ */
 export function afterFile(undo: () => unknown): void {
   undone.push(undo);
 }

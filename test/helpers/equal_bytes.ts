@@ -1,4 +1,5 @@
-// `toEqual` takes 5 microseconds an element of a typed array: arrays of the same bytes are equal without that. Of others it decides itself.
+// `toEqual` takes 5 microseconds an element of a typed array: arrays of the same bytes are equal without that. Of
+// others it decides itself.
 import { expect } from "vitest";
 
 const bytesOf = ({ buffer, byteOffset, byteLength }: ArrayBufferView) => Buffer.from(buffer, byteOffset, byteLength);

@@ -34,7 +34,10 @@ const table = tensor([0, 1, 2, 3].map((i) => [i / 2 - 1, 0.3 - i, i * i]));
 /** -2, 0 or 3: small values become padding. */
 const idsOf = (x: Tensor) => x.mul(1e9).clamp(-2, 3);
 
-/** Forwards that are no case of test/export/operations.test.ts, or whose nodes could be others: what is computed of a batch, and the types of its nodes. */
+/**
+ * Forwards that are no case of test/export/operations.test.ts, or whose nodes could be others: what is computed of a
+ * batch, and the types of its nodes.
+ */
 const FORWARDS: Record<string, [(x: Tensor) => Tensor, string]> = {
   log1p: [(x) => square(x).log1p(), "Mul Add Add Sub IsInf Equal Or Log Div Mul Where"],
   rsqrt: [(x) => square(x).rsqrt(), "Mul Add Sqrt Reciprocal"],

@@ -31,8 +31,8 @@ const LOSS = { rel: 1e-6, abs: 1e-7 };
 const GRAD = { ofLargest: 1e-6 };
 
 /**
- * KL is a small difference of terms of the size of log(p), each rounded at 6e-8 of itself, and then taken T² times: that
- * is how far PyTorch is from the value in double precision (3e-5 at T = 10), and from itself on another processor.
+ * KL is a small difference of terms of the size of log(p), each rounded at 6e-8 of itself, and then taken T² times:
+ * that is how far PyTorch is from the value in double precision (3e-5 at T = 10), and from itself on another processor.
  */
 function softTolerance(temperature: number) {
   return { rel: 1e-6, abs: 5e-7 * Math.max(1, temperature ** 2) };

@@ -1,6 +1,7 @@
 /**
- * Writes fixtures/student_seed0.json: the SHA-256 of the reference script's student of seed 0, its parameters' bytes one after the other, for each
- * mode of the teacher. Run it at a commit whose bits are right: `node test/parity/make_student.mjs` after `npm run build`.
+ * Writes fixtures/student_seed0.json: the SHA-256 of the reference script's student of seed 0, its parameters' bytes
+ * one after the other, for each mode of the teacher. Run it at a commit whose bits are right:
+ * `node test/parity/make_student.mjs` after `npm run build`.
  */
 import { createHash } from "node:crypto";
 import { writeFileSync } from "node:fs";

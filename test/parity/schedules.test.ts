@@ -23,7 +23,9 @@ interface Case {
   lr: number[];
 }
 
-/** PyTorch multiplies from rate to rate in some of them: a rounding a step, and one of the size of the top at the end. */
+/**
+ * PyTorch multiplies from rate to rate in some of them: a rounding a step, and one of the size of the top at the end.
+ */
 const TOLERANCE = { rel: 1e-13, ofLargest: 1e-15 };
 
 const { cases } = readFixture<{ cases: Case[] }>("schedules");

@@ -15,7 +15,9 @@ import { failure } from "../checkpoint/support.js";
 
 type Mode = "train" | "eval";
 
-/** Epochs, by number, and how far their printed losses may be off: PyTorch's own noise between 1 and 2 threads, doubled. */
+/**
+ * Epochs, by number, and how far their printed losses may be off: PyTorch's own noise between 1 and 2 threads, doubled.
+ */
 const TOLERANCES: [from: number, to: number, loss: number][] = [
   [1, 10, 1e-4],
   [11, 20, 2e-4],

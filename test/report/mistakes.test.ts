@@ -11,7 +11,9 @@ import { images } from "./support.js";
 
 const CLASSES = 3;
 
-/** Logits that make the student say class 0 with growing sureness, the teacher class 1 for even samples and 2 for odd. */
+/**
+ * Logits that make the student say class 0 with growing sureness, the teacher class 1 for even samples and 2 for odd.
+ */
 function predictions(samples: number) {
   const student = Float32Array.from({ length: samples * CLASSES }, (_, i) => (i % CLASSES === 0 ? 1 + i / 100 : 0));
   const teacher = new Float32Array(samples * CLASSES);

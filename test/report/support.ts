@@ -81,7 +81,10 @@ const SIZES = {
 };
 const DATA = { name: "noise", training: 64, validation: 40, test: 96, features: FEATURES, classes: CLASSES };
 
-/** A comparison with these test accuracies by seed; all else is of one short run. Four ways to distil are two losses, each with both teachers. */
+/**
+ * A comparison with these test accuracies by seed; all else is of one short run. Four ways to distil are two losses,
+ * each with both teachers.
+ */
 export function compareResult(
   { teacher, student, test, history }: Trained,
   baseline: number[],

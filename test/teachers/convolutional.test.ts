@@ -25,7 +25,10 @@ beforeEach(() => vi.restoreAllMocks());
 const SHAPE = [3, 8, 8];
 const CLASSES = 4;
 
-/** A student of a teacher by its name; what becomes of student, teacher, losses and the random stream, and the passes that ran ahead. */
+/**
+ * A student of a teacher by its name; what becomes of student, teacher, losses and the random stream, and the passes
+ * that ran ahead.
+ */
 async function run(teacherName: string, kind: typeof frozen | "cache" | "cached", options: Partial<DistillInput> = {}) {
   const ahead = vi.spyOn(native, "inferenceEnqueue");
   const generator = new Generator(8);
@@ -58,7 +61,8 @@ async function run(teacherName: string, kind: typeof frozen | "cache" | "cached"
   return { passes: ahead.mock.calls.length, result: { losses, ofStudent, ofTeacher, stream: [...generator.state] } };
 }
 
-// Blocks with a residual sum, depthwise and grouped convolutions with a shuffle of channels, pools, linear layers with dropout.
+// Blocks with a residual sum, depthwise and grouped convolutions with a shuffle of channels, pools, linear layers with
+// dropout.
 const TEACHERS = ["resnet8", "vgg8", "MobileNetV2", "ShuffleNetV1"];
 
 describe("a frozen convolutional teacher that runs ahead has the bits of a live one", () => {

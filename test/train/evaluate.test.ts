@@ -49,7 +49,8 @@ describe("evaluate, by hand", () => {
   const data = shown(predicted, labels, 4);
 
   test.each([1, 2, 4, 1000])("in batches of %i", (batchSize) => {
-    // Each row of logits is one 1 among three 0: softmax gives it e / (e + 3), 0.475, which lies in the eighth of 15 bins.
+    // Each row of logits is one 1 among three 0: softmax gives it e / (e + 3), 0.475, which lies in the eighth of 15
+    // bins.
     const [sum, confidence] = [Math.E + 3, Math.E / (Math.E + 3)];
     const bins = Array.from({ length: 15 }, () => ({ confidence: 0, accuracy: 0, count: 0 }));
     bins[7] = { confidence: expect.closeTo(confidence, 12), accuracy: 1 / 2, count: 6 };

@@ -18,7 +18,10 @@ const SAMPLES = 120;
 const ROWS = 4;
 const SHAPE = [3, 16, 16] as const;
 const plain = globalThis.Float32Array;
-/** The lengths of arrays that `new Float32Array` made meanwhile: not `slice` and `map`, nor other types. A scalar, such as the loss, is one element and does not count. */
+/**
+ * The lengths of arrays that `new Float32Array` made meanwhile: not `slice` and `map`, nor other types. A scalar, such
+ * as the loss, is one element and does not count.
+ */
 let made: number[] = [];
 
 beforeEach(() => {

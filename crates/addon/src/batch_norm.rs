@@ -23,8 +23,8 @@ pub struct Norm {
     pub momentum: f64,
 }
 
-/// What batchNormForward reads and writes: x and out are [rows, features, length], mean and invStd (for the backward pass)
-/// [features]; addend, of out's shape, is added if it is not null, and ReLU follows if relu
+/// What batchNormForward reads and writes: x and out are [rows, features, length], mean and invStd (for the backward
+/// pass) [features]; addend, of out's shape, is added if it is not null, and ReLU follows if relu
 #[napi(object, object_to_js = false, use_nullable = true)]
 pub struct BatchNormForward {
     pub x: F32,
@@ -66,8 +66,8 @@ pub fn batch_moments(x: F32, rows: u32, features: u32, length: u32) -> Result<Ve
     Ok(moments)
 }
 
-/// A linear layer: x[rows, inputs], weight[features, inputs], bias[features] or null; the operands of its product are rounded to
-/// bfloat16 if bfloat16
+/// A linear layer: x[rows, inputs], weight[features, inputs], bias[features] or null; the operands of its product are
+/// rounded to bfloat16 if bfloat16
 #[napi(object, object_to_js = false, use_nullable = true)]
 pub struct Linear {
     pub x: F32,
@@ -84,7 +84,8 @@ pub struct Dropout {
     pub state: U32Mut,
 }
 
-/// What linearNormReluDropoutForward reads and writes; linearOut, which BatchNorm normalizes, and out are [rows, features]
+/// What linearNormReluDropoutForward reads and writes; linearOut, which BatchNorm normalizes, and out are [rows,
+/// features]
 #[napi(object, object_to_js = false, use_nullable = true)]
 pub struct LinearNormReluDropoutForward {
     pub linear: Linear,
@@ -144,8 +145,8 @@ pub struct NormGradients {
     pub bias: F32Mut,
 }
 
-/// What batchNormBackward reads and writes: y is the output if ReLU followed, else null; gradAddend takes the gradient of the
-/// addend, null if there was none
+/// What batchNormBackward reads and writes: y is the output if ReLU followed, else null; gradAddend takes the gradient
+/// of the addend, null if there was none
 #[napi(object, object_to_js = false, use_nullable = true)]
 pub struct BatchNormBackward {
     pub grad: F32,

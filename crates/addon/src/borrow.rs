@@ -1,10 +1,11 @@
-//! Typed arrays become slices, without a copy. But for the traits of napi in `list.rs`, the only unsafe file of the binding.
+//! Typed arrays become slices, without a copy. But for the traits of napi in `list.rs`, the only unsafe file of the
+//! binding.
 //!
-//! A typed array arrives as a handle, by itself or as a property of an object (`#[napi(object)]`). `Memory` looks up the
-//! memory of the arrays of one call, makes sure that nothing written overlaps anything else, and gives slices. It starts
-//! when all arguments have arrived: a getter of an object or a list may run JavaScript before, but none runs between the first
-//! lookup and the end of the synchronous call, so no buffer can be detached or resized. Shared memory, which another
-//! thread could write, is refused.
+//! A typed array arrives as a handle, by itself or as a property of an object (`#[napi(object)]`). `Memory` looks up
+//! the memory of the arrays of one call, makes sure that nothing written overlaps anything else, and gives slices. It
+//! starts when all arguments have arrived: a getter of an object or a list may run JavaScript before, but none runs
+//! between the first lookup and the end of the synchronous call, so no buffer can be detached or resized. Shared
+//! memory, which another thread could write, is refused.
 
 use crate::error::{Result, error, kernel};
 use distillery_kernels::KernelError;

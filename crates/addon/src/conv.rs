@@ -5,8 +5,9 @@ use crate::list::List;
 use distillery_kernels::conv::{self, Epilogue, Gradients, Operands, Shape, Weight};
 use napi_derive::napi;
 
-/// x[images, channels, height, width], weight[outputs, channels / groups, kernel height, kernel width], bias[outputs] or null,
-/// out[images, outputs, height, width]; window: stride, padding and dilation, each of rows and columns, and the groups
+/// x[images, channels, height, width], weight[outputs, channels / groups, kernel height, kernel width], bias[outputs]
+/// or null, out[images, outputs, height, width]; window: stride, padding and dilation, each of rows and columns, and
+/// the groups
 #[napi(object, object_to_js = false, use_nullable = true)]
 pub struct Conv2dForward {
     pub x: F32,
@@ -34,7 +35,8 @@ pub fn conv2d_forward(mut call: Conv2dForward) -> Result<()> {
     conv::forward(&shape, operands, epilogue, memory.write(&mut call.out)?).map_err(kernel)
 }
 
-/// grad, of the shape of conv2dForward's out without ReLU, its x and weight, and the gradients that are wanted, else null
+/// grad, of the shape of conv2dForward's out without ReLU, its x and weight, and the gradients that are wanted, else
+/// null
 #[napi(object, object_to_js = false, use_nullable = true)]
 pub struct Conv2dBackward {
     pub grad: F32,

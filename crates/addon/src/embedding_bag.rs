@@ -3,7 +3,8 @@ use crate::error::{Result, kernel};
 use distillery_kernels::embedding_bag::{self, Bags};
 use napi_derive::napi;
 
-/// Bags of ids [bags, length] into a table [rows, dim]; padding -1: no id stands for nothing; signed: a negative id subtracts its row
+/// Bags of ids [bags, length] into a table [rows, dim]; padding -1: no id stands for nothing; signed: a negative id
+/// subtracts its row
 #[napi(object, object_to_js = false, use_nullable = true)]
 pub struct BagsOfIds {
     pub ids: F32,
@@ -76,7 +77,8 @@ pub struct EmbeddingBagBackwardCall {
     pub grad_weights: Option<F32Mut>,
 }
 
-/// The gradients of the table, of all its rows or, if they are given, of the named ones alone, and of the weights [bags, length]
+/// The gradients of the table, of all its rows or, if they are given, of the named ones alone, and of the weights
+/// [bags, length]
 #[napi(catch_unwind)]
 pub fn embedding_bag_backward(mut call: EmbeddingBagBackwardCall) -> Result<()> {
     let mut memory = Memory::new();

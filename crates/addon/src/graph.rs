@@ -76,8 +76,8 @@ pub fn inference_enqueue(
     open(queue)?.enqueue(Request { input, rows: rows as usize, state }).map_err(kernel)
 }
 
-/// Runs a pass of an input of so many rows now, and writes its outputs; the random stream moves past its draws. Passes in flight
-/// are discarded
+/// Runs a pass of an input of so many rows now, and writes its outputs; the random stream moves past its draws. Passes
+/// in flight are discarded
 #[napi(catch_unwind)]
 pub fn inference_run(
     queue: &mut External<Option<InferenceQueue>>,
@@ -93,7 +93,8 @@ pub fn inference_run(
 }
 
 /// Writes the outputs of the oldest pass in flight, and moves the random stream past its draws. False, and nothing is
-/// written, if none is in flight, its input was another one, or the stream is not where it began: all are discarded then
+/// written, if none is in flight, its input was another one, or the stream is not where it began: all are discarded
+/// then
 #[napi(catch_unwind)]
 pub fn inference_take(
     queue: &mut External<Option<InferenceQueue>>,

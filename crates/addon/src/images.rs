@@ -27,7 +27,8 @@ pub fn image_size(file: U8, upright: bool) -> Result<Either<Vec<u32>, String>> {
     })
 }
 
-/// Decodes image files, each into bytes of `shape`, which is channels, height and width; the first that can't be, or null
+/// Decodes image files, each into bytes of `shape`, which is channels, height and width; the first that can't be, or
+/// null
 #[napi(catch_unwind)]
 pub fn decode_images(
     files: List<U8>,
@@ -54,8 +55,8 @@ pub fn decode_images(
     Ok(failure.map(|Failure { index, error }| ImageFailure { index: index as u32, problem: error.to_string() }))
 }
 
-/// Resizes planes of bytes, each height x width, as Pillow does with BILINEAR; `from` is planes, height and width, `to` the
-/// new height and width
+/// Resizes planes of bytes, each height x width, as Pillow does with BILINEAR; `from` is planes, height and width, `to`
+/// the new height and width
 #[napi(catch_unwind)]
 pub fn resize_planes(planes: U8, mut out: U8Mut, from: List<u32>, to: List<u32>) -> Result<()> {
     let mut memory = Memory::new();

@@ -5,8 +5,8 @@ use distillery_kernels::matmul::Precision;
 use distillery_kernels::matmul::bf16::Unit;
 use napi_derive::napi;
 
-/// out[rows, outputs] = x[rows, inputs] weight[outputs, inputs]^T + bias[outputs] or nothing, then ReLU if relu; the operands of the
-/// product are rounded to bfloat16 if bfloat16
+/// out[rows, outputs] = x[rows, inputs] weight[outputs, inputs]^T + bias[outputs] or nothing, then ReLU if relu; the
+/// operands of the product are rounded to bfloat16 if bfloat16
 #[napi(catch_unwind)]
 #[allow(clippy::too_many_arguments, reason = "a flat call costs less than an object")]
 pub fn linear_forward(
@@ -28,8 +28,8 @@ pub fn linear_forward(
     linear::forward(x, Weight::Matrix(weight, precision(bfloat16)), bias, relu, out).map_err(kernel)
 }
 
-/// gradX = grad weight, gradWeight = grad^T x, gradBias = the column sums of grad[rows, outputs]: those that are not null; the
-/// operands of the products are rounded to bfloat16 if bfloat16
+/// gradX = grad weight, gradWeight = grad^T x, gradBias = the column sums of grad[rows, outputs]: those that are not
+/// null; the operands of the products are rounded to bfloat16 if bfloat16
 #[napi(catch_unwind)]
 #[allow(clippy::too_many_arguments, reason = "a flat call costs less than an object")]
 pub fn linear_backward(

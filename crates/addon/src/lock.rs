@@ -17,7 +17,8 @@ pub struct FileLock {
     pub is_held: bool,
 }
 
-/// Takes a lock on a file, which is made if it is missing; null if another holds it. `shared`: beside others that share it
+/// Takes a lock on a file, which is made if it is missing; null if another holds it. `shared`: beside others that share
+/// it
 #[napi(catch_unwind)]
 pub fn lock_file(path: String, shared: Option<bool>) -> Result<Option<FileLock>> {
     let refuse = |e: io::Error| error("IO_ERROR", format!("{path}: can't lock it: {e}"));

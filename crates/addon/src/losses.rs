@@ -4,8 +4,8 @@ use distillery_kernels::cross_entropy as cross_entropy_kernel;
 use distillery_kernels::kd_loss::{self as kd_loss_kernel, KdOptions};
 use napi_derive::napi;
 
-/// The distillation loss of logits [rows, classes] and labels [rows] as [total, soft, hard]; grad receives the gradient of the
-/// total by the student's logits
+/// The distillation loss of logits [rows, classes] and labels [rows] as [total, soft, hard]; grad receives the gradient
+/// of the total by the student's logits
 #[napi(catch_unwind, ts_return_type = "[total: number, soft: number, hard: number]")]
 #[allow(clippy::too_many_arguments, reason = "a flat call costs less than an object")]
 pub fn kd_loss(

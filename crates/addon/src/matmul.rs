@@ -4,8 +4,8 @@ use crate::linear::precision;
 use distillery_kernels::matmul as kernels;
 use napi_derive::napi;
 
-/// out[i] = a[i] b[i] for each matrix of a batch, a[m, k] b[k, n]; `transpose_a`: a is stored as [k, m], `transpose_b`: b as [n, k];
-/// their operands are rounded to bfloat16 if bfloat16
+/// out[i] = a[i] b[i] for each matrix of a batch, a[m, k] b[k, n]; `transpose_a`: a is stored as [k, m], `transpose_b`:
+/// b as [n, k]; their operands are rounded to bfloat16 if bfloat16
 #[napi(catch_unwind)]
 #[allow(clippy::too_many_arguments, reason = "a flat call costs less than an object")]
 pub fn batched_matmul(

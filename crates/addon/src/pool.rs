@@ -4,8 +4,8 @@ use crate::list::List;
 use distillery_kernels::pool::{self, Span, Windows};
 use napi_derive::napi;
 
-/// The windows of planes[height, width]: for each row of outputs, and each column, four numbers: the first element, that after
-/// the last, from one to the next, and what a mean counts
+/// The windows of planes[height, width]: for each row of outputs, and each column, four numbers: the first element,
+/// that after the last, from one to the next, and what a mean counts
 #[napi(object, object_to_js = false)]
 pub struct PoolWindows {
     pub height: u32,

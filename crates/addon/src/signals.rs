@@ -4,9 +4,9 @@ use napi_derive::napi;
 use std::io;
 use std::time::Duration;
 
-/// Calls `on_second` at a second SIGINT or SIGTERM, and ends the process `grace_ms` later, whatever its event loop does.
-/// One within `window_ms` of the first is the same key press. Handlers that are there stay, and are called first. False where
-/// none of this will happen: elsewhere than on Unix, or if there is no thread for it
+/// Calls `on_second` at a second SIGINT or SIGTERM, and ends the process `grace_ms` later, whatever its event loop
+/// does. One within `window_ms` of the first is the same key press. Handlers that are there stay, and are called first.
+/// False where none of this will happen: elsewhere than on Unix, or if there is no thread for it
 #[napi(catch_unwind)]
 pub fn end_at_second_signal(
     on_second: Function<(), ()>,

@@ -66,8 +66,8 @@ impl Header {
     }
 }
 
-/// The header of a file that is whole and whose bytes can hold what it claims. Its orientation is looked for if it is to be
-/// made `upright`.
+/// The header of a file that is whole and whose bytes can hold what it claims. Its orientation is looked for if it is
+/// to be made `upright`.
 pub fn read_header(bytes: &[u8], upright: bool) -> Result<Header> {
     let header = guarded(|| match format_of(bytes)? {
         Format::Png => png_header(bytes, upright),

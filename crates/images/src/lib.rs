@@ -1,7 +1,7 @@
 //! PNG, JPEG, WebP, BMP and GIF files into bytes, channel after channel, as a network takes them.
 //!
-//! A header's claim is compared with the most pixels that the file's bytes can hold before anything is allocated. A file
-//! has to be whole, up to its last marker.
+//! A header's claim is compared with the most pixels that the file's bytes can hold before anything is allocated. A
+//! file has to be whole, up to its last marker.
 
 mod batch;
 mod convert;

@@ -1,5 +1,5 @@
-//! Resizing as Pillow 13 does with BILINEAR, to the last bit: a triangle as wide as an output pixel, weights in fixed point,
-//! rounded to bytes between rows and columns.
+//! Resizing as Pillow 13 does with BILINEAR, to the last bit: a triangle as wide as an output pixel, weights in fixed
+//! point, rounded to bytes between rows and columns.
 
 /// Bits of fraction of a weight.
 const PRECISION: u32 = 32 - 8 - 2;
@@ -50,7 +50,8 @@ fn lower(plane: &[u8], width: usize, rows: &[Taps], columns: &[Taps], out: &mut 
 /// Rows first.
 fn narrow(plane: &[u8], width: usize, rows: &[Taps], columns: &[Taps], out: &mut [u8]) {
     let new_width = columns.len();
-    // Each row is narrowed and added where it belongs: all of them, narrowed, may need far more memory than `plane` and `out`.
+    // Each row is narrowed and added where it belongs: all of them, narrowed, may need far more memory than `plane` and
+    // `out`.
     let (mut narrowed, mut sums, mut first) = (vec![0; new_width], vec![HALF; out.len()], 0);
     for (y, row) in plane.chunks_exact(width).enumerate() {
         narrowed.iter_mut().zip(columns).for_each(|(out, taps)| *out = i32::from(taps.of(row)));

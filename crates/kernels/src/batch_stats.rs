@@ -144,7 +144,8 @@ fn batch_moments(x: &[f32], rows: usize, sink: impl MomentSink, eps: f32, mean: 
     });
 }
 
-/// The mean of each feature of x[rows, features, length], and the sum of squared distances from it: what BatchNorm adds over parts of a batch.
+/// The mean of each feature of x[rows, features, length], and the sum of squared distances from it: what BatchNorm adds
+/// over parts of a batch.
 pub fn moments(x: ArrayView3<f32>, mean: &mut [f64], squares: &mut [f64]) -> Result<()> {
     let (rows, features, length) = x.dim();
     let x = contiguous("moments", "x", &x)?;

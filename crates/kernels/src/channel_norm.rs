@@ -1,8 +1,8 @@
 //! Batch normalization of images by channel, `torch.nn.BatchNorm2d`, and its gradients: x[images, channels, length].
 //!
-//! A thread takes a channel, whose planes stay in its L2 from the sums to the last pass. They lie far apart, so each is prefetched
-//! while the one before is read. Planes that are short are columns of rows instead (`short_planes.rs`), and those of one element the
-//! rows of `batch_norm.rs`.
+//! A thread takes a channel, whose planes stay in its L2 from the sums to the last pass. They lie far apart, so each is
+//! prefetched while the one before is read. Planes that are short are columns of rows instead (`short_planes.rs`), and
+//! those of one element the rows of `batch_norm.rs`.
 
 use crate::batch_norm::{self, Affine, Gradients, Norm, Outputs, Saved};
 use crate::batch_stats::{self, Moments, RunningUpdate, Statistics, ema_update};
@@ -122,7 +122,8 @@ fn update(statistics: Statistics, moments: &[[f64; 2]]) {
 /// What the gradient passes before the normalisation, of what followed it.
 #[derive(Default)]
 pub struct EpilogueGradient<'a> {
-    /// The output, if ReLU followed. If nothing was added, long planes compute its sign again from x, which they read anyway.
+    /// The output, if ReLU followed. If nothing was added, long planes compute its sign again from x, which they read
+    /// anyway.
     pub y: Option<&'a [f32]>,
     /// Where the gradient of the addend goes, if there was one.
     pub addend: Option<&'a mut [f32]>,

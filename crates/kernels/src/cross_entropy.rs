@@ -9,8 +9,8 @@ use ndarray::{ArrayView2, ArrayViewMut2};
 const OP: &str = "cross_entropy";
 const GRAIN: usize = 1 << 12;
 
-/// The mean loss of logits[rows, classes] with labels[rows], of which all classes share `label_smoothing`, from 0 to 1; its
-/// gradient goes to grad[rows, classes].
+/// The mean loss of logits[rows, classes] with labels[rows], of which all classes share `label_smoothing`, from 0 to 1;
+/// its gradient goes to grad[rows, classes].
 pub fn cross_entropy(
     logits: ArrayView2<f32>,
     labels: &[i32],

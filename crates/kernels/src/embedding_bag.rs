@@ -1,7 +1,8 @@
-//! Sums or means of the rows of a table that ids name, a bag of them for each sample: `torch.nn.functional.embedding_bag`.
+//! Sums or means of the rows of a table that ids name, a bag of them for each sample:
+//! `torch.nn.functional.embedding_bag`.
 //!
-//! Ids come as floats, as all inputs of a network do. A negative one means the row of its magnitude, subtracted: so signed
-//! feature hashing (Weinberger et al., 2009) needs no second array. Bags that are not `signed` refuse it.
+//! Ids come as floats, as all inputs of a network do. A negative one means the row of its magnitude, subtracted: so
+//! signed feature hashing (Weinberger et al., 2009) needs no second array. Bags that are not `signed` refuse it.
 
 use crate::error::{Result, expect_shape, expect_that};
 use ndarray::{ArrayView2, ArrayViewMut2};
@@ -93,7 +94,8 @@ pub fn distinct(bags: Bags, rows: usize, out: &mut [i32]) -> Result<usize> {
     Ok(found.len())
 }
 
-/// into[row] = the sum of grad[bag] over the ids that name it: of all `rows` of the table, or of the ascending `named` ones alone.
+/// into[row] = the sum of grad[bag] over the ids that name it: of all `rows` of the table, or of the ascending `named`
+/// ones alone.
 pub fn backward(
     grad: ArrayView2<f32>,
     bags: Bags,

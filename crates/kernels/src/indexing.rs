@@ -35,8 +35,8 @@ pub fn index_select(x: &[f32], [outer, length, inner]: Around, indices: &[i32], 
     Ok(())
 }
 
-/// out[outer, indices[i], inner] += grad[outer, i, inner], from zero: the gradient of `index_select`. On one thread, for rows may be
-/// added to one place.
+/// out[outer, indices[i], inner] += grad[outer, i, inner], from zero: the gradient of `index_select`. On one thread,
+/// for rows may be added to one place.
 pub fn index_add(grad: &[f32], [outer, length, inner]: Around, indices: &[i32], out: &mut [f32]) -> Result<()> {
     const OP: &str = "indexSelect";
     expect_shape(OP, "grad", &[grad.len()], &[outer * indices.len() * inner])?;

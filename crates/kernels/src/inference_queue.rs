@@ -1,5 +1,6 @@
-//! Passes of a graph that run beside the kernels that the caller goes on with, each on one thread while all have work: a whole pass is
-//! better work for a thread than a part of a small kernel, because nobody waits inside. An idle thread takes parts of a pass.
+//! Passes of a graph that run beside the kernels that the caller goes on with, each on one thread while all have work:
+//! a whole pass is better work for a thread than a part of a small kernel, because nobody waits inside. An idle thread
+//! takes parts of a pass.
 
 use crate::error::{Result, expect_shape, expect_that};
 use crate::graph::{BatchMoments, Graph, Pass};
@@ -67,8 +68,8 @@ impl InferenceQueue {
         Ok(())
     }
 
-    /// Runs a pass right now, its kernels on all threads, and writes its outputs. Passes in flight are discarded. Weights stay packed for
-    /// passes of few rows.
+    /// Runs a pass right now, its kernels on all threads, and writes its outputs. Passes in flight are discarded.
+    /// Weights stay packed for passes of few rows.
     pub fn run(&mut self, request: Request, outputs: &mut [&mut [f32]]) -> Result<()> {
         self.check(&request, outputs)?;
         self.discard();
@@ -78,9 +79,9 @@ impl InferenceQueue {
         Ok(())
     }
 
-    /// Writes the outputs of the oldest pass in flight, if it is that of the request, and moves the stream past its draws.
-    /// If its input is another one, or if the graph draws and the stream is not where the pass began, all passes are
-    /// discarded, nothing is written, and the answer is false; as it is if none is in flight.
+    /// Writes the outputs of the oldest pass in flight, if it is that of the request, and moves the stream past its
+    /// draws. If its input is another one, or if the graph draws and the stream is not where the pass began, all passes
+    /// are discarded, nothing is written, and the answer is false; as it is if none is in flight.
     pub fn take(&mut self, request: Request, outputs: &mut [&mut [f32]]) -> Result<bool> {
         self.check(&request, outputs)?;
         let Request { input, rows, state } = request;

@@ -89,8 +89,8 @@ pub struct Gradients<'a> {
     pub bias: Option<ArrayViewMut1<'a, f32>>,
 }
 
-/// The gradients from grad[rows, outputs], x[rows, inputs] and weight[outputs, inputs]: that of the input in parallel with
-/// those of weight and bias.
+/// The gradients from grad[rows, outputs], x[rows, inputs] and weight[outputs, inputs]: that of the input in parallel
+/// with those of weight and bias.
 pub fn backward(
     precision: Precision,
     grad: ArrayView2<f32>,
@@ -141,8 +141,8 @@ pub fn backward_weight(
     product(precision, OP, grad.reversed_axes(), x, grad_weight)
 }
 
-/// The gradient of the bias: the column sums of grad[rows, outputs], of blocks of rows in single precision and in row order, of the
-/// blocks in double precision.
+/// The gradient of the bias: the column sums of grad[rows, outputs], of blocks of rows in single precision and in row
+/// order, of the blocks in double precision.
 pub fn backward_bias(grad: ArrayView2<f32>, mut grad_bias: ArrayViewMut1<f32>) -> Result<()> {
     let columns = grad.ncols();
     expect_shape(OP, "grad_bias", grad_bias.shape(), &[columns])?;

@@ -27,9 +27,9 @@ struct Pool {
     workers: Arc<SpinWait>,
 }
 
-/// The cores that the operating system gives this process: on Linux those of its affinity, and no more than the whole CPUs of
-/// its control group's quota, as containers and batch systems set it. Cached: this reads files, which takes longer than many
-/// kernels run.
+/// The cores that the operating system gives this process: on Linux those of its affinity, and no more than the whole
+/// CPUs of its control group's quota, as containers and batch systems set it. Cached: this reads files, which takes
+/// longer than many kernels run.
 pub fn cores() -> usize {
     static CORES: OnceLock<usize> = OnceLock::new();
     *CORES.get_or_init(|| std::thread::available_parallelism().map_or(1, |n| n.get()))
@@ -48,8 +48,8 @@ pub fn set_threads(n: usize) {
     THREADS.store(n, Ordering::Relaxed);
 }
 
-/// The number of parts that work is split into: at most `wanted`. For more than one, the calling thread's pool is created if
-/// needed and its workers are woken; inside a worker it is there and awake.
+/// The number of parts that work is split into: at most `wanted`. For more than one, the calling thread's pool is
+/// created if needed and its workers are woken; inside a worker it is there and awake.
 pub(crate) fn num_parts(wanted: usize) -> usize {
     let parts = wanted.min(threads());
     if parts < 2 || rayon::current_thread_index().is_some_and(|index| index > 0) {
@@ -123,8 +123,8 @@ macro_rules! split_tuple {
 split_tuple!(A a0 a1, B b0 b1);
 split_tuple!(A a0 a1, B b0 b1, C c0 c1);
 
-/// Calls `f(index of the first item, part)` on parts of at least `grain` items, in parallel if there are several: more than threads, so
-/// that the others take over from one that the operating system interrupts.
+/// Calls `f(index of the first item, part)` on parts of at least `grain` items, in parallel if there are several: more
+/// than threads, so that the others take over from one that the operating system interrupts.
 pub fn for_each<W: Split>(work: W, grain: usize, f: impl Fn(usize, W) + Sync) {
     let most = work.items() / grain.max(1);
     let parts = match num_parts(most) {
@@ -173,7 +173,8 @@ impl Split for Span {
     }
 }
 
-/// Splits the work in two, recursively, until there are `parts` parts. `dyn`: compiled once a type of work, not once a caller.
+/// Splits the work in two, recursively, until there are `parts` parts. `dyn`: compiled once a type of work, not once a
+/// caller.
 fn bisect<W: Split>(work: W, first: usize, parts: usize, f: &(dyn Fn(usize, W) + Sync)) {
     if parts < 2 {
         return f(first, work);

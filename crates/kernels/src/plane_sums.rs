@@ -1,5 +1,5 @@
-//! Sums over the elements of a channel, plane by plane, in the fixed order of their lanes. Products are summed in single precision
-//! over a block, and the blocks in double precision.
+//! Sums over the elements of a channel, plane by plane, in the fixed order of their lanes. Products are summed in
+//! single precision over a block, and the blocks in double precision.
 
 use crate::normalized::{Numbers, relu_grad};
 use crate::prefetch;
@@ -35,7 +35,8 @@ impl<'a> Planes<'a> {
         self.x.len().checked_div(self.channels * self.length).unwrap_or(0)
     }
 
-    /// Prefetches the plane of an image, if there is one: the planes of a channel lie far apart, where a processor expects none of them.
+    /// Prefetches the plane of an image, if there is one: the planes of a channel lie far apart, where a processor
+    /// expects none of them.
     #[inline(always)]
     pub fn prefetch(&self, image: usize) {
         if image < self.images() {
@@ -51,8 +52,8 @@ fn flush(lanes: &[f32; LANES_F32], sums: &mut [f64; LANES_F32]) {
 }
 
 vectorised! {
-/// The mean of a channel, and the sum of squared distances from it: those of its planes, which stay in L1 for the second pass, added as
-/// by Chan, Golub and LeVeque (1979).
+/// The mean of a channel, and the sum of squared distances from it: those of its planes, which stay in L1 for the
+/// second pass, added as by Chan, Golub and LeVeque (1979).
 pub(crate) fn moments<'a>(planes: Planes<'a>) -> [f64; 2] {
     let (mut mean, mut squares, length) = (0.0, 0.0, planes.length as f64);
     for i in 0..planes.images() {

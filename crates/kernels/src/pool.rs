@@ -1,7 +1,7 @@
 //! Pooling of images, plane by plane: the largest or the mean of windows. A plane is a channel of an image.
 //!
-//! Some planes at a time are interleaved, so that a vector holds one element of each: a loop over a window is then a loop over vectors,
-//! whatever the window. One plane alone, or a very large one, is read as it lies.
+//! Some planes at a time are interleaved, so that a vector holds one element of each: a loop over a window is then a
+//! loop over vectors, whatever the window. One plane alone, or a very large one, is read as it lies.
 
 use crate::error::{KernelError, Result, expect_shape, expect_that};
 use crate::matmul::{LANES, deinterleave, interleave, with_scratch};
@@ -115,7 +115,8 @@ pub fn max(windows: &Windows, x: &[f32], out: &mut [f32]) -> Result<()> {
     forward("max_pool", windows, &Largest, x, out)
 }
 
-/// The gradient of max's input: each output's goes to the element that it is, the first of equals, NaN above all, as in PyTorch.
+/// The gradient of max's input: each output's goes to the element that it is, the first of equals, NaN above all, as in
+/// PyTorch.
 pub fn max_backward(windows: &Windows, grad: &[f32], x: &[f32], grad_x: &mut [f32]) -> Result<()> {
     backward("max_pool", windows, &Largest, grad, x, grad_x)
 }
@@ -273,8 +274,8 @@ fn above(x: f32, most: f32) -> bool {
     x > most || x.is_nan()
 }
 
-/// Calls `f` with some planes of `size` elements and the number of the first: as many as a vector has lanes or, if these would need
-/// too much memory, one. A plane needs room for `elements`.
+/// Calls `f` with some planes of `size` elements and the number of the first: as many as a vector has lanes or, if
+/// these would need too much memory, one. A plane needs room for `elements`.
 fn each_group(planes: &mut [f32], size: usize, elements: usize, f: impl Fn(usize, &mut [f32]) + Sync) {
     let group = if elements > LANES_MAX { 1 } else { LANES };
     parallel::for_each(Rows(planes, size), GRAIN / elements + 1, |first, part| {

@@ -47,8 +47,8 @@ pub(crate) fn to_write(next: *const f32, len: usize) {
     }
 }
 
-/// The same for some planes, a stride apart; not if that is a multiple of a page, for then their lines share a set of L1, which has fewer
-/// ways than there are planes.
+/// The same for some planes, a stride apart; not if that is a multiple of a page, for then their lines share a set of
+/// L1, which has fewer ways than there are planes.
 pub(crate) fn planes_to_write(next: &[f32], stride: usize, planes: usize, len: usize) {
     if !stride.is_multiple_of(PAGE) {
         next.chunks(stride).take(planes).for_each(|plane| to_write(plane.as_ptr(), len));

@@ -93,7 +93,8 @@ pub fn topk(x: &[f32], length: usize, k: usize, largest: bool, out: &mut [i32]) 
     Ok(())
 }
 
-/// out[outer, k, inner] = the sum of x[outer, 0..=k, inner], or of x[outer, k.., inner] if `reverse`, in double precision.
+/// out[outer, k, inner] = the sum of x[outer, 0..=k, inner], or of x[outer, k.., inner] if `reverse`, in double
+/// precision.
 pub fn cumsum(x: &[f32], [outer, length, inner]: [usize; 3], reverse: bool, out: &mut [f32]) -> Result<()> {
     expect_shape("cumsum", "x", &[x.len()], &[outer * length * inner])?;
     expect_shape("cumsum", "out", &[out.len()], &[x.len()])?;

@@ -1,7 +1,7 @@
 //! PyTorch's CPU random stream: MT19937, and what PyTorch makes of its words.
 //!
-//! The state lies with the caller, as `STATE_WORDS` words, so that it can be saved, restored and owned by one run:
-//! 624 words of the twister, the index of the next word, a flag and two words that hold the second of a pair of normals.
+//! The state lies with the caller, as `STATE_WORDS` words, so that it can be saved, restored and owned by one run: 624
+//! words of the twister, the index of the next word, a flag and two words that hold the second of a pair of normals.
 
 use crate::box_muller::{GROUP, box_muller};
 use crate::error::{Result, expect_shape, expect_that};

@@ -1,5 +1,5 @@
-//! BatchNorm of images whose planes are short: a plane alone fills few vectors, and planes of a channel lie far apart. So an image is
-//! a row, its elements are columns, and what a channel's columns sum to is added at the end.
+//! BatchNorm of images whose planes are short: a plane alone fills few vectors, and planes of a channel lie far apart.
+//! So an image is a row, its elements are columns, and what a channel's columns sum to is added at the end.
 
 use crate::batch_norm::{Affine, add_gradients, input_gradient, normalize_row};
 use crate::batch_stats::{self, COLUMN_BLOCK, column_squares, column_sums};

@@ -1,5 +1,5 @@
-//! Keeps a pool's workers spinning from one parallel region to the next, as OpenMP does: to wake a worker that sleeps takes
-//! longer than many kernels run.
+//! Keeps a pool's workers spinning from one parallel region to the next, as OpenMP does: to wake a worker that sleeps
+//! takes longer than many kernels run.
 
 use rayon::Yield;
 use std::hint::spin_loop;
@@ -23,7 +23,8 @@ impl SpinWait {
         Arc::new(Self { spinning: (0..workers).map(|_| AtomicBool::new(false)).collect() })
     }
 
-    /// Wakes those of the first `threads` workers that sleep. The pool's first thread, which calls this, is one of them.
+    /// Wakes those of the first `threads` workers that sleep. The pool's first thread, which calls this, is one of
+    /// them.
     pub(crate) fn wake(self: &Arc<Self>, threads: usize) {
         // No broadcast: it would run on the calling thread too, which would then keep its pool from ending with it.
         for _ in self.spinning.iter().take(threads).skip(1).filter(|spinning| !spinning.load(Ordering::Relaxed)) {

@@ -1,5 +1,5 @@
-//! Rows with mean 0 and standard deviation 1, as logit standardisation (Sun et al., 2024) has them. In double precision: with
-//! two columns the gradient is a small difference, in the size of epsilon.
+//! Rows with mean 0 and standard deviation 1, as logit standardisation (Sun et al., 2024) has them. In double
+//! precision: with two columns the gradient is a small difference, in the size of epsilon.
 
 use crate::error::{Result, contiguous, contiguous_mut, expect_shape};
 use crate::parallel::{self, Rows};

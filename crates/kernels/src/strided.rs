@@ -149,7 +149,8 @@ pub fn scatter(x: &[f32], view: &View, out: &mut [f32]) -> Result<()> {
     Ok(())
 }
 
-/// Sums x over the axes along which `target` is 1 or absent, row by row in double precision: the gradient of a broadcast.
+/// Sums x over the axes along which `target` is 1 or absent, row by row in double precision: the gradient of a
+/// broadcast.
 pub fn sum_to(x: &[f32], shape: &[usize], target: &[usize], out: &mut [f32]) -> Result<()> {
     let refused = || KernelError::Shape { op: "sum_to", what: "x", got: shape.to_vec(), expected: target.to_vec() };
     let strides = broadcast_strides(target, shape).map_err(|_| refused())?;

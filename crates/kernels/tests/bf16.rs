@@ -29,8 +29,8 @@ fn rounded(x: ArrayView2<f32>) -> Array2<f64> {
     x.mapv(|x| from_bits(to_bits(x)).into())
 }
 
-/// Fails if an element is further from the product of the rounded operands in double precision than single precision's sums
-/// allow: about ten times what is usual, of the sum of the absolute products.
+/// Fails if an element is further from the product of the rounded operands in double precision than single precision's
+/// sums allow: about ten times what is usual, of the sum of the absolute products.
 fn check(label: &str, got: &Array2<f32>, a: &Array2<f32>, b: &Array2<f32>) {
     let (a, b) = (rounded(a.view()), rounded(b.view()));
     let columns: Vec<Vec<f64>> = b.columns().into_iter().map(|column| column.to_vec()).collect();

@@ -68,7 +68,8 @@ const CASES: [Case; 65] = [
     ([2, 3, 14, 14], [4, 3, 3], [1, 1], [18, 18], [18, 18], 1),
     ([1, 2, 4, 4], [3, 1, 2], [1, 1], [0, 100], [1, 200], 1),
     ([2, 3, 1, 70], [4, 1, 21], [1, 1], [0, 10], [1, 1], 1),
-    // Tiles of 2 x 2 outputs: rows and columns that they do not divide, images that fill vectors not quite, all paddings.
+    // Tiles of 2 x 2 outputs: rows and columns that they do not divide, images that fill vectors not quite, all
+    // paddings.
     ([3, 33, 9, 7], [35, 3, 3], [1, 1], [1, 1], [1, 1], 1),
     ([2, 32, 6, 21], [70, 3, 3], [1, 1], [2, 0], [1, 1], 1),
     ([5, 40, 6, 6], [32, 3, 3], [1, 1], [0, 2], [1, 1], 1),
@@ -194,7 +195,8 @@ fn gradients_are_the_naive_loops() {
     }
 }
 
-/// Few places are summed in single precision, however large planes are: rows that are many to a run, and longer than one.
+/// Few places are summed in single precision, however large planes are: rows that are many to a run, and longer than
+/// one.
 #[test]
 fn depthwise_gradients_of_large_planes_are_the_naive_loops() {
     let cases: [Case; 4] = [

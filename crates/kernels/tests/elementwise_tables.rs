@@ -1,5 +1,5 @@
-//! The tables of element-wise functions: values and slopes against double precision, at odd lengths, by every repetition
-//! of an operand, with the same bits at any number of threads.
+//! The tables of element-wise functions: values and slopes against double precision, at odd lengths, by every
+//! repetition of an operand, with the same bits at any number of threads.
 
 use crate::common::{close, fill, refuses, same_bits, slope};
 use distillery_kernels::binary::{Binary, Comparison, Operand, select};

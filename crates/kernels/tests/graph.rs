@@ -1,5 +1,5 @@
-//! A graph has the bits of its kernels one after another; its passes run beside each other and change nothing before their
-//! results are taken.
+//! A graph has the bits of its kernels one after another; its passes run beside each other and change nothing before
+//! their results are taken.
 
 use crate::common::allocations::{COUNTED, allocations};
 use crate::common::{blank, matrix, refuses, vector, with_threads};

@@ -1,5 +1,5 @@
-//! The ranks of an MPI job, for Node: messages from each to each, with signs of life beside them, so that nobody waits for a rank that is
-//! gone. No arithmetic: who adds what is decided in TypeScript.
+//! The ranks of an MPI job, for Node: messages from each to each, with signs of life beside them, so that nobody waits
+//! for a rank that is gone. No arithmetic: who adds what is decided in TypeScript.
 
 mod exchange;
 mod life;
@@ -101,8 +101,8 @@ impl Task for Exchange {
     }
 }
 
-/// Sends message i to rank i; gives what each rank sent here, its own message unchanged. All ranks call it, one call after the other;
-/// the messages stay as they are until it has resolved.
+/// Sends message i to rank i; gives what each rank sent here, its own message unchanged. All ranks call it, one call
+/// after the other; the messages stay as they are until it has resolved.
 #[napi(catch_unwind, ts_return_type = "Promise<Array<Buffer>>")]
 pub fn exchange(messages: Vec<Buffer>) -> AsyncTask<Exchange> {
     AsyncTask::new(Exchange { messages })

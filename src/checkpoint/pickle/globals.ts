@@ -16,7 +16,10 @@ import {
 export interface Reading {
   /** Makes the error for a problem. */
   fail(problem: string): Error;
-  /** The placeholder for a value that is not read, if only the weights are; otherwise throws. `place`: of its instruction. */
+  /**
+   * The placeholder for a value that is not read, if only the weights are; otherwise throws. `place`: of its
+   * instruction.
+   */
   foreign(name: string, problem: string, place?: number): Foreign;
   /** The place of the current instruction. */
   readonly place: number;

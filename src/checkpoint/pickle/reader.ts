@@ -50,8 +50,8 @@ const STEPS: ReadonlyMap<number, Step> = new Map<number, Step>([
 
 /**
  * Reads a pickle as PyTorch writes it, by an allow-list of instructions and names. Nothing in it is run: a call is only
- * recognised, and only those that rebuild tensors and numbers are. The rest is `BAD_CHECKPOINT` with the instruction and
- * its place; with `leavesOut`, values of other classes are left out of what is read.
+ * recognised, and only those that rebuild tensors and numbers are. The rest is `BAD_CHECKPOINT` with the instruction
+ * and its place; with `leavesOut`, values of other classes are left out of what is read.
  */
 export function readPickle(bytes: Uint8Array, file: string, leavesOut: boolean): Value {
   if (bytes.length > MAX_PICKLE_BYTES) {
@@ -98,8 +98,8 @@ function newObject(machine: PickleMachine): void {
 }
 
 /**
- * BUILD sets attributes. A state_dict has `_metadata`, the versions of its modules, and what a program set: accepted and
- * dropped. A NumPy type gets its byte order. A network that was pickled whole has `_parameters`.
+ * BUILD sets attributes. A state_dict has `_metadata`, the versions of its modules, and what a program set: accepted
+ * and dropped. A NumPy type gets its byte order. A network that was pickled whole has `_parameters`.
  */
 function build(machine: PickleMachine): void {
   const state = machine.pop();

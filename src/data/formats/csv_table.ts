@@ -21,8 +21,8 @@ const DELIMITERS = [";", "\t", "|", ","] as const;
 const SEP = /^sep=(.)\n/i;
 
 /**
- * The records of comma-separated text (RFC 4180; semicolons, tabs, bars and a line `sep=;` are recognised): cells without spaces
- * around them. Blank lines are left out. `BAD_DATA` with file and line for quotes that do not close.
+ * The records of comma-separated text (RFC 4180; semicolons, tabs, bars and a line `sep=;` are recognised): cells
+ * without spaces around them. Blank lines are left out. `BAD_DATA` with file and line for quotes that do not close.
  */
 async function openCsv(path: string, encoding?: string): Promise<TextRecords<readonly string[]>> {
   // A program that reads no table does not load the library.
@@ -42,9 +42,9 @@ async function openCsv(path: string, encoding?: string): Promise<TextRecords<rea
 const COMPARED = 20;
 
 /**
- * Of those that occur equally often in each of the first lines one that leaves numbers alone below the first, otherwise the
- * one that occurs most often: a comma last, as it may be in numbers. If there is none, the one that occurs most often in the
- * first line; a comma if none does.
+ * Of those that occur equally often in each of the first lines one that leaves numbers alone below the first, otherwise
+ * the one that occurs most often: a comma last, as it may be in numbers. If there is none, the one that occurs most
+ * often in the first line; a comma if none does.
  */
 function delimiterOf(text: string): string {
   const unquoted = text.slice(0, 2 ** 16).replaceAll(/"[^"]*"/g, "");

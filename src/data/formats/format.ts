@@ -79,11 +79,16 @@ export interface FileSamples {
   readonly inputs: Tensor;
   /** Where each sample is: the file, with its line or index if the file has several. */
   readonly locations: readonly string[];
-  /** For a table that has its label: the class of each row, -1 for a text that is none, and for no text; otherwise null. */
+  /**
+   * For a table that has its label: the class of each row, -1 for a text that is none, and for no text; otherwise null.
+   */
   readonly labels: Int32Array | null;
   /** How many of these rows have a text. */
   readonly labelled?: number;
-  /** Of another task than classification: the targets [n, outputs] in the unit of their columns, NaN for a cell that is none. */
+  /**
+   * Of another task than classification: the targets [n, outputs] in the unit of their columns, NaN for a cell that is
+   * none.
+   */
   readonly targets?: Float64Array;
   /** The texts whose ids the inputs are. */
   readonly texts?: readonly string[];

@@ -10,7 +10,9 @@ import type { CellRecords } from "./format.js";
 import { decodeNpy, type NpyArray } from "./npy.js";
 import { toTargets } from "./npy_samples.js";
 
-/** Targets in a `.npy` file of their own: the table of texts then has one more column, the label, of the file's name. */
+/**
+ * Targets in a `.npy` file of their own: the table of texts then has one more column, the label, of the file's name.
+ */
 export class GivenTargets {
   private constructor(
     private readonly file: string,

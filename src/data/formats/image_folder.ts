@@ -132,7 +132,9 @@ class ImageRows implements RowSource {
   }
 }
 
-/** The classes of a folder: its folders, with the images in them and in the folders inside, as torchvision walks them. */
+/**
+ * The classes of a folder: its folders, with the images in them and in the folders inside, as torchvision walks them.
+ */
 async function classesOf(folder: string, onNote: Notes): Promise<Classes> {
   const others: string[] = [];
   const note = (files: readonly string[], one: string, several: string, why: string) => {
@@ -159,7 +161,9 @@ type Notes = LoadDataOptions["onNote"];
 /** Folders in folders, beyond which a link is taken for a circle. */
 const MAX_DEPTH = 16;
 
-/** The images of a folder and of those inside it, sorted by the folder's path, then by name; other files go to `others`. */
+/**
+ * The images of a folder and of those inside it, sorted by the folder's path, then by name; other files go to `others`.
+ */
 async function imagesBelow(folder: string, others: string[]): Promise<string[]> {
   const found = await foldersBelow(folder, "", others);
   return found.sort(([a], [b]) => (a < b ? -1 : 1)).flatMap(([, images]) => images);
@@ -214,9 +218,9 @@ async function commonSize(first: string, options: ImageOptions): Promise<ImageSi
 }
 
 /**
- * Decodes image files (the first frame of a GIF or WebP animation) into `out` [n, channels, height, width], made grey or RGB and resized as Pillow does
- * (`convert`, `resize` with BILINEAR). `BAD_DATA` with the file that is no image, damaged, or unlike the others if the
- * options do not make it alike.
+ * Decodes image files (the first frame of a GIF or WebP animation) into `out` [n, channels, height, width], made grey
+ * or RGB and resized as Pillow does (`convert`, `resize` with BILINEAR). `BAD_DATA` with the file that is no image,
+ * damaged, or unlike the others if the options do not make it alike.
  */
 function decodeImages(
   files: readonly string[],

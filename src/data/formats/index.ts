@@ -72,9 +72,9 @@ export async function openTableRecords(file: string, encoding?: string): Promise
 }
 
 /**
- * Reads new samples as the preprocessing of a network says: images, rows of a table or values, out of a file of any format
- * that holds such samples. A table's columns may come in any order if they are named, with or without the label; images
- * are made grey or RGB and resized.
+ * Reads new samples as the preprocessing of a network says: images, rows of a table or values, out of a file of any
+ * format that holds such samples. A table's columns may come in any order if they are named, with or without the label;
+ * images are made grey or RGB and resized.
  *
  * @throws DistilleryError `BAD_ARGUMENT` without a preprocessing; `BAD_DATA` with the file and the line, index or byte.
  * @example

@@ -90,7 +90,10 @@ export interface NpyFile extends Pick<NpyArray, "type" | "shape"> {
 /** The longest head of a file that is looked at: a header with what precedes it. */
 const HEAD = 2 ** 14;
 
-/** Opens a `.npy` file whose rows are read piece by piece; one in Fortran order, which has none, only if it `mayLoad` into memory. */
+/**
+ * Opens a `.npy` file whose rows are read piece by piece; one in Fortran order, which has none, only if it `mayLoad`
+ * into memory.
+ */
 export async function openNpyFile(path: string, mayLoad = false): Promise<NpyFile> {
   const file = await openSliced(path);
   const { type, isBigEndian, fortranOrder, shape, offset } = layoutOf(readHead(file, HEAD), path, file.size);
@@ -224,8 +227,8 @@ interface NpzArchive {
 }
 
 /**
- * Opens a `.npz` archive as `numpy.savez` and `savez_compressed` write it: a zip of `.npy` files. An array is taken out,
- * and its checksum checked, when it is read. `BAD_DATA` with the file's name, and the array's, otherwise.
+ * Opens a `.npz` archive as `numpy.savez` and `savez_compressed` write it: a zip of `.npy` files. An array is taken
+ * out, and its checksum checked, when it is read. `BAD_DATA` with the file's name, and the array's, otherwise.
  */
 export async function openNpz(bytes: Uint8Array, file: string): Promise<NpzArchive> {
   // Loaded late: only archives need the library behind it.

@@ -16,7 +16,10 @@ export interface NpyRows {
   readonly isMatrix: boolean;
 }
 
-/** The samples of an array: bytes are images, other numbers are values, flattened. `BAD_DATA` for one that is not finite. */
+/**
+ * The samples of an array: bytes are images, other numbers are values, flattened. `BAD_DATA` for one that is not
+ * finite.
+ */
 export function toRows({ type, shape, data }: NpyArray, where: string): NpyRows {
   const layout = sampleLayout(type, shape, where);
   const kind = { isImage: layout.isImage, isMatrix: layout.isMatrix };
@@ -125,8 +128,9 @@ function toPlanes(pixels: Uint8Array, [channels, height, width]: readonly number
 }
 
 /**
- * What an array of labels is for, if nobody said it: whole numbers [n] are classes; many different ones that do not follow each
- * other, or fractions, a regression; 0 and 1 alone in [n, k] several labels; other numbers in [n, k] a regression.
+ * What an array of labels is for, if nobody said it: whole numbers [n] are classes; many different ones that do not
+ * follow each other, or fractions, a regression; 0 and 1 alone in [n, k] several labels; other numbers in [n, k] a
+ * regression.
  */
 export function taskOfArray(array: NpyArray, where: string): TaskName {
   const { shape } = array;

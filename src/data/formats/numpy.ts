@@ -24,9 +24,9 @@ import {
 const MAGIC_BYTE = 0x93;
 
 /**
- * NumPy's arrays: a `.npz` archive, a `.npy` file with its labels beside it, or a folder of `.npy` files. Unsigned bytes
- * are images; a matrix of other numbers has columns, which are standardised as those of a table; numbers of more axes are
- * taken as they are.
+ * NumPy's arrays: a `.npz` archive, a `.npy` file with its labels beside it, or a folder of `.npy` files. Unsigned
+ * bytes are images; a matrix of other numbers has columns, which are standardised as those of a table; numbers of more
+ * axes are taken as they are.
  */
 export const numpy: Format = {
   name: "numpy",

@@ -13,7 +13,10 @@ const WORDS: Readonly<Record<string, "train" | "validation" | "test">> = {
   testing: "test",
 };
 
-/** The part of a data set that a folder or file of this name holds, as people write it: `train`, `Training`, `train_set`. */
+/**
+ * The part of a data set that a folder or file of this name holds, as people write it: `train`, `Training`,
+ * `train_set`.
+ */
 export function partOf(name: string): "train" | "validation" | "test" | null {
   const word = name.toLowerCase().replace(/[-_ ]?set$/, "");
   return Object.hasOwn(WORDS, word) ? WORDS[word] : null;
@@ -22,7 +25,9 @@ export function partOf(name: string): "train" | "validation" | "test" | null {
 /** What the validation part is called beside a training part. */
 const VALIDATION_WORDS = Object.keys(WORDS).filter((word) => WORDS[word] === "validation");
 
-/** The file beside a table that is its test or validation part: `test.csv` of `train.csv`, otherwise `NAME_test.csv`. */
+/**
+ * The file beside a table that is its test or validation part: `test.csv` of `train.csv`, otherwise `NAME_test.csv`.
+ */
 export async function fileOf(part: "validation" | "test", file: string): Promise<string | null> {
   const { name, ext } = parse(file);
   const files = await listFiles(dirname(file));
@@ -33,7 +38,9 @@ export async function fileOf(part: "validation" | "test", file: string): Promise
   return found.length === 0 ? null : join(dirname(file), found[0]);
 }
 
-/** The files of a part: `train.csv`, otherwise all that are named so, as `Train.csv`, behind what the names start with. */
+/**
+ * The files of a part: `train.csv`, otherwise all that are named so, as `Train.csv`, behind what the names start with.
+ */
 export function filesOf(
   part: "train" | "validation" | "test",
   files: ReadonlySet<string>,
@@ -80,8 +87,8 @@ export function expectFamily({ source, names }: NamedArrays): Family {
 }
 
 /**
- * The arrays that go with a `.npy` file: those of its family, or its labels in `NAME_labels.npy`, `labels.npy` or `y.npy`
- * beside it; `NOT_FOUND` otherwise.
+ * The arrays that go with a `.npy` file: those of its family, or its labels in `NAME_labels.npy`, `labels.npy` or
+ * `y.npy` beside it; `NOT_FOUND` otherwise.
  */
 export function familyBeside(file: string, names: ReadonlySet<string>): Family {
   const stem = basename(file, extname(file));
@@ -95,7 +102,9 @@ export function familyBeside(file: string, names: ReadonlySet<string>): Family {
   throw new DistilleryError("NOT_FOUND", `${file}: expected its labels beside it, in one of ${wanted}`);
 }
 
-/** The arrays of the test part beside `train.npy`: `Test.npy` and `Test_labels.npy` beside `Train.npy` and its labels. */
+/**
+ * The arrays of the test part beside `train.npy`: `Test.npy` and `Test_labels.npy` beside `Train.npy` and its labels.
+ */
 function testBeside(stem: string, labels: string, names: ReadonlySet<string>): [string, string] | [] {
   if (partOf(stem) !== "train" || labels !== `${stem}_labels`) return [];
   const test = [...names].find((name) => partOf(name) === "test" && names.has(`${name}_labels`));

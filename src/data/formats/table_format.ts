@@ -30,8 +30,8 @@ interface TableFormat extends Pick<Format, "name" | "help" | "extensions"> {
 
 /**
  * A format of tables in text files: numbers, standardised by the training rows' mean and standard deviation of their
- * column, and texts of few values, one-hot; one column is the label. `NAME_test.EXT` beside `NAME.EXT`, or `test.EXT` beside
- * `train.EXT`, is the test part, `NAME_val.EXT` or `val.EXT` the validation part.
+ * column, and texts of few values, one-hot; one column is the label. `NAME_test.EXT` beside `NAME.EXT`, or `test.EXT`
+ * beside `train.EXT`, is the test part, `NAME_val.EXT` or `val.EXT` the validation part.
  */
 export function tableFormat({
   samplesHelp,
@@ -134,7 +134,10 @@ function expectNoEncoding(file: string, { tokenizer, textEncoding }: TableOption
   throw argumentError(tokenizer === undefined ? "textEncoding" : "tokenizer", text);
 }
 
-/** A table of one column that is not left out, of texts: samples without labels, for what a network gives for any text; null for another table. */
+/**
+ * A table of one column that is not left out, of texts: samples without labels, for what a network gives for any text;
+ * null for another table.
+ */
 async function openTextsAlone(
   file: string,
   others: OtherFiles,

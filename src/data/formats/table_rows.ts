@@ -115,8 +115,8 @@ class TextRows implements RowSource {
 }
 
 /**
- * The rows of a table as a network's inputs, encoded as it was trained. `isLabelled` refuses a label that is no class of the
- * network, and, unless it `mayLack`, one that is missing.
+ * The rows of a table as a network's inputs, encoded as it was trained. `isLabelled` refuses a label that is no class
+ * of the network, and, unless it `mayLack`, one that is missing.
  */
 export async function readSampleRows(
   file: string,

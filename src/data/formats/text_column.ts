@@ -32,7 +32,10 @@ export interface TextHeader extends TableHeader {
   readonly text: number;
 }
 
-/** The header of a table of texts: of one with `textColumn`, or that shows by itself that it is one; null for another table. */
+/**
+ * The header of a table of texts: of one with `textColumn`, or that shows by itself that it is one; null for another
+ * table.
+ */
 export function textHeader(
   records: CellRecords,
   options: TableOptions & Pick<LoadDataOptions, "onNote">,
@@ -76,8 +79,10 @@ export function textHeader(
 /** The rows, at least, that show whether a column without a usual name holds texts to read. */
 const LOOKED_AT = 1000;
 
-/** The index of a column that is called text, or of the only one beside the label if it holds more different texts than can be
- * categories, mostly of several words; -1: none. */
+/**
+ * The index of a column that is called text, or of the only one beside the label if it holds more different texts than
+ * can be categories, mostly of several words; -1: none.
+ */
 function looksLikeTexts(
   records: CellRecords,
   { header, labelColumn, labelColumns, dropColumns = [] }: TableOptions,

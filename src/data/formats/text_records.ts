@@ -3,7 +3,10 @@ import { setImmediate } from "node:timers/promises";
 import { DistilleryError } from "../../errors.js";
 import { badData, readSlice, type SlicedFile } from "../../files/index.js";
 
-/** Splits a text, whose first line has this number, into records; one that is not the file's last may cut its last record off. */
+/**
+ * Splits a text, whose first line has this number, into records; one that is not the file's last may cut its last
+ * record off.
+ */
 export type ParseText<R> = (text: string, line: number, isLast: boolean) => ParsedText<R>;
 
 /** The whole records of a text. */
@@ -34,8 +37,8 @@ const BLOCK = 2 ** 18;
 const [LF, CR] = [10, 13];
 
 /**
- * The records of a text file, such as the lines of a table: in its encoding, which a byte order mark says, or in UTF-8. It
- * is read once in blocks of whole records; their positions are kept, so that any range of records can be read again.
+ * The records of a text file, such as the lines of a table: in its encoding, which a byte order mark says, or in UTF-8.
+ * It is read once in blocks of whole records; their positions are kept, so that any range of records can be read again.
  */
 export class TextRecords<R> {
   readonly #blocks: Block[] = [];
@@ -161,7 +164,10 @@ export function decodeText(
 /** Bytes at the start of a text by which its encoding is told. */
 const TOLD_BY = 256;
 
-/** The encoding of text without a byte order mark whose every second byte is mostly 0, as in UTF-16; null for other text. */
+/**
+ * The encoding of text without a byte order mark whose every second byte is mostly 0, as in UTF-16; null for other
+ * text.
+ */
 function utf16Of(bytes: Uint8Array): "utf-16le" | "utf-16be" | null {
   const start = bytes.subarray(0, TOLD_BY);
   const zeros = [0, 0];

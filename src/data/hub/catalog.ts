@@ -45,7 +45,9 @@ function cifarFiles(version: Cifar): string[][] {
   return [...train, test].map((file) => [file]);
 }
 
-/** The data sets that are loaded by name. Addresses are torchvision's, sizes and hashes those of TensorFlow Datasets. */
+/**
+ * The data sets that are loaded by name. Addresses are torchvision's, sizes and hashes those of TensorFlow Datasets.
+ */
 export const CATALOG: Readonly<Record<string, DatasetInfo>> = {
   "fashion-mnist": {
     title: "70,000 grey images of 28 x 28, ten kinds of clothes",

@@ -42,11 +42,11 @@ const TIMEOUTS = { stallMs: 30_000, retryMs: 1000 };
 
 /**
  * Downloads a data set of the catalog into the user's cache folder (`$DISTILLERY_CACHE`, else the system's folder for
- * caches), where {@link findData} finds it; does nothing if it is on this machine already. Continues an earlier call that
- * was stopped or cut off. Each file is there whole and with the right SHA-256, or not at all.
+ * caches), where {@link findData} finds it; does nothing if it is on this machine already. Continues an earlier call
+ * that was stopped or cut off. Each file is there whole and with the right SHA-256, or not at all.
  *
- * @throws DistilleryError `BAD_ARGUMENT`; `IO_ERROR` or `NOT_FOUND` if no mirror has it, with the files to place by hand;
- * `BAD_DATA` if a mirror has another file; `ABORTED` by the signal; `IN_USE` if another process downloads it.
+ * @throws DistilleryError `BAD_ARGUMENT`; `IO_ERROR` or `NOT_FOUND` if no mirror has it, with the files to place by
+ * hand; `BAD_DATA` if a mirror has another file; `ABORTED` by the signal; `IN_USE` if another process downloads it.
  * @example
  * ```ts
  * const { folder } = await downloadData("kmnist");

@@ -34,7 +34,10 @@ export interface Rest {
   close(): void;
 }
 
-/** A connection that breaks, which may hold the next time. All else, as a redirect in circles or no way, would be the same. */
+/**
+ * A connection that breaks, which may hold the next time. All else, as a redirect in circles or no way, would be the
+ * same.
+ */
 const PASSING = /^(ECONNRESET|ECONNABORTED|EPIPE|ETIMEDOUT|UND_ERR_(SOCKET|ABORTED|\w+_TIMEOUT))$/;
 
 /** An address without the user's name and password in it. */

@@ -20,8 +20,8 @@ export interface FoundData {
 }
 
 /**
- * Looks for a data set of the catalog: in `$DISTILLERY_DATA`, its subfolder with the set's name first, then in the cache
- * folder of {@link downloadData}, then in the folder of a system package. Null if none of its files is found.
+ * Looks for a data set of the catalog: in `$DISTILLERY_DATA`, its subfolder with the set's name first, then in the
+ * cache folder of {@link downloadData}, then in the folder of a system package. Null if none of its files is found.
  *
  * @throws DistilleryError `BAD_ARGUMENT` for a name that is not known, `NOT_FOUND` that names the missing files if a
  * location has only some of them, `IO_ERROR`.

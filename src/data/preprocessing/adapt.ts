@@ -10,8 +10,8 @@ import type { TextEncoding } from "../text/encodings.js";
 import { columnWidth, inputFeatures, type Preprocessing, type TablePreprocessing, textColumnOf } from "./spec.js";
 
 /**
- * What a network needs that is given samples of another preprocessing than its own: each of its inputs is `scale` times the
- * value at `index` plus `offset`, and each of the data's classes is the logit at its place in `classes`.
+ * What a network needs that is given samples of another preprocessing than its own: each of its inputs is `scale` times
+ * the value at `index` plus `offset`, and each of the data's classes is the logit at its place in `classes`.
  */
 export interface Adaptation {
   /** Null: the inputs are as the network takes them. `index` null: of each value one, in their order. */
@@ -19,14 +19,19 @@ export interface Adaptation {
     readonly index: Int32Array | null;
     readonly scale: Float32Array;
     readonly offset: Float32Array;
-    /** Where the value at `index`, 1 or 0, says that a number is missing, its input is `more` than that; null: none says it. */
+    /**
+     * Where the value at `index`, 1 or 0, says that a number is missing, its input is `more` than that; null: none says
+     * it.
+     */
     readonly missing: { readonly index: Int32Array; readonly more: Float32Array } | null;
   } | null;
   /** Null: texts are encoded as the network takes them. */
   readonly encoding: TextEncoding | null;
   /** Null: the classes are the network's, in their order. */
   readonly classes: Int32Array | null;
-  /** Each output times `scale` plus `offset` is what the data's targets are standardised by; null: they are the same. */
+  /**
+   * Each output times `scale` plus `offset` is what the data's targets are standardised by; null: they are the same.
+   */
   readonly outputs: { readonly scale: Float32Array; readonly offset: Float32Array } | null;
 }
 
@@ -41,12 +46,13 @@ interface Named<P = Preprocessing> {
 }
 
 /**
- * How samples and classes of the data's preprocessing become those of the network's: columns and classes by their names,
- * numbers by both means and deviations. Null if they are the same. Inputs without a description (values that nothing is known
- * of) are taken as they are, but never for pixels nor pixels for them.
+ * How samples and classes of the data's preprocessing become those of the network's: columns and classes by their
+ * names, numbers by both means and deviations. Null if they are the same. Inputs without a description (values that
+ * nothing is known of) are taken as they are, but never for pixels nor pixels for them.
  *
- * @throws DistilleryError `SHAPE_MISMATCH` that names the columns or classes that are missing, or what the network takes, or
- * a column whose deviation in the data is so much larger that their float32 values do not tell apart what the network does.
+ * @throws DistilleryError `SHAPE_MISMATCH` that names the columns or classes that are missing, or what the network
+ * takes, or a column whose deviation in the data is so much larger that their float32 values do not tell apart what the
+ * network does.
  */
 export function adaptationOf(network: Named, data: Named): Adaptation | null {
   const encoding = otherEncoding(network.spec, data.spec);
@@ -58,7 +64,10 @@ export function adaptationOf(network: Named, data: Named): Adaptation | null {
   return isSame ? null : { inputs, encoding, classes, outputs };
 }
 
-/** The network's encoding of a column of texts that the data have by another one; null: it is the same, or they have no such column. */
+/**
+ * The network's encoding of a column of texts that the data have by another one; null: it is the same, or they have no
+ * such column.
+ */
 function otherEncoding(network: Preprocessing, data: Preprocessing): TextEncoding | null {
   if (network.kind !== "table" || data.kind !== "table") return null;
   const [own, given] = [network, data].map(({ columns }) => textColumnOf({ table: { columns } }));

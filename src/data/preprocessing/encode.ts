@@ -41,8 +41,8 @@ type SamplesFor<S extends Preprocessing> = S extends ImagePreprocessing
     : Float32Array | Float64Array;
 
 /**
- * New samples as the network takes them: pixels of images (channel after channel) as [n, channels, height, width], rows of a table or
- * values as [n, features].
+ * New samples as the network takes them: pixels of images (channel after channel) as [n, channels, height, width], rows
+ * of a table or values as [n, features].
  *
  * @throws DistilleryError `BAD_ARGUMENT` with the row and column of a cell that can't be encoded, `SHAPE_MISMATCH`,
  * `BAD_DTYPE`.
@@ -208,12 +208,15 @@ export function isMissing(text: string): boolean {
 }
 
 /**
- * A sample as it was before it became values: the cells of a table's row by the columns' names (null: missing), the bytes of an
- * image, channel after channel; otherwise the values as they are.
+ * A sample as it was before it became values: the cells of a table's row by the columns' names (null: missing), the
+ * bytes of an image, channel after channel; otherwise the values as they are.
  */
 export type RawSample = Readonly<Record<string, number | string | null>> | Uint8Array | Float32Array;
 
-/** The samples that became the inputs of a batch: of numbers the shortest that becomes the same value, of texts, if it has them, these. */
+/**
+ * The samples that became the inputs of a batch: of numbers the shortest that becomes the same value, of texts, if it
+ * has them, these.
+ */
 export function samplesOf(data: Dataset, { inputs, texts }: Pick<Batch, "inputs" | "texts">): RawSample[] {
   const { image, table, values: layout } = data;
   const column = textColumnOf(data);

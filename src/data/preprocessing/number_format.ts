@@ -69,7 +69,10 @@ export function numberText(x: number): string {
   return /^-?[1-9]\d{0,2}\.\d{3}$/.test(text) ? `${text}0` : text;
 }
 
-/** How other languages read numbers in a format: `parts` splits a text into signs, units and body, which `pattern` matches. */
+/**
+ * How other languages read numbers in a format: `parts` splits a text into signs, units and body, which `pattern`
+ * matches.
+ */
 export function formatPattern({ decimal, group }: NumberFormat): { parts: RegExp; pattern: RegExp } {
   const style = STYLES.findIndex((one) => one.decimal === decimal && one.group === group);
   return { parts: SIGNED, pattern: PATTERNS[style] };

@@ -16,8 +16,8 @@ import { TASK_NAMES, type TaskName } from "../task_name.js";
 import { ENCODING_SCHEMA } from "../text/encodings.js";
 
 /**
- * How a sample becomes the values that a network takes, and what its classes are called: `preprocessor_config` of Hugging
- * Face. Plain JSON, stored with the network, so that new samples become values as the training samples did.
+ * How a sample becomes the values that a network takes, and what its classes are called: `preprocessor_config` of
+ * Hugging Face. Plain JSON, stored with the network, so that new samples become values as the training samples did.
  */
 export type Preprocessing = ImagePreprocessing | TablePreprocessing | ValuePreprocessing;
 
@@ -232,7 +232,10 @@ export function expectPreprocessing(value: unknown): void {
   expectKept("preprocessing", value, wanted);
 }
 
-/** Refuses a description of samples that is none, has a field of another name, or lacks one that says what inputs are: classes may be left out. */
+/**
+ * Refuses a description of samples that is none, has a field of another name, or lacks one that says what inputs are:
+ * classes may be left out.
+ */
 export function expectSpec(spec: unknown): void {
   if (CHECKED.has(Object(spec))) return;
   const isObject = typeof spec === "object" && spec !== null;

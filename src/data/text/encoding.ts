@@ -23,7 +23,9 @@ export interface TextEncodingEntry<T extends Encoding = Encoding, E extends v.Ob
   offset?(encoding: T): number;
   /** What to do about a table with fewer rows. */
   readonly advice: string;
-  /** Whether any of these ids is of something that the encoding knows, such as a word of a tokenizer; absent: all are. */
+  /**
+   * Whether any of these ids is of something that the encoding knows, such as a word of a tokenizer; absent: all are.
+   */
   knows?(encoding: T, ids: Float32Array): boolean;
   /** Writes the ids of a text into `out`, which holds zeros, as far as there is room; gives their number. */
   encode(encoding: T, text: string, out: Float32Array): number;

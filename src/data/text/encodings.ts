@@ -11,7 +11,9 @@ import { tokenizer } from "./tokenizer.js";
 /** To add an encoding of texts, write a file with its entry, and add the entry here. */
 const ENCODINGS = [hash, tokenizer] as const;
 
-/** How a text becomes ids, whole numbers that name rows of a network's table. Plain JSON, part of the network's file. */
+/**
+ * How a text becomes ids, whole numbers that name rows of a network's table. Plain JSON, part of the network's file.
+ */
 export type TextEncoding = v.InferOutput<(typeof ENCODINGS)[number]["stored"]>;
 
 /** The encodings of texts by name: `--text-encoding "hash(buckets=20000)"`. */

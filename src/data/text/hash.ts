@@ -63,8 +63,8 @@ export const hash = defineTextEncoding({
 const TOKEN = /[\p{L}\p{M}\p{N}]+|[^\p{L}\p{M}\p{N}\p{White_Space}]/gu;
 
 /**
- * The ids of a text: n-grams of words, those of one word first, then n-grams of characters, each hashed by FNV-1a of its UTF-8.
- * fastText's features (Bojanowski et al., 2017; Joulin et al., 2017).
+ * The ids of a text: n-grams of words, those of one word first, then n-grams of characters, each hashed by FNV-1a of
+ * its UTF-8. fastText's features (Bojanowski et al., 2017; Joulin et al., 2017).
  *
  * @returns how many there are; `out` gets the first `out.length` of them.
  */

@@ -178,7 +178,8 @@ function expectModel({ model, added_tokens: added }: v.InferOutput<typeof TOKENI
 function idsOf(loaded: Loaded, text: string, most: number): number[] {
   try {
     let end = CHARACTERS_OF_ID * most;
-    // Behind the last id that is kept, as many again: the end of what is read may have other ids than the text has there.
+    // Behind the last id that is kept, as many again: the end of what is read may have other ids than the text has
+    // there.
     while (end < text.length && loaded.encode(text.slice(0, end), false).length < 2 * most) end *= 2;
     return firstIds(loaded, text.slice(0, end), most);
   } catch (error) {

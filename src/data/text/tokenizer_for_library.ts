@@ -161,8 +161,9 @@ function normalizer(given: unknown): unknown {
 }
 
 /**
- * A tokenizer with the case that the files beside it ask for, as Hugging Face's libraries read them: `do_lower_case` of `tokenizer_config.json` is that of BERT's
- * normaliser, and that of `sentence_bert_config.json`, if it is true, makes the texts small before.
+ * A tokenizer with the case that the files beside it ask for, as Hugging Face's libraries read them: `do_lower_case` of
+ * `tokenizer_config.json` is that of BERT's normaliser, and that of `sentence_bert_config.json`, if it is true, makes
+ * the texts small before.
  */
 function withCase(tokenizer: unknown, folder: string): unknown {
   if (!v.is(NORMALIZED, tokenizer)) return tokenizer;

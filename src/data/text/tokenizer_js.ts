@@ -13,7 +13,10 @@ interface Numbers {
   readonly specials: number;
 }
 
-/** The function of exported modules that encodes a text by a tokenizer: with the library's own code, which is one file without imports. */
+/**
+ * The function of exported modules that encodes a text by a tokenizer: with the library's own code, which is one file
+ * without imports.
+ */
 export function tokenizerJs(library: string, { offset, specials }: Numbers): JsFunction {
   const { code, version, license } = codeOf(library);
   return {
@@ -32,7 +35,8 @@ function encodeTokens({ tokenizer }, text, out) {
   made ??= wordByWord(new Tokenizer(JSON.parse(tokenizer), {}));
   try {
     let end = ${CHARACTERS_OF_ID} * out.length;
-    // Behind the last id that is kept, as many again: the end of what is read may have other ids than the text has there.
+    // Behind the last id that is kept, as many again: the end of what is read may have other ids than the text has
+    // there.
     while (end < text.length && tokensOf(text.slice(0, end), false).length < 2 * out.length) end *= 2;
     out.set(firstTokens(text.slice(0, end), out.length));
   } catch (error) {

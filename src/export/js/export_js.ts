@@ -15,8 +15,8 @@ import { outputJs } from "./outputs.js";
 /** How a network becomes a module. */
 export interface JsOptions extends GraphOptions {
   /**
-   * How samples become the network's inputs, and the names of the classes. Default: what the network was trained with, if that is
-   * known; null: its inputs are what the module takes.
+   * How samples become the network's inputs, and the names of the classes. Default: what the network was trained with,
+   * if that is known; null: its inputs are what the module takes.
    */
   preprocessing?: Preprocessing | null;
 }
@@ -44,13 +44,15 @@ export interface JsSummary extends Pick<JsModule, "name" | "input"> {
 const EXTENSIONS: Readonly<Record<string, string>> = { ".mjs": ".d.mts", ".js": ".d.ts" };
 
 /**
- * A network in eval mode as one ES module for any runtime of JavaScript: Node.js 18 and later, browsers, Deno, Bun, workers at
- * the edge. It has no dependency, reads no file and evaluates no text; its weights are in it. It makes the network's inputs out
- * of raw samples as `encodeSamples` does, and says what `predict` says: `classify(input)`, of a regression `predict(input)`, of
- * vectors `embed(input)`. BatchNorm is folded, dropout left out. An operation over the rows of a batch, as `x.mean(0)`, has one sample alone. The text depends only on the network and the options.
+ * A network in eval mode as one ES module for any runtime of JavaScript: Node.js 18 and later, browsers, Deno, Bun,
+ * workers at the edge. It has no dependency, reads no file and evaluates no text; its weights are in it. It makes the
+ * network's inputs out of raw samples as `encodeSamples` does, and says what `predict` says: `classify(input)`, of a
+ * regression `predict(input)`, of vectors `embed(input)`. BatchNorm is folded, dropout left out. An operation over the
+ * rows of a batch, as `x.mean(0)`, has one sample alone. The text depends only on the network and the options.
  *
- * @throws DistilleryError `BAD_ARGUMENT` for a wrong option, or a network whose forward has an operation without a form in
- * JavaScript, which the message names, or whose operations depend on the batch; `SHAPE_MISMATCH` for a preprocessing of another network; `NON_FINITE` for weights with NaN or infinity.
+ * @throws DistilleryError `BAD_ARGUMENT` for a wrong option, or a network whose forward has an operation without a form
+ * in JavaScript, which the message names, or whose operations depend on the batch; `SHAPE_MISMATCH` for a preprocessing
+ * of another network; `NON_FINITE` for weights with NaN or infinity.
  * @example
  * ```ts
  * const { code, types } = exportJs(student, { quantize: "int8" });
@@ -119,8 +121,8 @@ export interface InputError extends TypeError {
 /**
  * Writes what {@link exportJs} gives into a file, and its declarations beside it, as `student.d.mts` for `student.mjs`.
  *
- * @throws DistilleryError as {@link exportJs}; `BAD_ARGUMENT` for another extension than .mjs or .js, `IO_ERROR` if a file can't be
- * written, the module first, each whole or not at all.
+ * @throws DistilleryError as {@link exportJs}; `BAD_ARGUMENT` for another extension than .mjs or .js, `IO_ERROR` if a
+ * file can't be written, the module first, each whole or not at all.
  * @example
  * ```ts
  * const { bytes } = await saveJs(student, "student.mjs", { quantize: "int8" });

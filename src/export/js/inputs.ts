@@ -169,7 +169,10 @@ ${described.map((text) => `  ${text},`).join("\n")}
 const names = new Set(columns.map(({ name }) => name));
 const missing = new Set(${JSON.stringify(MISSING_TEXTS)});
 
-/** The values of a row's cells by the names of their columns: numbers as (x - mean) / std, of texts one value a category. */
+/**
+ * The values of a row's cells by the names of their columns: numbers as (x - mean) / std, of texts one value a
+ * category.
+ */
 function encode(${only === undefined ? "row" : "input"}) {
 ${only === undefined ? "" : `  const row = typeof input === "string" ? { [${JSON.stringify(only.name)}]: input } : input;\n`}  if (typeof row !== "object" || row === null || Array.isArray(row)) {
     throw inputError("BAD_DTYPE", "${only === undefined ? "row: expected cells by the names of columns" : "text: expected a text, or cells by the names of columns"}");

@@ -13,7 +13,10 @@ const RESERVED =
 /** What a module's own text declares for all of it, and the globals that it reads: all but one begin with a capital. */
 const NAMES = /^(?:export )?(?:const|let|function) ([^=(;]+)|\b(?:[A-Z]\w*|atob)\b/gm;
 
-/** Writes a graph as the JavaScript of one sample: the statements of its forward, the functions and the numbers that they need. */
+/**
+ * Writes a graph as the JavaScript of one sample: the statements of its forward, the functions and the numbers that
+ * they need.
+ */
 export class ModuleCode implements JsBuilder {
   readonly #functions = new Map<string, JsFunction>();
   readonly #lines: string[] = [];
@@ -87,7 +90,10 @@ export class ModuleCode implements JsBuilder {
     return this.#numbers.join("\n");
   }
 
-  /** Goes through the nodes once: the functions' names come first, so that no value takes one, and so does how constants are read. */
+  /**
+   * Goes through the nodes once: the functions' names come first, so that no value takes one, and so does how constants
+   * are read.
+   */
   #look(): void {
     const values: Value[] = [];
     const [byPanels, plain] = [new Set<Value>(), new Set<Value>()];

@@ -12,7 +12,10 @@ const BASE = 92;
 const STATE_DIGITS = 5;
 /** The character of the digit 0, #. */
 const FIRST = 35;
-/** The digits: what ASCII prints, but the quote and the backslash, which a text escapes, and `<`, which may end a script in a page. */
+/**
+ * The digits: what ASCII prints, but the quote and the backslash, which a text escapes, and `<`, which may end a script
+ * in a page.
+ */
 const DIGITS = Array.from({ length: BASE }, (_, i) =>
   String.fromCharCode(FIRST + i)
     .replace("<", " ")
@@ -20,9 +23,9 @@ const DIGITS = Array.from({ length: BASE }, (_, i) =>
 );
 
 /**
- * Numbers in 8 bits as a text of 92 digits, in which a frequent number takes less of a digit than a rare one: asymmetric numeral
- * systems (Duda, arXiv 1311.2540) that count in base 92. First come the shares of the numbers, out of 4096, two digits each, then the state, then
- * what it takes in.
+ * Numbers in 8 bits as a text of 92 digits, in which a frequent number takes less of a digit than a rare one:
+ * asymmetric numeral systems (Duda, arXiv 1311.2540) that count in base 92. First come the shares of the numbers, out
+ * of 4096, two digits each, then the state, then what it takes in.
  */
 export function packInt8(values: Int8Array): string {
   const shares = sharesOf(values);
@@ -65,8 +68,9 @@ export const UNPACKED: JsFunction = {
   name: "unpacked",
   source: `
 /**
- * Numbers in 8 bits from a text of ${BASE} digits, in which a frequent number takes less than a rare one (asymmetric numeral systems, Duda,
- * arXiv 1311.2540). First come the shares of -${LARGEST} to ${LARGEST}, out of ${SLOTS}, then the state, then what it takes in.
+ * Numbers in 8 bits from a text of ${BASE} digits, in which a frequent number takes less than a rare one (asymmetric
+ * numeral systems, Duda, arXiv 1311.2540). First come the shares of -${LARGEST} to ${LARGEST}, out of ${SLOTS}, then
+ * the state, then what it takes in.
  */
 function unpacked(text, length) {
   const digits = new Uint8Array(text.length);

@@ -1,6 +1,9 @@
 import { type JsFunction, PANEL } from "../../tensor/js_form.js";
 
-/** A matrix by panels of `panel` rows: in each panel column after column, a column's rows side by side. The last panel may have fewer. */
+/**
+ * A matrix by panels of `panel` rows: in each panel column after column, a column's rows side by side. The last panel
+ * may have fewer.
+ */
 export function byPanels<T extends Float32Array | Int8Array | Uint16Array>(matrix: T, rows: number, panel: number): T {
   if (panel === 1) return matrix;
   const columns = matrix.length / rows;

@@ -45,7 +45,10 @@ function float16(text) {
 const INT8: JsFunction = {
   name: "int8",
   source: `
-/** Numbers in 8 bits, each times the scale of its row; the rows lie by panels of so many, those of a column side by side. */
+/**
+ * Numbers in 8 bits, each times the scale of its row; the rows lie by panels of so many, those of a column side by
+ * side.
+ */
 function int8(values, scales, panel) {
   const columns = values.length / scales.length;
   const y = new Float32Array(values.length);

@@ -12,7 +12,10 @@ import { table } from "./table.js";
 
 const FRACTION = { kind: "fraction" } as const;
 
-/** What distilling changed beside accuracy: how far the students follow the teacher, sample by sample and class by class. */
+/**
+ * What distilling changed beside accuracy: how far the students follow the teacher, sample by sample and class by
+ * class.
+ */
 export function behaviourFigures(changes: ComparedBehaviour, names: readonly string[]): HTMLElement | null {
   return figures(
     fidelityFigure(changes),

@@ -12,7 +12,10 @@ export function lossMetrics(history: readonly EpochRecord[]): MetricKey[] {
   return [...names].filter((name) => !["loss", "validationLoss"].includes(name) && metricOf(name).metric === null);
 }
 
-/** The metric of a key, and whose it is: `student-1.validationAccuracy` is the accuracy of `student-1`; null if it is none. */
+/**
+ * The metric of a key, and whose it is: `student-1.validationAccuracy` is the accuracy of `student-1`; null if it is
+ * none.
+ */
 export function metricOf(
   key: MetricKey,
   metrics?: EpochRecord["metrics"],

@@ -115,7 +115,10 @@ function pathsDownTo(path: string): string[] {
   return ["", ...parts.map((_, i) => parts.slice(0, i + 1).join("/"))];
 }
 
-/** The best value of the metric that networks are compared by, which chose the best epoch; null without a validation set. */
+/**
+ * The best value of the metric that networks are compared by, which chose the best epoch; null without a validation
+ * set.
+ */
 export function bestOf({ records }: Run): { metric: Metric; value: number; epoch: number } | null {
   const [first] = records;
   const names = Object.keys(first?.metrics ?? {});

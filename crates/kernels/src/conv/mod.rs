@@ -1,6 +1,7 @@
 //! Convolution of images, `torch.nn.functional.conv2d`, and its gradients.
 //!
-//! Images are [images, channels, height, width]. The products are those of `matmul`: no matrix of patches is ever in memory.
+//! Images are [images, channels, height, width]. The products are those of `matmul`: no matrix of patches is ever in
+//! memory.
 
 mod depthwise;
 mod shape;
@@ -39,7 +40,8 @@ pub enum Weight<'a> {
     Transformed(&'a TransformedWeight),
 }
 
-/// The weight of a convolution of x in this shape, transformed for as many convolutions as there will be, if that is how they are computed.
+/// The weight of a convolution of x in this shape, transformed for as many convolutions as there will be, if that is
+/// how they are computed.
 pub fn transform(shape: &Shape, weight: &[f32]) -> Result<Option<TransformedWeight>> {
     let out_shape = shape.output()?;
     expect_shape(OP, "weight", &[weight.len()], &[shape.weight.iter().product()])?;
@@ -180,8 +182,8 @@ pub fn backward(
     Ok(())
 }
 
-/// The gradient of x: for each remainder of its rows by the stride, a convolution of the outputs' gradients whose parts are the remainders
-/// of its columns, each with the taps that meet these and every tap of each channel.
+/// The gradient of x: for each remainder of its rows by the stride, a convolution of the outputs' gradients whose parts
+/// are the remainders of its columns, each with the taps that meet these and every tap of each channel.
 fn input_gradient(precision: Precision, shape: &Shape, grad: ArrayView4<f32>, weight: &[f32], grad_x: &mut [f32]) {
     let [_, _, height, width] = shape.x;
     let Window { stride, padding, dilation } = shape.window;

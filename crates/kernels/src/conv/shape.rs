@@ -3,8 +3,8 @@
 use crate::error::{KernelError, Result, expect_shape, expect_that};
 
 pub(super) const OP: &str = "conv2d";
-/// Elements of a padded channel, at most, and as a multiple of those of its input and output: the padding is copied, so its
-/// cost is bounded by what the call reads and writes.
+/// Elements of a padded channel, at most, and as a multiple of those of its input and output: the padding is copied, so
+/// its cost is bounded by what the call reads and writes.
 const MAX_PADDED: usize = 1 << 20;
 const MAX_TIMES: usize = 16;
 
@@ -19,7 +19,8 @@ pub struct Window {
     pub dilation: [usize; 2],
 }
 
-/// The shapes of x[images, channels, height, width] and weight[outputs, channels / groups, kernel height, kernel width].
+/// The shapes of x[images, channels, height, width] and weight[outputs, channels / groups, kernel height, kernel
+/// width].
 #[derive(Clone, Copy, Debug)]
 pub struct Shape {
     /// Of x.
@@ -45,7 +46,8 @@ impl Shape {
             *<&[usize; 7]>::try_from(numbers).map_err(|_| refuse("window", numbers, 7))?;
         let x: [usize; 4] = x.try_into().map_err(|_| refuse("x", x, 4))?;
         let weight: [usize; 4] = weight.try_into().map_err(|_| refuse("weight", weight, 4))?;
-        // A step beyond the padded input leads nowhere: the memory of the kernels follows the shortest with the same outputs.
+        // A step beyond the padded input leads nowhere: the memory of the kernels follows the shortest with the same
+        // outputs.
         let step = |stride: usize, padding: usize, length: usize| {
             stride.min(padding.saturating_mul(2).saturating_add(length).max(1))
         };

@@ -1,5 +1,6 @@
-//! The nodes that are operations of arrays: what they read of their attributes, and their kernels, given the arrays of a pass.
-//! Lengths that depend on the batch are known in a pass, so what TypeScript works out of shapes for each call is worked out there.
+//! The nodes that are operations of arrays: what they read of their attributes, and their kernels, given the arrays of
+//! a pass. Lengths that depend on the batch are known in a pass, so what TypeScript works out of shapes for each call
+//! is worked out there.
 
 use super::attributes::Attributes;
 use super::call::{Array, ArrayMut, Op, op};

@@ -86,9 +86,9 @@ pub(super) fn linear_batch_norm_relu_dropout(given: &mut Attributes) -> Result<O
     Ok(Op { drop_chance, momentum: of_norm.momentum, product: Some(precision), ..fused })
 }
 
-/// A convolution of x with a weight, and a bias if there is one, then BatchNorm with running statistics (`norm`), the sum with an
-/// `addend`, the input before BatchNorm's, and ReLU if they follow. `window`: stride, padding and dilation, each of rows and
-/// columns, and the groups.
+/// A convolution of x with a weight, and a bias if there is one, then BatchNorm with running statistics (`norm`), the
+/// sum with an `addend`, the input before BatchNorm's, and ReLU if they follow. `window`: stride, padding and dilation,
+/// each of rows and columns, and the groups.
 pub(super) fn conv2d(given: &mut Attributes) -> Result<Op> {
     let (norm, has_addend, relu) = (given.flag("norm")?, given.flag("addend")?, given.flag("relu")?);
     let (eps, precision) = (given.number("eps", 0.0)? as f32, given.precision()?);

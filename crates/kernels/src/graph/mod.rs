@@ -1,5 +1,5 @@
-//! A network as a list of operations, run without its caller's memory: the graph owns its constants, and a pass owns what it
-//! reads and writes. So passes can run beside other kernels and beside each other.
+//! A network as a list of operations, run without its caller's memory: the graph owns its constants, and a pass owns
+//! what it reads and writes. So passes can run beside other kernels and beside each other.
 //!
 //! Lengths of axes are known when the graph is built, except the number of rows of a batch, which each pass brings.
 
@@ -23,8 +23,8 @@ use ndarray::ArrayView2;
 use std::sync::OnceLock;
 
 const OP: &str = "graph";
-/// Rows for which a packed weight in single precision pays. With more of them the product packs those instead, which are less, and reads the
-/// weight in place.
+/// Rows for which a packed weight in single precision pays. With more of them the product packs those instead, which
+/// are less, and reads the weight in place.
 const FEW_ROWS: usize = 16;
 
 /// The length of an axis.
@@ -54,8 +54,8 @@ struct Node {
     op: Op,
     inputs: Vec<usize>,
     output: usize,
-    /// The weight of its product: in bfloat16, and of a convolution that Winograd's transforms compute, from the beginning; of a linear layer
-    /// in single precision from the first pass of few rows on that is to keep it.
+    /// The weight of its product: in bfloat16, and of a convolution that Winograd's transforms compute, from the
+    /// beginning; of a linear layer in single precision from the first pass of few rows on that is to keep it.
     packed: OnceLock<Packed>,
 }
 
@@ -117,8 +117,8 @@ impl Graph {
 
     /// Runs the nodes, as their kernels would one by one; `draw` comes before.
     ///
-    /// With `keep_packed` weights in single precision are packed at the first pass of few rows, and kept so beside themselves: twice the
-    /// memory, for a caller that asks for few rows again and again.
+    /// With `keep_packed` weights in single precision are packed at the first pass of few rows, and kept so beside
+    /// themselves: twice the memory, for a caller that asks for few rows again and again.
     pub fn run(&self, pass: &mut Pass, keep_packed: bool) -> Result<()> {
         let Pass { rows, input, buffers, masks, moments, scratch } = pass;
         let rows = *rows;

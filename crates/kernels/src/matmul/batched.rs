@@ -8,8 +8,8 @@ use ndarray::{ArrayView2, ArrayViewMut2};
 
 const OP: &str = "batched_matmul";
 
-/// out[i] = a[i] b[i], each of [m, k, n], for each of `batch` matrices, with the bits of one product after the other. `transposed`:
-/// whether a is stored as [k, m], and b as [n, k].
+/// out[i] = a[i] b[i], each of [m, k, n], for each of `batch` matrices, with the bits of one product after the other.
+/// `transposed`: whether a is stored as [k, m], and b as [n, k].
 pub fn batched_matmul(
     precision: Precision,
     transposed: [bool; 2],

@@ -41,8 +41,8 @@ pub(super) enum Weight<'a> {
     Transformed(&'a TransformedWeight),
 }
 
-/// out[n, m, y, x] = epilogue(the sum over channels c and taps t of a[m, c * taps + t] x[n, c, at t of (y, x)]), where a and the taps
-/// are those of each part of the outputs. An addend lies as out does, which then has one part.
+/// out[n, m, y, x] = epilogue(the sum over channels c and taps t of a[m, c * taps + t] x[n, c, at t of (y, x)]), where
+/// a and the taps are those of each part of the outputs. An addend lies as out does, which then has one part.
 ///
 /// The rows of x, and of out, are adjacent elements.
 pub(super) fn convolve(

@@ -123,8 +123,8 @@ impl Task<'_, '_> {
         }
     }
 
-    /// The segments of some columns, by the place of the first output of a row of an image; outputs are `step` apart there, and
-    /// so are rows if they are flat.
+    /// The segments of some columns, by the place of the first output of a row of an image; outputs are `step` apart
+    /// there, and so are rows if they are flat.
     #[inline(always)]
     fn segments<'a>(
         &self,
@@ -178,14 +178,15 @@ impl Task<'_, '_> {
         self.packed.wrapping_add(part.before * nr::<S>())
     }
 
-    /// Computes the outputs of a panel, which is packed or read in place, tile by tile, as they are or by the edge tiles.
+    /// Computes the outputs of a panel, which is packed or read in place, tile by tile, as they are or by the edge
+    /// tiles.
     #[inline(always)]
     fn multiply<S: Simd>(&self, simd: S, columns: usize, in_place: Option<Vectors>, segments: &[Segment]) {
         let Convolution { rows: m, epilogue, target, .. } = *self.call;
         let mr = mr::<S>(columns);
         let (vectors, width) = (columns.div_ceil(S::F32_LANES), columns.next_multiple_of(S::F32_LANES));
-        // Rows of outputs are often a multiple of 4 KiB apart, so that their lines share a set of the cache: what is more than a
-        // write of each waits in the edge tile.
+        // Rows of outputs are often a multiple of 4 KiB apart, so that their lines share a set of the cache: what is
+        // more than a write of each waits in the edge tile.
         let direct = matches!(segments, [segment] if segment.len == width)
             && self.parts.len() == 1
             && target.addend.is_none()
@@ -223,8 +224,8 @@ impl Task<'_, '_> {
                     epilogue: tile,
                 };
                 let in_place = in_place.map(|vectors| vectors.at(&part.offsets));
-                // SAFETY: the tile lies inside the outputs or the edge tile, and its panel was packed to whole vectors, or is
-                // read where each vector of each row of patches lies.
+                // SAFETY: the tile lies inside the outputs or the edge tile, and its panel was packed to whole vectors,
+                // or is read where each vector of each row of patches lies.
                 unsafe {
                     match (self.call.elements, in_place) {
                         (Elements::Numbers, None) => microkernel::compute(simd, rows.len(), vectors, micro),

@@ -1,8 +1,8 @@
-//! The gradient of a convolution's weight: for each image the outputs' gradients times what they read. The source is copied
-//! to channels last, with its padding, so that what a row of the kernel reads is adjacent and loads as vectors.
+//! The gradient of a convolution's weight: for each image the outputs' gradients times what they read. The source is
+//! copied to channels last, with its padding, so that what a row of the kernel reads is adjacent and loads as vectors.
 //!
-//! Images are summed in groups, the groups in order: how many there are depends on the shape alone, so the bits do not depend
-//! on the threads.
+//! Images are summed in groups, the groups in order: how many there are depends on the shape alone, so the bits do not
+//! depend on the threads.
 
 use super::conv_elements::{Elements, WeightTile};
 use super::mat::vector;
@@ -23,7 +23,8 @@ const COPY_ELEMS: usize = 1 << 17;
 /// Elements of all groups' sums together, about: 8 MiB.
 const SUMS: usize = 1 << 21;
 
-/// How a kernel moves over its input, per axis: from one output to the next, the padding before, from one tap to the next.
+/// How a kernel moves over its input, per axis: from one output to the next, the padding before, from one tap to the
+/// next.
 #[derive(Clone, Copy)]
 pub(crate) struct ConvParams {
     pub stride: [usize; 2],
@@ -31,7 +32,8 @@ pub(crate) struct ConvParams {
     pub dilation: [usize; 2],
 }
 
-/// grad_weight[m, c, ky, kx] = the sum over images and outputs of grad[n, m, y, x] x[n, c, what the tap reads for (y, x)].
+/// grad_weight[m, c, ky, kx] = the sum over images and outputs of grad[n, m, y, x] x[n, c, what the tap reads for (y,
+/// x)].
 pub(super) fn weight_gradient(
     elements: Elements,
     grad: ArrayView4<f32>,
@@ -80,8 +82,8 @@ struct Problem {
 }
 
 impl Problem {
-    /// How many adjacent elements of the source an output reads: those of a row of the kernel or, if the dilation separates
-    /// its taps, those of one tap.
+    /// How many adjacent elements of the source an output reads: those of a row of the kernel or, if the dilation
+    /// separates its taps, those of one tap.
     fn run(&self) -> usize {
         let channels = self.source.channels;
         if self.params.dilation[1] == 1 { self.kernel[1] * channels } else { channels }

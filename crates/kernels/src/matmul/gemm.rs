@@ -15,8 +15,8 @@
 //!    |    |          |    |                 microkernel: k                      microkernel: k
 //! ```
 //!
-//! The packed block of B (KC x NC) stays in L2, a panel of it (KC x NR) streams through L1, the microtile of C (MR x NR)
-//! stays in registers. With shared B the threads wait for each other twice per block; with private B never.
+//! The packed block of B (KC x NC) stays in L2, a panel of it (KC x NR) streams through L1, the microtile of C (MR x
+//! NR) stays in registers. With shared B the threads wait for each other twice per block; with private B never.
 
 use super::macrokernel::{MacroKernel, NextBlock};
 use super::mat::Shared;

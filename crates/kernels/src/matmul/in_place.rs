@@ -1,5 +1,6 @@
-//! Microtiles of a convolution whose patches are not packed: if each vector of columns lies side by side in the source, the
-//! microkernel reads it there, at the offset of each row of patches. The sums are those of the packed form, in its order.
+//! Microtiles of a convolution whose patches are not packed: if each vector of columns lies side by side in the source,
+//! the microkernel reads it there, at the offset of each row of patches. The sums are those of the packed form, in its
+//! order.
 
 use super::mat::{MatRef, vector};
 use super::microkernel::{MicroTile, by_size};
@@ -17,7 +18,8 @@ pub(super) struct Vectors<'a> {
 }
 
 impl<'a> Vectors<'a> {
-    /// From segments that are whole vectors, but for the last one's end if what lies behind it may be read; none from others.
+    /// From segments that are whole vectors, but for the last one's end if what lies behind it may be read; none from
+    /// others.
     #[inline(always)]
     pub fn of<S: Simd>(
         source: *const f32,

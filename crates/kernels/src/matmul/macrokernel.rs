@@ -98,8 +98,8 @@ impl MacroKernel<'_, '_> {
         self.gemm.a.from(tile * mr, self.ks.start)
     }
 
-    /// The rows of a tile packed column after column, if A is not row-major and they are read for several panels. Read in
-    /// place, each of their columns would take a cache line, and often a page, of its own.
+    /// The rows of a tile packed column after column, if A is not row-major and they are read for several panels. Read
+    /// in place, each of their columns would take a cache line, and often a page, of its own.
     #[inline(always)]
     fn pack_a(&self, tile: usize, mr: usize, packed: &mut PackedA) -> Option<MatRef> {
         let (Gemm { m, a, .. }, kc) = (*self.gemm, self.ks.len());

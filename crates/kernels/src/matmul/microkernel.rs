@@ -15,8 +15,8 @@ use super::params::{LINE, MR, MR_NARROW, NR_VECTORS, nr_vectors};
 use super::prefetch::Prefetch;
 use pulp::Simd;
 
-/// Evaluates an expression with the size of a microtile as the constants R and V: any size up to the full ones, or with `wide`
-/// only those of up to MR rows.
+/// Evaluates an expression with the size of a microtile as the constants R and V: any size up to the full ones, or with
+/// `wide` only those of up to MR rows.
 macro_rules! by_size {
     (wide $rows:expr, $vectors:expr, |$R:ident, $V:ident| $run:expr) => {
         by_size!(@ $rows, $vectors, $R, $V, $run; 6: 1 2 3 4; 5: 1 2 3 4; 4: 1 2 3 4; 3: 1 2 3 4; 2: 1 2 3 4; 1: 1 2 3 4;)

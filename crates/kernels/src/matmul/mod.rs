@@ -1,8 +1,8 @@
 //! Matrix products in single precision.
 //!
-//! Every element of a product is a sum of partial sums (`params::kc_sum`): fused multiply-adds over a run of k in ascending
-//! order, from zero; the partial sums are added in order. So its bits depend on its row of A and its column of B only: not
-//! on the number of threads, nor on the other rows and columns, nor on the SIMD level of the processor.
+//! Every element of a product is a sum of partial sums (`params::kc_sum`): fused multiply-adds over a run of k in
+//! ascending order, from zero; the partial sums are added in order. So its bits depend on its row of A and its column
+//! of B only: not on the number of threads, nor on the other rows and columns, nor on the SIMD level of the processor.
 
 mod batched;
 pub mod bf16;

@@ -25,7 +25,8 @@ impl Line {
     pub const ZERO: Self = Self([0.0; LINE]);
 }
 
-/// Lines of a buffer that is kept, at most: 64 MiB. What needs more computes for so long that new memory does not matter.
+/// Lines of a buffer that is kept, at most: 64 MiB. What needs more computes for so long that new memory does not
+/// matter.
 const KEPT: usize = 1 << 20;
 
 thread_local! {
@@ -33,8 +34,8 @@ thread_local! {
     static BUFFERS: RefCell<Vec<Vec<Line>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Calls `f` with room for `len` elements that this thread reuses; what they hold is left over. Within `f` another call takes
-/// another buffer.
+/// Calls `f` with room for `len` elements that this thread reuses; what they hold is left over. Within `f` another call
+/// takes another buffer.
 pub(super) fn with_buffer<T>(len: usize, f: impl FnOnce(*mut f32) -> T) -> T {
     let mut lines = BUFFERS.with_borrow_mut(|buffers| buffers.pop().unwrap_or_default());
     if lines.len() < len.div_ceil(LINE) {

@@ -1,5 +1,5 @@
-//! B packed once, for products that read it many times: the weight of a frozen network. The sums are those of the loop nest, and
-//! with few rows nothing but the panels is read from memory.
+//! B packed once, for products that read it many times: the weight of a frozen network. The sums are those of the loop
+//! nest, and with few rows nothing but the panels is read from memory.
 
 use super::bf16;
 use super::epilogue::Epilogue;

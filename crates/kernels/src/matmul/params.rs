@@ -3,17 +3,19 @@
 use crate::parallel;
 use pulp::Simd;
 
-/// Rows of a full microtile. With 4 vectors of columns its 24 accumulators, the 4 vectors of B and the broadcast element
-/// of A fit 32 registers, and 10 loads feed 24 multiply-adds.
+/// Rows of a full microtile. With 4 vectors of columns its 24 accumulators, the 4 vectors of B and the broadcast
+/// element of A fit 32 registers, and 10 loads feed 24 multiply-adds.
 pub(super) const MR: usize = 6;
-/// Rows of a full microtile of at most half the columns: as many accumulators, which hide the latency of a multiply-add.
+/// Rows of a full microtile of at most half the columns: as many accumulators, which hide the latency of a
+/// multiply-add.
 pub(super) const MR_NARROW: usize = 12;
 /// Vectors of columns in a full microtile, at most.
 pub(super) const NR_VECTORS: usize = 4;
 /// Columns of a full microtile with the widest vectors (AVX-512).
 pub(super) const NR_MAX: usize = NR_VECTORS * 16;
 
-/// Steps over k that are packed at once, at most: one panel of B (KC_MAX x NR = 512 KiB) leaves room for A in a 2 MiB L2.
+/// Steps over k that are packed at once, at most: one panel of B (KC_MAX x NR = 512 KiB) leaves room for A in a 2 MiB
+/// L2.
 pub(super) const KC_MAX: usize = 2048;
 /// Elements of a packed block of B (KC x NC), 1 MiB: half of a 2 MiB L2. NC follows from it and KC.
 pub(super) const PACK_B_ELEMS: usize = 1 << 18;
@@ -25,7 +27,8 @@ pub(super) const PARALLEL_MIN: usize = 1 << 19;
 /// Tasks per thread, so that the others can take work from a thread that the operating system interrupts.
 pub(super) const TASKS_PER_THREAD: usize = 4;
 
-/// Tiles of rows per thread below which each thread packs B itself: with so few, packing a block together and waiting for it costs more.
+/// Tiles of rows per thread below which each thread packs B itself: with so few, packing a block together and waiting
+/// for it costs more.
 pub(super) const SHARED_TILES_MIN: usize = 8;
 /// The same of tasks that pack B themselves: each begins with a block that was not prefetched, so they are larger.
 pub(super) const PRIVATE_TASKS_PER_THREAD: usize = TASKS_PER_THREAD / 2;
@@ -38,8 +41,9 @@ pub(super) const LINE: usize = 16;
 /// The longest run of k that is summed in one accumulator.
 pub(super) const KC_SUM_MAX: usize = 384;
 
-/// The length of the partial sums of a product over k: k if that is at most 384, half of k if at most 768, else 384. MKL,
-/// which multiplies for PyTorch on x86, sums in the same runs: on one thread its products and ours have the same bits.
+/// The length of the partial sums of a product over k: k if that is at most 384, half of k if at most 768, else 384.
+/// MKL, which multiplies for PyTorch on x86, sums in the same runs: on one thread its products and ours have the same
+/// bits.
 #[inline(always)]
 pub fn kc_sum(k: usize) -> usize {
     match k {

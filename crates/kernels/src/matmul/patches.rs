@@ -1,5 +1,5 @@
-//! Sources of convolutions, with their padding, as the loops read them: every tap of a kernel is then an offset, and what it reads
-//! for adjacent outputs is adjacent, whatever the step.
+//! Sources of convolutions, with their padding, as the loops read them: every tap of a kernel is then an offset, and
+//! what it reads for adjacent outputs is adjacent, whatever the step.
 //!
 //! ```text
 //!  a channel of an image     rows of whole vectors: a copy          other rows, here with a step of 2: a copy of as many
@@ -9,7 +9,8 @@
 //!   e f g h                   0 e f g h 0                            0 f   e g   f h
 //! ```
 //!
-//! The second form, of kernels with few columns, has no padding between rows: a vector may go on from one row of outputs to the next.
+//! The second form, of kernels with few columns, has no padding between rows: a vector may go on from one row of
+//! outputs to the next.
 
 use super::params::LINE;
 use super::runs::{copy_masked, copy_of_pairs, copy_shifted, zero};
@@ -62,8 +63,8 @@ impl Images {
     }
 }
 
-/// How outputs read a source. Those of a row belong to some parts in turn; in each the output (y, x) reads at each tap (dy, dx) the
-/// element (y * step + dy, x * step + dx), which is 0 outside.
+/// How outputs read a source. Those of a row belong to some parts in turn; in each the output (y, x) reads at each tap
+/// (dy, dx) the element (y * step + dy, x * step + dx), which is 0 outside.
 pub(crate) struct Window {
     /// Rows and columns of the outputs of a part, at most: the last parts may have a column less.
     pub grid: [usize; 2],
@@ -195,8 +196,8 @@ impl Layout {
         if self.in_place { 0 } else { (images * self.image).next_multiple_of(LINE) }
     }
 
-    /// Copies an image's rows for the outputs from row `first` on to where zeros are, or what this wrote before: the columns of the
-    /// padding are left as they are.
+    /// Copies an image's rows for the outputs from row `first` on to where zeros are, or what this wrote before: the
+    /// columns of the padding are left as they are.
     ///
     /// # Safety
     /// `source` is such an image, and `to` has room for `image` elements.
@@ -234,8 +235,8 @@ impl Layout {
                         for y in 0..count {
                             let from = from.wrapping_add(y * down.step * source.width);
                             let to = to.wrapping_add(y * pitch);
-                            // Every second element is the second of a pair, or the first: of the last pair the other may lie
-                            // beyond the row.
+                            // Every second element is the second of a pair, or the first: of the last pair the other
+                            // may lie beyond the row.
                             match across.step {
                                 1 => copy_masked(simd, from, to, inside.count, rest),
                                 2 if inside.from % 2 == 1 => copy_of_pairs::<1>(from.sub(1), to, inside.count),

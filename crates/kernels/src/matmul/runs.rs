@@ -2,7 +2,8 @@
 
 use pulp::{MemMask, Simd};
 
-/// Copies some rows, `pitch` apart, of which the first `count` elements are wanted: all at once, then zeros to what is between.
+/// Copies some rows, `pitch` apart, of which the first `count` elements are wanted: all at once, then zeros to what is
+/// between.
 ///
 /// # Safety
 /// The rows exist, and have room.

@@ -1,4 +1,5 @@
-//! What the kernels' tests share: odd sizes, reproducible numbers, comparison with a reference, thread counts, refusals.
+//! What the kernels' tests share: odd sizes, reproducible numbers, comparison with a reference, thread counts,
+//! refusals.
 
 pub mod allocations;
 

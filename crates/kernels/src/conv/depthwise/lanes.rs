@@ -1,4 +1,5 @@
-//! What sixteen planes have side by side: the numbers of their channels, scratch memory, and the loops over their elements.
+//! What sixteen planes have side by side: the numbers of their channels, scratch memory, and the loops over their
+//! elements.
 
 use crate::matmul::{LANES, with_scratch};
 use crate::normalized::normalize_element;
@@ -11,8 +12,8 @@ const SUMS: usize = 4;
 /// An element of some planes.
 pub(super) type Lanes = [f32; LANES];
 
-/// Rows of one number for each channel, the first ones once more behind the last, so that the numbers of any adjacent planes are
-/// adjacent.
+/// Rows of one number for each channel, the first ones once more behind the last, so that the numbers of any adjacent
+/// planes are adjacent.
 pub(super) struct Table {
     numbers: Vec<f32>,
     channels: usize,

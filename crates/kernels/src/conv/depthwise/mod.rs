@@ -1,6 +1,6 @@
-//! Convolutions whose channels do not meet: each output reads one channel, so there is no product to share work in. Sixteen planes are
-//! computed side by side, one in each lane of a vector, so that planes of any size fill the vectors. They are copied inside of zeros:
-//! each tap is then an offset.
+//! Convolutions whose channels do not meet: each output reads one channel, so there is no product to share work in.
+//! Sixteen planes are computed side by side, one in each lane of a vector, so that planes of any size fill the vectors.
+//! They are copied inside of zeros: each tap is then an offset.
 //!
 //! ```text
 //!   a b c            0 0 0 0 0

@@ -8,8 +8,8 @@ use std::ops::Range;
 /// Places of a copy, at most if a row of outputs does not need more: 128 KiB.
 const COPY_PLACES: usize = 1 << 11;
 
-/// A convolution of single planes: output (y, x) reads the place (y * down, x * down) + tap of a grid of zeros, where the source's
-/// element (y, x) stands at (y * up, x * up) + first, if that is inside.
+/// A convolution of single planes: output (y, x) reads the place (y * down, x * down) + tap of a grid of zeros, where
+/// the source's element (y, x) stands at (y * up, x * up) + first, if that is inside.
 pub(super) struct Planes {
     pub source: [usize; 2],
     up: [usize; 2],
@@ -48,7 +48,8 @@ impl Shape {
         }
     }
 
-    /// The gradients of x read those of the outputs, with zeros between them if there is a stride, with the kernel turned round.
+    /// The gradients of x read those of the outputs, with zeros between them if there is a stride, with the kernel
+    /// turned round.
     pub(super) fn backward_planes(&self, out_shape: [usize; 4]) -> Planes {
         let forward = self.forward_planes(out_shape);
         let first = [0, 1].map(|axis| forward.reach(axis) as isize - forward.first[axis]);

@@ -1,5 +1,5 @@
-//! The microkernel of AMX-BF16. `tdpbf16ps` multiplies a tile of A (16 rows, 16 pairs) by one of B (16 pairs, 16 columns) and adds the
-//! product to a tile of C, each 1 KiB:
+//! The microkernel of AMX-BF16. `tdpbf16ps` multiplies a tile of A (16 rows, 16 pairs) by one of B (16 pairs, 16
+//! columns) and adds the product to a tile of C, each 1 KiB:
 //!
 //! ```text
 //!                   packed B, 16 pairs of steps
@@ -76,16 +76,18 @@ unsafe fn saved_state() -> u64 {
     unsafe { _xgetbv(0) }
 }
 
-/// Asks Linux for the tiles: it then makes room for them where it saves a thread's registers, once that thread uses them. From then on signals
-/// need more stack, in the whole process: `sigaltstack` refuses stacks that are too small to save the tiles on, which were large enough before.
+/// Asks Linux for the tiles: it then makes room for them where it saves a thread's registers, once that thread uses
+/// them. From then on signals need more stack, in the whole process: `sigaltstack` refuses stacks that are too small to
+/// save the tiles on, which were large enough before.
 #[cfg(target_os = "linux")]
 fn is_permitted() -> bool {
     const ARCH_PRCTL: isize = 158;
     const ARCH_REQ_XCOMP_PERM: usize = 0x1023;
     const TILE_DATA: usize = 18;
     let answer: isize;
-    // SAFETY: a system call that reads and writes no memory of ours. A kernel that does not know it answers with an error, and so do most
-    // filters of system calls (seccomp) that refuse it; one whose action is to kill ends the process.
+    // SAFETY: a system call that reads and writes no memory of ours. A kernel that does not know it answers with an
+    // error, and so do most filters of system calls (seccomp) that refuse it; one whose action is to kill ends the
+    // process.
     unsafe {
         asm!(
             "syscall",

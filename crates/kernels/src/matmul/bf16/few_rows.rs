@@ -1,7 +1,9 @@
-//! The product of a few rows and a matrix whose columns are contiguous: samples, and a layer's weight as it lies in memory.
+//! The product of a few rows and a matrix whose columns are contiguous: samples, and a layer's weight as it lies in
+//! memory.
 //!
-//! To pack the matrix as the right operand would transpose all of it for those few rows. So it is the left operand, whose rows are
-//! rounded as they lie just before they are multiplied, and the few rows are the right one; the product is transposed, which is small:
+//! To pack the matrix as the right operand would transpose all of it for those few rows. So it is the left operand,
+//! whose rows are rounded as they lie just before they are multiplied, and the few rows are the right one; the product
+//! is transposed, which is small:
 //!
 //! ```text
 //!               a^T, packed once                  c

@@ -1,7 +1,8 @@
 //! The loops of a product whose microkernel reads k in pairs.
 //!
-//! k is cut into blocks of KC. A is packed whole, block after block, in each row after row. B is packed panel by panel, in each block
-//! after block: one block of a panel stays in L1 while the rows of A stream past it. The sums of a block are added to what C holds.
+//! k is cut into blocks of KC. A is packed whole, block after block, in each row after row. B is packed panel by panel,
+//! in each block after block: one block of a panel stays in L1 while the rows of A stream past it. The sums of a block
+//! are added to what C holds.
 
 use super::super::mat::{MatMut, MatRef, Shared};
 use super::super::pack::{Line, with_buffer};
@@ -31,8 +32,8 @@ pub struct Kernel {
     pub enter: fn(),
     /// Called after them, on the same thread.
     pub leave: fn(),
-    /// Computes a tile of `rows` rows and `vectors` vectors, of which the last one may be in part. Between `enter` and `leave`; the pointers
-    /// reach what the sizes say, and nobody else accesses C's part.
+    /// Computes a tile of `rows` rows and `vectors` vectors, of which the last one may be in part. Between `enter` and
+    /// `leave`; the pointers reach what the sizes say, and nobody else accesses C's part.
     pub compute: unsafe fn(rows: usize, vectors: usize, tile: Tile),
 }
 

@@ -1,7 +1,7 @@
 //! Matrix products of bfloat16 operands with sums in single precision.
 //!
-//! Both operands are rounded to bfloat16 (`round`), C is written in single precision. The bits of an element depend on its row
-//! of A, its column of B and the unit: not on the number of threads, nor on other rows and columns.
+//! Both operands are rounded to bfloat16 (`round`), C is written in single precision. The bits of an element depend on
+//! its row of A, its column of B and the unit: not on the number of threads, nor on other rows and columns.
 
 #[cfg(target_arch = "x86_64")]
 mod amx;
@@ -33,7 +33,8 @@ pub enum Unit {
     Amx,
     /// `vdpbf16ps`: two products at a time. It takes operands and sums below 2^-126 for zeros.
     Avx512,
-    /// Single precision's fused multiply-adds of the rounded operands. It takes operands below 2^-126 for zeros, not sums.
+    /// Single precision's fused multiply-adds of the rounded operands. It takes operands below 2^-126 for zeros, not
+    /// sums.
     Portable,
 }
 

@@ -1,5 +1,5 @@
-//! Rounding and packing: k in pairs of rows of B, and of columns of A, as `vdpbf16ps` and `tdpbf16ps` read them. What fills k up to
-//! a kernel's pairs is zero.
+//! Rounding and packing: k in pairs of rows of B, and of columns of A, as `vdpbf16ps` and `tdpbf16ps` read them. What
+//! fills k up to a kernel's pairs is zero.
 //!
 //! ```text
 //!  B, a block               packed: pairs of each column           A, a block          packed: pairs of each row
@@ -58,7 +58,8 @@ pub unsafe fn across(rows: [*const f32; 2], masks: [__mmask16; 2]) -> __m512i {
     }
 }
 
-/// Packs a block of `kc` rows and `nc` columns of B as `kp` pairs of rows; what fills the last vector up is never stored in C.
+/// Packs a block of `kc` rows and `nc` columns of B as `kp` pairs of rows; what fills the last vector up is never
+/// stored in C.
 ///
 /// # Safety
 /// B has them, `to` holds as many pairs of whole vectors, and the processor has AVX512-BF16.

@@ -1,5 +1,5 @@
-//! Convolutions in bfloat16: numbers in pairs, as the steps over k of `vdpbf16ps` are. The outputs sum over channels, so channels are
-//! paired; the gradient of the weight sums over images, so images are.
+//! Convolutions in bfloat16: numbers in pairs, as the steps over k of `vdpbf16ps` are. The outputs sum over channels,
+//! so channels are paired; the gradient of the weight sums over images, so images are.
 //!
 //! ```text
 //!  x: planes of channels         pairs: half as many planes        weight, a row: channels, taps
@@ -7,8 +7,9 @@
 //!  c1: p0 p1 p2 ..       ->
 //! ```
 //!
-//! A pair is as wide as a number in single precision, so that the product of pairs is the one of such numbers with half the channels, or half
-//! the images (`conv.rs`, `conv_weight.rs`): the same tasks, copies and places. Only the innermost loop is another one.
+//! A pair is as wide as a number in single precision, so that the product of pairs is the one of such numbers with half
+//! the channels, or half the images (`conv.rs`, `conv_weight.rs`): the same tasks, copies and places. Only the
+//! innermost loop is another one.
 
 use super::super::conv;
 use super::super::conv_elements::{Elements, PairKernels, WeightTile};

@@ -1,7 +1,7 @@
 //! Single precision to bfloat16 and back, as `vcvtneps2bf16` does it.
 
-/// The upper half of a number in single precision that is nearest to x, of two the even one. NaN stays NaN; numbers below 2^-126
-/// (denormals) become zeros of their sign; what rounds beyond the largest number becomes infinite.
+/// The upper half of a number in single precision that is nearest to x, of two the even one. NaN stays NaN; numbers
+/// below 2^-126 (denormals) become zeros of their sign; what rounds beyond the largest number becomes infinite.
 #[inline]
 pub fn to_bits(x: f32) -> u16 {
     let bits = x.to_bits();

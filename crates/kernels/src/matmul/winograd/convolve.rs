@@ -1,5 +1,6 @@
-//! The convolution. A thread takes the tiles of some images, or of rows of one; V of these stays in its L2 unless channels are very many. Every element of a product
-//! is summed over the channels as `matmul` sums, so its bits depend on neither tasks nor threads.
+//! The convolution. A thread takes the tiles of some images, or of rows of one; V of these stays in its L2 unless
+//! channels are very many. Every element of a product is summed over the channels as `matmul` sums, so its bits depend
+//! on neither tasks nor threads.
 
 use super::taps::{transform, transformed_len};
 use super::transforms::{both_axes, load, of_source, store, to_outputs};
@@ -224,7 +225,8 @@ impl Task<'_, '_> {
                 let from = data.wrapping_add(n * image + c * plane + from_row * width);
                 // Planes are apart, so that hardware prefetchers begin anew with each.
                 into_l2(from.wrapping_add(plane), count * width);
-                // SAFETY: the rows exist, and lie inside of the padded source; there is room for whole vectors behind the last tile.
+                // SAFETY: the rows exist, and lie inside of the padded source; there is room for whole vectors behind
+                // the last tile.
                 unsafe {
                     for y in 0..count {
                         let (from, to) = (from.wrapping_add(y * width), inside.wrapping_add(y * layout.padded_row));
@@ -296,7 +298,8 @@ impl Task<'_, '_> {
             let tile = if addend.is_some() { tile.linear() } else { tile };
             for (i, n) in self.images.clone().enumerate() {
                 let p = p.wrapping_add((m - rows.start) * layout.pitch + i * self.tiles());
-                // SAFETY: as promised by the caller; the rows of outputs are this task's own, and the addend lies as they do.
+                // SAFETY: as promised by the caller; the rows of outputs are this task's own, and the addend lies as
+                // they do.
                 unsafe {
                     for at in (0..whole).step_by(S::F32_LANES) {
                         both_axes!(

@@ -1,5 +1,5 @@
-//! Convolutions with kernels of 3 x 3 and stride 1 by Winograd's minimal filtering F(2x2, 3x3) (Lavin and Gray, 2016): a tile of
-//! 2 x 2 outputs takes 16 multiplications a channel instead of 36.
+//! Convolutions with kernels of 3 x 3 and stride 1 by Winograd's minimal filtering F(2x2, 3x3) (Lavin and Gray, 2016):
+//! a tile of 2 x 2 outputs takes 16 multiplications a channel instead of 36.
 //!
 //! ```text
 //!  weight g[m, c]                 U = G g G^T
@@ -29,19 +29,21 @@ pub(super) use weight::weight_gradient;
 
 /// Elements of a transformed tile.
 const ELEMS: usize = 16;
-/// Channels and outputs from which on the transforms cost less than they save, of a convolution and of a gradient by the weight.
+/// Channels and outputs from which on the transforms cost less than they save, of a convolution and of a gradient by
+/// the weight.
 const CHANNELS_MIN: usize = 16;
 /// Channels times outputs for the same: 16 to 16 are faster summed directly.
 const PRODUCT_MIN: usize = 512;
 const CHANNELS_MIN_WEIGHT: usize = 32;
-/// Tiles of an image for the same: with fewer, a single image would wait longer for the weight than it gains. A gradient by the weight, of
-/// which there is one a batch, needs fewer.
+/// Tiles of an image for the same: with fewer, a single image would wait longer for the weight than it gains. A
+/// gradient by the weight, of which there is one a batch, needs fewer.
 const TILES_MIN: usize = 16;
 const TILES_MIN_WEIGHT: usize = 4;
 /// Elements of a transformed row of tiles, at most: 2 MiB.
 const ROW_MAX: usize = 1 << 19;
 
-/// The taps of a kernel of 3 x 3 without gaps: the place of its upper left one, and where each is in the order of the weight.
+/// The taps of a kernel of 3 x 3 without gaps: the place of its upper left one, and where each is in the order of the
+/// weight.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Kernel {
     first: [isize; 2],
@@ -64,8 +66,8 @@ impl Kernel {
     }
 }
 
-/// Whether channels and outputs, and the tiles of an image, are at least so many, and whether a row of tiles stays in the cache. The images
-/// of a batch do not matter: each has the bits that it has alone.
+/// Whether channels and outputs, and the tiles of an image, are at least so many, and whether a row of tiles stays in
+/// the cache. The images of a batch do not matter: each has the bits that it has alone.
 fn pays(channels: [usize; 2], grid: [usize; 2], channels_min: usize, tiles_min: usize) -> bool {
     let [down, across] = tiles(grid);
     channels.iter().all(|&channels| channels >= channels_min && ELEMS * channels * across <= ROW_MAX)
@@ -77,8 +79,8 @@ fn tiles(grid: [usize; 2]) -> [usize; 2] {
     grid.map(|length| length.div_ceil(2))
 }
 
-/// The channels of U, V or Q, filled up to whole vectors, and from one row of U or Q to the next: 16 elements of all channels, and a
-/// line so that rows do not share a set of the cache.
+/// The channels of U, V or Q, filled up to whole vectors, and from one row of U or Q to the next: 16 elements of all
+/// channels, and a line so that rows do not share a set of the cache.
 fn depth(channels: usize) -> (usize, usize) {
     let channels = channels.next_multiple_of(LINE);
     (channels, ELEMS * channels + LINE)

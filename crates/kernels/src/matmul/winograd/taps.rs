@@ -86,7 +86,8 @@ impl WithSimd for Rewrite<'_> {
         taps.fill(0.0);
         for (i, u) in u.chunks_exact_mut(depth).enumerate() {
             let row = a.row(first + i);
-            // SAFETY: the row has 9 taps of each channel, adjacent, and whole vectors lie inside of a row of taps and of an element of U.
+            // SAFETY: the row has 9 taps of each channel, adjacent, and whole vectors lie inside of a row of taps and
+            // of an element of U.
             unsafe {
                 transpose::matrix::<S>(row.as_ptr(), 9, [channels, 9], taps.as_mut_ptr(), pitch);
                 for at in (0..pitch).step_by(S::F32_LANES) {

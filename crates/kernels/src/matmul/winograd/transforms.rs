@@ -1,4 +1,5 @@
-//! What makes a tile, a kernel or a block of products of one size another: small matrices times vectors, element by element.
+//! What makes a tile, a kernel or a block of products of one size another: small matrices times vectors, element by
+//! element.
 
 use pulp::Simd;
 
@@ -56,7 +57,8 @@ pub(super) fn to_outputs<S: Simd>(simd: S, [a, b, c, d]: [S::f32s; 4]) -> [S::f3
     [simd.add_f32s(simd.add_f32s(a, b), c), simd.sub_f32s(simd.sub_f32s(b, c), d)]
 }
 
-/// Transforms the columns of a matrix of $n x $n vectors, then the rows, which makes it $m x $m: B^T d B, G g G^T and so on.
+/// Transforms the columns of a matrix of $n x $n vectors, then the rows, which makes it $m x $m: B^T d B, G g G^T and
+/// so on.
 macro_rules! both_axes {
     ($simd:expr, $transform:ident, $n:literal -> $m:literal, |$i:ident, $j:ident| $read:expr, |$k:ident, $l:ident, $x:ident| $write:expr) => {{
         // Counted loops, which are unrolled: the elements stay in registers.

@@ -1,7 +1,8 @@
-//! The gradient of the weight. The transformed source has channels last, so that tiles are the rows of a product's right side.
+//! The gradient of the weight. The transformed source has channels last, so that tiles are the rows of a product's
+//! right side.
 //!
-//! Images are summed in groups, and the groups in order: how many there are depends on the shape alone, so the bits do not depend on
-//! the threads.
+//! Images are summed in groups, and the groups in order: how many there are depends on the shape alone, so the bits do
+//! not depend on the threads.
 
 use super::taps;
 use super::transforms::{both_axes, load, of_outputs, of_source, store};
@@ -27,7 +28,8 @@ const BLOCK_ELEMS: usize = 1 << 18;
 /// Tiles of a block, about, at least: less would read and write the sums too often.
 const BLOCK_TILES_MIN: usize = 128;
 
-/// The gradient as `conv_weight::weight_gradient` has it, if the kernel is one of 3 x 3 that moves by 1, and if the sizes pay. Gives whether it did.
+/// The gradient as `conv_weight::weight_gradient` has it, if the kernel is one of 3 x 3 that moves by 1, and if the
+/// sizes pay. Gives whether it did.
 pub(in crate::matmul) fn weight_gradient(
     grad: ArrayView4<f32>,
     x: ArrayView4<f32>,
@@ -233,7 +235,8 @@ impl Group<'_> {
         let columns = source.width.min(2 * across + 2 - left);
         let inside = padded.wrapping_add(above * layout.padded_row + left * source.channels);
         for (i, n) in images.enumerate() {
-            // SAFETY: the elements exist, and lie inside the padded source; so do whole vectors, with the line behind it.
+            // SAFETY: the elements exist, and lie inside the padded source; so do whole vectors, with the line behind
+            // it.
             unsafe {
                 source.copy_channels_last::<S>(n, from..end, columns, inside, layout.padded_row);
                 for tile in 0..tiles.len() * across {
