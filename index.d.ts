@@ -81,7 +81,10 @@ export declare function avgPoolBackward(call: PoolBackward): void
 /** out = scale * the sum of each window of x / its counts */
 export declare function avgPoolForward(call: PoolForward): void
 
-/** Bags of ids [bags, length] into a table [rows, dim]; padding -1: no id stands for nothing; signed: a negative id subtracts its row */
+/**
+ * Bags of ids [bags, length] into a table [rows, dim]; padding -1: no id stands for nothing; signed: a negative id
+ * subtracts its row
+ */
 export interface BagsOfIds {
   ids: F32
   weights: F32 | null
@@ -95,8 +98,8 @@ export interface BagsOfIds {
 }
 
 /**
- * out[i] = a[i] b[i] for each matrix of a batch, a[m, k] b[k, n]; `transpose_a`: a is stored as [k, m], `transpose_b`: b as [n, k];
- * their operands are rounded to bfloat16 if bfloat16
+ * out[i] = a[i] b[i] for each matrix of a batch, a[m, k] b[k, n]; `transpose_a`: a is stored as [k, m], `transpose_b`:
+ * b as [n, k]; their operands are rounded to bfloat16 if bfloat16
  */
 export declare function batchedMatmul(a: F32, b: F32, out: F32Mut, batch: number, m: number, k: number, n: number, transposeA: boolean, transposeB: boolean, bfloat16: boolean): void
 
@@ -107,8 +110,8 @@ export declare function batchMoments(x: F32, rows: number, features: number, len
 export declare function batchNormBackward(call: BatchNormBackward): void
 
 /**
- * What batchNormBackward reads and writes: y is the output if ReLU followed, else null; gradAddend takes the gradient of the
- * addend, null if there was none
+ * What batchNormBackward reads and writes: y is the output if ReLU followed, else null; gradAddend takes the gradient
+ * of the addend, null if there was none
  */
 export interface BatchNormBackward {
   grad: F32
@@ -127,8 +130,8 @@ export interface BatchNormBackward {
 export declare function batchNormForward(call: BatchNormForward): void
 
 /**
- * What batchNormForward reads and writes: x and out are [rows, features, length], mean and invStd (for the backward pass)
- * [features]; addend, of out's shape, is added if it is not null, and ReLU follows if relu
+ * What batchNormForward reads and writes: x and out are [rows, features, length], mean and invStd (for the backward
+ * pass) [features]; addend, of out's shape, is added if it is not null, and ReLU follows if relu
  */
 export interface BatchNormForward {
   x: F32
@@ -164,7 +167,10 @@ export declare function comparisonNames(): Array<string>
 /** The gradients of conv2dForward */
 export declare function conv2DBackward(call: Conv2DBackward): void
 
-/** grad, of the shape of conv2dForward's out without ReLU, its x and weight, and the gradients that are wanted, else null */
+/**
+ * grad, of the shape of conv2dForward's out without ReLU, its x and weight, and the gradients that are wanted, else
+ * null
+ */
 export interface Conv2DBackward {
   grad: F32
   x: F32
@@ -183,8 +189,9 @@ export interface Conv2DBackward {
 export declare function conv2DForward(call: Conv2DForward): void
 
 /**
- * x[images, channels, height, width], weight[outputs, channels / groups, kernel height, kernel width], bias[outputs] or null,
- * out[images, outputs, height, width]; window: stride, padding and dilation, each of rows and columns, and the groups
+ * x[images, channels, height, width], weight[outputs, channels / groups, kernel height, kernel width], bias[outputs]
+ * or null, out[images, outputs, height, width]; window: stride, padding and dilation, each of rows and columns, and
+ * the groups
  */
 export interface Conv2DForward {
   x: F32
@@ -209,7 +216,10 @@ export declare function crossEntropy(logits: F32, labels: I32, grad: F32Mut, row
 /** The sums along the middle axis of x[outer, length, inner] so far, from its end if `reverse` */
 export declare function cumsum(x: F32, out: F32Mut, outer: number, length: number, inner: number, reverse: boolean): void
 
-/** Decodes image files, each into bytes of `shape`, which is channels, height and width; the first that can't be, or null */
+/**
+ * Decodes image files, each into bytes of `shape`, which is channels, height and width; the first that can't be, or
+ * null
+ */
 export declare function decodeImages(files: List<U8>, out: U8Mut, shape: List<number>, mayResize: boolean, mayGrey: boolean, upright: boolean): ImageFailure | null
 
 /** A dropout layer: p is the probability that an element is dropped; the mask[rows, features] is drawn from state */
@@ -225,7 +235,10 @@ export declare function dropoutBackward(grad: F32, p: number, mask: U8, gradX: F
 /** out = x with each element kept with probability 1 - p and divided by it; writes the mask, drawn from state */
 export declare function dropoutForward(x: F32, p: number, state: U32Mut, mask: U8Mut, out: F32Mut): void
 
-/** The gradients of the table, of all its rows or, if they are given, of the named ones alone, and of the weights [bags, length] */
+/**
+ * The gradients of the table, of all its rows or, if they are given, of the named ones alone, and of the weights
+ * [bags, length]
+ */
 export declare function embeddingBagBackward(call: EmbeddingBagBackwardCall): void
 
 /** What embeddingBagBackward reads and writes: the gradients that are not null */
@@ -258,9 +271,9 @@ export interface EmbeddingBagRowsCall {
 }
 
 /**
- * Calls `on_second` at a second SIGINT or SIGTERM, and ends the process `grace_ms` later, whatever its event loop does.
- * One within `window_ms` of the first is the same key press. Handlers that are there stay, and are called first. False where
- * none of this will happen: elsewhere than on Unix, or if there is no thread for it
+ * Calls `on_second` at a second SIGINT or SIGTERM, and ends the process `grace_ms` later, whatever its event loop
+ * does. One within `window_ms` of the first is the same key press. Handlers that are there stay, and are called first.
+ * False where none of this will happen: elsewhere than on Unix, or if there is no thread for it
  */
 export declare function endAtSecondSignal(onSecond: () => void, exitCode: number, windowMs: number, graceMs: number): boolean
 
@@ -332,20 +345,21 @@ export declare function inferenceQueue(builder: ExternalObject<GraphBuilder>, ou
 export declare function inferenceRelease(queue: ExternalObject<InferenceQueue | undefined | null>): void
 
 /**
- * Runs a pass of an input of so many rows now, and writes its outputs; the random stream moves past its draws. Passes in flight
- * are discarded
+ * Runs a pass of an input of so many rows now, and writes its outputs; the random stream moves past its draws. Passes
+ * in flight are discarded
  */
 export declare function inferenceRun(queue: ExternalObject<InferenceQueue | undefined | null>, input: F32, rows: number, state: U32Mut, outputs: List<F32Mut>): void
 
 /**
  * Writes the outputs of the oldest pass in flight, and moves the random stream past its draws. False, and nothing is
- * written, if none is in flight, its input was another one, or the stream is not where it began: all are discarded then
+ * written, if none is in flight, its input was another one, or the stream is not where it began: all are discarded
+ * then
  */
 export declare function inferenceTake(queue: ExternalObject<InferenceQueue | undefined | null>, input: F32, rows: number, state: U32Mut, outputs: List<F32Mut>): boolean
 
 /**
- * The distillation loss of logits [rows, classes] and labels [rows] as [total, soft, hard]; grad receives the gradient of the
- * total by the student's logits
+ * The distillation loss of logits [rows, classes] and labels [rows] as [total, soft, hard]; grad receives the gradient
+ * of the total by the student's logits
  */
 export declare function kdLoss(studentLogits: F32, teacherLogits: F32, labels: I32, grad: F32Mut, rows: number, classes: number, temperature: number, alpha: number, labelSmoothing: number): [total: number, soft: number, hard: number]
 
@@ -353,8 +367,8 @@ export declare function kdLoss(studentLogits: F32, teacherLogits: F32, labels: I
 export declare function keepFresh(path: string, text: string, everyMs: number): Heartbeat
 
 /**
- * A linear layer: x[rows, inputs], weight[features, inputs], bias[features] or null; the operands of its product are rounded to
- * bfloat16 if bfloat16
+ * A linear layer: x[rows, inputs], weight[features, inputs], bias[features] or null; the operands of its product are
+ * rounded to bfloat16 if bfloat16
  */
 export interface Linear {
   x: F32
@@ -364,21 +378,24 @@ export interface Linear {
 }
 
 /**
- * gradX = grad weight, gradWeight = grad^T x, gradBias = the column sums of grad[rows, outputs]: those that are not null; the
- * operands of the products are rounded to bfloat16 if bfloat16
+ * gradX = grad weight, gradWeight = grad^T x, gradBias = the column sums of grad[rows, outputs]: those that are not
+ * null; the operands of the products are rounded to bfloat16 if bfloat16
  */
 export declare function linearBackward(grad: F32, x: F32, weight: F32, gradX: F32Mut | undefined | null, gradWeight: F32Mut | undefined | null, gradBias: F32Mut | undefined | null, rows: number, inputs: number, outputs: number, bfloat16: boolean): void
 
 /**
- * out[rows, outputs] = x[rows, inputs] weight[outputs, inputs]^T + bias[outputs] or nothing, then ReLU if relu; the operands of the
- * product are rounded to bfloat16 if bfloat16
+ * out[rows, outputs] = x[rows, inputs] weight[outputs, inputs]^T + bias[outputs] or nothing, then ReLU if relu; the
+ * operands of the product are rounded to bfloat16 if bfloat16
  */
 export declare function linearForward(x: F32, weight: F32, bias: F32 | undefined | null, out: F32Mut, rows: number, inputs: number, outputs: number, relu: boolean, bfloat16: boolean): void
 
 /** out = dropout(relu(batchNorm(linear(x)))), with the bits of the four kernels one after another */
 export declare function linearNormReluDropoutForward(call: LinearNormReluDropoutForward): void
 
-/** What linearNormReluDropoutForward reads and writes; linearOut, which BatchNorm normalizes, and out are [rows, features] */
+/**
+ * What linearNormReluDropoutForward reads and writes; linearOut, which BatchNorm normalizes, and out are [rows,
+ * features]
+ */
 export interface LinearNormReluDropoutForward {
   linear: Linear
   norm: Norm
@@ -392,7 +409,10 @@ export interface LinearNormReluDropoutForward {
   features: number
 }
 
-/** Takes a lock on a file, which is made where it is missing; null where another holds it. `shared`: beside others that share it */
+/**
+ * Takes a lock on a file, which is made if it is missing; null if another holds it. `shared`: beside others that share
+ * it
+ */
 export declare function lockFile(path: string, shared?: boolean | undefined | null): FileLock | null
 
 /** The gradient of maxPoolForward's x */
@@ -467,8 +487,8 @@ export interface PoolForward {
 }
 
 /**
- * The windows of planes[height, width]: for each row of outputs, and each column, four numbers: the first element, that after
- * the last, from one to the next, and what a mean counts
+ * The windows of planes[height, width]: for each row of outputs, and each column, four numbers: the first element,
+ * that after the last, from one to the next, and what a mean counts
  */
 export interface PoolWindows {
   height: number
@@ -505,8 +525,8 @@ export declare function reluBackward(grad: F32, y: F32, gradX: F32Mut): void
 export declare function reluForward(x: F32, out: F32Mut): void
 
 /**
- * Resizes planes of bytes, each height x width, as Pillow does with BILINEAR; `from` is planes, height and width, `to` the
- * new height and width
+ * Resizes planes of bytes, each height x width, as Pillow does with BILINEAR; `from` is planes, height and width, `to`
+ * the new height and width
  */
 export declare function resizePlanes(planes: U8, out: U8Mut, from: List<number>, to: List<number>): void
 
