@@ -1,7 +1,4 @@
-/**
- * The reference script, number for number: `node examples/script.ts [FILE]` saves the student, by default in
- * student.pth.
- */
+/** The reference script, number for number: `node examples/script.ts [FILE]` saves the student, else as student.pth. */
 import {
   AdamW,
   clipGradNorm,

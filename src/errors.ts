@@ -56,11 +56,8 @@ export type ErrorCode =
 export class DistilleryError extends Error {
   override readonly name = "DistilleryError";
   readonly code: ErrorCode;
-  /**
-   * The argument or option that it is about, as the message begins with it: `batchSize`, `losses[1]`; null for another
-   * matter, as a file.
-   */
-  readonly argument: string | null;
+  /** No property of its own: errors of one code and message compare as equal. */
+  readonly #argument: string | null;
 
   constructor(
     code: ErrorCode,
@@ -69,7 +66,15 @@ export class DistilleryError extends Error {
   ) {
     super(message, options);
     this.code = code;
-    this.argument = argument;
+    this.#argument = argument;
+  }
+
+  /**
+   * The argument or option that it is about, as the message begins with it: `batchSize`, `losses[1]`; null for another
+   * matter, as a file.
+   */
+  get argument(): string | null {
+    return this.#argument;
   }
 }
 
