@@ -61,9 +61,25 @@ export interface Experiment {
 }
 
 const NAMES = [
-  ...(["teacher", "student", "data", "validation", "test", "loss", "calibrateTeacher"] as const),
-  ...(["out", "resume", "overwrite", "collect", "keepCheckpoints", "metadata", "workers", "signal"] as const),
-  ...(["onProgress", "onTrial", "onWork", "onNote"] as const),
+  "teacher",
+  "student",
+  "data",
+  "validation",
+  "test",
+  "loss",
+  "calibrateTeacher",
+  "out",
+  "resume",
+  "overwrite",
+  "collect",
+  "keepCheckpoints",
+  "metadata",
+  "workers",
+  "signal",
+  "onProgress",
+  "onTrial",
+  "onWork",
+  "onNote",
 ] as const satisfies readonly (keyof ExperimentInput)[];
 
 /** Checks what both have in common; `own` are the names that the one that is called takes beside. */

@@ -124,7 +124,14 @@ const HARD = [crossEntropyEntry, mseEntry, maeEntry, huberEntry, bceEntry, cosin
 
 /** What a loss gets beside its arguments. */
 const CONTEXT = [
-  ...(["classes", "task", "labelSmoothing", "tapShape", "features", "samples", "unlabelled", "labels"] as const),
+  "classes",
+  "task",
+  "labelSmoothing",
+  "tapShape",
+  "features",
+  "samples",
+  "unlabelled",
+  "labels",
 ] as const satisfies readonly (keyof LossContext)[];
 
 /** The losses that have a name: to add one, write its file and add its entry here. */

@@ -54,7 +54,13 @@ export interface DistillInput extends DistillationOptions, RunControls {
 
 /** What it takes beside options and controls. */
 export const DISTILL_INPUT = [
-  ...(["teacher", "student", "data", "validation", "loss", "teacherCache", "calibrateTeacher"] as const),
+  "teacher",
+  "student",
+  "data",
+  "validation",
+  "loss",
+  "teacherCache",
+  "calibrateTeacher",
 ] as const satisfies readonly (keyof DistillInput)[];
 
 /** `distill` of the package, which src/report/ describes, without its report. */

@@ -30,7 +30,11 @@ export interface TrainTeacherInput extends TrainingOptions, RunControls {
 
 /** What it takes beside options and controls. */
 export const TRAINING_INPUT = [
-  ...(["model", "data", "validation", "name", "loss"] as const),
+  "model",
+  "data",
+  "validation",
+  "name",
+  "loss",
 ] as const satisfies readonly (keyof TrainTeacherInput)[];
 
 /** `trainTeacher` of the package, which src/report/ describes, without its report. */
