@@ -223,8 +223,8 @@ export const againstTable = (commit: string) =>
   new Table([
     { title: "", width: 42, left: true },
     { title: "threads", width: 8 },
-    { title: `${commit} ms`, width: 24 },
-    { title: "here ms", width: 24 },
+    { title: `${commit} ms`, width: 27 },
+    { title: "here ms", width: 27 },
     { title: "here / there", width: 24 },
   ]);
 
