@@ -38,11 +38,11 @@ interface DifferentiableOp {
 export interface Node extends RecordedCall {
   /** Grows with time: an operation comes after those whose outputs it reads. */
   readonly order: number;
-  /** None after its backward pass, so that a loss that is kept does not keep what it was computed from. */
+  /** None after its last backward pass, so that a loss that is kept does not keep what it was computed from. */
   inputs: readonly Differentiable[];
   /** How the inputs were when they were read. */
   readonly seen: Seen;
-  /** null after its backward pass: `backward()` uses up the graph. */
+  /** null after its last backward pass: without `retainGraph`, `backward()` uses up the graph. */
   op: DifferentiableOp | null;
   saved: unknown;
 }
@@ -115,8 +115,8 @@ export function isPropagating(): boolean {
 }
 
 /** Adds the gradients of `root`, a scalar, to the `grad` of every leaf that it was computed from. */
-export function runBackward(root: Differentiable): void {
-  if (new BackwardPass(root).run() === null) return;
+export function runBackward(root: Differentiable, retainGraph: boolean): void {
+  if (new BackwardPass(root, retainGraph).run() === null) return;
   const text = "backward(): a BatchNorm over several shards waits for the others: `distill` and `trainTeacher` run it";
   throw new DistilleryError("BAD_ARGUMENT", text);
 }
@@ -129,7 +129,10 @@ export class BackwardPass {
   #next = 0;
   #waiting: Barrier | null = null;
 
-  constructor(private readonly root: Differentiable) {
+  constructor(
+    private readonly root: Differentiable,
+    private readonly retainGraph = false,
+  ) {
     if (!root.requiresGrad) {
       const text =
         "no input of the tensor requires a gradient; of what step() gives, a copy, call it inside of the step";
@@ -176,6 +179,7 @@ export class BackwardPass {
       }
       this.#waiting = null;
       propagate(node, this.#grads);
+      if (!this.retainGraph) useUp(node);
     }
     return null;
   }
@@ -196,7 +200,7 @@ function propagate(node: Node, grads: Map<Node, Float32Array>): void {
   if (node.op === null) {
     throw new DistilleryError(
       "NO_GRADIENT",
-      "backward(): a second time through the same graph; run the forward pass again",
+      "backward(): a second time through the same graph: call backward({ retainGraph: true }) the first time",
     );
   }
   const { inputs, op } = node;
@@ -220,6 +224,9 @@ function propagate(node: Node, grads: Map<Node, Float32Array>): void {
     const [sum, array] = [present[i], into[i]];
     if (sum !== null && array !== null) native.accumulate(array, sum);
   }
+}
+
+function useUp(node: Node): void {
   node.op = null;
   node.saved = null;
   node.inputs = NO_INPUTS;

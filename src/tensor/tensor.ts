@@ -230,11 +230,25 @@ export class Tensor {
     return asPrimitive(this, hint);
   }
 
-  /** Adds the gradient of this scalar to the `grad` of every leaf that it was computed from; uses up the graph. */
-  backward(extra?: never): void {
-    if (extra !== undefined) throw badArgument("backward", "no arguments (multiply the loss first)", extra);
+  /**
+   * Adds the gradient of this scalar to the `grad` of every leaf that it was computed from. It uses up the graph, so
+   * that another pass through a part of it is an error, unless `retainGraph` keeps it. `torch.Tensor.backward`.
+   *
+   * @example
+   * ```ts
+   * kd.backward({ retainGraph: true }); // the gradient of each term apart, from one forward pass
+   * const gradKd = student.parameters().map(({ grad }) => grad?.data.slice());
+   * optimizer.zeroGrad();
+   * task.backward();
+   * ```
+   */
+  backward(options: { retainGraph?: boolean } = {}): void {
+    if (options instanceof Tensor) throw badArgument("backward", "no gradient (multiply the loss first)", options);
+    expectOptions("backward", options, ["retainGraph"]);
+    const { retainGraph = false } = options;
+    expectFlags({ retainGraph });
     if (this.compute === readEnded) throw ended("backward(): ", "call it inside of the step");
-    runBackward(this);
+    runBackward(this, retainGraph);
   }
 }
 

@@ -46,7 +46,7 @@ test.each<[call: () => unknown, message: string]>([
   [() => new Dropout().train("false" as never), 'mode: expected true or false, got "false"'],
   [() => call(zeros, [2], { device: "cuda" }), 'zeros: unknown option "device"'],
   [() => call(zeros([2]).add.bind(zeros([2])), zeros([2]), { alpha: 2 }), "add: expected two operands and no options"],
-  [() => surplus(x.sum(), "backward", x.sum()), "backward: expected no arguments"],
+  [() => surplus(x.sum(), "backward", x.sum()), "backward: expected no gradient (multiply the loss first)"],
   [() => surplus(adam(), "step", () => x.sum()), "step: expected no arguments (call a closure before), got a function"],
   [() => surplus(adam(), "zeroGrad", false), "zeroGrad: expected no arguments (gradients become null), got false"],
   [() => surplus(new StepLR(adam(), { stepSize: 1 }), "step", 3), "step: expected no arguments (restore(step) goes"],

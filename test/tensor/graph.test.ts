@@ -1,8 +1,14 @@
 import { describe, expect, it } from "vitest";
-import { BatchNorm1d, Linear, noGrad, randn, SGD, step, type Tensor, tensor } from "../../src/index.js";
+import { BatchNorm1d, F, Linear, noGrad, randn, SGD, step, type Tensor, tensor } from "../../src/index.js";
 import { loadInto } from "../../src/nn/state_dict.js";
 import { isRecording } from "../../src/tensor/autograd.js";
 import { checkGradients, leaves } from "./finite_differences.js";
+
+// By PyTorch, of the network in `setup` below.
+const FIRST = [-0.00275319, -0.00137734, -0.04687876, 0.18751277, 0.02676167, 0.013381];
+const SECOND = [-0.00839724, -0.00420089, -0.03437601, 0.13750622, 0.0229979, 0.01149931];
+const THIRD = SECOND.map((g) => 2 * g);
+const NORM = [1.34537864, 0.29984689, 0.80061519];
 
 const leaf = (values: number[]) => tensor(values, { requiresGrad: true });
 
@@ -93,6 +99,72 @@ describe("backward() that can't be", () => {
     x.backward();
     x.backward();
     expect(x.grad?.toArray()).toEqual([2]);
+  });
+});
+
+describe("backward({ retainGraph: true })", () => {
+  /** A loss of labels and one of values behind layers that run as one kernel within a step. */
+  const setup = () => {
+    const [linear, norm] = [new Linear(2, 3), new BatchNorm1d(3)];
+    linear.weight.data.set([0.5, -1, 1, 0.25, -0.75, 1.5]);
+    linear.bias?.data.fill(0);
+    const x = tensor([[1, 2], [3, -1], [0, 0.5], [-2, 1]]); // biome-ignore format: rows
+    const forward = () => norm.forward(linear.forward(x)).relu();
+    return { linear, norm, forward };
+  };
+  const losses = (z: Tensor) => [F.crossEntropy(z, Int32Array.of(0, 1, 2, 1)), z.mul(z).mean()];
+
+  it("gives the gradient of each term from one forward pass, which adds up: PyTorch's values", () => {
+    const { linear, norm, forward } = setup();
+    const close = (got: Tensor, expected: number[]) =>
+      expect(got.grad?.data.every((g, i) => Math.abs(g - expected[i]) < 1e-6)).toBe(true);
+    for (let pass = 0; pass < 3; pass++) {
+      for (const parameter of [...linear.parameters(), ...norm.parameters()]) parameter.zeroGrad();
+      step(() => {
+        const [labels, values] = losses(forward());
+        labels.backward({ retainGraph: true });
+        close(linear.weight, FIRST);
+        values.backward({ retainGraph: true });
+        close(linear.weight, SECOND);
+        labels.add(values).backward();
+        close(linear.weight, THIRD);
+        close(norm.weight, NORM);
+        expect(() => labels.backward()).toThrow("call backward({ retainGraph: true }) the first time");
+      });
+    }
+    expect(norm.numBatchesTracked).toBe(3);
+  });
+
+  it("has the bits of a pass of its own, also if an output inside of the fused layers is read in between", () => {
+    const { linear, norm, forward } = setup();
+    step(() => losses(forward())[0].backward());
+    const once = linear.weight.grad?.data.slice();
+    linear.weight.zeroGrad();
+    step(() => {
+      const inside = linear.forward(tensor([[1, 2], [3, -1], [0, 0.5], [-2, 1]])); // biome-ignore format: rows
+      const [loss] = losses(norm.forward(inside).relu());
+      loss.backward({ retainGraph: true });
+      expect(linear.weight.grad?.data).toEqual(once);
+      linear.weight.zeroGrad();
+      expect(inside.data.length).toBe(12);
+      loss.backward();
+    });
+    expect(linear.weight.grad?.data).toEqual(once);
+  });
+
+  it("keeps no values that an optimizer changed in between", () => {
+    const [w, x] = [2, 3].map((value) => tensor([value], { requiresGrad: true }));
+    const loss = w.mul(x).sum();
+    loss.backward({ retainGraph: true });
+    new SGD([w], { lr: 1 }).step();
+    expect(() => loss.backward()).toThrow("was changed after the forward pass");
+  });
+
+  it("is the only option", () => {
+    const loss = leaf([1]).sum();
+    expect(() => loss.backward({ retain: true } as never)).toThrow("did you mean retainGraph?");
+    expect(() => loss.backward({ retainGraph: 1 } as never)).toThrow("retainGraph: expected true or false, got 1");
+    expect(() => loss.backward(loss as never)).toThrow("expected no gradient (multiply the loss first)");
   });
 });
 
