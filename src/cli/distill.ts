@@ -1,7 +1,7 @@
 import { Command } from "commander";
 import { distillationOptions, SCHEMAS } from "../config/index.js";
+import { hasTargets } from "../data/dataset.js";
 import type { Dataset } from "../data/index.js";
-import { hasTargets } from "../data/task_name.js";
 import type { NetworkContext } from "../models/network.js";
 import { overlapOf } from "../models/overlap.js";
 import { isSilentRank } from "../mpi.js";

@@ -4,7 +4,7 @@ import { native } from "../native.js";
 import type { TableColumn, TableLayout } from "./dataset.js";
 import { columnWidth, widthOf } from "./preprocessing/spec.js";
 import { newRows, type RowData, type RowSource } from "./row_source.js";
-import { measureColumns, unfitText } from "./standardize.js";
+import { measureColumns, unfitText } from "./statistics.js";
 import { layoutOf } from "./table_header.js";
 import type { TableReader } from "./table_reader.js";
 

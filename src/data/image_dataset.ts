@@ -2,7 +2,7 @@ import { types } from "node:util";
 import { badArgument, badDtype, expectFlags, expectInteger, expectOptions, expectShape } from "../checks.js";
 import { native } from "../native.js";
 import type { ImageLayout } from "./dataset.js";
-import { expectNormalisation, type Normalisation } from "./normalisation.js";
+import { expectNormalisation, type Normalisation } from "./statistics.js";
 import type { GivenLabels } from "./targets.js";
 import { DATASET_OPTIONS, type DatasetOptions, InMemoryDataset } from "./tensor_dataset.js";
 

@@ -10,7 +10,6 @@ export { labelsOf } from "./labels.js";
 export { type DataSets, type ImageSets, loadData, loadImages } from "./load_data.js";
 export type { ImageOptions, LoadDataOptions, TableOptions } from "./load_options.js";
 export { DataLoader, type DataLoaderOptions, type EpochBatches } from "./loader.js";
-export type { Normalisation } from "./normalisation.js";
 export { openStreamed, type StreamedFiles, type StreamOptions } from "./open_streamed.js";
 export { type Cell, encodeSamples } from "./preprocessing/encode.js";
 export {
@@ -26,6 +25,13 @@ export {
   type ValuePreprocessing,
 } from "./preprocessing/spec.js";
 export { type SplitOptions, Subset, splitDataset, stratify } from "./split.js";
+export type { Normalisation } from "./statistics.js";
 export { StreamedDataset } from "./streamed_dataset.js";
-export { type SyntheticOptions, synthetic } from "./synthetic.js";
-export { type DatasetOptions, StandardizedDataset, TableDataset, TensorDataset } from "./tensor_dataset.js";
+export {
+  type DatasetOptions,
+  StandardizedDataset,
+  type SyntheticOptions,
+  synthetic,
+  TableDataset,
+  TensorDataset,
+} from "./tensor_dataset.js";

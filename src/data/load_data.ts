@@ -7,10 +7,10 @@ import { conform, expectUndecided } from "./given_preprocessing.js";
 import { DATASET_NAMES, datasetInfo, findData, notFound } from "./hub/locate.js";
 import { ImageDataset } from "./image_dataset.js";
 import { type ImageOptions, type LoadDataOptions, type ResolvedLoading, resolveLoading } from "./load_options.js";
-import { expectBothOrNone, givenNormalisation } from "./normalisation.js";
 import type { Preprocessing } from "./preprocessing/spec.js";
 import { type BuildOptions, type RawData, type RawPart, toDatasets } from "./raw_data.js";
 import { stratify, subsetsOf } from "./split.js";
+import { expectBothOrNone, givenNormalisation } from "./statistics.js";
 import { layoutOf } from "./table_header.js";
 import { indexRange } from "./take_batch.js";
 

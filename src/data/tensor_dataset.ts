@@ -5,14 +5,14 @@ import { native } from "../native.js";
 import { detach, slice } from "../ops/index.js";
 import { allocate } from "../tensor/buffer_pool.js";
 import { IntTensor } from "../tensor/int_tensor.js";
+import { randint, randn } from "../tensor/random.js";
 import { numel } from "../tensor/shape.js";
 import { expectTensor, Tensor } from "../tensor/tensor.js";
-import { type Batch, type Dataset, NO_LABEL, type TableLayout, type ValueLayout } from "./dataset.js";
+import { type Batch, type Dataset, NO_LABEL, type TableLayout, type TaskName, type ValueLayout } from "./dataset.js";
 import { expectClassNames } from "./labels.js";
 import { expectTable } from "./preprocessing/spec.js";
 import { expectIndices, expectRange, indexRange } from "./take_batch.js";
 import { type GivenLabels, readLabels } from "./targets.js";
-import type { TaskName } from "./task_name.js";
 
 /** The options of a data set in memory. */
 export interface DatasetOptions {
@@ -246,4 +246,34 @@ function expectFiniteInputs({ data }: Tensor, features: number): void {
   if (at < 0) return;
   const location = `row ${Math.floor(at / features)}, column ${at % features}`;
   throw new DistilleryError("NON_FINITE", `inputs: expected finite numbers, got ${data[at]} in ${location}`);
+}
+
+/** The size of {@link synthetic} data. */
+export interface SyntheticOptions {
+  /** Default 1024. */
+  samples?: number;
+  /** Default 784. */
+  features?: number;
+  /** Default 10. */
+  classes?: number;
+}
+
+/**
+ * Noise with random labels: `randn([samples, features])`, then `randint(0, classes, [samples])`, drawn from the
+ * current stream. The data of the original script: it shows that training works, and teaches nothing.
+ *
+ * @example
+ * ```ts
+ * manualSeed(0);
+ * const dataset = synthetic({ samples: 256 });
+ * ```
+ */
+export function synthetic(options: SyntheticOptions = {}): TensorDataset {
+  expectOptions("synthetic", options, ["samples", "features", "classes"]);
+  const { samples = 1024, features = 784, classes = 10 } = options;
+  expectLength("samples", samples);
+  expectLength("features", features);
+  expectLength("classes", classes);
+  const inputs = randn([samples, features]);
+  return new TensorDataset(inputs, randint(0, classes, [samples]), { classes, name: "synthetic" });
 }

@@ -1,6 +1,6 @@
 import { argumentError, show } from "../checks.js";
 import { columnWidth, type Preprocessing } from "../data/preprocessing/spec.js";
-import { firstRounded } from "../data/standardize.js";
+import { firstRounded } from "../data/statistics.js";
 import type { OnnxNode } from "../tensor/onnx_node.js";
 import { finite } from "./constants.js";
 import type { OnnxGraph } from "./onnx_graph.js";

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { PixelCounts } from "../../src/data/normalisation.js";
+import { PixelCounts } from "../../src/data/statistics.js";
 import { measure, measureChannels } from "./support.js";
 
 test("the mean and the population's standard deviation of pixels in [0, 1]", () => {

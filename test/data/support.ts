@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { expect } from "vitest";
 import { FORMATS } from "../../src/data/formats/index.js";
-import { ChannelStatistics, type Normalisation } from "../../src/data/normalisation.js";
+import { ChannelStatistics, type Normalisation } from "../../src/data/statistics.js";
 import { DistilleryError } from "../../src/errors.js";
 import { afterFile } from "../helpers/after_file.js";
 

@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { createGunzip } from "node:zlib";
 import { MAX_LENGTH } from "../../checks.js";
 import { DistilleryError } from "../../errors.js";
 import { badData, expectSize, listFiles, openSliced, readHead, readWhole } from "../../files/index.js";
@@ -8,9 +9,7 @@ import { encodeSamples } from "../preprocessing/encode.js";
 import type { ImagePreprocessing } from "../preprocessing/spec.js";
 import { expectSameKind, ON_DISK, type RawData, type RawPart } from "../raw_data.js";
 import { FileRecords, MemoryRows, RecordRows, type RowSource } from "../row_source.js";
-import type { SampleReader } from "./format.js";
-import { type Format, numbered } from "./format.js";
-import { gunzip, isGzip } from "./gzip.js";
+import { type Format, numbered, type SampleReader } from "./format.js";
 
 /** The files of the MNIST family, each by the names that it may have: images and labels for training, for testing. */
 export const IDX_FILES: readonly (readonly string[])[] = [
@@ -148,4 +147,61 @@ function elements(shape: readonly number[], file: string, most = MAX_LENGTH): nu
   const count = numel(shape);
   if (count <= most) return count;
   throw badData(file, `byte 4: a shape of [${shape.join(", ")}] is more than ${most} elements`);
+}
+
+/** Output is taken in parts of this many bytes. */
+const CHUNK = 2 ** 18;
+/** DEFLATE makes at most this many bytes of one. */
+const MAX_RATIO = 1032;
+
+/** Whether bytes begin as gzip does (RFC 1952). */
+function isGzip(bytes: Uint8Array): boolean {
+  return bytes[0] === 0x1f && bytes[1] === 0x8b;
+}
+
+/**
+ * Inflates gzip to exactly the number of bytes that its content claims: `claim` reads that from the first `head` bytes.
+ * What inflates to more is given up at once, and a claim that the file is too short for allocates nothing.
+ */
+async function gunzip(
+  bytes: Uint8Array,
+  file: string,
+  head: number,
+  claim: (head: Uint8Array) => number,
+): Promise<Uint8Array> {
+  let [out, filled] = [new Uint8Array(0), 0];
+  let [pending, claimed] = [new Uint8Array(0), -1];
+  for await (const chunk of inflated(bytes, file)) {
+    let part = chunk;
+    if (claimed < 0) {
+      part = pending = new Uint8Array(Buffer.concat([pending, chunk]));
+      if (pending.length < head) continue;
+      claimed = expectBacked(claim(pending), bytes.length, file);
+      out = new Uint8Array(claimed);
+    }
+    if (filled + part.length > claimed) throw badData(file, `inflates to more than the ${claimed} bytes it claims`);
+    out.set(part, filled);
+    filled += part.length;
+  }
+  if (claimed < 0) claimed = claim(pending);
+  if (filled < claimed) throw badData(file, `truncated: claims ${claimed} bytes, inflates to ${filled}`);
+  return out;
+}
+
+async function* inflated(bytes: Uint8Array, file: string): AsyncGenerator<Uint8Array> {
+  const stream = createGunzip({ chunkSize: CHUNK });
+  stream.end(bytes);
+  try {
+    for await (const chunk of stream) yield chunk;
+  } catch (error) {
+    const { code, message } = error as { code?: string; message?: string };
+    const problem =
+      code === "Z_BUF_ERROR" ? "truncated: its gzip data ends early" : `its gzip data is damaged: ${message}`;
+    throw badData(file, problem, error);
+  }
+}
+
+function expectBacked(claimed: number, length: number, file: string): number {
+  if (claimed <= length * MAX_RATIO) return claimed;
+  throw badData(file, `truncated: claims ${claimed} bytes, more than its ${length} bytes of gzip can hold`);
 }

@@ -1,6 +1,6 @@
 import { CIFAR_VERSIONS, type Cifar } from "../formats/cifar.js";
 import { FOUR_IDX, IDX_FILES } from "../formats/idx.js";
-import type { Normalisation } from "../normalisation.js";
+import type { Normalisation } from "../statistics.js";
 
 /** A file as the mirrors of a data set have it. */
 export interface PublicFile {

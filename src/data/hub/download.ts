@@ -1,15 +1,16 @@
-import { rm } from "node:fs/promises";
+import { createReadStream } from "node:fs";
+import { open, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
+import { pipeline, Readable, Transform } from "node:stream";
+import { createGunzip } from "node:zlib";
 import { badArgument, expectOptions } from "../../checks.js";
 import { DistilleryError } from "../../errors.js";
-import { makeFolder } from "../../files/index.js";
+import { badData, ioError, makeFolder } from "../../files/index.js";
 import { native } from "../../native.js";
 import { PendingCallbacks } from "../../pending_callbacks.js";
 import type { DatasetInfo, PublicFile } from "./catalog.js";
-import { type FetchOptions, fetchFile } from "./fetch_file.js";
-import { publicAddress, ServerFailure } from "./http.js";
+import { type FetchOptions, fetchFile, publicAddress, ServerFailure } from "./fetch_file.js";
 import { cachedAt, datasetInfo, type FoundData, type Location, locate, lookInto, wholeSet } from "./locate.js";
-import { unpack } from "./unpack.js";
 
 /** The options of {@link downloadData}. */
 export interface DownloadOptions {
@@ -80,7 +81,7 @@ export async function download(
     const onProgress = answers.of(options.onProgress);
     await receive(missing, mirrors, folder, { ...options, ...(onProgress && { onProgress }), ...timeouts });
     await answers.settled();
-    if (info.unpacked !== undefined && missing.length > 0) await open(info, info.unpacked, folder);
+    if (info.unpacked !== undefined && missing.length > 0) await unpackAll(info, info.unpacked, folder);
   } finally {
     // On Windows only what is not locked can go; and if another process has it open, it stays.
     lock.release();
@@ -132,7 +133,11 @@ function advised({ code, message, cause }: ServerFailure, files: readonly Public
   return new DistilleryError(code, message + advice, { cause });
 }
 
-async function open({ files, extras = [], downloads }: DatasetInfo, inside: string, folder: string): Promise<void> {
+async function unpackAll(
+  { files, extras = [], downloads }: DatasetInfo,
+  inside: string,
+  folder: string,
+): Promise<void> {
   const names = files.map(([name]) => name);
   for (const { name } of downloads) {
     const archive = join(folder, name);
@@ -152,4 +157,67 @@ function expectAddress(argument: string, address: unknown): string {
   if (protocol === "http:" || protocol === "https:") return (address as string).replace(/\/+$/, "");
   const shown = typeof address === "string" ? publicAddress(address) : address;
   throw badArgument(argument, "an http or https address", shown);
+}
+
+const CHUNK = 2 ** 18;
+/** How many bytes an archive of some size may unpack to; CIFAR's, of pixels, to 1.1 times its size. */
+const largest = (size: number) => 1e7 + 50 * size;
+
+/**
+ * Takes files out of a gzipped tar archive: the regular files of these names in its folder `inside`, and nothing else,
+ * whatever else its entries are called. Each is written into `folder` whole or not at all.
+ *
+ * `BAD_DATA` for an archive that is damaged or lacks one of them.
+ */
+async function unpack(archive: string, inside: string, names: readonly string[], folder: string): Promise<void> {
+  const { createTarDecoder } = await import("modern-tar");
+  const missing = new Set(names);
+  const limit = largest((await stat(archive)).size);
+  const bytes = pipeline(createReadStream(archive), createGunzip({ chunkSize: CHUNK }), limited(limit), () => {});
+  const entries = (Readable.toWeb(bytes) as ReadableStream<Uint8Array>).pipeThrough(createTarDecoder({ strict: true }));
+  try {
+    for await (const { header, body } of entries) {
+      const [name, ...parents] = header.name.replace(/^\.\//, "").split("/").reverse();
+      const here = header.type === "file" && parents.join() === inside;
+      if (here && missing.delete(name)) await writeStream(join(folder, name), body);
+      else await body.cancel();
+    }
+  } catch (error) {
+    if (error instanceof DistilleryError) throw error;
+    throw badData(archive, `can't be unpacked: ${(error as Error).message}`, error);
+  }
+  if (missing.size > 0) throw badData(archive, `expected ${[...missing].join(", ")} in its folder ${inside}`);
+}
+
+/** Passes `limit` bytes on, and fails at the next. */
+function limited(limit: number): Transform {
+  let passed = 0;
+  return new Transform({
+    transform(chunk: Uint8Array, _, done) {
+      passed += chunk.length;
+      if (passed > limit) done(new Error("unpacks to far more than its size"));
+      else done(null, chunk);
+    },
+  });
+}
+
+/** Writes what comes beside the file, syncs, renames. */
+async function writeStream(file: string, body: AsyncIterable<Uint8Array>): Promise<void> {
+  const part = `${file}.part`;
+  // What is there may be a link.
+  await rm(part, { force: true }).catch(refused(part));
+  const handle = await open(part, "wx").catch(refused(part));
+  try {
+    for await (const chunk of body) await handle.appendFile(chunk).catch(refused(part));
+    await handle.sync().catch(refused(part));
+  } finally {
+    await handle.close();
+  }
+  await rename(part, file).catch(refused(file));
+}
+
+function refused(file: string): (error: unknown) => never {
+  return (error) => {
+    throw ioError("write", file, error);
+  };
 }
