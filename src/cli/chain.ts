@@ -15,6 +15,7 @@ import { writeWhole } from "../files/index.js";
 import { Ensemble } from "../models/ensemble.js";
 import { Module } from "../nn/module.js";
 import { type Link as PlannedLink, planLinks, runLinks } from "../report/chain.js";
+import { sum } from "../sums.js";
 import { mainMetric, metricsOf, testKey } from "../tasks/metrics.js";
 import { teacherSchema } from "../teachers/options.js";
 import { Generator } from "../tensor/random.js";
@@ -105,7 +106,11 @@ async function train(
   const [metric] = metricsOf(source.train());
   const ensemble = config.generations === undefined ? null : await ensembleFigure(config, links, summaries, source);
   const last = links.at(-1) as Link;
-  const testEvaluations = ensemble && source.test && (await countTestEvaluation(last.out, source.test.fingerprint()));
+  const looks = summaries.map(({ testEvaluations }) => testEvaluations ?? 0);
+  if (ensemble !== null && source.test !== null) {
+    looks[looks.length - 1] = await countTestEvaluation(last.out, source.test.fingerprint());
+  }
+  const testEvaluations = source.test && sum(looks);
   const result = links.map((link, i) => ({ ...link, ...summaries[i] }));
   await writeWhole(file, `${JSON.stringify({ links: result, ensemble }, null, 2)}\n`);
   const student = (summaries.at(-1) as RunSummary).file;

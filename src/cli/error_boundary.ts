@@ -89,9 +89,15 @@ export function expectEnd(): () => void {
 
 /** The exit code of a failed command. */
 export function exitCodeOf(error: unknown): number {
-  if (error instanceof UsageError) return EXIT.usage;
+  if (error instanceof UsageError || isOfEnvironment(error)) return EXIT.usage;
   if (isAbort(error)) return OF_SCHEDULERS.includes(stoppedBy) ? EXIT.requeue : EXIT.interrupted;
   return error instanceof DistilleryError && error.code === "BAD_CONFIG" ? EXIT.configuration : EXIT.failed;
+}
+
+/** Whether it refuses a variable of the environment. */
+function isOfEnvironment(error: unknown): boolean {
+  if (!(error instanceof DistilleryError) || error.code !== "BAD_ARGUMENT") return false;
+  return /^DISTILLERY_[A-Z]+$/.test(error.argument ?? "");
 }
 
 /** The line that says what failed. */

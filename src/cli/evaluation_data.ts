@@ -32,9 +32,14 @@ export async function evaluationData(
   if (options.data === "synthetic" || record === null) {
     const source = await setUp(options);
     if (source.isSynthetic) return { source, data: scriptData(source), notes: [] };
-    const isMeasured = !DATASET_NAMES.includes(options.data);
-    const notes = isMeasured ? [unknownText(file, source)] : [];
-    return { source, data: source.test ?? source.train(), notes };
+    const data = source.test ?? source.train();
+    if (DATASET_NAMES.includes(options.data)) return { source, data, notes: [] };
+    const notes = [unknownText(file, source)];
+    if (data instanceof Subset && data.selection?.of === "test" && !isSplit) {
+      const part = `${data.length} of the ${data.dataset.length} samples of ${source.name}, which are held out`;
+      notes.push(`it is scored on ${part}: --test-fraction 0 takes all`);
+    }
+    return { source, data, notes };
   }
   const { preprocessing } = record;
   const source = await setUp(isSplit ? options : { ...options, testFraction: 0 }, preprocessing);

@@ -42,6 +42,8 @@ export interface RunSummary {
   /** Its `.safetensors` file: of the best epoch on the validation set or, without one, of the last. */
   file: string;
   parameters: number;
+  /** How often runs in its folder looked at the test set; null without one. */
+  testEvaluations: number | null;
   /**
    * The task's figure, such as `validationAccuracy`, null without a validation set; and on the test set with the
    * weights of that file, `testAccuracy`, null without a test set.
@@ -106,6 +108,7 @@ export async function summarizeRun(printer: RunPrinter, run: FinishedRun): Promi
   return {
     file: files.filter((file) => file.endsWith(".safetensors")).at(-1) as string,
     parameters: network.parameterCount(),
+    testEvaluations,
     ...ofValidation,
     ...ofTest,
   };

@@ -126,8 +126,13 @@ function cappedThreads<O extends Threads>(options: O): O {
 }
 
 function sayCap({ threads }: Threads, { threads: used }: Threads, { quiet }: ShowFlags): void {
-  if (quiet || threads === used) return;
-  printError(`--threads: ${threads} on ${used} cores would be slower: ${used} are used (--force-threads: all)`);
+  if (quiet) return;
+  const [cores, preset] = [numCores(), Number(process.env.DISTILLERY_THREADS ?? 0)];
+  if (threads !== used) {
+    printError(`--threads: ${threads} on ${used} cores would be slower: ${used} are used (--force-threads: all)`);
+  } else if (threads === undefined && preset > cores) {
+    printError(`DISTILLERY_THREADS: ${preset} on ${cores} cores would be slower: ${cores} are used`);
+  }
 }
 
 /** Those of the flags that `entries` name. */

@@ -1,4 +1,4 @@
-import { expectFinite, expectInteger, expectOneOf, expectOptions } from "../checks.js";
+import { badArgument, expectFinite, expectInteger, expectOneOf, expectOptions } from "../checks.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { gelu, hardswish, leakyRelu, silu, softmax } from "./functional.js";
 import { Module } from "./module.js";
@@ -12,6 +12,11 @@ import { Module } from "./module.js";
  * ```
  */
 export class ReLU6 extends Module {
+  constructor(extra?: never) {
+    super();
+    if (extra !== undefined) throw badArgument("ReLU6", "no arguments", extra);
+  }
+
   override forward(x: Tensor): Tensor {
     return x.clamp(0, 6);
   }
@@ -76,6 +81,11 @@ export class GELU extends Module {
  * ```
  */
 export class SiLU extends Module {
+  constructor(extra?: never) {
+    super();
+    if (extra !== undefined) throw badArgument("SiLU", "no arguments", extra);
+  }
+
   override forward(x: Tensor): Tensor {
     return silu(x);
   }
@@ -90,6 +100,11 @@ export class SiLU extends Module {
  * ```
  */
 export class Hardswish extends Module {
+  constructor(extra?: never) {
+    super();
+    if (extra !== undefined) throw badArgument("Hardswish", "no arguments", extra);
+  }
+
   override forward(x: Tensor): Tensor {
     return hardswish(x);
   }

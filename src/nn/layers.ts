@@ -14,6 +14,11 @@ import { Module } from "./module.js";
  * ```
  */
 export class ReLU extends Module {
+  constructor(extra?: never) {
+    super();
+    if (extra !== undefined) throw badArgument("ReLU", "no arguments", extra);
+  }
+
   override forward(x: Tensor): Tensor {
     return relu(x);
   }

@@ -28,20 +28,19 @@ import type { Trainer } from "./trainer.js";
  * Trains a trainer's model with a loss: the one training loop. A teacher is given if the loss needs one.
  */
 export async function fit(trainer: Trainer, loss: DistillationLoss, teacher: Teacher | null): Promise<RunResult> {
-  const { model, data, clipGroups, optimizer, scheduler, average, options } = trainer;
+  const { model, role, data, clipGroups, optimizer, scheduler, average, options } = trainer;
   const place = `loss ${loss.name}`;
   const drawsOtherwise = (shape: readonly number[]) =>
     loss.drawsRandomNumbers === true || drawsRandomNumbers(model, shape);
   const batches = teacher && new TeacherPrefetcher(teacher, data, drawsOtherwise);
   const labelling = new Labelling(data);
-  const network = teacher === null ? "model" : "student";
   const tapped = new Taps(model, loss.taps?.student ?? [], "student");
   const shards = options.shards === 1 ? null : new Shards(options, trainer, loss, teacher);
 
   const forward: Forward = (batch, given) => {
     const { targets = null, indices, mixed } = batch;
     const inputs = inputsFor(model, batch.inputs);
-    const { value: logits, taps } = tapped.record(() => expectOutput(network, model.forward(inputs)));
+    const { value: logits, taps } = tapped.record(() => expectOutput(role, model.forward(inputs)));
     const teacherOutputs = teacher === null ? given : expectOutputs(teacher, given);
     if (teacher !== null) expectTaps(teacher, loss, teacherOutputs);
     const lossBatch = {
@@ -54,7 +53,7 @@ export async function fit(trainer: Trainer, loss: DistillationLoss, teacher: Tea
       epochs: options.epochs,
     };
     const mixture = mixed && { labels: labelling.of({ labels: mixed.labels }), weight: mixed.weight };
-    const result = computed(loss, lossBatch, mixture, data);
+    const result = computed(role, loss, lossBatch, mixture, data);
     const value = expectFiniteLoss(place, result.loss.item());
     return { root: result.loss, loss: value, metrics: result.metrics, counts: labelling.counts(batch) };
   };
@@ -91,7 +90,7 @@ export async function fit(trainer: Trainer, loss: DistillationLoss, teacher: Tea
 }
 
 /** A loss; if it refuses the logits of a network that gives others than one for each sample and class, says which. */
-function computed(loss: DistillationLoss, batch: LossBatch, mixture: Mixture | undefined, data: Dataset) {
+function computed(role: string, loss: DistillationLoss, batch: LossBatch, mixture: Mixture | undefined, data: Dataset) {
   try {
     return mixture === undefined ? computeLoss(loss, batch) : computeMixedLoss(loss, batch, mixture);
   } catch (error) {
@@ -99,7 +98,7 @@ function computed(loss: DistillationLoss, batch: LossBatch, mixture: Mixture | u
       error instanceof DistilleryError && (error.code === "SHAPE_MISMATCH" || error.code === "LABEL_OUT_OF_RANGE");
     const { student, teacher, indices } = batch;
     const rows = indices.length;
-    const networks = teacher === NO_TEACHER ? { model: student } : { student, teacher };
+    const networks = { [role]: student, ...(teacher !== NO_TEACHER && { teacher }) };
     const wrong = Object.entries(networks).find(([, { logits }]) => !isShape(logits.shape, [rows, data.classes]));
     if (!isRefusal || wrong === undefined) throw error;
     const [name, { logits }] = wrong;
@@ -108,7 +107,7 @@ function computed(loss: DistillationLoss, batch: LossBatch, mixture: Mixture | u
     const text = isShape(shape, [rows, shape[1]])
       ? `gives ${shape[1]} ${given} a sample, the data have ${outputsText(data)}`
       : `expected ${given} of shape [${rows}, ${data.classes}], got [${shape.join(", ")}]`;
-    throw new DistilleryError(error.code, `${name}: ${text}`, { cause: error });
+    throw new DistilleryError("SHAPE_MISMATCH", `${name}: ${text}`, { cause: error });
   }
 }
 

@@ -138,9 +138,24 @@ export function resolveOptions<S extends OptionsSchema>(
   options: object,
   others: readonly string[],
 ): v.InferOutput<S> {
-  const issues = issuesOf(schema as ObjectSchema, options, others);
+  const issues = issuesOf(schema as ObjectSchema, options, others).map(withAdvice);
   if (issues.length === 0) return expectShards(v.parse(schema, options));
   throw issuesError(issues);
+}
+
+/** Where a program gives what the command line has as an option of the run. */
+const ELSEWHERE: Readonly<Record<string, string>> = {
+  seed: "call manualSeed(seed) before the networks are made",
+  threads: "call setNumThreads(threads) before",
+  augment: "pass data: augment(dataset, changes)",
+  csv: "pass logs: [csvLog(file)]",
+  tensorboard: "pass logs: [tensorBoardLog(folder)]",
+};
+
+function withAdvice({ path, text }: Issue): Issue {
+  const [name = ""] = path;
+  const isElsewhere = text === "unknown option" && Object.hasOwn(ELSEWHERE, name);
+  return { path, text: isElsewhere ? `${text}: ${ELSEWHERE[name]}` : text };
 }
 
 export type ShardOptions = Pick<ResolvedTraining, "batchSize" | "shards" | "batchNorm"> & {

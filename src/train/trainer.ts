@@ -39,6 +39,8 @@ export const RUN_FINISHED = "this run is finished";
  */
 export class Trainer {
   readonly model: Module;
+  /** What errors call the model. */
+  readonly role: "student" | "model";
   readonly data: Dataset;
   readonly options: ResolvedTraining;
   /** Of the model and of the loss's modules. */
@@ -78,8 +80,8 @@ export class Trainer {
       this.parameters,
     ];
     this.#modes = new Modes([model, ...Object.values(loss.modules ?? {})].map((module) => [module, true] as const));
-    const role = input.command === "distill" ? "student" : "model";
-    this.#layout = new Layout({ [role]: model, ...loss.modules });
+    this.role = input.command === "distill" ? "student" : "model";
+    this.#layout = new Layout({ [this.role]: model, ...loss.modules });
     this.#totalSteps = options.epochs * stepsPerEpoch(data, options);
     this.#validator = validation && new Validator(validation, teacher, options.precision, input.parts);
   }

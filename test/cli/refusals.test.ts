@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import { Linear, StudentNet, save } from "../../src/index.js";
 import { temporaryFolder } from "../checkpoint/support.js";
-import { distillery, newFolder, refused, SMALL_TEACHER, succeed, tree } from "./support.js";
+import { distillery, ended, launch, newFolder, refused, SMALL_TEACHER, succeed, tree } from "./support.js";
 
 const temporary = temporaryFolder();
 let cwd: string;
@@ -227,6 +227,8 @@ describe("files that can't be used: exit code 1", () => {
 });
 
 describe("--threads", () => {
+  afterEach(() => void vi.unstubAllEnvs());
+
   test.each([
     [["--threads", "1000"], /^--threads: 1000 on \d+ cores would be slower: \d+ are used \(--force-threads: all\)\n$/],
     [["--threads", `${availableParallelism() + 1}`, "--force-threads"], /^$/],
@@ -246,6 +248,19 @@ describe("--threads", () => {
     );
     expect(code, stderr).toBe(0);
     expect(stderr).toMatch(said);
+  });
+
+  test("DISTILLERY_THREADS counts as the flag does", async () => {
+    vi.stubEnv("DISTILLERY_THREADS", "1000");
+    const { code, stderr } = await distillery(["distill", "--dry-run"], cwd);
+    expect(code, stderr).toBe(0);
+    expect(stderr).toMatch(/^DISTILLERY_THREADS: 1000 on (\d+) cores would be slower: \1 are used\n$/);
+    vi.stubEnv("DISTILLERY_THREADS", "zero");
+    expect(await ended(launch(["distill", "--dry-run"], cwd))).toMatchObject({
+      code: 2,
+      stdout: "",
+      stderr: 'distillery: DISTILLERY_THREADS: expected a whole number from 1 to 1024, got "zero" (BAD_ARGUMENT)\n',
+    });
   });
 });
 

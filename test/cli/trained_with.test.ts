@@ -33,6 +33,19 @@ async function evaluated(args: readonly string[]): Promise<{ result: Record<stri
 }
 
 describe("evaluate", () => {
+  test("says that a network without a record is scored on the part that is held out", async () => {
+    copyFileSync(join(cwd, TEACHER), join(cwd, "elsewhere.pth"));
+    const evaluate = ["evaluate", "elsewhere.pth", "--network", "mlp(hidden=[16])", "--data", "train.csv", "--json"];
+    const held = await distillery(evaluate, cwd);
+    expect(JSON.parse(held.stdout).samples).toBe(30);
+    expect(lines(held.stderr).at(-1)).toBe(
+      "it is scored on 30 of the 150 samples of train, which are held out: --test-fraction 0 takes all",
+    );
+    const all = await distillery([...evaluate, "--test-fraction", "0"], cwd);
+    expect(JSON.parse(all.stdout).samples).toBe(150);
+    expect(lines(all.stderr)).toHaveLength(1);
+  });
+
   test("scores all rows of a file that the network was not trained on, as predict does", async () => {
     const { result, stderr } = await evaluated(["--data", "later.csv"]);
     const predictions = jsonLines(await succeed(["predict", "later.csv", "--student", TEACHER, "--json"], cwd));

@@ -106,7 +106,8 @@ describe("a chain and generations", () => {
 
   test("links are the runs of the single commands, to the bit", async () => {
     const networks = ["mlp(hidden=[16])", "mlp(hidden=[8])", "mlp(hidden=[4])"];
-    await succeed(["distill", ...common, "--chain", networks.join(" -> "), "--out", "chain"], cwd);
+    const text = await succeed(["distill", ...common, "--chain", networks.join(" -> "), "--out", "chain"], cwd);
+    expect(text).toMatch(/^The test set is for the end: .*; runs in this folder looked at it 3 times\.\nWritten to /m);
     const out = (i: number) => `hand-${i}`;
     await succeed(["train-teacher", ...common, "--teacher-network", networks[0], "--out", out(1)], cwd);
     const second = ["--teacher", best(out(1), "teacher"), "--student", networks[1], "--seed", "1", "--out", out(2)];
@@ -202,8 +203,8 @@ describe("a chain and generations", () => {
     const text = await succeed(["distill", ...common, ...teacher, "--generations", "2", "--out", "generations"], cwd);
     await succeed(["distill", ...common, ...teacher, "--out", "alone"], cwd);
     expect(weights("generations", "generation-1")).toBe(weights("alone"));
-    // That of the generation, and that of all together.
-    expect(text).toMatch(/^The test set is for the end: .*; runs in this folder looked at it 2 times\.$/m);
+    // Those of both generations, and that of all together.
+    expect(text).toMatch(/^The test set is for the end: .*; runs in this folder looked at it 3 times\.$/m);
     expect(configOf("generations", "generation-2").testEvaluations.count).toBe(2);
     // The second has learned from the first, which more epochs would change.
     const longer = ["distill", ...common.with(3, "4"), ...teacher, "--generations", "2", "--out", "generations"];

@@ -142,6 +142,17 @@ describe("options that make no sense", () => {
     const { message } = await failure(trainTeacher(input), "BAD_ARGUMENT");
     expect(message).toBe("epochs: expected a whole number of at least 1, got -1; alpha: unknown option");
   });
+
+  test.each([
+    [{ seed: 1 }, "seed: unknown option: call manualSeed(seed) before the networks are made"],
+    [{ threads: 1 }, "threads: unknown option: call setNumThreads(threads) before"],
+    [{ augment: { flip: 0.5 } }, "augment: unknown option: pass data: augment(dataset, changes)"],
+    [{ csv: true }, "csv: unknown option: pass logs: [csvLog(file)]"],
+    [{ tensorboard: true }, "tensorboard: unknown option: pass logs: [tensorBoardLog(folder)]"],
+    [{ train: 1 }, "train: unknown option"],
+  ])("an option of the command line has its place in programs: %j", async (option, text) => {
+    expect((await failure(start(option as Options).done, "BAD_ARGUMENT")).message).toBe(text);
+  });
 });
 
 /** Networks or data that do not fit; then `out` holds no result and nothing half-written. */
@@ -216,10 +227,19 @@ describe("networks that do not fit", () => {
   test("a label that the networks have no output for", async () => {
     const data = new TensorDataset(zeros([4, 6]), Int32Array.of(0, 1, 2, 3));
     await fails(
-      "LABEL_OUT_OF_RANGE",
+      "SHAPE_MISMATCH",
       { data, shuffle: false },
       /^epoch 1, step 1 of 1: student: gives 3 logits a sample, the data have 4 classes$/,
     );
+    const narrow = () => student(6, 3);
+    const text = /^epoch 1, step 1 of 1: (model|student): gives 3 logits a sample, the data have 4 classes$/;
+    for (const [role, run] of [
+      ["model", trainTeacher({ model: narrow(), data, epochs: 1 })],
+      ["student", distill({ student: narrow(), data, loss: "cross-entropy", epochs: 1 })],
+    ] as const) {
+      const { message } = await failure(run, "SHAPE_MISMATCH");
+      expect(text.exec(message)?.[1], message).toBe(role);
+    }
   });
 });
 
