@@ -20,7 +20,7 @@ import { type Metric, metricsOf, showChange, showMetric, showSigned, type TaskEv
 import { type ExperimentFlags, runExperimentCommand } from "./experiment.js";
 import { type Flag, REAL_DATA } from "./flag_table.js";
 import { addLoading, addOptions, givenFlags } from "./flags.js";
-import type { Settings } from "./settings.js";
+import { configured, type Settings } from "./settings.js";
 import { addExperiment } from "./share.js";
 import { formatTable } from "./table.js";
 
@@ -30,16 +30,16 @@ const CALIBRATE: Flag = [
 ];
 
 /** `distillery compare`. */
-export function compareCommand(run: (flags: ExperimentFlags) => Promise<void>): Command {
+export function makeCommand(): Command {
   const command = new Command("compare").description(
     "does distilling help? baseline and distilled students of several seeds, on the same data with the same budget",
   );
   addLoading(addExperiment(addOptions(command, SCHEMAS.compare, { ...REAL_DATA, calibrateTeacher: CALIBRATE })));
-  return command.action(() => run(givenFlags(command)));
+  return command.action(() => configured("compare", runCompare)(givenFlags(command)));
 }
 
 /** Compares, prints a line a run, and at the end the figures and the conclusion. */
-export function runCompare(settings: Settings<"compare">, flags: ExperimentFlags): Promise<void> {
+function runCompare(settings: Settings<"compare">, flags: ExperimentFlags): Promise<void> {
   const { temperature, alpha, losses, fractions, calibrateTeacher } = settings.config;
   return runExperimentCommand(settings, flags, {
     options: { temperature, alpha, losses, fractions, calibrateTeacher },

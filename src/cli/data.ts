@@ -2,7 +2,7 @@ import { Argument, Command } from "commander";
 import { DATASET_NAMES, type DownloadProgress, downloadData, type ListedData, listData } from "../data/index.js";
 import { overallBar } from "../log/index.js";
 import { showBytes } from "../show.js";
-import { interruptible, UsageError, unknownName } from "./error_boundary.js";
+import { errorBoundary, interruptible, UsageError, unknownName } from "./error_boundary.js";
 import { addShowing, type ShowFlags } from "./flags.js";
 import { formatTable } from "./table.js";
 import { print, printError } from "./terminal.js";
@@ -10,14 +10,14 @@ import { print, printError } from "./terminal.js";
 type DataFlags = ShowFlags & { name?: string; from?: string };
 
 /** `distillery data [NAME]`. */
-export function dataCommand(run: (flags: DataFlags) => Promise<void>): Command {
+export function makeCommand(): Command {
   const command = new Command("data")
     .description("list built-in data sets; with a name, download it")
     .addArgument(new Argument("[name]", `download it, unless it is here: ${DATASET_NAMES.join(", ")}`))
     .option("--from <url>", "mirror: the URL of a folder with its files (default: its public home)")
     .addHelpText("after", SEARCHED);
   return addShowing(command, "print a JSON object").action((name: string | undefined, flags: DataFlags) =>
-    run({ ...flags, ...(name !== undefined && { name }) }),
+    errorBoundary(runData)({ ...flags, ...(name !== undefined && { name }) }),
   );
 }
 
@@ -26,7 +26,7 @@ Searched in $DISTILLERY_DATA, in the cache folder that downloads go to ($DISTILL
 caches), and in the folders of system packages. $DISTILLERY_MIRROR/NAME is a mirror for all.`;
 
 /** Lists the built-in data sets, or downloads one. */
-export async function runData({ name, from, json }: DataFlags): Promise<void> {
+async function runData({ name, from, json }: DataFlags): Promise<void> {
   if (name === undefined && from !== undefined)
     throw new UsageError("--from: expected the name of a data set beside it");
   if (name === undefined) {

@@ -1,40 +1,15 @@
 import { Command } from "commander";
-import { distillationOptions, SCHEMAS } from "../config/index.js";
-import { hasTargets } from "../data/dataset.js";
-import type { Dataset } from "../data/index.js";
-import type { NetworkContext } from "../models/network.js";
-import { overlapOf } from "../models/overlap.js";
-import { isSilentRank } from "../mpi.js";
-import { Module } from "../nn/module.js";
-import { taskOf } from "../tasks/index.js";
-import type { Teacher } from "../teachers/index.js";
-import { Generator } from "../tensor/random.js";
-import { distill } from "../train/index.js";
-import { resolveLoss } from "../train/resolve_loss.js";
-import { dryRun } from "./dry_run.js";
-import { interruptible, UsageError } from "./error_boundary.js";
-import { expectBatches, expectLossBatches } from "./expect_batches.js";
-import {
-  columnTeacher,
-  expectNoNetworkOptions,
-  expectNoTeacherOptions,
-  shownTeacher,
-  withoutTeacherColumn,
-} from "./external_teacher.js";
+import { SCHEMAS } from "../config/index.js";
+import { ranksOfJob } from "../mpi.js";
+import { UsageError } from "./error_boundary.js";
 import { TEACHER_TEXT } from "./flag_table.js";
 import { addLoading, addOptions, addRunning, givenFlags, type LoadFlags, type TrainingFlags } from "./flags.js";
-import { expectReadable, Networks, withTeacherNetwork } from "./networks.js";
-import { openingLines } from "./opening.js";
-import { RunPrinter } from "./printer.js";
-import { controlsOf } from "./run_controls.js";
-import { type RunSummary, summarizeRun } from "./run_summary.js";
-import type { Settings } from "./settings.js";
-import { type Source, setUp } from "./source.js";
-
-type DistillFlags = TrainingFlags & LoadFlags;
+import { runDistill } from "./run_distill.js";
+import { configured, type Settings } from "./settings.js";
+import { withRanks } from "./with_ranks.js";
 
 /** `distillery distill`. */
-export function distillCommand(run: (flags: DistillFlags) => Promise<void>): Command {
+export function makeCommand(): Command {
   const command = new Command("distill").description(
     "distil a teacher into a student; by default the reference script, number for number",
   );
@@ -44,99 +19,16 @@ export function distillCommand(run: (flags: DistillFlags) => Promise<void>): Com
         teacher: `${TEACHER_TEXT} (default for synthetic data: random weights; needless if the loss needs none)`,
       }),
     ),
-  ).action(() => run(givenFlags(command)));
+  ).action(() => configured("distill", withRanks(runOnceOrChain))(givenFlags(command)));
 }
 
-/** What the reference script does, which looks like a mistake. */
-const ON_NOISE =
-  "The reference script: an untrained teacher is distilled on random data, on purpose, to compare numbers with PyTorch's. --data and --teacher take real ones.";
-
-/** Distils, prints a line an epoch, and says where the student is and how accurate it is; nothing for a dry run. */
-export async function runDistill(settings: Settings<"distill">, flags: DistillFlags): Promise<RunSummary | null> {
-  const { config, userOptions } = settings;
-  const { out, report } = config;
-  const networks = await Networks.open(userOptions);
-  const column = await columnTeacher(config);
-  const source = await setUp(withoutTeacherColumn(config), undefined, flags);
-  const teacher = column ?? (await teacherOf(config, networks, flags, source));
-  const network = teacher instanceof Module ? teacher.freeze() : null;
-  if (teacher === null) expectNoTeacherOptions(userOptions);
-  else if (network === null) expectNoNetworkOptions(userOptions);
-  const student = await networks.makeFrom("student", studentContext(config, source), config.from, flags);
-  const input = {
-    ...distillationOptions(config),
-    ...(teacher && { teacher }),
-    student,
-    data: source.train(),
-    ...(source.validation && { validation: source.validation }),
-    ...(config.teacherCache !== undefined && { teacherCache: config.teacherCache }),
-    ...(config.calibrateTeacher !== undefined && { calibrateTeacher: config.calibrateTeacher }),
-  };
-  expectReadable("student", student, input.data);
-  if (teacher === null) await expectNoTeacherNeeded(config, student, input.data);
-  if (config.teacher === undefined && network !== null) expectReadable("teacherNetwork", network, input.data);
-  expectBatches(student, input, input.data);
-  if (input.teacherMode === "train" && network !== null) expectBatches(network, input, input.data, "the teacher");
-  await expectLossBatches(config.loss, { ...input, teacher }, input);
-  if (flags.dryRun) {
-    await dryRun({ teacher: network, student }, [{ name: "the distillation", input, times: 1 }], source, flags);
-    return null;
+async function runOnceOrChain(settings: Settings<"distill">, flags: TrainingFlags & LoadFlags): Promise<unknown> {
+  const { chain, generations } = settings.config;
+  if (chain === undefined && generations === undefined) return runDistill(settings, flags);
+  if (ranksOfJob() > 1) {
+    throw new UsageError("--chain and --generations: mpirun takes one run at a time: start each link by itself");
   }
-  const controls = await controlsOf({ config: withTeacherNetwork(config, teacher), userOptions }, flags);
-  const isDefault = config.loss === undefined && !hasTargets(input.data);
-  const lossName = isDefault ? "KD Loss" : "Loss";
-  const opening = (width: number) =>
-    openingLines(
-      { source, training: input.data, validation: source.validation },
-      { ...(teacher && { teacher: shownTeacher(teacher, config) }), student },
-      width,
-    );
-  const printer = new RunPrinter(flags, { lossName, epochs: config.epochs, details: !isDefault, opening });
-  const overlap = source.test && network && overlapOf(network, source.test, "teacher");
-  // Of `npm start` alone: scripts compare what the command prints with PyTorch's.
-  const isStart = process.env.npm_lifecycle_event === "start";
-  if (isStart && config.data === "synthetic" && config.teacher === undefined) printer.note(ON_NOISE);
-  try {
-    const result = await interruptible(printer.note, (signal) =>
-      distill({ ...input, ...controls, signal, ...printer.controls }),
-    );
-    if (isSilentRank()) return null;
-    const run = { role: "student", network: student, ...(teacher && { teacher: network }), overlap } as const;
-    return await summarizeRun(printer, { ...run, result, source, out, report });
-  } finally {
-    printer.close();
-  }
-}
-
-/** What the student is made for: of vectors its dimensions may be others than the targets'. */
-function studentContext({ dimensions }: Settings<"distill">["config"], { context, train }: Source): NetworkContext {
-  if (dimensions === undefined) return context;
-  const { name, width } = taskOf(train());
-  if (width(context.classes) < 0) return { ...context, classes: dimensions };
-  throw new UsageError(`--dimensions: are of vectors (--task vectors), and the data are for ${name}`);
-}
-
-/** The teacher of a file; without one a network as it is drawn for synthetic data, and none for others. */
-async function teacherOf(
-  config: Settings<"distill">["config"],
-  networks: Networks,
-  flags: LoadFlags,
-  source: Source,
-): Promise<Module | Teacher | null> {
-  const { teacher } = config;
-  if (teacher === undefined) return source.isSynthetic ? networks.make("teacherNetwork", source.context) : null;
-  return networks.readTeacher({ ...config, teacher }, flags, source);
-}
-
-/** Refuses a loss that needs a teacher, of which there is none. */
-async function expectNoTeacherNeeded(
-  { loss, labelSmoothing }: Settings<"distill">["config"],
-  student: Module,
-  data: Dataset,
-): Promise<void> {
-  if (loss === undefined) return;
-  const use = { student, teacher: null, data, labelSmoothing, generator: new Generator() };
-  const { name, needsTeacher } = await resolveLoss(loss, use);
-  if (needsTeacher)
-    throw new UsageError(`--teacher: the loss ${name} needs one; \`distillery train-teacher\` makes it`);
+  // Loaded late: most calls have no chain.
+  const { runChain } = await import("./chain.js");
+  return runChain(settings, flags);
 }

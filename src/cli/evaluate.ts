@@ -22,7 +22,7 @@ import { allLogits } from "../teachers/logits_in_order.js";
 import { teacherSchema } from "../teachers/options.js";
 import { Tensor } from "../tensor/tensor.js";
 import { type Evaluation, evaluate, logitsOf, measureLatency } from "../train/index.js";
-import { UsageError } from "./error_boundary.js";
+import { errorBoundary, UsageError } from "./error_boundary.js";
 import { evaluationData } from "./evaluation_data.js";
 import { columnTeacher, withoutTeacherColumn } from "./external_teacher.js";
 import { flagOf } from "./flag_names.js";
@@ -48,7 +48,7 @@ interface EvaluateFlags extends ShowFlags, LoadFlags, Pick<NetworkOptions, "netw
 }
 
 /** `distillery evaluate FILE`. */
-export function evaluateCommand(run: (flags: EvaluateFlags) => Promise<void>): Command {
+export function makeCommand(): Command {
   const command = new Command("evaluate").description(
     "accuracy or the figures of another task, agreement with the teacher, figures by class, latency, size",
   );
@@ -59,11 +59,11 @@ export function evaluateCommand(run: (flags: EvaluateFlags) => Promise<void>): C
       addOptions(command, evaluateSchema, { teacher: `${TEACHER_TEXT}: to compare with` }),
       "print a JSON object",
     ),
-  ).action((file: string) => run({ ...givenFlags(command), file }));
+  ).action((file: string) => errorBoundary(runEvaluate)({ ...givenFlags(command), file }));
 }
 
 /** Evaluates a network on the test data, or on the reference script's data. */
-export async function runEvaluate(flags: EvaluateFlags): Promise<void> {
+async function runEvaluate(flags: EvaluateFlags): Promise<void> {
   const options = optionsOf(evaluateSchema, { ...flags });
   expectTeacher(options, { ...options, ...flags });
   const networks = await Networks.open(flags);

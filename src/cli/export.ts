@@ -14,7 +14,7 @@ import { mainMetric, metricsOf, showChange, showMetric, unitOf } from "../tasks/
 import { setNumThreads } from "../threads.js";
 import { evaluate } from "../train/index.js";
 import { without } from "../without.js";
-import { UsageError } from "./error_boundary.js";
+import { errorBoundary, UsageError } from "./error_boundary.js";
 import { type EvaluationData, evaluationData } from "./evaluation_data.js";
 import { flagOf } from "./flag_names.js";
 import { PTH_IMAGE_SIZE } from "./flag_table.js";
@@ -54,7 +54,7 @@ const RUNNING: readonly string[] = ["threads", "forceThreads"];
 const IMAGE_SIZE = `${PTH_IMAGE_SIZE}; with --data, what the images of a folder are resized to`;
 
 /** `distillery export FILE`. */
-export function exportCommand(run: (flags: ExportFlags) => Promise<void>): Command {
+export function makeCommand(): Command {
   const command = new Command("export")
     .description("write a network for other runtimes")
     .argument("<file>", "the network's weights, .pth or .safetensors")
@@ -74,11 +74,11 @@ export function exportCommand(run: (flags: ExportFlags) => Promise<void>): Comma
     addLoading(
       addShowing(addOptions(command, DATA_FLAGS, { data: DATA, imageSize: IMAGE_SIZE }), "print a JSON object"),
     ),
-  ).action((file: string) => run({ ...givenFlags(command), file }));
+  ).action((file: string) => errorBoundary(runExport)({ ...givenFlags(command), file }));
 }
 
 /** Writes the files, says what is in each, and with data what it costs in accuracy. */
-export async function runExport(flags: ExportFlags): Promise<void> {
+async function runExport(flags: ExportFlags): Promise<void> {
   const outs = outFiles(flags);
   const { embedNormalisation } = flags;
   if (embedNormalisation !== undefined && flags.onnx === undefined) {

@@ -2,6 +2,7 @@ import { Command } from "commander";
 import { inspectCheckpoint } from "../checkpoint/index.js";
 import { printableInline } from "../log/index.js";
 import { showBytes, showCount } from "../show.js";
+import { errorBoundary } from "./error_boundary.js";
 import { addPart, addShowing, partOptions, type ShowFlags } from "./flags.js";
 import { formatTable } from "./table.js";
 import { print } from "./terminal.js";
@@ -9,17 +10,17 @@ import { print } from "./terminal.js";
 type InspectFlags = ShowFlags & { file: string; key?: string; stripPrefix?: string };
 
 /** `distillery inspect FILE`. */
-export function inspectCommand(run: (flags: InspectFlags) => Promise<void>): Command {
+export function makeCommand(): Command {
   const command = new Command("inspect")
     .description("what is in a checkpoint")
     .argument("<file>", ".pth or .safetensors");
   return addShowing(addPart(command), "print a JSON object").action((file: string, flags: Omit<InspectFlags, "file">) =>
-    run({ ...flags, file }),
+    errorBoundary(runInspect)({ ...flags, file }),
   );
 }
 
 /** Prints a checkpoint's tensors, parameters and texts. */
-export async function runInspect({ file, json, ...part }: InspectFlags): Promise<void> {
+async function runInspect({ file, json, ...part }: InspectFlags): Promise<void> {
   const { format, bytes, tensors, parameters, metadata } = await inspectCheckpoint(file, partOptions(part));
   if (json) {
     print(JSON.stringify({ file, format, bytes, parameters, tensors, metadata }));

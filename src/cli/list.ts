@@ -11,7 +11,7 @@ import type { OptionHelp } from "../registry/index.js";
 import { TASKS } from "../tasks/index.js";
 import { TEACHERS } from "../teachers/open_teacher.js";
 import { Tensor } from "../tensor/tensor.js";
-import { UsageError, unknownName } from "./error_boundary.js";
+import { errorBoundary, UsageError, unknownName } from "./error_boundary.js";
 import { addShowing, type ShowFlags } from "./flags.js";
 import { explained, hanging, print, widthOf } from "./terminal.js";
 
@@ -85,17 +85,17 @@ function formsOf(name: string): string {
 type ListFlags = ShowFlags & { kind?: string };
 
 /** `distillery list [KIND]`. */
-export function listCommand(run: (flags: ListFlags) => Promise<void>): Command {
+export function makeCommand(): Command {
   const command = new Command("list")
     .description("what has a name: networks, losses and more, with their options and defaults")
     .addArgument(new Argument("[kind]", `only this kind: ${Object.keys(KINDS).join(", ")}`));
   return addShowing(command, "print a JSON object").action((kind: string | undefined, flags: ListFlags) =>
-    run({ ...flags, ...(kind !== undefined && { kind }) }),
+    errorBoundary(runList)({ ...flags, ...(kind !== undefined && { kind }) }),
   );
 }
 
 /** Prints the entries of a kind, or of all kinds. */
-export async function runList({ kind, json }: ListFlags): Promise<void> {
+async function runList({ kind, json }: ListFlags): Promise<void> {
   const all = Object.keys(KINDS);
   if (kind !== undefined && !all.includes(kind)) throw new UsageError(unknownName("kind", kind, all));
   const kinds = kind === undefined ? all : [kind];

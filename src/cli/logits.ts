@@ -7,7 +7,7 @@ import { type TeacherOptions, teacherSchema, writeLogits } from "../teachers/ind
 import { LOGITS_BATCH } from "../teachers/logits_in_order.js";
 import { ARRAY_FILES } from "../teachers/stored_arrays.js";
 import { LOGITS_DTYPES } from "../teachers/write_logits.js";
-import { interruptible, UsageError } from "./error_boundary.js";
+import { errorBoundary, interruptible, UsageError } from "./error_boundary.js";
 import { toNumber } from "./flag_values.js";
 import { addLoading, addNetwork, addOptions, addShowing, givenFlags, type LoadFlags, type ShowFlags } from "./flags.js";
 import { type NetworkOptions, Networks } from "./networks.js";
@@ -27,7 +27,7 @@ interface LogitsFlags extends ShowFlags, LoadFlags, TeacherOptions, Pick<Network
 const DATA = "the samples: a row is written for each of the training part, those that are held out included";
 
 /** `distillery logits`. */
-export function logitsCommand(run: (flags: LogitsFlags) => Promise<void>): Command {
+export function makeCommand(): Command {
   const command = new Command("logits")
     .description(
       "write a teacher's logits, or a text encoder's vectors, for all samples to a file that --teacher takes, and --targets if it holds vectors; continues where it was interrupted",
@@ -39,12 +39,12 @@ export function logitsCommand(run: (flags: LogitsFlags) => Promise<void>): Comma
     .option("--dtype <name>", `how numbers are stored: ${LOGITS_DTYPES.join(" or ")} (default: ${LOGITS_DTYPES[0]})`);
   addOptions(command, { entries: { ...teacherSchema.entries, ...dataSchema.entries } }, { data: DATA });
   return addLoading(addShowing(addNetwork(command, "--teacher-network"), "print a JSON object")).action(() =>
-    run(givenFlags(command)),
+    errorBoundary(runLogits)(givenFlags(command)),
   );
 }
 
 /** Writes the file, and says what is in it. */
-export async function runLogits(flags: LogitsFlags): Promise<void> {
+async function runLogits(flags: LogitsFlags): Promise<void> {
   const { teacher: file, out, data } = flags;
   if (file === undefined) throw new UsageError("--teacher: needed: whose logits are written");
   if (out === undefined) throw new UsageError("--out: needed: the file to write");

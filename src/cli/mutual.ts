@@ -17,24 +17,24 @@ import { openingLines } from "./opening.js";
 import { RunPrinter } from "./printer.js";
 import { controlsOf } from "./run_controls.js";
 import { testEvaluationsText, writeReportOf } from "./run_summary.js";
-import type { Settings } from "./settings.js";
+import { configured, type Settings } from "./settings.js";
 import { setUp } from "./source.js";
 
 const STUDENT = `network that is trained, ${MODELS.names.join(", ")} or a class of your own; once for each student (default: student, twice)`;
 const LOSS = `what each student learns with from each other one (default: ${MUTUAL_LOSS})`;
 
 /** `distillery mutual`. */
-export function mutualCommand(run: (flags: TrainingFlags) => Promise<void>): Command {
+export function makeCommand(): Command {
   const command = new Command("mutual").description(
     "train students that teach each other, without a teacher (deep mutual learning)",
   );
   return addRunning(addOptions(command, SCHEMAS.mutual, { student: STUDENT, loss: LOSS })).action(() =>
-    run(givenFlags(command)),
+    configured("mutual", runMutual)(givenFlags(command)),
   );
 }
 
 /** Trains, prints a line an epoch, and says where the students are and how accurate each and all together are. */
-export async function runMutual({ config, userOptions }: Settings<"mutual">, flags: TrainingFlags): Promise<void> {
+async function runMutual({ config, userOptions }: Settings<"mutual">, flags: TrainingFlags): Promise<void> {
   const { out } = config;
   const source = await setUp(config, undefined, flags);
   const students: Module[] = [];

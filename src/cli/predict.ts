@@ -13,7 +13,7 @@ import { showPercent } from "../show.js";
 import { taskOf } from "../tasks/index.js";
 import { type Prediction, predict, type TaskPrediction, type ValuePrediction } from "../train/index.js";
 import { without } from "../without.js";
-import { UsageError } from "./error_boundary.js";
+import { errorBoundary, UsageError } from "./error_boundary.js";
 import { flagOf } from "./flag_names.js";
 import { toNumber } from "./flag_values.js";
 import {
@@ -63,19 +63,19 @@ const DATA_FLAGS = { entries: without(dataSchema.entries, ["seed"]) };
 const TOP = 3;
 
 /** `distillery predict FILE...`. */
-export function predictCommand(run: (flags: PredictFlags) => Promise<void>): Command {
+export function makeCommand(): Command {
   const command = new Command("predict")
     .description("classify new samples, or tell the values or labels of another task")
     .argument("<file...>", SAMPLES_HELP)
     .requiredOption("--student <file>", "the network's weights; a run's .safetensors describes their preprocessing")
     .addOption(new Option("--top <n>", `classes that the table shows (default: ${TOP})`).argParser(toNumber));
   return addNetwork(addLoading(addShowing(addOptions(command, DATA_FLAGS, { data: DATA })))).action((files: string[]) =>
-    run({ ...givenFlags(command), files }),
+    errorBoundary(runPredict)({ ...givenFlags(command), files }),
   );
 }
 
 /** Prints the most probable classes of each sample, as a table or as JSON lines. */
-export async function runPredict(flags: PredictFlags): Promise<void> {
+async function runPredict(flags: PredictFlags): Promise<void> {
   const { files, student = "", top = TOP, encoding, exifOrientation, dropColumns } = flags;
   if (typeof top !== "number" || !Number.isInteger(top) || top < 1) {
     throw new UsageError(`--top: expected a whole number of at least 1, got ${JSON.stringify(top)}`);

@@ -1,89 +1,30 @@
 import { Command } from "commander";
 import { show } from "../checks.js";
-import { ranksOfJob } from "../mpi.js";
 import { MANIFEST } from "../package.js";
-import { errorBoundary, expectEnd, reportFailure, UsageError } from "./error_boundary.js";
+import { expectEnd, reportFailure, UsageError } from "./error_boundary.js";
 import { toList } from "./flag_values.js";
-import { configured } from "./settings.js";
 import { explained, wrapped, writeError, writeOutput } from "./terminal.js";
-import { refuseRanks, withRanks } from "./with_ranks.js";
+import { refuseRanks } from "./with_ranks.js";
 
 const EXIT_CODES =
   "Exit codes: 0 done; 1 failed; 2 wrong usage; 78 a mistake in a configuration file, or other options than those of the run in --out; 75 stopped by SIGTERM or SIGUSR1, 130 by Ctrl-C or SIGHUP, with the checkpoint saved: run it again with --resume.";
 
 /** In the order of the help. A command starts without what only the others need. */
-const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
-  async distill() {
-    const { distillCommand, runDistill } = await import("./distill.js");
-    return distillCommand(
-      configured(
-        "distill",
-        withRanks(async (settings, flags: Parameters<typeof runDistill>[1]) => {
-          const { chain, generations } = settings.config;
-          if (chain === undefined && generations === undefined) return runDistill(settings, flags);
-          if (ranksOfJob() > 1) {
-            throw new UsageError(
-              "--chain and --generations: mpirun takes one run at a time: start each link by itself",
-            );
-          }
-          const { runChain } = await import("./chain.js");
-          return runChain(settings, flags);
-        }),
-      ),
-    );
-  },
-  async "train-teacher"() {
-    const { runTrainTeacher, trainTeacherCommand } = await import("./train_teacher.js");
-    return trainTeacherCommand(configured("train-teacher", withRanks(runTrainTeacher)));
-  },
-  async mutual() {
-    const { mutualCommand, runMutual } = await import("./mutual.js");
-    return mutualCommand(configured("mutual", runMutual));
-  },
-  async compare() {
-    const { compareCommand, runCompare } = await import("./compare.js");
-    return compareCommand(configured("compare", runCompare));
-  },
-  async sweep() {
-    const { runSweep, sweepCommand } = await import("./sweep.js");
-    return sweepCommand(configured("sweep", runSweep));
-  },
-  async logits() {
-    const { logitsCommand, runLogits } = await import("./logits.js");
-    return logitsCommand(errorBoundary(runLogits));
-  },
-  async evaluate() {
-    const { evaluateCommand, runEvaluate } = await import("./evaluate.js");
-    return evaluateCommand(errorBoundary(runEvaluate));
-  },
-  async predict() {
-    const { predictCommand, runPredict } = await import("./predict.js");
-    return predictCommand(errorBoundary(runPredict));
-  },
-  async inspect() {
-    const { inspectCommand, runInspect } = await import("./inspect.js");
-    return inspectCommand(errorBoundary(runInspect));
-  },
-  async export() {
-    const { exportCommand, runExport } = await import("./export.js");
-    return exportCommand(errorBoundary(runExport));
-  },
-  async list() {
-    const { listCommand, runList } = await import("./list.js");
-    return listCommand(errorBoundary(runList));
-  },
-  async serve() {
-    const { runServe, serveCommand } = await import("./serve.js");
-    return serveCommand(errorBoundary(runServe));
-  },
-  async watch() {
-    const { runWatch, watchCommand } = await import("./watch.js");
-    return watchCommand(errorBoundary(runWatch));
-  },
-  async data() {
-    const { dataCommand, runData } = await import("./data.js");
-    return dataCommand(errorBoundary(runData));
-  },
+const COMMANDS: Readonly<Record<string, () => Promise<{ makeCommand(): Command }>>> = {
+  distill: () => import("./distill.js"),
+  "train-teacher": () => import("./train_teacher.js"),
+  mutual: () => import("./mutual.js"),
+  compare: () => import("./compare.js"),
+  sweep: () => import("./sweep.js"),
+  logits: () => import("./logits.js"),
+  evaluate: () => import("./evaluate.js"),
+  predict: () => import("./predict.js"),
+  inspect: () => import("./inspect.js"),
+  export: () => import("./export.js"),
+  list: () => import("./list.js"),
+  serve: () => import("./serve.js"),
+  watch: () => import("./watch.js"),
+  data: () => import("./data.js"),
 };
 
 /** Runs the command that `process.argv` asks for. A failure is printed, and sets the exit code. */
@@ -110,7 +51,10 @@ async function programOf(names: readonly string[]): Promise<Command> {
     .description("Knowledge distillation: train a teacher, distil it into a small student, prove that it helped")
     .version(MANIFEST.version)
     .addHelpText("after", () => `\n${wrapped(EXIT_CODES, process.stdout.columns || 80)}`);
-  for (const name of names) program.addCommand(await COMMANDS[name]());
+  for (const name of names) {
+    const file = await COMMANDS[name]();
+    program.addCommand(file.makeCommand());
+  }
   program.hook("preAction", (_, command) => refuseRanks(command.name()));
   for (const command of [program, ...program.commands]) {
     refuseRepeated(command);

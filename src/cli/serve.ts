@@ -4,7 +4,7 @@ import { serveSchema } from "../config/index.js";
 import { recordOf } from "../models/training_record.js";
 import { SERVE_DEFAULTS, serveNetwork } from "../serve/index.js";
 import { setNumThreads } from "../threads.js";
-import { interruptible, untilAborted } from "./error_boundary.js";
+import { errorBoundary, interruptible, untilAborted } from "./error_boundary.js";
 import { PTH_IMAGE_SIZE } from "./flag_table.js";
 import { toNumber } from "./flag_values.js";
 import {
@@ -31,7 +31,7 @@ interface ServeFlags extends ShowFlags, LoadFlags, Pick<NetworkOptions, "network
 }
 
 /** `distillery serve FILE`. */
-export function serveCommand(run: (flags: ServeFlags) => Promise<void>): Command {
+export function makeCommand(): Command {
   const { port, host, maxBody, maxSamples, timeout } = SERVE_DEFAULTS;
   const command = new Command("serve")
     .description("predictions over HTTP: POST /predict takes a list of samples as JSON")
@@ -53,12 +53,12 @@ export function serveCommand(run: (flags: ServeFlags) => Promise<void>): Command
     );
   const sizes = { imageSize: PTH_IMAGE_SIZE };
   return addNetwork(addLoading(addShowing(addOptions(command, serveSchema, sizes), "print a JSON object"))).action(
-    (file: string) => run({ ...(command.opts() as ServeFlags), ...givenFlags(command), file }),
+    (file: string) => errorBoundary(runServe)({ ...(command.opts() as ServeFlags), ...givenFlags(command), file }),
   );
 }
 
 /** Serves until Ctrl-C or SIGTERM, then answers what came and ends. */
-export async function runServe(flags: ServeFlags): Promise<void> {
+async function runServe(flags: ServeFlags): Promise<void> {
   const { file, port, host, maxBody, maxSamples, timeout, json } = flags;
   const { imageSize, threads } = optionsOf(serveSchema, { ...flags });
   if (threads !== undefined) setNumThreads(threads);

@@ -7,21 +7,21 @@ import { epochKey, metricsOf, showChange, showMetric, testKey } from "../tasks/m
 import { type ExperimentFlags, runExperimentCommand } from "./experiment.js";
 import { REAL_DATA } from "./flag_table.js";
 import { addLoading, addOptions, givenFlags } from "./flags.js";
-import type { Settings } from "./settings.js";
+import { configured, type Settings } from "./settings.js";
 import { addExperiment } from "./share.js";
 import { formatTable } from "./table.js";
 
 /** `distillery sweep`. */
-export function sweepCommand(run: (flags: ExperimentFlags) => Promise<void>): Command {
+export function makeCommand(): Command {
   const command = new Command("sweep").description(
     "the best temperature and alpha: a student of each pair, chosen by the validation set",
   );
   addLoading(addExperiment(addOptions(command, SCHEMAS.sweep, REAL_DATA)));
-  return command.action(() => run(givenFlags(command)));
+  return command.action(() => configured("sweep", runSweep)(givenFlags(command)));
 }
 
 /** Tries every temperature with every alpha, prints a line a run, and at the end the grid and the best. */
-export function runSweep({ config, userOptions }: Settings<"sweep">, flags: ExperimentFlags): Promise<void> {
+function runSweep({ config, userOptions }: Settings<"sweep">, flags: ExperimentFlags): Promise<void> {
   const { loss, calibrateTeacher } = config;
   return runExperimentCommand({ config, userOptions }, flags, {
     // Only the lists that were given: the loss may lack the other argument.

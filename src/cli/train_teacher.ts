@@ -11,16 +11,17 @@ import { openingLines } from "./opening.js";
 import { RunPrinter } from "./printer.js";
 import { controlsOf } from "./run_controls.js";
 import { type RunSummary, summarizeRun } from "./run_summary.js";
-import type { Settings } from "./settings.js";
+import { configured, type Settings } from "./settings.js";
 import { setUp } from "./source.js";
+import { withRanks } from "./with_ranks.js";
 
 const LOSS = "a loss that needs no teacher: cross-entropy (default), or a module of your own, ./my_loss.mjs";
 
 /** `distillery train-teacher`. */
-export function trainTeacherCommand(run: (flags: TrainingFlags & LoadFlags) => Promise<void>): Command {
+export function makeCommand(): Command {
   const command = new Command("train-teacher").description("train the teacher on labelled data");
   return addLoading(addRunning(addOptions(command, SCHEMAS["train-teacher"], { loss: LOSS }))).action(() =>
-    run(givenFlags(command)),
+    configured("train-teacher", withRanks(runTrainTeacher))(givenFlags(command)),
   );
 }
 

@@ -3,7 +3,7 @@ import { expectInteger } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { kindOf } from "../files/index.js";
 import { watchServer } from "../watch/index.js";
-import { interruptible, untilAborted } from "./error_boundary.js";
+import { errorBoundary, interruptible, untilAborted } from "./error_boundary.js";
 import { toNumber } from "./flag_values.js";
 import { addShowing, type ShowFlags } from "./flags.js";
 import { print, printError, widthOf, wrapped } from "./terminal.js";
@@ -15,18 +15,18 @@ const MAX_PORT = 65_535;
 const FOLDER = "runs";
 
 /** `distillery watch [FOLDER]`. */
-export function watchCommand(run: (flags: WatchFlags) => Promise<void>): Command {
+export function makeCommand(): Command {
   const command = new Command("watch")
     .description("a page on this machine that follows the runs in a folder, also those of other processes")
     .argument("[folder]", "folder with runs, comparisons and sweeps", FOLDER)
     .option("--port <number>", "port of the page, 0 for any that is free", toNumber, PORT);
   return addShowing(command, "print a JSON object").action((folder: string, flags: Omit<WatchFlags, "folder">) =>
-    run({ ...flags, folder }),
+    errorBoundary(runWatch)({ ...flags, folder }),
   );
 }
 
 /** Serves the page until Ctrl-C. */
-export async function runWatch({ folder, port, json }: WatchFlags): Promise<void> {
+async function runWatch({ folder, port, json }: WatchFlags): Promise<void> {
   expectInteger("port", port, 0, MAX_PORT);
   const kind = await kindOf(folder);
   // The first run makes the folder that all commands write to by default.

@@ -1,46 +1,14 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import type { Command } from "commander";
 import { describe, expect, test } from "vitest";
-import { compareCommand } from "../../src/cli/compare.js";
-import { dataCommand } from "../../src/cli/data.js";
-import { distillCommand } from "../../src/cli/distill.js";
-import { evaluateCommand } from "../../src/cli/evaluate.js";
-import { exportCommand } from "../../src/cli/export.js";
-import { inspectCommand } from "../../src/cli/inspect.js";
-import { listCommand } from "../../src/cli/list.js";
-import { logitsCommand } from "../../src/cli/logits.js";
-import { mutualCommand } from "../../src/cli/mutual.js";
-import { predictCommand } from "../../src/cli/predict.js";
-import { serveCommand } from "../../src/cli/serve.js";
+import { givenFlags } from "../../src/cli/flags.js";
+import { wholeProgram } from "../../src/cli/program.js";
 import { settingsFrom } from "../../src/cli/settings.js";
-import { sweepCommand } from "../../src/cli/sweep.js";
-import { trainTeacherCommand } from "../../src/cli/train_teacher.js";
-import { watchCommand } from "../../src/cli/watch.js";
 import { type ConfigName, readUserOptions, SCHEMAS } from "../../src/config/index.js";
 import { MANIFEST } from "../../src/package.js";
 import { temporaryFolder } from "../checkpoint/support.js";
 import { shellLines } from "../cli/documented_commands.js";
 import { blocksOf, pages, textOf } from "./markdown.js";
-
-type Make = (run: (flags: object) => Promise<void>) => Command;
-/** Every command of `distillery`. */
-const COMMANDS: Readonly<Record<string, Make>> = {
-  distill: distillCommand,
-  "train-teacher": trainTeacherCommand,
-  mutual: mutualCommand,
-  compare: compareCommand,
-  sweep: sweepCommand,
-  logits: logitsCommand,
-  evaluate: evaluateCommand,
-  predict: predictCommand,
-  inspect: inspectCommand,
-  export: exportCommand,
-  list: listCommand,
-  serve: serveCommand,
-  watch: watchCommand,
-  data: dataCommand,
-} as Readonly<Record<string, Make>>;
 
 /** Lines whose programs are not there, or would take too long, by how they begin: why no test reads them. */
 const OTHER_PROGRAMS: Readonly<Record<string, string>> = {
@@ -67,12 +35,12 @@ const others = LINES.filter(({ words }) => !isOurs(words));
 /** The options of a command line, checked as the command checks them before it reads any file. */
 async function check(name: string, words: readonly string[]): Promise<object> {
   let flags: object | undefined;
-  const make = COMMANDS[name];
-  if (make === undefined) throw new Error(`distillery has no command ${name}`);
-  const command = make(async (given) => {
-    flags = given;
+  const command = (await wholeProgram()).commands.find((one) => one.name() === name);
+  if (command === undefined) throw new Error(`distillery has no command ${name}`);
+  command.action(() => {
+    flags = givenFlags(command);
   });
-  command.exitOverride().configureOutput({ writeErr: () => {}, writeOut: () => {} });
+  command.configureOutput({ writeErr: () => {}, writeOut: () => {} });
   await command.parseAsync(words, { from: "user" });
   if (flags === undefined) throw new Error(`${name} was not run`);
   if (!(name in SCHEMAS)) return flags;
