@@ -10,8 +10,8 @@ import { highest, softmax } from "../tasks/softmax.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { fitTemperature } from "../train/calibrate_teacher.js";
 import { logitsOf } from "../train/index.js";
-import { type CorrectedDifference, corrected, crossedDifference } from "./crossed_difference.js";
-import { type SampleStats, sampleStats } from "./statistics.js";
+import { type CorrectedDifference, crossedDifference } from "./crossed_difference.js";
+import { corrected, type SampleStats, sampleStats } from "./statistics.js";
 import type { SplitTask } from "./task.js";
 import type { TrainedTeacher } from "./teacher.js";
 

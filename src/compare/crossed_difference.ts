@@ -1,7 +1,16 @@
-import { argumentError, badArgument, expectFinite, expectNumber } from "../checks.js";
+import { argumentError, badArgument, expectFinite } from "../checks.js";
 import { sum } from "../sums.js";
-import { holm, isAlike, type PairedDifference, pairedDifference, type SampleStats, sampleStats } from "./statistics.js";
-import { criticalValue, twoSidedPValue } from "./t_distribution.js";
+import {
+  type Corrected,
+  errorOf,
+  expectConfidence,
+  intervalOf,
+  isAlike,
+  type MeanError,
+  type PairedDifference,
+  pairedDifference,
+  sampleStats,
+} from "./statistics.js";
 
 /** What one source of chance says of a mean difference, the other source taken as it is. */
 export interface SourceOfChance {
@@ -28,12 +37,7 @@ export interface CrossedDifference extends PairedDifference {
 }
 
 /** A difference that is one of several. */
-export interface CorrectedDifference extends CrossedDifference {
-  /** Holm's correction (1979) of the p value, for as many comparisons as there are losses. */
-  correctedPValue: number;
-  /** Whether the corrected p value is below 1 - confidence. The interval is that of the one difference. */
-  significant: boolean;
-}
+export type CorrectedDifference = CrossedDifference & Corrected;
 
 /**
  * What a's scores have more than b's. Both are [seeds][samples]: the score of each test sample with each seed, 1 for
@@ -61,7 +65,7 @@ export function crossedDifference(
   confidence = 0.95,
 ): CrossedDifference {
   const samples = expectScores(a, b);
-  expectNumber("confidence", confidence, (x) => x > 0 && x < 1, "a number between 0 and 1");
+  expectConfidence(confidence);
   const [ofA, ofB] = [a, b].map((scores) => scores.map((one) => sum(one) / samples));
   const bySeed = sampleStats(ofA.map((x, i) => x - ofB[i]));
   const bySample = sampleStats(sampleMeans(a, b, samples));
@@ -74,7 +78,7 @@ export function crossedDifference(
   };
   // If the seeds' differences are the same for each sample, the samples add nothing.
   const errors = both ? [both, ofSeeds] : [ofSamples === null && samples > 1 ? ofSeeds : null];
-  const intervals = errors.map((error) => intervalOf(bySeed.mean, error, confidence));
+  const intervals = errors.map((of) => ({ ...intervalOf(bySeed.mean, of, confidence), degrees: of?.degrees ?? 0 }));
   const [widest] = intervals.toSorted((a, b) => b.high - a.high);
   const pValue = Math.max(...intervals.map((one) => one.pValue));
   return { ...bySeed, confidence, ...widest, pValue, seeds: source(ofSeeds), samples: source(ofSamples) };
@@ -86,48 +90,17 @@ export function crossedDifference(
  */
 export function differenceOverSeeds(a: readonly number[], b: readonly number[]): CrossedDifference {
   const difference = pairedDifference(a, b);
-  const { low, high, pValue, std } = difference;
-  const isKnown = Number.isFinite(low);
-  const error = isKnown ? std / Math.sqrt(a.length) : 0;
+  const { low, high, pValue } = difference;
+  const { error, degrees } = errorOf(difference, !Number.isFinite(low)) ?? { error: 0, degrees: 0 };
   const samples = { error: 0, low: -Infinity, high: Infinity, pValue: 1 };
-  return { ...difference, degrees: isKnown ? a.length - 1 : 0, seeds: { error, low, high, pValue }, samples };
+  return { ...difference, degrees, seeds: { error, low, high, pValue }, samples };
 }
 
-/** Differences of one family, p values corrected for their number (Holm). */
-export function corrected(differences: readonly CrossedDifference[]): CorrectedDifference[] {
-  const pValues = holm(differences.map(({ pValue }) => pValue));
-  return differences.map((one, i) => ({
-    ...one,
-    correctedPValue: pValues[i],
-    significant: pValues[i] < 1 - one.confidence,
-  }));
-}
-
-/** A mean's standard error, with the degrees of freedom of the estimate. */
-interface MeanError {
-  error: number;
-  degrees: number;
-}
-
-/** Null if it is not known. */
-function errorOf({ std, values }: SampleStats, isUnknown: boolean): MeanError | null {
-  return isUnknown ? null : { error: std / Math.sqrt(values.length), degrees: values.length - 1 };
-}
-
-/** That of a sum (Satterthwaite, An approximate distribution of estimates of variance components, 1946). */
+/** The error of a sum (Satterthwaite, An approximate distribution of estimates of variance components, 1946). */
 function sumOf(a: MeanError, b: MeanError): MeanError {
   const error = Math.hypot(a.error, b.error);
   const [ofA, ofB] = [a, b].map((part) => (part.error / error) ** 4 / part.degrees);
   return { error, degrees: 1 / (ofA + ofB) };
-}
-
-function intervalOf(mean: number, of: MeanError | null, confidence: number) {
-  if (of === null) return { low: -Infinity, high: Infinity, pValue: 1, degrees: 0, distinguishable: false };
-  const { error } = of;
-  const reach = error * criticalValue(1 - confidence, of.degrees);
-  const [low, high] = [mean - reach, mean + reach];
-  const pValue = twoSidedPValue(mean / error, of.degrees);
-  return { low, high, pValue, degrees: of.degrees, distinguishable: low > 0 || high < 0 };
 }
 
 /** The mean difference of each sample over the seeds. */

@@ -27,7 +27,14 @@ export type {
   SweepResult,
 } from "./results.js";
 export type { Share, ShareResult } from "./run_experiment.js";
-export { holm, type PairedDifference, pairedDifference, type SampleStats, sampleStats } from "./statistics.js";
+export {
+  type Corrected,
+  holm,
+  type PairedDifference,
+  pairedDifference,
+  type SampleStats,
+  sampleStats,
+} from "./statistics.js";
 export {
   calibrationSummary,
   compareCaveats,

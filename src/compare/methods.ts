@@ -6,10 +6,10 @@ import { type Expression, formatExpression, parseExpression, type StructuredTerm
 import { taskOf } from "../tasks/index.js";
 import { logitsUnread } from "../train/calibrate_teacher.js";
 import { isExpression } from "../train/resolve_loss.js";
-import { type CrossedDifference, corrected, crossedDifference, differenceOverSeeds } from "./crossed_difference.js";
+import { type CrossedDifference, crossedDifference, differenceOverSeeds } from "./crossed_difference.js";
 import type { Experiment } from "./experiment.js";
 import type { Method, MethodDifference } from "./results.js";
-import { type PairedDifference, pairedDifference } from "./statistics.js";
+import { corrected, type PairedDifference, pairedDifference } from "./statistics.js";
 import type { ExaminedStudents } from "./test_evaluator.js";
 
 /** A way to distil, with what it and its loss are called and its runs' folder below a seed's. */

@@ -9,7 +9,7 @@ import type { TaskEvaluation } from "../tasks/metrics.js";
 import { measureLatency, measureThroughput } from "../train/index.js";
 import type { ComparedBehaviour } from "./behaviour.js";
 import type { CorrectedDifference, CrossedDifference } from "./crossed_difference.js";
-import type { PairedDifference, SampleStats } from "./statistics.js";
+import type { Corrected, PairedDifference, SampleStats } from "./statistics.js";
 import type { TrainedTeacher } from "./teacher.js";
 
 /** A network's size and speed. */
@@ -146,13 +146,11 @@ export interface FractionMetrics {
   difference: CrossedDifference;
 }
 
-/** By how much the chosen point of a sweep leads another one, over the seeds. */
-export interface Lead extends PairedDifference {
-  /** Holm's correction (1979) of the p value, for as many comparisons as there are other points. */
-  correctedPValue: number;
-  /** Whether the corrected p value is below 1 - confidence. The interval is that of the one difference. */
-  significant: boolean;
-}
+/**
+ * By how much the chosen point of a sweep leads another one, over the seeds; corrected for every pair of points, of
+ * which the chosen one's were to come out largest.
+ */
+export type Lead = PairedDifference & Corrected;
 
 /** What several seeds say of a sweep's point: its figure on the validation set, in the best epochs. */
 export interface PointSpread {

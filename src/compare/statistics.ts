@@ -66,16 +66,33 @@ export function pairedDifference(a: readonly number[], b: readonly number[], con
   if (a.length !== b.length) {
     throw argumentError("b", `expected ${a.length} values, one for each of a, got ${b.length}`);
   }
-  expectNumber("confidence", confidence, (x) => x > 0 && x < 1, "a number between 0 and 1");
+  expectConfidence(confidence);
   const differences = sampleStats(a.map((x, i) => x - b[i]));
-  const { mean, std } = differences;
-  const degrees = a.length - 1;
-  const error = std / Math.sqrt(a.length);
-  const alike = isAlike(differences, [...a, ...b]);
-  const reach = alike ? Infinity : error * criticalValue(1 - confidence, degrees);
+  const error = errorOf(differences, isAlike(differences, [...a, ...b]));
+  return { ...differences, confidence, ...intervalOf(differences.mean, error, confidence) };
+}
+
+/** A mean's standard error, with the degrees of freedom of the estimate. */
+export interface MeanError {
+  error: number;
+  degrees: number;
+}
+
+/** Null if it is not known. */
+export function errorOf({ std, values }: SampleStats, isUnknown: boolean): MeanError | null {
+  return isUnknown ? null : { error: std / Math.sqrt(values.length), degrees: values.length - 1 };
+}
+
+/** Student's t interval of a mean and the p value that it is 0; infinite and 1 if the error is not known. */
+export function intervalOf(
+  mean: number,
+  of: MeanError | null,
+  confidence: number,
+): Pick<PairedDifference, "low" | "high" | "pValue" | "distinguishable"> {
+  if (of === null) return { low: -Infinity, high: Infinity, pValue: 1, distinguishable: false };
+  const reach = of.error * criticalValue(1 - confidence, of.degrees);
   const [low, high] = [mean - reach, mean + reach];
-  const pValue = alike ? 1 : twoSidedPValue(mean / error, degrees);
-  return { ...differences, confidence, low, high, pValue, distinguishable: low > 0 || high < 0 };
+  return { low, high, pValue: twoSidedPValue(mean / of.error, of.degrees), distinguishable: low > 0 || high < 0 };
 }
 
 /**
@@ -110,6 +127,31 @@ export function holm(pValues: readonly number[]): number[] {
     corrected[i] = least;
   }
   return corrected;
+}
+
+/** What the correction for several comparisons says of a difference. */
+export interface Corrected {
+  /** Holm's correction (1979) of the p value, for as many comparisons as there are. */
+  correctedPValue: number;
+  /** Whether the corrected p value is below 1 - confidence. The interval is that of the one difference. */
+  significant: boolean;
+}
+
+/** Differences of a family of `size`, of which those that are left out have larger p values. */
+export function corrected<D extends PairedDifference>(
+  differences: readonly D[],
+  size = differences.length,
+): (D & Corrected)[] {
+  const others = new Array<number>(size - differences.length).fill(1);
+  const pValues = holm([...differences.map(({ pValue }) => pValue), ...others]);
+  return differences.map((one, i) => {
+    return { ...one, correctedPValue: pValues[i], significant: pValues[i] < 1 - one.confidence };
+  });
+}
+
+/** Refuses what is no confidence, such as 0.95. */
+export function expectConfidence(confidence: number): void {
+  expectNumber("confidence", confidence, (x) => x > 0 && x < 1, "a number between 0 and 1");
 }
 
 function expectValues(name: string, values: unknown): void {

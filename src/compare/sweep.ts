@@ -40,7 +40,7 @@ import {
   type ShareResult,
   seedBySeed,
 } from "./run_experiment.js";
-import { holm, pairedDifference, sampleStats } from "./statistics.js";
+import { corrected, pairedDifference, sampleStats } from "./statistics.js";
 import { hashOf, teacherSeedOf } from "./teacher.js";
 import { TestEvaluator } from "./test_evaluator.js";
 import type { Outcome, Trial } from "./trial.js";
@@ -283,11 +283,7 @@ function spreadOfPoints(
   const others = differences.filter((_, i) => i !== chosen);
   // The best point was chosen by these values: its differences are those of all pairs that came out largest.
   const pairs = (points.length * others.length) / 2;
-  const corrected = holm([...others.map(({ pValue }) => pValue), ...Array(pairs - others.length).fill(1)]);
-  const leads = others.map((difference, i): Lead => {
-    const correctedPValue = corrected[i];
-    return { ...difference, correctedPValue, significant: correctedPValue < 1 - difference.confidence };
-  });
+  const leads: Lead[] = corrected(others, pairs);
   return points.map(({ values, files }, i) => {
     const lead = i === chosen ? null : leads[i < chosen ? i : i - 1];
     return { figure: sampleStats(values), files, lead };
