@@ -1,12 +1,11 @@
 import * as v from "valibot";
 import { expectAtLeast0, optionsOf } from "../checks.js";
 import { norm, softmax } from "../ops/index.js";
-import { defineEntry, described, nonNegative } from "../registry/index.js";
+import { defineEntry, described, nonNegative, parseOptions } from "../registry/index.js";
 import type { Tensor } from "../tensor/tensor.js";
-import { type Annealed, temperatureOption } from "./annealed.js";
 import { expectFiniteOutput, expectLogits, ofLogits } from "./logits.js";
 import type { DistillationLoss } from "./loss.js";
-import { expectTemperature } from "./temperature.js";
+import { type Annealed, expectTemperature, temperatureOption } from "./temperature.js";
 
 /** The options of {@link distLoss}. */
 export interface DistLossOptions {
@@ -19,6 +18,11 @@ export interface DistLossOptions {
 }
 
 const DEFAULTS = { beta: 1, gamma: 1, temperature: 4 } as const;
+const OPTIONS = {
+  beta: described(v.optional(nonNegative(), DEFAULTS.beta), "weight of the correlation over a row's classes"),
+  gamma: described(v.optional(nonNegative(), DEFAULTS.gamma), "weight of the correlation over the batch"),
+  temperature: temperatureOption(DEFAULTS.temperature),
+};
 const EPSILON = 1e-8;
 
 /**
@@ -68,9 +72,7 @@ export interface DistDistillationLossOptions extends Omit<DistLossOptions, "temp
 
 /** {@link distLoss} as a loss of `distill`: `dist` in expressions. */
 export function distDistillationLoss(options: DistDistillationLossOptions = {}): DistillationLoss {
-  const all = optionsOf<DistDistillationLossOptions, typeof DEFAULTS>("distDistillationLoss", DEFAULTS, options);
-  expectAtLeast0("beta", all.beta);
-  expectAtLeast0("gamma", all.gamma);
+  const all = parseOptions("distDistillationLoss", OPTIONS, options);
   return ofLogits("dist", ["classification"], all, distLoss);
 }
 
@@ -79,10 +81,6 @@ export const distEntry = defineEntry({
   name: "dist",
   help: "correlation of the probabilities, over classes and over the batch (Huang et al., 2022)",
   tasks: ["classification"],
-  options: {
-    beta: described(v.optional(nonNegative(), DEFAULTS.beta), "weight of the correlation over a row's classes"),
-    gamma: described(v.optional(nonNegative(), DEFAULTS.gamma), "weight of the correlation over the batch"),
-    temperature: temperatureOption(DEFAULTS.temperature),
-  },
-  create: (options) => distDistillationLoss(options),
+  options: OPTIONS,
+  create: distDistillationLoss,
 });

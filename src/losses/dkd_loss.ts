@@ -1,13 +1,12 @@
 import * as v from "valibot";
 import { expectAtLeast0, expectShape, optionsOf, outOfRange } from "../checks.js";
 import { cat, gather, logSoftmax, logsumexp } from "../ops/index.js";
-import { defineEntry, described, nonNegative } from "../registry/index.js";
+import { defineEntry, described, nonNegative, parseOptions } from "../registry/index.js";
 import { IntTensor, type Labels, labelData } from "../tensor/int_tensor.js";
 import type { Tensor } from "../tensor/tensor.js";
-import { type Annealed, temperatureOption } from "./annealed.js";
 import { divergence, expectFiniteOutput, expectLogits, ofLogits } from "./logits.js";
 import { type DistillationLoss, type LossContext, labelsFor } from "./loss.js";
-import { expectTemperature } from "./temperature.js";
+import { type Annealed, expectTemperature, temperatureOption } from "./temperature.js";
 
 /** The options of {@link dkdLoss}. */
 export interface DkdLossOptions {
@@ -23,6 +22,11 @@ export interface DkdLossOptions {
 }
 
 const DEFAULTS = { alpha: 1, beta: 8, temperature: 4 } as const;
+const OPTIONS = {
+  alpha: described(v.optional(nonNegative(), DEFAULTS.alpha), "weight of the label's class against the others"),
+  beta: described(v.optional(nonNegative(), DEFAULTS.beta), "weight of the distribution among the others"),
+  temperature: temperatureOption(DEFAULTS.temperature),
+};
 
 /**
  * Decoupled knowledge distillation (Zhao et al., CVPR 2022), a scalar: T² (alpha TCKD + beta NCKD), averaged over the
@@ -99,9 +103,7 @@ export interface DkdDistillationLossOptions extends Omit<DkdLossOptions, "temper
 
 /** {@link dkdLoss} as a loss of `distill`: `dkd` in expressions. */
 export function dkdDistillationLoss(options: DkdDistillationLossOptions = {}): DistillationLoss {
-  const all = optionsOf<DkdDistillationLossOptions, typeof DEFAULTS>("dkdDistillationLoss", DEFAULTS, options);
-  expectAtLeast0("alpha", all.alpha);
-  expectAtLeast0("beta", all.beta);
+  const all = parseOptions("dkdDistillationLoss", OPTIONS, options);
   return ofLogits("dkd", ["classification"], all, (student, teacher, now, batch) =>
     dkdLoss(student, teacher, labelsFor("dkd", batch), now),
   );
@@ -112,11 +114,7 @@ export const dkdEntry = defineEntry({
   name: "dkd",
   help: "kd of the label's class and of the others apart (Zhao et al., 2022)",
   tasks: ["classification"],
-  options: {
-    alpha: described(v.optional(nonNegative(), DEFAULTS.alpha), "weight of the label's class against the others"),
-    beta: described(v.optional(nonNegative(), DEFAULTS.beta), "weight of the distribution among the others"),
-    temperature: temperatureOption(DEFAULTS.temperature),
-  },
+  options: OPTIONS,
   create(options, context: LossContext) {
     if (context.unlabelled === true) context.labels("dkd");
     return dkdDistillationLoss(options);

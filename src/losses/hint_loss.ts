@@ -54,9 +54,10 @@ export function regressedLoss(
   compare: (mapped: Tensor, target: Tensor) => Tensor,
   features: { studentFeatures: Tensor; teacherFeatures: Tensor },
   options: HintLossOptions,
+  expectRegressor: (argument: string, regressor: Module) => void = expectModule,
 ): Tensor {
   expectOptions(name, options, ["regressor"]);
-  if (options.regressor !== undefined) expectModule(`${name}: regressor`, options.regressor);
+  if (options.regressor !== undefined) expectRegressor(`${name}: regressor`, options.regressor);
   const { student, teacher } = sameSize(name, expectFeatures(name, features.studentFeatures, features.teacherFeatures));
   const rows = positions(student);
   const [mapped, target] = [options.regressor?.forward(rows) ?? rows, positions(teacher)];

@@ -26,7 +26,6 @@ import { vidEntry } from "./vid_loss.js";
 import { withWarmup } from "./warmup.js";
 import { forClasses, weightedSum } from "./weighted_sum.js";
 
-export type { Annealed } from "./annealed.js";
 export { attentionTransferDistillationLoss, attentionTransferLoss } from "./attention_transfer_loss.js";
 export { cosineFeatureDistillationLoss, cosineFeatureLoss } from "./cosine_feature_loss.js";
 export {
@@ -87,6 +86,7 @@ export {
   maeDistillationLoss,
   mseDistillationLoss,
 } from "./target_losses.js";
+export type { Annealed } from "./temperature.js";
 export {
   type TopKKdDistillationLossOptions,
   type TopKKdLossOptions,

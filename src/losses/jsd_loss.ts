@@ -1,12 +1,11 @@
 import * as v from "valibot";
 import { expectFraction, optionsOf } from "../checks.js";
 import { clamp, logSoftmax, logsumexp, stack } from "../ops/index.js";
-import { defineEntry, described, fraction } from "../registry/index.js";
+import { defineEntry, described, fraction, parseOptions } from "../registry/index.js";
 import type { Tensor } from "../tensor/tensor.js";
-import { type Annealed, temperatureOption } from "./annealed.js";
 import { divergence, expectFiniteOutput, expectLogits, ofLogits } from "./logits.js";
 import type { DistillationLoss } from "./loss.js";
-import { expectTemperature } from "./temperature.js";
+import { type Annealed, expectTemperature, temperatureOption } from "./temperature.js";
 
 /** The options of {@link jsdLoss}. */
 export interface JsdLossOptions {
@@ -19,6 +18,10 @@ export interface JsdLossOptions {
 /** The lowest number of single precision. */
 const LOWEST = -3.4028234663852886e38;
 const DEFAULTS = { beta: 0.5, temperature: 1 } as const;
+const OPTIONS = {
+  beta: described(v.optional(fraction(), DEFAULTS.beta), "0 is the forward KL, 1 the reverse one"),
+  temperature: temperatureOption(DEFAULTS.temperature),
+};
 
 /**
  * The generalised Jensen-Shannon divergence (Agarwal et al., GKD, ICLR 2024), a scalar, averaged over the rows. With p
@@ -65,8 +68,7 @@ export interface JsdDistillationLossOptions extends Omit<JsdLossOptions, "temper
 
 /** {@link jsdLoss} as a loss of `distill`: `jsd` in expressions. */
 export function jsdDistillationLoss(options: JsdDistillationLossOptions = {}): DistillationLoss {
-  const all = optionsOf<JsdDistillationLossOptions, typeof DEFAULTS>("jsdDistillationLoss", DEFAULTS, options);
-  expectFraction("beta", all.beta);
+  const all = parseOptions("jsdDistillationLoss", OPTIONS, options);
   return ofLogits("jsd", ["classification"], all, jsdLoss);
 }
 
@@ -75,9 +77,6 @@ export const jsdEntry = defineEntry({
   name: "jsd",
   help: "generalised Jensen-Shannon divergence: forward and reverse KL and between (Agarwal et al., 2024)",
   tasks: ["classification"],
-  options: {
-    beta: described(v.optional(fraction(), DEFAULTS.beta), "0 is the forward KL, 1 the reverse one"),
-    temperature: temperatureOption(DEFAULTS.temperature),
-  },
-  create: (options) => jsdDistillationLoss(options),
+  options: OPTIONS,
+  create: jsdDistillationLoss,
 });

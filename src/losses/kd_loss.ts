@@ -6,11 +6,10 @@ import { lossOutput } from "../ops/loss_output.js";
 import { defineEntry, described, fraction } from "../registry/index.js";
 import { IntTensor, type Labels, labelData } from "../tensor/int_tensor.js";
 import type { Tensor } from "../tensor/tensor.js";
-import { type Annealed, expectAnnealed, inEpoch, temperatureOption } from "./annealed.js";
 import { labelledCrossEntropy } from "./cross_entropy.js";
 import { expectLogits, ofLogits } from "./logits.js";
 import { type DistillationLoss, type LossBatch, type LossContext, labelledRows, someLabelsFor } from "./loss.js";
-import { expectTemperature } from "./temperature.js";
+import { type Annealed, expectAnnealed, expectTemperature, inEpoch, temperatureOption } from "./temperature.js";
 
 /** How soft the targets are, and how much they weigh against the true labels. */
 export interface KdLossOptions {

@@ -2,14 +2,13 @@ import * as v from "valibot";
 import { optionsOf } from "../checks.js";
 import { native } from "../native.js";
 import { defineOp } from "../ops/define_op.js";
-import { defineEntry, described } from "../registry/index.js";
+import { defineEntry, described, parseOptions } from "../registry/index.js";
 import { allocate } from "../tensor/buffer_pool.js";
 import type { Tensor } from "../tensor/tensor.js";
-import { type Annealed, annealed } from "./annealed.js";
 import { softLoss } from "./kd_loss.js";
 import { expectFiniteOutput, expectLogits, ofLogits } from "./logits.js";
 import type { DistillationLoss } from "./loss.js";
-import { expectTemperature } from "./temperature.js";
+import { type Annealed, annealed, expectTemperature } from "./temperature.js";
 
 /** The options of {@link logitStandardizedKdLoss}. */
 export interface LogitStandardizedKdLossOptions {
@@ -18,6 +17,9 @@ export interface LogitStandardizedKdLossOptions {
 }
 
 const DEFAULTS = { temperature: 2 } as const;
+const OPTIONS = {
+  temperature: described(v.optional(annealed(), DEFAULTS.temperature), "divides both networks' standardised logits"),
+};
 const EPSILON = 1e-7;
 
 /**
@@ -64,11 +66,7 @@ const standardized = defineOp<null, null>({
 
 /** {@link logitStandardizedKdLoss} as a loss of `distill`: `logit-standardized-kd` in expressions. */
 export function logitStandardizedKdDistillationLoss(options: { temperature?: Annealed } = {}): DistillationLoss {
-  const all = optionsOf<{ temperature?: Annealed }, typeof DEFAULTS>(
-    "logitStandardizedKdDistillationLoss",
-    DEFAULTS,
-    options,
-  );
+  const all = parseOptions("logitStandardizedKdDistillationLoss", OPTIONS, options);
   return ofLogits("logit-standardized-kd", ["classification"], all, logitStandardizedKdLoss);
 }
 
@@ -77,8 +75,6 @@ export const logitStandardizedKdEntry = defineEntry({
   name: "logit-standardized-kd",
   help: "kd of logits with each row's mean and scale taken out (Sun et al., 2024)",
   tasks: ["classification"],
-  options: {
-    temperature: described(v.optional(annealed(), DEFAULTS.temperature), "divides both networks' standardised logits"),
-  },
-  create: (options) => logitStandardizedKdDistillationLoss(options),
+  options: OPTIONS,
+  create: logitStandardizedKdDistillationLoss,
 });

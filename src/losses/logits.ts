@@ -3,8 +3,8 @@ import type { TaskName } from "../data/dataset.js";
 import { DistilleryError } from "../errors.js";
 import { klTerm } from "../ops/binary.js";
 import { expectTensor, type Tensor } from "../tensor/tensor.js";
-import { type Annealed, expectAnnealed, inEpoch } from "./annealed.js";
 import type { DistillationLoss, LossBatch } from "./loss.js";
+import { type Annealed, inEpoch } from "./temperature.js";
 
 /**
  * The logits of student and teacher [rows, classes], checked; the teacher's as constants.
@@ -30,7 +30,6 @@ export function ofLogits<O extends { temperature: Annealed }>(
   options: O,
   lossOf: (student: Tensor, teacher: Tensor, options: O & { temperature: number }, batch: LossBatch) => Tensor,
 ): DistillationLoss {
-  expectAnnealed("temperature", options.temperature);
   return {
     name,
     needsTeacher: true,

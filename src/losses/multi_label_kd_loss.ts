@@ -1,11 +1,10 @@
 import { optionsOf } from "../checks.js";
 import { logSigmoid } from "../ops/index.js";
-import { defineEntry } from "../registry/index.js";
+import { defineEntry, parseOptions } from "../registry/index.js";
 import type { Tensor } from "../tensor/tensor.js";
-import { type Annealed, temperatureOption } from "./annealed.js";
 import { divergence, expectFiniteOutput, expectLogits, ofLogits } from "./logits.js";
 import type { DistillationLoss } from "./loss.js";
-import { expectTemperature } from "./temperature.js";
+import { type Annealed, expectTemperature, temperatureOption } from "./temperature.js";
 
 /** The options of {@link multiLabelKdLoss}. */
 export interface MultiLabelKdLossOptions {
@@ -14,6 +13,9 @@ export interface MultiLabelKdLossOptions {
 }
 
 const DEFAULTS = { temperature: 1 } as const;
+const OPTIONS = {
+  temperature: temperatureOption(DEFAULTS.temperature),
+};
 
 /**
  * Distillation of several labels at once (Yang et al., ICCV 2023, their label-wise term), a scalar: T²
@@ -47,7 +49,7 @@ export function multiLabelKdLoss(
 
 /** {@link multiLabelKdLoss} as a loss of `distill`: `multi-label-kd` in expressions. */
 export function multiLabelKdDistillationLoss(options: { temperature?: Annealed } = {}): DistillationLoss {
-  const all = optionsOf<{ temperature?: Annealed }, typeof DEFAULTS>("multiLabelKdDistillationLoss", DEFAULTS, options);
+  const all = parseOptions("multiLabelKdDistillationLoss", OPTIONS, options);
   return ofLogits("multi-label-kd", ["classification", "multi-label"], all, multiLabelKdLoss);
 }
 
@@ -56,8 +58,6 @@ export const multiLabelKdEntry = defineEntry({
   name: "multi-label-kd",
   help: "divergence from the teacher's probability of each label, by sigmoid (Yang et al., 2023)",
   tasks: ["classification", "multi-label"],
-  options: {
-    temperature: temperatureOption(DEFAULTS.temperature),
-  },
-  create: (options) => multiLabelKdDistillationLoss(options),
+  options: OPTIONS,
+  create: multiLabelKdDistillationLoss,
 });

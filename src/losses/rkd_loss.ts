@@ -1,7 +1,7 @@
 import * as v from "valibot";
 import { expectAtLeast0, optionsOf } from "../checks.js";
 import { bmm, clamp, smoothL1Loss, sqrt, transpose, unsqueeze } from "../ops/index.js";
-import { defineEntry, described, nonNegative } from "../registry/index.js";
+import { defineEntry, described, nonNegative, parseOptions } from "../registry/index.js";
 import { ones, Tensor } from "../tensor/tensor.js";
 import { expectFeatures, flatRows, LAYER_OPTIONS, type Layers, layersOf, ofLayers, unit } from "./features.js";
 import { expectFiniteOutput } from "./logits.js";
@@ -16,6 +16,10 @@ export interface RkdLossOptions {
 }
 
 const DEFAULTS = { distanceWeight: 25, angleWeight: 50 } as const;
+const OPTIONS = {
+  distanceWeight: described(v.optional(nonNegative(), DEFAULTS.distanceWeight), "weight of the distances"),
+  angleWeight: described(v.optional(nonNegative(), DEFAULTS.angleWeight), "weight of the angles"),
+};
 
 /**
  * Relational knowledge distillation (Park et al., CVPR 2019), a scalar: distanceWeight smoothL1(d / mean d) +
@@ -83,21 +87,15 @@ function angles(between: Tensor): Tensor {
 
 /** {@link rkdLoss} as a loss of `distill`: `rkd` in expressions. */
 export function rkdDistillationLoss(layers: Layers, options: RkdLossOptions = {}): DistillationLoss {
-  const all = optionsOf("rkdDistillationLoss", DEFAULTS, options);
-  expectAtLeast0("distanceWeight", all.distanceWeight);
-  expectAtLeast0("angleWeight", all.angleWeight);
-  return ofLayers("rkd", layers, (student, teacher) => rkdLoss(student, teacher, all), { config: { ...all } });
+  const all = parseOptions("rkdDistillationLoss", OPTIONS, options);
+  return ofLayers("rkd", layers, (student, teacher) => rkdLoss(student, teacher, all), { config: all });
 }
 
 /** `rkd` in expressions. */
 export const rkdEntry = defineEntry({
   name: "rkd",
   help: "distances and angles between the samples of a batch (Park et al., 2019)",
-  options: {
-    distanceWeight: described(v.optional(nonNegative(), DEFAULTS.distanceWeight), "weight of the distances"),
-    angleWeight: described(v.optional(nonNegative(), DEFAULTS.angleWeight), "weight of the angles"),
-    ...LAYER_OPTIONS,
-  },
+  options: { ...OPTIONS, ...LAYER_OPTIONS },
   create: ({ student, teacher, ...options }, context: LossContext) =>
     rkdDistillationLoss(layersOf({ student, teacher }, context), options),
 });

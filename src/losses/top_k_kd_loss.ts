@@ -1,8 +1,8 @@
 import * as v from "valibot";
-import { argumentError, badDtype, expectInteger, expectOneOf, expectShape, optionsOf, outOfRange } from "../checks.js";
+import { argumentError, badDtype, expectOneOf, expectShape, optionsOf, outOfRange } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { cat, clamp, exp, gather, log, logSoftmax, logsumexp, scatter, topk } from "../ops/index.js";
-import { defineEntry, described, integer, oneOf } from "../registry/index.js";
+import { defineEntry, described, integer, oneOf, parseOptions } from "../registry/index.js";
 import { IntTensor } from "../tensor/int_tensor.js";
 import { expectTensor, type Tensor } from "../tensor/tensor.js";
 import { divergence, expectFiniteOutput } from "./logits.js";
@@ -126,13 +126,14 @@ export interface TopKKdDistillationLossOptions extends TopKKdLossOptions {
   k?: number;
 }
 
-const ALL_DEFAULTS = { k: 5, ...DEFAULTS } as const;
+const OPTIONS = {
+  k: described(v.optional(integer(1), 5), "number of the teacher's classes that are kept"),
+  tail: described(v.optional(oneOf(TAILS), DEFAULTS.tail), "the others: one bucket, or spread evenly"),
+};
 
 /** {@link topKKdLoss} with the teacher's k most probable classes as a loss of `distill`: `top-k-kd` in expressions. */
 export function topKKdDistillationLoss(options: TopKKdDistillationLossOptions = {}): DistillationLoss {
-  const { k, tail } = optionsOf("topKKdDistillationLoss", ALL_DEFAULTS, options);
-  expectInteger("k", k, 1);
-  expectOneOf("tail", tail, TAILS);
+  const { k, tail } = parseOptions("topKKdDistillationLoss", OPTIONS, options);
   const name = "top-k-kd";
   return {
     name,
@@ -159,9 +160,6 @@ export const topKKdEntry = defineEntry({
   name: "top-k-kd",
   help: "divergence from the teacher's k most probable classes and the rest",
   tasks: ["classification"],
-  options: {
-    k: described(v.optional(integer(1), ALL_DEFAULTS.k), "number of the teacher's classes that are kept"),
-    tail: described(v.optional(oneOf(TAILS), DEFAULTS.tail), "the others: one bucket, or spread evenly"),
-  },
-  create: (options) => topKKdDistillationLoss(options),
+  options: OPTIONS,
+  create: topKKdDistillationLoss,
 });

@@ -5,19 +5,8 @@ import { Module } from "../nn/module.js";
 import { log, softplus } from "../ops/index.js";
 import { defineEntry, described, positive } from "../registry/index.js";
 import { ones, Parameter, type Tensor } from "../tensor/tensor.js";
-import {
-  channelsOf,
-  expectAlike,
-  expectFeatures,
-  expectSameChannels,
-  LAYER_OPTIONS,
-  type Layers,
-  layersOf,
-  ofLayers,
-  positions,
-  sameSize,
-} from "./features.js";
-import { expectFiniteOutput } from "./logits.js";
+import { channelsOf, expectAlike, LAYER_OPTIONS, type Layers, layersOf, ofLayers } from "./features.js";
+import { regressedLoss } from "./hint_loss.js";
 import type { DistillationLoss, LossContext } from "./loss.js";
 
 const DEFAULTS = { initialVariance: 5 } as const;
@@ -74,20 +63,19 @@ export class VidRegressor extends Module {
  */
 export function vidLoss(studentFeatures: Tensor, teacherFeatures: Tensor, options: VidLossOptions = {}): Tensor {
   const name = "vidLoss";
-  expectOptions(name, options, ["regressor"]);
-  const { regressor } = options;
-  if (regressor !== undefined && !(regressor instanceof VidRegressor))
-    throw badArgument(`${name}: regressor`, "a VidRegressor", regressor);
-  const { student, teacher } = sameSize(name, expectFeatures(name, studentFeatures, teacherFeatures));
-  const [rows, target] = [positions(student), positions(teacher)];
-  const predicted = regressor?.forward(rows) ?? rows;
-  expectSameChannels(name, predicted, target);
-  const scale = regressor?.log_scale ?? ones([target.shape[1]]).mul(logScaleOf(DEFAULTS.initialVariance));
-  expectShape(`${name}: log_scale`, scale.shape, [target.shape[1]]);
-  const variance = softplus(scale).add(EPSILON);
-  const difference = predicted.sub(target);
-  const loss = difference.mul(difference).div(variance).add(log(variance)).mean().div(2);
-  return expectFiniteOutput(name, loss, { studentFeatures, teacherFeatures });
+  const unlikelihood = (predicted: Tensor, target: Tensor) => {
+    const channels = target.shape[1];
+    const scale = options.regressor?.log_scale ?? ones([channels]).mul(logScaleOf(DEFAULTS.initialVariance));
+    expectShape(`${name}: log_scale`, scale.shape, [channels]);
+    const variance = softplus(scale).add(EPSILON);
+    const difference = predicted.sub(target);
+    return difference.mul(difference).div(variance).add(log(variance)).mean().div(2);
+  };
+  return regressedLoss(name, unlikelihood, { studentFeatures, teacherFeatures }, options, expectVidRegressor);
+}
+
+function expectVidRegressor(argument: string, regressor: Module): void {
+  if (!(regressor instanceof VidRegressor)) throw badArgument(argument, "a VidRegressor", regressor);
 }
 
 function logScaleOf(variance: number): number {
@@ -100,9 +88,7 @@ function logScaleOf(variance: number): number {
 export function vidDistillationLoss(layers: Layers, options: VidLossOptions = {}): DistillationLoss {
   expectOptions("vidDistillationLoss", options, ["regressor"]);
   const { regressor } = options;
-  if (regressor !== undefined && !(regressor instanceof VidRegressor)) {
-    throw badArgument("regressor", "a VidRegressor", regressor);
-  }
+  if (regressor !== undefined) expectVidRegressor("regressor", regressor);
   return ofLayers("vid", layers, (student, teacher) => vidLoss(student, teacher, { regressor }), {
     ...(regressor && { modules: { regressor } }),
   });

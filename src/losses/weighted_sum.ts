@@ -2,7 +2,6 @@ import { argumentError, badArgument, showValue } from "../checks.js";
 import type { Module } from "../nn/module.js";
 import { isWeight } from "../registry/index.js";
 import type { Tensor } from "../tensor/tensor.js";
-import { type Annealed, inEpoch } from "./annealed.js";
 import { commonTasks } from "./for_task.js";
 import { functionLoss, type LossFunction } from "./function_loss.js";
 import {
@@ -14,6 +13,7 @@ import {
   readsTeacherLogits,
 } from "./loss.js";
 import { expectMetricName } from "./metric_name.js";
+import { type Annealed, inEpoch } from "./temperature.js";
 
 /** A sum of losses, each of which may be computed in another way than by {@link computeLoss}. */
 export interface Sum extends DistillationLoss {

@@ -18,8 +18,8 @@ import {
   type Tensor,
   withGenerator,
 } from "../../src/index.js";
-import { inEpoch } from "../../src/losses/annealed.js";
 import { createLoss, LOSSES, weightedSum } from "../../src/losses/index.js";
+import { inEpoch } from "../../src/losses/temperature.js";
 import { Taps } from "../../src/nn/taps.js";
 import { failure, temporaryFolder } from "../checkpoint/support.js";
 import { drawingFrom } from "../helpers/drawing_from.js";
