@@ -1,6 +1,7 @@
 import { distillationOptions } from "../config/index.js";
 import { hasTargets } from "../data/dataset.js";
 import type { Dataset } from "../data/index.js";
+import { readsTeacher } from "../losses/loss.js";
 import type { NetworkContext } from "../models/network.js";
 import { overlapOf } from "../models/overlap.js";
 import { isSilentRank } from "../mpi.js";
@@ -120,7 +121,7 @@ async function expectNoTeacherNeeded(
 ): Promise<void> {
   if (loss === undefined) return;
   const use = { student, teacher: null, data, labelSmoothing, generator: new Generator() };
-  const { name, needsTeacher } = await resolveLoss(loss, use);
-  if (needsTeacher)
-    throw new UsageError(`--teacher: the loss ${name} needs one; \`distillery train-teacher\` makes it`);
+  const made = await resolveLoss(loss, use);
+  if (readsTeacher(made))
+    throw new UsageError(`--teacher: the loss ${made.name} needs one; \`distillery train-teacher\` makes it`);
 }

@@ -7,8 +7,8 @@ import { Tensor } from "../tensor/tensor.js";
 import type { DistillationLoss, LossBatch } from "./loss.js";
 import { isMetricName } from "./metric_name.js";
 
-/** Computes a scalar from a batch. */
-export type LossFunction = (batch: LossBatch) => Tensor;
+/** Computes a scalar from a batch, or one with metrics for the logs. */
+export type LossFunction = (batch: LossBatch) => Tensor | ReturnType<DistillationLoss["compute"]>;
 
 /**
  * A function of the batch as a loss. It needs the teacher. Its configuration is its text and, as functions of one text
@@ -19,12 +19,18 @@ export function functionLoss(compute: LossFunction, classes: number | null = nul
   return {
     name: isMetricName(compute.name) ? compute.name : "function",
     needsTeacher: true,
-    compute: (batch) => ({ loss: compute(batch), metrics: {} }),
+    compute: (batch) => partsOf(compute(batch)),
     config() {
       const valueHash = classes === null ? null : hashOfValue(compute, classes);
       return { function: String(compute), ...(valueHash !== null && { valueHash }) };
     },
   };
+}
+
+/** Without metrics unless it has some; what else a function gives is refused as a loss. */
+function partsOf(given: ReturnType<LossFunction>): ReturnType<DistillationLoss["compute"]> {
+  const isWithMetrics = typeof given === "object" && given !== null && "loss" in given;
+  return isWithMetrics ? given : { loss: given, metrics: {} };
 }
 
 const ROWS = 8;
@@ -36,11 +42,11 @@ function hashOfValue(compute: LossFunction, classes: number): string | null {
     const indices = Int32Array.from({ length: ROWS }, (_, i) => i);
     const labels = new IntTensor(indices.map((i) => i % classes));
     const [student, teacher, targets] = [outputs(), outputs(), rand([ROWS, classes])];
-    return compute({ student, teacher, labels, targets, indices, epoch: 1, epochs: 1 });
+    return compute({ student, teacher, labels, targets, indices, epoch: 1, epochs: 1, step: 0, steps: 1 });
   };
   const hash = () => {
-    const given = noGrad(value);
-    return given instanceof Tensor ? createHash("sha256").update(given.data).digest("hex") : null;
+    const { loss } = partsOf(noGrad(value));
+    return loss instanceof Tensor ? createHash("sha256").update(loss.data).digest("hex") : null;
   };
   try {
     return step(() => withGenerator(new Generator(0), hash));

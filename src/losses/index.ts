@@ -136,7 +136,7 @@ const CONTEXT = [
 
 /** The losses that have a name: to add one, write its file and add its entry here. */
 export const LOSSES = new Registry<DistillationLoss, LossContext>("loss", [...HARD, ...ENTRIES], {
-  expected: "a loss with name, compute, config and needsTeacher, or a function that makes one",
+  expected: "a loss with name, compute and config, or a function that makes one",
   advice: `it is called with { ${CONTEXT.join(", ")} } and its arguments, and makes a loss; a function of the batch is exported as () => ({ student, teacher }) => ...`,
   convert: (value, { classes }, place) =>
     forClasses(typeof value === "function" ? (value as LossFunction) : expectDistillationLoss(value, place), classes),

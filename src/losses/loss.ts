@@ -32,6 +32,10 @@ export interface LossBatch {
   readonly epoch: number;
   /** The number of epochs of the run. */
   readonly epochs: number;
+  /** The optimizer's steps that the run has made, from 0: what a counter of the loss's own would forget on resuming. */
+  readonly step: number;
+  /** The number of steps of the run. */
+  readonly steps: number;
   /** Whether each sample is mixed with another one (mixup), so that it is none of the data set. Default false. */
   readonly isMixed?: boolean;
 }
@@ -47,7 +51,6 @@ export type Json = null | boolean | number | string | readonly Json[] | { readon
  * ```ts
  * const logitMse: DistillationLoss = {
  *   name: "logit-mse",
- *   needsTeacher: true,
  *   config: () => ({ name: "logit-mse" }),
  *   compute({ student, teacher }) {
  *     const difference = student.logits.add(teacher.logits.mul(-1));
@@ -69,8 +72,8 @@ export interface DistillationLoss {
    * Regressors and other modules: trained with the student and kept in the checkpoint, but not in the student's file.
    */
   readonly modules?: Readonly<Record<string, Module>>;
-  /** Whether `compute` reads `batch.teacher`. */
-  readonly needsTeacher: boolean;
+  /** Whether `compute` reads `batch.teacher`. Default true. */
+  readonly needsTeacher?: boolean;
   /**
    * Whether `compute` reads `batch.teacher.logits`. Default: as `needsTeacher`. One that reads hidden outputs alone
    * says false.
@@ -138,7 +141,7 @@ export function changedLoss(loss: DistillationLoss, changes: Partial<Distillatio
   const { name, taps, modules, needsTeacher, needsTeacherLogits, tasks, drawsRandomNumbers } = loss;
   return {
     name,
-    needsTeacher,
+    ...(needsTeacher !== undefined && { needsTeacher }),
     ...(needsTeacherLogits !== undefined && { needsTeacherLogits }),
     ...(taps && { taps }),
     ...(modules && { modules }),
@@ -155,9 +158,14 @@ export function isDistillationLoss(value: unknown): value is DistillationLoss {
   return typeof value === "object" && value !== null && ("compute" in value || "needsTeacher" in value);
 }
 
+/** Whether a loss reads the teacher. */
+export function readsTeacher({ needsTeacher = true }: DistillationLoss): boolean {
+  return needsTeacher;
+}
+
 /** Whether a loss reads the teacher's logits. */
-export function readsTeacherLogits({ needsTeacher, needsTeacherLogits = true }: DistillationLoss): boolean {
-  return needsTeacher && needsTeacherLogits;
+export function readsTeacherLogits(loss: DistillationLoss): boolean {
+  return readsTeacher(loss) && (loss.needsTeacherLogits ?? true);
 }
 
 /** Refuses a field of a loss that is not what it has to be; `BAD_ARGUMENT` that begins with `place`. */
@@ -181,7 +189,7 @@ const FIELDS: Readonly<Record<keyof DistillationLoss, Check>> = {
   name: must((value) => typeof value === "string", "whose name is a text"),
   compute: must(isFunction, "whose compute is a function of the batch"),
   config: must(isFunction, "whose config is a function, as () => ({ name })"),
-  needsTeacher: must(isFlag, "whose needsTeacher is true or false"),
+  needsTeacher: ifGiven(must(isFlag, "whose needsTeacher is true or false")),
   needsTeacherLogits: ifGiven(must(isFlag, "whose needsTeacherLogits is true or false")),
   drawsRandomNumbers: ifGiven(must(isFlag, "whose drawsRandomNumbers is true or false")),
   tasks: ifGiven((value, place) => {
@@ -206,7 +214,7 @@ const FIELDS: Readonly<Record<keyof DistillationLoss, Check>> = {
 
 /** Refuses anything but a {@link DistillationLoss}; `BAD_ARGUMENT` that begins with `place` and names the field. */
 export function expectDistillationLoss(value: unknown, place: string): DistillationLoss {
-  must((one) => isObject(one) && !types.isPromise(one), "with name, compute, config and needsTeacher")(value, place);
+  must((one) => isObject(one) && !types.isPromise(one), "with name, compute and config")(value, place);
   const loss = value as DistillationLoss;
   const [wrongKey, meant] = misspelt(loss) ?? [];
   if (wrongKey !== undefined) {

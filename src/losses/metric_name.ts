@@ -1,18 +1,9 @@
 import { argumentError } from "../checks.js";
 
 const PATTERN = /^[\w.+/-]+$/;
-/** What a run's records have already. */
-const RESERVED: readonly string[] = [
-  "epoch",
-  "epochs",
-  "lr",
-  "seconds",
-  "samplesPerSecond",
-  "loss",
-  "validationLoss",
-  "validationAccuracy",
-  "agreement",
-];
+/** What a run's records have already, beside the figures of its validation. */
+const RESERVED: readonly string[] = ["epoch", "epochs", "lr", "seconds", "samplesPerSecond", "loss", "agreement"];
+const OF_VALIDATION = /^validation[A-Z]/;
 
 /** Refuses a name that no metric of a loss can have; `BAD_ARGUMENT`. */
 export function expectMetricName(argument: string, name: string): void {
@@ -20,11 +11,12 @@ export function expectMetricName(argument: string, name: string): void {
   if (name in Object.prototype) {
     throw argumentError(argument, `expected a name that JavaScript's objects do not have; got "${name}"`);
   }
-  const text = `expected letters, digits and _ . + / -, and none of ${RESERVED.join(", ")}`;
+  const text = `expected letters, digits and _ . + / -, and none of ${RESERVED.join(", ")} and validationLoss, validationAccuracy, ...`;
   throw argumentError(argument, `${text}; got "${name}"`);
 }
 
 /** Whether a metric of a loss can have the name. */
 export function isMetricName(name: string): boolean {
-  return PATTERN.test(name) && !RESERVED.includes(name) && !(name in Object.prototype);
+  const isTaken = RESERVED.includes(name) || OF_VALIDATION.test(name) || name in Object.prototype;
+  return PATTERN.test(name) && !isTaken;
 }

@@ -10,6 +10,7 @@ import {
   expectDistillationLoss,
   type Json,
   type LossBatch,
+  readsTeacher,
   readsTeacherLogits,
 } from "./loss.js";
 import { expectMetricName } from "./metric_name.js";
@@ -85,7 +86,7 @@ export function weightedSum(
   };
   const made: Sum = {
     name: names.join("+"),
-    needsTeacher: losses.some(({ needsTeacher }) => needsTeacher),
+    needsTeacher: losses.some(readsTeacher),
     needsTeacherLogits: losses.some(readsTeacherLogits),
     ...(tasks && { tasks }),
     drawsRandomNumbers: losses.some(({ drawsRandomNumbers = false }) => drawsRandomNumbers),

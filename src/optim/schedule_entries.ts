@@ -11,6 +11,7 @@ import {
   positive,
 } from "../registry/index.js";
 import type { LRScheduler } from "./lr_scheduler.js";
+import { ConstantLR } from "./lr_schedulers.js";
 import { ONE_CYCLE_DEFAULTS, OneCycleLR } from "./one_cycle_lr.js";
 import type { Optimizer } from "./optimizer.js";
 import {
@@ -125,9 +126,12 @@ export const linearEntry = defineEntry({
 /** `constant` in expressions. */
 export const constantEntry = defineEntry({
   name: "constant",
-  help: "the learning rate all the way",
+  help: "the learning rate all the way; one that is set by hand stays",
   options: { warmupSteps },
-  create: ({ warmupSteps }): Schedule => warmup(warmupSteps, constantSchedule()),
+  create: ({ warmupSteps }, { optimizer }: ScheduleContext): Schedule | LRScheduler =>
+    warmupSteps === 0
+      ? new ConstantLR(optimizer, { factor: 1, totalIters: 0 })
+      : warmup(warmupSteps, constantSchedule()),
 });
 
 /**

@@ -185,6 +185,13 @@ export class BackwardPass {
   }
 }
 
+/** The leaves to which a backward pass from `root` gives a gradient. */
+export function leavesOf(root: Differentiable): Differentiable[] {
+  if (root.node === null) return root.requiresGrad ? [root] : [];
+  const read = reachable(root.node).flatMap(({ inputs, seen }) => inputs.filter((_, i) => seen.wanted[i]));
+  return read.filter(({ node, requiresGrad }) => node === null && requiresGrad);
+}
+
 /** The nodes behind `root`, each before those that it read from. */
 function reachable(root: Node): Node[] {
   const seen = new Set([root]);

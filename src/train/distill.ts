@@ -4,6 +4,7 @@ import { expectDataset } from "../data/dataset.js";
 import type { Dataset } from "../data/index.js";
 import type { DistillationLoss, LossSpec } from "../losses/index.js";
 import { KD_DEFAULTS } from "../losses/kd_loss.js";
+import { readsTeacher } from "../losses/loss.js";
 import { fitNetwork } from "../models/fit_network.js";
 import { expectModule } from "../nn/expect_module.js";
 import { Module } from "../nn/module.js";
@@ -84,7 +85,7 @@ export function distill(input: DistillInput): RunHandle {
     const { generator } = stream;
     const use = { student, teacher: source ?? null, data, generator, temperature, alpha, labelSmoothing };
     const loss = await distillationLoss(spec, use);
-    if (source === undefined && loss.needsTeacher) throw missingTeacher(loss.name, spec);
+    if (source === undefined && readsTeacher(loss)) throw missingTeacher(loss.name, spec);
     const asked = { student, data, validation, teacherCache, teacherMode, calibrateTeacher, precision, controls };
     const taught = new RunTeacher(source, loss, asked);
     let trainer: Trainer | null = null;
@@ -98,8 +99,8 @@ export function distill(input: DistillInput): RunHandle {
         loss,
         lossSpec: spec,
         // Another teacher than a network was opened only if the loss reads it.
-        teacher: loss.needsTeacher || module !== null ? taught.teacher : null,
-        teacherNetwork: loss.needsTeacher && module !== null ? { module, mode: teacherMode } : null,
+        teacher: readsTeacher(loss) || module !== null ? taught.teacher : null,
+        teacherNetwork: readsTeacher(loss) && module !== null ? { module, mode: teacherMode } : null,
         data,
         validation: validation ?? null,
         options,

@@ -2,7 +2,7 @@ import { expectObject } from "../checks.js";
 import type { Dataset } from "../data/dataset.js";
 import { Subset } from "../data/split.js";
 import { KD_DEFAULTS } from "../losses/kd_loss.js";
-import { type DistillationLoss, isDistillationLoss } from "../losses/loss.js";
+import { type DistillationLoss, isDistillationLoss, readsTeacher } from "../losses/loss.js";
 import { recordOf, setRecord } from "../models/training_record.js";
 import { expectModule } from "../nn/expect_module.js";
 import { Module } from "../nn/module.js";
@@ -126,10 +126,10 @@ function distillation(input: DistillInput): EstimatedRun {
     changingTeacher: mode === "train" ? network : null,
     async timeLogits(first) {
       if (network === null || teacherCache instanceof Object) return NO_LOGITS;
-      const { taps, needsTeacher } = await lossOf(input);
-      if (!needsTeacher) return NO_LOGITS;
+      const loss = await lossOf(input);
+      if (!readsTeacher(loss)) return NO_LOGITS;
       const { precision } = options;
-      const use = { student, data: first, teacherCache, precision, mode, taps: taps?.teacher ?? [] };
+      const use = { student, data: first, teacherCache, precision, mode, taps: loss.taps?.teacher ?? [] };
       const cache = await openCache(network, use);
       if (cache === null) return NO_LOGITS;
       // That was the first pass, with cold caches and threads: a warm one is timed.

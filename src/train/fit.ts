@@ -11,11 +11,13 @@ import { computeLoss, type LossBatch } from "../losses/loss.js";
 import { computeMixedLoss, type Mixture } from "../losses/mixed_labels.js";
 import { expectOutput } from "../nn/expect_output.js";
 import { inputsFor } from "../nn/inputs_for.js";
+import type { Module } from "../nn/module.js";
 import { Taps } from "../nn/taps.js";
 import { clipGradNorm } from "../optim/clip_grad_norm.js";
 import type { Teacher } from "../teachers/index.js";
 import { TeacherPrefetcher } from "../teachers/prefetcher.js";
 import { expectNoPromise, expectOutputs, NO_TEACHER } from "../teachers/teacher.js";
+import { leavesOf } from "../tensor/autograd.js";
 import type { Labels } from "../tensor/int_tensor.js";
 import { Tensor } from "../tensor/tensor.js";
 import type { RunResult } from "./controls.js";
@@ -35,6 +37,7 @@ export async function fit(trainer: Trainer, loss: DistillationLoss, teacher: Tea
   const batches = teacher && new TeacherPrefetcher(teacher, data, drawsOtherwise);
   const labelling = new Labelling(data);
   const tapped = new Taps(model, loss.taps?.student ?? [], "student");
+  let traced = 0;
   const shards = options.shards === 1 ? null : new Shards(options, trainer, loss, teacher);
 
   const forward: Forward = (batch, given) => {
@@ -51,10 +54,14 @@ export async function fit(trainer: Trainer, loss: DistillationLoss, teacher: Tea
       indices,
       epoch: trainer.epochNumber,
       epochs: options.epochs,
+      step: scheduler.lastStep,
+      steps: trainer.totalSteps,
     };
     const mixture = mixed && { labels: labelling.of({ labels: mixed.labels }), weight: mixed.weight };
     const result = computed(role, loss, lossBatch, mixture, data);
     const value = expectFiniteLoss(place, result.loss.item());
+    if (traced < trainer.epochNumber) expectOwnLeaves(result.loss, trainer.reachable);
+    traced = trainer.epochNumber;
     return { root: result.loss, loss: value, metrics: result.metrics, counts: labelling.counts(batch) };
   };
   const update = (step: Step) => {
@@ -87,6 +94,15 @@ export async function fit(trainer: Trainer, loss: DistillationLoss, teacher: Tea
     });
   });
   return trainer.finish();
+}
+
+/** Refuses a loss that would teach a parameter which nobody moves. */
+function expectOwnLeaves(root: Tensor, modules: readonly Module[]): void {
+  const own = new Set<object>(modules.flatMap((module) => module.parameters()));
+  const other = leavesOf(root).find((leaf) => !own.has(leaf));
+  if (other === undefined) return;
+  const text = `its gradient reaches a parameter of shape [${other.shape.join(", ")}] that the run does not train`;
+  throw argumentError("loss", `${text}: name its module in the modules of a DistillationLoss, or freeze() it`);
 }
 
 /** A loss; if it refuses the logits of a network that gives others than one for each sample and class, says which. */

@@ -3,7 +3,7 @@ import { expectDataset, hasTargets } from "../data/dataset.js";
 import type { Dataset } from "../data/index.js";
 import { DistilleryError } from "../errors.js";
 import type { DistillationLoss, LossSpec } from "../losses/index.js";
-import { computeLoss, type LossBatch } from "../losses/loss.js";
+import { computeLoss, type LossBatch, readsTeacher } from "../losses/loss.js";
 import { Ensemble } from "../models/ensemble.js";
 import { expectModule } from "../nn/expect_module.js";
 import type { Module } from "../nn/module.js";
@@ -110,7 +110,7 @@ function mutualLoss(
   students: readonly { readonly name: string; readonly path: string }[],
 ): DistillationLoss {
   const { taps, modules = {} } = term;
-  if (!term.needsTeacher || taps?.student?.length || taps?.teacher?.length || Object.keys(modules).length > 0) {
+  if (!readsTeacher(term) || taps?.student?.length || taps?.teacher?.length || Object.keys(modules).length > 0) {
     const text = `expected one that compares logits, as "${MUTUAL_LOSS}", got ${term.name}`;
     throw argumentError("loss", text);
   }

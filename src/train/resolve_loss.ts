@@ -5,7 +5,7 @@ import { labelsOf } from "../data/labels.js";
 import { takeSlice } from "../data/take_batch.js";
 import { DistilleryError } from "../errors.js";
 import { createLoss, type DistillationLoss, type LossSpec } from "../losses/index.js";
-import { isDistillationLoss, type LossContext } from "../losses/loss.js";
+import { isDistillationLoss, type LossContext, readsTeacher } from "../losses/loss.js";
 import { expectReads, inputsOf } from "../models/fit_network.js";
 import { expectOutput } from "../nn/expect_output.js";
 import { withEvalMode } from "../nn/modes.js";
@@ -136,8 +136,8 @@ function expectApart({ modules = {} }: DistillationLoss, teacher: unknown): void
 }
 
 /** Whether a loss reads a teacher's logits and nothing else of it, so that they can be computed once. */
-export function readsLogitsAlone({ needsTeacher, taps }: DistillationLoss): boolean {
-  return needsTeacher && !taps?.teacher?.length;
+export function readsLogitsAlone(loss: DistillationLoss): boolean {
+  return readsTeacher(loss) && !loss.taps?.teacher?.length;
 }
 
 /** The shape of a module's output for one sample, from a forward pass in eval mode. */
@@ -173,13 +173,22 @@ const ROWS = 8;
 
 /** Whether a loss has a value for logits alone, without labels and hidden outputs. */
 export function isLabelFree(loss: DistillationLoss, classes: number): boolean {
-  const { needsTeacher, taps, modules = {} } = loss;
+  const { taps, modules = {} } = loss;
   const isMore = taps?.student?.length || taps?.teacher?.length || Object.keys(modules).length > 0;
-  if (!needsTeacher || isMore) return false;
+  if (!readsTeacher(loss) || isMore) return false;
   const outputs = () => ({ logits: randn([ROWS, classes]), taps: {} });
   const indices = Int32Array.from({ length: ROWS }, (_, i) => i);
   const value = () =>
-    loss.compute({ student: outputs(), teacher: outputs(), labels: null, indices, epoch: 1, epochs: 1 });
+    loss.compute({
+      student: outputs(),
+      teacher: outputs(),
+      labels: null,
+      indices,
+      epoch: 1,
+      epochs: 1,
+      step: 0,
+      steps: 1,
+    });
   try {
     step(() => withGenerator(new Generator(0), () => noGrad(value)));
     return true;

@@ -74,9 +74,12 @@ export class RunFiles {
     return performance.now() - this.#checkpointTime >= MIN_SECONDS_BETWEEN_CHECKPOINTS * 1000;
   }
 
-  /** Starts to write the state after a step, unless that was done; {@link RunFiles.written} waits for it. */
-  async checkpoint(step: number, state: TrainerState): Promise<void> {
-    if (this.directory === null || this.#savedStep === step) return;
+  /**
+   * Starts to write the state after a step, unless that was done and nothing changed it since;
+   * {@link RunFiles.written} waits for it.
+   */
+  async checkpoint(step: number, state: TrainerState, { again = false } = {}): Promise<void> {
+    if (this.directory === null || (this.#savedStep === step && !again)) return;
     this.directory.expectHeld();
     const { tensors, metadata } = stateDict(state);
     this.#checkpointTime = performance.now();

@@ -4,6 +4,8 @@ import type { Dataset } from "../data/dataset.js";
 import { DataLoader } from "../data/loader.js";
 import { SCHEDULES } from "../optim/index.js";
 import type { LRScheduler } from "../optim/lr_scheduler.js";
+import { LambdaLR } from "../optim/lr_schedulers.js";
+import { OneCycleLR } from "../optim/one_cycle_lr.js";
 import { type Schedule, warmup } from "../optim/schedules.js";
 import {
   type Expression,
@@ -120,4 +122,11 @@ export function stepsPerEpoch(
 export function expectLongEnough({ totalSteps }: LRScheduler, steps: number): void {
   if (totalSteps >= steps) return;
   throw argumentError("schedule", `expected at least the ${steps} steps of the run, got ${totalSteps}`);
+}
+
+/** Refuses a rate that a callback set in a run whose schedule would undo it at the end of the next step. */
+export function expectRatesStay(scheduler: LRScheduler): void {
+  if (!(scheduler instanceof LambdaLR || scheduler instanceof OneCycleLR)) return;
+  const text = 'was set by hand, and the schedule sets it anew at each step: take schedule "constant", which leaves it';
+  throw argumentError("lr", text);
 }

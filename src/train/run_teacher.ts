@@ -1,7 +1,7 @@
 import { argumentError } from "../checks.js";
 import type { Dataset } from "../data/index.js";
 import type { DistillationLoss } from "../losses/index.js";
-import { readsTeacherLogits } from "../losses/loss.js";
+import { readsTeacher, readsTeacherLogits } from "../losses/loss.js";
 import { Module } from "../nn/module.js";
 import { asTeacher } from "../teachers/as_teacher.js";
 import { chooseTeacher } from "../teachers/choose.js";
@@ -56,7 +56,7 @@ export class RunTeacher {
     this.teacher = source === undefined ? null : asTeacher(source, { mode, taps });
     this.#asked = this.teacher;
     this.#expectNetworkOptions();
-    if (!loss.needsTeacher) return;
+    if (!readsTeacher(loss)) return;
     const labelFree = () => isLabelFree(loss, data.classes);
     this.teacher?.open?.({ data, student, taps, validation, labelFree, precision });
   }
@@ -71,7 +71,7 @@ export class RunTeacher {
   /** What takes time or money before the first step; null: nothing. */
   get preparation(): Preparation | null {
     const { calibrateTeacher: isCalibrated } = this.use;
-    if (!isCalibrated && (!this.loss.needsTeacher || this.teacher?.prepare === undefined)) return null;
+    if (!isCalibrated && (!readsTeacher(this.loss) || this.teacher?.prepare === undefined)) return null;
     return { run: (controls) => this.#prepare(controls), gives: isCalibrated ? ["teacherTemperature"] : [] };
   }
 
@@ -89,7 +89,7 @@ export class RunTeacher {
   /** What the steps ask; null: the loss reads no teacher. */
   async forSteps(): Promise<Teacher | null> {
     const { source, use, loss } = this;
-    if (!loss.needsTeacher) return null;
+    if (!readsTeacher(loss)) return null;
     if (source instanceof Module) {
       const { student, data, teacherCache, teacherMode: mode, precision, controls } = use;
       const taps = loss.taps?.teacher ?? [];
@@ -128,7 +128,7 @@ export class RunTeacher {
       throw argumentError(option, problem);
     };
     const cache = teacherCache === undefined || teacherCache === false ? null : "teacherCache";
-    if (cache !== null && !loss.needsTeacher) refuse(cache, `the loss ${loss.name} needs no teacher`);
+    if (cache !== null && !readsTeacher(loss)) refuse(cache, `the loss ${loss.name} needs no teacher`);
     const asked = cache ?? (teacherMode === "train" ? "teacherMode" : null);
     if (asked === null || source instanceof Module) return;
     refuse(

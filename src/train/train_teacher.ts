@@ -2,6 +2,7 @@ import { badArgument } from "../checks.js";
 import { expectDataset } from "../data/dataset.js";
 import type { Dataset } from "../data/index.js";
 import type { LossSpec } from "../losses/index.js";
+import { readsTeacher } from "../losses/loss.js";
 import { expectModule } from "../nn/expect_module.js";
 import type { Module } from "../nn/module.js";
 import { expectRead, taskOf } from "../tasks/index.js";
@@ -54,7 +55,7 @@ export function trainTeacher(input: TrainTeacherInput): RunHandle {
       spec === undefined
         ? taskOf(data).hardLoss({ labelSmoothing })
         : await resolveLoss(spec, { student: model, teacher: null, data, labelSmoothing, generator: stream.generator });
-    if (loss.needsTeacher) throw missingTeacher(loss.name, spec);
+    if (readsTeacher(loss)) throw missingTeacher(loss.name, spec);
     const trainer = await Trainer.open({
       command: "train-teacher",
       name,

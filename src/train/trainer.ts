@@ -23,7 +23,7 @@ import type { ResolvedTraining } from "./options.js";
 import type { Ranks } from "./ranks.js";
 import { RunFiles } from "./run_files.js";
 import { precisionNote } from "./run_precision.js";
-import { stepsPerEpoch } from "./run_schedule.js";
+import { expectRatesStay, stepsPerEpoch } from "./run_schedule.js";
 import { keepStep, keptSteps, newStepTrace } from "./step_trace.js";
 import { Step } from "./train_step.js";
 import { configOf, madeOf, type TrainerInput, validateInput } from "./trainer_input.js";
@@ -54,7 +54,9 @@ export class Trainer {
   readonly #modes: Modes;
   readonly #layout: Layout;
   /** Of the whole run. */
-  readonly #totalSteps: number;
+  readonly totalSteps: number;
+  /** The rates as the schedule set them, to see those that were set by hand since. */
+  #rates: readonly number[];
   /** The metrics of the present group of batches. */
   #group: Record<string, number> = {};
 
@@ -82,7 +84,8 @@ export class Trainer {
     this.#modes = new Modes([model, ...Object.values(loss.modules ?? {})].map((module) => [module, true] as const));
     this.role = input.command === "distill" ? "student" : "model";
     this.#layout = new Layout({ [this.role]: model, ...loss.modules });
-    this.#totalSteps = options.epochs * stepsPerEpoch(data, options);
+    this.#rates = scheduler.getLastLr();
+    this.totalSteps = options.epochs * stepsPerEpoch(data, options);
     this.#validator = validation && new Validator(validation, teacher, options.precision, input.parts);
   }
 
@@ -139,6 +142,7 @@ export class Trainer {
         epoch = loadStateDict(state, checkpoint, { file: checkpoint.file, loader, epochs: options.epochs });
         const { epoch: epochs, step } = state.progress;
         scheduler.restore(epochs * stepsPerEpoch(data, options) + Math.floor(step / accumulate));
+        for (const [i, lr] of state.progress.rates?.entries() ?? []) optimizer.paramGroups[i].lr = lr;
       }
       await files.begin(checkpoint && scheduler.lastStep, state.progress.history);
       for (const module of [model, ...(input.parts ?? []).map((part) => part.module)])
@@ -159,6 +163,12 @@ export class Trainer {
   /** The averaged weights that the loop updates; null without. */
   get average(): ExponentialMovingAverage | null {
     return this.state.average;
+  }
+
+  /** Whose parameters a loss may compute with: what is trained, and the teacher. */
+  get reachable(): readonly Module[] {
+    const { model, loss, teacherNetwork } = this.input;
+    return [model, ...Object.values(loss.modules ?? {}), ...(teacherNetwork ? [teacherNetwork.module] : [])];
   }
 
   /** The processes that share the run; null: it is alone. */
@@ -253,6 +263,7 @@ export class Trainer {
 
   async #betweenSteps(isGroupStart: boolean, epoch: EpochBatches): Promise<void> {
     const { lastStep } = this.scheduler;
+    if (isGroupStart) this.#takeRates();
     if (isGroupStart && this.files.isDue(lastStep, null)) await this.files.checkpoint(lastStep, this.state);
     await setImmediate();
     if (!isGroupStart) return;
@@ -272,11 +283,13 @@ export class Trainer {
     const metrics = this.#group;
     this.#group = {};
     const { lastStep } = this.scheduler;
+    this.#rates = this.scheduler.getLastLr();
+    if (progress.rates !== undefined) progress.rates = [...this.#rates];
     keepStep(progress.steps, { step: lastStep, loss: metrics.loss, gradNorm: step.gradNorm });
     return this.input.controls.onStep?.({
       epoch: progress.epoch + 1,
       step: lastStep,
-      steps: this.#totalSteps,
+      steps: this.totalSteps,
       metrics,
       lr: this.scheduler.getLastLr()[0],
       samplesPerSecond: this.#speed(),
@@ -294,8 +307,11 @@ export class Trainer {
     this.state.order = null;
     await this.files.epoch(record);
     const { lastStep } = this.scheduler;
-    if (this.files.isDue(lastStep, record.epoch)) await this.files.checkpoint(lastStep, this.state);
+    this.#takeRates();
+    const isDue = this.files.isDue(lastStep, record.epoch);
+    if (isDue) await this.files.checkpoint(lastStep, this.state);
     await this.input.controls.onEpoch?.(record);
+    if (this.#takeRates() && isDue) await this.files.checkpoint(lastStep, this.state, { again: true });
     this.#expectLayers();
   }
 
@@ -324,6 +340,16 @@ export class Trainer {
   #speed(): number {
     const { step, seconds } = this.state.progress;
     return Math.min(this.data.length, step * this.options.batchSize) / seconds;
+  }
+
+  /** Keeps rates that a callback set, if the schedule goes on from them; gives whether there are any. */
+  #takeRates(): boolean {
+    const rates = this.scheduler.getLastLr();
+    if (rates.every((lr, i) => lr === (this.#rates[i] ?? lr))) return false;
+    expectRatesStay(this.scheduler);
+    this.#rates = rates;
+    this.state.progress.rates = rates;
+    return true;
   }
 
   /** Refuses a network whose layers a callback took out or replaced: the optimizer moves those that it had. */

@@ -7,6 +7,7 @@ import type { EpochRecord, Metrics } from "../log/epoch_record.js";
 import type { Module } from "../nn/module.js";
 import { loadInto, type StateDict } from "../nn/state_dict.js";
 import type { ExponentialMovingAverage } from "../optim/ema.js";
+import { expectOneEach } from "../optim/lr_scheduler.js";
 import type { Optimizer } from "../optim/optimizer.js";
 import { finite, integer } from "../registry/index.js";
 import { epochKey, isBetter, type Metric } from "../tasks/metrics.js";
@@ -34,6 +35,8 @@ const progressSchema = v.strictObject({
   history: v.array(epochRecord),
   /** Absent in checkpoints of before. */
   steps: v.optional(stepTraceSchema, newStepTrace),
+  /** The learning rate of each group, if a callback set one. */
+  rates: v.optional(v.array(number)),
   /** What multiplied where a run in bfloat16 began. */
   bfloat16Unit: v.optional(v.string()),
 });
@@ -162,6 +165,7 @@ export function loadStateDict(
   let batches: EpochBatches | null = null;
   try {
     expectInteger("epoch", progress.epoch, 0, epochs);
+    if (progress.rates) expectOneEach("rates", progress.rates, state.optimizer);
     expectInteger("step", progress.step, 0, progress.epoch === epochs ? 0 : loader.length - 1);
     // Also checks that it is an order.
     if (progress.step > 0 || order !== undefined) batches = loader.epochFrom((order?.data as Int32Array) ?? null);

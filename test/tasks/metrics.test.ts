@@ -140,6 +140,8 @@ describe("losses with targets have PyTorch's values and gradients", () => {
         indices: new Int32Array(6),
         epoch: 1,
         epochs: 1,
+        step: 0,
+        steps: 1,
       };
       const { loss } = createLoss(name, context).compute({ student: { logits, taps: {} }, teacher: given, ...batch });
       expectClose([loss.item()], [value], { rel: 1e-6 }, "value");

@@ -262,7 +262,16 @@ test("of a calibrated loss, as of any, what reads no labels is computed once", (
   const [unread, reading] = [counted(() => 1), counted(({ labels }) => 1 + (labels as IntTensor).data[0])];
   const outputs = { logits: tensor([[2, 4]]), taps: {} };
   const labels = new IntTensor(Int32Array.of(0));
-  const batch = { student: outputs, teacher: outputs, labels, indices: Int32Array.of(0), epoch: 1, epochs: 1 };
+  const batch = {
+    student: outputs,
+    teacher: outputs,
+    labels,
+    indices: Int32Array.of(0),
+    epoch: 1,
+    epochs: 1,
+    step: 0,
+    steps: 1,
+  };
   const mixture = { labels: new IntTensor(Int32Array.of(1)), weight: 0.5 };
   for (const [loss, times, value] of [
     [unread, 1, 3],

@@ -152,6 +152,49 @@ describe("optimizer and schedule by name", () => {
     await expectResumed({ optimizer, schedule: "constant" });
   });
 
+  test("a rate that is set by hand stays if it is constant, and resumes to the bit", async () => {
+    const run = (options: Options = {}) => {
+      let sgd: SGD | undefined;
+      const seen: number[] = [];
+      const optimizer = (params: readonly Tensor[]) => (sgd = new SGD(params, { lr: 0.1 }));
+      const byHand = ({ epoch }: { epoch: number }) => {
+        if (epoch === 1) (sgd as SGD).paramGroups[0].lr = 0.01;
+      };
+      const started = start({
+        optimizer,
+        schedule: "constant",
+        onEpoch: byHand,
+        ...options,
+        onStep: (info) => {
+          seen.push(info.lr);
+          return options.onStep?.(info);
+        },
+      });
+      return { ...started, seen };
+    };
+    const whole = run();
+    const expected = await whole.end;
+    expect(whole.seen).toEqual([0.1, 0.1, 0.1, 0.1, 0.01, 0.01, 0.01, 0.01, 0.01, 0.01, 0.01, 0.01]);
+    for (const [last, checkpointEvery] of [
+      [4, 1],
+      [4, undefined],
+      [6, undefined],
+      [6, 1],
+    ] as const) {
+      const out = newRun();
+      const controller = new AbortController();
+      const onStep = ({ step }: { step: number }) => step === last && controller.abort();
+      const options = { out, ...(checkpointEvery && { checkpointEvery }) };
+      await failure(run({ ...options, signal: controller.signal, onStep }).done, "ABORTED");
+      expect(await run({ ...options, resume: true }).end).toEqual(expected);
+    }
+    for (const schedule of ["cosine", "one-cycle", "step(stepSize=9)", () => 1]) {
+      expect((await failure(run({ schedule }).done, "BAD_ARGUMENT")).message).toMatch(
+        /^lr: was set by hand, and the schedule sets it anew at each step: take schedule "constant", which leaves it$/,
+      );
+    }
+  });
+
   test.each<[Options, RegExp]>([
     [{ optimizer: () => 3 as never }, /^optimizer: expected a function that returns an Optimizer, got 3$/],
     [

@@ -8,6 +8,7 @@ import {
   csvLog,
   type DistillationLoss,
   distill,
+  F,
   frozen,
   Generator,
   inspectCheckpoint,
@@ -91,6 +92,43 @@ describe("the loss of a distillation", () => {
       kdLoss(student.logits, teacher.logits, labels as never, { temperature: 2, alpha: 0.25 });
     const { history: _, ...expected } = await start({ temperature: 2, alpha: 0.25 }).end;
     expect(await start({ loss }).end).toMatchObject(expected);
+  });
+
+  test("a function of the batch may give metrics", async () => {
+    const plain = ({ student, teacher }: LossBatch) => F.mseLoss(student.logits, teacher.logits);
+    const { history } = await start({ loss: (batch) => ({ loss: plain(batch), metrics: { gap: 2 } }) }).done;
+    const expected = (await start({ loss: plain }).done).history;
+    expect(history.map(({ metrics }) => metrics)).toEqual(expected.map(({ metrics }) => ({ ...metrics, gap: 2 })));
+    expect((await failure(start({ loss: () => ({ gap: 2 }) as never }).done, "BAD_ARGUMENT")).message).toMatch(
+      /^epoch 1, step 1 of 4: loss function: expected a scalar, got/,
+    );
+  });
+
+  test("a loss reads the step of the run, which a resumed one goes on from", async () => {
+    const seen: number[][] = [];
+    const ramp = ({ student, teacher, step, steps }: LossBatch) => {
+      seen.push([step, steps]);
+      return F.mseLoss(student.logits, teacher.logits).mul(1 - step / steps);
+    };
+    const expected = await start({ loss: ramp, accumulate: 2 }).end;
+    expect(seen.slice(-12)).toEqual([0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5].map((step) => [step, 6]));
+    const out = newRun();
+    const controller = new AbortController();
+    const onStep = ({ step }: { step: number }) => step === 3 && controller.abort();
+    await failure(start({ loss: ramp, accumulate: 2, out, signal: controller.signal, onStep }).done, "ABORTED");
+    expect(await start({ loss: ramp, accumulate: 2, out, resume: true }).end).toEqual(expected);
+  });
+
+  test("a loss without needsTeacher reads the teacher", async () => {
+    const { needsTeacher: _, ...bare } = logitMse;
+    expect(await start({ loss: bare }).end).toEqual(await start({ loss: logitMse }).end);
+    expect(await start({ loss: weightedSum([[1, bare]]) }).end).toEqual(
+      await start({ loss: weightedSum([[1, logitMse]]) }).end,
+    );
+    const { student: model, data } = setting();
+    expect((await failure(trainTeacher({ model, data, loss: bare }), "BAD_ARGUMENT")).message).toBe(
+      "loss: mse needs a teacher: give distill one",
+    );
   });
 
   test("a function of the batch is told from others by its text and its value", async () => {
@@ -397,7 +435,7 @@ describe("refusals", () => {
     expect((await failure(start(options).done, "BAD_ARGUMENT")).message).toMatch(message);
   });
 
-  test.each(["loss", "epoch", "my loss"])("a term of a sum named %j", (name) => {
+  test.each(["loss", "epoch", "my loss", "validationR2"])("a term of a sum named %j", (name) => {
     const terms = [
       [1, crossEntropyDistillationLoss()],
       [1, { ...logitMse, name }],
@@ -414,7 +452,7 @@ describe("refusals", () => {
     [{ name: undefined }, "loss: expected a loss whose name is a text, got undefined"],
     [{ compute: 3 }, "loss: expected a loss whose compute is a function of the batch, got 3"],
     [{ config: undefined }, "loss: expected a loss whose config is a function, as () => ({ name }), got undefined"],
-    [{ needsTeacher: undefined }, "loss: expected a loss whose needsTeacher is true or false, got undefined"],
+    [{ needsTeacher: 0 }, "loss: expected a loss whose needsTeacher is true or false, got 0"],
     [{ needsTeacherLogits: 1 }, "loss: expected a loss whose needsTeacherLogits is true or false, got 1"],
     [{ taps: { student: "1" } }, 'loss: expected a loss whose taps.student is a list of paths, got "1"'],
     [{ modules: { one: 3 } }, "loss: expected a loss whose modules.one is a Module, got 3"],
@@ -422,6 +460,31 @@ describe("refusals", () => {
     const loss = { ...logitMse, ...field } as DistillationLoss;
     expect((await failure(start({ loss }).done, "BAD_ARGUMENT")).message).toBe(message);
     expect(() => weightedSum([[1, loss]])).toThrow(message.replace("loss:", "terms[0]:"));
+  });
+
+  test.each<[string, Options]>([
+    ["a whole batch", {}],
+    ["shards that wait for each other", { shards: 2, batchNorm: "batch" }],
+  ])("a loss whose gradient reaches a module that the run does not train: %s", async (_, options) => {
+    const regressor = withGenerator(new Generator(0), () => new Linear(3, 3));
+    const loss = ({ student, teacher }: LossBatch) => F.mseLoss(regressor.forward(student.logits), teacher.logits);
+    const { message } = await failure(start({ ...options, loss }).done, "BAD_ARGUMENT");
+    expect(message).toMatch(/^epoch 1, step 1 of 4: loss: its gradient reaches a parameter of shape \[3, 3\] that the/);
+    const late = (batch: LossBatch) =>
+      batch.epoch < 3 ? kdLoss(batch.student.logits, batch.teacher.logits, batch.labels as never) : loss(batch);
+    expect((await failure(start({ ...options, loss: late }).done, "BAD_ARGUMENT")).message).toMatch(/^epoch 3, step 1/);
+    regressor.freeze();
+    expect((await start({ ...options, loss }).done).history).toHaveLength(3);
+  });
+
+  test("a loss may compute with the teacher's layers", async () => {
+    const teacher = plainNetworks().teacher.unfreeze();
+    const head = teacher.children().at(-1) as Linear;
+    const before = fingerprint(teacher.stateDict());
+    const loss = ({ student, teacher: { logits } }: LossBatch) =>
+      F.mseLoss(head.forward(student.logits.matmul(zeros([3, head.inFeatures]).add(1))), logits);
+    await start({ teacher, loss }).done;
+    expect(fingerprint(teacher.stateDict())).toBe(before);
   });
 
   test("a loss that would train a module of the teacher", async () => {
@@ -499,6 +562,14 @@ describe("refusals", () => {
       return student.logits.add(teacher.logits.mul(-1)).pow(2).mean().add(before);
     };
     await start({ loss }).done;
+  });
+
+  test("a metric with the name of a validation's figure", async () => {
+    const compute = (batch: LossBatch) => ({ ...logitMse.compute(batch), metrics: { validationR2: 0.99 } });
+    const { message } = await failure(start({ loss: { ...logitMse, compute } }).done, "BAD_ARGUMENT");
+    expect(message).toMatch(
+      /^epoch 1, step 1 of 4: the name of a loss's metric: expected letters, .*; got "validationR2"$/,
+    );
   });
 
   test("a metric that is not finite", async () => {
