@@ -12,6 +12,7 @@ import { Module } from "../nn/module.js";
 import { OPTIMIZERS } from "../optim/index.js";
 import { PendingCallbacks } from "../pending_callbacks.js";
 import { showCount } from "../show.js";
+import { forRun } from "../teachers/for_run.js";
 import type { Teacher } from "../teachers/index.js";
 import { bfloat16Unit } from "../tensor/precision.js";
 import { Generator, withGenerator } from "../tensor/random.js";
@@ -128,7 +129,7 @@ export function parseExperiment(input: ExperimentInput, own: readonly string[] =
   if (workers !== undefined) expectWorkers(workers, options);
   const answers = new PendingCallbacks();
   const isExternal = typeof task.teacher !== "function" && !(task.teacher instanceof Module);
-  const external = isExternal ? new ExternalTeacher(task.teacher as Teacher, task, options.precision) : null;
+  const external = isExternal ? new ExternalTeacher(forRun(task.teacher as Teacher), task, options.precision) : null;
   if (calibrateTeacher) {
     if (external === null) expectCalibrationSet(task.validation, task.teacher);
     else expectCalibratable(task.validation, external.teacher);

@@ -16,6 +16,7 @@ import { Module } from "../nn/module.js";
 import type { StateDict } from "../nn/state_dict.js";
 import { noGrad } from "../tensor/autograd.js";
 import { asTeacher } from "./as_teacher.js";
+import { forRun, ofRuns } from "./for_run.js";
 import { frozen } from "./frozen.js";
 import type { TeacherFunction } from "./function_teacher.js";
 import { expectOutputs, hashOfTeacher, type Teacher } from "./teacher.js";
@@ -47,10 +48,8 @@ export function averaged(
   }
   if (teachers.every((teacher) => teacher instanceof Module)) return new Ensemble(teachers, options);
   const averaging = resolveAverage(options, teachers.length);
-  return averageOf(
-    teachers.map((teacher) => (teacher instanceof Module ? frozen(teacher) : asTeacher(teacher, {}))),
-    averaging,
-  );
+  const members = teachers.map((teacher) => (teacher instanceof Module ? frozen(teacher) : asTeacher(teacher, {})));
+  return ofRuns(() => averageOf(members.map(forRun), averaging));
 }
 
 type Evaluating = Teacher & Required<Pick<Teacher, "evaluate">>;

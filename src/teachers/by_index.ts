@@ -7,6 +7,7 @@ import type { Outputs } from "../losses/loss.js";
 import { currentPrecision, expectPrecision, type Precision } from "../tensor/precision.js";
 import { noteAccuracy } from "./accuracy_note.js";
 import { columnsOf } from "./class_columns.js";
+import { ofRuns } from "./for_run.js";
 import { logitsAt } from "./sample_logits.js";
 import type { PreparedRun, Teacher, TeacherRun } from "./teacher.js";
 
@@ -36,7 +37,7 @@ export interface LogitsRows {
 
 /** Logits that are there, by the index of each sample, as a teacher; also for a validation set of the same source. */
 export function byIndex(name: string, rows: LogitsRows): Teacher {
-  return new ByIndex(name, rows);
+  return ofRuns(() => new ByIndex(name, rows));
 }
 
 class ByIndex implements Teacher {

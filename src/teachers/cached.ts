@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { argumentError, badArgument } from "../checks.js";
 import { currentPrecision } from "../tensor/precision.js";
+import { forRun, ofRuns } from "./for_run.js";
 import { isTeacher, type Teacher } from "./teacher.js";
 import { TeacherCache } from "./teacher_cache.js";
 
@@ -20,6 +21,10 @@ export function cached(cache: TeacherCache, inner?: Teacher): Teacher {
     throw badArgument("cache", "a TeacherCache, as TeacherCache.compute and .load give", cache);
   }
   if (inner !== undefined && !isTeacher(inner)) throw badArgument("inner", "a Teacher, as live(network)", inner);
+  return ofRuns(() => cachedTeacher(cache, inner && forRun(inner)));
+}
+
+function cachedTeacher(cache: TeacherCache, inner: Teacher | undefined): Teacher {
   return {
     name: "cached",
     fingerprint: () => identityOf(cache),

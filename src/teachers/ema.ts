@@ -4,6 +4,7 @@ import type { Batch } from "../data/dataset.js";
 import type { Outputs } from "../losses/loss.js";
 import { ExponentialMovingAverage } from "../optim/ema.js";
 import { defineEntry, described, fraction } from "../registry/index.js";
+import { ofRuns } from "./for_run.js";
 import { live } from "./live.js";
 import type { Teacher } from "./teacher.js";
 
@@ -31,6 +32,10 @@ const DEFAULTS = { decay: 0.999 } as const;
 export function emaTeacher(options: EmaTeacherOptions = {}): Teacher {
   const { decay } = optionsOf("emaTeacher", DEFAULTS, options);
   expectFraction("decay", decay);
+  return ofRuns(() => averageTeacher(decay));
+}
+
+function averageTeacher(decay: number): Teacher {
   let opened: { average: ExponentialMovingAverage; student: ReturnType<typeof live> } | null = null;
   let isAlone = false;
   const own = () => {

@@ -11,6 +11,7 @@ import { currentGenerator } from "../tensor/random.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { isTracing } from "../tensor/tracer.js";
 import { getNumThreads } from "../threads.js";
+import { ofRuns } from "./for_run.js";
 import { live, type NetworkTeacherOptions } from "./live.js";
 import type { Teacher } from "./teacher.js";
 
@@ -36,6 +37,10 @@ const MAX_PREFETCH_BYTES = 128e6;
  */
 export function frozen(module: Module, options: NetworkTeacherOptions = {}): Teacher {
   expectOptions("frozen", options, ["mode", "taps"]);
+  return ofRuns(() => frozenTeacher(module, options));
+}
+
+function frozenTeacher(module: Module, options: NetworkTeacherOptions): Teacher {
   const { mode = "eval", taps = [] } = options;
   const training = mode === "train";
   const alive = live(module, options);

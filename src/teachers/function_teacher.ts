@@ -12,9 +12,10 @@ import { Tensor } from "../tensor/tensor.js";
 import { settling } from "../unsettled.js";
 import { noteAccuracy } from "./accuracy_note.js";
 import { expectNotAugmented } from "./by_index.js";
+import { ofRuns } from "./for_run.js";
 import { LogitsStore } from "./logits_store.js";
 import { RETRIES, type RetryOptions, retry } from "./retry.js";
-import { runConcurrently } from "./run_concurrently.js";
+import { runConcurrently, unlessStopped } from "./run_concurrently.js";
 import { expectFiniteLogits, logitsAt } from "./sample_logits.js";
 import type { PreparedRun, Teacher, TeacherRun } from "./teacher.js";
 
@@ -25,7 +26,7 @@ export interface TeacherBatch extends Batch {
    * after channel; otherwise the values.
    */
   readonly samples: readonly RawSample[];
-  /** Aborted when the run is stopped. */
+  /** Aborted when the run is stopped, when the loop over its epochs is left, and when it ends. */
   readonly signal: AbortSignal;
 }
 
@@ -92,7 +93,7 @@ export function functionTeacher(ask: TeacherFunction, options: FunctionTeacherOp
   expectInteger("concurrency", concurrency, 1, 1024);
   if (retries !== undefined) expectInteger("retries", retries, 0);
   if (backoff !== undefined) expectNumber("backoff", backoff, (x) => x >= 0, "a number of milliseconds");
-  return new FunctionTeacher(ask, { ...options, batchSize, concurrency, version });
+  return ofRuns(() => new FunctionTeacher(ask, { ...options, batchSize, concurrency, version }));
 }
 
 type Resolved = FunctionTeacherOptions &
@@ -165,7 +166,10 @@ class FunctionTeacher implements Teacher {
 
   outputs(batch: Batch): Outputs | Promise<Outputs> {
     const [answers, data] = [this.#answers, this.#data];
-    if (answers === null || data === null) return this.#asked(data, batch);
+    if (answers === null || data === null) {
+      const asked = this.#asked(data, batch);
+      return types.isPromise(asked) ? unlessStopped(asked, this.#signal) : asked;
+    }
     return logitsAt(batch.indices, data.classes, (index, out) => out.set(rowOf(answers, data, index)));
   }
 

@@ -8,6 +8,7 @@ import { Modes } from "../nn/modes.js";
 import type { Module } from "../nn/module.js";
 import { Taps } from "../nn/taps.js";
 import { noGrad } from "../tensor/autograd.js";
+import { ofRuns } from "./for_run.js";
 import type { Teacher } from "./teacher.js";
 import { teacherFingerprint } from "./teacher_fingerprint.js";
 
@@ -42,6 +43,10 @@ export function live(module: Module, options: NetworkTeacherOptions = {}): Netwo
   expectOptions("live", options, ["mode", "taps"]);
   const { mode = "eval", taps = [] } = options;
   expectOneOf("mode", mode, ["eval", "train"]);
+  return ofRuns(() => liveTeacher(module, { mode, taps }));
+}
+
+function liveTeacher(module: Module, { mode, taps }: Required<NetworkTeacherOptions>): NetworkTeacher {
   const training = mode === "train";
   const [modes, evalModes] = [new Modes([[module, training]]), new Modes([[module, false]])];
   const tapped = new Taps(module, taps, "teacher");

@@ -9,6 +9,7 @@ import type { Outputs } from "../losses/loss.js";
 import { showCount } from "../show.js";
 import { Tensor } from "../tensor/tensor.js";
 import { noteAccuracy, noteProbabilities } from "./accuracy_note.js";
+import { ofRuns } from "./for_run.js";
 import { expectNotStopped, notCached, UNCACHEABLE } from "./logits_in_order.js";
 import type { TeacherInputs } from "./onnx_inputs.js";
 import { OnnxNetwork, type OnnxSetting } from "./onnx_network.js";
@@ -77,7 +78,8 @@ export async function onnxTeacher(file: string, options: OnnxTeacherOptions = {}
   const hash = createHash("sha256")
     .update(JSON.stringify([network.hashes, options]))
     .digest("hex");
-  return new OnnxTeacher(file, hash, network, inputs.mean === undefined && inputs.std === undefined);
+  const isPlain = inputs.mean === undefined && inputs.std === undefined;
+  return ofRuns(() => new OnnxTeacher(file, hash, network, isPlain));
 }
 
 class OnnxTeacher implements Teacher {

@@ -24,14 +24,25 @@ export async function runConcurrently<T>(
     }
   };
   const all = Promise.all(Array.from({ length: Math.min(concurrency, items.length) }, worker));
-  const stopped = new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
-  await Promise.race([all, stopped]);
+  await unlessStopped(all, signal);
   expectGoing(signal);
   const { error } = (failure ?? {}) as { error?: unknown };
   if (failure !== null) throw error;
 }
 
+/** What a promise gives, or `ABORTED` as soon as the signal is aborted. */
+export function unlessStopped<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const stop = () => reject(stopped());
+    if (signal.aborted) stop();
+    signal.addEventListener("abort", stop);
+    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", stop));
+  });
+}
+
 /** Refuses to go on once the signal is aborted. */
 export function expectGoing(signal: AbortSignal): void {
-  if (signal.aborted) throw new DistilleryError("ABORTED", "stopped while the teacher was asked");
+  if (signal.aborted) throw stopped();
 }
+
+const stopped = () => new DistilleryError("ABORTED", "stopped while the teacher was asked");

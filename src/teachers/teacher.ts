@@ -57,7 +57,8 @@ export interface Teacher {
   fingerprint(): string | null;
   /**
    * Called before a run is set up; refuses one that it has no outputs for: other data, another precision, or hidden
-   * outputs that it does not have. `BAD_ARGUMENT`.
+   * outputs that it does not have. `BAD_ARGUMENT`. One of your own that keeps something of the run teaches one at a
+   * time; the library's teach any number.
    */
   open?(run: TeacherRun): void;
   /**

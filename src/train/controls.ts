@@ -49,7 +49,10 @@ export interface RunControls {
    * options as the user wrote them.
    */
   metadata?: Readonly<Record<string, unknown>>;
-  /** Stops the run after the step that it is in; with `out`, once its state is saved. It ends with `ABORTED`. */
+  /**
+   * Stops the run after the step that it is in, or before it if that waits for a function as its teacher; with `out`,
+   * once its state is saved. It ends with `ABORTED`.
+   */
   signal?: AbortSignal;
   /** Called after each step; if it returns a promise, the run waits for it. */
   onStep?: (record: StepRecord) => void;
@@ -59,7 +62,7 @@ export interface RunControls {
   onEnd?: (result: RunResult) => void | Promise<void>;
   /** Called during what a run does beside its steps, as it begins and after each part: the teacher's logits. */
   onWork?: (progress: WorkProgress) => void;
-  /** Where the metrics go beside `metrics.jsonl`: `tensorBoardLog(folder)`, `csvLog(file)`. */
+  /** Where the metrics go beside `metrics.jsonl`: `tensorBoardLog(folder)`, `csvLog(file)`, for this run alone. */
   logs?: readonly MetricsLog[];
   /** Called with a line for the user, such as where a run is resumed. */
   onNote?: (text: string) => void;
@@ -99,7 +102,10 @@ const CONTROLS: Readonly<Record<keyof RunControls, Check>> = {
       throw badArgument(name, "an object", value);
     expectJson(name, value);
   },
-  signal: must((value) => has(value, "addEventListener") && "aborted" in Object(value), "an AbortSignal"),
+  signal: must(
+    (value) => has(value, "addEventListener", "removeEventListener") && "aborted" in Object(value),
+    "an AbortSignal",
+  ),
   onStep: expectCallback,
   onEpoch: expectCallback,
   onEnd: expectCallback,

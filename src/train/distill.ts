@@ -11,6 +11,7 @@ import { Module } from "../nn/module.js";
 import { expectRead, taskOf } from "../tasks/index.js";
 import { expectCache } from "../teachers/choose.js";
 import type { Teacher, TeacherCache, TeacherFunction } from "../teachers/index.js";
+import { closing } from "./closing.js";
 import { CONTROL_NAMES, type RunControls, splitControls } from "./controls.js";
 import { fit } from "./fit.js";
 import { type DistillationOptions, distillationSchema, resolveOptions } from "./options.js";
@@ -89,7 +90,7 @@ export function distill(input: DistillInput): RunHandle {
     const asked = { student, data, validation, teacherCache, teacherMode, calibrateTeacher, precision, controls };
     const taught = new RunTeacher(source, loss, asked);
     let trainer: Trainer | null = null;
-    try {
+    const run = async () => {
       taught.expectCalibratable(whole);
       const module = source instanceof Module ? source : null;
       trainer = await Trainer.open({
@@ -113,13 +114,8 @@ export function distill(input: DistillInput): RunHandle {
         }),
       });
       return await fit(trainer, taught.loss, trainer.isFinished ? null : await taught.forSteps());
-    } finally {
-      try {
-        await taught.close();
-      } finally {
-        await trainer?.close();
-      }
-    }
+    };
+    return closing(run, [() => taught.close(), () => trainer?.close()], controls.onNote);
   });
 }
 

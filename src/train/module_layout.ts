@@ -1,22 +1,28 @@
+import { argumentError } from "../checks.js";
 import { DistilleryError } from "../errors.js";
+import type { MetricsLog } from "../log/metrics_log.js";
 import { Module } from "../nn/module.js";
 import { Parameter, type Tensor } from "../tensor/tensor.js";
 
-/** The parameters that some run moves. */
-const CLAIMED = new WeakSet<Tensor>();
+/** The parameters that some run moves, and the logs that it writes. */
+const CLAIMED = new WeakSet<Tensor | MetricsLog>();
 
 /**
- * Makes parameters a run's own until what it gives is called; refuses those that another run moves at the same time.
+ * Makes parameters and logs a run's own until what it gives is called; refuses those that another run has at the same
+ * time.
  */
-export function claim(parameters: ReadonlySet<Tensor>): () => void {
+export function claim(parameters: ReadonlySet<Tensor>, logs: readonly MetricsLog[] = []): () => void {
   const moved = [...parameters].filter(({ requiresGrad }) => requiresGrad);
   if (moved.some((parameter) => CLAIMED.has(parameter))) {
     const text = "the network is being trained by another run: wait for its end, or train a network of its own";
     throw new DistilleryError("BAD_ARGUMENT", text);
   }
-  for (const parameter of moved) CLAIMED.add(parameter);
+  const taken = logs.findIndex((log) => CLAIMED.has(log));
+  if (taken >= 0) throw argumentError(`logs[${taken}]`, "another run writes it: give each run its own");
+  const own = [...moved, ...logs];
+  for (const one of own) CLAIMED.add(one);
   return () => {
-    for (const parameter of moved) CLAIMED.delete(parameter);
+    for (const one of own) CLAIMED.delete(one);
   };
 }
 

@@ -8,6 +8,7 @@ import { Ensemble } from "../models/ensemble.js";
 import { expectModule } from "../nn/expect_module.js";
 import type { Module } from "../nn/module.js";
 import type { Tensor } from "../tensor/tensor.js";
+import { closing } from "./closing.js";
 import { CONTROL_NAMES, type RunControls, splitControls } from "./controls.js";
 import { fit } from "./fit.js";
 import { resolveOptions, type TrainingOptions, trainingSchema } from "./options.js";
@@ -88,11 +89,7 @@ export function mutual(input: MutualInput): RunHandle {
       controls,
       stream,
     });
-    try {
-      return await fit(trainer, loss, null);
-    } finally {
-      await trainer.close();
-    }
+    return closing(() => fit(trainer, loss, null), [() => trainer.close()], controls.onNote);
   });
 }
 

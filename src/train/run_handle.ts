@@ -23,8 +23,6 @@ export type RunHandle = Promise<RunResult> & AsyncIterable<EpochRecord>;
 export interface RunStream {
   readonly generator: Generator;
   readonly origin: Generator;
-  /** Whether the caller left the loop over its epochs: it stops as by a signal. */
-  isLeft: boolean;
 }
 
 /** Of all runs, also of those that have ended. */
@@ -36,10 +34,12 @@ export function startRun<I extends RunControls>(
   body: (input: I, stream: RunStream) => Promise<RunResult>,
 ): RunHandle {
   const origin = currentGenerator();
-  const stream = { origin, generator: new Generator().copyFrom(origin), isLeft: false };
+  const stream = { origin, generator: new Generator().copyFrom(origin) };
   const isInside = STREAMS.has(origin);
   STREAMS.add(stream.generator);
   const answers = new PendingCallbacks();
+  // Also for teachers: aborted by the caller's signal, if the loop over the epochs is left, and as the run ends.
+  const stop = new AbortController();
   let loops = 0;
   const epochs: EpochRecord[] = [];
   let isEnded = false;
@@ -66,10 +66,12 @@ export function startRun<I extends RunControls>(
       checkControls(input);
       const [onNote, onWork] = [answers.of(input.onNote), answers.of(input.onWork)];
       const callbacks = { onEpoch, ...(onNote && { onNote }), ...(onWork && { onWork }) };
-      const result = await body({ ...input, ...callbacks }, stream);
+      const letGo = follow(input.signal, stop);
+      const result = await body({ ...input, ...callbacks, signal: stop.signal }, stream).finally(letGo);
       await answers.settled();
       return result;
     } finally {
+      stop.abort();
       isEnded = true;
       announce();
     }
@@ -92,13 +94,21 @@ export function startRun<I extends RunControls>(
         loops -= 1;
         // Another loop over the same run continues.
         if (!isOver && loops === 0) {
-          stream.isLeft = true;
+          stop.abort();
           await result.catch(throwUnlessStopped);
         }
       }
       await result;
     },
   });
+}
+
+/** Aborts a controller as a signal is, until what it gives is called. */
+function follow(signal: AbortSignal | undefined, controller: AbortController): () => void {
+  const abort = () => controller.abort(signal?.reason);
+  if (signal?.aborted) abort();
+  signal?.addEventListener("abort", abort);
+  return () => signal?.removeEventListener("abort", abort);
 }
 
 function throwUnlessStopped(error: unknown): void {

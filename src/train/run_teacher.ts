@@ -5,6 +5,7 @@ import { readsTeacher, readsTeacherLogits } from "../losses/loss.js";
 import { Module } from "../nn/module.js";
 import { asTeacher } from "../teachers/as_teacher.js";
 import { chooseTeacher } from "../teachers/choose.js";
+import { forRun } from "../teachers/for_run.js";
 import { hashOfTeacher, type Teacher, type TeacherCache, type TeacherFunction } from "../teachers/index.js";
 import { teacherHashes } from "../teachers/teacher_fingerprint.js";
 import type { Precision } from "../tensor/precision.js";
@@ -53,7 +54,7 @@ export class RunTeacher {
     const { student, data, validation = null, teacherMode: mode, precision } = use;
     const taps = loss.taps?.teacher ?? [];
     this.loss = loss;
-    this.teacher = source === undefined ? null : asTeacher(source, { mode, taps });
+    this.teacher = source === undefined ? null : forRun(asTeacher(source, { mode, taps }));
     this.#asked = this.teacher;
     this.#expectNetworkOptions();
     if (!readsTeacher(loss)) return;

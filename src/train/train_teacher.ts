@@ -6,6 +6,7 @@ import { readsTeacher } from "../losses/loss.js";
 import { expectModule } from "../nn/expect_module.js";
 import type { Module } from "../nn/module.js";
 import { expectRead, taskOf } from "../tasks/index.js";
+import { closing } from "./closing.js";
 import { CONTROL_NAMES, type RunControls, splitControls } from "./controls.js";
 import { fit } from "./fit.js";
 import { resolveOptions, type TrainingOptions, trainingSchema } from "./options.js";
@@ -70,10 +71,6 @@ export function trainTeacher(input: TrainTeacherInput): RunHandle {
       controls,
       stream,
     });
-    try {
-      return await fit(trainer, loss, null);
-    } finally {
-      await trainer.close();
-    }
+    return closing(() => fit(trainer, loss, null), [() => trainer.close()], controls.onNote);
   });
 }

@@ -2,7 +2,7 @@ import { setImmediate } from "node:timers/promises";
 import type { Dataset } from "../data/dataset.js";
 import type { EpochBatches } from "../data/loader.js";
 import { DataLoader } from "../data/loader.js";
-import { DistilleryError } from "../errors.js";
+import { DistilleryError, isAbort } from "../errors.js";
 import type { EpochRecord } from "../log/epoch_record.js";
 import { recordFor, recordOf, setRecord } from "../models/training_record.js";
 import { Modes } from "../nn/modes.js";
@@ -13,10 +13,11 @@ import type { Optimizer } from "../optim/optimizer.js";
 import { metricsOf } from "../tasks/metrics.js";
 import { emptyCache } from "../tensor/buffer_pool.js";
 import { bfloat16Unit } from "../tensor/precision.js";
-import { withGenerator } from "../tensor/random.js";
+import { Generator, withGenerator } from "../tensor/random.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { without } from "../without.js";
 import { idleBatchNorm } from "./batch_norms.js";
+import { closing } from "./closing.js";
 import type { RunControls, RunResult } from "./controls.js";
 import { changed, claim, Layout } from "./module_layout.js";
 import type { ResolvedTraining } from "./options.js";
@@ -102,7 +103,7 @@ export class Trainer {
     const made = await madeOf(input);
     const { modules, parameters, optimizer, scheduler, average } = made;
     // Before the folder is opened, which clears it.
-    const free = claim(parameters);
+    const free = claim(parameters, controls.logs);
     let giveBack: (() => void) | undefined;
     const letGo = () => {
       free();
@@ -154,9 +155,7 @@ export class Trainer {
       if (checkpoint !== null) trainer.#noteResumption();
       return trainer;
     } catch (error) {
-      letGo();
-      await files?.close();
-      throw error;
+      return closing(() => Promise.reject(error), [() => files?.close(), letGo], controls.onNote);
     }
   }
 
@@ -193,7 +192,10 @@ export class Trainer {
   async eachStep(body: (step: Step) => void | Promise<void>): Promise<void> {
     const { progress } = this.state;
     const { accumulate, precision } = this.options;
-    const run = { accumulate, precision, modes: this.#modes, stream: this.input.stream, layout: this.#layout };
+    const { controls, stream } = this.input;
+    const { generator } = stream;
+    const drawn = new Generator();
+    const run = { accumulate, precision, modes: this.#modes, stream, layout: this.#layout };
     while (!this.isFinished) {
       const epoch = this.#beginEpoch();
       const place = () => this.#place(epoch);
@@ -202,9 +204,16 @@ export class Trainer {
         const start = performance.now();
         const known = progress.step === 0 ? null : Object.keys(progress.sums);
         const step = new Step({ epoch, index: progress.step, known, place, run });
+        drawn.copyFrom(generator);
         try {
           const pending = body(step);
           if (pending !== undefined) await pending;
+        } catch (error) {
+          // Stopped while it waited for its teacher, the step has changed nothing but the stream.
+          const isStopped = isAbort(error) && controls.signal?.aborted === true;
+          if (!isStopped || controls.ranks !== undefined || !step.isFirstOfGroup) throw error;
+          generator.copyFrom(drawn);
+          await this.#stop(epoch);
         } finally {
           step.release();
         }
@@ -244,8 +253,7 @@ export class Trainer {
 
   /** Waits until everything is written: afterwards nothing in the folder changes. */
   async close(): Promise<void> {
-    this.letGo();
-    await this.files.close();
+    await this.files.close().finally(this.letGo);
   }
 
   get #isOutOfPatience(): boolean {
@@ -267,8 +275,8 @@ export class Trainer {
     if (isGroupStart && this.files.isDue(lastStep, null)) await this.files.checkpoint(lastStep, this.state);
     await setImmediate();
     if (!isGroupStart) return;
-    const { controls, stream } = this.input;
-    const isOver = controls.signal?.aborted === true || stream.isLeft;
+    const { controls } = this.input;
+    const isOver = controls.signal?.aborted === true;
     if (await (controls.ranks?.any(isOver) ?? isOver)) await this.#stop(epoch);
   }
 

@@ -132,6 +132,59 @@ test("it is asked again as often as the options say, and stops when the run is s
   );
 });
 
+describe("asked at each step and stopped meanwhile, the run ends before the step, saved", () => {
+  const waiting = (given: Own, when: () => boolean, onWait: (signal: AbortSignal) => void) => {
+    const ask = async (batch: TeacherBatch) => {
+      if (when()) {
+        onWait(batch.signal);
+        await new Promise(() => {});
+      }
+      return logitsOf(given, batch);
+    };
+    return functionTeacher(ask, { answers: false, version: "waiting" });
+  };
+  const options = { shards: 2, epochs: 3 };
+
+  test("by its signal, also if the function ignores it", async () => {
+    const out = newRun();
+    const stop = new AbortController();
+    let asked = 0;
+    const when = () => asked++ === 5;
+    const abort = () => stop.abort();
+    await failure(
+      run((given) => waiting(given, when, abort), { ...options, out, signal: stop.signal }),
+      "ABORTED",
+    );
+    const resumed = run((given) => waiting(given, () => false, abort), { ...options, out, resume: true });
+    expect(await resumed).toEqual(await run((given) => waiting(given, () => false, abort), options));
+  });
+
+  test("by leaving the loop over its epochs, which the function's signal says", async () => {
+    const given = own();
+    let isOver = false;
+    let [signal, isAsked] = [null as AbortSignal | null, () => {}];
+    const waits = new Promise<void>((resolve) => {
+      isAsked = resolve;
+    });
+    const teacher = waiting(
+      given,
+      () => isOver,
+      (own) => {
+        signal = own;
+        isAsked();
+      },
+    );
+    const handle = distill({ teacher, student: given.student, data: given.data, epochs: 3, batchSize: BATCH });
+    for await (const _ of handle) {
+      isOver = true;
+      await waits;
+      break;
+    }
+    await failure(handle, "ABORTED");
+    expect(signal).toMatchObject({ aborted: true });
+  });
+});
+
 test("a function may write all its answers into the same memory", async () => {
   const data = new TensorDataset(tensor(Array.from({ length: 12 }, (_, i) => [i])), new Int32Array(12), { classes: 2 });
   const memory = new Float32Array(6);

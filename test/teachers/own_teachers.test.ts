@@ -132,6 +132,21 @@ test("a run lets go of its folder if its teacher can't be closed", async () => {
   expect(() => expectUnlocked(out)).not.toThrow();
 });
 
+test("what a run failed with remains, and why its teacher and its log can't be closed is noted", async () => {
+  const notes: string[] = [];
+  const failing = (text: string) => () => {
+    throw new Error(text);
+  };
+  const teacher = (own: Own) => ({ ...live(own.teacher), close: failing("the teacher is gone") });
+  const logs = [{ begin() {}, epoch() {}, close: failing("the log is gone") }];
+  const ended = (more: object) => run(teacher, { logs, onNote: (text: string) => notes.push(text), ...more });
+  await failure(ended({ signal: AbortSignal.abort() }), "ABORTED");
+  await failure(ended({ lr: 1e38, optimizer: "sgd", maxGradNorm: 1e38 }), "NON_FINITE");
+  await expect(ended({ onStep: failing("first") })).rejects.toThrow("first");
+  const both = ["warning: the teacher is gone", "warning: the log is gone"];
+  expect(notes).toEqual([...both, ...both, ...both]);
+});
+
 test("a teacher that can prefetch gets the batches to come", async () => {
   const events: string[] = [];
   const firstOf = ({ indices }: Batch) => indices[0];

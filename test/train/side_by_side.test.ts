@@ -1,5 +1,27 @@
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
-import { randn, synthetic, TeacherNet, trainTeacher } from "../../src/index.js";
+import { fingerprint } from "../../src/checkpoint/fingerprint.js";
+import {
+  averaged,
+  csvLog,
+  distill,
+  emaTeacher,
+  functionTeacher,
+  Generator,
+  logitsFile,
+  noGrad,
+  randn,
+  Subset,
+  synthetic,
+  type Teacher,
+  type TeacherFunction,
+  TeacherNet,
+  trainTeacher,
+  withGenerator,
+  writeLogits,
+} from "../../src/index.js";
 import { failure, temporaryFolder } from "../checkpoint/support.js";
 import { type Options, STEPS, setting, start } from "./support.js";
 
@@ -45,6 +67,48 @@ describe("two runs in one process end as each does alone", () => {
   });
 });
 
+describe("one Teacher of two runs side by side teaches each as it does alone", () => {
+  const networks = withGenerator(new Generator(3), setting);
+  const half = (from: number) =>
+    new Subset(
+      networks.data,
+      Int32Array.from({ length: 24 }, (_, i) => from + i),
+    );
+  const ask: TeacherFunction = ({ inputs }) => noGrad(() => networks.teacher.eval().forward(inputs)).data.slice();
+  const later: TeacherFunction = async (batch) => {
+    await setTimeout(1);
+    return ask(batch);
+  };
+  const file = join(folder, "logits.safetensors");
+
+  test.each<[string, () => Promise<Teacher>]>([
+    ["a function", async () => functionTeacher(ask)],
+    ["an async function, in an average", async () => averaged([functionTeacher(later), networks.teacher]) as Teacher],
+    ["a file", () => logitsFile(file)],
+    ["the student's average", async () => emaTeacher({ decay: 0.5 })],
+  ])("%s", async (_, teacherOf) => {
+    if (!existsSync(file)) await writeLogits(networks.teacher, networks.data, file);
+    const run = (teacher: Teacher, from: number) => {
+      const generator = new Generator(from);
+      const student = withGenerator(generator, () => setting().student);
+      const options = { teacher, student, data: half(from), epochs: 2, batchSize: 8, alpha: 0.5 };
+      return withGenerator(generator, () => distill(options)).then(() => fingerprint(student.stateDict()));
+    };
+    const alone = [await run(await teacherOf(), 0), await run(await teacherOf(), 20)];
+    const teacher = await teacherOf();
+    expect(await Promise.all([run(teacher, 0), run(teacher, 20)])).toEqual(alone);
+  });
+
+  test("a log of one's own is one run's", async () => {
+    const logs = [csvLog(join(folder, "one.csv"))];
+    const first = start({ logs });
+    await expect(start({ logs }, 1).done).rejects.toThrow("logs[0]: another run writes it: give each run its own");
+    const { history } = await first.done;
+    expect(readFileSync(join(folder, "one.csv"), "utf8").trimEnd().split("\r\n")).toHaveLength(1 + history.length);
+    await start({ logs }, 1).done;
+  });
+});
+
 describe("the event loop gets its turn", () => {
   test("timers fire between steps", async () => {
     // Large enough that each step takes longer than the timer.
@@ -53,9 +117,9 @@ describe("the event loop gets its turn", () => {
     let [sinceTick, longest, ticks] = [0, 0, 0];
     const tick = () => {
       [longest, sinceTick, ticks] = [Math.max(longest, sinceTick), 0, ticks + 1];
-      timer = setTimeout(tick, 1);
+      timer = globalThis.setTimeout(tick, 1);
     };
-    let timer = setTimeout(tick, 1);
+    let timer = globalThis.setTimeout(tick, 1);
     await trainTeacher({ model, data, epochs: 2, batchSize: 16, onStep: () => sinceTick++ });
     clearTimeout(timer);
     expect(ticks).toBeGreaterThan(5);
@@ -66,7 +130,7 @@ describe("the event loop gets its turn", () => {
     const controller = new AbortController();
     const steps: number[] = [];
     const onStep: Options["onStep"] = ({ step }) => {
-      if (step === 1) setTimeout(() => controller.abort(new Error("tea time")), 10);
+      if (step === 1) globalThis.setTimeout(() => controller.abort(new Error("tea time")), 10);
       steps.push(step);
     };
     const { done } = start({ epochs: 100_000, signal: controller.signal, onStep });
