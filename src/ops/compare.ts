@@ -10,51 +10,83 @@ import { broadcastOperand, broadcastShape, expanded, expandedStrides, writeSumme
 import { defineOp } from "./define_op.js";
 import { defineMethods } from "./methods.js";
 
+/** What a tensor is compared with; beside floats whole numbers are rounded to floats, as in PyTorch. */
+type Operand = Tensor | IntTensor | number;
+
+interface Comparisons {
+  /** 1 where this is equal to a number or a tensor, else 0. `torch.eq`. */
+  eq(other: Operand): IntTensor;
+  /** 1 where this is not equal to a number or a tensor, else 0. `torch.ne`. */
+  ne(other: Operand): IntTensor;
+  /** 1 where this is greater than a number or a tensor, else 0. `torch.gt`. */
+  gt(other: Operand): IntTensor;
+  /** 1 where this is greater or equal, else 0. `torch.ge`. */
+  ge(other: Operand): IntTensor;
+  /** 1 where this is less than a number or a tensor, else 0. `torch.lt`. */
+  lt(other: Operand): IntTensor;
+  /** 1 where this is less or equal, else 0. `torch.le`. */
+  le(other: Operand): IntTensor;
+}
+
 declare module "../tensor/tensor.js" {
-  interface Tensor {
-    /** 1 where this is equal to a number or a tensor, else 0. `torch.eq`. */
-    eq(other: Tensor | number): IntTensor;
-    /** 1 where this is not equal to a number or a tensor, else 0. `torch.ne`. */
-    ne(other: Tensor | number): IntTensor;
-    /** 1 where this is greater than a number or a tensor, else 0. `torch.gt`. */
-    gt(other: Tensor | number): IntTensor;
-    /** 1 where this is greater or equal, else 0. `torch.ge`. */
-    ge(other: Tensor | number): IntTensor;
-    /** 1 where this is less than a number or a tensor, else 0. `torch.lt`. */
-    lt(other: Tensor | number): IntTensor;
-    /** 1 where this is less or equal, else 0. `torch.le`. */
-    le(other: Tensor | number): IntTensor;
-  }
+  interface Tensor extends Comparisons {}
+}
+
+declare module "../tensor/int_tensor.js" {
+  interface IntTensor extends Comparisons {}
 }
 
 const ROWS = native.comparisonNames();
 
 /** A row of the native table of comparisons: a mask of 0 and 1, broadcast as NumPy does. */
-function defineComparison(name: string): (a: Tensor, b: Tensor | number) => IntTensor {
+function defineComparison(name: string, holds: (a: number, b: number) => boolean) {
   const row = ROWS.indexOf(name);
-  return (a, b) => {
-    expectTensor(`${name}: x`, a);
-    const other = asTensor(`${name}: other`, b);
-    const shape = broadcastShape(name, a, other);
+  return (a: Tensor | IntTensor, b: Operand): IntTensor => {
+    if (a instanceof IntTensor && !(b instanceof Tensor)) return compareWhole(name, holds, a, b);
+    const x = a instanceof IntTensor ? a.float() : a;
+    expectTensor(`${name}: x`, x);
+    const other = asTensor(`${name}: other`, b instanceof IntTensor ? b.float() : b);
+    const shape = broadcastShape(name, x, other);
     const out = new Int32Array(numel(shape));
-    const [left, right] = [broadcastOperand(a, shape), broadcastOperand(other, shape)];
+    const [left, right] = [broadcastOperand(x, shape), broadcastOperand(other, shape)];
     native.compare(row, left.data, left.each, right.data, right.each, out);
     return new IntTensor(out, shape);
   };
 }
 
+/** Whole numbers among themselves: not as floats, which hold those up to 2^24. */
+function compareWhole(
+  name: string,
+  holds: (a: number, b: number) => boolean,
+  a: IntTensor,
+  b: IntTensor | number,
+): IntTensor {
+  if (typeof b === "number")
+    return new IntTensor(
+      a.data.map((x) => Number(holds(x, b))),
+      a.shape,
+    );
+  if (!(b instanceof IntTensor)) throw badDtype(`${name}: other`, "a Tensor, an IntTensor or a number", b);
+  const shape = broadcastShape(name, a, b);
+  const right = expandedWhole(b, shape);
+  return new IntTensor(
+    expandedWhole(a, shape).map((x, i) => Number(holds(x, right[i]))),
+    shape,
+  );
+}
+
 /** 1 where a = b, else 0. `torch.eq`. */
-export const eq = defineComparison("eq");
+export const eq = defineComparison("eq", (a, b) => a === b);
 /** 1 where a differs from b, else 0. `torch.ne`. */
-export const ne = defineComparison("ne");
+export const ne = defineComparison("ne", (a, b) => a !== b);
 /** 1 where a > b, else 0. `torch.gt`. */
-export const gt = defineComparison("gt");
+export const gt = defineComparison("gt", (a, b) => a > b);
 /** 1 where a >= b, else 0. `torch.ge`. */
-export const ge = defineComparison("ge");
+export const ge = defineComparison("ge", (a, b) => a >= b);
 /** 1 where a < b, else 0. `torch.lt`. */
-export const lt = defineComparison("lt");
+export const lt = defineComparison("lt", (a, b) => a < b);
 /** 1 where a <= b, else 0. `torch.le`. */
-export const le = defineComparison("le");
+export const le = defineComparison("le", (a, b) => a <= b);
 
 const selectOp = defineOp<{ mask: IntTensor }, readonly number[]>({
   name: "where",
@@ -62,11 +94,11 @@ const selectOp = defineOp<{ mask: IntTensor }, readonly number[]>({
     const shape = broadcastShape("where", mask, { shape: broadcastShape("where", a, b) });
     const data = allocate(numel(shape));
     const values = (x: Tensor) => (x.size === 1 ? x.data : expanded(x.data, x.shape, shape));
-    native.select(expandedMask(mask, shape), values(a), values(b), data);
+    native.select(expandedWhole(mask, shape), values(a), values(b), data);
     return { data, shape, saved: shape };
   },
   backward(grad, [intoA, intoB], { inputs: [a, b], attributes: { mask }, saved: shape }) {
-    const wideMask = expandedMask(mask, shape);
+    const wideMask = expandedWhole(mask, shape);
     writeSummed(intoA, a.shape, shape, (wide) => native.select(wideMask, grad, ZERO, wide));
     writeSummed(intoB, b.shape, shape, (wide) => native.select(wideMask, ZERO, grad, wide));
   },
@@ -96,11 +128,12 @@ function asTensor(name: string, x: Tensor | number): Tensor {
   return x;
 }
 
-function expandedMask(mask: IntTensor, shape: readonly number[]): Int32Array {
-  if (isSameShape(mask.shape, shape)) return mask.data;
+function expandedWhole(x: IntTensor, shape: readonly number[]): Int32Array {
+  if (isSameShape(x.shape, shape)) return x.data;
   const wide = new Int32Array(numel(shape));
-  gatherStrided(mask.data, wide, { shape, strides: expandedStrides(mask.shape, shape) });
+  gatherStrided(x.data, wide, { shape, strides: expandedStrides(x.shape, shape) });
   return wide;
 }
 
 defineMethods({ eq, ne, gt, ge, lt, le });
+defineMethods({ eq, ne, gt, ge, lt, le }, IntTensor);

@@ -23,7 +23,13 @@ export type Reduction = "none" | "mean" | "sum";
 
 const REDUCTIONS = ["none", "mean", "sum"] as const;
 
-function reduce(loss: Tensor, reduction: Reduction): Tensor {
+/** Refuses what is no {@link Reduction}. */
+export function expectReduction(name: string, reduction: unknown): void {
+  expectOneOf(`${name}: reduction`, reduction, REDUCTIONS);
+}
+
+/** The values of a loss, their mean or their sum. */
+export function reduce(loss: Tensor, reduction: Reduction): Tensor {
   if (reduction === "none") return loss;
   return reduction === "mean" ? mean(loss) : sum(loss);
 }
@@ -39,7 +45,7 @@ export function mseLoss(input: Tensor, target: Tensor, options: { reduction?: Re
   expectAlike("mseLoss", input, target);
   expectOptions("mseLoss", options, ["reduction"]);
   const { reduction = "mean" } = options;
-  expectOneOf("mseLoss: reduction", reduction, REDUCTIONS);
+  expectReduction("mseLoss", reduction);
   const difference = sub(input, target);
   return reduce(mul(difference, difference), reduction);
 }
@@ -49,7 +55,7 @@ export function l1Loss(input: Tensor, target: Tensor, options: { reduction?: Red
   expectAlike("l1Loss", input, target);
   expectOptions("l1Loss", options, ["reduction"]);
   const { reduction = "mean" } = options;
-  expectOneOf("l1Loss: reduction", reduction, REDUCTIONS);
+  expectReduction("l1Loss", reduction);
   return reduce(abs(sub(input, target)), reduction);
 }
 
@@ -64,7 +70,7 @@ export function smoothL1Loss(
 ): Tensor {
   expectOptions("smoothL1Loss", options, ["reduction", "beta"]);
   const { reduction = "mean", beta = 1 } = options;
-  expectOneOf("smoothL1Loss: reduction", reduction, REDUCTIONS);
+  expectReduction("smoothL1Loss", reduction);
   expectAlike("smoothL1Loss", input, target);
   expectAtLeast0("smoothL1Loss: beta", beta);
   if (beta === 0) return l1Loss(input, target, { reduction });
@@ -85,7 +91,7 @@ export function binaryCrossEntropyWithLogits(
 ): Tensor {
   expectOptions("binaryCrossEntropyWithLogits", options, ["reduction", "weight", "posWeight"]);
   const { reduction = "mean", weight, posWeight } = options;
-  expectOneOf("binaryCrossEntropyWithLogits: reduction", reduction, REDUCTIONS);
+  expectReduction("binaryCrossEntropyWithLogits", reduction);
   expectAlike("binaryCrossEntropyWithLogits", input, target);
   for (const [key, factor] of Object.entries({ weight, posWeight })) {
     if (factor === undefined) continue;
@@ -150,16 +156,13 @@ export function smoothedNllLoss(
   labelSmoothing: number,
 ): Tensor {
   const { reduction = "mean", ignoreIndex, weight } = options;
-  expectOneOf(`${name}: reduction`, reduction, REDUCTIONS);
+  expectReduction(name, reduction);
   if (ignoreIndex !== undefined) expectInteger(`${name}: ignoreIndex`, ignoreIndex, -(2 ** 31), 2 ** 31 - 1);
   const labels = labelData(target);
   const [rows, classes, ...inner] = input.shape;
   const shape = [rows, ...inner];
   expectShape(`${name}: ${targetName}`, target instanceof IntTensor ? target.shape : [labels.length], shape);
-  if (weight !== undefined) {
-    expectTensor(`${name}: weight`, weight);
-    expectShape(`${name}: weight`, weight.shape, [classes]);
-  }
+  if (weight !== undefined) expectClassWeight(name, weight, classes);
   const last = inner.length === 0 ? input : permute(input, [0, ...inner.map((_, axis) => axis + 2), 1]);
   const bad = labels.findIndex((label) => label !== ignoreIndex && (label < 0 || label >= classes));
   if (bad >= 0) throw outOfRange(`${name}: ${targetName}[${bad}]`, classes, labels[bad]);
@@ -178,4 +181,10 @@ export function smoothedNllLoss(
   if (reduction === "mean") return div(sum(loss), count);
   const each = kept.length === labels.length ? loss : scatter(zeros([labels.length]), 0, new IntTensor(kept), loss);
   return reduce(reshape(each, shape), reduction);
+}
+
+/** Refuses what is no factor for each class. */
+export function expectClassWeight(name: string, weight: Tensor, classes: number): void {
+  expectTensor(`${name}: weight`, weight);
+  expectShape(`${name}: weight`, weight.shape, [classes]);
 }

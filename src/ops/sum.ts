@@ -1,6 +1,8 @@
 import { argumentError, badArgument, expectList } from "../checks.js";
 import { native } from "../native.js";
 import { allocate } from "../tensor/buffer_pool.js";
+import { gatherStrided } from "../tensor/gather_strided.js";
+import { IntTensor } from "../tensor/int_tensor.js";
 import type { JsFunction } from "../tensor/js_form.js";
 import { int, ints } from "../tensor/onnx_node.js";
 import { axisOrAll, numel, stridesOf } from "../tensor/shape.js";
@@ -16,6 +18,13 @@ declare module "../tensor/tensor.js" {
     sum(dim?: number | readonly number[], keepdim?: boolean): Tensor;
     /** The mean of all elements, or along one or several axes. `torch.mean`. */
     mean(dim?: number | readonly number[], keepdim?: boolean): Tensor;
+  }
+}
+
+declare module "../tensor/int_tensor.js" {
+  interface IntTensor {
+    /** The sum of all elements, or along one or several axes: of a mask, how many are 1. `torch.sum`. */
+    sum(dim?: number | readonly number[], keepdim?: boolean): IntTensor;
   }
 }
 
@@ -47,11 +56,18 @@ function sum(x, length, inner, by = 1) {
 const sumOp = define("sum");
 const meanOp = define("mean");
 
-/** The sum of all elements, or along one or several axes, taken in double precision. `torch.sum`. */
-export function sum(x: Tensor, dim?: number | readonly number[], keepdim = false): Tensor {
-  expectTensor("sum: x", x);
+/**
+ * The sum of all elements, or along one or several axes, taken in double precision. `torch.sum`.
+ *
+ * @throws DistilleryError `BAD_ARGUMENT` for a sum of whole numbers that 32 bits do not hold.
+ */
+export function sum(x: Tensor, dim?: number | readonly number[], keepdim?: boolean): Tensor;
+export function sum(x: IntTensor, dim?: number | readonly number[], keepdim?: boolean): IntTensor;
+export function sum(x: Tensor | IntTensor, dim?: number | readonly number[], keepdim = false): Tensor | IntTensor {
+  if (!(x instanceof IntTensor)) expectTensor("sum: x", x);
   expectKeepdim("sum", keepdim);
-  return sumOp([x], { axes: axesOf(x.shape, dim), keepdim });
+  const axes = axesOf(x.shape, dim);
+  return x instanceof IntTensor ? sumWhole(x, axes, keepdim) : sumOp([x], { axes, keepdim });
 }
 
 /** The mean of all elements, or along one or several axes; of nothing it is NaN. `torch.mean`. */
@@ -81,10 +97,7 @@ function define(name: "sum" | "mean") {
   return defineOp<Attributes, null>({
     name,
     forward([x], { axes, keepdim }) {
-      const isReduced = (axis: number) => axes === null || axes.includes(axis);
-      const shape = keepdim
-        ? x.shape.map((n, axis) => (isReduced(axis) ? 1 : n))
-        : x.shape.filter((_, axis) => !isReduced(axis));
+      const shape = reducedShape(x.shape, axes, keepdim);
       const { data: from, outer, length, inner } = together(x, axes);
       const data = allocate(outer * inner);
       native.sumAxis(from, data, outer, length, inner, name === "mean" ? 1 / length : 1);
@@ -92,9 +105,8 @@ function define(name: "sum" | "mean") {
     },
     backward(grad, [into], { inputs: [x], attributes: { axes } }) {
       if (!into) return;
-      const isReduced = (axis: number) => axes === null || axes.includes(axis);
-      const strides = stridesOf(x.shape.map((n, axis) => (isReduced(axis) ? 1 : n)));
-      const repeated = strides.map((stride, axis) => (isReduced(axis) ? 0 : stride));
+      const strides = stridesOf(reducedShape(x.shape, axes, true));
+      const repeated = strides.map((stride, axis) => (axes === null || axes.includes(axis) ? 0 : stride));
       const scaled = name === "mean" ? scale(grad, grad.length / x.size) : grad;
       native.stridedCopy(scaled, [...x.shape], repeated, 0, into);
     },
@@ -116,6 +128,30 @@ function define(name: "sum" | "mean") {
       return builder.call(SUM, lined, length, inner, ...(name === "mean" ? [length] : []));
     },
   });
+}
+
+function reducedShape(shape: readonly number[], axes: readonly number[] | null, keepdim: boolean): number[] {
+  const isReduced = (axis: number) => axes === null || axes.includes(axis);
+  return keepdim ? shape.map((n, axis) => (isReduced(axis) ? 1 : n)) : shape.filter((_, axis) => !isReduced(axis));
+}
+
+function sumWhole({ data, shape }: IntTensor, axes: readonly number[] | null, keepdim: boolean): IntTensor {
+  const { permutation, outer, length, inner } = layoutOf(shape, axes);
+  let lined = data;
+  if (permutation !== null) {
+    const strides = stridesOf(shape);
+    lined = new Int32Array(data.length);
+    const [lengths, steps] = [shape, strides].map((all) => permutation.map((axis) => all[axis]));
+    gatherStrided(data, lined, { shape: lengths, strides: steps });
+  }
+  const sums = new Int32Array(outer * inner).map((_, i) => {
+    const first = Math.floor(i / inner) * length * inner + (i % inner);
+    let total = 0;
+    for (let at = 0; at < length; at++) total += lined[first + at * inner];
+    if (total !== (total | 0)) throw badArgument("sum", "a sum that 32 bits hold (x.float().sum())", total);
+    return total;
+  });
+  return new IntTensor(sums, reducedShape(shape, axes, keepdim));
 }
 
 /**
@@ -150,3 +186,4 @@ function scale(x: Float32Array, factor: number): Float32Array {
 }
 
 defineMethods({ sum, mean });
+defineMethods({ sum }, IntTensor);

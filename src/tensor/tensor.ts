@@ -302,7 +302,8 @@ export function ones(shape: readonly number[], options: { requiresGrad?: boolean
 /** Refuses what is not a tensor, naming the argument. */
 export function expectTensor(name: string, value: unknown): asserts value is Tensor {
   if (value instanceof Tensor) return;
-  throw badDtype(name, "a Tensor", value);
+  const isWhole = typeof value === "object" && value !== null && "float" in value;
+  throw badDtype(name, isWhole ? "a Tensor (float() makes one)" : "a Tensor", value);
 }
 
 function flatten(values: Nested, shape: readonly number[], depth: number, into: number[]): void {

@@ -28,6 +28,43 @@ describe("what an operation refuses, with its name, the argument and the shapes"
     [() => x.sub(zeros([2])), "SHAPE_MISMATCH", "sub: other: expected shapes that broadcast, got [2, 3] and [2]"],
     [() => F.normalize(x, { eps: -1 }), "BAD_ARGUMENT", "normalize: eps: expected a number of at least 0, got -1"],
     [() => x.gt(zeros([4])), "SHAPE_MISMATCH", "gt: other: expected shapes that broadcast, got [2, 3] and [4]"],
+    [() => argmax(x, 1).eq(zeros([3])), "SHAPE_MISMATCH", "eq: other: expected shapes that broadcast, got [2] and [3]"],
+    [
+      () => index([1], [1]).lt("2" as never),
+      "BAD_DTYPE",
+      'lt: other: expected a Tensor, an IntTensor or a number, got "2"',
+    ],
+    [
+      () => index([2 ** 30, 2 ** 30], [2]).sum(),
+      "BAD_ARGUMENT",
+      "sum: expected a sum that 32 bits hold (x.float().sum()), got 2147483648",
+    ],
+    [() => index([1], [1]).sum(1), "BAD_ARGUMENT", "dim: expected a whole number from -1 to 0, got 1"],
+    [
+      () => x.mul(x.gt(0) as never),
+      "BAD_DTYPE",
+      "mul: other: expected a Tensor (float() makes one), got a value of type IntTensor",
+    ],
+    [
+      () => F.crossEntropy(x, zeros([2])),
+      "BAD_DTYPE",
+      "crossEntropy: labels: expected an IntTensor, an Int32Array, or probabilities of shape [2, 3], got a Tensor of shape [2]",
+    ],
+    [
+      () => F.crossEntropy(x, x, { weight: zeros([2]) }),
+      "SHAPE_MISMATCH",
+      "crossEntropy: weight: expected shape [3], got [2]",
+    ],
+    [
+      () => F.crossEntropy(x, x, { reduction: "avg" as never }),
+      "BAD_ARGUMENT",
+      'crossEntropy: reduction: expected "none" or "mean" or "sum", got "avg"',
+    ],
+    [
+      () => F.crossEntropy(x, x, { ignoreIndex: 1 }),
+      "BAD_ARGUMENT",
+      "crossEntropy: ignoreIndex: expected none beside probabilities, got 1",
+    ],
     [() => x.div("2" as never), "BAD_DTYPE", 'div: other: expected a Tensor, got "2"'],
     [() => F.relu(5 as never), "BAD_DTYPE", "relu: x: expected a Tensor, got 5"],
     [() => F.linear(5 as never, x), "BAD_DTYPE", "linear: x: expected a Tensor, got 5"],
