@@ -9,7 +9,7 @@ import {
 } from "../checkpoint/index.js";
 import { type ConfigOf, distillationOptions, type ResolvedConfig, SCHEMAS, trainingOptions } from "../config/index.js";
 import { AVERAGE_OPTIONS } from "../config/schemas.js";
-import { hasTargets } from "../data/dataset.js";
+import { hasTargets } from "../data/task_name.js";
 import { DistilleryError } from "../errors.js";
 import { writeWhole } from "../files/index.js";
 import { Ensemble } from "../models/ensemble.js";

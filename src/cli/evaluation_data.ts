@@ -1,7 +1,8 @@
-import { hasTargets, NO_LABEL } from "../data/dataset.js";
+import { NO_LABEL } from "../data/dataset.js";
 import { DATASET_NAMES, type Dataset, labelsOf, Subset } from "../data/index.js";
 import { isSource, testPartOf } from "../data/origin.js";
 import { indexRange } from "../data/take_batch.js";
+import { hasTargets } from "../data/task_name.js";
 import { createNetwork } from "../models/create_network.js";
 import type { TrainingRecord } from "../models/training_record.js";
 import { UsageError } from "./error_boundary.js";

@@ -1,6 +1,6 @@
 import { distillationOptions } from "../config/index.js";
-import { hasTargets } from "../data/dataset.js";
 import type { Dataset } from "../data/index.js";
+import { hasTargets } from "../data/task_name.js";
 import { readsTeacher } from "../losses/loss.js";
 import type { NetworkContext } from "../models/network.js";
 import { overlapOf } from "../models/overlap.js";

@@ -1,11 +1,12 @@
 import type { InferOutput } from "valibot";
 import type { dataSchema } from "../config/index.js";
 import { type AugmentOptions, augment } from "../data/augment.js";
-import { type Dataset, hasTargets, NO_LABEL } from "../data/dataset.js";
+import { type Dataset, NO_LABEL } from "../data/dataset.js";
 import { labelsOf } from "../data/labels.js";
 import { givenFormatOptions, onlyLoading } from "../data/load_options.js";
 import { type Preprocessing, textColumnOf } from "../data/preprocessing/spec.js";
 import { splitDataset } from "../data/split.js";
+import { hasTargets } from "../data/task_name.js";
 import { synthetic } from "../data/tensor_dataset.js";
 import { entryOf } from "../data/text/encodings.js";
 import { DistilleryError } from "../errors.js";

@@ -1,5 +1,5 @@
 import { argumentError, badArgument, expectObject } from "../checks.js";
-import { hasTargets } from "../data/dataset.js";
+import { hasTargets } from "../data/task_name.js";
 import type { LossSpec } from "../losses/index.js";
 import { KD_DEFAULTS } from "../losses/kd_loss.js";
 import { epochKey, metricsOf } from "../tasks/metrics.js";

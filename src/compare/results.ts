@@ -1,7 +1,7 @@
 import { stat } from "node:fs/promises";
 import { fingerprint, load } from "../checkpoint/index.js";
-import type { TaskName } from "../data/dataset.js";
 import type { Dataset } from "../data/index.js";
+import type { TaskName } from "../data/task_name.js";
 import { DistilleryError } from "../errors.js";
 import type { EpochRecord } from "../log/epoch_record.js";
 import { Module } from "../nn/module.js";

@@ -1,9 +1,10 @@
 import { argumentError, badArgument, expectNumber } from "../checks.js";
-import { expectDataset, hasTargets, NO_LABEL } from "../data/dataset.js";
+import { expectDataset, NO_LABEL } from "../data/dataset.js";
 import { basesOf } from "../data/derived_dataset.js";
 import { type Dataset, Subset, splitDataset } from "../data/index.js";
 import { labelsOf } from "../data/labels.js";
 import { indexRange } from "../data/take_batch.js";
+import { hasTargets } from "../data/task_name.js";
 import { DistilleryError } from "../errors.js";
 import { expectModule } from "../nn/expect_module.js";
 import type { Module } from "../nn/module.js";

@@ -1,7 +1,7 @@
 import { setImmediate } from "node:timers/promises";
 import { load } from "../checkpoint/index.js";
-import { hasTargets } from "../data/dataset.js";
 import type { Dataset } from "../data/index.js";
+import { hasTargets } from "../data/task_name.js";
 import { DistilleryError } from "../errors.js";
 import type { WorkProgress } from "../log/progress_line.js";
 import { Module } from "../nn/module.js";

@@ -3,26 +3,8 @@ import type { IntTensor } from "../tensor/int_tensor.js";
 import { numel } from "../tensor/shape.js";
 import type { Tensor } from "../tensor/tensor.js";
 import type { NumberFormat } from "./preprocessing/number_format.js";
+import { TASK_NAMES, type TaskName } from "./task_name.js";
 import type { TextEncoding } from "./text/encodings.js";
-
-/** What networks can be trained for. */
-export const TASK_NAMES = ["classification", "regression", "multi-label", "vectors"] as const;
-export type TaskName = (typeof TASK_NAMES)[number];
-
-/** Something that is of a task; of a classification, if it does not say so. */
-export interface OfTask {
-  readonly task?: TaskName | undefined;
-}
-
-/** The task of a data set, or of what is said of one. */
-export function taskNameOf({ task = "classification" }: OfTask): TaskName {
-  return task;
-}
-
-/** Whether samples have targets instead of classes. */
-export function hasTargets(data: OfTask): boolean {
-  return taskNameOf(data) !== "classification";
-}
 
 /**
  * Labelled samples that a {@link DataLoader} takes batches from: `torch.utils.data.Dataset`, a batch at a time. Own

@@ -6,10 +6,10 @@ import {
   fingerprintOf,
   type ImageLayout,
   type TableLayout,
-  type TaskName,
   type ValueLayout,
 } from "./dataset.js";
 import { indexRange } from "./take_batch.js";
+import type { TaskName } from "./task_name.js";
 
 /** A data set made of another one, whose names, classes and layout it passes on. */
 export abstract class DerivedDataset implements Dataset {

@@ -1,8 +1,9 @@
 import { argumentError, badDtype, expectLength, expectOptions, MAX_LENGTH, outOfRange, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { Tensor } from "../tensor/tensor.js";
-import { hasTargets, NO_LABEL } from "./dataset.js";
+import { NO_LABEL } from "./dataset.js";
 import { expectClassNames } from "./labels.js";
+import { hasTargets } from "./task_name.js";
 import { DATASET_OPTIONS, type DatasetOptions, TensorDataset } from "./tensor_dataset.js";
 
 /** A sample of the user's data. */

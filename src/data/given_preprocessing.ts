@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from "node:util";
 import { argumentError, show, showList } from "../checks.js";
 import { badData } from "../files/index.js";
 import { formatExpression } from "../registry/index.js";
-import { hasTargets, NO_LABEL, taskNameOf } from "./dataset.js";
+import { NO_LABEL } from "./dataset.js";
 import { classPlaces, namelessProblem } from "./labels.js";
 import type { LoadDataOptions } from "./load_options.js";
 import { pixelsAdvice, samplesText } from "./preprocessing/adapt.js";
@@ -11,6 +11,7 @@ import type { RawData, RawPart } from "./raw_data.js";
 import { featuresOf } from "./row_source.js";
 import { isIndex } from "./table_header.js";
 import { outputsText } from "./targets.js";
+import { hasTargets, taskNameOf } from "./task_name.js";
 import { textEncoding } from "./text/encodings.js";
 
 type Column = string | number;

@@ -10,8 +10,9 @@ import {
 } from "../checks.js";
 import { badData } from "../files/index.js";
 import { IntTensor, type Labels, labelData } from "../tensor/int_tensor.js";
-import { type Dataset, expectDataset, hasTargets, NO_LABEL } from "./dataset.js";
+import { type Dataset, expectDataset, NO_LABEL } from "./dataset.js";
 import { takeSlice } from "./take_batch.js";
+import { hasTargets } from "./task_name.js";
 
 /** Labels are read in batches of this size from a data set that does not have them at hand. */
 const LABEL_BATCH = 512;

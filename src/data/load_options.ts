@@ -10,7 +10,7 @@ import {
   issuesOf,
   oneOf,
 } from "../registry/index.js";
-import { TASK_NAMES } from "./dataset.js";
+import { TASK_NAMES } from "./task_name.js";
 import { TEXT_ENCODINGS } from "./text/encodings.js";
 
 /** How an option is written on the command line, and what help texts say of it. */

@@ -3,7 +3,7 @@ import { types } from "node:util";
 import { argumentError, expectLength, show } from "../checks.js";
 import { badData } from "../files/index.js";
 import { Tensor } from "../tensor/tensor.js";
-import { type Dataset, NO_LABEL, type TableLayout, type TaskName, taskNameOf, type ValueLayout } from "./dataset.js";
+import { type Dataset, NO_LABEL, type TableLayout, type ValueLayout } from "./dataset.js";
 import { EncodedRows, measureTable } from "./encoded_table.js";
 import { ImageDataset, type ImageSize } from "./image_dataset.js";
 import { expectClassNames } from "./labels.js";
@@ -22,6 +22,7 @@ import { ChannelStatistics, measureColumns, type Normalisation, StandardizedRows
 import { StreamedDataset } from "./streamed_dataset.js";
 import type { TableReader } from "./table_reader.js";
 import { type GivenLabels, isScaled, standardized } from "./targets.js";
+import { type TaskName, taskNameOf } from "./task_name.js";
 import { type DatasetOptions, StandardizedDataset, TableDataset, TensorDataset } from "./tensor_dataset.js";
 
 /** What a format finds at a path: samples before anything is measured, and their labels. */

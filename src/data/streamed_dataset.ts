@@ -3,9 +3,10 @@ import { native } from "../native.js";
 import { allocate, allocateBytes } from "../tensor/buffer_pool.js";
 import { IntTensor } from "../tensor/int_tensor.js";
 import { Tensor } from "../tensor/tensor.js";
-import type { Batch, Dataset, ImageLayout, TableLayout, TaskName, ValueLayout } from "./dataset.js";
+import type { Batch, Dataset, ImageLayout, TableLayout, ValueLayout } from "./dataset.js";
 import { featuresOf, newRows, type RowData, type RowSource } from "./row_source.js";
 import { expectIndices, expectRange, indexRange } from "./take_batch.js";
+import type { TaskName } from "./task_name.js";
 import { gatherTargets, layoutText, targetsText } from "./tensor_dataset.js";
 
 /** What is found when the files are opened. */

@@ -1,12 +1,13 @@
 import { argumentError, show } from "../checks.js";
 import { badData } from "../files/index.js";
-import { NO_LABEL, type TaskName } from "./dataset.js";
+import { NO_LABEL } from "./dataset.js";
 import { looksLikeRegression, MANY, regressionText } from "./labels.js";
 import type { TableOptions } from "./load_options.js";
 import { isMissing } from "./preprocessing/encode.js";
 import { isNumberLike, parseNumber } from "./preprocessing/number_format.js";
 import { ambiguousHeader, expectNoList, type TableHeader } from "./table_header.js";
 import { targetText, wrongTarget } from "./targets.js";
+import type { TaskName } from "./task_name.js";
 
 /** The label column of a table, as it is read. */
 export class TableLabels {

@@ -3,7 +3,8 @@ import { badDtype, expectInteger, RANGES, show } from "../checks.js";
 import { DistilleryError, type ErrorCode } from "../errors.js";
 import { IntTensor } from "../tensor/int_tensor.js";
 import { Tensor } from "../tensor/tensor.js";
-import { type Batch, type Dataset, hasTargets, NO_LABEL } from "./dataset.js";
+import { type Batch, type Dataset, NO_LABEL } from "./dataset.js";
+import { hasTargets } from "./task_name.js";
 
 /** `dataset.batch(indices)`, which has to be what the data set says of itself; otherwise an error that names both. */
 export function takeBatch(dataset: Dataset, indices: Int32Array): Batch {

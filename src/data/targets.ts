@@ -2,20 +2,11 @@ import { argumentError, badArgument, expectInteger, expectShape, show } from "..
 import { DistilleryError } from "../errors.js";
 import { IntTensor, type Labels, labelData } from "../tensor/int_tensor.js";
 import { Tensor } from "../tensor/tensor.js";
-import {
-  type Dataset,
-  expectDataset,
-  hasTargets,
-  NO_LABEL,
-  type OfTask,
-  TASK_NAMES,
-  type TaskName,
-  taskNameOf,
-  type ValueLayout,
-} from "./dataset.js";
+import { type Dataset, expectDataset, NO_LABEL, type ValueLayout } from "./dataset.js";
 import { checkLabels, labelsOf } from "./labels.js";
 import { firstRounded } from "./statistics.js";
 import { takeSlice } from "./take_batch.js";
+import { hasTargets, type OfTask, TASK_NAMES, type TaskName, taskNameOf } from "./task_name.js";
 
 /** What the labels of samples are given as: classes [n], or the targets [n] or [n, outputs] of another task. */
 export type GivenLabels = Labels | Tensor;

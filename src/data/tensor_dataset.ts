@@ -8,11 +8,12 @@ import { IntTensor } from "../tensor/int_tensor.js";
 import { randint, randn } from "../tensor/random.js";
 import { numel } from "../tensor/shape.js";
 import { expectTensor, Tensor } from "../tensor/tensor.js";
-import { type Batch, type Dataset, NO_LABEL, type TableLayout, type TaskName, type ValueLayout } from "./dataset.js";
+import { type Batch, type Dataset, NO_LABEL, type TableLayout, type ValueLayout } from "./dataset.js";
 import { expectClassNames } from "./labels.js";
 import { expectTable } from "./preprocessing/spec.js";
 import { expectIndices, expectRange, indexRange } from "./take_batch.js";
 import { type GivenLabels, readLabels } from "./targets.js";
+import type { TaskName } from "./task_name.js";
 
 /** The options of a data set in memory. */
 export interface DatasetOptions {

@@ -1,5 +1,5 @@
 import { argumentError } from "../checks.js";
-import type { TaskName } from "../data/dataset.js";
+import type { TaskName } from "../data/task_name.js";
 import type { Entry } from "../registry/index.js";
 import type { DistillationLoss, LossContext } from "./loss.js";
 

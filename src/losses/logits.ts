@@ -1,5 +1,5 @@
 import { expectShape } from "../checks.js";
-import type { TaskName } from "../data/dataset.js";
+import type { TaskName } from "../data/task_name.js";
 import { DistilleryError } from "../errors.js";
 import { klTerm } from "../ops/binary.js";
 import { expectTensor, type Tensor } from "../tensor/tensor.js";

@@ -1,7 +1,8 @@
 import { types } from "node:util";
 import leven from "leven";
 import { argumentError, badArgument, expectOneOf, expectOptions, show } from "../checks.js";
-import { NO_LABEL, TASK_NAMES, type TaskName } from "../data/dataset.js";
+import { NO_LABEL } from "../data/dataset.js";
+import { TASK_NAMES, type TaskName } from "../data/task_name.js";
 import { Module } from "../nn/module.js";
 import { type Labels, labelData } from "../tensor/int_tensor.js";
 import { Tensor } from "../tensor/tensor.js";

@@ -1,6 +1,6 @@
 import * as v from "valibot";
 import { argumentError, expectOptions, expectPositive, optionsOf } from "../checks.js";
-import type { TaskName } from "../data/dataset.js";
+import type { TaskName } from "../data/task_name.js";
 import { DistilleryError } from "../errors.js";
 import { binaryCrossEntropyWithLogits, l1Loss, mseLoss, smoothL1Loss } from "../ops/index.js";
 import { defineEntry, described, positive } from "../registry/index.js";

@@ -8,7 +8,7 @@ import {
   expectShape,
   withDefaults,
 } from "../checks.js";
-import { hasTargets, type OfTask, taskNameOf } from "../data/dataset.js";
+import { hasTargets, type OfTask, taskNameOf } from "../data/task_name.js";
 import { expectModule } from "../nn/expect_module.js";
 import { expectOutput } from "../nn/expect_output.js";
 import { inputsFor } from "../nn/inputs_for.js";

@@ -1,4 +1,5 @@
-import { type Batch, type Dataset, hasTargets, NO_LABEL } from "../data/dataset.js";
+import { type Batch, type Dataset, NO_LABEL } from "../data/dataset.js";
+import { hasTargets } from "../data/task_name.js";
 import type { Module } from "../nn/module.js";
 import { IntTensor } from "../tensor/int_tensor.js";
 import { vectorsOf } from "./create_network.js";

@@ -1,9 +1,9 @@
 import { basename } from "node:path";
-import { hasTargets } from "../data/dataset.js";
 import { type Dataset, labelsOf } from "../data/index.js";
 import { type SourceRow, sourceRowsOf } from "../data/origin.js";
 import { samplesOf } from "../data/preprocessing/encode.js";
 import { takeBatch } from "../data/take_batch.js";
+import { hasTargets } from "../data/task_name.js";
 import { argmax } from "../ops/max.js";
 import { softmax } from "../tasks/softmax.js";
 import type { Tensor } from "../tensor/tensor.js";

@@ -1,5 +1,5 @@
 import type { CompareResult, NetworkSize, SweepResult } from "../compare/results.js";
-import type { TaskName } from "../data/dataset.js";
+import type { TaskName } from "../data/task_name.js";
 import type { EpochRecord } from "../log/epoch_record.js";
 import type { TaskEvaluation } from "../tasks/metrics.js";
 import type { StepPoint } from "../train/step_trace.js";

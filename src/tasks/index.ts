@@ -1,7 +1,8 @@
 import { argumentError } from "../checks.js";
-import { type Dataset, type OfTask, type TaskName, taskNameOf } from "../data/dataset.js";
+import type { Dataset } from "../data/dataset.js";
 import { labelsOf } from "../data/labels.js";
 import { targetsOf } from "../data/targets.js";
+import { type OfTask, type TaskName, taskNameOf } from "../data/task_name.js";
 import { KD_DEFAULTS } from "../losses/kd_loss.js";
 import { IntTensor } from "../tensor/int_tensor.js";
 import type { Tensor } from "../tensor/tensor.js";

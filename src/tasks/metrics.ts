@@ -1,4 +1,4 @@
-import { type OfTask, type TaskName, taskNameOf } from "../data/dataset.js";
+import { type OfTask, type TaskName, taskNameOf } from "../data/task_name.js";
 import { capitalized, showPercent } from "../show.js";
 import type { Evaluation } from "./classification_metrics.js";
 

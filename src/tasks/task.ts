@@ -1,5 +1,6 @@
-import type { Batch, Dataset, TaskName } from "../data/dataset.js";
+import type { Batch, Dataset } from "../data/dataset.js";
 import type { ClassSpec } from "../data/preprocessing/spec.js";
+import type { TaskName } from "../data/task_name.js";
 import type { DistillationLoss } from "../losses/loss.js";
 import type { Tensor } from "../tensor/tensor.js";
 import type { TaskEvaluation } from "./metrics.js";

@@ -1,7 +1,8 @@
 import { setImmediate } from "node:timers/promises";
-import { type Dataset, hasTargets, NO_LABEL } from "../data/dataset.js";
+import { type Dataset, NO_LABEL } from "../data/dataset.js";
 import { labelsOf } from "../data/labels.js";
 import { targetsOf } from "../data/targets.js";
+import { hasTargets } from "../data/task_name.js";
 import { showCount, showPercent } from "../show.js";
 import { taskOf } from "../tasks/index.js";
 import { mainMetric, metricsOf, showMetric } from "../tasks/metrics.js";

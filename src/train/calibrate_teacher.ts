@@ -1,8 +1,9 @@
 import { setImmediate } from "node:timers/promises";
 import { argumentError, expectShape } from "../checks.js";
-import { type Dataset, hasTargets } from "../data/dataset.js";
+import type { Dataset } from "../data/dataset.js";
 import { labelsOf } from "../data/labels.js";
 import { takeSlice } from "../data/take_batch.js";
+import { hasTargets } from "../data/task_name.js";
 import { DistilleryError } from "../errors.js";
 import { changedLoss, type DistillationLoss, type LossBatch } from "../losses/loss.js";
 import { isSum, type Sum } from "../losses/weighted_sum.js";

@@ -1,8 +1,9 @@
 import { types } from "node:util";
 import { argumentError } from "../checks.js";
-import { type Batch, type Dataset, hasTargets, NO_LABEL } from "../data/dataset.js";
+import { type Batch, type Dataset, NO_LABEL } from "../data/dataset.js";
 import { labelsOf } from "../data/labels.js";
 import { outputsText } from "../data/targets.js";
+import { hasTargets } from "../data/task_name.js";
 import { DistilleryError } from "../errors.js";
 import { drawsRandomNumbers } from "../graph/index.js";
 import type { Metrics } from "../log/epoch_record.js";

@@ -1,10 +1,11 @@
 import { badDtype, expectInteger, expectOptions, expectShape } from "../checks.js";
 import { expectUnaugmented } from "../data/augment.js";
-import { type Batch, expectDataset, hasTargets } from "../data/dataset.js";
+import { type Batch, expectDataset } from "../data/dataset.js";
 import type { Dataset } from "../data/index.js";
 import { DataLoader } from "../data/loader.js";
 import type { Preprocessing } from "../data/preprocessing/spec.js";
 import { takeSlice } from "../data/take_batch.js";
+import { hasTargets } from "../data/task_name.js";
 import { DistilleryError } from "../errors.js";
 import { fitNetwork, inputsOf } from "../models/fit_network.js";
 import { recordOf } from "../models/training_record.js";

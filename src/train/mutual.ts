@@ -1,6 +1,7 @@
 import { argumentError, badArgument } from "../checks.js";
-import { expectDataset, hasTargets } from "../data/dataset.js";
+import { expectDataset } from "../data/dataset.js";
 import type { Dataset } from "../data/index.js";
+import { hasTargets } from "../data/task_name.js";
 import { DistilleryError } from "../errors.js";
 import type { DistillationLoss, LossSpec } from "../losses/index.js";
 import { computeLoss, type LossBatch, readsTeacher } from "../losses/loss.js";

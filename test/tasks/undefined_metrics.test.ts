@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import type { TaskName } from "../../src/data/dataset.js";
+import type { TaskName } from "../../src/data/task_name.js";
 import { Tensor, TensorDataset } from "../../src/index.js";
 import { TASKS } from "../../src/tasks/index.js";
 

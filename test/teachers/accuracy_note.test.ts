@@ -1,7 +1,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import type { TaskName } from "../../src/data/dataset.js";
+import type { TaskName } from "../../src/data/task_name.js";
 import {
   distill,
   emaTeacher,

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { TaskName } from "../../src/data/dataset.js";
+import type { TaskName } from "../../src/data/task_name.js";
 import {
   BatchNorm1d,
   Dropout,

@@ -1,11 +1,11 @@
 import { basename } from "node:path";
 import { badArgument } from "../../checks.js";
 import { badData, readWhole } from "../../files/index.js";
-import { hasTargets, type TaskName, taskNameOf } from "../dataset.js";
 import type { TableOptions } from "../load_options.js";
 import type { TablePreprocessing } from "../preprocessing/spec.js";
 import type { RawPart } from "../raw_data.js";
 import { outputsText } from "../targets.js";
+import { hasTargets, type TaskName, taskNameOf } from "../task_name.js";
 import type { CellRecords } from "./format.js";
 import { decodeNpy, type NpyArray } from "./npy.js";
 import { toTargets } from "./npy_samples.js";

@@ -1,10 +1,11 @@
 import { badData } from "../../files/index.js";
 import { native } from "../../native.js";
 import { numel } from "../../tensor/shape.js";
-import { NO_LABEL, type TaskName } from "../dataset.js";
+import { NO_LABEL } from "../dataset.js";
 import { looksLikeRegression } from "../labels.js";
 import { featuresOf, MemoryRows, newRows, type RowData, type RowSource } from "../row_source.js";
 import { targetText, wrongTarget } from "../targets.js";
+import type { TaskName } from "../task_name.js";
 import type { NpyArray, NpyData, NpyFile } from "./npy.js";
 
 /** Samples, and what they are. */

@@ -1,12 +1,12 @@
 import { dirname, extname, join } from "node:path";
 import { argumentError } from "../../checks.js";
 import { badData, kindOf, listFiles, readWhole } from "../../files/index.js";
-import { hasTargets, type TaskName, taskNameOf } from "../dataset.js";
 import { countClasses, countKnown, expectSeen } from "../labels.js";
 import { encodeSamples } from "../preprocessing/encode.js";
 import type { ImagePreprocessing, ValuePreprocessing } from "../preprocessing/spec.js";
 import { expectSameKind, ON_DISK, type RawData, type RawPart } from "../raw_data.js";
 import { featuresOf, type MemoryRows } from "../row_source.js";
+import { hasTargets, type TaskName, taskNameOf } from "../task_name.js";
 import { type Format, numbered, type OpenOptions, type SampleReader } from "./format.js";
 import { decodeNpy, type NpyArray, openNpyFile, openNpz } from "./npy.js";
 import { BY_UNIQUE, type NpyRows, streamRows, taskOfArray, toLabels, toRows, toTargets } from "./npy_samples.js";

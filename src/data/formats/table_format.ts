@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { argumentError, badArgument, show, showList } from "../../checks.js";
 import { badData, hashFile, kindOf, listFiles } from "../../files/index.js";
-import { hasTargets, NO_LABEL } from "../dataset.js";
+import { NO_LABEL } from "../dataset.js";
 import { type LoadDataOptions, TABLE_OPTIONS, type TableOptions } from "../load_options.js";
 import type { TablePreprocessing } from "../preprocessing/spec.js";
 import type { RawData, RawPart } from "../raw_data.js";
@@ -9,6 +9,7 @@ import { MemoryRows } from "../row_source.js";
 import { findColumns, indexOf, indicesOf, layoutOf, namesColumns, places, readTableHeader } from "../table_header.js";
 import { type LabelReader, tableTargets, taskOfTable } from "../table_labels.js";
 import { TableReader } from "../table_reader.js";
+import { hasTargets } from "../task_name.js";
 import type { CellRecords, Format, SampleReader } from "./format.js";
 import { GivenTargets } from "./given_targets.js";
 import { fileOf, filesOf } from "./part_names.js";

@@ -3,7 +3,7 @@ import { show, showList } from "../../checks.js";
 import { DistilleryError } from "../../errors.js";
 import { badData, MAX_FILE_BYTES } from "../../files/index.js";
 import { Tensor } from "../../tensor/tensor.js";
-import { NO_LABEL, type TaskName } from "../dataset.js";
+import { NO_LABEL } from "../dataset.js";
 import { encodeCell, isMissing } from "../preprocessing/encode.js";
 import { parseNumber } from "../preprocessing/number_format.js";
 import { type ClassSpec, columnWidth, type TablePreprocessing, textColumnOf, widthOf } from "../preprocessing/spec.js";
@@ -13,6 +13,7 @@ import { type ColumnIndices, expectNoList, expectWidth, findColumns } from "../t
 import type { LabelReader } from "../table_labels.js";
 import type { TableReader } from "../table_reader.js";
 import { targetText, wrongTarget } from "../targets.js";
+import type { TaskName } from "../task_name.js";
 import type { CellRecords, FileSamples } from "./format.js";
 import { sourceRowIn } from "./text_column.js";
 

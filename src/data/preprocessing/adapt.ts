@@ -1,10 +1,11 @@
 import { isDeepStrictEqual } from "node:util";
 import { show, showList } from "../../checks.js";
 import { DistilleryError } from "../../errors.js";
-import { type TableColumn, taskNameOf, type ValueLayout } from "../dataset.js";
+import type { TableColumn, ValueLayout } from "../dataset.js";
 import { classPlaces, namelessProblem } from "../labels.js";
 import { firstRounded } from "../statistics.js";
 import { outputsText } from "../targets.js";
+import { taskNameOf } from "../task_name.js";
 import type { TextEncoding } from "../text/encodings.js";
 import { columnWidth, inputFeatures, type Preprocessing, type TablePreprocessing, textColumnOf } from "./spec.js";
 

@@ -7,13 +7,12 @@ import {
   type Dataset,
   expectDataset,
   type ImageLayout,
-  TASK_NAMES,
   type TableColumn,
   type TableLayout,
-  type TaskName,
   type TextColumn,
   type ValueLayout,
 } from "../dataset.js";
+import { TASK_NAMES, type TaskName } from "../task_name.js";
 import { ENCODING_SCHEMA } from "../text/encodings.js";
 
 /**

@@ -1,5 +1,5 @@
-import { taskNameOf } from "../../data/dataset.js";
 import type { Preprocessing } from "../../data/preprocessing/spec.js";
+import { taskNameOf } from "../../data/task_name.js";
 
 /** What an exported module says of a sample. */
 interface OutputJs {

@@ -1,4 +1,4 @@
-import type { OfTask } from "../../data/dataset.js";
+import type { OfTask } from "../../data/task_name.js";
 import { type Content, h, newId } from "../../page/dom.js";
 import { isClassification, type TaskEvaluation, targetTable } from "../../tasks/metrics.js";
 import type { HeldOutPredictions, Mistake, Report } from "../report_data.js";

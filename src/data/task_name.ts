@@ -1,0 +1,18 @@
+/** What networks can be trained for. */
+export const TASK_NAMES = ["classification", "regression", "multi-label", "vectors"] as const;
+export type TaskName = (typeof TASK_NAMES)[number];
+
+/** Something that is of a task; of a classification, if it does not say so. */
+export interface OfTask {
+  readonly task?: TaskName | undefined;
+}
+
+/** The task of a data set, or of what is said of one. */
+export function taskNameOf({ task = "classification" }: OfTask): TaskName {
+  return task;
+}
+
+/** Whether samples have targets instead of classes. */
+export function hasTargets(data: OfTask): boolean {
+  return taskNameOf(data) !== "classification";
+}
