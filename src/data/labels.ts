@@ -9,6 +9,7 @@ import {
   showList,
 } from "../checks.js";
 import { badData } from "../files/index.js";
+import { slices } from "../slices.js";
 import { IntTensor, type Labels, labelData } from "../tensor/int_tensor.js";
 import { type Dataset, expectDataset, NO_LABEL } from "./dataset.js";
 import { takeSlice } from "./take_batch.js";
@@ -31,9 +32,7 @@ export function labelsOf(dataset: Dataset): Int32Array {
   if (hasTargets(dataset)) return new Int32Array(length).fill(NO_LABEL);
   if (labels instanceof IntTensor && labels.size === length) return labels.data;
   const all = new Int32Array(length);
-  for (let start = 0; start < length; start += LABEL_BATCH) {
-    all.set(takeSlice(dataset, start, Math.min(start + LABEL_BATCH, length)).labels.data, start);
-  }
+  for (const [start, end] of slices(length, LABEL_BATCH)) all.set(takeSlice(dataset, start, end).labels.data, start);
   return all;
 }
 

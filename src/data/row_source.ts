@@ -1,7 +1,7 @@
-import { setImmediate } from "node:timers/promises";
 import { types } from "node:util";
 import { DistilleryError } from "../errors.js";
 import { readSlice, type SlicedFile } from "../files/index.js";
+import { turns } from "../slices.js";
 import { numel } from "../tensor/shape.js";
 
 /** The values of rows: pixels in bytes, numbers, or the cells of a table. */
@@ -137,10 +137,8 @@ export async function materialize(rows: RowSource, source: string): Promise<Memo
     throw new DistilleryError("BAD_ARGUMENT", `${source}: ${text}`, { cause: error });
   }
   const step = Math.max(1, Math.floor(TURN / rowBytes(rows)));
-  for (let start = 0; start < rows.length; start += step) {
-    const end = Math.min(start + step, rows.length);
+  for await (const [start, end] of turns(rows.length, step)) {
     rows.read(start, end, data.subarray(start * features, end * features));
-    await setImmediate();
   }
   return new MemoryRows(data, rows.shape);
 }
@@ -153,10 +151,8 @@ export async function visitRows(
 ): Promise<void> {
   if (visitors.length === 0) return;
   const buffer = rows instanceof MemoryRows ? undefined : newRows(rows, Math.min(step, rows.length));
-  for (let start = 0; start < rows.length; start += step) {
-    const end = Math.min(start + step, rows.length);
+  for await (const [start, end] of turns(rows.length, step)) {
     const data = rows.read(start, end, buffer?.subarray(0, (end - start) * featuresOf(rows)));
     for (const visit of visitors) visit(data, start, end);
-    await setImmediate();
   }
 }

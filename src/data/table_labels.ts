@@ -187,6 +187,7 @@ export class TableLabels {
 export interface LabelReader {
   readonly labels: readonly TableLabels[];
   readonly file: string;
+  readonly header: { readonly isNamed: boolean };
 }
 
 /**

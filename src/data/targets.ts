@@ -1,5 +1,6 @@
 import { argumentError, badArgument, expectInteger, expectShape, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
+import { slices } from "../slices.js";
 import { IntTensor, type Labels, labelData } from "../tensor/int_tensor.js";
 import { Tensor } from "../tensor/tensor.js";
 import { type Dataset, expectDataset, NO_LABEL, type ValueLayout } from "./dataset.js";
@@ -127,8 +128,8 @@ export function targetsOf(dataset: Dataset): Tensor | undefined {
   if (!hasTargets(expectDataset(dataset))) return undefined;
   const { length, classes } = dataset;
   const all = new Float32Array(length * classes);
-  for (let start = 0; start < length; start += BATCH) {
-    const { targets } = takeSlice(dataset, start, Math.min(start + BATCH, length));
+  for (const [start, end] of slices(length, BATCH)) {
+    const { targets } = takeSlice(dataset, start, end);
     all.set((targets as Tensor).data, start * classes);
   }
   return new Tensor(all, [length, classes]);

@@ -3,6 +3,7 @@ import { pixelBytes } from "../data/preprocessing/encode.js";
 import { preprocessingOf } from "../data/preprocessing/spec.js";
 import { standardized } from "../data/targets.js";
 import { DistilleryError } from "../errors.js";
+import { slices } from "../slices.js";
 import { evaluateOutputs } from "../tasks/index.js";
 import { mainMetric } from "../tasks/metrics.js";
 import { Tensor } from "../tensor/tensor.js";
@@ -31,8 +32,7 @@ export async function accuracyByOnnxRuntime(
   );
   const standardisation = embedded ? standardisationOf(preprocessingOf(data)) : null;
   const all: Float32Array[] = [];
-  for (let start = 0; start < data.length; start += BATCH) {
-    const end = Math.min(start + BATCH, data.length);
+  for (const [start, end] of slices(data.length, BATCH)) {
     const { inputs } = data.slice(start, end);
     const shape = [end - start, ...(input.shape.slice(1) as number[])];
     const fed =

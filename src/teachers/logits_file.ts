@@ -1,9 +1,9 @@
 import { createHash } from "node:crypto";
-import { setImmediate } from "node:timers/promises";
 import { expectInteger, expectOptions, showList } from "../checks.js";
 import { expectClassNames } from "../data/labels.js";
 import type { DistilleryError } from "../errors.js";
 import { badData } from "../files/index.js";
+import { turns } from "../slices.js";
 import { byIndex, type LogitsRows } from "./by_index.js";
 import { namesOf } from "./class_columns.js";
 import { openStoredArrays, type StoredArray } from "./stored_arrays.js";
@@ -189,11 +189,10 @@ async function scan(source: Source, memory: number): Promise<{ hash: string; val
   const values = 4 * samples * width <= memory ? new Float32Array(samples * width) : null;
   const hash = createHash("sha256").update(JSON.stringify([samples, width, source.classes]));
   const step = Math.max(1, Math.floor(TURN / width));
-  for (let start = 0; start < samples; start += step) {
-    const part = source.read(start, Math.min(start + step, samples));
+  for await (const [start, end] of turns(samples, step)) {
+    const part = source.read(start, end);
     values?.set(part, start * width);
     hash.update(part);
-    await setImmediate();
   }
   return { hash: hash.digest("hex"), values };
 }

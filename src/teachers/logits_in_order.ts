@@ -1,10 +1,10 @@
-import { setImmediate } from "node:timers/promises";
 import { expectShape } from "../checks.js";
 import type { Batch, Dataset } from "../data/dataset.js";
 import { takeSlice } from "../data/take_batch.js";
 import { DistilleryError } from "../errors.js";
 import type { WorkProgress } from "../log/progress_line.js";
 import type { Outputs } from "../losses/loss.js";
+import { turns } from "../slices.js";
 import { Generator, withGenerator } from "../tensor/random.js";
 import { expectFiniteLogits } from "./sample_logits.js";
 
@@ -24,9 +24,7 @@ export async function* logitsInOrder(
   data: Dataset,
   { start = 0, batchSize = LOGITS_BATCH }: { start?: number; batchSize?: number } = {},
 ): AsyncGenerator<Float32Array, void> {
-  for (let at = start; at < data.length; at += batchSize) {
-    await setImmediate();
-    const end = Math.min(at + batchSize, data.length);
+  for await (const [at, end] of turns(data.length, batchSize, start)) {
     yield await logitsBetween(outputsOf, data, at, end);
   }
 }

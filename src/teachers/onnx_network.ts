@@ -9,6 +9,7 @@ import { DistilleryError } from "../errors.js";
 import { importRuntime } from "../export/import_runtime.js";
 import type { OnnxRecord } from "../export/onnx_record.js";
 import { badData, hashFile } from "../files/index.js";
+import { slices } from "../slices.js";
 import { fromFloat16 } from "../tensor/float16.js";
 import { numel } from "../tensor/shape.js";
 import { getNumThreads } from "../threads.js";
@@ -163,9 +164,8 @@ export class OnnxNetwork {
     const values = plan.convert(inputs.data, rows);
     const step = fixed ?? rows;
     const given = new Float32Array(rows * outputs);
-    for (let start = 0; start < rows; start += step) {
-      const count = Math.min(step, rows - start);
-      given.set(await this.#runOnce(setting, values, start, count, step), start * outputs);
+    for (const [start, end] of slices(rows, step)) {
+      given.set(await this.#runOnce(setting, values, start, end - start, step), start * outputs);
     }
     const logits = classes === null ? given : inOrder(given, outputs, classes);
     expectFiniteLogits(this.file, logits, data.classes, batch.indices);

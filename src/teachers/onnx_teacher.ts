@@ -1,5 +1,4 @@
 import { createHash } from "node:crypto";
-import { setImmediate } from "node:timers/promises";
 import { badArgument, expectOptions, expectPath } from "../checks.js";
 import type { Batch, Dataset } from "../data/dataset.js";
 import { takeSlice } from "../data/take_batch.js";
@@ -7,6 +6,7 @@ import { DistilleryError } from "../errors.js";
 import { readWhole } from "../files/index.js";
 import type { Outputs } from "../losses/loss.js";
 import { showCount } from "../show.js";
+import { turns } from "../slices.js";
 import { Tensor } from "../tensor/tensor.js";
 import { noteAccuracy, noteProbabilities } from "./accuracy_note.js";
 import { ofRuns } from "./for_run.js";
@@ -132,11 +132,9 @@ class OnnxTeacher implements Teacher {
       return onNote?.(notCached(isRandom ? "the teacher's logits are others each time" : UNCACHEABLE.notByRow));
     }
     const kept = new Float32Array(data.length * data.classes);
-    for (let start = 0; start < data.length; start += BATCH) {
+    for await (const [start, end] of turns(data.length, BATCH)) {
       expectNotStopped(signal);
-      await setImmediate();
-      const batch = takeSlice(data, start, Math.min(start + BATCH, data.length));
-      kept.set(await this.network.run(setting, batch), start * data.classes);
+      kept.set(await this.network.run(setting, takeSlice(data, start, end)), start * data.classes);
     }
     this.#kept = kept;
     onNote?.(`teacher: ${showCount(data.length)} x ${data.classes} logits computed once`);

@@ -1,4 +1,3 @@
-import { setImmediate } from "node:timers/promises";
 import { argumentError, expectShape } from "../checks.js";
 import type { Dataset } from "../data/dataset.js";
 import { labelsOf } from "../data/labels.js";
@@ -10,6 +9,7 @@ import { isSum, type Sum } from "../losses/weighted_sum.js";
 import { overlapOf } from "../models/overlap.js";
 import { Module } from "../nn/module.js";
 import { EVAL_ROWS } from "../nn/rows_for.js";
+import { turns } from "../slices.js";
 import type { Teacher } from "../teachers/index.js";
 import { expectOutputs } from "../teachers/teacher.js";
 import { inPrecision, type Precision } from "../tensor/precision.js";
@@ -41,9 +41,8 @@ export async function calibrateTeacher(
 ): Promise<TemperatureFit> {
   const { validation, evaluate } = expectCalibratable(given, teacher);
   const logits = new Float64Array(validation.length * validation.classes);
-  for (let start = 0; start < validation.length; start += EVAL_ROWS) {
-    const batch = takeSlice(validation, start, Math.min(start + EVAL_ROWS, validation.length));
-    await setImmediate();
+  for await (const [start, end] of turns(validation.length, EVAL_ROWS)) {
+    const batch = takeSlice(validation, start, end);
     if (signal?.aborted) throw new DistilleryError("ABORTED", "stopped while the teacher was calibrated");
     const asked = () => inPrecision(precision, () => evaluate.call(teacher, batch));
     const outputs = expectOutputs(teacher, await withGenerator(new Generator(), asked));

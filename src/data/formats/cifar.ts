@@ -1,8 +1,8 @@
 import { join } from "node:path";
-import { setImmediate } from "node:timers/promises";
 import { show } from "../../checks.js";
 import { DistilleryError } from "../../errors.js";
 import { badData, listFiles, MAX_FILE_BYTES, openSliced, readWhole } from "../../files/index.js";
+import { turns } from "../../slices.js";
 import { expectSeen } from "../labels.js";
 import { ON_DISK, type RawData, type RawPart } from "../raw_data.js";
 import { FileRecords, RecordRows } from "../row_source.js";
@@ -113,8 +113,7 @@ async function readLabels(records: FileRecords, labelBytes: number, classes: num
   const { length, stride } = records;
   const labels = new Int32Array(length);
   const bytes = new Uint8Array(Math.min(STEP, length) * stride);
-  for (let start = 0; start < length; start += STEP) {
-    const end = Math.min(start + STEP, length);
+  for await (const [start, end] of turns(length, STEP)) {
     records.read(start, bytes.subarray(0, (end - start) * stride));
     for (let row = start; row < end; row++) {
       labels[row] = bytes[(row - start) * stride + labelBytes - 1];
@@ -123,7 +122,6 @@ async function readLabels(records: FileRecords, labelBytes: number, classes: num
       const text = `byte ${byte + labelBytes - 1}: expected a class from 0 to ${classes - 1}, got ${labels[row]}`;
       throw badData(path, text);
     }
-    await setImmediate();
   }
   return labels;
 }

@@ -3,6 +3,7 @@ import { argumentError, showList } from "../../checks.js";
 import { badData, listFiles, listFolders, readWhole, readWholeSync } from "../../files/index.js";
 import { native } from "../../native.js";
 import { showCount } from "../../show.js";
+import { slices } from "../../slices.js";
 import type { ImageSize } from "../image_dataset.js";
 import type { ImageOptions, LoadDataOptions } from "../load_options.js";
 import { encodeSamples } from "../preprocessing/encode.js";
@@ -229,10 +230,10 @@ function decodeImages(
   out: Uint8Array,
 ): void {
   const features = channels * height * width;
-  for (let start = 0; start < files.length; start += BATCH) {
-    const part = files.slice(start, start + BATCH);
+  for (const [start, end] of slices(files.length, BATCH)) {
+    const part = files.slice(start, end);
     const contents = part.map((file) => readWholeSync(file));
-    const pixels = out.subarray(start * features, (start + part.length) * features);
+    const pixels = out.subarray(start * features, end * features);
     const mayResize = imageSize !== undefined;
     const [mayGrey, upright] = [grey === true, exifOrientation];
     const failure = native.decodeImages(contents, pixels, [channels, height, width], mayResize, mayGrey, upright);

@@ -1,9 +1,10 @@
-import { setImmediate } from "node:timers/promises";
 import { show, showList } from "../../checks.js";
 import { DistilleryError } from "../../errors.js";
 import { badData, MAX_FILE_BYTES } from "../../files/index.js";
+import { turns } from "../../slices.js";
 import { Tensor } from "../../tensor/tensor.js";
 import { NO_LABEL } from "../dataset.js";
+import type { ReadSourceRow, SourceRow } from "../origin.js";
 import { encodeCell, isMissing } from "../preprocessing/encode.js";
 import { parseNumber } from "../preprocessing/number_format.js";
 import { type ClassSpec, columnWidth, type TablePreprocessing, textColumnOf, widthOf } from "../preprocessing/spec.js";
@@ -15,7 +16,6 @@ import type { TableReader } from "../table_reader.js";
 import { targetText, wrongTarget } from "../targets.js";
 import type { TaskName } from "../task_name.js";
 import type { CellRecords, FileSamples } from "./format.js";
-import { sourceRowIn } from "./text_column.js";
 
 /** The rows of a file, what read their labels, and what else is known of them. */
 export interface ReadTable<R extends LabelReader = LabelReader>
@@ -36,23 +36,13 @@ export async function readTable(
     const text = `${file}: ${size} bytes; at most ${MAX_FILE_BYTES} can be read: ${ON_DISK}`;
     throw new DistilleryError("IO_ERROR", text);
   }
-  let reader: TableReader | undefined;
-  let first: { cells: readonly string[]; line: number } | undefined;
   let cells: Float64Array = new Float64Array(0);
-  let count = 0;
-  await records.scan((record, line) => {
-    if (reader === undefined) {
-      reader = open(record, line);
-      first = { cells: record, line };
-      if (reader.header.isNamed) return;
-    }
-    const width = reader.columns.length;
-    const at = stream ? 0 : count * width;
+  const { reader, first, count } = await scanRows(file, records, open, (to, record, line, row) => {
+    const width = to.columns.length;
+    const at = stream ? 0 : row * width;
     if (cells.length < at + width) cells = grown(cells, at + width);
-    reader.see(record, line, cells, at);
-    count++;
+    to.see(record, line, cells, at);
   });
-  if (reader === undefined || first === undefined || count === 0) throw badData(file, "truncated: it has no rows");
   const isOther = reader.finish(first);
   const shape = [reader.columns.length];
   const rows = new TextRows(records, reader, count, shape);
@@ -63,13 +53,48 @@ export async function readTable(
   if (isOther) {
     // Their cells were taken for something else before all of them were seen.
     const turn = Math.max(1, Math.floor(TURN / shape[0]));
-    for (let start = 0; start < count; start += turn) {
-      const end = Math.min(start + turn, count);
-      rows.read(start, end, memory.read(start, end));
-      await setImmediate();
-    }
+    for await (const [start, end] of turns(count, turn)) rows.read(start, end, memory.read(start, end));
   }
   return { rows: memory, ...read };
+}
+
+interface Opened<R extends LabelReader> {
+  readonly reader: R;
+  readonly first: { readonly cells: readonly string[]; readonly line: number };
+}
+
+/** Shows the rows of a file to the reader that its first record opens, which has the columns' names or is a row. */
+export async function scanRows<R extends LabelReader>(
+  file: string,
+  records: CellRecords,
+  open: (cells: readonly string[], line: number) => R,
+  see: (reader: R, cells: readonly string[], line: number, row: number) => void,
+): Promise<Opened<R> & { count: number }> {
+  let opened: Opened<R> | undefined;
+  let count = 0;
+  await records.scan((cells, line) => {
+    if (opened === undefined) {
+      opened = { reader: open(cells, line), first: { cells, line } };
+      if (opened.reader.header.isNamed) return;
+    }
+    see(opened.reader, cells, line, count++);
+  });
+  if (opened === undefined || count === 0) throw badData(file, "truncated: it has no rows");
+  return { ...opened, count };
+}
+
+/** Finds a row of a file again, and the cell of its text, behind the names of the columns. */
+export function sourceRowIn(records: CellRecords, isNamed: boolean, text?: number): ReadSourceRow {
+  const file = records.file.path;
+  return (row) => {
+    const number = row + (isNamed ? 1 : 0);
+    let found: SourceRow | undefined;
+    records.read(number, number + 1, (cells, line) => {
+      found = { file, line, ...(text !== undefined && { text: cells[text] }) };
+    });
+    if (found === undefined) throw badData(file, `has no row ${row + 1}`);
+    return found;
+  };
 }
 
 /** Cells that are read before other work gets its turn. */
@@ -97,10 +122,8 @@ class TextRows implements RowSource {
   async recode(): Promise<void> {
     const first = this.reader.header.isNamed ? 1 : 0;
     const turn = Math.max(1, Math.floor(TURN / featuresOf(this)));
-    for (let start = first; start < this.length + first; start += turn) {
-      const end = Math.min(start + turn, this.length + first);
+    for await (const [start, end] of turns(this.length + first, turn, first)) {
       this.records.read(start, end, (cells, line) => this.reader.recode(cells, line));
-      await setImmediate();
     }
     for (const column of this.reader.columns) column.expectFew();
   }

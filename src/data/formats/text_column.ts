@@ -2,7 +2,6 @@ import { badArgument, show, showList } from "../../checks.js";
 import { badData } from "../../files/index.js";
 import type { TableLayout, TextColumn } from "../dataset.js";
 import type { LoadDataOptions, TableOptions } from "../load_options.js";
-import type { ReadSourceRow, SourceRow } from "../origin.js";
 import { isNumberLike } from "../preprocessing/number_format.js";
 import { MAX_CATEGORIES } from "../preprocessing/spec.js";
 import type { RawPart } from "../raw_data.js";
@@ -22,6 +21,7 @@ import {
 import { TableLabels } from "../table_labels.js";
 import { encodeText, knowsAny, textEncoding } from "../text/encodings.js";
 import type { CellRecords } from "./format.js";
+import { scanRows, sourceRowIn } from "./table_rows.js";
 
 /** The usual name of a column of texts to read. */
 const USUAL = "text";
@@ -257,19 +257,8 @@ export async function readTexts(
   { stream, onNote }: { stream: boolean } & Pick<LoadDataOptions, "onNote">,
   open: (cells: readonly string[], line: number) => TextReader,
 ): Promise<ReadTexts> {
-  let reader: TextReader | undefined;
-  let first: { cells: readonly string[]; line: number } | undefined;
-  let count = 0;
-  await records.scan((cells, line) => {
-    if (reader === undefined) {
-      reader = open(cells, line);
-      first = { cells, line };
-      if (reader.header.isNamed) return;
-    }
-    reader.see(cells, line, !stream);
-    count++;
-  });
-  if (reader === undefined || first === undefined || count === 0) throw badData(file, "truncated: it has no rows");
+  const see = (to: TextReader, cells: readonly string[], line: number) => to.see(cells, line, !stream);
+  const { reader, first, count } = await scanRows(file, records, open, see);
   reader.labels[0].expectHeader(reader.header, first.cells, first.line, () => true);
   if (!stream && !reader.knows) {
     const { name, text } = reader.column;
@@ -281,18 +270,4 @@ export async function readTexts(
   const kept = stream ? onDisk : reader;
   const sourceRow = sourceRowIn(records, header.isNamed, textIndex);
   return { rows, reader, layout, sourceRow, texts: (wanted) => kept.texts(wanted) };
-}
-
-/** Finds a row of a file again, and the cell of its text, behind the names of the columns. */
-export function sourceRowIn(records: CellRecords, isNamed: boolean, text?: number): ReadSourceRow {
-  const file = records.file.path;
-  return (row) => {
-    const number = row + (isNamed ? 1 : 0);
-    let found: SourceRow | undefined;
-    records.read(number, number + 1, (cells, line) => {
-      found = { file, line, ...(text !== undefined && { text: cells[text] }) };
-    });
-    if (found === undefined) throw badData(file, `has no row ${row + 1}`);
-    return found;
-  };
 }
