@@ -11,6 +11,7 @@ export {
   load,
   loadCheckpoint,
   loadNetwork,
+  type ReadOptions,
   readPreprocessing,
   type Safetensors,
   type SaveOptions,
@@ -81,6 +82,7 @@ export {
   type CrossEntropyOptions,
   cat,
   crossEntropy,
+  type Defined,
   logsumexp,
   type MaxPool2dOptions,
   matmul,
@@ -100,10 +102,14 @@ export {
 } from "./ops/index.js";
 export * from "./optim/index.js";
 export {
+  type Entry,
   type Expression,
   formatExpression,
   importModules,
+  type OptionSchemas,
   parseExpression,
+  type Registry,
+  type ResolveOptions,
   type StructuredTerm,
   type Term,
   type UserModules,

@@ -213,6 +213,8 @@ describe.each(Object.keys(CALLS))("%s", (name) => {
       code: expect.stringMatching(/^BAD_(ARGUMENT|CONFIG)$/),
       message: expect.stringContaining("weihgt_of_it"),
     });
+    const names = /expected one of (.*)/.exec((error as Error).message)?.[1].split(/, | or /) ?? [];
+    expect(names).toEqual([...new Set(names)]);
   });
 
   test("refuses what is no object of options", async () => {

@@ -103,7 +103,7 @@ export async function loadWithMetadata(
  * ```ts
  * const { model, optimizer } = (await loadCheckpoint("checkpoint.pth")) as CheckpointDict;
  * student.loadStateDict(model as StateDict);
- * adamw.loadStateDict(optimizer);
+ * new AdamW(student.parameters()).loadStateDict(optimizer);
  * ```
  */
 export async function loadCheckpoint(file: string, options: LoadCheckpointOptions = {}): Promise<CheckpointValue> {

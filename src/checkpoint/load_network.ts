@@ -33,7 +33,11 @@ export interface LoadNetworkOptions extends LoadOptions, Omit<NetworkOfState, "m
  * ```
  */
 export async function loadNetwork(file: string, options: LoadNetworkOptions = {}): Promise<Module> {
-  expectOptions("loadNetwork", options, [...LOAD_OPTIONS, ...NETWORK_OPTIONS.filter((name) => name !== "metadata")]);
+  expectOptions(
+    "loadNetwork",
+    options,
+    [...new Set([...LOAD_OPTIONS, ...NETWORK_OPTIONS])].filter((name) => name !== "metadata"),
+  );
   const { allowNonFinite, key, stripPrefix, onNote, ...naming } = options;
   return (await openNetwork(file, { allowNonFinite, key, stripPrefix, onNote })).network(naming);
 }

@@ -91,6 +91,7 @@ export async function compare(options: CompareInput): Promise<CompareResult> {
  * @throws DistilleryError as {@link compare}; what share 0 failed with.
  * @example
  * ```ts
+ * const student = () => new StudentNet();
  * const options = { teacher, student, data: train, test, epochs: 12, out: "/shared/compare" };
  * const { runs } = await compareShare(options, { index: Number(process.env.SLURM_ARRAY_TASK_ID), of: 4 });
  * ```

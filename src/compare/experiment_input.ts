@@ -71,16 +71,16 @@ export interface ExperimentControls {
   workers?: Workers;
   /** Stops all runs, each after the step that it is in and once its state is saved. The call ends with `ABORTED`. */
   signal?: AbortSignal;
-  onProgress?: (progress: ExperimentProgress) => void;
+  onProgress?: (progress: ExperimentProgress) => unknown;
   /** Called when a run is done. */
-  onTrial?: (trial: TrialRecord) => void;
+  onTrial?: (trial: TrialRecord) => unknown;
   /**
    * Called during what is done beside the runs, as it begins and after each part: `teacher logits`,
    * `starting processes`, `test set`.
    */
-  onWork?: (progress: WorkProgress) => void;
+  onWork?: (progress: WorkProgress) => unknown;
   /** Called with a line that a person would want to know. */
-  onNote?: (text: string) => void;
+  onNote?: (text: string) => unknown;
 }
 
 /** What {@link compare} and {@link sweep} have in common. */

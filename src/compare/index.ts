@@ -46,3 +46,4 @@ export {
 } from "./summary.js";
 export { type SweepInput, sweep, sweepShare } from "./sweep.js";
 export type { Task } from "./task.js";
+export type { TrialProgress } from "./trial.js";

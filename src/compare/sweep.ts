@@ -86,6 +86,7 @@ export async function sweep(input: SweepInput): Promise<SweepResult> {
  *
  * @example
  * ```ts
+ * const student = () => new StudentNet();
  * const options = { teacher, student, data: train, test, epochs: 12, out: "/shared/sweep" };
  * await sweepShare(options, { index: 0, of: 4 });
  * ```

@@ -3,7 +3,7 @@ import { parse } from "valibot";
 import { expectOneOf } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { type Issue, issuesOf, moduleHashes, type ObjectSchema } from "../registry/index.js";
-import { type TeacherOptions, teacherSchema } from "../teachers/index.js";
+import { type TeacherOptions, teacherSchema } from "../teachers/options.js";
 import type { RunControls } from "../train/index.js";
 import {
   distillationSchema,

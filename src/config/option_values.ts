@@ -27,7 +27,7 @@ export const files = () =>
       (value) => (Array.isArray(value) ? list(path("a file"), "a file, or a list of files") : path("a file")) as Files,
     ),
   );
-type Files = v.GenericSchema<string | string[]>;
+type Files = v.GenericSchema<string | readonly string[]>;
 /** A whole number from 1. */
 export const upTo = (max: number) => integer(1, max);
 

@@ -22,7 +22,7 @@ import {
   range,
   text,
 } from "../registry/index.js";
-import { teacherSchema } from "../teachers/index.js";
+import { teacherSchema } from "../teachers/options.js";
 import { MAX_THREADS } from "../threads.js";
 import { MUTUAL_LOSS } from "../train/mutual.js";
 import { distillationSchema, trainingSchema } from "../train/options.js";
@@ -236,8 +236,8 @@ const sweepSchema = v.strictObject({
   /** Its terms get each temperature and alpha of the lists. */
   loss: LOSS,
   /** Each is tried with each alpha. */
-  temperatures: v.optional(list(temperature.wrapped, "a list of numbers"), [...SWEEP_DEFAULTS.temperatures]),
-  alphas: v.optional(list(alpha.wrapped, "a list of numbers"), [...SWEEP_DEFAULTS.alphas]),
+  temperatures: v.optional(list(temperature.wrapped, "a list of numbers"), SWEEP_DEFAULTS.temperatures),
+  alphas: v.optional(list(alpha.wrapped, "a list of numbers"), SWEEP_DEFAULTS.alphas),
   /** How many seeds, from `seed` on: each gives a student of every point. */
   seeds: v.optional(integer(1, MAX_SEEDS), SWEEP_DEFAULTS.seeds),
   /** Default: it is trained first. */

@@ -98,7 +98,7 @@ export interface TableLayout {
 }
 
 /** A column of labels or targets: its name and its index, counted from 0. */
-interface LabelColumn {
+export interface LabelColumn {
   readonly name: string;
   readonly index: number;
 }
@@ -116,7 +116,7 @@ export interface TextColumn {
 }
 
 /** A column of numbers. */
-interface NumberColumn {
+export interface NumberColumn {
   readonly name: string;
   readonly mean: number;
   readonly std: number;

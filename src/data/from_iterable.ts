@@ -23,7 +23,7 @@ export interface Sample {
  * @example
  * ```ts
  * async function* samples() {
- *   for await (const { width, height, kind } of database.query("select * from flowers"))
+ *   for await (const { width, height, kind } of rowsOf("select * from flowers"))
  *     yield { input: [width, height], label: kind };
  * }
  * const dataset = await fromIterable(samples(), { classes: 3, name: "flowers" });

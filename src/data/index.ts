@@ -1,6 +1,26 @@
 export { type AugmentOptions, augment } from "./augment.js";
-export type { Batch, Dataset, ImageLayout, TableColumn, TableLayout, ValueLayout } from "./dataset.js";
-export type { FileSamples, Folder, Format, OpenOptions, SampleReader } from "./formats/format.js";
+export type {
+  Batch,
+  Dataset,
+  ImageLayout,
+  LabelColumn,
+  NumberColumn,
+  TableColumn,
+  TableLayout,
+  TaskName,
+  TextColumn,
+  ValueLayout,
+} from "./dataset.js";
+export type {
+  CellRecords,
+  FileSamples,
+  Folder,
+  Format,
+  OpenOptions,
+  PairReader,
+  SampleOptions,
+  SampleReader,
+} from "./formats/format.js";
 export { FORMATS, FORMATS_HELP, readSamples, SAMPLES_HELP } from "./formats/index.js";
 export { fromIterable, type Sample } from "./from_iterable.js";
 export { type DownloadOptions, type DownloadProgress, downloadData } from "./hub/download.js";
@@ -8,10 +28,10 @@ export { DATASET_NAMES, type FoundData, findData, type ListedData, listData } fr
 export { ImageDataset, type ImageDatasetOptions, type ImageSize } from "./image_dataset.js";
 export { labelsOf } from "./labels.js";
 export { type DataSets, type ImageSets, loadData, loadImages } from "./load_data.js";
-export type { ImageOptions, LoadDataOptions, TableOptions } from "./load_options.js";
+export type { FormatOption, ImageOptions, LoadDataOptions, TableOptions } from "./load_options.js";
 export { DataLoader, type DataLoaderOptions, type EpochBatches } from "./loader.js";
 export { openStreamed, type StreamedFiles, type StreamOptions } from "./open_streamed.js";
-export { type Cell, encodeSamples } from "./preprocessing/encode.js";
+export { type Cell, encodeSamples, type SamplesFor } from "./preprocessing/encode.js";
 export {
   type ClassSpec,
   type ImagePreprocessing,
@@ -24,9 +44,11 @@ export {
   type TableRow,
   type ValuePreprocessing,
 } from "./preprocessing/spec.js";
-export { type SplitOptions, Subset, splitDataset, stratify } from "./split.js";
+export type { RawData } from "./raw_data.js";
+export { type Selection, type SplitOptions, Subset, splitDataset, stratify } from "./split.js";
 export type { Normalisation } from "./statistics.js";
 export { StreamedDataset } from "./streamed_dataset.js";
+export type { GivenLabels } from "./targets.js";
 export {
   type DatasetOptions,
   StandardizedDataset,

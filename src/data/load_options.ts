@@ -34,12 +34,12 @@ const column = () =>
     expected("the name of a column, or its index"),
   );
 
-function columns() {
+function columns(): v.GenericSchema<readonly (string | number)[]> {
   const message = expected("a list of columns, by their names or indices");
   return v.array(column(), message);
 }
 
-function numbers() {
+function numbers(): v.GenericSchema<number | readonly number[]> {
   const message = expected("a number, or a list of them, one for each channel");
   const one = v.pipe(v.number(message), v.finite(message));
   return v.union([one, v.array(one)], message);

@@ -40,6 +40,7 @@ export { crossEntropyDistillationLoss } from "./cross_entropy.js";
 export { type DistDistillationLossOptions, type DistLossOptions, distDistillationLoss, distLoss } from "./dist_loss.js";
 export { type DkdDistillationLossOptions, type DkdLossOptions, dkdDistillationLoss, dkdLoss } from "./dkd_loss.js";
 export type { Layers } from "./features.js";
+export type { LossFunction } from "./function_loss.js";
 export { type HintLossOptions, hintDistillationLoss, hintLoss } from "./hint_loss.js";
 export { type JsdDistillationLossOptions, type JsdLossOptions, jsdDistillationLoss, jsdLoss } from "./jsd_loss.js";
 export {
@@ -85,6 +86,7 @@ export {
   huberDistillationLoss,
   maeDistillationLoss,
   mseDistillationLoss,
+  type NoOptions,
 } from "./target_losses.js";
 export type { Annealed } from "./temperature.js";
 export {

@@ -69,7 +69,7 @@ function refusal(text: string): DistilleryError {
  * @example
  * ```ts
  * const network = freezeGraph(await loadNetwork("student.safetensors"), [784]);
- * const [{ className }] = predict(network, sample);
+ * const [prediction] = predict(network, inputs);
  * ```
  */
 export function freezeGraph(network: Module, sampleShape: readonly number[]): Module {

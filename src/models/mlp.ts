@@ -29,7 +29,7 @@ const OPTIONS = {
 };
 
 /** The arguments of {@link Mlp}. */
-interface MlpOptions {
+export interface MlpOptions {
   inFeatures: number;
   classes: number;
   /** Widths of the hidden layers; an empty list makes a linear classifier. Default `[512, 256]`. */

@@ -12,6 +12,7 @@ import {
   integer,
   length,
   list,
+  type OptionSchemas,
   type OptionsOf,
 } from "../registry/index.js";
 import { showCount } from "../show.js";
@@ -46,7 +47,7 @@ export interface NetworkCost {
 }
 
 /** A network that can be made by its name. */
-export interface NetworkEntry<E extends v.ObjectEntries = v.ObjectEntries> extends Entry<Module, NetworkContext, E> {
+export interface NetworkEntry<E extends v.ObjectEntries = OptionSchemas> extends Entry<Module, NetworkContext, E> {
   create(options: OptionsOf<E>, context: NetworkContext): Module;
   /** The options that a network's text may leave out because what it is made for tells them; its file has them. */
   decide?(context: NetworkContext): Record<string, number>;

@@ -24,7 +24,7 @@ export interface OpFunction<A, S> {
  * ```ts
  * const double = defineOp({
  *   name: "double",
- *   forward: ([x]) => ({ data: x.data.map((value) => 2 * value), shape: x.shape, saved: null }),
+ *   forward: ([x]) => ({ data: x!.data.map((value) => 2 * value), shape: x!.shape, saved: null }),
  *   backward: (grad, [into]) => into?.set(grad.map((value) => 2 * value)),
  * });
  * double([tensor([1, 2])], null).toArray(); // [2, 4]

@@ -25,7 +25,7 @@ export interface OptimizerContext {
  *     super(params, { lr, weightDecay: 0 });
  *   }
  *   protected override update({ lr }: ParamGroup, params: readonly Tensor[]) {
- *     for (const { data, grad } of params) grad?.data.forEach((g, i) => { data[i] -= lr * Math.sign(g); });
+ *     for (const { data, grad } of params) grad?.data.forEach((g, i) => { data[i]! -= lr * Math.sign(g); });
  *   }
  * }
  * ```
@@ -107,7 +107,7 @@ export abstract class Optimizer<G extends ParamGroup = ParamGroup, S extends obj
    *
    * @example
    * ```ts
-   * await saveCheckpoint({ model: net.stateDict(), optimizer: optimizer.stateDict() }, "checkpoint.pth");
+   * await saveCheckpoint({ model: student.stateDict(), optimizer: optimizer.stateDict() }, "checkpoint.pth");
    * // in Python: optimizer.load_state_dict(torch.load("checkpoint.pth", weights_only=True)["optimizer"])
    * ```
    */

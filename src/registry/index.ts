@@ -16,6 +16,7 @@ export {
   defineEntry,
   type Entry,
   type OptionHelp,
+  type OptionSchemas,
   type OptionsOf,
   Registry,
   type ResolveOptions,

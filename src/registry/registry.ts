@@ -14,6 +14,9 @@ import {
 import { issuesOf } from "./issues.js";
 import type { UserModules } from "./user_module.js";
 
+/** The schemas of the options of an entry, whichever it is. */
+export interface OptionSchemas extends v.ObjectEntries {}
+
 /** The options of an entry, checked, with their defaults. */
 export type OptionsOf<E extends v.ObjectEntries> = v.InferOutput<v.StrictObjectSchema<E, undefined>>;
 
@@ -23,7 +26,7 @@ export type OptionsOf<E extends v.ObjectEntries> = v.InferOutput<v.StrictObjectS
  * @typeParam T what it makes.
  * @typeParam C what the library gives beside the options, such as a network's input shape and number of classes.
  */
-export interface Entry<T, C = void, E extends v.ObjectEntries = v.ObjectEntries> {
+export interface Entry<T, C = void, E extends v.ObjectEntries = OptionSchemas> {
   /** As users write it: `cross-entropy`. */
   readonly name: string;
   /** One line for help texts and reference pages. */

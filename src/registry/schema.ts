@@ -66,8 +66,12 @@ export function oneOf<const N extends readonly [string, ...string[]]>(names: N) 
   return v.picklist(names, expected(quoted.length === 2 ? quoted.join(" or ") : `one of ${quoted.join(", ")}`));
 }
 
-/** A list of at least `minLength` values. */
-export function list<S extends v.GenericSchema>(one: S, what: string, minLength = 1) {
+/** A list of at least `minLength` values, such as one that somebody else owns. */
+export function list<S extends v.GenericSchema>(
+  one: S,
+  what: string,
+  minLength = 1,
+): v.GenericSchema<readonly v.InferInput<S>[], readonly v.InferOutput<S>[]> {
   const message = expected(what);
   return v.pipe(v.array(one, message), v.minLength(minLength, message));
 }

@@ -65,7 +65,7 @@ const OF_DISTILLATION = ["temperature", "alpha", "teacherMode", "teacherCache", 
  * ```ts
  * const networks = [64, 32, 8].map((width) => () => createNetwork(`mlp(hidden=[${width}])`, { shape: [train.features], classes: train.classes }));
  * const links = await distillChain({ networks, data: train, validation, epochs: 20, out: "runs/chain" });
- * const student = links[links.length - 1].network;
+ * const student = links.at(-1)?.network;
  * ```
  */
 export async function distillChain(input: ChainInput): Promise<TrainedLink[]> {

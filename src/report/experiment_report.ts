@@ -48,7 +48,7 @@ export function compareReport(result: CompareResult, extras: ReportExtras = {}):
  * @throws DistilleryError `BAD_ARGUMENT`, `SHAPE_MISMATCH` if a network does not fit the data.
  * @example
  * ```ts
- * await writeReport("report.html", sweepReport(result, { networks: { student, teacher }, test }));
+ * await writeReport("report.html", sweepReport(swept, { networks: { student, teacher }, test }));
  * ```
  */
 export function sweepReport(result: SweepResult, extras: ReportExtras = {}): SweepReport {

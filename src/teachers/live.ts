@@ -24,7 +24,7 @@ export interface NetworkTeacherOptions {
 }
 
 /** A teacher made of a network, whose outputs are no promises. */
-interface NetworkTeacher extends Teacher {
+export interface NetworkTeacher extends Teacher {
   outputs(batch: Batch): Outputs;
   evaluate(batch: Batch): Outputs;
 }

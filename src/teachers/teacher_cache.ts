@@ -177,6 +177,7 @@ export class TeacherCache {
    *
    * @example
    * ```ts
+   * const teacherCache = await TeacherCache.compute(teacher, data);
    * await teacherCache.save("teacher_logits.safetensors");
    * const again = await TeacherCache.load("teacher_logits.safetensors");
    * ```

@@ -45,7 +45,8 @@ export interface WrittenLogits {
 
 /** How logits can be stored. */
 export const LOGITS_DTYPES = ["float32", "float16"] as const;
-type LogitsDtype = (typeof LOGITS_DTYPES)[number];
+/** One of them. */
+export type LogitsDtype = (typeof LOGITS_DTYPES)[number];
 /** Their bytes, and what NumPy and safetensors call them. */
 const STORED = {
   float32: { bytes: 4, npy: "<f4", safetensors: "F32" },

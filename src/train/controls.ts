@@ -26,7 +26,7 @@ export interface RunResult {
   stoppedEarly: boolean;
 }
 
-/** How a run is watched, stopped and kept. */
+/** How a run is watched, stopped and kept. If a callback gives a promise, the run waits for it. */
 export interface RunControls {
   /** The folder for configuration, metrics, checkpoints and the weights at the end; without it nothing is written. */
   out?: string;
@@ -54,18 +54,18 @@ export interface RunControls {
    * once its state is saved. It ends with `ABORTED`.
    */
   signal?: AbortSignal;
-  /** Called after each step; if it returns a promise, the run waits for it. */
-  onStep?: (record: StepRecord) => void;
-  /** Called after each epoch; the run waits for it. */
-  onEpoch?: (record: EpochRecord) => void | Promise<void>;
-  /** Called once, when the run has ended and its files are written; the run waits for it. */
-  onEnd?: (result: RunResult) => void | Promise<void>;
+  /** Called after each step. */
+  onStep?: (record: StepRecord) => unknown;
+  /** Called after each epoch. */
+  onEpoch?: (record: EpochRecord) => unknown;
+  /** Called once, when the run has ended and its files are written. */
+  onEnd?: (result: RunResult) => unknown;
   /** Called during what a run does beside its steps, as it begins and after each part: the teacher's logits. */
-  onWork?: (progress: WorkProgress) => void;
+  onWork?: (progress: WorkProgress) => unknown;
   /** Where the metrics go beside `metrics.jsonl`: `tensorBoardLog(folder)`, `csvLog(file)`, for this run alone. */
   logs?: readonly MetricsLog[];
   /** Called with a line for the user, such as where a run is resumed. */
-  onNote?: (text: string) => void;
+  onNote?: (text: string) => unknown;
   /**
    * The processes that share the run, as {@link joinRanks} gives them: of each batch each takes a part of the `shards`.
    */

@@ -130,7 +130,8 @@ function eachBatch(
  * @example
  * ```ts
  * const inputs = encodeSamples(preprocessingOf(train), [{ height: 1.62, colour: "red" }]);
- * const [{ className, probability }] = predict(student, inputs, { classNames: train.classNames });
+ * const [prediction] = predict(student, inputs, { classNames: train.classNames });
+ * console.log(prediction?.className, prediction?.probability);
  * ```
  */
 export function predict<P extends TaskPrediction = Prediction>(

@@ -1,51 +1,78 @@
 import { execFileSync } from "node:child_process";
-import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import * as library from "../../src/index.js";
 import { temporaryFolder } from "../checkpoint/support.js";
-import { blocksOf, pages, ROOT, textOf } from "./markdown.js";
+import { blocksOf, examplesOf, pages, ROOT, sources, textOf } from "./markdown.js";
 
 const folder = temporaryFolder();
 
-/** What the blocks of the guides leave to the reader, who has it from the text before. */
-const KNOWN: Readonly<Record<string, string>> = {
-  teacher: "Module",
-  student: "Module",
-  students: "readonly Module[]",
-  first: "Module",
-  second: "Module",
-  data: "Dataset",
-  train: "Dataset",
-  validation: "Dataset",
-  test: "Dataset | null",
-  backbone: "Module",
-  head: "Module",
-  x: "Tensor",
-  classes: "readonly string[]",
-  make: "(network: string) => () => Module",
-  links: "readonly TrainedLink[]",
-  fetchLogits: "(samples: readonly unknown[], signal: AbortSignal) => Promise<number[][]>",
-};
+/** What examples leave to the reader, who has it from the text before. */
+const KNOWN = new Map(
+  Object.entries({
+    Module: "teacher student network model first second backbone head",
+    "readonly Module[]": "students",
+    Dataset: "data train validation test dataset",
+    Tensor: "x inputs loss teacherLogits teacherVectors studentHidden teacherHidden",
+    "Tensor ": "studentMaps teacherMaps studentMaps1 studentMaps2 teacherMaps1 teacherMaps2",
+    IntTensor: "labels",
+    Int32Array: "indices",
+    Optimizer: "optimizer",
+    DataLoader: "loader",
+    "readonly Batch[]": "batches",
+    EpochRecord: "record validated",
+    "readonly EpochRecord[]": "history",
+    CompareResult: "result",
+    SweepResult: "swept",
+    "readonly TrainedLink[]": "links",
+    "readonly string[]": "classes",
+    number: "stride",
+    "readonly number[][]": "distilled baseline",
+    "Record<string, unknown>": "config",
+    "(network: string) => () => Module": "make",
+    "(query: string) => AsyncIterable<{ width: number; height: number; kind: number }>": "rowsOf",
+    "(samples: readonly unknown[], signal: AbortSignal) => Promise<number[][]>": "fetchLogits",
+  }).flatMap(([type, names]) => names.split(" ").map((name) => [name, type] as const)),
+);
 const TYPES = [
-  "Module",
+  "Batch",
+  "CheckpointDict",
+  "CompareResult",
+  "DataLoader",
   "Dataset",
+  "DistillationLoss",
+  "EpochRecord",
+  "IntTensor",
+  "Module",
+  "Optimizer",
+  "ParamGroup",
+  "Params",
+  "RegressionEvaluation",
+  "Schedule",
+  "StateDict",
+  "SweepResult",
+  "Teacher",
   "Tensor",
   "TrainedLink",
-  "DistillationLoss",
-  "RegressionEvaluation",
   "ValuePrediction",
 ];
+/** Their examples are of what the package does not export. */
+const INTERNAL = ["src/graph/", "src/registry/registry.ts", "src/report/verdict.ts", "src/watch/"];
 
-test("the TypeScript of every page is right", () => {
-  const files = pages().flatMap((page) =>
-    blocksOf(page, "ts").map((code, i) => {
-      const name = `${page.replaceAll(/[/\\]/g, "_")}_${i + 1}.ts`;
-      writeFileSync(join(folder, name), programOf(code));
-      return name;
-    }),
-  );
-  expect(files.length).toBeGreaterThan(20);
+test("the TypeScript of every page and of every doc comment is right", () => {
+  const blocks = [
+    ...pages().flatMap((page) => blocksOf(page, "ts").map((code, i) => [`${page}_${i + 1}`, code] as const)),
+    ...sources()
+      .filter((file) => !INTERNAL.some((place) => file.startsWith(place)))
+      .flatMap((file) => examplesOf(file).map((code, i) => [`${file}_${i + 1}`, code] as const)),
+  ];
+  const files = blocks.map(([place, code]) => {
+    const name = `${place.replaceAll(/[/\\]/g, "_")}.ts`;
+    writeFileSync(join(folder, name), programOf(code));
+    return name;
+  });
+  expect(files.length).toBeGreaterThan(200);
   mkdirSync(join(folder, "node_modules", "@types"), { recursive: true });
   symlinkSync(ROOT, join(folder, "node_modules", "distillery"), "dir");
   for (const name of ["node", "../undici-types"]) {
@@ -56,11 +83,19 @@ test("the TypeScript of every page is right", () => {
     module: "nodenext",
     types: ["node"],
     strict: true,
+    exactOptionalPropertyTypes: true,
+    noUncheckedIndexedAccess: true,
     skipLibCheck: true,
+    declaration: true,
     noEmit: true,
   };
+  cpSync(join(ROOT, "test", "docs", "typed_program.ts"), join(folder, "typed_program.ts"));
+  writeFileSync(join(folder, "onnxruntime.d.ts"), 'declare module "onnxruntime-node";');
   writeFileSync(join(folder, "package.json"), '{"type":"module"}');
-  writeFileSync(join(folder, "tsconfig.json"), JSON.stringify({ compilerOptions: options, files }));
+  writeFileSync(
+    join(folder, "tsconfig.json"),
+    JSON.stringify({ compilerOptions: options, files: [...files, "typed_program.ts", "onnxruntime.d.ts"] }),
+  );
   expect(mistakesIn(folder)).toBe("");
 });
 
@@ -72,26 +107,32 @@ test("the first program of get started is examples/script.ts", () => {
   );
 });
 
-/** A block that imports what it uses as it is; any other as a function, with what it leaves out. */
-function programOf(code: string): string {
-  if (/^import /m.test(code)) return `${code}\nexport {};\n`;
+/** An example that imports the library as it is; any other as a function, with what it leaves out. */
+function programOf(example: string): string {
+  if (/ from "distillery";$/m.test(example)) return `${example}\nexport {};\n`;
+  const lines = example.match(/^import .*;$/gm) ?? [];
+  const code = lines.reduce((rest, line) => rest.replace(line, ""), example);
   const declared = new Set(
-    [...code.matchAll(/\b(?:const|let|class|function)\s+(?:\{([^}]*)\}|\[([^\]]*)\]|(\w+))/g)].flatMap(([, ...names]) =>
+    [
+      ...example.matchAll(/\b(?:const|let|class|function|import|type)\*?\s+(?:\{([^}]*)\}|\[([^\]]*)\]|(\w+))/g),
+    ].flatMap(([, ...names]) =>
       names.flatMap((part) => [...(part ?? "").matchAll(/(\w+)\s*(?=,|$)/g)].map(([, name = ""]) => name)),
     ),
   );
-  const used = [...new Set(code.match(/(?<![.\w])[A-Za-z]\w*/g))].filter((name) => !declared.has(name));
-  const values = used.filter((name) => name in library && !(name in KNOWN));
-  const known = used.filter((name) => name in KNOWN);
-  const types = TYPES.filter((name) => !(name in library)).map((name) => `type ${name}`);
-  const imports = [
-    ...values,
-    ...types,
-    ...TYPES.filter((name) => name in library && !values.includes(name)).map((name) => `type ${name}`),
-  ];
-  const context = known.map((name) => `declare const ${name}: ${KNOWN[name]};`).join("\n");
-  const body = `export async function block(this: { weight: Tensor; bias: Tensor }) {\n${code}\n}`;
-  return `import { ${imports.join(", ")} } from "distillery";\n${context}\n${body}\n`;
+  const words = (text: string) => text.match(/(?<!\w|(?<!\.\.)\.)[A-Za-z]\w*/g) ?? [];
+  const used = [...new Set(words(code))].filter((name) => !declared.has(name));
+  const context = used.filter((name) => KNOWN.has(name)).map((name) => `declare const ${name}: ${KNOWN.get(name)};`);
+  const values = used.filter((name) => name in library && !KNOWN.has(name));
+  const types = [...new Set([...used, ...words(context.join(" "))])].filter((name) => TYPES.includes(name));
+  const imports = [...new Set([...values, ...types])].map((name) => (values.includes(name) ? name : `type ${name}`));
+  return [
+    ...lines,
+    `import { ${imports.join(", ")} } from "distillery";`,
+    ...context,
+    "export async function block(this: Record<'weight' | 'bias', import('distillery').Tensor>) {",
+    code,
+    "}",
+  ].join("\n");
 }
 
 function mistakesIn(path: string): string {

@@ -24,6 +24,18 @@ export function blocksOf(page: string, language: string): string[] {
   );
 }
 
+/** All sources of the library, by their paths in the checkout. */
+export function sources(): string[] {
+  const names = readdirSync(join(ROOT, "src"), { recursive: true, encoding: "utf8" });
+  return names.filter((name) => name.endsWith(".ts")).map((name) => join("src", name));
+}
+
+/** The TypeScript in the doc comments of a source. */
+export function examplesOf(file: string): string[] {
+  const found = textOf(file).matchAll(/^ *\* ```ts\n(.*?)^ *\* ```$/gms);
+  return Array.from(found, ([, code = ""]) => code.replaceAll(/^ *\* ?/gm, ""));
+}
+
 /** The relative links of a page, outside of code. */
 export function linksOf(page: string): string[] {
   const words = textOf(page)

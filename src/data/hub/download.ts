@@ -22,7 +22,7 @@ export interface DownloadOptions {
   /** Stops the download; a later call continues it. */
   signal?: AbortSignal;
   /** Called whenever more of a file is there. */
-  onProgress?: (progress: DownloadProgress) => void;
+  onProgress?: (progress: DownloadProgress) => unknown;
 }
 
 /** The progress of a download. */

@@ -34,7 +34,7 @@ import {
 export type Cell = string | number;
 
 /** What a kind of preprocessing is of; of one that is not known, any. */
-type SamplesFor<S extends Preprocessing> = S extends ImagePreprocessing
+export type SamplesFor<S extends Preprocessing> = S extends ImagePreprocessing
   ? Uint8Array
   : S extends TablePreprocessing
     ? readonly TableRow[]

@@ -216,6 +216,8 @@ const DESCRIPTION = v.variant(
  * @throws DistilleryError `BAD_DATA` with the file, the path in the JSON, and what was expected.
  * @example
  * ```ts
+ * import { readFile } from "node:fs/promises";
+ *
  * const { metadata } = decodeSafetensors(await readFile("student.safetensors"), "student.safetensors");
  * const spec = parsePreprocessing(JSON.parse(metadata[PREPROCESSING_KEY] ?? "null"), "student.safetensors");
  * ```

@@ -1,5 +1,5 @@
 import type * as v from "valibot";
-import { type Entry, integer } from "../../registry/index.js";
+import { type Entry, integer, type OptionSchemas } from "../../registry/index.js";
 import type { JsFunction } from "../../tensor/js_form.js";
 
 /** What every encoding of texts has. */
@@ -11,7 +11,7 @@ interface Encoding {
 }
 
 /** An encoding of texts: its options, what a network's file keeps of it, and what it computes. */
-export interface TextEncodingEntry<T extends Encoding = Encoding, E extends v.ObjectEntries = v.ObjectEntries>
+export interface TextEncodingEntry<T extends Encoding = Encoding, E extends v.ObjectEntries = OptionSchemas>
   extends Entry<T, void, E> {
   /** What a network's file keeps. */
   readonly stored: v.GenericSchema;
