@@ -7,7 +7,6 @@ export type {
   NumberColumn,
   TableColumn,
   TableLayout,
-  TaskName,
   TextColumn,
   ValueLayout,
 } from "./dataset.js";
@@ -49,6 +48,7 @@ export { type Selection, type SplitOptions, Subset, splitDataset, stratify } fro
 export type { Normalisation } from "./statistics.js";
 export { StreamedDataset } from "./streamed_dataset.js";
 export type { GivenLabels } from "./targets.js";
+export type { TaskName } from "./task_name.js";
 export {
   type DatasetOptions,
   StandardizedDataset,

@@ -14,7 +14,7 @@ const KNOWN = new Map(
     Module: "teacher student network model first second backbone head",
     "readonly Module[]": "students",
     Dataset: "data train validation test dataset",
-    Tensor: "x inputs loss teacherLogits teacherVectors studentHidden teacherHidden",
+    Tensor: "x inputs loss kd task teacherLogits teacherVectors studentHidden teacherHidden",
     "Tensor ": "studentMaps teacherMaps studentMaps1 studentMaps2 teacherMaps1 teacherMaps2",
     IntTensor: "labels",
     Int32Array: "indices",
