@@ -37,7 +37,7 @@ export function rowsFor(networks: readonly Module[], sample: () => Tensor, most 
     );
   } finally {
     const native = countedNativeBytes() - before;
-    bytes = arena.release().reduce((sum, { byteLength }) => sum + byteLength, native);
+    bytes = [...arena.release()].reduce((sum, { byteLength }) => sum + byteLength, native);
   }
   return Math.max(1, Math.min(most, Math.floor(MAX_BYTES / bytes)));
 }

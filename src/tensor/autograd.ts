@@ -124,9 +124,11 @@ export function runBackward(root: Differentiable, retainGraph: boolean): void {
 /** A backward pass that waits at barriers. */
 export class BackwardPass {
   readonly #arena = new Arena();
+  /** Of the nodes that are to come. */
   readonly #grads = new Map<Node, Float32Array>();
-  readonly #nodes: readonly Node[];
-  #next = 0;
+  /** Those to come, the next one last. */
+  readonly #nodes: Node[];
+  #hasBegun = false;
   #waiting: Barrier | null = null;
 
   constructor(
@@ -165,23 +167,60 @@ export class BackwardPass {
 
   #toBarrier(): Barrier | null {
     const { root } = this;
-    if (this.#next === 0) {
+    if (!this.#hasBegun) {
       const one = allocate(1).fill(1);
       if (root.node === null) deliver(root, one);
       else this.#grads.set(root.node, one);
+      this.#hasBegun = true;
     }
-    for (; this.#next < this.#nodes.length; this.#next++) {
-      const node = this.#nodes[this.#next];
+    for (let node = this.#nodes.at(-1); node !== undefined; node = this.#nodes.at(-1)) {
+      const grad = this.#grads.get(node);
       if (this.#waiting === null) {
-        const grad = this.#grads.get(node);
         this.#waiting = (grad && node.op?.barrier?.(grad, node)) ?? null;
         if (this.#waiting !== null) return this.#waiting;
       }
       this.#waiting = null;
-      propagate(node, this.#grads);
+      if (grad !== undefined) {
+        this.#propagate(node, grad);
+        this.#grads.delete(node);
+        this.#arena.free(grad);
+      }
       if (!this.retainGraph) useUp(node);
+      this.#nodes.pop();
     }
     return null;
+  }
+
+  #propagate(node: Node, grad: Float32Array): void {
+    if (node.op === null) {
+      throw new DistilleryError(
+        "NO_GRADIENT",
+        "backward(): a second time through the same graph: call backward({ retainGraph: true }) the first time",
+      );
+    }
+    const { inputs, op } = node;
+    const { wanted, versions } = node.seen;
+    const unchanged = (tensor: object) => {
+      const input = inputs.indexOf(tensor as Differentiable);
+      if (input >= 0 && inputs[input].version !== versions[input]) throw changedSince(inputs[input]);
+    };
+    const byRows = deliverRows(node, grad);
+    const into: (Float32Array | null)[] = [];
+    const present: (Float32Array | null)[] = [];
+    for (let i = 0; i < inputs.length; i++) {
+      const input = inputs[i];
+      const isWanted = wanted[i] && input.requiresGrad && i !== byRows;
+      const before = isWanted ? gradientSoFar(input, this.#grads) : null;
+      present.push(before);
+      into.push(isWanted ? target(input, before, this.#grads) : null);
+    }
+    withReader(unchanged, () => op.backward?.(grad, into, node));
+    for (let i = 0; i < inputs.length; i++) {
+      const [sum, array] = [present[i], into[i]];
+      if (sum === null || array === null) continue;
+      native.accumulate(array, sum);
+      this.#arena.free(array);
+    }
   }
 }
 
@@ -192,45 +231,13 @@ export function leavesOf(root: Differentiable): Differentiable[] {
   return read.filter(({ node, requiresGrad }) => node === null && requiresGrad);
 }
 
-/** The nodes behind `root`, each before those that it read from. */
+/** The nodes behind `root`, each after those that it read from. */
 function reachable(root: Node): Node[] {
   const seen = new Set([root]);
   for (const node of seen) {
     for (const { node: source } of node.inputs) if (source !== null) seen.add(source);
   }
-  return [...seen].sort((a, b) => b.order - a.order);
-}
-
-function propagate(node: Node, grads: Map<Node, Float32Array>): void {
-  const grad = grads.get(node);
-  if (grad === undefined) return;
-  if (node.op === null) {
-    throw new DistilleryError(
-      "NO_GRADIENT",
-      "backward(): a second time through the same graph: call backward({ retainGraph: true }) the first time",
-    );
-  }
-  const { inputs, op } = node;
-  const { wanted, versions } = node.seen;
-  const unchanged = (tensor: object) => {
-    const input = inputs.indexOf(tensor as Differentiable);
-    if (input >= 0 && inputs[input].version !== versions[input]) throw changedSince(inputs[input]);
-  };
-  const byRows = deliverRows(node, grad);
-  const into: (Float32Array | null)[] = [];
-  const present: (Float32Array | null)[] = [];
-  for (let i = 0; i < inputs.length; i++) {
-    const input = inputs[i];
-    const isWanted = wanted[i] && input.requiresGrad && i !== byRows;
-    const before = isWanted ? gradientSoFar(input, grads) : null;
-    present.push(before);
-    into.push(isWanted ? target(input, before, grads) : null);
-  }
-  withReader(unchanged, () => op.backward?.(grad, into, node));
-  for (let i = 0; i < inputs.length; i++) {
-    const [sum, array] = [present[i], into[i]];
-    if (sum !== null && array !== null) native.accumulate(array, sum);
-  }
+  return [...seen].sort((a, b) => a.order - b.order);
 }
 
 function useUp(node: Node): void {

@@ -1,30 +1,74 @@
 import { discardDeferred, runDeferred } from "./deferred.js";
 
+/** Arrays that arenas use, and those that wait to be used again. */
+class Pool<A extends Float32Array | Uint8Array> {
+  /** By their length; the length that came back last is the last one. */
+  readonly #waiting = new Map<number, A[]>();
+  #waitingBytes = 0;
+  #usedBytes = 0;
+  #mostUsedBytes = 0;
+
+  constructor(private readonly make: (length: number) => A) {}
+
+  get waitingBytes(): number {
+    return this.#waitingBytes;
+  }
+
+  /** An array with any contents. */
+  take(length: number): A {
+    const waiting = this.#waiting.get(length)?.pop();
+    const array = waiting ?? this.make(length);
+    if (waiting !== undefined) this.#waitingBytes -= array.byteLength;
+    this.#usedBytes += array.byteLength;
+    this.#mostUsedBytes = Math.max(this.#mostUsedBytes, this.#usedBytes);
+    return array;
+  }
+
+  /**
+   * Takes an array back. No more than twice what was in use at once waits: where each batch has another size, arrays of
+   * the lengths that came back longest ago are dropped.
+   */
+  give(array: A): void {
+    const alike = this.#waiting.get(array.length) ?? [];
+    alike.push(array);
+    this.#waiting.delete(array.length);
+    this.#waiting.set(array.length, alike);
+    this.#usedBytes -= array.byteLength;
+    this.#waitingBytes += array.byteLength;
+    for (const [length, arrays] of this.#waiting) {
+      while (this.#waitingBytes > 2 * this.#mostUsedBytes && arrays.length > 0) {
+        this.#waitingBytes -= (arrays.pop() as A).byteLength;
+      }
+      if (arrays.length > 0) return;
+      this.#waiting.delete(length);
+    }
+  }
+
+  clear(): void {
+    this.#waiting.clear();
+    this.#waitingBytes = 0;
+    this.#mostUsedBytes = this.#usedBytes;
+  }
+}
+
 /**
  * Reuse of arrays. A training loop runs each step in an {@link Arena}: what the step allocated is handed out again in
  * the next one, so that a warm step allocates nothing. Outside of an arena arrays are plain and the garbage
  * collector's.
  */
-const free = new Map<number, Float32Array[]>();
-const freeBytes = new Map<number, Uint8Array[]>();
-let inUse: Float32Array[] | null = null;
-let bytesInUse: Uint8Array[] = [];
+const floats = new Pool<Float32Array>((length) => new Float32Array(length));
+const bytes = new Pool<Uint8Array>((length) => new Uint8Array(length));
+let current: Arena | null = null;
 let nativeBytes = 0;
 
 /** An array of `size` floats with any contents: every kernel writes all of its output. */
 export function allocate(size: number): Float32Array {
-  if (inUse === null) return new Float32Array(size);
-  const array = free.get(size)?.pop() ?? new Float32Array(size);
-  inUse.push(array);
-  return array;
+  return current === null ? new Float32Array(size) : current.floats(size);
 }
 
 /** An array of `size` bytes with any contents. */
 export function allocateBytes(size: number): Uint8Array {
-  if (inUse === null) return new Uint8Array(size);
-  const array = freeBytes.get(size)?.pop() ?? new Uint8Array(size);
-  bytesInUse.push(array);
-  return array;
+  return current === null ? new Uint8Array(size) : current.bytes(size);
 }
 
 /** Counts what a pass in native memory holds, which no arena sees. */
@@ -39,21 +83,20 @@ export function countedNativeBytes(): number {
 
 /** Whether an {@link Arena} is open. */
 export function isInArena(): boolean {
-  return inUse !== null;
+  return current !== null;
 }
 
 /** The arrays of one step, which may consist of several parts with other work between them. */
 export class Arena {
-  #floats: Float32Array[] = [];
+  #floats = new Set<Float32Array>();
   #bytes: Uint8Array[] = [];
 
   /** Runs `body`: what it allocates is in use until {@link Arena.release}. */
   run<T>(body: () => T): T {
     // What was deferred before belongs to the arena around this one, and what was deferred inside of it to this one.
     runDeferred();
-    const [outer, outerBytes] = [inUse, bytesInUse];
-    inUse = this.#floats;
-    bytesInUse = this.#bytes;
+    const outer = current;
+    current = this;
     try {
       const result = body();
       runDeferred();
@@ -62,37 +105,47 @@ export class Arena {
       discardDeferred();
       throw error;
     } finally {
-      inUse = outer;
-      bytesInUse = outerBytes;
+      current = outer;
     }
   }
 
+  /** An array of floats that is in use from now on. */
+  floats(size: number): Float32Array {
+    const array = floats.take(size);
+    this.#floats.add(array);
+    return array;
+  }
+
+  /** The same of bytes. */
+  bytes(size: number): Uint8Array {
+    const array = bytes.take(size);
+    this.#bytes.push(array);
+    return array;
+  }
+
+  /** Lets one of its arrays of floats be used again before the others. */
+  free(array: Float32Array): void {
+    if (this.#floats.delete(array)) floats.give(array);
+  }
+
   /** Lets later steps reuse the arrays: none may be used afterwards. Gives those of floats. */
-  release(): readonly Float32Array[] {
-    const [floats, bytes] = [this.#floats, this.#bytes];
-    this.#floats = [];
+  release(): ReadonlySet<Float32Array> {
+    const released = this.#floats;
+    for (const array of released) floats.give(array);
+    for (const array of this.#bytes) bytes.give(array);
+    this.#floats = new Set();
     this.#bytes = [];
-    for (const array of floats) recycle(free, array);
-    for (const array of bytes) recycle(freeBytes, array);
-    return floats;
+    return released;
   }
 }
 
 /** Drops the arrays that wait for reuse, so that the memory of a finished run goes back. `torch.cuda.empty_cache`. */
 export function emptyCache(): void {
-  free.clear();
-  freeBytes.clear();
-}
-
-function recycle<A extends { length: number }>(pool: Map<number, A[]>, array: A): void {
-  const waiting = pool.get(array.length);
-  if (waiting) waiting.push(array);
-  else pool.set(array.length, [array]);
+  floats.clear();
+  bytes.clear();
 }
 
 /** The bytes of the arrays that wait for reuse. */
 export function cachedBytes(): number {
-  const bytes = (arrays: readonly { byteLength: number }[]) =>
-    arrays.reduce((sum, { byteLength }) => sum + byteLength, 0);
-  return [...free.values(), ...freeBytes.values()].reduce((sum, arrays) => sum + bytes(arrays), 0);
+  return floats.waitingBytes + bytes.waitingBytes;
 }

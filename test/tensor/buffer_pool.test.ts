@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from "vitest";
-import { tensor } from "../../src/index.js";
-import { allocate, allocateBytes, emptyCache } from "../../src/tensor/buffer_pool.js";
+import { type Tensor, tensor, zeros } from "../../src/index.js";
+import { allocate, allocateBytes, cachedBytes, emptyCache } from "../../src/tensor/buffer_pool.js";
 import { withArena } from "../../src/tensor/step.js";
 
 afterEach(emptyCache);
@@ -52,5 +52,66 @@ describe("withArena memory", () => {
     withArena(() => x.mul(x).sum().backward());
     withArena(() => allocate(3).fill(99));
     expect(x.grad?.toArray()).toEqual([2, 4, 6]);
+  });
+});
+
+describe("memory that waits", () => {
+  it("is at most twice what was in use at once, the lengths that came back longest ago dropped first", () => {
+    for (let length = 1; length <= 100; length++) {
+      withArena(() => [allocate(length), allocate(length), allocateBytes(length)]);
+      expect(cachedBytes()).toBeLessThanOrEqual(2 * length * (2 * 4 + 1));
+    }
+    const array = withArena(() => allocate(100));
+    withArena(() => allocate(1));
+    expect(withArena(() => allocate(100))).toBe(array);
+  });
+
+  it("is that of a scope that used more before", () => {
+    const sizes = [40, 30, 20, 10];
+    const arrays = withArena(() => sizes.map(allocate));
+    for (const [i, size] of sizes.entries()) expect(withArena(() => allocate(size))).toBe(arrays[i]);
+  });
+});
+
+describe("the memory of a backward pass grows as its tensors", () => {
+  const bytes = (steps: number, loss: (x: Tensor) => Tensor) => {
+    emptyCache();
+    const x = zeros([steps, 8], { requiresGrad: true });
+    withArena(() => loss(x).backward());
+    expect(x.grad?.data.every((g) => g === 1)).toBe(true);
+    return cachedBytes();
+  };
+  const steps = (x: Tensor) => Array.from({ length: x.shape[0] }, (_, t) => x.slice(t, t + 1));
+
+  it.each<[string, (x: Tensor) => Tensor]>([
+    [
+      "rows of a leaf",
+      (x) =>
+        steps(x)
+          .reduce((sum, row) => sum.add(row))
+          .sum(),
+    ],
+    [
+      "rows of a result",
+      (x) =>
+        steps(x.add(1))
+          .reduce((sum, row) => sum.add(row))
+          .sum(),
+    ],
+  ])("%s", (_, loss) => {
+    const [one, two] = [100, 200].map((length) => bytes(length, loss));
+    expect(two).toBeLessThan(2.5 * one);
+  });
+
+  it("a chain of calls needs room for the gradients of one call", () => {
+    const [calls, size] = [50, 1000];
+    const x = zeros([size], { requiresGrad: true });
+    emptyCache();
+    withArena(() => {
+      let y: Tensor = x;
+      for (let i = 0; i < calls; i++) y = y.add(1);
+      y.sum().backward();
+    });
+    expect(cachedBytes()).toBeLessThan((calls + 4) * size * 4);
   });
 });
