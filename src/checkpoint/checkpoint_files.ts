@@ -21,6 +21,8 @@ export interface FoundCheckpoint extends Safetensors {
  */
 export class CheckpointFiles {
   #writing: Promise<void> = Promise.resolve();
+  /** The ages that {@link CheckpointFiles.newest} skipped. */
+  #damaged: readonly number[] = [];
 
   constructor(
     private readonly folder: string,
@@ -41,20 +43,22 @@ export class CheckpointFiles {
 
   /** The newest undamaged checkpoint, or null; `onDamage` is called for each damaged one that was skipped. */
   async newest(onDamage: (error: DistilleryError) => void): Promise<FoundCheckpoint | null> {
-    const damages: DistilleryError[] = [];
+    const damages = new Map<number, DistilleryError>();
     for (const age of this.#ages()) {
       const file = this.#path(age);
       try {
         const found = { ...verify(decodeSafetensors(await readLarge(file), file), file), file };
-        for (const damage of damages) onDamage(damage);
+        for (const damage of damages.values()) onDamage(damage);
+        this.#damaged = [...damages.keys()];
         return found;
       } catch (error) {
         if (!(error instanceof DistilleryError)) throw error;
         if (error.code !== "BAD_CHECKPOINT") throw error;
-        damages.push(error);
+        damages.set(age, error);
       }
     }
-    if (damages[0] !== undefined) throw damages[0];
+    const [first] = damages.values();
+    if (first !== undefined) throw first;
     return null;
   }
 
@@ -66,8 +70,11 @@ export class CheckpointFiles {
     const bytes = safetensorsOf(tensors, { ...metadata, [CHECKSUM]: checksum({ tensors, metadata }) });
     const earlier = this.#writing;
     this.#writing = earlier.then(async () => {
-      this.#age();
+      // A damaged one would replace the one that was read, before there is another.
+      if (this.#damaged.length === 0) this.#age();
       await writeWhole(this.#path(0), bytes);
+      for (const age of this.#damaged) if (age > 0) this.#delete(age);
+      this.#damaged = [];
       // Of a run that kept more of them before it was resumed.
       for (const age of this.#ages()) if (age >= this.keep) this.#delete(age);
     });

@@ -69,6 +69,24 @@ test("a full disk stays an error, and the checkpoint before stays", async () => 
   expect(readdirSync(path)).toEqual(["checkpoint.safetensors"]);
 });
 
+test("a damaged checkpoint does not replace the one before it, which was read", async () => {
+  system.refuses = "EPERM";
+  const path = join(folder, "damaged");
+  mkdirSync(path);
+  for (const value of [1, 2]) await write(new CheckpointFiles(path, 2), value);
+  truncateSync(join(path, "checkpoint.safetensors"), 0);
+  const read = async (files: CheckpointFiles) => (await files.newest(() => {}))?.tensors.w?.data[0];
+  const [failing, going] = [new CheckpointFiles(path, 2), new CheckpointFiles(path, 2)];
+  expect(await read(failing)).toBe(1);
+  system.busy = 1;
+  await failure(write(failing, 3), "IO_ERROR");
+  expect(await read(going)).toBe(1);
+  await write(going, 3);
+  expect(await read(new CheckpointFiles(path, 2))).toBe(3);
+  truncateSync(join(path, "checkpoint.safetensors"), 0);
+  expect(await read(new CheckpointFiles(path, 2))).toBe(1);
+});
+
 test("a full disk leaves no owner's file, for which the next start would wait", async () => {
   const path = join(folder, "owner");
   mkdirSync(path);
