@@ -1,4 +1,4 @@
-import { existsSync, lstatSync, readdirSync, realpathSync, rmdirSync, rmSync, statSync } from "node:fs";
+import { existsSync, lstatSync, readdirSync, realpathSync, rmdirSync, rmSync, type Stats, statSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { DistilleryError } from "../errors.js";
 import { ioError, makeFolder } from "../files/index.js";
@@ -91,7 +91,7 @@ function removeUnwritten(path: string, folders: readonly string[]): void {
 /** Refuses a folder that {@link lockFolder} would refuse, as far as this host knows, and changes nothing. */
 export function expectFreeFolder(path: string): void {
   expectPlace(path);
-  if (statSync(join(path, LOCK), { throwIfNoEntry: false })?.isFile()) expectUnlocked(path);
+  if (statusOf(join(path, LOCK))?.isFile()) expectUnlocked(path);
 }
 
 /** Whether a file's name is that of one that runs and experiments alone have; weights may be anyone's. */
@@ -157,9 +157,18 @@ function expectPlace(path: string): void {
 }
 
 function expectFile(path: string): void {
-  const status = statSync(path, { throwIfNoEntry: false });
+  const status = statusOf(path);
   if (status === undefined || status.isFile()) return;
   throw new DistilleryError("IO_ERROR", `${path}: expected a file of a run, found a pipe, folder or device: remove it`);
+}
+
+/** What a path leads to; undefined: nothing. */
+function statusOf(path: string): Stats | undefined {
+  try {
+    return statSync(path, { throwIfNoEntry: false });
+  } catch (error) {
+    throw ioError("write", path, error);
+  }
 }
 
 function isLeftOver(name: string): boolean {

@@ -6,8 +6,8 @@ import { readFileSync } from "node:fs";
 const NEEDED = [
   {
     limit: "Max open files",
-    least: 40,
-    text: (n: number) => `open files are limited to ${n} (ulimit -n): at least 40 are needed`,
+    least: 56,
+    text: (n: number) => `open files are limited to ${n} (ulimit -n): at least 56 are needed`,
   },
   {
     limit: "Max address space",

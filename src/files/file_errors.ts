@@ -5,7 +5,7 @@ const WHAT_TO_DO: Record<string, string> = {
   ...SHORTAGES,
   ENOENT: "its folder does not exist: make it first",
   ENOTDIR: "a part of its path is a file, not a folder",
-  EEXIST: "a part of its path is a file, not a folder",
+  EEXIST: "a part of its path is a link that leads nowhere: remove it, or choose another place",
   EISDIR: "it is a folder: give the name of a file",
   EACCES: "permission denied: choose a place where you may",
   EPERM: "permission denied: choose a place where you may",

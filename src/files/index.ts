@@ -1,3 +1,4 @@
+export { expectNotPrinted } from "./expect_not_printed.js";
 export { badData, expectSize, ioError } from "./file_errors.js";
 export { hashFile } from "./hash_file.js";
 export { makeFolder } from "./make_folder.js";

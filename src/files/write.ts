@@ -3,12 +3,13 @@ import { stat, writeFile } from "node:fs/promises";
 import { setTimeout } from "node:timers/promises";
 import writeFileAtomic from "write-file-atomic";
 import { DistilleryError } from "../errors.js";
+import { expectNotPrinted } from "./expect_not_printed.js";
 import { ioError } from "./file_errors.js";
 
 /**
  * Writes a file whole or not at all: beside it, synced, then renamed. On failure what was there stays, nothing else is
- * left behind, and the error is `IO_ERROR` with the file's name and what to do. A pipe, socket or device is refused:
- * the rename would replace it.
+ * left behind, and the error is `IO_ERROR` with the file's name and what to do. A pipe, socket or device is refused, and
+ * what standard output goes to: the rename would replace it.
  */
 export async function writeWhole(file: string, data: Uint8Array | string | Iterable<Uint8Array>): Promise<void> {
   // The package's own write does not look at how much was written, and would rename what a full disk cut short.
@@ -20,6 +21,7 @@ export async function writeWhole(file: string, data: Uint8Array | string | Itera
       `${file}: is not a regular file, which alone is written: choose another name`,
     );
   }
+  expectNotPrinted(file);
   // What is made while it is written can't be written again.
   const isThere = typeof data === "string" || data instanceof Uint8Array;
   for (const start = performance.now(); ; ) {

@@ -2,7 +2,7 @@ import { closeSync, fstatSync, ftruncateSync, openSync, statSync, writeSync } fr
 import { dirname } from "node:path";
 import { badArgument, expectPath } from "../checks.js";
 import { DistilleryError } from "../errors.js";
-import { ioError, makeFolder } from "../files/index.js";
+import { expectNotPrinted, ioError, makeFolder } from "../files/index.js";
 import { printable } from "./printable.js";
 
 /** Where the script's helper sends what a run prints. */
@@ -94,6 +94,7 @@ function open(file: string): number {
     if (statSync(file, { throwIfNoEntry: false })?.isFIFO()) {
       throw new DistilleryError("IO_ERROR", `${file}: is a pipe, not a file: pipe the output itself, as 2>&1 | tee`);
     }
+    expectNotPrinted(file);
     return openSync(file, "a");
   } catch (error) {
     throw error instanceof DistilleryError ? error : ioError("write", file, error);

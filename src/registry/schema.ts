@@ -8,6 +8,10 @@ export const expected =
   ({ input }: { input: unknown }): string =>
     `expected ${what}, got ${showValue(input)}`;
 
+/** The message of an object, whose fields valibot would call keys. */
+export const needed = ({ expected: wanted, received }: { expected: string | null; received: string }): string =>
+  wanted === "Object" ? `expected an object, got ${received}` : "needed";
+
 /** A text that is not empty. */
 export function text(what: string) {
   const message = expected(what);

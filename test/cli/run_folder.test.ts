@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { fingerprint, load } from "../../src/checkpoint/index.js";
@@ -24,6 +24,27 @@ test("logs onto the run's own files, onto what is read, and both on one: usage",
   expect(read).toContain("--log-file: ./a.csv is the file that --data names: give another name");
   const both = await refused(["distill", "--csv", "x", "--log-file", "x"], cwd, 2, "BAD_ARGUMENT");
   expect(both).toContain("--log-file: x is the file that --csv names");
+});
+
+test.skipIf(process.platform === "win32").each(["--csv", "--log-file"])(
+  "%s onto the file that standard output goes to is refused, which keeps what is there",
+  async (flag) => {
+    const cwd = newFolder(temporary);
+    const script = `"${process.execPath}" "${MAIN}" distill --epochs 1 --out r ${flag} printed >> printed`;
+    writeFileSync(join(cwd, "printed"), "before\n");
+    const { code, stderr } = await ended(spawn("sh", ["-c", script], { cwd, stdio: ["ignore", "pipe", "pipe"] }));
+    const text = "printed: is where the output goes that is printed: choose another name";
+    expect([code, stderr.split("\n").at(-2)]).toEqual([1, `distillery: ${text} (IO_ERROR)`]);
+    expect(readFileSync(join(cwd, "printed"), "utf8")).toBe("before\n");
+  },
+);
+
+test("a file of the run that leads in a circle has one line", async () => {
+  const cwd = newFolder(temporary);
+  mkdirSync(join(cwd, "r"));
+  symlinkSync("run.lock", join(cwd, "r", "run.lock"));
+  const text = await refused(["distill", "--epochs", "1", "--out", "r"], cwd, 1, "IO_ERROR");
+  expect(text).toMatch(/^r.run\.lock: can't write it: ELOOP/);
 });
 
 test("--overwrite replaces a run of other options, and is not for --resume", async () => {

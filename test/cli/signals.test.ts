@@ -152,8 +152,8 @@ onLinux("what the system gives too little of is said in one line", () => {
     });
 
   test.each([
-    ["ulimit -n 22", "open files are limited to 22 (ulimit -n): at least 40 are needed"],
-    ["ulimit -n 36", "open files are limited to 36 (ulimit -n): at least 40 are needed"],
+    ["ulimit -n 22", "open files are limited to 22 (ulimit -n): at least 56 are needed"],
+    ["ulimit -n 36", "open files are limited to 36 (ulimit -n): at least 56 are needed"],
     ["ulimit -v 1000000", "memory is limited to 1.02 GB of addresses (ulimit -v): at least 1.3 GB are needed"],
   ])("%s", (limit, text) => {
     const { status, stdout, stderr } = under(limit, "distill --epochs 1");
@@ -170,7 +170,7 @@ onLinux("what the system gives too little of is said in one line", () => {
 
   test("files for the processes of compare", () => {
     const args = "compare --data rows.csv --epochs 1 --seeds 20 --parallel 40 --out run --no-report --threads 1";
-    const { status, stderr } = under("ulimit -n 44", args);
+    const { status, stderr } = under("ulimit -n 60", args);
     const text =
       "a worker process ended (too many files are open: raise the limit (ulimit -n)): re-run with --resume to continue";
     const [line] = lines(stderr).slice(-1);

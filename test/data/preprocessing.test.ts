@@ -212,6 +212,14 @@ describe("descriptions that are wrong", () => {
     [{ ...rows, columns: [{ ...column, std: 0 }] }, ", columns.0.std: expected a number above 0, got 0"],
     [{ ...rows, columns: [{ name: "a", mean: 0 }] }, ", columns.0.std: needed"],
     [
+      { ...rows, columns: [{ name: "a", text: { kind: "hash", buckets: 9, words: 1, signed: false, length: 4 } }] },
+      ", columns.0.text.characters: needed",
+    ],
+    [
+      { ...rows, columns: [{ name: "a", text: { kind: "tokenizer", length: 4 } }] },
+      ", columns.0.text.tokenizer: needed",
+    ],
+    [
       { ...rows, columns: [{ ...column, format: { decimal: ";", group: "", unit: "" } }] },
       ', columns.0.format.decimal: expected "." or ",", got ";"',
     ],

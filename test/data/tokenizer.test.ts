@@ -155,6 +155,11 @@ describe("refuses", () => {
       '{"model": {"type": "BPE", "vocab": {"a": 0}, "merges": [], "continuing_subword_prefix": "##"}, "added_tokens": []}',
       'model.continuing_subword_prefix: expected none of a BPE, got "##"',
     ],
+    ...[undefined, "a b"].map((merges): [string, string, string] => [
+      `merges that are ${merges}`,
+      JSON.stringify({ model: { type: "BPE", vocab: { a: 0 }, merges }, added_tokens: [] }),
+      `model.merges: expected a list, got ${JSON.stringify(merges)}`,
+    ]),
     [
       "an unknown id that is none",
       '{"model": {"type": "Unigram", "vocab": [["a", 0]], "unk_id": 999}, "added_tokens": []}',

@@ -216,6 +216,11 @@ describe("a folder that is no place for a run", () => {
     }
     writeFileSync(join(folder, "file"), "");
     expect(() => makeFolder(join(folder, "file", "x"))).toThrow(/file.x: can't write it: a part of its path is a file/);
+    if (isWindows) return;
+    symlinkSync(join(folder, "nowhere"), join(folder, "dangling"));
+    expect(() => makeFolder(join(folder, "dangling"))).toThrow(
+      /dangling: can't write it: .* a link that leads nowhere/,
+    );
   });
 });
 

@@ -2,7 +2,7 @@ import * as v from "valibot";
 import { argumentError, expectOptions, MAX_LENGTH, RANGES, show } from "../../checks.js";
 import { DistilleryError } from "../../errors.js";
 import { badData } from "../../files/index.js";
-import { boolean, expected, finite, integer, length, oneOf } from "../../registry/index.js";
+import { boolean, expected, finite, integer, length, needed, oneOf } from "../../registry/index.js";
 import {
   type Dataset,
   expectDataset,
@@ -130,10 +130,6 @@ function texts(most: number) {
     v.check(different, "expected each text once"),
   );
 }
-
-/** Of objects, whose fields valibot would call keys. */
-const needed = ({ expected: wanted, received }: { expected: string | null; received: string }) =>
-  wanted === "Object" ? `expected an object, got ${received}` : "needed";
 
 const CLASSES = {
   task: v.exactOptional(oneOf(TASK_NAMES)),

@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { boolean, described, expected, integer } from "../../registry/index.js";
+import { boolean, described, expected, integer, needed } from "../../registry/index.js";
 import type { JsFunction } from "../../tensor/js_form.js";
 import { defineTextEncoding, idsOfText, MAX_IDS } from "./encoding.js";
 
@@ -17,7 +17,7 @@ function isRange(value: unknown): value is readonly [number, number] {
 /** How a text becomes ids of hashed n-grams. */
 type HashEncoding = v.InferOutput<typeof STORED>;
 
-const STORED = v.object({
+const FIELDS = {
   kind: v.literal("hash"),
   /** The rows of the table that ids name: 0 stands for nothing, n-grams have 1 to `buckets - 1`. */
   buckets: integer(2, MAX_IDS),
@@ -28,7 +28,8 @@ const STORED = v.object({
   /** Whether the highest bit of a hash makes its id negative: its row is then subtracted. */
   signed: boolean(),
   length: idsOfText(),
-});
+};
+const STORED = v.object(FIELDS, needed);
 
 export const hash = defineTextEncoding({
   name: "hash",

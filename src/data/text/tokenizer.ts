@@ -5,7 +5,7 @@ import * as v from "valibot";
 import { argumentError, show, showList } from "../../checks.js";
 import { DistilleryError } from "../../errors.js";
 import { badData, readWholeSync } from "../../files/index.js";
-import { described, expected, text } from "../../registry/index.js";
+import { described, expected, needed, text } from "../../registry/index.js";
 import type { JsFunction } from "../../tensor/js_form.js";
 import { defineTextEncoding, idsOfText, MAX_IDS } from "./encoding.js";
 import { forLibrary } from "./tokenizer_for_library.js";
@@ -18,12 +18,13 @@ const LIBRARY = "@huggingface/tokenizers";
 /** How a text becomes the ids of a tokenizer. */
 type TokenizerEncoding = v.InferOutput<typeof STORED>;
 
-const STORED = v.object({
+const FIELDS = {
   kind: v.literal("tokenizer"),
   length: idsOfText(),
   /** The text of its `tokenizer.json`, without white space. */
   tokenizer: v.string(expected("the JSON of a tokenizer")),
-});
+};
+const STORED = v.object(FIELDS, needed);
 
 /** What is read of a `tokenizer.json`. */
 const TOKENIZER = v.looseObject({
@@ -161,6 +162,8 @@ function expectModel({ model, added_tokens: added }: v.InferOutput<typeof TOKENI
   const { type, vocab, unk_token: token, unk_id: id, merges, continuing_subword_prefix: prefix } = model;
   if (type !== undefined && !MODELS.includes(type))
     throw badData(file, `model.type: expected ${showList([...MODELS, "WordLevel"])}, got ${show(type)}`);
+  if ((merges != null || type === "BPE") && !Array.isArray(merges))
+    throw badData(file, `model.merges: expected a list, got ${show(merges)}`);
   // The library leaves the prefix out.
   if (merges !== undefined && prefix)
     throw badData(file, `model.continuing_subword_prefix: expected none of a BPE, got ${show(prefix)}`);
