@@ -17,11 +17,17 @@ import type { Teacher } from "../teachers/index.js";
 import { bfloat16Unit } from "../tensor/precision.js";
 import { Generator, withGenerator } from "../tensor/random.js";
 import { expectCalibratable, expectCalibrationSet } from "../train/calibrate_teacher.js";
-import { checkControls, expectCallback } from "../train/controls.js";
+import {
+  type Check,
+  checkControls,
+  expectCallback,
+  expectFlag,
+  RUN_CONTROLS,
+  splitControls,
+} from "../train/controls.js";
 import { distillationSchema, type ResolvedDistillation, resolveOptions } from "../train/options.js";
 import { isExpression } from "../train/resolve_loss.js";
 import { describeSchedule, resolveSchedule, stepsPerEpoch, withoutScheduleOptions } from "../train/run_schedule.js";
-import { without } from "../without.js";
 import type { ExperimentControls, ExperimentInput, Workers } from "./experiment_input.js";
 import { ExternalTeacher } from "./external_teacher.js";
 import { MAX_SEEDS, MAX_START_SECONDS } from "./options.js";
@@ -41,27 +47,30 @@ export interface Experiment {
   external: ExternalTeacher | null;
   /** Parameters of the teacher divided by those of the student. */
   teacherRatio: number;
-  controls: ExperimentControls &
-    Required<
-      Pick<
-        ExperimentControls,
-        | "resume"
-        | "overwrite"
-        | "collect"
-        | "keepCheckpoints"
-        | "signal"
-        | "onProgress"
-        | "onTrial"
-        | "onWork"
-        | "onNote"
-      >
-    > & {
-      /** What the callbacks answer. */
-      answers: PendingCallbacks;
-    };
+  controls: Controls;
 }
 
-const NAMES = [
+type Controls = Required<Omit<ExperimentControls, "metadata" | "workers">> &
+  Pick<ExperimentControls, "metadata" | "workers"> & {
+    /** What the callbacks answer. */
+    answers: PendingCallbacks;
+  };
+
+const CONTROLS: Readonly<Record<keyof ExperimentControls, Check>> = {
+  out: RUN_CONTROLS.out,
+  resume: expectFlag,
+  overwrite: expectFlag,
+  collect: expectFlag,
+  keepCheckpoints: RUN_CONTROLS.keepCheckpoints,
+  metadata: RUN_CONTROLS.metadata,
+  workers: expectWorkers,
+  signal: RUN_CONTROLS.signal,
+  onProgress: expectCallback,
+  onTrial: expectCallback,
+  onWork: expectCallback,
+  onNote: expectCallback,
+};
+const TASK = [
   "teacher",
   "student",
   "data",
@@ -69,53 +78,23 @@ const NAMES = [
   "test",
   "loss",
   "calibrateTeacher",
-  "out",
-  "resume",
-  "overwrite",
-  "collect",
-  "keepCheckpoints",
-  "metadata",
-  "workers",
-  "signal",
-  "onProgress",
-  "onTrial",
-  "onWork",
-  "onNote",
 ] as const satisfies readonly (keyof ExperimentInput)[];
 
 /** Checks what both have in common; `own` are the names that the one that is called takes beside. */
 export function parseExperiment(input: ExperimentInput, own: readonly string[] = []): Experiment {
-  const { teacher, student, data, validation, test, ...more } = input;
-  const {
-    out,
-    resume = false,
-    overwrite = false,
-    collect = false,
-    keepCheckpoints = 0,
-    metadata,
-    workers,
-    signal,
-    onProgress,
-    onTrial,
-    onWork,
-    onNote,
-    loss = null,
-    calibrateTeacher = false,
-    ...rest
-  } = more;
-  expectFlags({ resume, overwrite, collect });
+  const [given, more] = splitControls<ExperimentControls, ExperimentInput>(input, CONTROLS);
+  const { teacher, student, data, validation, test, loss = null, calibrateTeacher = false, ...rest } = more;
+  checkControls(given, CONTROLS);
+  const { collect = false, overwrite = false, workers } = given;
   if (collect && overwrite) {
     throw argumentError("overwrite", "collect replaces nothing: leave one of the two out");
   }
-  checkControls(without(more, ["out"]));
-  for (const [name, callback] of Object.entries({ onProgress, onTrial }))
-    if (callback !== undefined) expectCallback(name, callback);
-  const options = resolveOptions(distillationSchema, rest, [...own, ...NAMES]);
+  const options = resolveOptions(distillationSchema, rest, [...own, ...TASK, ...Object.keys(CONTROLS)]);
   expectFlags({ calibrateTeacher });
   if (options.teacherMode === "train") {
     throw argumentError("teacherMode", 'expected "eval": the students are to get the same logits');
   }
-  const task = splitTask({ teacher, student, data, ...(validation !== undefined && { validation }) });
+  const task = splitTask({ teacher, student, data, validation });
   expectDataset(test, "test");
   expectLike(task.data, "test", test);
   expectApart(task, test);
@@ -124,10 +103,12 @@ export function parseExperiment(input: ExperimentInput, own: readonly string[] =
     const text = `${overlap.text}: what the students learn from it would come from the test set`;
     throw new DistilleryError("BAD_ARGUMENT", text);
   }
-  expectPath("out", out, "a folder");
+  expectPath("out", given.out, "a folder");
   if (loss !== null) expectLoss("loss", loss, workers);
-  if (workers !== undefined) expectWorkers(workers, options);
-  const answers = new PendingCallbacks();
+  if (workers !== undefined && typeof options.schedule === "function") {
+    const text = "a function can't be sent to another process: leave workers out, or give a schedule by its name";
+    throw argumentError("schedule", text);
+  }
   const isExternal = typeof task.teacher !== "function" && !(task.teacher instanceof Module);
   const external = isExternal ? new ExternalTeacher(forRun(task.teacher as Teacher), task, options.precision) : null;
   if (calibrateTeacher) {
@@ -142,21 +123,25 @@ export function parseExperiment(input: ExperimentInput, own: readonly string[] =
     calibrateTeacher,
     external,
     teacherRatio: ratioOf(task),
-    controls: {
-      out,
-      resume,
-      overwrite,
-      collect,
-      keepCheckpoints,
-      signal: signal ?? new AbortController().signal,
-      ...(metadata && { metadata }),
-      ...(workers && { workers }),
-      answers,
-      onProgress: answers.of(onProgress) ?? (() => {}),
-      onTrial: answers.of(onTrial) ?? (() => {}),
-      onWork: answers.of(onWork) ?? (() => {}),
-      onNote: once(answers.of(onNote) ?? (() => {})),
-    },
+    controls: controlsOf(given),
+  };
+}
+
+/** The controls with their defaults. */
+function controlsOf({ onProgress, onTrial, onWork, onNote, ...given }: ExperimentControls): Controls {
+  const answers = new PendingCallbacks();
+  return {
+    resume: false,
+    overwrite: false,
+    collect: false,
+    keepCheckpoints: 0,
+    signal: new AbortController().signal,
+    ...given,
+    answers,
+    onProgress: answers.of(onProgress) ?? (() => {}),
+    onTrial: answers.of(onTrial) ?? (() => {}),
+    onWork: answers.of(onWork) ?? (() => {}),
+    onNote: once(answers.of(onNote) ?? (() => {})),
   };
 }
 
@@ -220,18 +205,15 @@ export function describeLoss(loss: LossSpec, classes: number): unknown {
   return forClasses(loss, classes).config();
 }
 
-function expectWorkers({ module, count, startSeconds }: Workers, { schedule }: ResolvedDistillation): void {
+function expectWorkers(name: string, workers: unknown): void {
+  const { module, count, startSeconds } = Object(workers) as Partial<Workers>;
   if (typeof module !== "string" && !(module instanceof URL)) {
-    throw badArgument("workers.module", "a module's address", module);
+    throw badArgument(`${name}.module`, "a module's address", module);
   }
-  if (count !== undefined) expectInteger("workers.count", count, 1);
-  if (startSeconds !== undefined) {
-    const expected = `a number above 0, up to ${MAX_START_SECONDS}`;
-    expectNumber("workers.startSeconds", startSeconds, (x) => x > 0 && x <= MAX_START_SECONDS, expected);
-  }
-  if (typeof schedule !== "function") return;
-  const text = "a function can't be sent to another process: leave workers out, or give a schedule by its name";
-  throw argumentError("schedule", text);
+  if (count !== undefined) expectInteger(`${name}.count`, count, 1);
+  if (startSeconds === undefined) return;
+  const expected = `a number above 0, up to ${MAX_START_SECONDS}`;
+  expectNumber(`${name}.startSeconds`, startSeconds, (x) => x > 0 && x <= MAX_START_SECONDS, expected);
 }
 
 /** The seeds of a comparison: a number of them from 0, or a list, each once. */

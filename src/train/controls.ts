@@ -73,7 +73,7 @@ export interface RunControls {
 }
 
 /** Refuses a control that is not what it has to be; `BAD_ARGUMENT`. */
-type Check = (name: string, value: unknown) => void;
+export type Check = (name: string, value: unknown) => void;
 
 const has = (value: unknown, ...methods: string[]) =>
   methods.every((name) => typeof (Object(value) as Record<string, unknown>)[name] === "function");
@@ -82,14 +82,15 @@ const must =
   (name, value) => {
     if (!ok(value)) throw badArgument(name, expected, value);
   };
-const FLAG: Check = (name, value) => expectFlags({ [name]: value });
+export const expectFlag: Check = (name, value) => expectFlags({ [name]: value });
 export const expectCallback = must((value) => typeof value === "function", "a function");
 const LOG = "{ begin, epoch, close }, as tensorBoardLog(folder) gives";
 
-const CONTROLS: Readonly<Record<keyof RunControls, Check>> = {
+/** What each control of a run has to be. */
+export const RUN_CONTROLS: Readonly<Record<keyof RunControls, Check>> = {
   out: (name, value) => expectPath(name, value, "a folder"),
-  resume: FLAG,
-  overwrite: FLAG,
+  resume: expectFlag,
+  overwrite: expectFlag,
   checkpointEvery: (name, value) => {
     const { steps } = Object(value) as { steps?: unknown };
     if (typeof value === "number") expectInteger(name, value, 1);
@@ -136,22 +137,24 @@ function isPlain(value: object): boolean {
 }
 
 /** The names of the controls, and of the report's, which the package adds. */
-export const CONTROL_NAMES: readonly string[] = [...Object.keys(CONTROLS), "report"];
+export const CONTROL_NAMES: readonly string[] = [...Object.keys(RUN_CONTROLS), "report"];
 
 /** Refuses controls of an input that are not what they have to be; `BAD_ARGUMENT` that names the first. */
-export function checkControls(input: RunControls): void {
-  for (const [name, check] of Object.entries(CONTROLS)) {
-    const value = input[name as keyof RunControls];
+export function checkControls<C extends object>(input: C, checks: Readonly<Record<keyof C, Check>>): void {
+  for (const [name, check] of Object.entries<Check>(checks)) {
+    const value: unknown = input[name as keyof C];
     if (value !== undefined) check(name, value);
   }
 }
 
 /** The controls of an input that were given, and the rest. */
-export function splitControls<T extends RunControls>(input: T): [RunControls, Omit<T, keyof RunControls>] {
+export function splitControls<T extends RunControls>(input: T): [RunControls, Omit<T, keyof RunControls>];
+export function splitControls<C extends object, T extends C>(
+  input: T,
+  checks: Readonly<Record<keyof C, Check>>,
+): [C, Omit<T, keyof C>];
+export function splitControls(input: object, checks: object = RUN_CONTROLS): [object, object] {
   const given = Object.entries(input ?? {}).filter(([, value]) => value !== undefined);
-  const isControl = ([name]: [string, unknown]) => Object.hasOwn(CONTROLS, name);
-  return [
-    Object.fromEntries(given.filter(isControl)),
-    Object.fromEntries(given.filter((entry) => !isControl(entry))) as Omit<T, keyof RunControls>,
-  ];
+  const isControl = ([name]: [string, unknown]) => Object.hasOwn(checks, name);
+  return [Object.fromEntries(given.filter(isControl)), Object.fromEntries(given.filter((entry) => !isControl(entry)))];
 }

@@ -3,7 +3,7 @@ import { DistilleryError, isAbort } from "../errors.js";
 import type { EpochRecord } from "../log/epoch_record.js";
 import { PendingCallbacks } from "../pending_callbacks.js";
 import { currentGenerator, Generator } from "../tensor/random.js";
-import { checkControls, type RunControls, type RunResult } from "./controls.js";
+import { checkControls, RUN_CONTROLS, type RunControls, type RunResult } from "./controls.js";
 
 /**
  * A run: the promise of its result and, iterated over, its epochs as they end. An iteration begins with the first epoch
@@ -63,7 +63,7 @@ export function startRun<I extends RunControls>(
     try {
       if (isInside) throw nested();
       expectObject("options", input);
-      checkControls(input);
+      checkControls<RunControls>(input, RUN_CONTROLS);
       const [onNote, onWork] = [answers.of(input.onNote), answers.of(input.onWork)];
       const callbacks = { onEpoch, ...(onNote && { onNote }), ...(onWork && { onWork }) };
       const letGo = follow(input.signal, stop);
