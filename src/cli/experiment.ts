@@ -5,7 +5,7 @@ import type { CompareResult, Share, ShareResult, SweepResult, Task, Workers } fr
 import { labelOf } from "../compare/methods.js";
 import { MAX_START_SECONDS } from "../compare/options.js";
 import { runsOf } from "../compare/run_experiment.js";
-import { fractionOf } from "../compare/task.js";
+import { fractionOf, teacherOf } from "../compare/task.js";
 import type { Trial } from "../compare/trial.js";
 import { underName } from "../compare/trial_losses.js";
 import { type ResolvedConfig, runMetadata, trainingOptions } from "../config/index.js";
@@ -159,7 +159,7 @@ async function expectTaskBatches(
 ): Promise<{ student: Module; teacher: Module | Teacher }> {
   const { student, teacher } = withGenerator(new Generator(), () => ({
     student: make(),
-    teacher: typeof given === "function" ? given() : given,
+    teacher: teacherOf({ teacher: given }),
   }));
   expectReadable("student", student, data);
   expectBatches(student, config, data);
@@ -194,15 +194,15 @@ export function workersOf(settings: ExperimentSettings, { openSeconds }: OpenExp
 
 /** The networks whose predictions a report shows, from their files. */
 async function networksOf(
-  { teacher, student }: Task,
+  task: Task,
   teacherFile: string | null,
   studentFile: string,
 ): Promise<{ teacher?: Module; student: Module }> {
   const loaded = async (network: Module, file: string) => network.loadStateDict(await load(file));
-  const network = typeof teacher === "function" ? teacher() : teacher;
+  const network = teacherOf(task);
   return {
     ...(network instanceof Module && teacherFile !== null && { teacher: await loaded(network, teacherFile) }),
-    student: await loaded(student(), studentFile),
+    student: await loaded(task.student(), studentFile),
   };
 }
 
@@ -218,8 +218,8 @@ async function dryRunExperiment(
   flags: ShowFlags,
 ): Promise<void> {
   const own = runsOf(trials, share);
-  const { teacher: given, student: make, data } = task;
-  const [teacher, student] = [typeof given === "function" ? given() : given, make()];
+  const { data } = task;
+  const [teacher, student] = [teacherOf(task), task.student()];
   const common = { ...training, ...(source.validation && { validation: source.validation }) };
   const losses = new Set(own.flatMap(({ kind, loss }) => (kind === "distilled" ? [loss] : [])));
   const students = own.map(({ kind, loss, fraction = 1 }): PlannedRun => {
@@ -234,7 +234,7 @@ async function dryRunExperiment(
   });
   const planned = new Map<string, PlannedRun>();
   const network = teacher instanceof Module ? teacher : null;
-  if (typeof given === "function" && network !== null && (share?.index ?? 0) === 0) {
+  if (typeof task.teacher === "function" && network !== null && (share?.index ?? 0) === 0) {
     const name = "the teacher";
     planned.set(name, { name, times: 1, input: { ...common, data, model: network } });
   }

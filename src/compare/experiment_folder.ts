@@ -26,20 +26,15 @@ interface FolderContents {
   result: string;
 }
 
+/** The options that add trials to the ones of before. */
+const GROWING = ["seeds", "losses", "calibrateTeacher", "temperatures", "alphas", "fractions"];
+const GROWS = { free: new Set(GROWING), longer: false };
+
 /**
  * What may change when an experiment is resumed: which trials there are. Each trial compares what is its own. More
  * epochs are another experiment: its trials would have the schedule of fewer first, unlike those that are added.
  */
-const MAY_CHANGE = {
-  free: new Set("seed seeds loss losses modules calibrateTeacher temperatures alphas fractions".split(" ")),
-  longer: false,
-};
-
-/** The options that add trials to the ones of before. */
-const GROWS = {
-  free: new Set(["seeds", "losses", "calibrateTeacher", "temperatures", "alphas", "fractions"]),
-  longer: false,
-};
+const MAY_CHANGE = { free: new Set([...GROWING, "seed", "loss", "modules"]), longer: false };
 
 /** What to do about other options if shares refuse `--overwrite`. */
 export const OF_SHARES = "give the options of the other shares, or choose another folder for all of them";
@@ -52,7 +47,7 @@ export const OF_SHARES = "give the options of the other shares, or choose anothe
 export async function withExperimentFolder<T>(contents: FolderContents, body: () => Promise<T>): Promise<T> {
   const { experiment, trials, config, result: name } = contents;
   const { controls, external } = experiment;
-  const { out, resume, overwrite, collect, onNote } = controls;
+  const { out, resume, overwrite, collect } = controls;
   const isKept = resume || collect;
   const expectOurs = async () => {
     if (!isKept && !overwrite) await expectReplaceable(out, config, { resumed: GROWS });
@@ -67,8 +62,7 @@ export async function withExperimentFolder<T>(contents: FolderContents, body: ()
     await external.prepare({ ...controls, resume: isKept, hash });
   }
   if (!collect) await expectCalibrated(experiment);
-  const lock = await lockFolder(out, { shared: collect, onNote });
-  try {
+  return whileLocked(experiment, collect, async () => {
     const isResumed = await expectOurs();
     if (!isKept) {
       if (overwrite) removeReplacedExperiment(out, config);
@@ -80,13 +74,7 @@ export async function withExperimentFolder<T>(contents: FolderContents, body: ()
     if (isResumed) await writeJson(join(out, CONFIG), config);
     await writeJson(join(out, name), result);
     return result;
-  } finally {
-    try {
-      await external?.close();
-    } finally {
-      lock.release();
-    }
-  }
+  });
 }
 
 /**
@@ -99,14 +87,25 @@ export async function withShareFolder<T>(
   body: (expectSame: () => Promise<boolean>) => Promise<T>,
 ): Promise<T> {
   const { controls, external } = experiment;
-  const { out, onNote } = controls;
+  const { out } = controls;
   // A share asks a teacher from elsewhere later.
   if (isFirst && external === null) await expectCalibrated(experiment);
-  const lock = await lockFolder(out, { shared: true, onNote });
   const expectSame = () => expectResumable(out, config, MAY_CHANGE, OF_SHARES);
-  try {
+  return whileLocked(experiment, true, async () => {
     if (!(await expectSame()) && isFirst) await writeJson(join(out, CONFIG), config);
-    return await body(expectSame);
+    return body(expectSame);
+  });
+}
+
+/** Runs `body` while the folder is locked; a teacher from elsewhere is closed before it is released. */
+async function whileLocked<T>(
+  { controls: { out, onNote }, external }: FolderContents["experiment"],
+  shared: boolean,
+  body: () => Promise<T>,
+): Promise<T> {
+  const lock = await lockFolder(out, { shared, onNote });
+  try {
+    return await body();
   } finally {
     try {
       await external?.close();

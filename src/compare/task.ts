@@ -38,6 +38,11 @@ export interface SplitTask extends Task {
 
 const VALIDATION_FRACTION = 0.1;
 
+/** The teacher of a task, or one that it makes, drawn from a stream of its own. */
+export function teacherOf({ teacher }: Pick<Task, "teacher">): Module | Teacher {
+  return typeof teacher === "function" ? withGenerator(new Generator(), () => teacher()) : teacher;
+}
+
 /** Checks a task, and splits its validation set off: the same one wherever the same task is split. */
 export function splitTask({ teacher, student, data, validation = VALIDATION_FRACTION }: Task): SplitTask {
   if (typeof teacher !== "function" && !isTeacher(teacher)) expectModule("teacher", teacher);

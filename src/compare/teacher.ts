@@ -25,7 +25,7 @@ import {
   tooManyLogits,
 } from "./external_teacher.js";
 import type { ReadyTeacher } from "./shared_teacher.js";
-import type { SplitTask } from "./task.js";
+import { type SplitTask, teacherOf } from "./task.js";
 import { type Outcome, ofTraining, outcomeOf, reporting, resuming, type TrialProgress } from "./trial.js";
 
 /** The teacher's folder below `out`. */
@@ -186,7 +186,7 @@ export async function takeTeacher(
     return { teacher: { source: external.teacher, file: null, outcome: null }, logits };
   }
   const path = join(out, file ?? "");
-  const module = typeof teacher === "function" ? withGenerator(new Generator(), () => teacher()) : (teacher as Module);
+  const module = teacherOf({ teacher }) as Module;
   if (typeof teacher === "function") module.loadStateDict(await load(path, { allowNonFinite: true }));
   if (hashOf(module, data) !== hash) throw changedMeanwhile(path);
   const taken = { source: module, file: path, outcome: null };

@@ -4,6 +4,7 @@ import { taskOf } from "../tasks/index.js";
 import { Generator, withGenerator } from "../tensor/random.js";
 import { type MadeLoss, makeLoss, readsLogitsAlone } from "../train/resolve_loss.js";
 import type { Experiment } from "./experiment.js";
+import { teacherOf } from "./task.js";
 import type { Trial } from "./trial.js";
 
 /**
@@ -21,9 +22,8 @@ export async function makeLosses(
   losses: readonly Trial["loss"][],
   { trained, nameOf = () => "loss" }: { trained?: unknown; nameOf?: (i: number) => string } = {},
 ): Promise<MadeLosses> {
-  const { teacher: given, data } = task;
-  const untrained = () => (typeof given === "function" ? withGenerator(new Generator(0), () => given()) : given);
-  const teacher = trained ?? external?.teacher ?? untrained();
+  const { data } = task;
+  const teacher = trained ?? external?.teacher ?? teacherOf(task);
   const generator = new Generator(0);
   const student = withGenerator(generator, () => task.student());
   const made = new Map<Trial["loss"], MadeLoss | null>();

@@ -10,7 +10,7 @@ import { TeacherCache } from "../teachers/index.js";
 import { setNumThreads } from "../threads.js";
 import { fromUserCode } from "../user_code.js";
 import type { SplitLogits } from "./external_teacher.js";
-import { splitTask, type Task } from "./task.js";
+import { splitTask, type Task, teacherOf } from "./task.js";
 import { InProcessRunner, type Trial } from "./trial.js";
 import type { Init, Request, Response } from "./worker_runner.js";
 
@@ -47,7 +47,7 @@ async function open(init: Init): Promise<InProcessRunner> {
     const text = `${init.module} gives other data than those that are compared on`;
     throw argumentError("workers.module", text);
   }
-  const teacher = typeof task.teacher === "function" ? task.teacher() : task.teacher;
+  const teacher = teacherOf(task);
   if (teacher instanceof Module && init.teacherFile !== null) {
     teacher.loadStateDict(await load(init.teacherFile, { allowNonFinite: true }));
   }
