@@ -18,9 +18,8 @@ const LINEAR: JsFunction = {
   name: "linear",
   source: `
 /**
- * Each row of x [rows, inputs] times weight [outputs, inputs] transposed, plus bias; sums are in double precision. The
- * weight lies by panels of ${PANEL} outputs, side by side for each input, so that memory is read in order; the last
- * outputs may be fewer.
+ * Each row of x [rows, inputs] times weight [outputs, inputs] transposed, plus bias. The weight lies by panels of
+ * ${PANEL} outputs, side by side for each input, so that memory is read in order; the last outputs may be fewer.
  */
 function linear(x, weight, bias, inputs) {
   const rows = x.length / inputs;
@@ -38,6 +37,11 @@ function linear(x, weight, bias, inputs) {
     }
     // ${PANEL} outputs at a time: each input is read once for all of them.
     let o = 0;
+    if (weight.product !== undefined) {
+      const sums = weight.product(x.subarray(row * inputs, (row + 1) * inputs));
+      y.set(sums, row * outputs);
+      o = sums.length;
+    }
     for (; o + ${PANEL} <= outputs; o += ${PANEL}) {
       let ${SUMS.map((sum) => `${sum} = 0`).join(", ")};
       for (let i = 0; i < count; i++) {

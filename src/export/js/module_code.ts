@@ -1,4 +1,5 @@
 import { type Constant, type Graph, lengthFor, type Node, type Value } from "../../graph/index.js";
+import { fitsSimd, SIMD } from "../../ops/simd_js.js";
 import { type JsBuilder, type JsFunction, PANEL } from "../../tensor/js_form.js";
 import { cannotExport } from "../exported_graph.js";
 import { PANELS } from "./panels.js";
@@ -9,6 +10,9 @@ const RESERVED =
   "arguments await break case catch class const continue debugger default delete do else enum eval export extends false finally for function if implements import in instanceof interface let new null package private protected public return static super switch this throw true try typeof undefined var void while with yield".split(
     " ",
   );
+
+/** The functions that constants may call. */
+const OWN_FUNCTIONS: readonly JsFunction[] = [...WEIGHT_FUNCTIONS, SIMD];
 
 /** What a module's own text declares for all of it, and the globals that it reads: all but one begin with a capital. */
 const NAMES = /^(?:export )?(?:const|let|function) ([^=(;]+)|\b(?:[A-Z]\w*|atob)\b/gm;
@@ -36,7 +40,7 @@ export class ModuleCode implements JsBuilder {
   ) {
     this.#names.set(graph.input, "x");
     const sourcesOf = (functions: Iterable<JsFunction>) => [...functions].map(({ source }) => source);
-    this.#declared = new Set([...this.#taken, ...namesIn([rest, ...sourcesOf(WEIGHT_FUNCTIONS)])]);
+    this.#declared = new Set([...this.#taken, ...namesIn([rest, ...sourcesOf(OWN_FUNCTIONS)])]);
     this.#look();
     for (const name of [...this.#declared, ...namesIn(sourcesOf(this.#functions.values()))]) this.#taken.add(name);
     for (const node of graph.nodes) this.#add(node);
@@ -65,7 +69,7 @@ export class ModuleCode implements JsBuilder {
       throw this.refusal(`two operations have a function "${callee.name}"`);
     }
     if (known !== undefined) return;
-    if (this.#declared.has(callee.name) && !WEIGHT_FUNCTIONS.includes(callee)) {
+    if (this.#declared.has(callee.name) && !OWN_FUNCTIONS.includes(callee)) {
       throw this.refusal(`the function "${callee.name}" of an operation has a name that the module needs`);
     }
     this.#functions.set(callee.name, callee);
@@ -145,7 +149,9 @@ export class ModuleCode implements JsBuilder {
     const inPanels = this.#onlyPanels.has(constant);
     if (inPanels) this.#inPanels.add(name);
     const order = inPanels ? `, ${PANEL} rows at a time` : "";
-    const js = weightsJs(constant, inPanels ? PANEL : 1, this);
+    const weights = weightsJs(constant, inPanels ? PANEL : 1, this);
+    const [rows, columns] = constant.shape;
+    const js = inPanels && fitsSimd(rows, columns) ? this.call(SIMD, weights, columns) : weights;
     this.#numbers.push(`const ${name} = ${js}; // [${shapeText(constant.shape)}]${order}`);
     return name;
   }

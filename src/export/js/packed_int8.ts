@@ -73,16 +73,14 @@ export const UNPACKED: JsFunction = {
  * the state, then what it takes in.
  */
 function unpacked(text, length) {
-  const digits = new Uint8Array(text.length);
-  for (let i = 0; i < text.length; i++) {
-    const code = text.charCodeAt(i);
-    // From # to ~; a blank stands for <, and ! for the backslash.
-    digits[i] = code > 34 ? code - ${FIRST} : code === 32 ? ${"<".charCodeAt(0) - FIRST} : ${"\\".charCodeAt(0) - FIRST};
-  }
+  // The digits are from # to ~; a blank stands for <, and ! for the backslash.
+  const digits = Uint8Array.from({ length: 127 }, (_, code) => code - ${FIRST});
+  digits[32] = ${"<".charCodeAt(0) - FIRST};
+  digits[33] = ${"\\".charCodeAt(0) - FIRST};
   let at = 0;
   const [shares, within, numbers] = [new Int32Array(${SLOTS}), new Int32Array(${SLOTS}), new Int8Array(${SLOTS})];
   for (let n = -${LARGEST}, slot = 0; n <= ${LARGEST}; n++) {
-    const share = ${BASE} * digits[at++] + digits[at++];
+    const share = ${BASE} * digits[text.charCodeAt(at++)] + digits[text.charCodeAt(at++)];
     for (let i = 0; i < share; i++, slot++) {
       shares[slot] = share;
       within[slot] = i;
@@ -90,13 +88,13 @@ function unpacked(text, length) {
     }
   }
   let state = 0;
-  for (let i = 0; i < ${STATE_DIGITS}; i++) state = ${BASE} * state + digits[at++];
+  for (let i = 0; i < ${STATE_DIGITS}; i++) state = ${BASE} * state + digits[text.charCodeAt(at++)];
   const y = new Int8Array(length);
   for (let i = 0; i < length; i++) {
     const slot = state & ${SLOTS - 1};
     y[i] = numbers[slot];
     state = shares[slot] * (state >> ${Math.log2(SLOTS)}) + within[slot];
-    while (state < ${MIN}) state = ${BASE} * state + digits[at++];
+    while (state < ${MIN}) state = ${BASE} * state + digits[text.charCodeAt(at++)];
   }
   return y;
 }`,
