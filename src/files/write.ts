@@ -8,8 +8,8 @@ import { ioError } from "./file_errors.js";
 
 /**
  * Writes a file whole or not at all: beside it, synced, then renamed. On failure what was there stays, nothing else is
- * left behind, and the error is `IO_ERROR` with the file's name and what to do. A pipe, socket or device is refused, and
- * what standard output goes to: the rename would replace it.
+ * left behind, and the error is `IO_ERROR` with the file's name and what to do. A pipe, socket or device is refused,
+ * and what standard output goes to: the rename would replace it.
  */
 export async function writeWhole(file: string, data: Uint8Array | string | Iterable<Uint8Array>): Promise<void> {
   // The package's own write does not look at how much was written, and would rename what a full disk cut short.
