@@ -12,3 +12,8 @@ export async function* turns(...args: Parameters<typeof slices>): AsyncGenerator
     yield slice;
   }
 }
+
+/** Row `row` of a matrix of rows of `width`; shares its memory. */
+export function rowOf<T>(matrix: { subarray(start: number, end: number): T }, row: number, width: number): T {
+  return matrix.subarray(row * width, (row + 1) * width);
+}

@@ -10,6 +10,7 @@ import { outputsText } from "../data/targets.js";
 import { hasTargets } from "../data/task_name.js";
 import { ordinal } from "../report/text.js";
 import { showPercent } from "../show.js";
+import { rowOf } from "../slices.js";
 import { taskOf } from "../tasks/index.js";
 import { type Prediction, predict, type TaskPrediction, type ValuePrediction } from "../train/index.js";
 import { without } from "../without.js";
@@ -147,7 +148,7 @@ function expectOfSamples(flags: PredictFlags, own: Preprocessing): void {
 
 function printJson({ file, predictions, labels, targets }: FilePredictions, { classes }: Preprocessing): void {
   for (const [index, prediction] of predictions.entries()) {
-    const own = targets && { targets: Array.from(targets.subarray(index * classes, (index + 1) * classes)) };
+    const own = targets && { targets: Array.from(rowOf(targets, index, classes)) };
     const label = labels === null ? {} : (own ?? { label: labels[index] });
     print(JSON.stringify({ file, index, ...prediction, ...label }));
   }

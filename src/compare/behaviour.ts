@@ -4,6 +4,7 @@ import { type Dataset, labelsOf } from "../data/index.js";
 import { DistilleryError } from "../errors.js";
 import type { WorkProgress } from "../log/progress_line.js";
 import { Module } from "../nn/module.js";
+import { rowOf } from "../slices.js";
 import { evaluateLogits } from "../tasks/classification_metrics.js";
 import { taskOf } from "../tasks/index.js";
 import { highest, softmax } from "../tasks/softmax.js";
@@ -102,7 +103,7 @@ export function fidelityOf(student: Tensor, teacher: Tensor): { agreement: numbe
   const [samples, classes] = student.shape;
   let [alike, divergence] = [0, 0];
   for (let i = 0; i < samples; i++) {
-    const [own, its] = [student, teacher].map(({ data }) => Array.from(data.subarray(i * classes, (i + 1) * classes)));
+    const [own, its] = [student, teacher].map(({ data }) => Array.from(rowOf(data, i, classes)));
     if (highest(own) === highest(its)) alike += 1;
     const probabilities = softmax(its);
     const [ofStudent, ofTeacher] = [logSum(own), logSum(its)];

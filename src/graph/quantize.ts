@@ -1,5 +1,6 @@
 import { DistilleryError } from "../errors.js";
 import { linearOp } from "../ops/linear.js";
+import { rowOf } from "../slices.js";
 import { fromFloat16, toFloat16 } from "../tensor/float16.js";
 import { type Constant, type Graph, rewrite, type Value } from "./graph.js";
 
@@ -44,7 +45,7 @@ function toInt8(weight: Constant, largest: number): Constant {
   const values = new Int8Array(rows * columns);
   const data = new Float32Array(rows * columns);
   for (let row = 0; row < rows; row++) {
-    const weights = weight.data.subarray(row * columns, (row + 1) * columns);
+    const weights = rowOf(weight.data, row, columns);
     const most = weights.reduce((most, w) => Math.max(most, Math.abs(w)), 0);
     // If all are 0, or so small that the scale would be, any scale will do.
     const scale = Math.fround(most / largest) || 1;

@@ -11,6 +11,7 @@ import {
 } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { Module } from "../nn/module.js";
+import { rowOf } from "../slices.js";
 import { IntTensor, LongTensor } from "../tensor/int_tensor.js";
 import { Generator, rand, randint, withGenerator } from "../tensor/random.js";
 import type { Tensor } from "../tensor/tensor.js";
@@ -137,14 +138,14 @@ export class CrdMemory extends Module implements ShardedMemory {
   update(indices: Int32Array, student: Float32Array, teacher: Float32Array): void {
     const dimension = this.student.shape[1];
     if (this.#shard !== null) {
-      const of = (values: Float32Array, row: number) => values.subarray(row * dimension, (row + 1) * dimension);
+      const of = (values: Float32Array, row: number) => rowOf(values, row, dimension);
       for (const [row, index] of indices.entries())
         this.#shard.rows.push(Float64Array.of(index, ...of(student, row), ...of(teacher, row)));
       return;
     }
     for (const [bank, fresh] of [[this.student.data, student] as const, [this.teacher.data, teacher] as const]) {
       for (const [row, index] of indices.entries()) {
-        const old = bank.subarray(index * dimension, (index + 1) * dimension);
+        const old = rowOf(bank, index, dimension);
         let squares = 0;
         for (let i = 0; i < dimension; i++) {
           old[i] = this.momentum * old[i] + (1 - this.momentum) * fresh[row * dimension + i];

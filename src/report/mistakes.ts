@@ -5,6 +5,7 @@ import { samplesOf } from "../data/preprocessing/encode.js";
 import { takeBatch } from "../data/take_batch.js";
 import { hasTargets } from "../data/task_name.js";
 import { argmax } from "../ops/max.js";
+import { rowOf } from "../slices.js";
 import { softmax } from "../tasks/softmax.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { imageUri } from "./png.js";
@@ -27,7 +28,7 @@ export function mistakesOf(data: Dataset, { student, teacher }: Logits): Mistake
   if (hasTargets(data)) return [];
   const [labels, predicted] = [labelsOf(data), argmax(student, 1).data];
   const byTeacher = teacher && argmax(teacher, 1).data;
-  const confidence = (index: number) => Math.max(...softmax(rowOf(student, index)));
+  const confidence = (index: number) => Math.max(...softmax(sampleOf(student, index)));
   const wrong = Array.from(labels.keys())
     .filter((index) => predicted[index] !== labels[index])
     .map((index) => ({ index, confidence: confidence(index) }))
@@ -48,11 +49,11 @@ export function mistakesOf(data: Dataset, { student, teacher }: Logits): Mistake
   return Array.from(indices, (index, i) => ({
     index,
     label: labels[index],
-    student: rounded(rowOf(student, index)),
-    ...(teacher && { teacher: rounded(rowOf(teacher, index)) }),
+    student: rounded(sampleOf(student, index)),
+    ...(teacher && { teacher: rounded(sampleOf(teacher, index)) }),
     ...(found && sourceOf(found[i])),
     ...(rows && { cells: rows[i] }),
-    ...(data.image && { image: imageUri(rowOf(inputs, i), data.image) }),
+    ...(data.image && { image: imageUri(sampleOf(inputs, i), data.image) }),
   }));
 }
 
@@ -60,9 +61,8 @@ function sourceOf({ file, line, text }: SourceRow): Pick<Mistake, "source" | "te
   return { source: { file: basename(file), line }, ...(text !== undefined && { text }) };
 }
 
-function rowOf({ data, shape }: Tensor, row: number): Float32Array {
-  const length = data.length / shape[0];
-  return data.subarray(row * length, (row + 1) * length);
+function sampleOf({ data, shape }: Tensor, row: number): Float32Array {
+  return rowOf(data, row, data.length / shape[0]);
 }
 
 function rounded(logits: Float32Array): number[] {

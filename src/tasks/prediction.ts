@@ -1,5 +1,6 @@
 import { DistilleryError } from "../errors.js";
 import { argmax } from "../ops/max.js";
+import { rowOf } from "../slices.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { softmax } from "./softmax.js";
 
@@ -70,5 +71,5 @@ export function labelPredictions(logits: Tensor, names: readonly string[] | null
 
 /** The rows of outputs. */
 export function rowsOf({ data, shape: [rows, width] }: Tensor): Float32Array[] {
-  return Array.from({ length: rows }, (_, i) => data.subarray(i * width, (i + 1) * width));
+  return Array.from({ length: rows }, (_, i) => rowOf(data, i, width));
 }

@@ -3,6 +3,7 @@ import { targetsOf } from "../data/targets.js";
 import { cosineDistillationLoss, mseDistillationLoss } from "../losses/target_losses.js";
 import { vectorKdDistillationLoss } from "../losses/vector_kd_loss.js";
 import { weightedSum } from "../losses/weighted_sum.js";
+import { rowOf } from "../slices.js";
 import { mean } from "../sums.js";
 import { type Collected, collecting } from "./collecting.js";
 import type { TaskEvaluation } from "./metrics.js";
@@ -106,7 +107,7 @@ function undefinedMetrics(data: Dataset): string[] {
   }
   const rows = targetsOf(data)?.data ?? new Float32Array(0);
   const zeros = Array.from({ length: rows.length / classes }, (_, i) => i).filter((i) =>
-    rows.subarray(i * classes, (i + 1) * classes).every((x) => x === 0),
+    rowOf(rows, i, classes).every((x) => x === 0),
   );
   if (zeros.length > 0) {
     notes.push(
@@ -120,7 +121,7 @@ function undefinedMetrics(data: Dataset): string[] {
 function units(rows: Float32Array, width: number, chosen: Int32Array): Float64Array {
   const out = new Float64Array(chosen.length * width);
   for (const [i, row] of chosen.entries()) {
-    const own = rows.subarray(row * width, (row + 1) * width);
+    const own = rowOf(rows, row, width);
     const norm = Math.sqrt(own.reduce((sum, x) => sum + x * x, 0)) || 1;
     for (let c = 0; c < width; c++) out[i * width + c] = own[c] / norm;
   }

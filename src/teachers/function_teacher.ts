@@ -8,6 +8,7 @@ import { takeBatch } from "../data/take_batch.js";
 import { expectUnrounded, outputText, standardized } from "../data/targets.js";
 import type { DistilleryError } from "../errors.js";
 import type { Outputs } from "../losses/loss.js";
+import { rowOf } from "../slices.js";
 import { Tensor } from "../tensor/tensor.js";
 import { settling } from "../unsettled.js";
 import { noteAccuracy } from "./accuracy_note.js";
@@ -157,7 +158,7 @@ class FunctionTeacher implements Teacher {
         said = performance.now();
         onNote?.(`teacher: ${answers.count} of ${data.length} answers`);
       });
-      await noteAccuracy(this.name, data, onNote, (index) => rowOf(answers.values, data, index));
+      await noteAccuracy(this.name, data, onNote, (index) => rowOf(answers.values, index, data.classes));
       return answers.values;
     } finally {
       await answers.close();
@@ -170,7 +171,7 @@ class FunctionTeacher implements Teacher {
       const asked = this.#asked(data, batch);
       return types.isPromise(asked) ? unlessStopped(asked, this.#signal) : asked;
     }
-    return logitsAt(batch.indices, data.classes, (index, out) => out.set(rowOf(answers, data, index)));
+    return logitsAt(batch.indices, data.classes, (index, out) => out.set(rowOf(answers, index, data.classes)));
   }
 
   #asked(data: Dataset | null, batch: Batch): Outputs | Promise<Outputs> {
@@ -200,10 +201,6 @@ class FunctionTeacher implements Teacher {
       ? settling(given, () => `teacher: ${samplesText(indices)}`).then((answer) => asOutputs(answer, indices, data))
       : asOutputs(given, indices, data);
   }
-}
-
-function rowOf(logits: Float32Array, { classes }: Dataset, index: number): Float32Array {
-  return logits.subarray(index * classes, (index + 1) * classes);
 }
 
 /** Values of a regression come in the unit of their columns. */

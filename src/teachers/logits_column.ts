@@ -7,6 +7,7 @@ import { expectClassNames } from "../data/labels.js";
 import type { TableOptions } from "../data/load_options.js";
 import { indexOf, readTableHeader, type TableHeader } from "../data/table_header.js";
 import { badData, kindOf, listFiles } from "../files/index.js";
+import { rowOf } from "../slices.js";
 import { byIndex } from "./by_index.js";
 import type { Teacher } from "./teacher.js";
 
@@ -72,7 +73,7 @@ export async function logitsColumn(
     lowestClasses: width,
     hash,
     ...(names && { classNames: expectClassNames(names, width) }),
-    read: (index, out) => out.set(all.subarray(index * width, (index + 1) * width)),
+    read: (index, out) => out.set(rowOf(all, index, width)),
   });
 }
 

@@ -4,6 +4,7 @@ import { crc32 } from "node:zlib";
 import { DistilleryError } from "../errors.js";
 import { bytesOf, ioError, kindOf, makeFolder, openSliced, readSlice } from "../files/index.js";
 import { native } from "../native.js";
+import { rowOf } from "../slices.js";
 
 /** What answers belong to. */
 interface StoredOf {
@@ -82,7 +83,7 @@ export class LogitsStore {
     if (this.#isClosed) return;
     // Before anything is awaited: the next answer may come in the same memory.
     for (const [i, index] of indices.entries()) {
-      this.#values.set(logits.subarray(i * classes, (i + 1) * classes), index * classes);
+      this.#values.set(rowOf(logits, i, classes), index * classes);
     }
     if (this.folder !== null) {
       const records = this.#records(indices, logits);
@@ -113,7 +114,7 @@ export class LogitsStore {
     const { classes } = this.of;
     const bytes = Buffer.alloc(indices.length * this.#size);
     for (const [i, index] of indices.entries()) {
-      const row = logits.subarray(i * classes, (i + 1) * classes);
+      const row = rowOf(logits, i, classes);
       const record = bytes.subarray(i * this.#size, (i + 1) * this.#size);
       record.writeUInt32LE(index, 0);
       record.set(bytesOf(row), RECORD_HEAD);

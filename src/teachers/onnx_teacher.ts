@@ -6,7 +6,7 @@ import { DistilleryError } from "../errors.js";
 import { readWhole } from "../files/index.js";
 import type { Outputs } from "../losses/loss.js";
 import { showCount } from "../show.js";
-import { turns } from "../slices.js";
+import { rowOf, turns } from "../slices.js";
 import { Tensor } from "../tensor/tensor.js";
 import { noteAccuracy, noteProbabilities } from "./accuracy_note.js";
 import { ofRuns } from "./for_run.js";
@@ -139,7 +139,7 @@ class OnnxTeacher implements Teacher {
     this.#kept = kept;
     onNote?.(`teacher: ${showCount(data.length)} x ${data.classes} logits computed once`);
     const { classes } = data;
-    await noteAccuracy(this.file, data, onNote, (index) => kept.subarray(index * classes, (index + 1) * classes));
+    await noteAccuracy(this.file, data, onNote, (index) => rowOf(kept, index, classes));
   }
 
   /** Warns of outputs that are no logits, or not those of a sample alone. */
@@ -154,9 +154,7 @@ class OnnxTeacher implements Teacher {
     const [kept, setting] = [this.#kept, this.#opened()];
     if (kept === null) return this.#running.shift() ?? this.evaluate(batch);
     const { classes } = setting.data;
-    return logitsAt(batch.indices, classes, (index, out) =>
-      out.set(kept.subarray(index * classes, (index + 1) * classes)),
-    );
+    return logitsAt(batch.indices, classes, (index, out) => out.set(rowOf(kept, index, classes)));
   }
 
   async evaluate(batch: Batch): Promise<Outputs> {

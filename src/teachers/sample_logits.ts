@@ -1,5 +1,6 @@
 import { DistilleryError } from "../errors.js";
 import type { Outputs } from "../losses/loss.js";
+import { rowOf } from "../slices.js";
 import { allocate } from "../tensor/buffer_pool.js";
 import { Tensor } from "../tensor/tensor.js";
 
@@ -10,7 +11,7 @@ export function logitsAt(
   read: (index: number, out: Float32Array) => void,
 ): Outputs {
   const logits = allocate(indices.length * classes);
-  for (let i = 0; i < indices.length; i++) read(indices[i], logits.subarray(i * classes, (i + 1) * classes));
+  for (let i = 0; i < indices.length; i++) read(indices[i], rowOf(logits, i, classes));
   return { logits: new Tensor(logits, [indices.length, classes]), taps: {} };
 }
 

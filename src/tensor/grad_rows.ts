@@ -1,4 +1,5 @@
 import { native } from "../native.js";
+import { rowOf } from "../slices.js";
 
 /** Some rows of a matrix. */
 export interface RowValues {
@@ -17,7 +18,7 @@ export function rowsOf(matrix: Float32Array, [length, columns]: readonly number[
 
 /** Writes rows into a matrix of `columns` columns. */
 export function putRows({ rows, values }: RowValues, columns: number, into: Float32Array): void {
-  for (let i = 0; i < rows.length; i++) into.set(values.subarray(i * columns, (i + 1) * columns), rows[i] * columns);
+  for (let i = 0; i < rows.length; i++) into.set(rowOf(values, i, columns), rows[i] * columns);
 }
 
 /** The matrix whose other rows are zero. */

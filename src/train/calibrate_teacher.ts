@@ -9,7 +9,7 @@ import { isSum, type Sum } from "../losses/weighted_sum.js";
 import { overlapOf } from "../models/overlap.js";
 import { Module } from "../nn/module.js";
 import { EVAL_ROWS } from "../nn/rows_for.js";
-import { turns } from "../slices.js";
+import { rowOf, turns } from "../slices.js";
 import type { Teacher } from "../teachers/index.js";
 import { expectOutputs } from "../teachers/teacher.js";
 import { inPrecision, type Precision } from "../tensor/precision.js";
@@ -142,7 +142,7 @@ function spreadOf(logits: Float64Array, classes: number): number {
 function likelihood(logits: Float64Array, labels: Int32Array, classes: number, b: number) {
   let [loss, slope] = [0, 0];
   for (const [row, label] of labels.entries()) {
-    const z = logits.subarray(row * classes, (row + 1) * classes);
+    const z = rowOf(logits, row, classes);
     const top = z.reduce((most, x) => Math.max(most, x), Number.NEGATIVE_INFINITY);
     let [sum, weighted] = [0, 0];
     for (const x of z) {
