@@ -263,9 +263,14 @@ export function expectOptions(what: string, options: object, names: readonly str
   }
 }
 
+/** Whether a value holds others by their names: an object that is no array. */
+export function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
 /** An object of options; otherwise `BAD_ARGUMENT` that names what takes them. */
 export function expectObject(what: string, options: unknown): void {
-  if (typeof options === "object" && options !== null && !Array.isArray(options)) return;
+  if (isObject(options)) return;
   throw badArgument(what, "options by their names", options);
 }
 

@@ -1,6 +1,6 @@
 import { types } from "node:util";
 import * as v from "valibot";
-import { badDtype, show } from "../checks.js";
+import { badDtype, isObject, show } from "../checks.js";
 import { bytesOf, openSliced, readHead, readSlice } from "../files/index.js";
 import type { StateDict } from "../nn/state_dict.js";
 import { integer } from "../registry/index.js";
@@ -253,7 +253,7 @@ function readTensor(key: string, value: unknown, dataStart: number, name: string
 /** The texts of the metadata. By hand: valibot's record leaves out keys such as "constructor". */
 function readTexts(value: unknown, name: string): Record<string, string> {
   const place = `in its header, ${show(METADATA_KEY)}`;
-  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+  if (!isObject(value)) {
     throw badCheckpoint(name, `${place}: expected texts by their keys`);
   }
   for (const [key, text] of Object.entries(value)) {

@@ -1,5 +1,5 @@
 import { types } from "node:util";
-import { expectAtLeast0, expectInteger, expectShape, show } from "../checks.js";
+import { expectAtLeast0, expectInteger, expectShape, isObject, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { Tensor } from "../tensor/tensor.js";
 import type { ParamGroup } from "./param_group.js";
@@ -171,7 +171,7 @@ export function dictField(dict: unknown, key: unknown): unknown {
 
 /** Whether a value can be a dictionary of a state dict: an object, or a Map if its keys are numbers. */
 function isDict(value: unknown): value is object {
-  return typeof value === "object" && value !== null && !Array.isArray(value) && !(value instanceof Tensor);
+  return isObject(value) && !(value instanceof Tensor);
 }
 
 function snakeCase(name: string): string {

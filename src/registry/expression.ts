@@ -1,4 +1,4 @@
-import { argumentError, show, showValue } from "../checks.js";
+import { argumentError, isObject, show, showValue } from "../checks.js";
 import type { DistilleryError } from "../errors.js";
 
 /** One term of an expression: `0.9*kd(temperature=4)`. */
@@ -162,10 +162,10 @@ function matchesAll(pattern: RegExp, text: string): boolean {
 }
 
 function structuredTerm(value: unknown, argument: string): Term {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+  if (!isObject(value)) {
     throw argumentError(argument, `expected a name with its arguments, as text or { name: ... }, got ${show(value)}`);
   }
-  const { name, weight, ...rest } = value as Record<string, unknown>;
+  const { name, weight, ...rest } = value;
   if (typeof name !== "string") throw argumentError(`${argument}.name`, `expected a name, got ${show(name)}`);
   const [term, ...more] = new Parser(isModulePath(name) ? formatName(name) : name, `${argument}.name`).expression();
   if (more.length > 0 || term.weight !== 1 || term.positional.length > 0 || Object.keys(term.args).length > 0) {

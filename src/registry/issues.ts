@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { argumentError, show, suggestion } from "../checks.js";
+import { argumentError, isObject, show, suggestion } from "../checks.js";
 import type { DistilleryError } from "../errors.js";
 
 /** A mistake in options: where, and what is wrong. */
@@ -17,7 +17,7 @@ export type ObjectSchema = v.GenericSchema & { readonly entries: Readonly<Record
  * too.
  */
 export function issuesOf(schema: ObjectSchema, value: unknown, others: readonly string[] = []): Issue[] {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+  if (!isObject(value)) {
     return [{ path: [], text: `expected options by their names, got ${show(value)}` }];
   }
   const { issues = [] } = v.safeParse(schema, value);

@@ -1,5 +1,5 @@
 import { safetensorsBytes } from "../checkpoint/index.js";
-import { argumentError, badArgument, expectObject, expectOptions, show } from "../checks.js";
+import { argumentError, badArgument, expectObject, expectOptions, isObject, show } from "../checks.js";
 import { expectDataset } from "../data/dataset.js";
 import type { Dataset } from "../data/index.js";
 import type { EpochRecord } from "../log/epoch_record.js";
@@ -108,7 +108,7 @@ function sizeOf(network: Module, samples: Dataset | null): SizeMetrics {
 
 /** Refuses anything but a configuration. */
 function expectConfig(config: unknown): void {
-  if (typeof config === "object" && config !== null && !Array.isArray(config)) return;
+  if (isObject(config)) return;
   throw badArgument("config", "an object", config);
 }
 

@@ -1,4 +1,4 @@
-import { badArgument, expectFlags, expectInteger, expectPath } from "../checks.js";
+import { badArgument, expectFlags, expectInteger, expectPath, isObject } from "../checks.js";
 import type { EpochRecord } from "../log/epoch_record.js";
 import type { MetricsLog } from "../log/metrics_log.js";
 import type { StepProgress, WorkProgress } from "../log/progress_line.js";
@@ -99,8 +99,7 @@ export const RUN_CONTROLS: Readonly<Record<keyof RunControls, Check>> = {
   },
   keepCheckpoints: (name, value) => expectInteger(name, value, 0),
   metadata: (name, value) => {
-    if (typeof value !== "object" || value === null || Array.isArray(value))
-      throw badArgument(name, "an object", value);
+    if (!isObject(value)) throw badArgument(name, "an object", value);
     expectJson(name, value);
   },
   signal: must(

@@ -1,4 +1,4 @@
-import { show } from "../../checks.js";
+import { isObject, show } from "../../checks.js";
 import { badData, openSliced } from "../../files/index.js";
 import { numberText } from "../preprocessing/number_format.js";
 import { tableFormat } from "./table_format.js";
@@ -40,7 +40,7 @@ function parseObject(row: string, line: number, file: string): Record<string, un
   } catch (error) {
     throw badData(file, `line ${line}: ${(error as Error).message}`, error);
   }
-  if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
+  if (isObject(value)) return value;
   throw badData(file, `line ${line}: expected an object, got ${show(value)}`);
 }
 

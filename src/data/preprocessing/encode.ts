@@ -6,6 +6,7 @@ import {
   expectInteger,
   expectLength,
   expectShape,
+  isObject,
   show,
   showList,
 } from "../../checks.js";
@@ -97,7 +98,7 @@ export function encodeRows({ columns }: TablePreprocessing, rows: readonly Table
   const data = new Float32Array(expectInteger(`${name}.length`, rows.length, 1) * features);
   let at = 0;
   for (const [i, row] of rows.entries()) {
-    if (typeof row !== "object" || row === null || Array.isArray(row)) {
+    if (!isObject(row)) {
       throw badArgument(`${name}[${i}]`, `cells by the names of columns, as ${exampleRow(columns)}`, row);
     }
     for (const column of columns) {
