@@ -98,10 +98,16 @@ const NATIVE_CODES: ReadonlyMap<unknown, ErrorCode> = new Map([
   ["ArrayExpected", "BAD_DTYPE"],
 ]);
 
+/** What a kernel's error begins with: `kd_loss` of `kdLoss`. */
+const KERNEL_NAME = /^[a-z]+(_[a-z]+)+(?=: )/;
+
 /** The one place where an error of the native binding becomes a {@link DistilleryError}. */
 export function fromNative(error: unknown): DistilleryError {
   const { code, message } = (error ?? {}) as { code?: unknown; message?: string };
   // V8's own, when a kernel's object of arguments is null or undefined.
   const fallback = types.isNativeError(error) && error.name === "TypeError" ? "BAD_DTYPE" : "INTERNAL";
-  return new DistilleryError(NATIVE_CODES.get(code) ?? fallback, message ?? String(error), { cause: error });
+  const text = (message ?? String(error)).replace(KERNEL_NAME, (name) =>
+    name.replace(/_(.)/g, (_, x) => x.toUpperCase()),
+  );
+  return new DistilleryError(NATIVE_CODES.get(code) ?? fallback, text, { cause: error });
 }

@@ -1,13 +1,15 @@
 import * as v from "valibot";
 import { expectFraction, expectOptions, optionsOf } from "../checks.js";
+import { NO_LABEL } from "../data/dataset.js";
+import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
 import { CROSS_ENTROPY_DEFAULTS, expectLabelSmoothing } from "../ops/cross_entropy.js";
 import { lossOutput } from "../ops/loss_output.js";
 import { defineEntry, described, fraction } from "../registry/index.js";
-import { IntTensor, type Labels, labelData } from "../tensor/int_tensor.js";
+import { type Labels, labelData } from "../tensor/int_tensor.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { labelledCrossEntropy } from "./cross_entropy.js";
-import { expectLogits, ofLogits } from "./logits.js";
+import { expectLogits, notFinite, ofLogits } from "./logits.js";
 import { type DistillationLoss, type LossBatch, type LossContext, labelledRows, someLabelsFor } from "./loss.js";
 import { type Annealed, expectAnnealed, expectTemperature, inEpoch, temperatureOption } from "./temperature.js";
 
@@ -15,7 +17,7 @@ import { type Annealed, expectAnnealed, expectTemperature, inEpoch, temperatureO
 export interface KdLossOptions {
   /** T > 0: both networks' logits are divided by it. Default 3.5. */
   temperature?: number;
-  /** The weight of the soft targets, from 0 to 1. Default 0.6. */
+  /** The weight of the soft targets, from 0 to 1; with 1 no labels are read. Default 0.6, the reference script's. */
   alpha?: number;
   /**
    * From 0 to 1, as in {@link crossEntropy}, for the true labels only: the teacher's targets are soft already. Default
@@ -30,6 +32,9 @@ export const KD_DEFAULTS = { temperature: 3.5, alpha: 0.6, ...CROSS_ENTROPY_DEFA
 /**
  * The distillation loss of Hinton, Vinyals and Dean (2015), averaged over the rows, as a scalar: alpha T²
  * KL(softmax(teacher / T) ‖ softmax(student / T)) + (1 - alpha) crossEntropy(student, labels, { labelSmoothing }).
+ *
+ * Without `alpha` it is 0.6: the soft targets alone, as `kd` in an expression and {@link kdDistillationLoss} are without
+ * one, are alpha 1, which reads no labels (null, or -1 for a row without one, will do).
  *
  * Logits are [rows, classes], labels [rows]. In PyTorch: `KLDivLoss(reduction="batchmean")` times T² and
  * `CrossEntropyLoss(label_smoothing=)`. The soft targets are constants: no gradient flows to the teacher.
@@ -46,7 +51,7 @@ export const KD_DEFAULTS = { temperature: 3.5, alpha: 0.6, ...CROSS_ENTROPY_DEFA
 export function kdLoss(
   studentLogits: Tensor,
   teacherLogits: Tensor,
-  labels: Labels,
+  labels: Labels | null,
   options: KdLossOptions = {},
 ): Tensor {
   return kdLossParts(studentLogits, teacherLogits, labels, options).loss;
@@ -58,7 +63,7 @@ export interface KdLossParts {
   loss: Tensor;
   /** T² KL(softmax(teacher / T) ‖ softmax(student / T)). */
   soft: number;
-  /** The cross-entropy with the labels; label smoothing is optional. */
+  /** The cross-entropy with the labels; label smoothing is optional. Without labels 0. */
   hard: number;
 }
 
@@ -66,7 +71,7 @@ export interface KdLossParts {
 export function kdLossParts(
   studentLogits: Tensor,
   teacherLogits: Tensor,
-  labels: Labels,
+  labels: Labels | null,
   options: KdLossOptions = {},
 ): KdLossParts {
   const teacher = expectLogits("kdLoss", studentLogits, teacherLogits);
@@ -75,31 +80,30 @@ export function kdLossParts(
   expectFraction("alpha", alpha);
   expectLabelSmoothing(labelSmoothing);
   const [rows, classes] = studentLogits.shape;
+  const given = alpha === 1 && labels === null ? new Int32Array(rows) : labelData(labels as Labels);
+  const hasGaps = alpha === 1 && given.includes(NO_LABEL);
+  // The kernel checks labels of weight 0, too.
+  const classOf = hasGaps ? given.map((label) => (label === NO_LABEL ? 0 : label)) : given;
   let [soft, hard] = [0, 0];
   const loss = lossOutput(studentLogits, (student, grad) => {
-    const classOf = labelData(labels);
-    const parts = native.kdLoss(
-      student,
-      teacher.data,
-      classOf,
-      grad,
-      rows,
-      classes,
-      temperature,
-      alpha,
-      labelSmoothing,
-    );
-    [soft, hard] = parts.slice(1);
-    return parts[0];
+    try {
+      const { data } = teacher;
+      const parts = native.kdLoss(student, data, classOf, grad, rows, classes, temperature, alpha, labelSmoothing);
+      [soft, hard] = parts.slice(1);
+      return parts[0];
+    } catch (error) {
+      const isNotFinite = error instanceof DistilleryError && error.code === "NON_FINITE";
+      throw (isNotFinite && notFinite("kdLoss", { studentLogits, teacherLogits })) || error;
+    }
   });
+  if (labels === null) hard = 0;
+  else if (hasGaps) hard = labelledCrossEntropy(studentLogits.detach(), labels, labelSmoothing).item();
   return { loss, soft, hard };
 }
 
 /** The soft part alone. */
 export function softLoss(student: Tensor, teacher: Tensor, temperature: number): Tensor {
-  // The kernel checks labels, whose weight is 0 here.
-  const labels = new IntTensor(new Int32Array(student.shape[0]));
-  return kdLoss(student, teacher, labels, { temperature, alpha: 1 });
+  return kdLoss(student, teacher, null, { temperature, alpha: 1 });
 }
 
 /** The options of {@link kdDistillationLoss}. */
@@ -141,10 +145,9 @@ export function kdDistillationLoss(options: KdDistillationLossOptions = {}): Dis
     );
   }
   /** The labels' part is over the labelled rows alone. */
-  const partlyLabelled = (batch: LossBatch, labels: Labels | null) => {
+  const partlyLabelled = (batch: LossBatch, labels: Labels) => {
     const { student, teacher } = batch;
     const soft = softLoss(student.logits, teacher.logits, inEpoch(temperature, batch));
-    if (labels === null) return { loss: soft, metrics: { soft: soft.item(), hard: 0 } };
     const hard = labelledCrossEntropy(student.logits, labels, labelSmoothing);
     return { loss: soft.mul(alpha).add(hard.mul(1 - alpha)), metrics: { soft: soft.item(), hard: hard.item() } };
   };
@@ -154,7 +157,7 @@ export function kdDistillationLoss(options: KdDistillationLossOptions = {}): Dis
     tasks,
     compute(batch) {
       const labels = alpha === 1 ? batch.labels : someLabelsFor(name, batch);
-      if (labels === null || labelledRows(labels) !== null) return partlyLabelled(batch, labels);
+      if (alpha < 1 && labels !== null && labelledRows(labels) !== null) return partlyLabelled(batch, labels);
       const options = { temperature: inEpoch(temperature, batch), alpha, labelSmoothing };
       const { loss, soft, hard } = kdLossParts(batch.student.logits, batch.teacher.logits, labels, options);
       return { loss, metrics: { soft, hard } };

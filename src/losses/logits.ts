@@ -59,12 +59,21 @@ export function divergence(logP: Tensor, logQ: Tensor): Tensor {
 export function expectFiniteOutput(name: string, loss: Tensor, inputs: Readonly<Record<string, Tensor>>): Tensor {
   const value = loss.item();
   if (Number.isFinite(value)) return loss;
-  for (const [input, { data, shape }] of Object.entries(inputs)) {
-    const at = data.findIndex((x) => !Number.isFinite(x));
-    if (at < 0) continue;
-    const columns = data.length / shape[0];
-    const text = `${input}: expected finite numbers, got ${data[at]} in row ${Math.floor(at / columns)}`;
-    throw new DistilleryError("NON_FINITE", `${name}: ${text}`);
+  const text = `expected a finite loss, got ${value}: its inputs are too large`;
+  throw notFinite(name, inputs) ?? new DistilleryError("NON_FINITE", `${name}: ${text}`);
+}
+
+/** The error that names the first element of a loss's inputs that is not finite; null if all are. */
+export function notFinite(name: string, inputs: Readonly<Record<string, Tensor>>): DistilleryError | null {
+  // A class that is ruled out, -Infinity, is no fault by itself.
+  for (const isReason of [(x: number) => !(x < Number.POSITIVE_INFINITY), (x: number) => !Number.isFinite(x)]) {
+    for (const [input, { data, shape }] of Object.entries(inputs)) {
+      const at = data.findIndex(isReason);
+      if (at < 0) continue;
+      const row = Math.floor(at / (data.length / shape[0]));
+      const text = `${input}: expected finite numbers, got ${data[at]} in row ${row}`;
+      return new DistilleryError("NON_FINITE", `${name}: ${text}`);
+    }
   }
-  throw new DistilleryError("NON_FINITE", `${name}: expected a finite loss, got ${value}: its inputs are too large`);
+  return null;
 }

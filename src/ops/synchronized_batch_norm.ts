@@ -97,7 +97,7 @@ export function batchNormOverShards(
     return new Barrier(Float64Array.of(rows * length, ...own), combined);
   });
   if (count < 2) {
-    throw new DistilleryError("BATCH_TOO_SMALL", `batch_norm: a batch of ${count} has no variance in train mode`);
+    throw new DistilleryError("BATCH_TOO_SMALL", `batchNorm: a batch of ${count} has no variance in train mode`);
   }
   const mean = moments.slice(0, features);
   const variance = moments.slice(features).map((squares) => squares / count);

@@ -107,6 +107,15 @@ describe("kdLoss refuses", () => {
     expect(() => kdLoss(ofStudent, ofTeacher, good)).toThrow(refused("SHAPE_MISMATCH", message));
   });
 
+  it("a lack of labels, unless alpha is 1", () => {
+    const from = (options: KdLossOptions, labels: Int32Array | null) => () => kdLoss(student, teacher, labels, options);
+    expect(from({ alpha: 0.9 }, null)).toThrow(refused("BAD_DTYPE", "labels: expected an IntTensor or Int32Array"));
+    const message = "kdLoss: labels[1]: expected a class from 0 to 9, got -1";
+    expect(from({ alpha: 0.9 }, Int32Array.of(0, -1))).toThrow(refused("LABEL_OUT_OF_RANGE", message));
+    expect(from({ alpha: 1 }, Int32Array.of(0, -2))).toThrow(refused("LABEL_OUT_OF_RANGE", "kdLoss: labels[1]"));
+    expect(from({ alpha: 1 }, Int32Array.of(0))).toThrow(refused("SHAPE_MISMATCH", "kdLoss: labels"));
+  });
+
   it("what is no tensor, naming it", () => {
     expect(() => kdLoss(student.data as never, teacher, good)).toThrow(refused("BAD_DTYPE", "kdLoss: studentLogits"));
     expect(() => kdLoss(student, null as never, good)).toThrow(refused("BAD_DTYPE", "kdLoss: teacherLogits"));
@@ -115,6 +124,14 @@ describe("kdLoss refuses", () => {
 
   it("a teacher with NaN", () => {
     const sick = tensor([[0, Number.NaN]]);
-    expect(() => kdLoss(zeros([1, 2]), sick, Int32Array.of(0))).toThrow(refused("NON_FINITE"));
+    const message = "kdLoss: teacherLogits: expected finite numbers, got NaN in row 0";
+    expect(() => kdLoss(zeros([1, 2]), sick, Int32Array.of(0))).toThrow(refused("NON_FINITE", message));
+    const certain = tensor([
+      [0, -Infinity],
+      [Infinity, 0],
+    ]);
+    expect(() => kdLoss(certain, zeros([2, 2]), Int32Array.of(0, 0))).toThrow(
+      refused("NON_FINITE", "kdLoss: studentLogits: expected finite numbers, got Infinity in row 1"),
+    );
   });
 });

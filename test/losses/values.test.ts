@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { crossEntropy, IntTensor, kdLoss, noGrad, Tensor, tensor } from "../../src/index.js";
+import { crossEntropy, IntTensor, kdLoss, kdLossParts, type Labels, noGrad, Tensor, tensor } from "../../src/index.js";
 import { expectClose } from "../parity/close.js";
 
 const CLOSE = { rel: 2e-7, abs: 1e-7 };
@@ -101,6 +101,29 @@ describe("kdLoss by hand", () => {
     expectClose([loss.item()], [4 * divergence], { abs: 4e-7 });
     loss.backward();
     expectClose(student.grad?.data ?? [], [2 * 0.25, -2 * 0.25], CLOSE, "T (q - p)");
+  });
+
+  it("alpha 1 reads no labels: there may be none", () => {
+    const [students, teachers] = [
+      tensor([
+        [1, 1],
+        [0, 2],
+      ]),
+      tensor([
+        [0, 3],
+        [1, 0],
+      ]),
+    ];
+    const parts = (labels: Labels | null) => {
+      const { loss, soft, hard } = kdLossParts(students, teachers, labels, { temperature: 2, alpha: 1 });
+      return { loss: loss.item(), soft, hard };
+    };
+    const { hard: _, ...expected } = parts(Int32Array.of(0, 1));
+    expect(parts(null)).toEqual({ ...expected, hard: 0 });
+    const { hard, ...partly } = parts(Int32Array.of(0, -1));
+    expect(partly).toEqual(expected);
+    expectClose([hard], [Math.log(2)], CLOSE);
+    expect(parts(Int32Array.of(-1, -1))).toEqual({ ...expected, hard: 0 });
   });
 
   it("alpha 0: the cross-entropy alone", () => {
