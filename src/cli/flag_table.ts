@@ -7,7 +7,7 @@ import { MODELS } from "../models/index.js";
 import { OPTIMIZERS, SCHEDULES } from "../optim/index.js";
 import { splitExpressions } from "../registry/index.js";
 import { FUNCTION_DEFAULTS } from "../teachers/function_teacher.js";
-import { toChanges, toInterval, toList, toNumber, toNumbers, toSides, toTexts } from "./flag_values.js";
+import { toChanges, toInterval, toList, toNumber, toNumberOrNone, toNumbers, toSides, toTexts } from "./flag_values.js";
 
 /** The value, the text and the parser of a flag. */
 export type Flag = readonly [value: string, text: string, parse?: (text: string, before: unknown) => unknown];
@@ -166,7 +166,7 @@ export const GROUPS: Readonly<Record<string, Readonly<Record<string, Flag>>>> = 
       toNumber,
     ],
     weightDecay: ["<number>", "weight decay: decoupled in adamw, added to the gradient in adam and sgd", toNumber],
-    maxGradNorm: ["<number>", "clip the gradient to this norm", toNumber],
+    maxGradNorm: ["<number>", "clip the gradient to this norm; none: do not", toNumberOrNone],
     temperature: ["<number>", "divides both networks' logits", toNumber],
     alpha: ["<fraction>", "weight of the soft targets, from 0 to 1", toNumber],
     loss: [
@@ -174,7 +174,11 @@ export const GROUPS: Readonly<Record<string, Readonly<Record<string, Flag>>>> = 
       `terms with weights, "0.1*cross-entropy + 0.9*kd(temperature=4)": ${LOSSES.names.join(", ")} or a module of your own, ./my_loss.mjs`,
     ],
     labelSmoothing: ["<fraction>", "fraction of a label's probability that is spread over all classes", toNumber],
-    ema: ["<decay>", "keep an exponential moving average of the weights, such as 0.999 (default: none)", toNumber],
+    ema: [
+      "<decay>",
+      "keep an exponential moving average of the weights and of running statistics, such as 0.999 (default: none)",
+      toNumberOrNone,
+    ],
     accumulate: ["<number>", "batches whose gradients are averaged before each step", toNumber],
     precision: [
       "<name>",
@@ -185,7 +189,7 @@ export const GROUPS: Readonly<Record<string, Readonly<Record<string, Flag>>>> = 
     patience: [
       "<epochs>",
       "early stopping: epochs without improvement on the validation set (default: none)",
-      toNumber,
+      toNumberOrNone,
     ],
   },
   "Output:": {

@@ -6,6 +6,11 @@ export function toNumber(text: string): number | string {
   return text.trim() === "" || Number.isNaN(Number(text)) ? text : Number(text);
 }
 
+/** A number; `none` for null. */
+export function toNumberOrNone(text: string): number | string | null {
+  return text === "none" ? null : toNumber(text);
+}
+
 /** `a,b,c` as texts. */
 export function toTexts(text: string): string[] {
   return text.split(",");

@@ -1,17 +1,9 @@
+import * as v from "valibot";
 import { argumentError, expectOptions, expectShape, show } from "../checks.js";
 import { mseLoss } from "../ops/index.js";
-import { defineEntry } from "../registry/index.js";
+import { defineEntry, described } from "../registry/index.js";
 import type { Tensor } from "../tensor/tensor.js";
-import {
-  expectFeatures,
-  flatRows,
-  LAYER_OPTIONS,
-  type Layers,
-  layersOf,
-  ofLayers,
-  sameSize,
-  unit,
-} from "./features.js";
+import { expectFeatures, flatRows, type Layers, layerPath, ofLayers, sameSize, unit } from "./features.js";
 import { expectFiniteOutput } from "./logits.js";
 import type { DistillationLoss, LossContext } from "./loss.js";
 
@@ -64,9 +56,12 @@ function expectMaps(network: "student" | "teacher", path: string, context: LossC
 export const attentionTransferEntry = defineEntry({
   name: "attention-transfer",
   help: "where a hidden image is large (Zagoruyko and Komodakis, 2017)",
-  options: LAYER_OPTIONS,
-  create(paths, context: LossContext) {
-    const layers = layersOf(paths, context);
+  options: {
+    student: described(layerPath(), "path of the student's layer, which gives [channels, height, width]"),
+    teacher: described(v.optional(layerPath()), "path of the teacher's layer (default: the same)"),
+  },
+  create({ student, teacher = student }, context: LossContext) {
+    const layers = { student, teacher };
     for (const network of ["student", "teacher"] as const) expectMaps(network, layers[network], context);
     return attentionTransferDistillationLoss(layers);
   },

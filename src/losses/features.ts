@@ -2,7 +2,7 @@ import * as v from "valibot";
 import { argumentError, badArgument, expectOptions, expectShape, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { adaptiveAvgPool2d, clamp, permute, reshape, rsqrt, where } from "../ops/index.js";
-import { described } from "../registry/index.js";
+import { described, text } from "../registry/index.js";
 import { isSameShape } from "../tensor/shape.js";
 import { expectTensor, type Tensor } from "../tensor/tensor.js";
 import type { DistillationLoss, Json, LossBatch, LossContext } from "./loss.js";
@@ -20,15 +20,15 @@ interface Features {
  *
  * @throws DistilleryError `BAD_DTYPE`, `SHAPE_MISMATCH` that begins with `name` for other shapes and numbers of rows.
  */
-export function expectFeatures(name: string, student: Tensor, teacher: Tensor): Features {
-  for (const [argument, tensor] of Object.entries({ studentFeatures: student, teacherFeatures: teacher })) {
+export function expectFeatures(name: string, student: Tensor, teacher: Tensor, what = "Features"): Features {
+  for (const [argument, tensor] of Object.entries({ [`student${what}`]: student, [`teacher${what}`]: teacher })) {
     expectTensor(`${name}: ${argument}`, tensor);
     const { shape } = tensor;
     if ((shape.length === 2 || shape.length === 4) && tensor.size > 0) continue;
     const text = `expected [rows, features] or [rows, channels, height, width], not empty, got [${shape.join(", ")}]`;
     throw new DistilleryError("SHAPE_MISMATCH", `${name}: ${argument}: ${text}`);
   }
-  expectShape(`${name}: teacherFeatures`, teacher.shape, [student.shape[0], ...teacher.shape.slice(1).fill(-1)]);
+  expectShape(`${name}: teacher${what}`, teacher.shape, [student.shape[0], ...teacher.shape.slice(1).fill(-1)]);
   return { student, teacher: teacher.detach() };
 }
 
@@ -84,10 +84,15 @@ export function cosineDistance(a: Tensor, b: Tensor): Tensor {
   return unit(a).mul(unit(b)).sum(1).mean().neg().add(1);
 }
 
+/** A layer, as an option of an entry. */
+export function layerPath() {
+  return text("the path of a layer, as layer3");
+}
+
 /** The layers that a loss reads, as options of its entry. */
 export const LAYER_OPTIONS = {
-  student: described(v.optional(v.string()), "path of the student's layer (default: what its last layer reads)"),
-  teacher: described(v.optional(v.string()), "path of the teacher's layer (default: what its last layer reads)"),
+  student: described(v.optional(layerPath()), "path of the student's layer (default: what its last layer reads)"),
+  teacher: described(v.optional(layerPath()), "path of the teacher's layer (default: what its last layer reads)"),
 };
 
 /** The paths of the layers that a loss reads. */

@@ -12,7 +12,7 @@ import { boolean, defineEntry, described, list } from "../registry/index.js";
 import { rand } from "../tensor/random.js";
 import { numel } from "../tensor/shape.js";
 import type { Tensor } from "../tensor/tensor.js";
-import { channelsOf, expectFeatures } from "./features.js";
+import { channelsOf, expectFeatures, layerPath } from "./features.js";
 import { expectFiniteOutput } from "./logits.js";
 import type { DistillationLoss, LossContext } from "./loss.js";
 
@@ -233,7 +233,7 @@ export function reviewKdDistillationLoss(layers: ReviewLayers, options: ReviewKd
   };
 }
 
-const paths = () => list(v.string(), "paths of layers, from the first stage to the deepest, as [layer1, layer2]");
+const paths = () => list(layerPath(), "paths of layers, from the first stage to the deepest, as [layer1, layer2]");
 
 /** `review-kd` in expressions. */
 export const reviewKdEntry = defineEntry({
@@ -249,7 +249,7 @@ export const reviewKdEntry = defineEntry({
   },
   create({ student, teacher = student, features }, context: LossContext): DistillationLoss {
     if (student.length !== teacher.length) {
-      const text = `expected as many layers of the teacher as of the student, ${student.length}, got ${show(teacher)}`;
+      const text = `expected as many layers of the teacher as of the student, ${student.length}, got ${teacher.length}`;
       throw argumentError("review-kd", `teacher: ${text}`);
     }
     const stages = (network: "student" | "teacher", given: readonly string[]) =>

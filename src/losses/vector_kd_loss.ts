@@ -7,7 +7,7 @@ import type { Module } from "../nn/module.js";
 import { mseLoss } from "../ops/index.js";
 import { boolean, defineEntry, described, nonNegative } from "../registry/index.js";
 import type { Tensor } from "../tensor/tensor.js";
-import { cosineDistance, expectFeatures, expectSameChannels } from "./features.js";
+import { cosineDistance, expectFeatures } from "./features.js";
 import { expectFiniteOutput } from "./logits.js";
 import type { DistillationLoss, LossContext } from "./loss.js";
 
@@ -45,9 +45,13 @@ export function vectorKdLoss(
     expectAtLeast0(option, weight);
   }
   if (projection !== undefined) expectModule(`${name}: projection`, projection);
-  const { student, teacher } = expectFeatures(name, studentVectors, teacherVectors);
+  const { student, teacher } = expectFeatures(name, studentVectors, teacherVectors, "Vectors");
   const mapped = projection?.forward(student) ?? student;
-  expectSameChannels(name, mapped, teacher);
+  const [own, wanted] = [mapped.shape[1], teacher.shape[1]];
+  if (own !== wanted) {
+    const text = `expected the teacher's ${wanted} dimensions, got ${own}: pass a projection of ${wanted} outputs`;
+    throw new DistilleryError("SHAPE_MISMATCH", `${name}: studentVectors: ${text}`);
+  }
   const loss = cosineDistance(mapped, teacher).mul(cosine).add(mseLoss(mapped, teacher).mul(mse));
   return expectFiniteOutput(name, loss, { studentVectors, teacherVectors });
 }

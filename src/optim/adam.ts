@@ -1,7 +1,7 @@
 import * as v from "valibot";
 import { badArgument, expectAtLeast0, expectFlags, expectFractionBelow1, optionsOf } from "../checks.js";
 import { native } from "../native.js";
-import { boolean, defineEntry, described, fractionBelow1, nonNegative } from "../registry/index.js";
+import { boolean, defineEntry, described, expected, fractionBelow1, nonNegative } from "../registry/index.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { gradsOf, Optimizer, type OptimizerContext, partition } from "./optimizer.js";
 import type { ParamGroup, Params } from "./param_group.js";
@@ -133,10 +133,12 @@ export class Adam extends AdamBase {
   }
 }
 
+const TWO_BETAS = expected("two numbers from 0 to below 1, as [0.9, 0.999]");
+
 /** The arguments of `adam` and `adamw` in expressions. */
 export const adamArguments = {
   betas: described(
-    v.optional(v.tuple([fractionBelow1(), fractionBelow1()]), [...DEFAULTS.betas]),
+    v.optional(v.strictTuple([fractionBelow1(), fractionBelow1()], TWO_BETAS), [...DEFAULTS.betas]),
     "decay of the averages of the gradient and of its square",
   ),
   eps: described(v.optional(nonNegative(), DEFAULTS.eps), "added to the denominator"),

@@ -32,11 +32,14 @@ export function issuesOf(schema: ObjectSchema, value: unknown, others: readonly 
 
 /** The error that lists mistakes in options: `lr: expected a number above 0, got -1; mean[1]: ...`. */
 export function issuesError(issues: readonly Issue[]): DistilleryError {
-  const [argument = "", ...others] = issues.map(
-    ({ path }) => path.join(".").replaceAll(/\.(\d+)/g, "[$1]") || "options",
-  );
+  const [argument = "", ...others] = issues.map((issue) => placeOf(issue) || "options");
   const more = others.map((name, i) => `; ${name}: ${issues[i + 1]?.text}`).join("");
   return argumentError(argument, `${issues[0]?.text}${more}`);
+}
+
+/** Where a mistake is: `mean[1]`. */
+export function placeOf({ path }: Issue): string {
+  return path.join(".").replaceAll(/\.(\d+)/g, "[$1]");
 }
 
 function unknownKeys(

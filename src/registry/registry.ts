@@ -11,7 +11,7 @@ import {
   type Term,
   type Weight,
 } from "./expression.js";
-import { issuesOf } from "./issues.js";
+import { issuesOf, placeOf } from "./issues.js";
 import type { UserModules } from "./user_module.js";
 
 /** The schemas of the options of an entry, whichever it is. */
@@ -220,9 +220,10 @@ export class Registry<T, C = void, E extends Entry<T, C> = Entry<T, C>> {
     const schema = v.strictObject(entry.options);
     const issues = issuesOf(schema, given);
     if (issues.length === 0) return v.parse(schema, given);
-    const texts = issues.map(({ path, text }) => {
+    const texts = issues.map((issue) => {
+      const { path, text } = issue;
       const isMissing = path.length === 1 && !Object.hasOwn(given, path[0]);
-      return `${path.join(".")}: ${isMissing ? "needed" : text.replace("unknown option", "unknown argument")}`;
+      return `${placeOf(issue)}: ${isMissing ? "needed" : text.replace("unknown option", "unknown argument")}`;
     });
     const known = names.length === 0 ? "it takes no arguments" : `it takes ${names.join(", ")}`;
     const advice = issues.some(({ text }) => text.startsWith("unknown option")) ? ` (${known})` : "";

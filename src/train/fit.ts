@@ -69,7 +69,10 @@ export async function fit(trainer: Trainer, loss: DistillationLoss, teacher: Tea
     if (!step.isLastOfGroup) return;
     step.gradNorm = 0;
     for (const parameters of clipGroups) {
-      const norm = expectFiniteLoss("gradient norm", clipGradNorm(parameters, options.maxGradNorm));
+      const norm = expectFiniteLoss(
+        "gradient norm",
+        clipGradNorm(parameters, options.maxGradNorm ?? Number.POSITIVE_INFINITY),
+      );
       step.gradNorm = clipGroups.length === 1 ? norm : Math.hypot(step.gradNorm, norm);
     }
     optimizer.step();

@@ -42,7 +42,8 @@ const TRAINING = {
   pctStart: v.optional(fraction()),
   divFactor: v.optional(positive()),
   finalDivFactor: v.optional(positive()),
-  maxGradNorm: v.optional(positive(), 1),
+  /** What the norm of the gradient is clipped to, of the student and the loss's modules together; null: it is not. */
+  maxGradNorm: v.optional(v.nullable(positive()), 1),
   /** Whether each epoch takes the samples in a new random order. */
   shuffle: v.optional(boolean(), true),
   /** Whether a last batch that is short is left out. */
@@ -95,8 +96,9 @@ const TRAINING = {
    */
   precision: v.optional(precision(), "float32"),
   /**
-   * The decay of an exponential moving average of the weights, such as 0.999: validation, the best epoch and the
-   * weights that the run ends with are then the average's. Null: none.
+   * The decay of an exponential moving average of the weights and of BatchNorm's running statistics
+   * (`use_buffers=True` in PyTorch), such as 0.999: validation, the best epoch and the weights that the run ends with
+   * are then the average's. Null: none.
    */
   ema: v.optional(v.nullable(fractionBelow1()), null),
   /** Early stopping: epochs without improvement on the validation set after which a run ends; null: never. */

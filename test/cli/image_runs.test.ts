@@ -72,11 +72,15 @@ describe("a convolutional pair", () => {
   });
 
   test("attention of a layer without positions is refused before anything is written", async () => {
-    const text = await refused(distill("none", "--loss", "attention-transfer()"), cwd, 2, "BAD_ARGUMENT");
-    expect(text).toContain(
-      "attention-transfer: student: expected the path of a layer that gives [channels, height, width], got ",
+    const text = await refused(
+      distill("none", "--loss", "attention-transfer(student=fc:input)"),
+      cwd,
+      2,
+      "BAD_ARGUMENT",
     );
-    expect(text).toContain(", which gives [64]");
+    expect(text).toContain(
+      'attention-transfer: student: expected the path of a layer that gives [channels, height, width], got "fc:input", which gives [64]',
+    );
     expect(existsSync(join(cwd, "none"))).toBe(false);
   });
 

@@ -578,6 +578,16 @@ describe("refusals name the argument", () => {
       "vidLoss: regressor: expected a VidRegressor, got a value of type Linear",
     ],
     [
+      () => vectorKdLoss(two, three),
+      "SHAPE_MISMATCH",
+      "vectorKdLoss: studentVectors: expected the teacher's 3 dimensions, got 2: pass a projection of 3 outputs",
+    ],
+    [
+      () => vectorKdLoss(two, zeros([2, 2])),
+      "SHAPE_MISMATCH",
+      "vectorKdLoss: teacherVectors: expected shape [1, *], got [2, 2]",
+    ],
+    [
       () => vectorKdLoss(two, two, { projection: {} as never }),
       "BAD_ARGUMENT",
       "vectorKdLoss: projection: expected a Module, got a value of type Object",

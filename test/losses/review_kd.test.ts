@@ -108,11 +108,17 @@ test("shards give the same bits again", async () => {
 describe("refusals", () => {
   test.each([
     ["review-kd", "student: needed"],
+    ["review-kd(student=[1, layer2])", "review-kd: student[0]: expected the path of a layer, as layer3, got 1"],
+    [
+      "hint(student=[layer1, layer2])",
+      'hint: student: expected the path of a layer, as layer3, got ["layer1", "layer2"]',
+    ],
+    ["attention-transfer", "attention-transfer: student: needed"],
     ["review-kd(student=[])", "student: expected paths of layers, from the first stage to the deepest"],
     ["review-kd(student=layer1)", "student: expected paths of layers, from the first stage to the deepest"],
     [
       "review-kd(student=[layer1, layer2], teacher=[block1])",
-      "expected as many layers of the teacher as of the student, 2",
+      "expected as many layers of the teacher as of the student, 2, got 1",
     ],
     [
       "review-kd(student=[layer1, layer3, layer2], teacher=[block1, block2, block3])",

@@ -74,7 +74,7 @@ const EXPRESSIONS: Record<string, string> = {
   rkd: "kd + rkd",
   crd: "cross-entropy + 0.8*crd(dimension=6, negatives=5)",
   "review-kd": "cross-entropy + review-kd(student=[maps], warmup=3)",
-  "attention-transfer": "1000*attention-transfer(student=maps, teacher=maps)",
+  "attention-transfer": "1000*attention-transfer(student=maps)",
 };
 /** Those that compare with targets, which the data here have none of; test/tasks trains with them. */
 const OF_TARGETS = ["mse", "mae", "huber", "bce", "cosine"];

@@ -53,6 +53,13 @@ describe("accumulate", () => {
   test("resumes to the bit", () => expectResumed({ accumulate: 3 }, 3));
 });
 
+test("maxGradNorm null does not clip", async () => {
+  const big: Options = { optimizer: "sgd", schedule: "constant", loss: "100*kd", lr: 0.001 };
+  const plain = await start({ ...big, maxGradNorm: null }).end;
+  expect(plain).toEqual(await start({ ...big, maxGradNorm: 1e9 }).end);
+  expect(plain).not.toEqual(await start(big).end);
+});
+
 describe("ema", () => {
   test("is the average of the weights after each step, and what the run ends with", async () => {
     const decay = 0.9;
@@ -214,6 +221,11 @@ describe("optimizer and schedule by name", () => {
     ],
     [{ optimizer: "adamw(betas=[0.5, 0.999])" }, /^optimizer: betas: the schedule one-cycle replaces it/],
     [{ labelSmoothing: 0.1, alpha: 1 }, /^labelSmoothing: with alpha 1 the loss reads no labels: leave it out$/],
+    [
+      { optimizer: "adamw(betas=0.9)" },
+      /^optimizer: adamw: betas: expected two numbers from 0 to below 1, as \[0.9, 0.999\], got 0.9$/,
+    ],
+    [{ optimizer: "adamw(betas=[0.9, 0.99, 0.9])" }, /^optimizer: adamw: betas.*: expected two numbers/],
     [{ optimizer: "sgdd" }, /^optimizer: unknown optimizer "sgdd", did you mean sgd\?/],
     [
       { optimizer: 3 as never },

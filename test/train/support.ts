@@ -109,7 +109,7 @@ export function trainByHand({ model, data, lossOf, ...options }: Loop): number[]
       const loss = lossOf(inputs, labels);
       optimizer.zeroGrad();
       loss.backward();
-      clipGradNorm(model.parameters(), maxGradNorm);
+      clipGradNorm(model.parameters(), maxGradNorm ?? Number.POSITIVE_INFINITY);
       optimizer.step();
       scheduler.step();
       return loss.item();
