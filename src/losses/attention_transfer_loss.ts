@@ -45,10 +45,14 @@ export function attentionTransferDistillationLoss(layers: Layers): DistillationL
   return ofLayers("attention-transfer", layers, (student, teacher) => attentionTransferLoss(student, teacher));
 }
 
-function expectMaps(network: "student" | "teacher", path: string, context: LossContext): void {
-  const shape = context.tapShape(network, path);
-  if (shape.length === 3) return;
-  const text = `expected the path of a layer that gives [channels, height, width], got ${show(path)}, which gives [${shape.join(", ")}]`;
+/** Refuses layers without positions. */
+function expectMaps(layers: Layers, context: LossContext): void {
+  const networks = ["student", "teacher"] as const;
+  const shapes = networks.map((network) => context.tapShape(network, layers[network]));
+  const at = shapes.findIndex(({ length }) => length !== 3);
+  if (at < 0) return;
+  const network = networks[at];
+  const text = `expected the path of a layer that gives [channels, height, width], got ${show(layers[network])}, which gives [${shapes[at].join(", ")}]`;
   throw argumentError("attention-transfer", `${network}: ${text}`);
 }
 
@@ -62,7 +66,7 @@ export const attentionTransferEntry = defineEntry({
   },
   create({ student, teacher = student }, context: LossContext) {
     const layers = { student, teacher };
-    for (const network of ["student", "teacher"] as const) expectMaps(network, layers[network], context);
+    expectMaps(layers, context);
     return attentionTransferDistillationLoss(layers);
   },
 });

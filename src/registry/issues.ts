@@ -22,10 +22,11 @@ export function issuesOf(schema: ObjectSchema, value: unknown, others: readonly 
   }
   const { issues = [] } = v.safeParse(schema, value);
   const wrong = new Map<string, Issue>();
-  for (const { path = [], message, expected } of issues) {
+  for (const { path = [], message, type, expected } of issues) {
     const keys = path.map(({ key }) => String(key));
     // valibot reports the first unknown name only, and takes names that every object inherits for known ones.
-    if (expected !== "never" && !wrong.has(keys.join())) wrong.set(keys.join(), { path: keys, text: message });
+    const isUnknown = type === "strict_object" && expected === "never";
+    if (!isUnknown && !wrong.has(keys.join())) wrong.set(keys.join(), { path: keys, text: message });
   }
   return [...wrong.values(), ...unknownKeys(schema, value, [], others)];
 }

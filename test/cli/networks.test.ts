@@ -72,7 +72,7 @@ describe("networks by name", () => {
 
   test.each([
     ["--student", "0.5*mlp", '--student: expected one network, without a weight or a sum, got "0.5*mlp"'],
-    ["--teacher-network", "mlp(hidden=[0])", "--teacher-network: mlp: hidden.0: expected a whole number from 1 to"],
+    ["--teacher-network", "mlp(hidden=[0])", "--teacher-network: mlp: hidden[0]: expected a whole number from 1 to"],
   ])("%s %s is refused", async (flag, text, message) => {
     const before = tree(cwd);
     const line = await refused(["distill", ...COMMON, ...TEACHER, flag, text], cwd, 2, "BAD_ARGUMENT");

@@ -198,9 +198,9 @@ describe("weights and temperatures that follow the epoch", () => {
       ["0", "temperature: expected a number above 0, got 0"],
       ["[4]", `temperature: ${oneOrTwo} [4]`],
       ["[4, 2, 1]", `temperature: ${oneOrTwo} [4, 2, 1]`],
-      ["[4, 0]", "temperature.1: expected a number above 0, got 0"],
+      ["[4, 0]", "temperature[1]: expected a number above 0, got 0"],
       ["1e30", "temperature: expected a temperature from 0.001 to 1000000, got 1e+30"],
-      ["[1, 1e-30]", "temperature.1: expected a temperature from 0.001 to 1000000, got 1e-30"],
+      ["[1, 1e-30]", "temperature[1]: expected a temperature from 0.001 to 1000000, got 1e-30"],
     ]) {
       expect(of(`kd(temperature=${value})`)).toThrow(`loss: kd: ${problem}`);
     }

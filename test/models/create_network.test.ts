@@ -132,7 +132,7 @@ describe("a network is made by its text", () => {
     [
       "student(hidden=[1, 0])",
       context,
-      "network: student: hidden.1: expected a whole number from 1 to 2147483647, got 0",
+      "network: student: hidden[1]: expected a whole number from 1 to 2147483647, got 0",
     ],
     ["mlp", { shape: [], classes: 3 }, "shape: expected the shape of one sample, as [784], got"],
     ["mlp", { shape: [1.5], classes: 3 }, "shape[0]: expected a whole number from 1 to 2147483647, got 1.5"],

@@ -99,7 +99,7 @@ describe("what does not fit is refused", () => {
     ["empty(1)", "--box: empty: expected at most 0 arguments, got 1"],
     ["plain(color=green)", '--box: plain: color: expected "red" or "blue", got "green"'],
     ["plain(sides=[])", "--box: plain: sides: expected a list of whole numbers, got an empty list"],
-    ["plain(sides=[1, 0])", "--box: plain: sides.1: expected a whole number of at least 1, got 0"],
+    ["plain(sides=[1, 0])", "--box: plain: sides[1]: expected a whole number of at least 1, got 0"],
     ["plain([1], sides=[2])", "--box: plain: expected sides once, got it by its place and by its name"],
     ["weighed", "--box: weighed: grams: needed"],
     ["weighed(inf)", '--box: weighed: grams: expected a number above 0, got "inf"'],
