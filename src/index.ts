@@ -82,7 +82,6 @@ export {
   type CrossEntropyOptions,
   cat,
   crossEntropy,
-  type Defined,
   logsumexp,
   type MaxPool2dOptions,
   matmul,
@@ -128,7 +127,7 @@ export { noGrad } from "./tensor/autograd.js";
 export { IntTensor, type Labels, LongTensor } from "./tensor/int_tensor.js";
 export type { JsBuilder, JsFunction, JsStep } from "./tensor/js_form.js";
 export type { OnnxAttribute, OnnxBuilder, OnnxNode, OnnxStep } from "./tensor/onnx_node.js";
-export type { Call, LoweredNode, Op, Result } from "./tensor/op.js";
+export type { Call, Defined, LoweredNode, Op, Result } from "./tensor/op.js";
 export { bfloat16Unit, type Precision, withPrecision } from "./tensor/precision.js";
 export { Generator, manualSeed, rand, randint, randn, randperm, withGenerator } from "./tensor/random.js";
 export { step } from "./tensor/step.js";

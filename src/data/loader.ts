@@ -134,6 +134,8 @@ export class EpochBatches implements Iterable<Batch> {
    */
   shard(i: number, shard: number, shards: number): Batch | null {
     const { start, end } = this.#rangeOf(i);
+    expectInteger("shards", shards, 1);
+    expectInteger("shard", shard, 0, shards - 1);
     const size = Math.ceil(this.#batchSize / shards);
     const range = { start: start + shard * size, end: Math.min(end, start + (shard + 1) * size) };
     return range.start < range.end ? this.#take(range) : null;

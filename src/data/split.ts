@@ -92,6 +92,7 @@ export class Subset extends DerivedDataset {
   }
 
   override inBase(indices: Int32Array): Int32Array {
+    expectIndices(indices, this.length);
     return indices.map((index) => this.indices[index]);
   }
 

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
-import { badArgument, expectLength, expectNumber, expectOptions, expectShape } from "../checks.js";
+import { types } from "node:util";
+import { badArgument, badDtype, expectLength, expectNumber, expectOptions, expectShape } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
 import { detach, slice } from "../ops/index.js";
@@ -145,6 +146,9 @@ export class TensorDataset extends InMemoryDataset {
   readonly inputs: Tensor;
 
   constructor(inputs: Tensor, labels: GivenLabels | null, options: DatasetOptions = {}) {
+    if (types.isFloat32Array(inputs) || Array.isArray(inputs)) {
+      throw badDtype("inputs", "a Tensor, as tensor(values, { shape: [rows, features] })", inputs);
+    }
     expectTensor("inputs", inputs);
     const [size = 0, ...shape] = inputs.shape;
     if (shape.length === 0) expectShape("inputs", inputs.shape, [-1, -1]);

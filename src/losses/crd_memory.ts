@@ -86,12 +86,7 @@ export class CrdMemory extends Module implements ShardedMemory {
 
   /** Each sample itself and then its negatives, for the next batch [n, 1 + negatives]. */
   contrast(indices: Int32Array): IntTensor {
-    const samples = this.student.shape[0];
-    const wrong = indices.find((index) => index < 0 || index >= samples);
-    if (wrong !== undefined) {
-      const text = `indices: expected samples from 0 to ${samples - 1}, got ${wrong}`;
-      throw argumentError("CrdMemory", text);
-    }
+    this.#expectSamples(indices);
     const salt = SHARD_STEP * BigInt(this.#shard?.number ?? 0);
     const generator = new Generator(this.#seed.data[0] + this.#batches.data[0] + salt);
     this.#batches.data[0] += 1n;
@@ -128,6 +123,7 @@ export class CrdMemory extends Module implements ShardedMemory {
 
   takeRows(rows: readonly Float64Array[]): void {
     const dimension = this.student.shape[1];
+    for (const [i, row] of rows.entries()) expectShape(`rows[${i}]`, [row.length], [1 + 2 * dimension]);
     for (const [index, ...values] of rows) {
       const [student, teacher] = [values.slice(0, dimension), values.slice(dimension)];
       this.update(Int32Array.of(index), Float32Array.from(student), Float32Array.from(teacher));
@@ -137,6 +133,11 @@ export class CrdMemory extends Module implements ShardedMemory {
   /** Moves the samples' embeddings towards new ones [n, dimension], and makes them of length 1 again. */
   update(indices: Int32Array, student: Float32Array, teacher: Float32Array): void {
     const dimension = this.student.shape[1];
+    this.#expectSamples(indices);
+    for (const [name, values] of Object.entries({ student, teacher })) {
+      if (!types.isFloat32Array(values)) throw badDtype(name, "a Float32Array", values);
+      expectShape(name, [values.length], [indices.length * dimension]);
+    }
     if (this.#shard !== null) {
       const of = (values: Float32Array, row: number) => rowOf(values, row, dimension);
       for (const [row, index] of indices.entries())
@@ -156,6 +157,14 @@ export class CrdMemory extends Module implements ShardedMemory {
         for (let i = 0; i < dimension; i++) old[i] /= length;
       }
     }
+  }
+
+  #expectSamples(indices: Int32Array): void {
+    if (!types.isInt32Array(indices)) throw badDtype("indices", "an Int32Array", indices);
+    const samples = this.student.shape[0];
+    const wrong = indices.find((index) => index < 0 || index >= samples);
+    if (wrong === undefined) return;
+    throw argumentError("CrdMemory", `indices: expected samples from 0 to ${samples - 1}, got ${wrong}`);
   }
 }
 

@@ -86,14 +86,14 @@ export class ReviewFusion extends Module {
     this.abfs = stages.reverse();
   }
 
-  /** The first stage of {@link fuse}, at the student's own sizes. */
+  /** The first stage's maps as the teacher's, at the student's own sizes. */
   override forward(...maps: Tensor[]): Tensor {
     return this.fuse(maps, maps)[0];
   }
 
   /**
    * The student's maps of each stage, deepest last, as the teacher's: with its channels, and as high and wide as those
-   * of `like`.
+   * of `like`. @internal
    */
   fuse(maps: readonly Tensor[], like: readonly Tensor[]): Tensor[] {
     expectShape("ReviewFusion: maps", [maps.length, like.length], [this.abfs.length, this.abfs.length]);

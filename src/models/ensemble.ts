@@ -113,12 +113,12 @@ export class Ensemble extends Module {
     this.#weights = this.registerBuffer(name, new Tensor(Float32Array.from(weights), [weights.length]));
   }
 
-  /** Refuses data whose outputs are not averaged so; `BAD_ARGUMENT`. */
+  /** Refuses data whose outputs are not averaged so; `BAD_ARGUMENT`. @internal */
   expectFor(data: OfTask): void {
     expectAverageOf(data, this.#averaging);
   }
 
-  /** The same average of what `change` makes of each network; this one if that is nothing else. */
+  /** The same average of what `change` makes of each network; this one if that is nothing else. @internal */
   map(change: (network: Module, i: number) => Module): Ensemble {
     const networks = this.networks.map(change);
     if (networks.every((network, i) => network === this.networks[i])) return this;

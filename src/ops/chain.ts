@@ -1,13 +1,8 @@
 import { isPropagating, isRecording, type Node, nextOrder, type Seen, seen } from "../tensor/autograd.js";
 import { defer } from "../tensor/deferred.js";
-import type { AnyOp, Op } from "../tensor/op.js";
+import type { AnyOp, Defined, Op } from "../tensor/op.js";
 import { Tensor } from "../tensor/tensor.js";
 import { isTracing } from "../tensor/tracer.js";
-
-/** An operation as `defineOp` gives it. */
-export interface Defined {
-  readonly op: AnyOp;
-}
 
 /** A call in a chain. */
 interface Link {

@@ -2,12 +2,12 @@ import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
 import { allocate, allocateBytes, isInArena } from "../tensor/buffer_pool.js";
 import { runDeferred } from "../tensor/deferred.js";
-import type { Op } from "../tensor/op.js";
+import type { Defined, Op } from "../tensor/op.js";
 import { currentGenerator } from "../tensor/random.js";
 import { isReplaying } from "../tensor/replay.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { isTracing } from "../tensor/tracer.js";
-import { Chain, chainAt, type Defined } from "./chain.js";
+import { Chain, chainAt } from "./chain.js";
 import {
   type BatchNormAttributes,
   keepNormCall,

@@ -1,5 +1,5 @@
 import { types } from "node:util";
-import { expectFlags, expectFraction, optionsOf } from "../checks.js";
+import { badArgument, expectFlags, expectFraction, optionsOf } from "../checks.js";
 import { native } from "../native.js";
 import { expectModule } from "../nn/expect_module.js";
 import type { Module } from "../nn/module.js";
@@ -109,6 +109,7 @@ export class ExponentialMovingAverage {
 
   /** What `body` gives with the averaged weights in the network, which has its own again afterwards. */
   async withWeights<T>(body: () => T | Promise<T>): Promise<T> {
+    if (typeof body !== "function") throw badArgument("body", "a function", body);
     this.swap();
     try {
       return await body();

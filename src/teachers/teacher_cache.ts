@@ -201,7 +201,7 @@ export class TeacherCache {
     return `${showCount(this.samples)} x ${this.classes} logits computed once, ${size}`;
   }
 
-  /** Refuses a teacher, data or a precision other than those that it was computed with; `BAD_ARGUMENT`. */
+  /** Refuses a teacher, data or a precision other than those that it was computed with; `BAD_ARGUMENT`. @internal */
   expectOf(teacher: Module, data: Dataset, precision: Precision = "float32"): void {
     this.expectPrecision(precision);
     this.expectData(data);
@@ -209,12 +209,15 @@ export class TeacherCache {
     if (teacherFingerprint(network) !== this.teacherHash) throw fromAnother("teacher");
   }
 
-  /** Refuses a precision other than that which it was computed in; `BAD_ARGUMENT`. */
+  /** Refuses a precision other than that which it was computed in; `BAD_ARGUMENT`. @internal */
   expectPrecision(precision: Precision): void {
     expectPrecision("teacherCache", this.precision, precision);
   }
 
-  /** Refuses data other than those that it was computed from, and those of them that are augmented; `BAD_ARGUMENT`. */
+  /**
+   * Refuses data other than those that it was computed from, and those of them that are augmented; `BAD_ARGUMENT`.
+   * @internal
+   */
   expectData(data: Dataset): void {
     if (data.augmented === true || fingerprintOf(data) !== this.dataHash) throw fromAnother("data set");
   }

@@ -73,3 +73,8 @@ export interface Op<A = unknown, S = unknown> {
 /** An operation of any attributes, as graphs and chains hold it. */
 // biome-ignore lint/suspicious/noExplicitAny: an operation of some attributes is none of `unknown` ones.
 export type AnyOp = Op<any, any>;
+
+/** An operation as `defineOp` gives it. */
+export interface Defined {
+  readonly op: AnyOp;
+}

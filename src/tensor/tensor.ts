@@ -153,6 +153,7 @@ export class Tensor {
     return this.#fusionStage;
   }
 
+  /** @internal */
   set fusionStage(stage: unknown) {
     this.#fusionStage = stage;
   }

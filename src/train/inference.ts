@@ -1,4 +1,4 @@
-import { badDtype, expectInteger, expectOptions, expectShape } from "../checks.js";
+import { argumentError, badDtype, expectInteger, expectOptions, expectShape } from "../checks.js";
 import { expectUnaugmented } from "../data/augment.js";
 import { type Batch, expectDataset } from "../data/dataset.js";
 import type { Dataset } from "../data/index.js";
@@ -65,7 +65,8 @@ export function logitsOf(model: Module, data: Dataset, options: { batchSize?: nu
 /**
  * Evaluates a network on a data set in eval mode, by the labels or targets, and by what a teacher says if one is given.
  * The networks' modes are restored. A network that knows what it was trained with, as one of {@link loadNetwork} does,
- * gets columns and classes by their names, standardised by its own means and deviations.
+ * gets columns and classes by their names, standardised by its own means and deviations. The type of the result is that
+ * of a classification; of another task it is the argument: `evaluate<RegressionEvaluation>(...)`.
  *
  * @throws DistilleryError `SHAPE_MISMATCH` if a network does not fit the data.
  * @example
@@ -123,10 +124,12 @@ function eachBatch(
 /**
  * What a network says of samples without labels, in eval mode: of a classification the softmax of its logits. Inputs
  * are [n, features] or [n, channels, height, width], as `encodeSamples` makes them. The network's modes are restored.
- * What the network was trained for, and in what unit its targets are, is what its record says, or `preprocessing`.
+ * What the network was trained for, and in what unit its targets are, is what its record says, or `preprocessing`;
+ * without either its outputs are logits of classes. Of another task the result's type is the argument:
+ * `predict<ValuePrediction>(...)`.
  *
  * @throws DistilleryError `SHAPE_MISMATCH` if the network does not fit the inputs or the names of the classes,
- * `NON_FINITE` if its outputs are not finite.
+ * `NON_FINITE` if its outputs are not finite, `BAD_ARGUMENT` for a single output that nothing says the task of.
  * @example
  * ```ts
  * const inputs = encodeSamples(preprocessingOf(train), [{ height: 1.62, colour: "red" }]);
@@ -160,6 +163,9 @@ export function predict<P extends TaskPrediction = Prediction>(
       if (width >= 0 && outputs.shape[1] !== width) {
         const text = `classNames: expected ${outputs.shape[1]} names, got ${width}`;
         throw new DistilleryError("SHAPE_MISMATCH", text);
+      }
+      if (spec === null && outputs.shape[1] === 1) {
+        throw argumentError("preprocessing", "needed for one output, which is no class, as preprocessingOf(data)");
       }
       const wrong = rowsOf(outputs).findIndex((row) => !task.isValid(row));
       if (wrong >= 0) {

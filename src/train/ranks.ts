@@ -31,13 +31,13 @@ export class Ranks {
     private readonly host: string,
   ) {}
 
-  /** The shards of this rank: those that follow each other from `start` to `end` (not included). */
+  /** The shards of this rank: those that follow each other from `start` to `end` (not included). @internal */
   shardsOf(shards: number): { start: number; end: number } {
     const { rank, size } = this;
     return { start: Math.floor((rank * shards) / size), end: Math.floor(((rank + 1) * shards) / size) };
   }
 
-  /** Refuses ranks of other code, options, data or weights than the first one's. */
+  /** Refuses ranks of other code, options, data or weights than the first one's. @internal */
   async expectSame(config: RunConfig): Promise<void> {
     const { userOptions: _, ...own } = config;
     const mine = { version: MANIFEST.version, code: codeHash(), node: process.versions.node.split(".")[0], ...own };
@@ -53,7 +53,7 @@ export class Ranks {
     }
   }
 
-  /** The checkpoint that the first rank found. */
+  /** The checkpoint that the first rank found. @internal */
   async checkpoint(found: FoundCheckpoint | null): Promise<FoundCheckpoint | null> {
     const bytes = found === null ? new Uint8Array() : safetensorsOf(found.tensors, found.metadata);
     const [given] = await this.#exchange(this.#toAll(this.rank === 0 ? bytes : new Uint8Array()));
@@ -62,18 +62,18 @@ export class Ranks {
     return given.length === 0 ? null : { ...decodeSafetensors(given.slice(), file), file };
   }
 
-  /** Whether any of them says so. */
+  /** Whether any of them says so. @internal */
   async any(flag: boolean): Promise<boolean> {
     return (await this.texts(flag ? "1" : "")).includes("1");
   }
 
-  /** A value of JSON that the first rank computes. */
+  /** A value of JSON that the first rank computes. @internal */
   async fromFirst<T>(compute: () => Promise<T>): Promise<T> {
     const [text] = await this.texts(this.rank === 0 ? JSON.stringify(await compute()) : "");
     return JSON.parse(text) as T;
   }
 
-  /** An array, not empty, that the first rank computes; `ABORTED` on all if it is stopped meanwhile. */
+  /** An array, not empty, that the first rank computes; `ABORTED` on all if it is stopped meanwhile. @internal */
   async arrayFromFirst(compute: () => Promise<Float32Array>): Promise<Float32Array> {
     let own: Uint8Array = new Uint8Array();
     let stop: unknown = new DistilleryError("ABORTED", "stopped, as rank 0 was");
@@ -88,13 +88,13 @@ export class Ranks {
     return floats(given.slice());
   }
 
-  /** The text of each rank. */
+  /** The text of each rank. @internal */
   async texts(text: string): Promise<string[]> {
     const received = await this.#exchange(this.#toAll(new TextEncoder().encode(text)));
     return received.map((bytes) => new TextDecoder().decode(bytes));
   }
 
-  /** The arrays of all ranks, of one length on each, in their order. */
+  /** The arrays of all ranks, of one length on each, in their order. @internal */
   async numbers(own: readonly Float64Array[]): Promise<Float64Array[]> {
     const length = own[0]?.length ?? 0;
     const message = new Float64Array(1 + length * own.length);
@@ -112,7 +112,7 @@ export class Ranks {
   /**
    * The sum over all shards: each rank adds a slice of the arrays, then the slices are gathered. A rank sends its sums'
    * slices to all others and its own slice of the result: for arrays of n bytes and R ranks with a power of two of
-   * shards 2 n (R - 1) / R bytes.
+   * shards 2 n (R - 1) / R bytes. @internal
    */
   async sum(partial: readonly PartialSum[], length: number): Promise<Float32Array> {
     const bounds = Array.from({ length: this.size + 1 }, (_, i) => Math.floor((i * length) / this.size));
@@ -129,7 +129,7 @@ export class Ranks {
     return result;
   }
 
-  /** Gives the ranks to one run until what it returns is called: messages of two would get mixed up. */
+  /** Gives the ranks to one run until what it returns is called: messages of two would get mixed up. @internal */
   take(): () => void {
     this.expectJoined();
     if (this.#isTaken) {
@@ -147,14 +147,14 @@ export class Ranks {
     this.#isStopped = true;
   }
 
-  /** Refuses ranks after {@link Ranks.stop}. */
+  /** Refuses ranks after {@link Ranks.stop}. @internal */
   expectJoined(): void {
     if (!this.#isStopped) return;
     const text = "MPI was stopped, which starts once a process: call stop() after the last run";
     throw argumentError("ranks", text);
   }
 
-  /** Ends all ranks with a line that says which one failed and why. */
+  /** Ends all ranks with a line that says which one failed and why. @internal */
   async fail(text: string, code: number): Promise<never> {
     if (this.rank > 0) await setTimeout(FIRST_RANK_MS);
     const line = text

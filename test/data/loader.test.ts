@@ -208,6 +208,12 @@ describe("refused", () => {
     ],
     ["BAD_ARGUMENT", () => loaderOf().epoch().batch(1), "i: expected a whole number from 0 to 0, got 1"],
     ["BAD_ARGUMENT", () => loaderOf().epoch().batch(-1), "i: expected a whole number from 0 to 0, got -1"],
+    ["BAD_ARGUMENT", () => loaderOf().epoch().shard(0, 5, 2), "shard: expected a whole number from 0 to 1, got 5"],
+    [
+      "BAD_ARGUMENT",
+      () => loaderOf().epoch().shard(0, 0, 1.5),
+      "shards: expected a whole number of at least 1, got 1.5",
+    ],
     ["BAD_DTYPE", () => shuffling.epochFrom(null), "order: expected an Int32Array, got null"],
     ["BAD_ARGUMENT", () => from(0, 1, 2), "order: expected 10 indices, got 3"],
     ["BAD_ARGUMENT", () => from(0, 1, 2, 3, 1, 5, 6, 7, 8, 9), "order[4]: expected each index once, got 1 again"],

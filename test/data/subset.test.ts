@@ -38,6 +38,18 @@ describe("batches", () => {
     ]);
   });
 
+  test("of samples that it has", async () => {
+    expect(subset.inBase(Int32Array.of(3, 0))).toEqual(Int32Array.of(2, 4));
+    const refused = [Int32Array.of(4), Int32Array.of(-1)].map((indices) =>
+      refusal("BAD_ARGUMENT", () => subset.inBase(indices)),
+    );
+    expect(await Promise.all(refused)).toEqual([
+      "indices[0]: expected a whole number from 0 to 3, got 4",
+      "indices[0]: expected a whole number from 0 to 3, got -1",
+    ]);
+    expect(await refusal("BAD_DTYPE", () => subset.inBase([0] as never))).toContain("indices: expected an Int32Array");
+  });
+
   test("slices too", () => {
     const { inputs, labels, indices } = subset.slice(1, 4);
     const expected = [

@@ -95,7 +95,7 @@ describe("refused", () => {
     [
       "BAD_DTYPE",
       () => new TensorDataset([[1]] as never, four),
-      "inputs: expected a Tensor, got [a value of type Array]",
+      "inputs: expected a Tensor, as tensor(values, { shape: [rows, features] }), got",
     ],
     [
       "BAD_DTYPE",

@@ -241,6 +241,14 @@ describe("crdLoss", () => {
         message: "labels: expected an Int32Array, got [0, 1]",
       }),
     );
+    const rows = new Float32Array(5);
+    const calls: [call: () => unknown, message: string][] = [
+      [() => a.contrast([1.5] as never), "indices: expected an Int32Array, got [1.5]"],
+      [() => a.update(Int32Array.of(99), rows, rows), "indices: expected samples from 0 to 8, got 99"],
+      [() => a.update(Int32Array.of(0, 1), rows, rows), "student: expected shape [10], got [5]"],
+      [() => a.takeRows([new Float64Array(3)]), "rows[0]: expected shape [11], got [3]"],
+    ];
+    for (const [call, message] of calls) expect(call).toThrow(message);
     const same = new CrdMemory({ samples: 3, dimension: 2, labels: new Int32Array(3) });
     for (const [own, ...others] of same.contrast(Int32Array.of(0, 1, 2)).toArray() as number[][]) {
       expect(others).toHaveLength(2);

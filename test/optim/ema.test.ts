@@ -165,6 +165,18 @@ describe("ExponentialMovingAverage", () => {
     expect(average.updates).toBe(0);
   });
 
+  it("refuses what is no function, with the weights as they were", async () => {
+    const model = network();
+    const before = model.parameters().map(({ data }) => Array.from(data));
+    const average = new ExponentialMovingAverage(model);
+    model.parameters()[0].data.fill(3);
+    await expect(average.withWeights(1 as never)).rejects.toThrow("body: expected a function, got 1");
+    expect(model.parameters().map(({ data }) => Array.from(data))).toEqual([
+      before[0].map(() => 3),
+      ...before.slice(1),
+    ]);
+  });
+
   it("refuses the state of another network", () => {
     const other = new ExponentialMovingAverage(new Linear(2, 2)).stateDict();
     expect(() => new ExponentialMovingAverage(network()).loadStateDict(other)).toThrow(

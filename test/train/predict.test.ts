@@ -10,6 +10,7 @@ import {
   manualSeed,
   type Preprocessing,
   predict,
+  preprocessingOf,
   randn,
   Sequential,
   type TaskPrediction,
@@ -17,6 +18,7 @@ import {
   type Tensor,
   TensorDataset,
   tensor,
+  type ValuePrediction,
 } from "../../src/index.js";
 import { refusal } from "../data/support.js";
 
@@ -51,6 +53,16 @@ describe("predict", () => {
   test("without names their numbers; logits of any size", () => {
     const [one] = predict(new Same(), tensor([[1e30, 0, -1e30]]));
     expect(one).toEqual({ class: 0, className: "0", probability: 1, probabilities: [1, 0, 0] });
+  });
+
+  test("one output is no class unless a description says so", async () => {
+    const inputs = tensor([[-3], [5]]);
+    expect(await refusal("BAD_ARGUMENT", () => predict(new Same(), inputs))).toBe(
+      "preprocessing: needed for one output, which is no class, as preprocessingOf(data)",
+    );
+    const data = new TensorDataset(inputs, tensor([[1], [2]]));
+    const values = predict<ValuePrediction>(new Same(), inputs, { preprocessing: preprocessingOf(data) });
+    expect(values).toEqual([{ values: [-3] }, { values: [5] }]);
   });
 
   test("of equal ones the first", () => {
