@@ -33,8 +33,8 @@ export const KD_DEFAULTS = { temperature: 3.5, alpha: 0.6, ...CROSS_ENTROPY_DEFA
  * The distillation loss of Hinton, Vinyals and Dean (2015), averaged over the rows, as a scalar: alpha T²
  * KL(softmax(teacher / T) ‖ softmax(student / T)) + (1 - alpha) crossEntropy(student, labels, { labelSmoothing }).
  *
- * Without `alpha` it is 0.6: the soft targets alone, as `kd` in an expression and {@link kdDistillationLoss} are without
- * one, are alpha 1, which reads no labels (null, or -1 for a row without one, will do).
+ * Without `alpha` it is 0.6. The soft targets alone, which `kd` in an expression and {@link kdDistillationLoss} are
+ * without one, are alpha 1, which reads no labels: null, or -1 for a row without one, will do.
  *
  * Logits are [rows, classes], labels [rows]. In PyTorch: `KLDivLoss(reduction="batchmean")` times T² and
  * `CrossEntropyLoss(label_smoothing=)`. The soft targets are constants: no gradient flows to the teacher.
