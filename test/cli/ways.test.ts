@@ -275,7 +275,10 @@ test("the guide's programs of losses and ways to train", async () => {
   const library = new URL("../../dist/index.js", import.meta.url).href;
   const source = [`import { ${names} } from ${JSON.stringify(library)};`, ...programs].join("\n");
   // The only types in them.
-  writeFileSync(join(cwd, "program.mjs"), source.replace("(network: string)", "(network)"));
+  writeFileSync(
+    join(cwd, "program.mjs"),
+    source.replace("(network: string)", "(network)").replace("links[0]!", "links[0]"),
+  );
   const { stdout, stderr } = spawnSync(process.execPath, ["program.mjs"], { cwd, encoding: "utf8" });
   expect(stdout, stderr).toMatch(
     /^link-1 [\d.]+\nlink-2 [\d.]+\nlink-3 [\d.]+\n[\d.]+\nwithout labels [\d.]+\n[\d.]+ \[ 2, 3 \]\n$/,
