@@ -10,8 +10,8 @@ const SCAN_MS = 500;
 /** A line without meaning, so that a connection whose other end is gone is noticed. */
 const BEAT_MS = 15_000;
 /**
- * Most bytes that wait for a client that does not read: it is disconnected, and gets the whole state when it
- * reconnects.
+ * Most bytes that wait for a client that does not read, beside the whole state, which it gets first: it is
+ * disconnected, and gets the state when it reconnects.
  */
 const MAX_WAITING = 2 ** 24;
 
@@ -42,7 +42,7 @@ export async function watchServer(folder: string, { port }: { port: number }): P
     scripts: [{ code: script }],
     policy: ["connect-src 'self'", "img-src data:", "base-uri 'none'", "form-action 'none'"],
   });
-  const readers = new Set<ServerResponse>();
+  const readers: Readers = new Map();
   const server = createServer((request, response) => {
     void answer(request, response, { page, watched, readers }).catch(() => response.destroy());
   });
@@ -51,16 +51,14 @@ export async function watchServer(folder: string, { port }: { port: number }): P
     // Without a reader nothing is scanned: the next one gets everything.
     if (readers.size === 0) return;
     try {
-      const changes = watched.scan();
-      if (changes.changed.length + changes.removed.length === 0) return;
-      for (const reader of readers) send(reader, "changes", changes);
+      tell(readers, watched.scan());
     } catch {
       // Clients reconnect, and get the whole state.
-      for (const reader of readers) reader.destroy();
+      for (const reader of readers.keys()) reader.destroy();
     }
   }, SCAN_MS);
   const beats = setInterval(() => {
-    for (const reader of readers) write(reader, ":\n\n");
+    write(readers, ":\n\n");
   }, BEAT_MS);
   return {
     url: `http://${HOST}:${taken}/`,
@@ -77,8 +75,11 @@ export async function watchServer(folder: string, { port }: { port: number }): P
 interface Served {
   page: ReturnType<typeof htmlPage>;
   watched: WatchedFolder;
-  readers: Set<ServerResponse>;
+  readers: Readers;
 }
+
+/** Who follows, with the bytes that may wait for it. */
+type Readers = Map<ServerResponse, number>;
 
 async function answer(request: IncomingMessage, response: ServerResponse, served: Served): Promise<void> {
   response.setHeader("Cache-Control", "no-store");
@@ -132,20 +133,28 @@ function html(response: ServerResponse, text: string | Buffer, rules: string): v
 }
 
 /** Tells all there is, and from then on what changes (server-sent events). */
-function follow(response: ServerResponse, watched: WatchedFolder, readers: Set<ServerResponse>): void {
+function follow(response: ServerResponse, watched: WatchedFolder, readers: Readers): void {
   response.writeHead(200, { "Content-Type": "text/event-stream; charset=utf-8" });
-  const changes = watched.scan();
-  for (const reader of readers) send(reader, "changes", changes);
-  send(response, "all", watched.all());
-  readers.add(response);
+  tell(readers, watched.scan());
+  const state = event("all", watched.all());
+  readers.set(response, MAX_WAITING + Buffer.byteLength(state));
   response.on("close", () => readers.delete(response));
+  response.write(state, () => {
+    if (readers.has(response)) readers.set(response, MAX_WAITING);
+  });
 }
 
-function send(response: ServerResponse, event: string, changes: Changes): void {
-  write(response, `event: ${event}\ndata: ${JSON.stringify(changes)}\n\n`);
+function tell(readers: Readers, changes: Changes): void {
+  if (changes.changed.length + changes.removed.length > 0) write(readers, event("changes", changes));
 }
 
-function write(response: ServerResponse, text: string): void {
-  if (response.writableLength > MAX_WAITING) response.destroy();
-  else response.write(text);
+function event(name: string, changes: Changes): string {
+  return `event: ${name}\ndata: ${JSON.stringify(changes)}\n\n`;
+}
+
+function write(readers: Readers, text: string): void {
+  for (const [response, most] of readers) {
+    if (response.writableLength > most) response.destroy();
+    else response.write(text);
+  }
 }

@@ -39,7 +39,7 @@ test.skipIf(process.platform === "win32")(
   },
 );
 
-test("a reader that reads no more is dropped", async () => {
+test("a slow reader gets the whole state, however long that is; one that reads no more is dropped", async () => {
   const root = newFolder(temporary);
   mkdirSync(join(root, "a"));
   writeFileSync(join(root, "a", "config.json"), JSON.stringify({ command: "distill", epochs: 3 }));
@@ -54,13 +54,26 @@ test("a reader that reads no more is dropped", async () => {
     note: "x".repeat(2 ** 20),
   };
   const row = `${JSON.stringify(epoch)}\n`;
-  writeFileSync(join(root, "a", "metrics.jsonl"), row.repeat(32));
+  const grow = async (rows: number) => {
+    appendFileSync(join(root, "a", "metrics.jsonl"), row.repeat(rows));
+    // The server, which is in this process, looks at the files every 500 ms.
+    await new Promise((resolve) => setTimeout(resolve, 700));
+  };
+  writeFileSync(join(root, "a", "metrics.jsonl"), row.repeat(26));
   server = await watchServer(root, { port: 0 });
   const response = await answerTo(server.url, "/events");
-  appendFileSync(join(root, "a", "metrics.jsonl"), row);
+  await grow(1);
+  let end = "";
+  await new Promise<void>((resolve) => {
+    response.setEncoding("utf8").on("data", (text: string) => {
+      if (`${end}${text}`.includes("event: changes")) resolve();
+      end = text.slice(-20);
+    });
+  });
+  response.pause();
+  await grow(30);
   const dropped = once(response, "error");
-  // The server, which is in this process, looks at the files every 500 ms.
-  await new Promise((resolve) => setTimeout(resolve, 1200));
+  await grow(1);
   response.resume();
   expect((await dropped)[0]).toMatchObject({ code: "ECONNRESET" });
 }, 30_000);
