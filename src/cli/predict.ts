@@ -3,16 +3,25 @@ import { Command, Option } from "commander";
 import { openNetwork } from "../checkpoint/index.js";
 import { dataSchema } from "../config/index.js";
 import { expectUndecided, isDecided } from "../data/given_preprocessing.js";
-import { inputFeatures, type Preprocessing, preprocessingOf, readSamples, SAMPLES_HELP } from "../data/index.js";
+import {
+  type FileSamples,
+  inputFeatures,
+  type Preprocessing,
+  preprocessingOf,
+  readSamples,
+  SAMPLES_HELP,
+} from "../data/index.js";
 import { onlyLoading } from "../data/load_options.js";
 import { sampleShape } from "../data/preprocessing/spec.js";
 import { outputsText } from "../data/targets.js";
 import { hasTargets } from "../data/task_name.js";
+import type { Module } from "../nn/module.js";
 import { ordinal } from "../report/text.js";
 import { showPercent } from "../show.js";
 import { rowOf } from "../slices.js";
 import { taskOf } from "../tasks/index.js";
-import { type Prediction, predict, type TaskPrediction, type ValuePrediction } from "../train/index.js";
+import type { Prediction, TaskPrediction } from "../train/index.js";
+import { batchesOfPredictions } from "../train/inference.js";
 import { without } from "../without.js";
 import { errorBoundary, UsageError } from "./error_boundary.js";
 import { flagOf } from "./flag_names.js";
@@ -43,17 +52,18 @@ interface PredictFlags extends ShowFlags, LoadFlags, Pick<NetworkOptions, "netwo
   top?: number | string;
 }
 
-/** The predictions for a file, and where each sample is in it. */
-interface FilePredictions {
-  file: string;
-  predictions: TaskPrediction[];
-  locations: readonly string[];
-  /** -1 for a text that is no class, and for no text. */
-  labels: Int32Array | null;
-  /** How many have a text. */
-  labelled?: number;
-  /** Of another task: those of the file [n, outputs]. */
-  targets?: Float64Array;
+/** The samples of a file. */
+interface Read extends FileSamples {
+  readonly file: string;
+}
+
+/** A sample of a file, and what the network says of it. */
+interface Predicted {
+  readonly read: Read;
+  readonly index: number;
+  /** Where it is; in the file, if there is one alone. */
+  readonly location: string;
+  readonly prediction: TaskPrediction;
 }
 
 const DATA = "the data that the network was trained on (default: the preprocessing that its file describes)";
@@ -91,18 +101,34 @@ async function runPredict(flags: PredictFlags): Promise<void> {
     // Vectors may have other dimensions than the targets.
     context: { shape: [inputFeatures(description)], classes: taskOf(description).width(classes) },
   });
-  const results: FilePredictions[] = [];
+  const reads: Read[] = [];
   for (const file of files) {
-    const { inputs, ...rest } = await readSamples(file, description, { encoding, exifOrientation, dropColumns });
-    results.push({
-      file,
-      ...rest,
-      predictions: predict<TaskPrediction>(network, inputs, { classNames, preprocessing: description }),
-    });
+    reads.push({ file, ...(await readSamples(file, description, { encoding, exifOrientation, dropColumns })) });
   }
-  if (flags.json) for (const part of results) printJson(part, description);
-  else if (hasTargets(description)) print(targetTable(results, description));
-  else print(tableOf(results, Math.min(top, classes), classNames).join("\n"));
+  const predicted = predictions(network, reads, description);
+  if (flags.json) for (const one of predicted) printJson(one, description);
+  else if (hasTargets(description)) print(targetTable(predicted, reads, description));
+  else print(tableOf(predicted, reads, Math.min(top, classes), classNames).join("\n"));
+}
+
+/** One sample after another: the probabilities of all classes are not held for all samples. */
+function* predictions(network: Module, reads: readonly Read[], preprocessing: Preprocessing): Generator<Predicted> {
+  const { classNames } = preprocessing;
+  for (const read of reads) {
+    let index = 0;
+    for (const batch of batchesOfPredictions(network, read.inputs, { classNames, preprocessing })) {
+      for (const prediction of batch) {
+        const location = read.locations[index];
+        yield {
+          read,
+          index,
+          location: reads.length === 1 ? location.replace(`${read.file}, `, "") : location,
+          prediction,
+        };
+        index++;
+      }
+    }
+  }
 }
 
 /** What the network was trained with or, if it does not say it, what the data are like; and the shape of a sample. */
@@ -146,71 +172,70 @@ function expectOfSamples(flags: PredictFlags, own: Preprocessing): void {
   );
 }
 
-function printJson({ file, predictions, labels, targets }: FilePredictions, { classes }: Preprocessing): void {
-  for (const [index, prediction] of predictions.entries()) {
-    const own = targets && { targets: Array.from(rowOf(targets, index, classes)) };
-    const label = labels === null ? {} : (own ?? { label: labels[index] });
-    print(JSON.stringify({ file, index, ...prediction, ...label }));
-  }
+function printJson({ read, index, prediction }: Predicted, { classes }: Preprocessing): void {
+  const { file, labels, targets } = read;
+  const own = targets && { targets: Array.from(rowOf(targets, index, classes)) };
+  const label = labels === null ? {} : (own ?? { label: labels[index] });
+  print(JSON.stringify({ file, index, ...prediction, ...label }));
 }
 
 /** The most values of a vector that the table shows. */
 const SHOWN = 8;
 
 /** The values or labels of each sample, with what the file says of them. */
-function targetTable(results: readonly FilePredictions[], description: Preprocessing): string {
+function targetTable(predicted: Iterable<Predicted>, reads: readonly Read[], description: Preprocessing): string {
   const { classes, classNames } = description;
-  const [
-    {
-      predictions: [first],
-    },
-  ] = results;
-  const width = "values" in first ? first.values.length : classes;
-  const names = Array.from({ length: Math.min(width, SHOWN) }, (_, i) => classNames?.[i] ?? String(i));
-  const isGiven = results.some(({ targets }) => targets !== undefined);
+  const isGiven = reads.some(({ targets }) => targets !== undefined);
   const number = (x: number) => (Number.isNaN(x) ? "?" : String(Number(x.toPrecision(6))));
-  const rows = results.flatMap(({ file, predictions, locations, targets }) =>
-    predictions.map((prediction, i) => {
-      const location = results.length === 1 ? locations[i].replace(`${file}, `, "") : locations[i];
-      const said =
-        "probabilities" in prediction
-          ? prediction.probabilities.slice(0, SHOWN).map((p) => showPercent(p))
-          : (prediction as ValuePrediction).values.slice(0, SHOWN).map(number);
-      const own = names.map((_, c) => (targets === undefined ? "" : number(targets[i * classes + c])));
-      return [location, ...said, ...(isGiven ? own : [])];
-    }),
-  );
+  let width = classes;
+  const rows: string[][] = [];
+  for (const { read, index, location, prediction } of predicted) {
+    const values = "probabilities" in prediction ? prediction.probabilities : prediction.values;
+    const said = values.slice(0, SHOWN).map("probabilities" in prediction ? (p) => showPercent(p) : number);
+    const { targets } = read;
+    const own = said.map((_, c) => (targets === undefined ? "" : number(targets[index * classes + c])));
+    rows.push([location, ...said, ...(isGiven ? own : [])]);
+    width = values.length;
+  }
+  const names = Array.from({ length: Math.min(width, SHOWN) }, (_, i) => classNames?.[i] ?? String(i));
   const given = isGiven ? names.map((name) => `${name}, given`) : [];
   const more =
     width > SHOWN ? `\nThe first ${SHOWN} of ${outputsText({ ...description, classes: width })}; --json has all` : "";
   return `${formatTable([["", ...names, ...given], ...rows])}${more}`;
 }
 
-function tableOf(results: readonly FilePredictions[], top: number, names: readonly string[] | null): string[] {
+function tableOf(
+  predicted: Iterable<Predicted>,
+  reads: readonly Read[],
+  top: number,
+  names: readonly string[] | null,
+): string[] {
   const name = (label: number) => (label < 0 ? "?" : (names?.[label] ?? String(label)));
-  const total = results.reduce((sum, { labelled = 0 }) => sum + labelled, 0);
+  const total = reads.reduce((sum, { labelled = 0 }) => sum + labelled, 0);
   const isLabelled = total > 0;
-  const rows = results.flatMap(({ file, predictions, locations, labels }) =>
-    (predictions as readonly Prediction[]).map(({ probabilities }, i) => {
-      // One file's name is not repeated in each row.
-      const location = locations[i];
-      const shown = results.length === 1 ? location.replace(`${file}, `, "") : location;
-      const best = probabilities.map((p, label) => ({ p, label })).sort((a, b) => b.p - a.p || a.label - b.label);
-      const cells = best.slice(0, top).map(({ p, label }) => `${name(label)} ${showPercent(p)}`);
-      return [shown, ...cells, ...(isLabelled ? [name(labels?.[i] ?? -1)] : [])];
-    }),
-  );
+  let right = 0;
+  const rows: string[][] = [];
+  for (const { read, index, location, prediction } of predicted) {
+    const { probabilities, class: best } = prediction as Prediction;
+    const cells = topOf(probabilities, top).map((label) => `${name(label)} ${showPercent(probabilities[label])}`);
+    const label = read.labels?.[index] ?? -1;
+    rows.push([location, ...cells, ...(isLabelled ? [name(label)] : [])]);
+    if (best === label) right += 1;
+  }
   const heads = Array.from({ length: top }, (_, i) => ordinal(i + 1));
   const table = formatTable([["", ...heads, ...(isLabelled ? ["label"] : [])], ...rows]);
-  return isLabelled ? [table, "", rightOf(results, total)] : [table];
+  return isLabelled ? [table, "", `${right} of ${total} as labelled, ${showPercent(right / total)}`] : [table];
 }
 
-/** How many predicted classes are the labels of the files, of which there are `total`. */
-function rightOf(results: readonly FilePredictions[], total: number): string {
-  const right = results.reduce(
-    (sum, { predictions, labels }) =>
-      sum + (predictions as readonly Prediction[]).filter((one, i) => one.class === labels?.[i]).length,
-    0,
-  );
-  return `${right} of ${total} as labelled, ${showPercent(right / total)}`;
+/** The places of the `count` largest values, the largest first; of equal ones the first. */
+function topOf(values: readonly number[], count: number): number[] {
+  const top: number[] = [];
+  for (let i = 0; i < values.length; i++) {
+    if (top.length === count && values[i] <= values[top[count - 1]]) continue;
+    let place = top.length;
+    while (place > 0 && values[top[place - 1]] < values[i]) place--;
+    top.splice(place, 0, i);
+    if (top.length > count) top.pop();
+  }
+  return top;
 }

@@ -142,6 +142,15 @@ export function predict<P extends TaskPrediction = Prediction>(
   inputs: Tensor,
   options: { classNames?: readonly string[] | null | undefined; preprocessing?: Preprocessing | null | undefined } = {},
 ): P[] {
+  return [...batchesOfPredictions<P>(model, inputs, options)].flat();
+}
+
+/** The same, one batch after another: what is done with one is let go before the next. */
+export function* batchesOfPredictions<P extends TaskPrediction>(
+  model: Module,
+  inputs: Tensor,
+  options: NonNullable<Parameters<typeof predict>[2]>,
+): Generator<P[]> {
   expectModule("model", model);
   expectOptions("predict", options, ["classNames", "preprocessing"]);
   if (!(inputs instanceof Tensor)) throw badDtype("inputs", "a Tensor [n, features]", inputs);
@@ -152,9 +161,8 @@ export function predict<P extends TaskPrediction = Prediction>(
   const width = task.width(names?.length ?? -1);
   const [rows] = inputs.shape;
   const most = rows < 2 ? BATCH : rowsFor([model], () => inputs.slice(0, 1), BATCH);
-  const starts = Array.from({ length: Math.ceil(rows / most) }, (_, i) => i * most);
-  return starts.flatMap((start) =>
-    withArena(() => {
+  for (let start = 0; start < rows; start += most) {
+    yield withArena(() => {
       const outputs = forwardEval(
         model,
         inputs.slice(start, Math.min(start + most, rows)),
@@ -172,8 +180,8 @@ export function predict<P extends TaskPrediction = Prediction>(
         throw new DistilleryError("NON_FINITE", `inputs[${start + wrong}]: the network's outputs are not finite`);
       }
       return task.predictions(outputs, { classNames: names, ...(spec?.targets && { targets: spec.targets }) }) as P[];
-    }),
-  );
+    });
+  }
 }
 
 const LATENCY_PASSES = 200;

@@ -65,6 +65,12 @@ describe("a user's table", () => {
     const network = networkFrom(await load(join(cwd, DISTILLED)));
     const expected = predict(network, inputs, { classNames: ["iris", "lily", "rose"] });
     expect(got).toEqual(expected.map((one, index) => ({ file: "new.csv", index, ...one })));
+    const table = lines(await succeed(["predict", "new.csv", "--student", DISTILLED, "--top", "9"], cwd));
+    const names = ["iris", "lily", "rose"];
+    for (const [i, { probabilities }] of expected.entries()) {
+      const order = [0, 1, 2].sort((a, b) => probabilities[b] - probabilities[a]);
+      expect(table[i + 1].match(/[a-z]+ (?=[\d.]+%)/g)?.map((name) => names.indexOf(name.trim()))).toEqual(order);
+    }
   });
 
   test("with labels it says how many are right", async () => {

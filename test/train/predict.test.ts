@@ -20,6 +20,7 @@ import {
   tensor,
   type ValuePrediction,
 } from "../../src/index.js";
+import { batchesOfPredictions } from "../../src/train/inference.js";
 import { refusal } from "../data/support.js";
 
 /** Logits are the inputs. */
@@ -63,6 +64,23 @@ describe("predict", () => {
     const data = new TensorDataset(inputs, tensor([[1], [2]]));
     const values = predict<ValuePrediction>(new Same(), inputs, { preprocessing: preprocessingOf(data) });
     expect(values).toEqual([{ values: [-3] }, { values: [5] }]);
+  });
+
+  test("a batch is not computed before the one ahead of it was taken", () => {
+    const rows: number[] = [];
+    class Counting extends Same {
+      override forward(x: Tensor): Tensor {
+        rows.push(x.shape[0]);
+        return x;
+      }
+    }
+    const inputs = randn([2500, 2]);
+    const batches = batchesOfPredictions(new Counting(), inputs, {});
+    const first = batches.next();
+    expect(rows).toEqual([1000]);
+    const all = [...(first.value ?? []), ...[...batches].flat()];
+    expect(rows).toEqual([1000, 1000, 500]);
+    expect(all).toEqual(predict(new Same(), inputs));
   });
 
   test("of equal ones the first", () => {
