@@ -66,6 +66,7 @@ export {
 export * from "./losses/index.js";
 export { createNetwork, type NetworkOfState, networkFrom } from "./models/create_network.js";
 export * from "./models/index.js";
+/** `torch.nn.functional`, in camel case. */
 export * as F from "./nn/functional.js";
 export * from "./nn/index.js";
 export { Module, type ModuleBuffer } from "./nn/module.js";

@@ -46,6 +46,7 @@ function expectLoadOptions({ allowNonFinite = false, onNote }: LoadOptions): voi
 
 /** What {@link inspectCheckpoint} returns. */
 export interface CheckpointSummary {
+  /** By its content, whatever its name. */
   format: "pth" | "safetensors";
   /** The size of the file. */
   bytes: number;

@@ -5,6 +5,7 @@ import { type CheckpointValue, checkText, checkValue, isRecord, isTensor } from 
 import { encodePth } from "./pth.js";
 import { METADATA_KEY, safetensorsOf } from "./safetensors.js";
 
+/** The options of {@link save}. */
 export interface SaveOptions {
   /** Texts that a `.safetensors` file keeps beside the tensors; a `.pth` file cannot hold them. */
   metadata?: Readonly<Record<string, string>>;

@@ -2,6 +2,7 @@ import { fromFloat16 } from "../tensor/float16.js";
 import type { IntTensor, LongTensor } from "../tensor/int_tensor.js";
 import type { Tensor } from "../tensor/tensor.js";
 
+/** How the elements of a tensor lie in a file. */
 export type StoredDtype =
   | "float32"
   | "float64"

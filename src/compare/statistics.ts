@@ -7,6 +7,7 @@ import { criticalValue, twoSidedPValue } from "./t_distribution.js";
 export interface SampleStats {
   /** In the order of the seeds. */
   values: number[];
+  /** Of the values, all of the same weight. */
   mean: number;
   /** The sample's standard deviation; 0 for one value. */
   std: number;
@@ -106,7 +107,7 @@ export function isAlike({ std }: SampleStats, values: readonly number[]): boolea
 /**
  * P values corrected for there being several (Holm, 1979): the smallest times their number, the next times one less,
  * and so on, none smaller than the one before, at most 1. In the order of the p values.
- * `statsmodels.multipletests(method="holm")`.
+ * `statsmodels.stats.multitest.multipletests(method="holm")`.
  *
  * @throws DistilleryError `BAD_ARGUMENT` for what is no p value.
  * @example

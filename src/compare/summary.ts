@@ -103,8 +103,8 @@ export function calibrationSummary({ changes, methods }: CompareResult): string 
 }
 
 /**
- * What a comparison of several methods finds, in one sentence each: its difference to the baseline, then to another
- * method as {@link pairsSummary} has it, and whether that is distinguishable from chance after Holm's correction.
+ * What a comparison of several methods finds, in one sentence each: its difference to the baseline, then those of
+ * methods to each other, and whether that is distinguishable from chance after Holm's correction.
  */
 export function methodsSummary(result: CompareResult): string[] {
   const { methods } = result;

@@ -73,6 +73,7 @@ export interface ImageLayout {
   readonly upright?: boolean;
   /** By channel: a value is (pixel / 255 - mean) / std. */
   readonly mean: readonly number[];
+  /** By channel, above 0. */
   readonly std: readonly number[];
 }
 

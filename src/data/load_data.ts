@@ -36,6 +36,7 @@ export interface DataSets {
 /** A data set of images in its two parts. */
 export interface ImageSets extends Omit<DataSets, "validation"> {
   readonly train: ImageDataset;
+  /** A source without one is refused. */
   readonly test: ImageDataset;
 }
 

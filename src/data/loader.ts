@@ -36,7 +36,7 @@ const ORDERS = ["torch-dataloader", "randperm"] as const;
  * Each epoch of a shuffling loader has an order of its own, drawn when the epoch begins: after the same `manualSeed`,
  * that of PyTorch's `DataLoader(shuffle=True)`, and the stream goes on as PyTorch's. A loop in PyTorch whose loader
  * does not shuffle draws a seed an epoch too: `order: "torch-dataloader"` does the same. A data set that is read in
- * chunks ({@link Dataset.chunk}) is shuffled by {@link blockShuffle}: samples of different chunks do not mix.
+ * chunks ({@link Dataset.chunk}) is shuffled chunk by chunk: samples of different chunks do not mix.
  *
  * @throws DistilleryError `BAD_ARGUMENT`, also if an epoch would have no batch.
  * @example

@@ -10,7 +10,9 @@ export interface EpochRecord {
   epochs: number;
   /** The learning rate after the epoch's last step. */
   lr: number;
+  /** That its steps took; its validation and checkpoint are not counted. */
   seconds: number;
+  /** The training samples of the epoch by these seconds. */
   samplesPerSecond: number;
   /**
    * `loss`, and the loss's own metrics (of the default loss `soft` and `hard`, its two parts before they are weighted):

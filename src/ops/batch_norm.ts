@@ -81,6 +81,12 @@ const batchNormOp = defineOp<BatchNormAttributes, NormSaved>({
  * Normalises each column of x [rows, features], or each channel of x [rows, features, ...], and applies weight and
  * bias: in train mode by the batch's own mean and biased variance, moving the running ones by `momentum`; in eval mode
  * by the running ones. `torch.nn.functional.batch_norm`. Throws `BATCH_TOO_SMALL` for a batch of one in train mode.
+ *
+ * @example
+ * ```ts
+ * const state = { weight: ones([3]), bias: zeros([3]), runningMean: zeros([3]), runningVar: ones([3]) };
+ * const normalised = F.batchNorm(randn([8, 3]), state, { training: true, momentum: 0.1, eps: 1e-5 });
+ * ```
  */
 export function batchNorm(
   x: Tensor,

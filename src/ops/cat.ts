@@ -69,6 +69,11 @@ const catOp = defineOp<{ axis: number }, null>({
 
 /**
  * Tensors joined along an axis; the other lengths are equal. One of shape [0] is left out beside others. `torch.cat`.
+ *
+ * @example
+ * ```ts
+ * cat([tensor([[1, 2]]), tensor([[3, 4]])]).toArray(); // [[1, 2], [3, 4]]
+ * ```
  */
 export function cat(tensors: readonly Tensor[], dim = 0): Tensor {
   const [some] = expectTensors("cat", tensors);
@@ -86,7 +91,14 @@ function isNothing({ shape }: Tensor): boolean {
   return shape.length === 1 && shape[0] === 0;
 }
 
-/** Tensors of one shape side by side along a new axis. `torch.stack`. */
+/**
+ * Tensors of one shape side by side along a new axis. `torch.stack`.
+ *
+ * @example
+ * ```ts
+ * stack([tensor([1, 2]), tensor([3, 4])], 1).toArray(); // [[1, 3], [2, 4]]
+ * ```
+ */
 export function stack(tensors: readonly Tensor[], dim = 0): Tensor {
   const [{ shape }] = expectTensors("stack", tensors);
   for (const [i, x] of tensors.entries()) expectShape(`stack: tensors[${i}]`, x.shape, shape);
@@ -96,7 +108,14 @@ export function stack(tensors: readonly Tensor[], dim = 0): Tensor {
   );
 }
 
-/** Parts of `size` along an axis, the last one shorter if need be, or of the given sizes. `torch.split`. */
+/**
+ * Parts of `size` along an axis, the last one shorter if need be, or of the given sizes. `torch.split`.
+ *
+ * @example
+ * ```ts
+ * split(tensor([1, 2, 3, 4, 5]), 2).map((part) => part.toArray()); // [[1, 2], [3, 4], [5]]
+ * ```
+ */
 export function split(x: Tensor, size: number | readonly number[], dim = 0): Tensor[] {
   expectTensor("split: x", x);
   const length = x.shape[axisOf(x.shape, dim)];

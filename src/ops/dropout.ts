@@ -29,6 +29,11 @@ const dropoutOp = defineOp<{ p: number }, Uint8Array>({
 /**
  * Zeroes each element with chance p and divides the others by 1 - p; gives x itself if not training or p is 0.
  * Draws 64 bits an element, row by row. `torch.nn.functional.dropout`.
+ *
+ * @example
+ * ```ts
+ * const hidden = F.dropout(x, 0.2, true); // in eval mode false
+ * ```
  */
 export function dropout(x: Tensor, p = 0.5, training = true): Tensor {
   expectTensor("dropout: x", x);

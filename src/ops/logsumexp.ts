@@ -17,7 +17,14 @@ declare module "../tensor/tensor.js" {
 /** The largest finite number in single precision. */
 const LARGEST = (2 - 2 ** -23) * 2 ** 127;
 
-/** log(sum(exp(x))) along one or several axes, shifted by the maximum, so that nothing overflows. `torch.logsumexp`. */
+/**
+ * log(sum(exp(x))) along one or several axes, shifted by the maximum, so that nothing overflows. `torch.logsumexp`.
+ *
+ * @example
+ * ```ts
+ * logsumexp(tensor([[1000, 1000]]), 1).toArray(); // [1000.6931...]
+ * ```
+ */
 export function logsumexp(x: Tensor, dim: number | readonly number[], keepdim = false): Tensor {
   expectTensor("logsumexp: x", x);
   expectKeepdim("logsumexp", keepdim);

@@ -40,7 +40,14 @@ function expectAlike(name: string, input: Tensor, target: Tensor): void {
   expectShape(`${name}: target`, target.shape, input.shape);
 }
 
-/** (input - target)², by default its mean. `torch.nn.functional.mse_loss`. */
+/**
+ * (input - target)², by default its mean. `torch.nn.functional.mse_loss`.
+ *
+ * @example
+ * ```ts
+ * F.mseLoss(tensor([1, 2]), tensor([1, 4])).item(); // 2
+ * ```
+ */
 export function mseLoss(input: Tensor, target: Tensor, options: { reduction?: Reduction } = {}): Tensor {
   expectAlike("mseLoss", input, target);
   expectOptions("mseLoss", options, ["reduction"]);
@@ -50,7 +57,14 @@ export function mseLoss(input: Tensor, target: Tensor, options: { reduction?: Re
   return reduce(mul(difference, difference), reduction);
 }
 
-/** |input - target|, by default its mean. `torch.nn.functional.l1_loss`. */
+/**
+ * |input - target|, by default its mean. `torch.nn.functional.l1_loss`.
+ *
+ * @example
+ * ```ts
+ * F.l1Loss(tensor([1, 2]), tensor([1, 4])).item(); // 1
+ * ```
+ */
 export function l1Loss(input: Tensor, target: Tensor, options: { reduction?: Reduction } = {}): Tensor {
   expectAlike("l1Loss", input, target);
   expectOptions("l1Loss", options, ["reduction"]);
@@ -62,6 +76,11 @@ export function l1Loss(input: Tensor, target: Tensor, options: { reduction?: Red
 /**
  * d² / (2 beta) for a difference d below beta, |d| - beta / 2 above, by default its mean.
  * `torch.nn.functional.smooth_l1_loss`.
+ *
+ * @example
+ * ```ts
+ * F.smoothL1Loss(tensor([1, 2]), tensor([1.5, 4])).item(); // 0.8125, the mean of 0.125 and 1.5
+ * ```
  */
 export function smoothL1Loss(
   input: Tensor,
@@ -83,6 +102,11 @@ export function smoothL1Loss(
 /**
  * The binary cross-entropy of sigmoid(input) with targets from 0 to 1, by default its mean: without overflow from the
  * logits. `torch.nn.functional.binary_cross_entropy_with_logits`.
+ *
+ * @example
+ * ```ts
+ * F.binaryCrossEntropyWithLogits(tensor([0, 0]), tensor([1, 0])).item(); // 0.6931...
+ * ```
  */
 export function binaryCrossEntropyWithLogits(
   input: Tensor,
@@ -109,6 +133,11 @@ export function binaryCrossEntropyWithLogits(
 /**
  * target (log(target) - input), the input in logarithms, and with `logTarget` the target too: by default the mean over
  * all elements; "batchmean" divides by the rows only. `torch.nn.functional.kl_div`.
+ *
+ * @example
+ * ```ts
+ * const soft = F.klDiv(F.logSoftmax(x.div(4)), F.softmax(teacherLogits.div(4)), { reduction: "batchmean" }).mul(16);
+ * ```
  */
 export function klDiv(
   input: Tensor,
@@ -137,6 +166,11 @@ export interface NllLossOptions {
 /**
  * Minus the log-probability of each label [rows, ...], input [rows, classes, ...] in logarithms; by default the mean
  * over the labels that are not `ignoreIndex`, which is NaN if there are none. `torch.nn.functional.nll_loss`.
+ *
+ * @example
+ * ```ts
+ * F.nllLoss(tensor([[0.25, 0.75]]).log(), Int32Array.of(1)).item(); // 0.2876...
+ * ```
  */
 export function nllLoss(input: Tensor, target: Labels, options: NllLossOptions = {}): Tensor {
   expectOptions("nllLoss", options, ["reduction", "ignoreIndex", "weight"]);

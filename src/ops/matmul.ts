@@ -125,7 +125,14 @@ function batchedProduct(a: Tensor, b: Tensor, attributes: ProductAttributes): Te
   return reshape(bmmOp([left, right], attributes), [...batch, m, n]);
 }
 
-/** The matrix products of two batches, a [batch, m, k] and b [batch, k, n]. `torch.bmm`. */
+/**
+ * The matrix products of two batches, a [batch, m, k] and b [batch, k, n]. `torch.bmm`.
+ *
+ * @example
+ * ```ts
+ * bmm(ones([5, 2, 3]), ones([5, 3, 4])).shape; // [5, 2, 4]
+ * ```
+ */
 export function bmm(a: Tensor, b: Tensor): Tensor {
   expectTensor("bmm: a", a);
   expectTensor("bmm: b", b);
@@ -134,7 +141,14 @@ export function bmm(a: Tensor, b: Tensor): Tensor {
   return bmmOp([a, b], {});
 }
 
-/** a[i] b[j] of two vectors, [m, n]. `torch.outer`. */
+/**
+ * a[i] b[j] of two vectors, [m, n]. `torch.outer`.
+ *
+ * @example
+ * ```ts
+ * outer(tensor([1, 2]), tensor([3, 4])).toArray(); // [[3, 4], [6, 8]]
+ * ```
+ */
 export function outer(a: Tensor, b: Tensor): Tensor {
   expectTensor("outer: a", a);
   expectTensor("outer: b", b);

@@ -167,7 +167,14 @@ export function argmax(x: Tensor, dim?: number, keepdim = false): IntTensor {
   return argExtremum("argmax", x, dim, keepdim, true);
 }
 
-/** Where the smallest of all elements lies, or of those along an axis; otherwise as {@link argmax}. `torch.argmin`. */
+/**
+ * Where the smallest of all elements lies, or of those along an axis; otherwise as {@link argmax}. `torch.argmin`.
+ *
+ * @example
+ * ```ts
+ * argmin(tensor([[0.1, 0.9], [0.8, 0.2]]), 1).data; // Int32Array [0, 1]
+ * ```
+ */
 export function argmin(x: Tensor, dim?: number, keepdim = false): IntTensor {
   return argExtremum("argmin", x, dim, keepdim, false);
 }

@@ -9,7 +9,14 @@ import { norm } from "./statistics.js";
 import { sum } from "./sum.js";
 import { clamp } from "./unary.js";
 
-/** x divided by its p-norm along an axis, by at least `eps`. `torch.nn.functional.normalize`. */
+/**
+ * x divided by its p-norm along an axis, by at least `eps`. `torch.nn.functional.normalize`.
+ *
+ * @example
+ * ```ts
+ * F.normalize(tensor([[3, 4]])).toArray(); // [[0.6, 0.8]]
+ * ```
+ */
 export function normalize(x: Tensor, options: { p?: number; dim?: number; eps?: number } = {}): Tensor {
   expectOptions("normalize", options, ["p", "dim", "eps"]);
   const { p = 2, dim = 1, eps = 1e-12 } = options;

@@ -74,7 +74,11 @@ export const SCHEDULES = new Registry<LRScheduler | Schedule, ScheduleContext>(
 /**
  * The scheduler that an expression, or a function of the step, gives in a run.
  *
- * @throws DistilleryError `BAD_ARGUMENT` as {@link Registry.resolve}.
+ * @throws DistilleryError `BAD_ARGUMENT` that names what came, what was expected and the nearest name.
+ * @example
+ * ```ts
+ * const scheduler = createScheduler("cosine", { optimizer, epochs: 12, stepsPerEpoch: loader.length });
+ * ```
  */
 export function createScheduler(
   schedule: Expression | Schedule,

@@ -28,6 +28,21 @@ export type SchedulerAttribute =
  * The base of every scheduler, as `torch.optim.lr_scheduler.LRScheduler`: after each step of the optimizer, `step()`
  * sets the learning rate of each of its groups. The rate is a function of the step and of the rate that the group had
  * before any scheduler; StepLR and the others of PyTorch's that chain go on from the rate in force.
+ *
+ * @example
+ * ```ts
+ * class Halving extends LRScheduler {
+ *   protected override lrAt(step: number, baseLr: number) {
+ *     return baseLr / 2 ** step;
+ *   }
+ *   protected override attributes() {
+ *     return {};
+ *   }
+ *   override loadStateDict(state: unknown) {
+ *     return Object.assign(this, this.readPlace(state));
+ *   }
+ * }
+ * ```
  */
 export abstract class LRScheduler {
   readonly optimizer: Optimizer;

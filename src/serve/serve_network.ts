@@ -50,6 +50,7 @@ const CLIENT_LEFT = 499;
 
 /** A network that is being served. */
 export interface ServedNetwork {
+  /** Ends in a slash: `${url}predict`. */
   readonly url: string;
   /** Takes no more requests, answers those that came, and ends. */
   close(): Promise<void>;

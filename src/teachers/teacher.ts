@@ -38,7 +38,8 @@ export interface PreparedRun {
 
 /**
  * Where the teacher's outputs for a batch come from: a live network, a frozen one, cached logits, a file, a server,
- * several of these. A run calls `outputs` once for each batch, in order.
+ * several of these. A run calls `outputs` once for each batch, or
+ * each shard of it, in order.
  *
  * @example
  * ```ts
@@ -87,7 +88,7 @@ export interface Teacher {
   afterStep?(): void;
   /** The tensors that change with the run, such as BatchNorm's buffers in train mode: kept in its checkpoints. */
   state?(): StateDict;
-  /** Releases what it holds; called when the run ends. */
+  /** Releases what it holds; called when the run ends, also without `open` if the loss reads no teacher. */
   close?(): void | Promise<void>;
 }
 

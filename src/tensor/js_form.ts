@@ -28,7 +28,7 @@ export interface JsBuilder {
   /** The function, which the module then has; gives the call with these arguments. */
   call(callee: JsFunction, ...args: (string | number)[]): string;
   /**
-   * A matrix by panels: {@link PANEL} rows at a time, those of a column side by side; the last panel may have fewer
+   * A matrix by panels: some rows at a time, those of a column side by side; the last panel may have fewer
    * rows. A constant that nothing else reads is stored so.
    */
   panels(matrix: string, columns: number): string;

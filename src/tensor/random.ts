@@ -76,6 +76,11 @@ export function currentGenerator(): Generator {
  *
  * @throws DistilleryError `BAD_ARGUMENT` for what is no generator, a body that is no function, and for an `async` one,
  * which would go on in the stream from before. A run takes its stream when it starts: `() => distill(...)` is fine.
+ * @example
+ * ```ts
+ * const own = () => withGenerator(new Generator(1), () => distill({ teacher, student, data }));
+ * await Promise.all([own(), trainTeacher({ model: network, data })]); // each draws from a stream of its own
+ * ```
  */
 export function withGenerator<T>(generator: Generator, body: () => T): T {
   expectGenerator("generator", generator);
@@ -96,12 +101,27 @@ function drawing(): Uint32Array {
   return current.state;
 }
 
-/** Starts the stream of a seed. `torch.manual_seed`. */
+/**
+ * Starts the stream of a seed. `torch.manual_seed`.
+ *
+ * @example
+ * ```ts
+ * manualSeed(42);
+ * randn([3]).toArray(); // as torch.manual_seed(42); torch.randn(3)
+ * ```
+ */
 export function manualSeed(seed: number | bigint): Generator {
   return current.manualSeed(seed);
 }
 
-/** Standard normals. `torch.randn`. */
+/**
+ * Standard normals. `torch.randn`.
+ *
+ * @example
+ * ```ts
+ * const weights = randn([256, 784], { requiresGrad: true });
+ * ```
+ */
 export function randn(shape: readonly number[], options: { requiresGrad?: boolean } = {}): Tensor {
   expectOptions("randn", options, ["requiresGrad"]);
   const out = new Float32Array(newElements(shape));
@@ -109,7 +129,14 @@ export function randn(shape: readonly number[], options: { requiresGrad?: boolea
   return new Tensor(out, shape, options);
 }
 
-/** Uniforms of [from, to). `torch.rand`, `Tensor.uniform_`. */
+/**
+ * Uniforms of [from, to). `torch.rand`, `Tensor.uniform_`.
+ *
+ * @example
+ * ```ts
+ * const noise = rand([2, 3], -0.1, 0.1);
+ * ```
+ */
 export function rand(shape: readonly number[], from = 0, to = 1): Tensor {
   expectFinite("from", from);
   expectNumber("to", to, (x) => x >= from, `a number of at least from (${from})`);
@@ -118,7 +145,14 @@ export function rand(shape: readonly number[], from = 0, to = 1): Tensor {
   return new Tensor(out, shape);
 }
 
-/** Whole numbers of [low, high). `torch.randint`. */
+/**
+ * Whole numbers of [low, high). `torch.randint`.
+ *
+ * @example
+ * ```ts
+ * const labels = randint(0, 10, [64]);
+ * ```
+ */
 export function randint(low: number, high: number, shape: readonly number[]): IntTensor {
   expectInteger("low", low, -(2 ** 31), 2 ** 31 - 1);
   expectInteger("high", high, low + 1, 2 ** 31 - 1);
@@ -128,7 +162,14 @@ export function randint(low: number, high: number, shape: readonly number[]): In
   return new IntTensor(out, shape);
 }
 
-/** A random order of 0 to n - 1. `torch.randperm`. */
+/**
+ * A random order of 0 to n - 1. `torch.randperm`.
+ *
+ * @example
+ * ```ts
+ * const order = randperm(data.length).data;
+ * ```
+ */
 export function randperm(n: number): IntTensor {
   const out = new Int32Array(expectInteger("n", n, 0, MAX_LENGTH));
   native.randomPermutation(drawing(), out);

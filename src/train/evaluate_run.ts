@@ -32,6 +32,13 @@ export const TEST_SET = "test set";
 /**
  * Evaluates the networks of a finished run: one pass over the data for the teacher, and one for each set of weights.
  * `onWork` is called as it begins and after each.
+ *
+ * @example
+ * ```ts
+ * const { best } = await distill({ teacher, student, data, validation });
+ * const run = evaluateRun({ student, teacher, best }, test);
+ * console.log(run.last.evaluation.loss, run.best?.evaluation.loss);
+ * ```
  */
 export function evaluateRun(
   networks: { student: Module; teacher?: Module | undefined; best?: BestWeights | null },
