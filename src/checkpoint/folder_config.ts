@@ -1,17 +1,14 @@
 import { basename, join } from "node:path";
 import { show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
-import { kindOf, readWhole, writeWhole } from "../files/index.js";
+import { kindOf, readWhole, writeJson } from "../files/index.js";
 import { canGoOn, changesOf, type Freedom, obstaclesOf, type RunConfig } from "./config_changes.js";
 import { ageOf, CONFIG, hasResults, namesIn } from "./run_folder.js";
 
 /** Writes a run's configuration; the looks at test sets are the folder's and stay. */
 export async function writeConfig(path: string, config: RunConfig): Promise<void> {
   const testEvaluations = await testEvaluationsIn(path);
-  await writeWhole(
-    join(path, CONFIG),
-    `${JSON.stringify({ ...config, ...(testEvaluations && { testEvaluations }) }, null, 2)}\n`,
-  );
+  await writeJson(join(path, CONFIG), { ...config, ...(testEvaluations && { testEvaluations }) });
 }
 
 /** How often a test set, by its hash, was looked at from a folder. */
@@ -29,7 +26,7 @@ export async function countTestEvaluation(path: string, hash: string): Promise<n
   const before = await testEvaluationsIn(path);
   const count = before?.hash === hash ? before.count + 1 : 1;
   const config = await readConfig(file);
-  await writeWhole(file, `${JSON.stringify({ ...config, testEvaluations: { hash, count } }, null, 2)}\n`);
+  await writeJson(file, { ...config, testEvaluations: { hash, count } });
   return count;
 }
 

@@ -3,13 +3,10 @@ import { dirname, join, relative, resolve, sep } from "node:path";
 import { ioError } from "../files/index.js";
 import { changesOf, type RunConfig } from "./config_changes.js";
 import { expectUnlocked, LOCK } from "./folder_lock.js";
-import { CONFIG, EXPERIMENT_FOLDER, isOwnFile, namesIn } from "./run_folder.js";
+import { CONFIG, EXPERIMENT_FOLDER, EXPERIMENT_RESULTS, isOwnFile, namesIn, REPORT } from "./run_folder.js";
 
 /** The reference script's name for the student's weights, without extension. */
 export const STUDENT_FILE = "distilled_student_model_lowest";
-const REPORT = "report.html";
-/** The results of experiments beside it. */
-const RESULTS = [REPORT, "compare.json", "sweep.json"];
 /** The weights of runs in a folder that an experiment or a chain made. */
 const OF_RUNS = weightsOf(["teacher", "student", "student-1", STUDENT_FILE]);
 /** The folders of a chain's runs. */
@@ -43,7 +40,7 @@ export function removeReplacedRun(path: string, config: RunConfig, weights: RegE
 /** Removes the runs and results of another experiment. */
 export function removeReplacedExperiment(path: string, config: RunConfig): void {
   if (!holdsOther(path, config)) return;
-  for (const name of RESULTS) removeFile(join(path, name));
+  for (const name of [REPORT, ...EXPERIMENT_RESULTS]) removeFile(join(path, name));
   for (const name of namesIn(path).filter((name) => EXPERIMENT_FOLDER.test(name)))
     removeRuns(join(path, name), ofExperiment);
 }

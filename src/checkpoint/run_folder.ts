@@ -9,9 +9,19 @@ export const CONFIG = "config.json";
 /** The file of a run's metrics, a line an epoch. */
 export const METRICS = "metrics.jsonl";
 
+/** The file of a run's or an experiment's report. */
+export const REPORT = "report.html";
+/** The results of experiments, and of the commands that train a chain or generations. */
+export const EXPERIMENT_RESULTS = ["compare.json", "sweep.json"];
+export const CHAIN_RESULTS = ["chain.json", "generations.json"];
+
+/** A regular expression of one of the names, as they are. */
+const oneOf = (names: readonly string[]) => names.map((name) => name.replaceAll(".", "\\.")).join("|");
+const FINISHED = [METRICS, REPORT, ...EXPERIMENT_RESULTS, ...CHAIN_RESULTS];
 /** The files of a run and of an experiment that are theirs alone; weights beside them may be anyone's. */
-const OWN =
-  /^(config\.json|metrics\.jsonl|run\.lock|run\.owner|teacher\.json|report\.html|compare\.json|sweep\.json|checkpoint(\.\d+)?\.safetensors)$/;
+const OWN = new RegExp(
+  `^(${oneOf([...FINISHED, CONFIG, LOCK, OWNER, "teacher.json"])}|checkpoint(\\.\\d+)?\\.safetensors)$`,
+);
 /** The folders of runs below an experiment's. */
 export const EXPERIMENT_FOLDER = /^(teacher|seed-\d+|(temperature|fraction)-[\d.e+-]+)$/;
 /** What else may lie where a run is to go: weights, logs, its own modules, what a person does not see. */
@@ -24,7 +34,7 @@ const LEFT = /^checkpoint\.1\.safetensors\.new$|^(.+)\.\d{8,10}$/;
 /** A copy that a person numbered by its time, `date +%s`, day, or day and hour: a left-over may stay, a copy has to. */
 const DATED = /\.((1[5-9]|20)\d{8}|20\d{6})$/;
 /** What a run has that got beyond its first step. Weights are taken for its own, although they may be another's. */
-const RESULT = /^(metrics\.jsonl|report\.html|compare\.json|sweep\.json)$|\.(safetensors|pth)$/;
+const RESULT = new RegExp(`^(${oneOf(FINISHED)})$|\\.(safetensors|pth)$`);
 const ANY_FOLDER = /^/;
 /** Weights, which a run names after its networks. */
 const WEIGHTS = /\.(pth|safetensors)$/;

@@ -7,11 +7,12 @@ import {
   removeReplacedLinks,
   withLockedFolder,
 } from "../checkpoint/index.js";
+import { CHAIN_RESULTS } from "../checkpoint/run_folder.js";
 import { type ConfigOf, distillationOptions, type ResolvedConfig, SCHEMAS, trainingOptions } from "../config/index.js";
 import { AVERAGE_OPTIONS } from "../config/schemas.js";
 import { hasTargets } from "../data/task_name.js";
 import { DistilleryError } from "../errors.js";
-import { writeWhole } from "../files/index.js";
+import { writeJson } from "../files/index.js";
 import { Ensemble } from "../models/ensemble.js";
 import { Module } from "../nn/module.js";
 import { type Link as PlannedLink, planLinks, runLinks } from "../report/chain.js";
@@ -85,15 +86,14 @@ async function train(
   const unsmoothed = await expectFitting(config, links);
   // Else each link's folder is checked when it is opened. What is replaced must not be resumed later, if this call is
   // interrupted.
-  const files = ["generations.json", "chain.json"].map((name) => join(config.out, name));
-  const file = files[config.chain === undefined ? 0 : 1];
+  const file = join(config.out, config.chain === undefined ? "generations.json" : "chain.json");
   if (flags.overwrite) {
     for (const { out } of links) new CheckpointFiles(out, config.keepCheckpoints).remove();
     removeReplacedLinks(
       config.out,
       links.map(({ name }) => name),
     );
-    for (const result of files) await rm(result, { force: true });
+    for (const name of CHAIN_RESULTS) await rm(join(config.out, name), { force: true });
   }
   const summaries = await runLinks(links, (link, before: RunSummary | null) => {
     const { name, network, isDistilled, seed } = link;
@@ -112,7 +112,7 @@ async function train(
   }
   const testEvaluations = source.test && sum(looks);
   const result = links.map((link, i) => ({ ...link, ...summaries[i] }));
-  await writeWhole(file, `${JSON.stringify({ links: result, ensemble }, null, 2)}\n`);
+  await writeJson(file, { links: result, ensemble });
   const student = (summaries.at(-1) as RunSummary).file;
   printer.end(
     { links: result, ensemble, ...(testEvaluations !== null && { testEvaluations }), files: [student, file] },

@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { load } from "../checkpoint/index.js";
+import { REPORT } from "../checkpoint/run_folder.js";
 import type { ExperimentInput } from "../compare/experiment_input.js";
 import type { CompareResult, Share, ShareResult, SweepResult, Task, Workers } from "../compare/index.js";
 import { labelOf } from "../compare/methods.js";
@@ -101,7 +102,7 @@ export async function runExperimentCommand<O extends object, R extends CompareRe
     const files = [join(out, `${result.kind}.json`)];
     if (config.report) {
       const networks = await networksOf(task, result.teacher.file, kind.studentFile(result));
-      files.push(join(out, "report.html"));
+      files.push(join(out, REPORT));
       await writeReport(files[1], kind.report(result, { networks, test, command: commandLine() }));
     }
     const [object, lines] = kind.end(result);

@@ -10,7 +10,7 @@ import {
 } from "../checkpoint/index.js";
 import { CONFIG } from "../checkpoint/run_folder.js";
 import { DistilleryError } from "../errors.js";
-import { ioError, writeWhole } from "../files/index.js";
+import { ioError, writeJson } from "../files/index.js";
 import type { Experiment } from "./experiment.js";
 import { readyHash, TEACHER_STATE } from "./shared_teacher.js";
 import { expectCalibrated, TEACHER } from "./teacher.js";
@@ -113,10 +113,6 @@ async function whileLocked<T>(
       lock.release();
     }
   }
-}
-
-async function writeJson(file: string, value: unknown): Promise<void> {
-  await writeWhole(file, `${JSON.stringify(value, null, 2)}\n`);
 }
 
 async function remove(file: string): Promise<void> {

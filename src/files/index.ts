@@ -4,4 +4,4 @@ export { hashFile } from "./hash_file.js";
 export { makeFolder } from "./make_folder.js";
 export * from "./read.js";
 export { openSliced, readHead, readSlice, type SlicedFile } from "./slices.js";
-export { replaceFile, writeWhole } from "./write.js";
+export { replaceFile, writeJson, writeWhole } from "./write.js";

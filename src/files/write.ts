@@ -34,6 +34,11 @@ export async function writeWhole(file: string, data: Uint8Array | string | Itera
   }
 }
 
+/** Writes a value as JSON that a person can read, as {@link writeWhole} does. */
+export function writeJson(file: string, value: unknown): Promise<void> {
+  return writeWhole(file, `${JSON.stringify(value, null, 2)}\n`);
+}
+
 /** Puts a file in the place of another, as `renameSync`. */
 export function replaceFile(file: string, other: string): void {
   for (const start = performance.now(); ; ) {

@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { CONFIG } from "../checkpoint/run_folder.js";
+import { CONFIG, REPORT } from "../checkpoint/run_folder.js";
 import { readWhole } from "../files/index.js";
 import { Module } from "../nn/module.js";
 import {
@@ -91,7 +91,7 @@ export async function writeRunReport(out: string, input: Omit<RunReportInput, "c
   // Loaded late: a run starts without it.
   const [{ runReport }, { writeReport }] = await Promise.all([import("./run_report.js"), import("./html.js")]);
   const config = JSON.parse(Buffer.from(await readWhole(join(out, CONFIG))).toString()) as Record<string, unknown>;
-  const file = join(out, "report.html");
+  const file = join(out, REPORT);
   await writeReport(file, runReport({ ...input, config }));
   return file;
 }

@@ -1,7 +1,7 @@
 import { type Dirent, lstatSync, readdirSync, readFileSync, type Stats } from "node:fs";
 import { join } from "node:path";
 import { isRecent, type LifeSign, lifeSign } from "../checkpoint/index.js";
-import { CONFIG, METRICS } from "../checkpoint/run_folder.js";
+import { CONFIG, METRICS, REPORT } from "../checkpoint/run_folder.js";
 import { BASELINE } from "../compare/methods.js";
 import { recordOfRow } from "../log/epoch_record.js";
 import type { EpochRecord } from "../log/index.js";
@@ -77,7 +77,7 @@ export class WatchedFolder {
 
   /** The report of a run that was seen; null if it has none. */
   reportOf(path: string): string | null {
-    return this.#seen.get(path)?.run.hasReport ? join(this.root, path, "report.html") : null;
+    return this.#seen.get(path)?.run.hasReport ? join(this.root, path, REPORT) : null;
   }
 
   /** Whether a run is there. */
@@ -133,7 +133,7 @@ function look(folder: string, path: string, names: readonly string[], old: Seen 
     data: typeof data === "string" ? data : null,
     epochs: all,
     state: isRecent(sign) ? "running" : isDone ? "done" : "stopped",
-    hasReport: names.includes("report.html"),
+    hasReport: names.includes(REPORT),
     changed: Math.round((status ?? statusOf(folder))?.mtimeMs ?? 0),
   };
   return { run, stamp, lines, records, sign };

@@ -20,6 +20,8 @@ test("logs onto the run's own files, onto what is read, and both on one: usage",
   writeFileSync(join(cwd, "a.csv"), "a,label\n1,x\n2,y\n");
   const own = await refused(["distill", "--csv", "r/metrics.jsonl", "--out", "r"], cwd, 2, "BAD_ARGUMENT");
   expect(own).toContain("--csv: r/metrics.jsonl is the file that the run itself writes: give another name");
+  const chain = await refused(["distill", "--log-file", "r/chain.json", "--out", "r"], cwd, 2, "BAD_ARGUMENT");
+  expect(chain).toContain("--log-file: r/chain.json is the file that the run itself writes: give another name");
   const read = await refused(["train-teacher", "--data", "a.csv", "--log-file", "./a.csv"], cwd, 2, "BAD_ARGUMENT");
   expect(read).toContain("--log-file: ./a.csv is the file that --data names: give another name");
   const both = await refused(["distill", "--csv", "x", "--log-file", "x"], cwd, 2, "BAD_ARGUMENT");
