@@ -17,9 +17,11 @@ import { Ensemble } from "../models/ensemble.js";
 import { Module } from "../nn/module.js";
 import { type Link as PlannedLink, planLinks, runLinks } from "../report/chain.js";
 import { sum } from "../sums.js";
+import { taskOf } from "../tasks/index.js";
 import { mainMetric, metricsOf, testKey } from "../tasks/metrics.js";
 import { teacherSchema } from "../teachers/options.js";
 import { Generator } from "../tensor/random.js";
+import { expectTrainable } from "../train/expect_trainable.js";
 import { evaluate } from "../train/index.js";
 import { expectSmoothed, makeLoss } from "../train/resolve_loss.js";
 import { without } from "../without.js";
@@ -137,7 +139,7 @@ async function train(
 async function expectFitting(config: ResolvedConfig<"distill">, links: readonly Link[]): Promise<Link[]> {
   const source = await setUp(withoutTeacherColumn(config), undefined, { quiet: true });
   const data = source.train();
-  const { loss, labelSmoothing, alpha } = config;
+  const { loss, labelSmoothing, alpha, batchSize } = config;
   const unsmoothed: Link[] = [];
   let teacher: Module | null = null;
   for (const link of links) {
@@ -149,6 +151,8 @@ async function expectFitting(config: ResolvedConfig<"distill">, links: readonly 
       const isRead = !link.isDistilled || (made?.isSmoothed ?? (loss !== undefined || alpha < 1));
       if (!isRead && !links[0].isDistilled) unsmoothed.push(link);
       else if (made !== null) expectSmoothed(made, use);
+      const own = made?.loss ?? taskOf(data).hardLoss({ labelSmoothing });
+      expectTrainable({ networks: { student }, teacher, loss: own, data, batchSize, isEvaluated: true });
     });
     teacher = student;
   }

@@ -6,12 +6,14 @@ import { DistilleryError } from "../errors.js";
 import { type DistillationLoss, LOSSES, type LossSpec } from "../losses/index.js";
 import { isDistillationLoss } from "../losses/loss.js";
 import { forClasses } from "../losses/weighted_sum.js";
+import { fitNetwork } from "../models/fit_network.js";
 import { overlapOf } from "../models/overlap.js";
 import { expectModule } from "../nn/expect_module.js";
 import { Module } from "../nn/module.js";
 import { OPTIMIZERS } from "../optim/index.js";
 import { PendingCallbacks } from "../pending_callbacks.js";
 import { showCount } from "../show.js";
+import { taskOf } from "../tasks/index.js";
 import { forRun } from "../teachers/for_run.js";
 import type { Teacher } from "../teachers/index.js";
 import { bfloat16Unit } from "../tensor/precision.js";
@@ -25,6 +27,7 @@ import {
   RUN_CONTROLS,
   splitControls,
 } from "../train/controls.js";
+import { expectTrainable } from "../train/expect_trainable.js";
 import { distillationSchema, type ResolvedDistillation, resolveOptions } from "../train/options.js";
 import { isExpression } from "../train/resolve_loss.js";
 import { describeSchedule, resolveSchedule, stepsPerEpoch, withoutScheduleOptions } from "../train/run_schedule.js";
@@ -122,7 +125,7 @@ export function parseExperiment(input: ExperimentInput, own: readonly string[] =
     loss,
     calibrateTeacher,
     external,
-    teacherRatio: ratioOf(task),
+    teacherRatio: ratioOf(task, options),
     controls: controlsOf(given),
   };
 }
@@ -166,7 +169,8 @@ function expectApart({ data, validation }: SplitTask, test: Dataset): void {
   }
 }
 
-function ratioOf({ teacher, student }: SplitTask): number {
+/** Parameters of the teacher divided by those of the student; refuses networks that can't be trained on the data. */
+function ratioOf({ teacher, student, data }: SplitTask, { labelSmoothing, batchSize }: ResolvedDistillation): number {
   const made = (name: string, make: () => Module) => {
     const network: unknown = make();
     expectModule(name, network);
@@ -183,8 +187,16 @@ function ratioOf({ teacher, student }: SplitTask): number {
       "expected a new network for each run, got the same parameters twice: make it inside, as () => new Net()";
     throw argumentError("student", text);
   }
-  if (!(large instanceof Module)) return 1;
-  return large.parameterCount() / Math.max(1, small.parameterCount());
+  const isTrained = typeof teacher === "function" && large instanceof Module;
+  expectTrainable({
+    networks: { student: small, ...(isTrained && { teacher: large }) },
+    teacher: large instanceof Module ? fitNetwork(large, data, "teacher") : null,
+    loss: taskOf(data).hardLoss({ labelSmoothing }),
+    data,
+    batchSize,
+    isEvaluated: true,
+  });
+  return large instanceof Module ? large.parameterCount() / Math.max(1, small.parameterCount()) : 1;
 }
 
 /** Refuses what is no loss, and one that several runs, or another process, can't have. */

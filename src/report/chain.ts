@@ -2,8 +2,7 @@ import { join } from "node:path";
 import * as v from "valibot";
 import { expectLastLonger } from "../checkpoint/index.js";
 import { argumentError, badArgument, expectInteger, expectObject } from "../checks.js";
-import { type Dataset, expectDataset } from "../data/dataset.js";
-import { outputsText } from "../data/targets.js";
+import { expectDataset } from "../data/dataset.js";
 import { DistilleryError } from "../errors.js";
 import { fitNetwork } from "../models/fit_network.js";
 import { expectModule } from "../nn/expect_module.js";
@@ -11,9 +10,10 @@ import { Module } from "../nn/module.js";
 import { taskOf } from "../tasks/index.js";
 import { Generator, withGenerator } from "../tensor/random.js";
 import { CONTROL_NAMES, splitControls } from "../train/controls.js";
+import { expectTrainable } from "../train/expect_trainable.js";
 import type { RunResult } from "../train/index.js";
 import { distillationSchema, resolveOptions } from "../train/options.js";
-import { expectSmoothed, makeLoss, tapShapeOf } from "../train/resolve_loss.js";
+import { expectSmoothed, makeLoss } from "../train/resolve_loss.js";
 import { without } from "../without.js";
 import { distill, type ReportedDistillInput, trainTeacher } from "./runs.js";
 
@@ -115,6 +115,7 @@ const inLink = ({ name }: Link, error: DistilleryError) =>
 interface ChainUse extends Pick<ReportedDistillInput, "data" | "loss"> {
   alpha: number;
   labelSmoothing: number;
+  batchSize: number;
   teacher: ReportedDistillInput["teacher"];
 }
 
@@ -125,7 +126,7 @@ interface ChainUse extends Pick<ReportedDistillInput, "data" | "loss"> {
  */
 async function expectFitting(
   links: readonly (Link & { item: () => Module })[],
-  { teacher, data, loss, alpha, labelSmoothing }: ChainUse,
+  { teacher, data, loss, alpha, labelSmoothing, batchSize }: ChainUse,
 ): Promise<string[]> {
   const unsmoothed: string[] = [];
   const isFirstHard = teacher === undefined;
@@ -135,26 +136,19 @@ async function expectFitting(
     const student = withGenerator(generator, () => link.item());
     expectModule(`networks: ${link.name}`, student);
     try {
-      expectWidth(student, data);
       const use = { student, teacher: before, data, labelSmoothing, generator };
       const made = link.isDistilled && loss !== undefined ? await makeLoss(loss, use) : null;
       const isRead = !link.isDistilled || (made === null ? alpha < 1 : made.isSmoothed);
       if (!isRead && isFirstHard) unsmoothed.push(link.name);
       else if (made !== null) expectSmoothed(made, use);
+      const own = made?.loss ?? taskOf(data).hardLoss({ labelSmoothing });
+      expectTrainable({ networks: { student }, teacher: before, loss: own, data, batchSize, isEvaluated: true });
     } catch (error) {
       throw error instanceof DistilleryError ? inLink(link, error) : error;
     }
     before = student;
   }
   return unsmoothed;
-}
-
-function expectWidth(network: Module, data: Dataset): void {
-  const shape = tapShapeOf(network, data, "student", "");
-  const width = taskOf(data).width(data.classes);
-  if (width < 0 || (shape.length === 1 && shape[0] === width)) return;
-  const text = `gives outputs of [${shape.join(", ")}] a sample, the data have ${outputsText(data)}`;
-  throw new DistilleryError("SHAPE_MISMATCH", `student: ${text}`);
 }
 
 function expectMakers(networks: unknown): void {

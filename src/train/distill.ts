@@ -13,6 +13,7 @@ import { expectCache } from "../teachers/choose.js";
 import type { Teacher, TeacherCache, TeacherFunction } from "../teachers/index.js";
 import { closing } from "./closing.js";
 import { CONTROL_NAMES, type RunControls, splitControls } from "./controls.js";
+import { expectTrainable } from "./expect_trainable.js";
 import { fit } from "./fit.js";
 import { type DistillationOptions, distillationSchema, resolveOptions } from "./options.js";
 import { expectDimensions, type LossUse, missingTeacher, resolveLoss } from "./resolve_loss.js";
@@ -87,6 +88,14 @@ export function distill(input: DistillInput): RunHandle {
     const use = { student, teacher: source ?? null, data, generator, temperature, alpha, labelSmoothing };
     const loss = await distillationLoss(spec, use);
     if (source === undefined && readsTeacher(loss)) throw missingTeacher(loss.name, spec);
+    expectTrainable({
+      networks: { student },
+      teacher: source,
+      loss,
+      data,
+      batchSize: options.batchSize,
+      isEvaluated: validation !== undefined,
+    });
     const asked = { student, data, validation, teacherCache, teacherMode, calibrateTeacher, precision, controls };
     const taught = new RunTeacher(source, loss, asked);
     let trainer: Trainer | null = null;

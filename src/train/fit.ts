@@ -2,9 +2,7 @@ import { types } from "node:util";
 import { argumentError } from "../checks.js";
 import { type Batch, type Dataset, NO_LABEL } from "../data/dataset.js";
 import { labelsOf } from "../data/labels.js";
-import { outputsText } from "../data/targets.js";
 import { hasTargets } from "../data/task_name.js";
-import { DistilleryError } from "../errors.js";
 import { drawsRandomNumbers } from "../graph/index.js";
 import type { Metrics } from "../log/epoch_record.js";
 import type { DistillationLoss, Outputs } from "../losses/index.js";
@@ -22,6 +20,7 @@ import { leavesOf } from "../tensor/autograd.js";
 import type { Labels } from "../tensor/int_tensor.js";
 import { Tensor } from "../tensor/tensor.js";
 import type { RunResult } from "./controls.js";
+import { isOfShapes, wrongOutputs } from "./expect_trainable.js";
 import { type Forward, weighted } from "./shard_pass.js";
 import { Shards } from "./shards.js";
 import { expectFiniteLoss, type Step } from "./train_step.js";
@@ -114,25 +113,12 @@ function computed(role: string, loss: DistillationLoss, batch: LossBatch, mixtur
   try {
     return mixture === undefined ? computeLoss(loss, batch) : computeMixedLoss(loss, batch, mixture);
   } catch (error) {
-    const isRefusal =
-      error instanceof DistilleryError && (error.code === "SHAPE_MISMATCH" || error.code === "LABEL_OUT_OF_RANGE");
+    if (!isOfShapes(error)) throw error;
     const { student, teacher, indices } = batch;
-    const rows = indices.length;
     const networks = { [role]: student, ...(teacher !== NO_TEACHER && { teacher }) };
-    const wrong = Object.entries(networks).find(([, { logits }]) => !isShape(logits.shape, [rows, data.classes]));
-    if (!isRefusal || wrong === undefined) throw error;
-    const [name, { logits }] = wrong;
-    const { shape } = logits;
-    const given = hasTargets(data) ? "outputs" : "logits";
-    const text = isShape(shape, [rows, shape[1]])
-      ? `gives ${shape[1]} ${given} a sample, the data have ${outputsText(data)}`
-      : `expected ${given} of shape [${rows}, ${data.classes}], got [${shape.join(", ")}]`;
-    throw new DistilleryError("SHAPE_MISMATCH", `${name}: ${text}`, { cause: error });
+    const shapes = Object.entries(networks).map(([name, { logits }]) => [name, logits.shape] as const);
+    throw wrongOutputs(shapes, indices.length, data, error) ?? error;
   }
-}
-
-function isShape(shape: readonly number[], [rows, columns]: readonly [number, number]): boolean {
-  return shape.length === 2 && shape[0] === rows && shape[1] === columns;
 }
 
 /** What a loss gets of the labels of data that may lack some. */

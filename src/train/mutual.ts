@@ -11,6 +11,7 @@ import type { Module } from "../nn/module.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { closing } from "./closing.js";
 import { CONTROL_NAMES, type RunControls, splitControls } from "./controls.js";
+import { expectTrainable } from "./expect_trainable.js";
 import { fit } from "./fit.js";
 import { resolveOptions, type TrainingOptions, trainingSchema } from "./options.js";
 import { resolveLoss, tapShapeOf } from "./resolve_loss.js";
@@ -72,6 +73,15 @@ export function mutual(input: MutualInput): RunHandle {
     const use = { student: students[0], teacher: null, data, labelSmoothing, generator: stream.generator };
     expectAlike(students, data);
     const term = await resolveLoss(spec, use);
+    const networks = Object.fromEntries(students.map((student, i) => [`students[${i}]`, student]));
+    expectTrainable({
+      networks,
+      teacher: students[1],
+      loss: term,
+      data,
+      batchSize: options.batchSize,
+      isEvaluated: validation !== undefined,
+    });
     const model = cohortOf(students);
     const parts = students.map((module, i) => ({ name: `student-${i + 1}`, path: `networks.${i}`, module }));
     const loss = mutualLoss(term, parts);

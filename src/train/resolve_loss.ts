@@ -13,9 +13,11 @@ import { Module } from "../nn/module.js";
 import { featuresPath, Taps } from "../nn/taps.js";
 import { type Expression, formatExpression, importModules, parseExpression } from "../registry/index.js";
 import { noGrad } from "../tensor/autograd.js";
-import { Generator, randn, withGenerator } from "../tensor/random.js";
+import { IntTensor } from "../tensor/int_tensor.js";
+import { Generator, rand, randn, withGenerator } from "../tensor/random.js";
 import { step } from "../tensor/step.js";
 import type { Tensor } from "../tensor/tensor.js";
+import { fromUserCode } from "../user_code.js";
 
 /** What a loss is made for: the networks and the data of a run. */
 export interface LossUse {
@@ -76,7 +78,7 @@ export async function makeLoss(spec: LossSpec, use: LossUse): Promise<MadeLoss> 
     tapShape: (network, path) => tapShapeOf(networkOf(network), data, network, path),
     features: (network) => {
       const module = expectNetwork(networkOf(network), network);
-      return featuresPath(module, () => forwardOnce(module, data), network);
+      return featuresPath(module, () => forwardOnce(module, data, network), network);
     },
     unlabelled: data.unlabelled,
     labels: (loss = "loss") => expectLabelled(loss, labelsOf(data)),
@@ -140,13 +142,19 @@ export function readsLogitsAlone(loss: DistillationLoss): boolean {
   return readsTeacher(loss) && !loss.taps?.teacher?.length;
 }
 
-/** The shape of a module's output for one sample, from a forward pass in eval mode. */
-export function tapShapeOf(network: unknown, data: Dataset, argument: string, path: string): readonly number[] {
+/** The shape of a module's output for one sample, from a forward pass of the first `rows` in eval mode. */
+export function tapShapeOf(
+  network: unknown,
+  data: Dataset,
+  argument: string,
+  path: string,
+  rows = 1,
+): readonly number[] {
   const module = expectNetwork(network, argument);
   // Ids that name no row are refused by what they come from.
   expectReads(module, data, `the ${argument}`);
-  if (path === "") return forwardOnce(module, data).shape.slice(1);
-  const { taps } = new Taps(module, [path], argument).record(() => forwardOnce(module, data));
+  if (path === "") return forwardOnce(module, data, argument, rows).shape.slice(1);
+  const { taps } = new Taps(module, [path], argument).record(() => forwardOnce(module, data, argument));
   return taps[path].shape.slice(1);
 }
 
@@ -155,12 +163,19 @@ function expectNetwork(network: unknown, argument: string): Module {
   throw argumentError(argument, "expected a Module, whose hidden layers can be tapped");
 }
 
-/** A network's output for the first sample, in eval mode. */
-function forwardOnce(network: Module, data: Dataset): Tensor {
-  const batch = takeSlice(data, 0, 1);
-  return withGenerator(new Generator(), () =>
-    noGrad(() => withEvalMode(network, () => expectOutput("network", network.forward(inputsOf(network, batch))))),
-  );
+/** A network's output for the first samples, in eval mode. */
+function forwardOnce(network: Module, data: Dataset, argument: string, rows = 1): Tensor {
+  return withGenerator(new Generator(), () => {
+    const inputs = inputsOf(network, takeSlice(data, 0, rows));
+    try {
+      return noGrad(() => withEvalMode(network, () => expectOutput(argument, network.forward(inputs))));
+    } catch (error) {
+      if (error instanceof DistilleryError && error.argument === argument) throw error;
+      const place = `${argument}: does not take samples of ${data.name}, [${inputs.shape.slice(1).join(", ")}]`;
+      if (!(error instanceof DistilleryError)) throw fromUserCode(error, place) ?? error;
+      throw new DistilleryError(error.code, `${place}: ${error.message}`, { argument, cause: error });
+    }
+  });
 }
 
 function expectLabelled(loss: string, labels: Int32Array): Int32Array {
@@ -173,16 +188,28 @@ const ROWS = 8;
 
 /** Whether a loss has a value for logits alone, without labels and hidden outputs. */
 export function isLabelFree(loss: DistillationLoss, classes: number): boolean {
-  const { taps, modules = {} } = loss;
-  const isMore = taps?.student?.length || taps?.teacher?.length || Object.keys(modules).length > 0;
-  if (!readsTeacher(loss) || isMore) return false;
-  const outputs = () => ({ logits: randn([ROWS, classes]), taps: {} });
+  if (!readsTeacher(loss) || !readsOutputsAlone(loss)) return false;
+  return failureOn(loss, { student: [classes], teacher: [classes] }) === null;
+}
+
+/** Whether a loss reads nothing hidden of the networks. */
+export function readsOutputsAlone({ taps, modules = {} }: DistillationLoss): boolean {
+  return !taps?.student?.length && !taps?.teacher?.length && Object.keys(modules).length === 0;
+}
+
+/** What a loss throws for random outputs, of samples of these shapes; null: nothing. */
+export function failureOn(
+  loss: DistillationLoss,
+  { student, teacher, classes }: { student: readonly number[]; teacher: readonly number[]; classes?: number },
+): unknown {
+  const outputs = (shape: readonly number[]) => ({ logits: randn([ROWS, ...shape]), taps: {} });
   const indices = Int32Array.from({ length: ROWS }, (_, i) => i);
   const value = () =>
     loss.compute({
-      student: outputs(),
-      teacher: outputs(),
-      labels: null,
+      student: outputs(student),
+      teacher: outputs(teacher),
+      labels: classes === undefined ? null : new IntTensor(indices.map((i) => i % classes)),
+      ...(classes !== undefined && { targets: rand([ROWS, classes]) }),
       indices,
       epoch: 1,
       epochs: 1,
@@ -191,8 +218,8 @@ export function isLabelFree(loss: DistillationLoss, classes: number): boolean {
     });
   try {
     step(() => withGenerator(new Generator(0), () => noGrad(value)));
-    return true;
-  } catch {
-    return false;
+    return null;
+  } catch (error) {
+    return error;
   }
 }

@@ -8,6 +8,7 @@ import type { Module } from "../nn/module.js";
 import { expectRead, taskOf } from "../tasks/index.js";
 import { closing } from "./closing.js";
 import { CONTROL_NAMES, type RunControls, splitControls } from "./controls.js";
+import { expectTrainable } from "./expect_trainable.js";
 import { fit } from "./fit.js";
 import { resolveOptions, type TrainingOptions, trainingSchema } from "./options.js";
 import { missingTeacher, resolveLoss } from "./resolve_loss.js";
@@ -57,6 +58,13 @@ export function trainTeacher(input: TrainTeacherInput): RunHandle {
         ? taskOf(data).hardLoss({ labelSmoothing })
         : await resolveLoss(spec, { student: model, teacher: null, data, labelSmoothing, generator: stream.generator });
     if (readsTeacher(loss)) throw missingTeacher(loss.name, spec);
+    expectTrainable({
+      networks: { model },
+      loss,
+      data,
+      batchSize: options.batchSize,
+      isEvaluated: validation !== undefined,
+    });
     const trainer = await Trainer.open({
       command: "train-teacher",
       name,

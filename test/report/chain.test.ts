@@ -92,7 +92,7 @@ test("what is wrong is said, and in which link", async () => {
   const narrow = () => createNetwork("mlp(hidden=[4])", { shape: [4], classes: 2 });
   const wrong = distillChain({ ...input, networks: [networks[0], narrow], onStep: () => steps++ });
   expect((await failure(wrong, "SHAPE_MISMATCH")).message).toBe(
-    "link-2: student: gives outputs of [2] a sample, the data have 3 classes",
+    "link-2: student: gives 2 logits a sample, the data have 3 classes",
   );
   expect(steps).toBe(0);
 });

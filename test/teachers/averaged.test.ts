@@ -204,7 +204,11 @@ test.each([
 ] as const)("probabilities of targets are refused: %o", async (options, message) => {
   const { teacher, second, student, data } = withGenerator(new Generator(0), own);
   const { inputs } = data.slice(0, SAMPLES);
-  const targets = new TensorDataset(inputs, inputs.slice(0, SAMPLES), { task: "regression", name: "targets" });
+  const targets = new TensorDataset(
+    inputs,
+    noGrad(() => second.forward(inputs)),
+    { task: "regression", name: "targets" },
+  );
   expect(() => evaluate(averaged([teacher, second], options), targets)).toThrow(message);
   for (const one of [teacher, live(teacher)]) {
     const run = distill({ teacher: averaged([one, second], options), student, data: targets, alpha: 1 });

@@ -278,7 +278,7 @@ test("a folder with another program's numbered file alone is not a place for a r
 test("a preprocessing that no file of weights keeps is refused before the first step", async () => {
   const out = join(folder, "long");
   const { data } = setting();
-  const long = Object.assign(Object.create(data), { classNames: ["a".repeat(90_000_000), "b", "c"] });
+  const long = Object.defineProperty(data, "classNames", { value: ["a".repeat(90_000_000), "b", "c"] });
   const { message } = await failure(start({ epochs: 1, data: long, out }).done, "BAD_ARGUMENT");
   expect(message).toMatch(/^data: expected names and texts of at most 90000000 bytes, got 900001\d\d/);
   expect(existsSync(out)).toBe(false);

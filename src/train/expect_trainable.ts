@@ -1,0 +1,76 @@
+import { argumentError } from "../checks.js";
+import type { Dataset } from "../data/dataset.js";
+import { outputsText } from "../data/targets.js";
+import { hasTargets } from "../data/task_name.js";
+import { DistilleryError } from "../errors.js";
+import { type DistillationLoss, readsTeacher } from "../losses/loss.js";
+import { Module } from "../nn/module.js";
+import { widthFor } from "./inference.js";
+import { failureOn, readsOutputsAlone, tapShapeOf } from "./resolve_loss.js";
+
+/** What is trained, and for what. */
+interface Trainee {
+  /** By what errors call them; the first one is taught by the teacher. */
+  networks: Readonly<Record<string, Module>>;
+  /** A network is tried too, if it is asked. */
+  teacher?: unknown;
+  loss: DistillationLoss;
+  data: Dataset;
+  batchSize: number;
+  /** Whether they are evaluated on such data too, which takes no other outputs. */
+  isEvaluated: boolean;
+}
+
+/**
+ * Refuses, before anything is trained or written, networks without a parameter to train, that do not take the data's
+ * samples, or whose outputs are others than the loss or an evaluation takes: each is tried on the first sample.
+ */
+export function expectTrainable({ networks, teacher, loss, data, batchSize, isEvaluated }: Trainee): void {
+  const ofLoss = Object.values(loss.modules ?? {}).flatMap((module) => module.parameters());
+  for (const [name, network] of Object.entries(networks)) {
+    if ([...network.parameters(), ...ofLoss].some(({ requiresGrad }) => requiresGrad)) continue;
+    const text = "has no parameter that requires a gradient: unfreeze() it, or some of its layers";
+    throw argumentError(name, text);
+  }
+  const shapeOf = (name: string, network: Module) => [name, [1, ...sampleShape(name, network)]] as const;
+  const sampleShape = (name: string, network: Module) => {
+    try {
+      return tapShapeOf(network, data, name, "");
+    } catch {
+      // It may take a whole batch alone.
+      return tapShapeOf(network, data, name, "", Math.min(batchSize, data.length));
+    }
+  };
+  const shapes = Object.entries(networks).map(([name, network]) => shapeOf(name, network));
+  const isAsked = teacher instanceof Module && (readsTeacher(loss) || isEvaluated);
+  const taught = isAsked ? shapeOf("teacher", teacher) : null;
+  const wrong = wrongOutputs(taught === null ? shapes : [...shapes, taught], 1, data);
+  if (wrong === null || widthFor(data) < 0) return;
+  const { classes } = data;
+  const [student, ofTeacher] = [shapes[0], taught ?? ["", [1, classes]]].map(([, shape]) => shape.slice(1));
+  const isRefused = () => isOfShapes(failureOn(loss, { student, teacher: ofTeacher, classes }));
+  if (isEvaluated || (readsOutputsAlone(loss) && isRefused())) throw wrong;
+}
+
+/** Whether an error may come of a network that gives outputs of a wrong shape. */
+export function isOfShapes(error: unknown): boolean {
+  return error instanceof DistilleryError && ["SHAPE_MISMATCH", "LABEL_OUT_OF_RANGE"].includes(error.code);
+}
+
+/** The refusal of the first network whose outputs for `rows` samples are not a number for each output of the data. */
+export function wrongOutputs(
+  shapes: readonly (readonly [name: string, shape: readonly number[]])[],
+  rows: number,
+  data: Dataset,
+  cause?: unknown,
+): DistilleryError | null {
+  const isOfRows = (shape: readonly number[]) => shape.length === 2 && shape[0] === rows;
+  const wrong = shapes.find(([, shape]) => !isOfRows(shape) || shape[1] !== data.classes);
+  if (wrong === undefined) return null;
+  const [name, shape] = wrong;
+  const given = hasTargets(data) ? "outputs" : "logits";
+  const text = isOfRows(shape)
+    ? `gives ${shape[1]} ${given} a sample, the data have ${outputsText(data)}`
+    : `expected ${given} of shape [${rows}, ${data.classes}], got [${shape.join(", ")}]`;
+  return new DistilleryError("SHAPE_MISMATCH", `${name}: ${text}`, { argument: name, cause });
+}
