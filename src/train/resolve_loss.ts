@@ -170,7 +170,8 @@ function forwardOnce(network: Module, data: Dataset, argument: string, rows = 1)
     try {
       return noGrad(() => withEvalMode(network, () => expectOutput(argument, network.forward(inputs))));
     } catch (error) {
-      if (error instanceof DistilleryError && error.argument === argument) throw error;
+      // What it gave was no tensor.
+      if (error instanceof DistilleryError && error.message.startsWith(`${error.argument}: forward: `)) throw error;
       const place = `${argument}: does not take samples of ${data.name}, [${inputs.shape.slice(1).join(", ")}]`;
       if (!(error instanceof DistilleryError)) throw fromUserCode(error, place) ?? error;
       throw new DistilleryError(error.code, `${place}: ${error.message}`, { argument, cause: error });
