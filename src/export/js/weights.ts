@@ -11,6 +11,7 @@ const BYTES: JsFunction = {
   source: `
 /** The bytes of a text in base64. */
 function bytes(text) {
+  if (Uint8Array.fromBase64 !== undefined) return Uint8Array.fromBase64(text);
   const characters = atob(text);
   const out = new Uint8Array(characters.length);
   for (let i = 0; i < out.length; i++) out[i] = characters.charCodeAt(i);
