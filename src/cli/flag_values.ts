@@ -6,9 +6,12 @@ export function toNumber(text: string): number | string {
   return text.trim() === "" || Number.isNaN(Number(text)) ? text : Number(text);
 }
 
-/** A number; `none` for null. */
-export function toNumberOrNone(text: string): number | string | null {
-  return text === "none" ? null : toNumber(text);
+/** What stands for null while commander parses, which takes null for a value that is missing. */
+export const NONE = Symbol("none");
+
+/** A number, or `none`. */
+export function toNumberOrNone(text: string): number | string | typeof NONE {
+  return text === "none" ? NONE : toNumber(text);
 }
 
 /** `a,b,c` as texts. */

@@ -4,6 +4,7 @@ import type { LoadOptions, ReadOptions } from "../checkpoint/index.js";
 import { atHome } from "../registry/schema.js";
 import { flagOf } from "./flag_names.js";
 import { type Flag, GROUPS, NEGATED, NETWORK, OWN, RUNNING } from "./flag_table.js";
+import { NONE } from "./flag_values.js";
 import { printError } from "./terminal.js";
 
 /** How a command shows what it does; no configuration says it. */
@@ -129,5 +130,6 @@ export function givenFlags(command: Command): Record<string, unknown> {
   const isFile = new Set(files.map((option) => option.attributeName()));
   const given = Object.entries(command.opts()).filter(([name]) => command.getOptionValueSource(name) === "cli");
   // No shell knows the home folder after `=`.
-  return Object.fromEntries(given.map(([name, value]) => [name, isFile.has(name) ? atHome(value) : value]));
+  const meant = (name: string, value: unknown) => (isFile.has(name) ? atHome(value) : value === NONE ? null : value);
+  return Object.fromEntries(given.map(([name, value]) => [name, meant(name, value)]));
 }

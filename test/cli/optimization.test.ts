@@ -40,6 +40,15 @@ test("--optimizer and --schedule take expressions, which a configuration file wr
   expect(teacher("adam")).not.toBe(teacher("flags"));
 });
 
+test("--max-grad-norm none does not clip", async () => {
+  writeFileSync(join(cwd, "clipped.yaml"), "maxGradNorm: 0.01\nema: 0.5\n");
+  const unclipped = ["--max-grad-norm", "none", "--ema", "none", "--epochs", "1"];
+  await succeed(train("unclipped", "--config", "clipped.yaml", ...unclipped), cwd);
+  await succeed(train("wide", "--max-grad-norm", "1e9", "--epochs", "1"), cwd);
+  expect(teacher("unclipped")).toBe(teacher("wide"));
+  expect(JSON.parse(readFileSync(join(cwd, "unclipped", "config.json"), "utf8"))).toMatchObject({ maxGradNorm: null });
+});
+
 test("--accumulate and --ema change what is trained and written", async () => {
   await succeed(train("plain"), cwd);
   await succeed(train("accumulated", "--accumulate", "2"), cwd);
