@@ -1,4 +1,4 @@
-import { argumentError, badDtype, expectInteger, expectOptions, expectShape } from "../checks.js";
+import { argumentError, badDtype, expectOptions, expectShape } from "../checks.js";
 import { expectUnaugmented } from "../data/augment.js";
 import { type Batch, expectDataset } from "../data/dataset.js";
 import type { Dataset } from "../data/index.js";
@@ -54,7 +54,7 @@ export function logitsOf(model: Module, data: Dataset, options: { batchSize?: nu
   expectOptions("logitsOf", options, ["batchSize"]);
   let out: Float32Array | null = null;
   let width = 0;
-  eachBatch([model], data, options.batchSize, ({ logits }, start) => {
+  eachBatch([fitted(model, data)], data, options.batchSize, ({ logits }, start) => {
     width = logits.shape[1];
     out ??= new Float32Array(data.length * width);
     out.set(logits.data, start * width);
@@ -81,13 +81,11 @@ export function evaluate<E extends TaskEvaluation = Evaluation>(
 ): E {
   expectOptions("evaluate", options, ["teacher", "batchSize"]);
   const { teacher, batchSize } = options;
-  expectModule("model", model);
-  expectDataset(data, "data");
-  if (teacher !== undefined) expectModule("teacher", teacher);
-  const other = teacher && fitNetwork(teacher, data, "teacher");
+  const network = fitted(model, data);
+  const other = teacher && fitted(teacher, data, "teacher");
   const task = taskOf(data);
   const evaluator = task.evaluator(data);
-  eachBatch([model, ...(other ? [other] : [])], data, batchSize, ({ logits, batch }) => {
+  eachBatch([network, ...(other ? [other] : [])], data, batchSize, ({ logits, batch }) => {
     evaluator.add(logits, batch, other && task.keep(forwardEval(other, inputsOf(other, batch), widthFor(data))));
   });
   return evaluator.report() as E;
@@ -98,18 +96,22 @@ interface LogitBatch {
   batch: Batch;
 }
 
+/** A network as it reads the data. */
+function fitted(model: Module, data: Dataset, name = "model"): Module {
+  expectModule(name, model);
+  return fitNetwork(model, expectDataset(data, "data"), name);
+}
+
 /** Calls `body` with the logits of the first of `networks`; the others, which it runs too, count for the memory. */
 function eachBatch(
-  [model, ...others]: readonly [Module, ...Module[]],
+  networks: readonly [Module, ...Module[]],
   data: Dataset,
   batchSize: number | undefined,
   body: (batch: LogitBatch, start: number) => void,
 ): void {
-  expectModule("model", model);
-  expectDataset(data, "data");
   expectUnaugmented("data", data);
-  const network = fitNetwork(model, data, "model");
-  const rows = batchSize ?? rowsFor([network, ...others], () => takeSlice(data, 0, 1).inputs, BATCH);
+  const [network] = networks;
+  const rows = batchSize ?? rowsFor(networks, () => takeSlice(data, 0, 1).inputs, BATCH);
   const loader = new DataLoader(data, { batchSize: rows }).epochFrom(null);
   let start = 0;
   for (let i = 0; i < loader.length; i++) {
@@ -202,7 +204,7 @@ const WARM_MS = 50;
  * ```
  */
 export function measureLatency(model: Module, data: Dataset): number {
-  return medianTime(model, data, 1, LATENCY_PASSES);
+  return medianTime(fitted(model, data), data, 1, LATENCY_PASSES);
 }
 
 /**
@@ -215,20 +217,14 @@ export function measureLatency(model: Module, data: Dataset): number {
  * ```
  */
 export function measureThroughput(model: Module, data: Dataset): number {
-  expectModule("model", model);
-  expectDataset(data, "data");
-  expectInteger("data.length", data.length, 1);
-  const most = rowsFor([fitNetwork(model, data, "model")], () => takeSlice(data, 0, 1).inputs, THROUGHPUT_BATCH);
+  const network = fitted(model, data);
+  const most = rowsFor([network], () => takeSlice(data, 0, 1).inputs, THROUGHPUT_BATCH);
   const samples = Math.min(most, data.length);
-  return (1000 * samples) / medianTime(model, data, samples, THROUGHPUT_PASSES);
+  return (1000 * samples) / medianTime(network, data, samples, THROUGHPUT_PASSES);
 }
 
 /** Milliseconds for the first `samples`: the median of at most `passes`, once warm. */
-function medianTime(model: Module, data: Dataset, samples: number, passes: number): number {
-  expectModule("model", model);
-  expectDataset(data, "data");
-  expectInteger("data.length", data.length, 1);
-  const network = fitNetwork(model, data, "model");
+function medianTime(network: Module, data: Dataset, samples: number, passes: number): number {
   const inputs = inputsOf(network, takeSlice(data, 0, samples));
   const timed = (enough: number) => {
     const [times, begin] = [[] as number[], performance.now()];
@@ -240,7 +236,7 @@ function medianTime(model: Module, data: Dataset, samples: number, passes: numbe
     }
     return times;
   };
-  const times = withEvalMode(model, () => {
+  const times = withEvalMode(network, () => {
     timed(WARM_MS);
     return timed(ENOUGH_MS);
   });
