@@ -25,7 +25,7 @@ export async function countTestEvaluation(path: string, hash: string): Promise<n
   const file = join(path, CONFIG);
   const before = await testEvaluationsIn(path);
   const count = before?.hash === hash ? before.count + 1 : 1;
-  const config = await readConfig(file);
+  const config = await readFolderConfig(file);
   await writeJson(file, { ...config, testEvaluations: { hash, count } });
   return count;
 }
@@ -34,13 +34,13 @@ async function testEvaluationsIn(path: string): Promise<TestEvaluations | null> 
   const file = join(path, CONFIG);
   if ((await kindOf(file)) === null) return null;
   // A configuration that is damaged is replaced.
-  const { testEvaluations } = await readConfig(file).catch((): RunConfig => ({}));
+  const { testEvaluations } = await readFolderConfig(file).catch((): RunConfig => ({}));
   const { hash, count } = Object(testEvaluations) as Partial<TestEvaluations>;
   return typeof hash === "string" && Number.isSafeInteger(count) ? { hash, count: count as number } : null;
 }
 
 /** What a `config.json` holds; `BAD_CONFIG` if it is damaged. */
-export async function readConfig(file: string): Promise<Record<string, unknown>> {
+export async function readFolderConfig(file: string): Promise<Record<string, unknown>> {
   const text = Buffer.from(await readWhole(file)).toString();
   let config: unknown;
   try {
@@ -61,7 +61,7 @@ export async function expectResumable(
 ): Promise<boolean> {
   const file = join(path, CONFIG);
   if ((await kindOf(file)) === null) return false;
-  const before = await readConfig(file);
+  const before = await readFolderConfig(file);
   if (!canGoOn(before, config, freedom)) refuseOther(path, before, config, freedom, advice);
   return true;
 }
@@ -74,7 +74,7 @@ export async function expectLastLonger(folders: readonly string[], epochs: numbe
   for (const [i, folder] of folders.slice(0, -1).entries()) {
     const [file, next] = [join(folder, CONFIG), folders[i + 1]];
     if (!hasCheckpoint(next) || (await kindOf(file)) === null) continue;
-    const before = await readConfig(file);
+    const before = await readFolderConfig(file);
     if (typeof before.epochs !== "number" || before.epochs >= epochs) continue;
     const text = `epochs was ${before.epochs}, is ${epochs}, and ${basename(next)} has learned from it`;
     throw new DistilleryError("BAD_CONFIG", `${folder}: ${text}: ${OVERWRITE_ADVICE}`);
@@ -115,7 +115,7 @@ export async function expectReplaceable(
   let changes: string[];
   let goesOn = false;
   try {
-    const before = await readConfig(file);
+    const before = await readFolderConfig(file);
     changes = changesOf(before, config, new Set(unknown));
     goesOn = canGoOn(before, config, { ...resumed, free: new Set([...unknown, ...(resumed.free ?? [])]) });
   } catch (error) {

@@ -8,7 +8,7 @@ import {
   expectReplaceable,
   expectResumable,
   hasCheckpoint,
-  readConfig,
+  readFolderConfig,
   refuseOther,
   writeConfig,
 } from "./folder_config.js";
@@ -145,7 +145,7 @@ export class RunDirectory {
       onNote(`${this.path}: ${NOTHING_TO_RESUME}`);
       return null;
     }
-    const before = await readConfig(join(this.path, CONFIG));
+    const before = await readFolderConfig(join(this.path, CONFIG));
     const changes = changesOf(before, config);
     if (changes.length === 0) return checkpoint;
     if (canGoOn(before, config)) {

@@ -16,7 +16,7 @@ import { CONTROL_NAMES, type RunControls, splitControls } from "./controls.js";
 import { expectTrainable } from "./expect_trainable.js";
 import { fit } from "./fit.js";
 import { type DistillationOptions, distillationSchema, resolveOptions } from "./options.js";
-import { expectDimensions, type LossUse, missingTeacher, resolveLoss } from "./resolve_loss.js";
+import { expectSameDimensions, type LossUse, missingTeacher, resolveLoss } from "./resolve_loss.js";
 import { type RunHandle, startRun } from "./run_handle.js";
 import { RunTeacher } from "./run_teacher.js";
 import { Trainer } from "./trainer.js";
@@ -140,7 +140,7 @@ export async function distillationLoss(
   if (alpha === 1 && use.labelSmoothing > 0) {
     throw argumentError("labelSmoothing", "with alpha 1 the loss reads no labels: leave it out");
   }
-  if (taskOf(use.data).width(use.data.classes) < 0) expectDimensions(use, alpha);
+  if (taskOf(use.data).width(use.data.classes) < 0) expectSameDimensions(use, alpha);
   return taskOf(use.data).distillationLoss({ temperature, alpha, labelSmoothing: use.labelSmoothing });
 }
 

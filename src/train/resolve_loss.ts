@@ -112,7 +112,7 @@ export function missingTeacher(loss: string, spec?: LossSpec): DistilleryError {
  * Refuses a student whose vectors have other dimensions than the targets' or the teacher's, as the default loss
  * compares them.
  */
-export function expectDimensions({ student, teacher, data }: LossUse, alpha: number): void {
+export function expectSameDimensions({ student, teacher, data }: LossUse, alpha: number): void {
   const width = (module: Module) => withGenerator(new Generator(), () => tapShapeOf(module, data, "student", ""))[0];
   const own = width(student);
   const wanted = [

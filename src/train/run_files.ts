@@ -7,7 +7,7 @@ import type { TrainingRecord } from "../models/training_record.js";
 import type { StateDict } from "../nn/state_dict.js";
 import type { RunControls } from "./controls.js";
 import type { Part } from "./trainer_input.js";
-import { stateDict, type TrainerState } from "./trainer_state.js";
+import { runState, type TrainerState } from "./trainer_state.js";
 
 const DEFAULT_KEPT = 2;
 const MIN_SECONDS_BETWEEN_CHECKPOINTS = 1;
@@ -81,7 +81,7 @@ export class RunFiles {
   async checkpoint(step: number, state: TrainerState, { again = false } = {}): Promise<void> {
     if (this.directory === null || (this.#savedStep === step && !again)) return;
     this.directory.expectHeld();
-    const { tensors, metadata } = stateDict(state);
+    const { tensors, metadata } = runState(state);
     this.#checkpointTime = performance.now();
     this.#savedStep = step;
     await this.directory.checkpoints.write(tensors, metadata);
@@ -91,7 +91,7 @@ export class RunFiles {
   async checkpointWithoutOptimizer(state: TrainerState): Promise<void> {
     if (this.directory === null) return;
     this.directory.expectHeld();
-    const { tensors, metadata } = stateDict(state, { withOptimizer: false });
+    const { tensors, metadata } = runState(state, { withOptimizer: false });
     const { checkpoints } = this.directory;
     await checkpoints.write(tensors, metadata);
     await checkpoints.removeOlder();

@@ -28,7 +28,7 @@ import { expectRatesStay, stepsPerEpoch } from "./run_schedule.js";
 import { keepStep, keptSteps, newStepTrace } from "./step_trace.js";
 import { Step } from "./train_step.js";
 import { configOf, madeOf, type TrainerInput, validateInput } from "./trainer_input.js";
-import { bestWeights, isBetterEpoch, loadStateDict, metricsOfEpoch, type TrainerState } from "./trainer_state.js";
+import { bestWeights, isBetterEpoch, loadRunState, metricsOfEpoch, type TrainerState } from "./trainer_state.js";
 import { Validator } from "./validator.js";
 
 /** What a run that is resumed is said to be when nothing is left to do. */
@@ -140,7 +140,7 @@ export class Trainer {
       const checkpoint = ranks === undefined ? opened.checkpoint : await ranks.checkpoint(opened.checkpoint);
       let epoch: EpochBatches | null = null;
       if (checkpoint !== null) {
-        epoch = loadStateDict(state, checkpoint, { file: checkpoint.file, loader, epochs: options.epochs });
+        epoch = loadRunState(state, checkpoint, { file: checkpoint.file, loader, epochs: options.epochs });
         const { epoch: epochs, step } = state.progress;
         scheduler.restore(epochs * stepsPerEpoch(data, options) + Math.floor(step / accumulate));
         for (const [i, lr] of state.progress.rates?.entries() ?? []) optimizer.paramGroups[i].lr = lr;

@@ -123,7 +123,7 @@ export interface TrainerState {
 }
 
 /** A run's state as tensors and texts, sharing memory with it. */
-export function stateDict(state: TrainerState, { withOptimizer = true } = {}): Safetensors {
+export function runState(state: TrainerState, { withOptimizer = true } = {}): Safetensors {
   const { optimizer, order, progress, best } = state;
   const moments = withOptimizer ? momentsOf(optimizer) : {};
   const tensors = { ...moduleTensors(state), ...moments };
@@ -148,7 +148,7 @@ export function stateDict(state: TrainerState, { withOptimizer = true } = {}): S
  *
  * @throws DistilleryError `BAD_CHECKPOINT` if it does not fit the run.
  */
-export function loadStateDict(
+export function loadRunState(
   state: TrainerState,
   { tensors, metadata }: Safetensors,
   { file, loader, epochs }: { file: string; loader: DataLoader; epochs: number },
