@@ -42,9 +42,9 @@ test("--optimizer and --schedule take expressions, which a configuration file wr
 
 test("--max-grad-norm none does not clip", async () => {
   writeFileSync(join(cwd, "clipped.yaml"), "maxGradNorm: 0.01\nema: 0.5\n");
-  const unclipped = ["--max-grad-norm", "none", "--ema", "none", "--epochs", "1"];
+  const unclipped = ["--max-grad-norm", "none", "--ema", "none"];
   await succeed(train("unclipped", "--config", "clipped.yaml", ...unclipped), cwd);
-  await succeed(train("wide", "--max-grad-norm", "1e9", "--epochs", "1"), cwd);
+  await succeed(train("wide", "--max-grad-norm", "1e9"), cwd);
   expect(teacher("unclipped")).toBe(teacher("wide"));
   expect(JSON.parse(readFileSync(join(cwd, "unclipped", "config.json"), "utf8"))).toMatchObject({ maxGradNorm: null });
 });
