@@ -1,4 +1,4 @@
-import { expectLength, expectOptions, expectShape } from "../checks.js";
+import { expectFlags, expectLength, expectOptions, expectShape } from "../checks.js";
 import { expectNormNumbers } from "../ops/batch_norm.js";
 import { LongTensor } from "../tensor/int_tensor.js";
 import { expectTensor, ones, Parameter, type Tensor, zeros } from "../tensor/tensor.js";
@@ -6,12 +6,14 @@ import { batchNorm } from "./functional.js";
 import { Module } from "./module.js";
 
 /**
- * Batch normalisation by feature, whatever lies behind its axis. PyTorch's state keys: weight, bias, running_mean,
- * running_var (unbiased), num_batches_tracked.
+ * Batch normalisation by feature, whatever lies behind its axis. PyTorch's state keys: weight and bias, unless `affine`
+ * or `bias` is false, running_mean, running_var (unbiased), num_batches_tracked.
  */
 export abstract class BatchNorm extends Module {
-  readonly weight: Parameter;
-  readonly bias: Parameter;
+  /** A Parameter; with `affine: false` ones, which are neither trained nor stored. */
+  readonly weight: Tensor;
+  /** A Parameter; with `affine: false` or `bias: false` zeros, which are neither trained nor stored. */
+  readonly bias: Tensor;
   readonly #runningMean: Tensor;
   readonly #runningVar: Tensor;
   readonly #numBatchesTracked: LongTensor;
@@ -20,17 +22,19 @@ export abstract class BatchNorm extends Module {
 
   constructor(
     readonly numFeatures: number,
-    options: { eps?: number; momentum?: number } = {},
+    options: { eps?: number; momentum?: number; affine?: boolean; bias?: boolean } = {},
   ) {
     super();
     expectLength("numFeatures", numFeatures);
-    expectOptions(this.constructor.name, options, ["eps", "momentum"]);
-    const { eps = 1e-5, momentum = 0.1 } = options;
+    expectOptions(this.constructor.name, options, ["eps", "momentum", "affine", "bias"]);
+    const { eps = 1e-5, momentum = 0.1, affine = true, bias = true } = options;
     expectNormNumbers({ momentum, eps });
+    expectFlags({ affine, bias });
     this.eps = eps;
     this.momentum = momentum;
-    this.weight = new Parameter(ones([numFeatures]).data);
-    this.bias = new Parameter(zeros([numFeatures]).data);
+    const [one, zero] = [ones([numFeatures]), zeros([numFeatures])];
+    this.weight = affine ? new Parameter(one.data) : one;
+    this.bias = affine && bias ? new Parameter(zero.data) : zero;
     this.#runningMean = this.registerBuffer("running_mean", zeros([numFeatures]));
     this.#runningVar = this.registerBuffer("running_var", ones([numFeatures]));
     this.#numBatchesTracked = this.registerBuffer("num_batches_tracked", new LongTensor(new BigInt64Array(1), []));
@@ -64,8 +68,9 @@ export abstract class BatchNorm extends Module {
   }
 
   override extraRepr(): string {
-    const { numFeatures, eps, momentum } = this;
-    return `${numFeatures}, eps=${pythonFloat(eps)}, momentum=${momentum}, affine=True, bias=True, track_running_stats=True`;
+    const { numFeatures, eps, momentum, weight, bias } = this;
+    const [affine, shift] = [weight, bias].map((x) => (x instanceof Parameter ? "True" : "False"));
+    return `${numFeatures}, eps=${pythonFloat(eps)}, momentum=${momentum}, affine=${affine}, bias=${shift}, track_running_stats=True`;
   }
 }
 

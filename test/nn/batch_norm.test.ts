@@ -1,5 +1,19 @@
 import { describe, expect, it } from "vitest";
-import { BatchNorm1d, F, ones, type Tensor, tensor, zeros } from "../../src/index.js";
+import { exportedGraph } from "../../src/export/index.js";
+import { GraphModule } from "../../src/graph/index.js";
+import {
+  BatchNorm1d,
+  BatchNorm2d,
+  F,
+  Linear,
+  ones,
+  ReLU,
+  Sequential,
+  step,
+  type Tensor,
+  tensor,
+  zeros,
+} from "../../src/index.js";
 import { expectClose } from "../parity/close.js";
 import { checkGradients, leaves } from "../tensor/finite_differences.js";
 
@@ -94,6 +108,54 @@ describe("buffers", () => {
     const layer = new BatchNorm1d(1).freeze();
     expect(layer.forward(tensor([[1], [3]])).requiresGrad).toBe(false);
     expectClose(layer.runningMean.data, [0.2], { rel: 1e-6 });
+  });
+});
+
+describe("affine: false", () => {
+  const x = tensor([[1, 2], [3, -1], [0, 0.5], [-2, 1]]); // biome-ignore format: rows
+  const setup = () => {
+    const layers = [new Linear(2, 3), new BatchNorm1d(3, { affine: false }), new ReLU(), new Linear(3, 1)] as const;
+    layers[0].weight.data.set([0.5, -1, 1, 0.25, -0.75, 1.5]);
+    layers[3].weight.data.set([1, -2, 0.5]);
+    for (const linear of [layers[0], layers[3]]) linear.bias?.data.fill(0);
+    return { layers, network: new Sequential(...layers) };
+  };
+
+  it.each([false, true])("gives PyTorch's values, gradients and statistics, in a step: %s", (inStep) => {
+    const { layers, network } = setup();
+    const [first, norm] = layers;
+    const pass = () => {
+      const y = network.forward(x);
+      y.mul(y).mean().backward();
+      return y;
+    };
+    // The second step runs the layers as one kernel.
+    const passes = inStep ? 2 : 1;
+    for (let i = 0; i < passes; i++) {
+      first.weight.zeroGrad();
+      const y = inStep ? step(pass) : pass();
+      expectClose(y.data, [-0.6876661, -0.8590301, 0.0358057, 0.4654743], { abs: 1e-6 });
+      const expected = [0.008831, 0.0044179, -0.0307059, 0.1228447, -0.1467242, -0.0733621];
+      expectClose(first.weight.grad?.data ?? [], expected, { abs: 1e-6 });
+    }
+    expect([norm.weight.grad, norm.bias.grad]).toEqual([null, null]);
+    if (inStep) return;
+    expectClose(norm.runningMean.data, [-0.0375, 0.065625, 0.05625], { abs: 1e-6 });
+    expectClose(network.eval().forward(x).data, [-1.7289412, -2.539537, 0.1522613, 1.0928074], { abs: 1e-6 });
+    const graph = new GraphModule(exportedGraph(network));
+    expectClose(graph.forward(x).data, [-1.7289412, -2.539537, 0.1522613, 1.0928074], { abs: 1e-6 });
+  });
+
+  it("has no weight and bias to train or to store", () => {
+    const { network } = setup();
+    expect(network.parameters()).toHaveLength(4);
+    expect(Object.keys(new BatchNorm2d(3, { affine: false }).stateDict())).toEqual([
+      "running_mean",
+      "running_var",
+      "num_batches_tracked",
+    ]);
+    expect(new BatchNorm1d(3, { bias: false }).namedParameters().map(([name]) => name)).toEqual(["weight"]);
+    expect(() => new BatchNorm1d(3, { affine: 0 } as never)).toThrow("affine: expected true or false, got 0");
   });
 });
 

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import {
   BatchNorm1d,
+  BatchNorm2d,
   Dropout,
   Linear,
   Module,
@@ -94,4 +95,6 @@ export const MODULES: Record<string, () => Module> = {
   BatchNorm1d: () => new BatchNorm1d(8),
   "BatchNorm1d of small eps": () => new BatchNorm1d(8, { eps: 2.5e-7 }),
   Dropout: () => new Dropout(0.25),
+  "BatchNorm1d, not affine": () => new BatchNorm1d(8, { affine: false }),
+  "BatchNorm2d without bias": () => new BatchNorm2d(8, { bias: false }),
 };
