@@ -65,6 +65,7 @@ const CALLS: Record<string, Before> = {
   LinearLR: [[optimizer]],
   MultiStepLR: [[optimizer], { milestones: [1] }],
   OneCycleLR: [[optimizer], { maxLr: 1, totalSteps: 3 }],
+  ReduceLROnPlateau: [[optimizer]],
   StepLR: [[optimizer], { stepSize: 1 }],
   cosineSchedule: [[]],
   exponentialSchedule: [[], { gamma: 0.5 }],

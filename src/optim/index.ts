@@ -37,6 +37,7 @@ export {
 export { type OneCycleForm, OneCycleLR, type OneCycleOptions, oneCycleSchedule } from "./one_cycle_lr.js";
 export { Optimizer, type OptimizerContext } from "./optimizer.js";
 export type { ParamGroup, Params } from "./param_group.js";
+export { ReduceLROnPlateau, type ReduceLROnPlateauOptions } from "./reduce_lr_on_plateau.js";
 export type { ScheduleContext } from "./schedule_entries.js";
 export {
   constantSchedule,

@@ -19,6 +19,7 @@ from torch.optim.lr_scheduler import (
     LinearLR,
     MultiStepLR,
     OneCycleLR,
+    ReduceLROnPlateau,
     SequentialLR,
     StepLR,
 )
@@ -190,6 +191,29 @@ def chained_rates():
     return found
 
 
+def plateaus():
+    """The rates of two groups under ReduceLROnPlateau, and its state after half of the figures; null is NaN."""
+    figures = [1, 0.5, 0.49996, 0.4, 0.45, 0.41, 0.4, 0.39, 0.5, None, 0.6, 0.395, 0.394, 0.39, 0.2, 0.3, 0.3, 0.3, 1.04, 1.06]
+    found = []
+    for options in (
+        {"patience": 1, "factor": 0.5},
+        {"mode": "max", "patience": 0, "factor": 0.6, "threshold": 0.05, "threshold_mode": "abs", "cooldown": 2, "min_lr": [0.02, 0.001]},
+        {"mode": "max", "patience": 3, "factor": 0.2},
+        {"patience": 2, "factor": 0.3, "threshold": 0.1, "min_lr": 0.01, "cooldown": 1, "eps": 0.02},
+        {"patience": 1, "threshold": 0.1, "threshold_mode": "abs"},
+    ):
+        optimizer, rates = SGD([{"params": [torch.zeros(1)]}, {"params": [torch.zeros(1)], "lr": 0.01}], lr=0.1), []
+        scheduler = ReduceLROnPlateau(optimizer, **options)
+        for i, figure in enumerate(figures):
+            scheduler.step(float("nan") if figure is None else figure)
+            rates.append([group["lr"] for group in optimizer.param_groups])
+            if i == len(figures) // 2 - 1:
+                # JSON has no infinity: what `mode` tells.
+                state = {key: value for key, value in scheduler.state_dict().items() if key != "mode_worse"}
+        found.append({"options": options, "rates": rates, "state": state})
+    return {"figures": figures, "cases": found}
+
+
 def averaged_weights():
     """A network whose weights and buffers move along a line, and their averages."""
     torch.manual_seed(5)
@@ -237,6 +261,7 @@ def main():
     middles = {i: run.middle for i, run in enumerate(runs) if run.described["schedule"] != "warmup"}
     torch.save(middles, OUT / "state_dicts.pth")
     write("chained_rates.json", {"pytorch": torch.__version__, "cases": chained_rates()})
+    write("plateaus.json", {"pytorch": torch.__version__, **plateaus()})
     write("averaged_weights.json", {"pytorch": torch.__version__, **averaged_weights()})
 
 

@@ -16,6 +16,7 @@ import {
   OneCycleLR,
   type Optimizer,
   Parameter,
+  ReduceLROnPlateau,
   SGD,
   StepLR,
   Tensor,
@@ -231,5 +232,49 @@ for i, state in loaded.items():
 print(json.dumps(found))`;
     const found = runPython(code, file, import.meta.dirname) as Record<string, Case["shown"][number]>;
     for (const { i, run } of runs) run.to(STEPS).expect(found[i]);
+  });
+});
+
+describe("ReduceLROnPlateau gives PyTorch's rates and state, and goes on from it", () => {
+  const { figures, cases } = JSON.parse(readFileSync(join(FIXTURES, "plateaus.json"), "utf8")) as {
+    figures: (number | null)[];
+    cases: { options: Options; rates: number[][]; state: object }[];
+  };
+
+  it.each(cases.map((one) => [JSON.stringify(one.options), one] as const))("%s", (_, { options, rates, state }) => {
+    const parameter = () => new Parameter(new Float32Array(1));
+    const optimizer = new SGD([{ params: parameter() }, { params: parameter(), lr: 0.01 }], { lr: 0.1 });
+    let scheduler = new ReduceLROnPlateau(optimizer, camel(options));
+    for (const [step, figure] of figures.entries()) {
+      scheduler.step(figure ?? Number.NaN);
+      for (const [i, lr] of scheduler.getLastLr().entries()) expect(lr).toBeCloseTo(rates[step][i], 12);
+      if (step !== figures.length / 2 - 1) continue;
+      const { mode_worse: worst, ...own } = scheduler.stateDict();
+      expect(Math.abs(Number(worst))).toBe(Number.POSITIVE_INFINITY);
+      expect(own).toEqual({ ...state, _last_lr: own._last_lr });
+      scheduler = new ReduceLROnPlateau(optimizer).loadStateDict(state);
+    }
+  });
+
+  it("its state goes through a file, with a best figure that is infinite", async () => {
+    const optimizer = new SGD([new Parameter(new Float32Array(1))]);
+    const state = new ReduceLROnPlateau(optimizer, { mode: "max", minLr: [0.5] }).stateDict();
+    const file = join(folder, "plateau.pth");
+    await saveCheckpoint({ scheduler: state }, file);
+    const { scheduler: loaded } = (await loadCheckpoint(file)) as { scheduler: object };
+    expect(new ReduceLROnPlateau(optimizer).loadStateDict(loaded).stateDict()).toEqual(state);
+  });
+
+  it("refuses what is out of range, a step without its figure and the state of another scheduler", () => {
+    const optimizer = new SGD([new Parameter(new Float32Array(1))]);
+    const scheduler = new ReduceLROnPlateau(optimizer);
+    const make = (options: object) => () => new ReduceLROnPlateau(optimizer, options);
+    expect(make({ factor: 1 })).toThrow("factor: expected a number from 0 to below 1, got 1");
+    expect(make({ mode: "least" })).toThrow('mode: expected "min" or "max", got "least"');
+    expect(make({ minLr: [0, 0] })).toThrow("minLr: expected one for each of 1 parameter groups, got [0, 0]");
+    expect(() => scheduler.step(undefined as never)).toThrow("metric: expected a number, got undefined");
+    const other = new StepLR(optimizer, { stepSize: 1 }).stateDict();
+    expect(() => scheduler.loadStateDict(other)).toThrow(expect.objectContaining({ code: "STATE_DICT_MISMATCH" }));
+    expect(scheduler.stateDict()).toMatchObject({ factor: 0.1, last_epoch: 0 });
   });
 });
