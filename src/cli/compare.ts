@@ -16,7 +16,8 @@ import {
 import { SCHEMAS } from "../config/index.js";
 import { compareReport } from "../report/index.js";
 import { showBytes, showCount } from "../show.js";
-import { type Metric, metricsOf, showChange, showMetric, showSigned, type TaskEvaluation } from "../tasks/metrics.js";
+import type { TaskEvaluation } from "../tasks/evaluation.js";
+import { type Metric, metricsOf, showChange, showMetric, showSigned } from "../tasks/metrics.js";
 import { type ExperimentFlags, runExperimentCommand } from "./experiment.js";
 import { type Flag, REAL_DATA } from "./flag_table.js";
 import { addLoading, addOptions, givenFlags } from "./flags.js";

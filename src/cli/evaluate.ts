@@ -8,15 +8,9 @@ import { printableInline } from "../log/index.js";
 import { overlapOf } from "../models/overlap.js";
 import { Module } from "../nn/module.js";
 import { showBytes, showCount, showPercent } from "../show.js";
+import type { TaskEvaluation } from "../tasks/evaluation.js";
 import { evaluateOutputs, taskOf } from "../tasks/index.js";
-import {
-  isClassification,
-  metricsOf,
-  showMetric,
-  type TaskEvaluation,
-  targetTable,
-  teachersMetric,
-} from "../tasks/metrics.js";
+import { isClassification, metricsOf, showMetric, targetTable, teachersMetric } from "../tasks/metrics.js";
 import type { Teacher } from "../teachers/index.js";
 import { allLogits } from "../teachers/logits_in_order.js";
 import { teacherSchema } from "../teachers/options.js";

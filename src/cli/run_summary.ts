@@ -4,6 +4,7 @@ import type { Metrics } from "../log/index.js";
 import type { Overlap } from "../models/overlap.js";
 import type { Module } from "../nn/module.js";
 import { shellQuoted } from "../shell_quoted.js";
+import type { TaskEvaluation } from "../tasks/evaluation.js";
 import {
   agreementOf,
   epochKey,
@@ -12,7 +13,6 @@ import {
   metricOfKey,
   metricsOf,
   showMetric,
-  type TaskEvaluation,
   teachersMetric,
   testKey,
 } from "../tasks/metrics.js";

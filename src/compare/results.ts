@@ -5,7 +5,7 @@ import type { TaskName } from "../data/task_name.js";
 import { DistilleryError } from "../errors.js";
 import type { EpochRecord } from "../log/epoch_record.js";
 import { Module } from "../nn/module.js";
-import type { TaskEvaluation } from "../tasks/metrics.js";
+import type { TaskEvaluation } from "../tasks/evaluation.js";
 import { measureLatency, measureThroughput } from "../train/index.js";
 import type { ComparedBehaviour } from "./behaviour.js";
 import type { CorrectedDifference, CrossedDifference } from "./crossed_difference.js";

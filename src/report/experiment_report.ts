@@ -1,7 +1,8 @@
 import { badArgument, expectOptions } from "../checks.js";
 import type { CompareResult, StudentMetrics, SweepResult } from "../compare/results.js";
 import type { Dataset } from "../data/index.js";
-import { isClassification, type TaskEvaluation } from "../tasks/metrics.js";
+import type { TaskEvaluation } from "../tasks/evaluation.js";
+import { isClassification } from "../tasks/metrics.js";
 import { classNamesOf, headOf, type ReportOptions } from "./head.js";
 import { mistakesIn, type Networks } from "./predictions.js";
 import type { CompareReport, HeldOutPredictions, SweepReport } from "./report_data.js";

@@ -1,7 +1,7 @@
 import type { CompareResult, NetworkSize, SweepResult } from "../compare/results.js";
 import type { TaskName } from "../data/task_name.js";
 import type { EpochRecord } from "../log/epoch_record.js";
-import type { TaskEvaluation } from "../tasks/metrics.js";
+import type { TaskEvaluation } from "../tasks/evaluation.js";
 import type { StepPoint } from "../train/step_trace.js";
 
 /** What a report says first. */

@@ -3,7 +3,8 @@ import { labelsOf } from "../data/labels.js";
 import { crossEntropyDistillationLoss } from "../losses/cross_entropy.js";
 import { kdDistillationLoss } from "../losses/kd_loss.js";
 import { argmax } from "../ops/max.js";
-import { ClassificationMetrics, type Evaluation } from "./classification_metrics.js";
+import { ClassificationMetrics } from "./classification_metrics.js";
+import type { Evaluation } from "./evaluation.js";
 import { classPredictions, predictedClasses } from "./prediction.js";
 import type { Task } from "./task.js";
 

@@ -2,52 +2,8 @@ import { expectShape, outOfRange } from "../checks.js";
 import { type Labels, labelData } from "../tensor/int_tensor.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { expectTensor } from "../tensor/tensor.js";
+import type { Calibration, ClassReport, Evaluation } from "./evaluation.js";
 import { predictedClasses } from "./prediction.js";
-
-/** Precision, recall and their harmonic mean for one class; 0 if nothing was predicted, or the class has no samples. */
-export interface ClassReport {
-  precision: number;
-  recall: number;
-  f1: number;
-  /** The number of samples of this class. */
-  support: number;
-}
-
-/** How well confidence, the probability of the predicted class, tells how often a network is right. */
-export interface Calibration {
-  /**
-   * The expected calibration error (Guo et al., 2017), from 0 to 1: the difference of confidence and accuracy in a bin,
-   * averaged over the samples.
-   */
-  error: number;
-  /** 15 bins of equal width over the confidence, from 0 to 1; each has its upper end. */
-  bins: CalibrationBin[];
-}
-
-/** The samples whose confidence lies in a bin: its mean, and the fraction that is right; both 0 if there are none. */
-export interface CalibrationBin {
-  confidence: number;
-  accuracy: number;
-  count: number;
-}
-
-/** How well a network classifies. */
-export interface Evaluation {
-  /** The fraction of samples that are classified right. */
-  accuracy: number;
-  correct: number;
-  samples: number;
-  /** The mean cross-entropy; infinite if the logit of a sample's class is -Infinity. */
-  loss: number;
-  calibration: Calibration;
-  /** confusion[true class][predicted class]. */
-  confusion: number[][];
-  /** By class. */
-  perClass: ClassReport[];
-  /** With a teacher: its accuracy, and the fraction of samples that both classify alike, right or wrong. */
-  teacherAccuracy?: number;
-  agreement?: number;
-}
 
 /**
  * The metrics of logits [n, classes] with true labels [n], and of a teacher's logits for the same samples if they are

@@ -2,7 +2,7 @@ import { argumentError, expectShape, show } from "../checks.js";
 import type { Dataset } from "../data/dataset.js";
 import { targetsOf } from "../data/targets.js";
 import { concatenated } from "../tensor/concatenated.js";
-import type { TaskEvaluation } from "./metrics.js";
+import type { TaskEvaluation } from "./evaluation.js";
 import { notFinite } from "./prediction.js";
 import type { Evaluator } from "./task.js";
 

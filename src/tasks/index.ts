@@ -7,7 +7,7 @@ import { KD_DEFAULTS } from "../losses/kd_loss.js";
 import { IntTensor } from "../tensor/int_tensor.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { classification } from "./classification.js";
-import type { TaskEvaluation } from "./metrics.js";
+import type { TaskEvaluation } from "./evaluation.js";
 import { multiLabel } from "./multi_label.js";
 import { regression } from "./regression.js";
 import type { Task, TaskLossOptions } from "./task.js";

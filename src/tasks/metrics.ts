@@ -1,15 +1,6 @@
 import { type OfTask, type TaskName, taskNameOf } from "../data/task_name.js";
 import { capitalized, showPercent } from "../show.js";
-import type { Evaluation } from "./classification_metrics.js";
-
-/** What every evaluation has, whatever the task. */
-export interface TaskEvaluation {
-  samples: number;
-  /** The mean of the task's loss. */
-  loss: number;
-  /** Of several targets: metrics of each, by their names. */
-  perTarget?: readonly Readonly<Record<string, number>>[];
-}
+import type { Evaluation, TaskEvaluation } from "./evaluation.js";
 
 /** A metric of how good a network is: what tables, logs, summaries and reports show of an evaluation. */
 export interface Metric {

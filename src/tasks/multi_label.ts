@@ -3,34 +3,10 @@ import { bceDistillationLoss } from "../losses/target_losses.js";
 import { mean } from "../sums.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { type Collected, collecting, columnOf, constantTargets } from "./collecting.js";
-import type { TaskEvaluation } from "./metrics.js";
+import type { LabelReport, MultiLabelEvaluation } from "./evaluation.js";
 import { labelPredictions } from "./prediction.js";
 import type { Task } from "./task.js";
 import { withTeacher } from "./with_teacher.js";
-
-/** How well a network tells one label; a label counts as predicted if its probability is above 0.5. */
-export interface LabelReport extends Readonly<Record<string, number>> {
-  /** Average precision, from the order of the outputs; as scikit-learn has it, 0 for a label that no sample has. */
-  averagePrecision: number;
-  /** 0 if the label is neither there nor predicted. */
-  f1: number;
-  precision: number;
-  recall: number;
-  /** The samples that have it. */
-  support: number;
-}
-
-/** How well a network tells several labels at once: means over the labels, each of the same weight. */
-export interface MultiLabelEvaluation extends TaskEvaluation {
-  averagePrecision: number;
-  f1: number;
-  /** The mean binary cross-entropy. */
-  loss: number;
-  perTarget: LabelReport[];
-  /** With a teacher: its average precision, and the fraction of decisions that both make alike. */
-  teacherAveragePrecision?: number;
-  agreement?: number;
-}
 
 /** Several labels at once: binary cross-entropy of sigmoids, their divergence from a teacher's. */
 export const multiLabel: Task<MultiLabelEvaluation> = {

@@ -4,31 +4,10 @@ import { logitMseDistillationLoss } from "../losses/logit_mse.js";
 import { mseDistillationLoss } from "../losses/target_losses.js";
 import { mean } from "../sums.js";
 import { type Collected, collecting, constantTargets } from "./collecting.js";
-import type { TaskEvaluation } from "./metrics.js";
+import type { RegressionEvaluation, TargetReport } from "./evaluation.js";
 import { rowsOf } from "./prediction.js";
 import type { Task } from "./task.js";
 import { withTeacher } from "./with_teacher.js";
-
-/** How well a network tells one target. Errors are in the unit of its column. */
-export interface TargetReport extends Readonly<Record<string, number>> {
-  /**
-   * The coefficient of determination; as scikit-learn has it, 1 or, if there is any error, 0 for a target that is
-   * always the same.
-   */
-  r2: number;
-  rmse: number;
-  mae: number;
-}
-
-/** How well a network does in a regression: means over the targets, each of the same weight. */
-export interface RegressionEvaluation extends TaskEvaluation, Pick<TargetReport, "r2" | "rmse" | "mae"> {
-  /** The mean squared error of the values as the network gives them: standardised, if the targets are. */
-  loss: number;
-  perTarget: TargetReport[];
-  /** With a teacher: its R2, and that of the student with what the teacher says as the truth. */
-  teacherR2?: number;
-  agreement?: number;
-}
 
 /** Numbers: mean squared error with the targets, and with what a teacher says of them. */
 export const regression: Task<RegressionEvaluation> = {

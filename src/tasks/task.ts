@@ -3,7 +3,7 @@ import type { ClassSpec } from "../data/preprocessing/spec.js";
 import type { TaskName } from "../data/task_name.js";
 import type { DistillationLoss } from "../losses/loss.js";
 import type { Tensor } from "../tensor/tensor.js";
-import type { TaskEvaluation } from "./metrics.js";
+import type { TaskEvaluation } from "./evaluation.js";
 import type { TaskPrediction } from "./prediction.js";
 
 /** What of a teacher's outputs is kept for the agreement with it. */

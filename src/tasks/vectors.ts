@@ -6,31 +6,10 @@ import { weightedSum } from "../losses/weighted_sum.js";
 import { rowOf } from "../slices.js";
 import { mean } from "../sums.js";
 import { type Collected, collecting } from "./collecting.js";
-import type { TaskEvaluation } from "./metrics.js";
+import type { VectorEvaluation } from "./evaluation.js";
 import { rowsOf } from "./prediction.js";
 import type { Task } from "./task.js";
 import { withTeacher } from "./with_teacher.js";
-
-/**
- * How alike a network's vectors and the targets are; similarities are cosines, and the numbers of dimensions may
- * differ.
- */
-export interface VectorEvaluation extends TaskEvaluation {
-  /**
-   * The mean over samples of how many of the ten nearest others among the targets are among the ten nearest here, as a
-   * fraction; of fewer than 21 samples the nearer half. 1 of fewer than 3.
-   */
-  retrieval: number;
-  /** Spearman's correlation of the similarities of all pairs; 0 if one side's are all the same. */
-  spearman: number;
-  /** The mean cosine of a vector and its target; missing if their dimensions differ. */
-  cosine?: number;
-  /** 1 - cosine plus the mean squared error or, if the dimensions differ, 1 - spearman. */
-  loss: number;
-  /** With a teacher: its retrieval agreement with the targets, and the student's with the teacher. */
-  teacherRetrieval?: number;
-  agreement?: number;
-}
 
 /** Vectors, such as embeddings: cosine and squared error with the targets, and with a teacher's. */
 export const vectors: Task<VectorEvaluation> = {

@@ -1,15 +1,17 @@
-export {
-  type Calibration,
-  type CalibrationBin,
-  type ClassReport,
-  type Evaluation,
-  evaluateLogits,
-} from "../tasks/classification_metrics.js";
-export type { TaskEvaluation } from "../tasks/metrics.js";
-export type { LabelReport, MultiLabelEvaluation } from "../tasks/multi_label.js";
+export { evaluateLogits } from "../tasks/classification_metrics.js";
+export type {
+  Calibration,
+  CalibrationBin,
+  ClassReport,
+  Evaluation,
+  LabelReport,
+  MultiLabelEvaluation,
+  RegressionEvaluation,
+  TargetReport,
+  TaskEvaluation,
+  VectorEvaluation,
+} from "../tasks/evaluation.js";
 export type { LabelPrediction, Prediction, TaskPrediction, ValuePrediction } from "../tasks/prediction.js";
-export type { RegressionEvaluation, TargetReport } from "../tasks/regression.js";
-export type { VectorEvaluation } from "../tasks/vectors.js";
 export type { RunControls, RunResult, StepRecord } from "./controls.js";
 export { type DistillInput, distill } from "./distill.js";
 export { estimateRun, type RunEstimate } from "./estimate.js";

@@ -35,3 +35,11 @@ export const run = () =>
     onStep: async () => {},
     onNote: (text) => notes.push(text),
   });
+
+// Evaluations of which a result does not tell the task are told apart by their figures.
+export const figureOf = ({ baseline }: distillery.CompareResult): number => {
+  const [first] = baseline.evaluations;
+  if (first === undefined) return 0;
+  if ("accuracy" in first) return first.calibration.error;
+  return "r2" in first ? first.rmse : first.loss;
+};

@@ -1,6 +1,6 @@
 import { type Content, h } from "../../page/dom.js";
 import { showCount, showPercent } from "../../show.js";
-import type { Evaluation } from "../../tasks/classification_metrics.js";
+import type { Evaluation } from "../../tasks/evaluation.js";
 import { figure } from "./figure.js";
 import { scrolling, table, textCell } from "./table.js";
 

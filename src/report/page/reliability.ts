@@ -1,6 +1,6 @@
 import { showPercent } from "../../show.js";
-import type { Evaluation } from "../../tasks/classification_metrics.js";
-import { isClassification, type TaskEvaluation } from "../../tasks/metrics.js";
+import type { Evaluation, TaskEvaluation } from "../../tasks/evaluation.js";
+import { isClassification } from "../../tasks/metrics.js";
 import { type Line, lineChart, type Point } from "./line_chart.js";
 import { NETWORK_STYLES } from "./series.js";
 

@@ -1,6 +1,7 @@
 import type { OfTask } from "../../data/task_name.js";
 import { type Content, h, newId } from "../../page/dom.js";
-import { isClassification, type TaskEvaluation, targetTable } from "../../tasks/metrics.js";
+import type { TaskEvaluation } from "../../tasks/evaluation.js";
+import { isClassification, targetTable } from "../../tasks/metrics.js";
 import type { HeldOutPredictions, Mistake, Report } from "../report_data.js";
 import { classesFigure, confusionFigure } from "./class_figures.js";
 import { mistakesSection } from "./mistakes.js";

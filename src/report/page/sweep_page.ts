@@ -2,6 +2,7 @@ import type { SweepPoint } from "../../compare/results.js";
 import { sweptIn } from "../../compare/summary.js";
 import { h } from "../../page/dom.js";
 import { capitalized, showCount, showPercent } from "../../show.js";
+import type { TaskEvaluation } from "../../tasks/evaluation.js";
 import {
   agreementOf,
   epochKey,
@@ -12,7 +13,6 @@ import {
   showChange,
   showMetric,
   showSigned,
-  type TaskEvaluation,
 } from "../../tasks/metrics.js";
 import type { SweepReport } from "../report_data.js";
 import { isSamePoint, samplingMargin } from "../verdict.js";

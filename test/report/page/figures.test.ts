@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import type { ComparedBehaviour } from "../../../src/compare/behaviour.js";
 import type { SampleStats } from "../../../src/compare/statistics.js";
 import type { CompareReport, SweepReport } from "../../../src/report/report_data.js";
-import type { Evaluation } from "../../../src/tasks/classification_metrics.js";
+import type { Evaluation } from "../../../src/tasks/evaluation.js";
 import { CHROMIUM, describeWith } from "../../helpers/needs.js";
 import { NAMES, openedReports, rowsOf, unfolded } from "./support.js";
 
