@@ -203,8 +203,7 @@ async function dryRunChain(
 ): Promise<void> {
   const networks = await Networks.open(userOptions);
   const source = await setUp(withoutTeacherColumn(config), undefined, flags);
-  const { teacher: files } = config;
-  const first = files === undefined ? null : await networks.readTeacher({ ...config, teacher: files }, flags, source);
+  const first = await networks.teacherOf(config, flags, source);
   const common = { data: source.train(), ...(source.validation && { validation: source.validation }) };
   const students = await Promise.all(links.map((link) => madeFor(link, source)));
   const planned = links.map(({ name, isDistilled }, i): PlannedRun => {

@@ -18,7 +18,7 @@ import { Tensor } from "../tensor/tensor.js";
 import { type Evaluation, evaluate, logitsOf, measureLatency } from "../train/index.js";
 import { errorBoundary, UsageError } from "./error_boundary.js";
 import { evaluationData } from "./evaluation_data.js";
-import { columnTeacher, withoutTeacherColumn } from "./external_teacher.js";
+import { withoutTeacherColumn } from "./external_teacher.js";
 import { flagOf } from "./flag_names.js";
 import { TEACHER_TEXT } from "./flag_table.js";
 import {
@@ -67,11 +67,7 @@ async function runEvaluate(flags: EvaluateFlags): Promise<void> {
   const { source, data, notes } = await evaluationData(flags.file, record, own, { ...flags });
   const model = networks.of(opened, "network", source.isSynthetic ? undefined : source.context.shape);
   if (record === null || source.isSynthetic) expectFits(flags.file, model, source);
-  const ofFiles = async () =>
-    options.teacher === undefined
-      ? null
-      : networks.readTeacher({ ...options, teacher: options.teacher }, flags, source);
-  const teacher = (await columnTeacher(options)) ?? (await ofFiles());
+  const teacher = await networks.teacherOf(options, flags, source);
   for (const network of teacher instanceof Module ? [model, teacher] : [model]) {
     const overlap = overlapOf(network, data, "the network");
     if (overlap !== null) notes.push(overlap.text);

@@ -22,7 +22,7 @@ import type { ResolvedTraining } from "../train/options.js";
 import { dryRun, type PlannedRun } from "./dry_run.js";
 import { interruptible } from "./error_boundary.js";
 import { expectBatches, expectLossBatches } from "./expect_batches.js";
-import { columnTeacher, expectNoNetworkOptions, shownTeacher, withoutTeacherColumn } from "./external_teacher.js";
+import { expectNoNetworkOptions, shownTeacher, withoutTeacherColumn } from "./external_teacher.js";
 import type { LoadFlags, ShowFlags, TrainingFlags } from "./flags.js";
 import { expectReadable, Networks, withTeacherNetwork } from "./networks.js";
 import { openingLines } from "./opening.js";
@@ -131,11 +131,8 @@ async function openExperiment({ config, userOptions, flags }: ExperimentSettings
   if (test === null) {
     throw new DistilleryError("BAD_DATA", `${config.data}: has no test part, which the students could be compared on`);
   }
-  const { teacher: files } = config;
   const networks = await Networks.open(userOptions);
-  const ofFiles = async () =>
-    files === undefined ? null : networks.readTeacher({ ...config, teacher: files }, flags, source);
-  const trained = (await columnTeacher(config)) ?? (await ofFiles());
+  const trained = await networks.teacherOf(config, flags, source);
   if (trained !== null && !(trained instanceof Module)) expectNoNetworkOptions(userOptions);
   const task: Task = {
     teacher: trained ?? (() => networks.make("teacherNetwork", context)),

@@ -5,7 +5,7 @@ import { UsageError } from "./error_boundary.js";
 import { flagOf } from "./flag_names.js";
 
 /** The options that say which column of the data is the teacher. */
-interface ColumnOptions extends TableOptions, Pick<TeacherOptions, "teacherClasses"> {
+export interface ColumnOptions extends TableOptions, Pick<TeacherOptions, "teacherClasses"> {
   data: string;
   teacherColumn?: string | undefined;
 }

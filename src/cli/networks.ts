@@ -17,6 +17,7 @@ import { type Expression, importModules, type UserModules } from "../registry/in
 import { averaged, openTeachers, type Teacher, type TeacherOptions } from "../teachers/index.js";
 import { numel } from "../tensor/shape.js";
 import { UsageError } from "./error_boundary.js";
+import { type ColumnOptions, columnTeacher } from "./external_teacher.js";
 import { flagOf } from "./flag_names.js";
 import { type LoadFlags, loadOptions } from "./flags.js";
 import { type Source, vectorsAdvice } from "./source.js";
@@ -48,26 +49,29 @@ export class Networks {
     );
   }
 
-  /** The teacher of a file, or the average of several. */
-  async readTeacher(
-    { average, teacherWeights: weights, teacherConfidence: byConfidence, ...config }: TeacherConfig,
+  /** The teacher that the options name: a column of the data, or that of files; null: none. */
+  async teacherOf<C extends ColumnOptions & Omit<TeacherConfig, "teacher">>(
+    config: C & { teacher?: TeacherConfig["teacher"] | undefined },
     flags: LoadFlags,
     source: Source,
-  ): Promise<Module | Teacher> {
+  ): Promise<Module | Teacher | null> {
+    const { teacher } = config;
+    const column = await columnTeacher(config);
+    return column ?? (teacher === undefined ? null : this.readTeacher({ ...config, teacher }, flags, source));
+  }
+
+  /** The teacher of a file, or the average of several. */
+  async readTeacher(config: TeacherConfig, flags: LoadFlags, source: Source): Promise<Module | Teacher> {
     const teachers = await openTeachers([config.teacher].flat(), teacherOptions(config), {
       readNetwork: (file) => this.read(file, "teacherNetwork", flags, source),
     });
-    if (teachers.length === 1) {
-      const given = { average, teacherWeights: weights, teacherConfidence: byConfidence };
-      const name = AVERAGE_OPTIONS.find((option) => given[option] !== undefined);
-      if (name !== undefined) throw new UsageError(`${flagOf(name)}: is for several teachers, got 1`);
-      return teachers[0];
+    if (teachers.length > 1) {
+      const { average, teacherWeights: weights, teacherConfidence: byConfidence } = config;
+      return averaged(teachers, { average, weights, byConfidence });
     }
-    return averaged(teachers, {
-      ...(average !== undefined && { average }),
-      ...(weights !== undefined && { weights }),
-      ...(byConfidence !== undefined && { byConfidence }),
-    });
+    const name = AVERAGE_OPTIONS.find((option) => config[option] !== undefined);
+    if (name !== undefined) throw new UsageError(`${flagOf(name)}: is for several teachers, got 1`);
+    return teachers[0];
   }
 
   /** Makes the network that an option names, which starts from the weights of a file if there is one. */
