@@ -3,6 +3,7 @@ import { dirname } from "node:path";
 import { badArgument, expectPath } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { expectNotPrinted, ioError, makeFolder } from "../files/index.js";
+import { PendingCallbacks } from "../pending_callbacks.js";
 import { printable } from "./printable.js";
 
 /** Where the script's helper sends what a run prints. */
@@ -41,6 +42,8 @@ export async function logged<T>(
     if (typeof value !== "function") throw badArgument(name, "a function", value);
   }
   const descriptor = open(file);
+  const answers = new PendingCallbacks();
+  const fail = answers.of(onFailure);
   let hasFailed = false;
   const attempt = (change: () => void) => {
     if (hasFailed) return;
@@ -48,7 +51,7 @@ export async function logged<T>(
       change();
     } catch (error) {
       hasFailed = true;
-      onFailure(ioError("write", file, error));
+      fail?.(ioError("write", file, error));
     }
   };
   /** What was printed while the earlier file is there; null once it is not. */
@@ -76,9 +79,11 @@ export async function logged<T>(
     const result = await body();
     // A command's failure was printed, and is its exit code.
     if (!process.exitCode) replace();
+    await answers.settled();
     return result;
   } finally {
     for (const undo of restore) undo();
+    OPEN.delete(fileIn(descriptor));
     closeSync(descriptor);
   }
 }
@@ -95,23 +100,61 @@ function open(file: string): number {
       throw new DistilleryError("IO_ERROR", `${file}: is a pipe, not a file: pipe the output itself, as 2>&1 | tee`);
     }
     expectNotPrinted(file);
-    return openSync(file, "a");
+    const descriptor = openSync(file, "a");
+    const own = fileIn(descriptor);
+    if (own !== null && OPEN.has(own)) {
+      closeSync(descriptor);
+      throw new DistilleryError("IN_USE", `${file}: another log of this process is written to it: give each its own`);
+    }
+    OPEN.add(own);
+    return descriptor;
   } catch (error) {
     throw error instanceof DistilleryError ? error : ioError("write", file, error);
   }
 }
 
-/** Copies what a stream is given, once it has it: a crash loses nothing. */
-function tee(stream: NodeJS.WriteStream, append: (bytes: Uint8Array) => void): () => void {
-  const write = stream.write;
+/** The files of logs that are open. */
+const OPEN = new Set<string | null>();
+
+/** What tells a file from others; null for what is none, as /dev/null. */
+function fileIn(descriptor: number): string | null {
+  const stats = fstatSync(descriptor);
+  return stats.isFile() ? `${stats.dev}:${stats.ino}` : null;
+}
+
+type Append = (bytes: Uint8Array) => void;
+
+/** Who gets what a stream is given, and what puts the stream back. */
+const TEED = new WeakMap<NodeJS.WriteStream, { appends: Set<Append>; restore: () => void }>();
+
+/** Copies what a stream is given, once it has it: a crash loses nothing. The last copy that ends restores the stream. */
+function tee(stream: NodeJS.WriteStream, append: Append): () => void {
+  const teed = TEED.get(stream) ?? hooked(stream);
+  TEED.set(stream, teed);
+  teed.appends.add(append);
+  return () => {
+    teed.appends.delete(append);
+    if (teed.appends.size > 0) return;
+    TEED.delete(stream);
+    teed.restore();
+  };
+}
+
+function hooked(stream: NodeJS.WriteStream): { appends: Set<Append>; restore: () => void } {
+  const { write } = stream;
+  const appends = new Set<Append>();
   stream.write = ((chunk: string | Uint8Array, ...rest: never[]) => {
     const encoding = typeof rest[0] === "string" ? rest[0] : "utf8";
     const answer = write.call(stream, chunk, ...rest);
-    append(typeof chunk === "string" ? Buffer.from(chunk, encoding) : chunk);
+    const bytes = typeof chunk === "string" ? Buffer.from(chunk, encoding) : chunk;
+    for (const append of appends) append(bytes);
     return answer;
   }) as typeof write;
-  return () => {
-    stream.write = write;
+  return {
+    appends,
+    restore: () => {
+      stream.write = write;
+    },
   };
 }
 

@@ -74,6 +74,7 @@ function reporting<I extends RunControls & Reported & Pick<DistillInput, "valida
   // What is no option is refused by the run itself.
   if (typeof input !== "object" || input === null || !["boolean", "undefined"].includes(typeof input.report))
     return input;
+  if (input.report === true && input.out === undefined) return input;
   const { report = true, ...rest } = input;
   const { out, onEnd, validation = null } = rest;
   const isCalled = onEnd === undefined || typeof onEnd === "function";

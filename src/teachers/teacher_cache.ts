@@ -23,6 +23,7 @@ import { expectOutput } from "../nn/expect_output.js";
 import { withEvalMode } from "../nn/modes.js";
 import type { Module } from "../nn/module.js";
 import { rowsFor } from "../nn/rows_for.js";
+import { PendingCallbacks } from "../pending_callbacks.js";
 import { showBytes, showCount } from "../show.js";
 import { noGrad } from "../tensor/autograd.js";
 import { allocate, emptyCache } from "../tensor/buffer_pool.js";
@@ -78,9 +79,13 @@ export class TeacherCache {
     options: { signal?: AbortSignal; precision?: Precision; onWork?: (progress: WorkProgress) => void } = {},
   ): Promise<TeacherCache> {
     expectOptions("TeacherCache.compute", options, ["signal", "precision", "onWork"]);
-    const { signal, precision = currentPrecision(), onWork } = options;
+    const { signal, precision = currentPrecision() } = options;
     if (signal !== undefined && !(signal instanceof AbortSignal)) throw badArgument("signal", "an AbortSignal", signal);
-    if (onWork !== undefined && typeof onWork !== "function") throw badArgument("onWork", "a function", onWork);
+    if (options.onWork !== undefined && typeof options.onWork !== "function") {
+      throw badArgument("onWork", "a function", options.onWork);
+    }
+    const answers = new PendingCallbacks();
+    const onWork = answers.of(options.onWork);
     const reason = TeacherCache.whyNotCacheable(teacher, data, precision);
     if (reason !== null) throw argumentError("teacherCache", reason);
     const network = fitNetwork(teacher, data, "teacher");
@@ -97,6 +102,7 @@ export class TeacherCache {
       );
     }
     onWork?.({ work: TEACHER_LOGITS, done: loader.length, total: loader.length });
+    await answers.settled();
     // The run that follows takes arrays of other lengths.
     emptyCache();
     const isStandardized = data.targetScale !== undefined;

@@ -1,4 +1,4 @@
-import { badArgument, expectFlags, expectInteger, expectPath, isObject } from "../checks.js";
+import { argumentError, badArgument, expectFlags, expectInteger, expectPath, isObject } from "../checks.js";
 import type { EpochRecord } from "../log/epoch_record.js";
 import type { MetricsLog } from "../log/metrics_log.js";
 import type { StepProgress, WorkProgress } from "../log/progress_line.js";
@@ -144,6 +144,15 @@ export function checkControls<C extends object>(input: C, checks: Readonly<Recor
     const value: unknown = input[name as keyof C];
     if (value !== undefined) check(name, value);
   }
+}
+
+/** What says how the files of a run are kept. */
+const OF_FOLDER = ["resume", "overwrite", "checkpointEvery", "keepCheckpoints", "report"] as const;
+
+/** Refuses what would say something of the run's folder if there is none. */
+export function expectFolder(input: RunControls & { report?: boolean }): void {
+  const name = OF_FOLDER.find((option) => input[option] !== undefined && input[option] !== false);
+  if (input.out === undefined && name !== undefined) throw argumentError(name, "needs out, the folder of the run");
 }
 
 /** The controls of an input that were given, and the rest. */

@@ -3,12 +3,13 @@ import { DistilleryError, isAbort } from "../errors.js";
 import type { EpochRecord } from "../log/epoch_record.js";
 import { PendingCallbacks } from "../pending_callbacks.js";
 import { currentGenerator, Generator } from "../tensor/random.js";
-import { checkControls, RUN_CONTROLS, type RunControls, type RunResult } from "./controls.js";
+import { checkControls, expectFolder, RUN_CONTROLS, type RunControls, type RunResult } from "./controls.js";
 
 /**
  * A run: the promise of its result and, iterated over, its epochs as they end. An iteration begins with the first epoch
  * that this call makes and throws if the run fails. Leaving the loop early stops the run after its step, saved as by a
- * signal; the promise then rejects with `ABORTED`. A run that is to go on is awaited instead.
+ * signal; the promise then rejects with `ABORTED`. A run that is to go on is awaited instead. Its own callbacks can't
+ * wait for it, as it waits for them: they stop it by its `signal`.
  *
  * @example
  * ```ts
@@ -64,6 +65,7 @@ export function startRun<I extends RunControls>(
       if (isInside) throw nested();
       expectObject("options", input);
       checkControls<RunControls>(input, RUN_CONTROLS);
+      expectFolder(input);
       const [onNote, onWork] = [answers.of(input.onNote), answers.of(input.onWork)];
       const callbacks = { onEpoch, ...(onNote && { onNote }), ...(onWork && { onWork }) };
       const letGo = follow(input.signal, stop);

@@ -1,5 +1,6 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { DEFAULT_LOG_FILE, withLogFile } from "../../src/index.js";
 import { failure, temporaryFolder } from "../checkpoint/support.js";
@@ -132,6 +133,36 @@ describe("withLogFile", () => {
     await expect(withLogFile(body, file)).rejects.toThrow("broken");
     expect(text(file)).toBe("before the end\n");
     expect(process.stdout.write).toBe(before);
+  });
+
+  test("two at once, the first of which ends first; a file is one log's", async () => {
+    const [stdout, stderr] = [process.stdout.write, process.stderr.write];
+    const files = ["a.txt", "b.txt"].map((name) => join(folder, name));
+    const print = (name: string, ms: number) => async () => {
+      process.stdout.write(`${name}1\n`);
+      await sleep(ms);
+      process.stdout.write(`${name}2\n`);
+    };
+    const first = withLogFile(print("A", 10), files[0]);
+    const second = withLogFile(print("B", 40), files[1]);
+    await expect(withLogFile(() => {}, files[1])).rejects.toThrow(
+      /b.txt: another log of this process is written to it/,
+    );
+    await Promise.all([first, second]);
+    expect(files.map((file) => readFileSync(file, "utf8"))).toEqual(["A1\nB1\nA2\n", "B1\nA2\nB2\n"]);
+    expect([process.stdout.write, process.stderr.write]).toEqual([stdout, stderr]);
+  });
+
+  test("what an async onFailure rejects with is what the call fails with", async () => {
+    if (!existsSync("/dev/full")) return;
+    const failing = withLogFile(
+      () => void process.stdout.write("x\n"),
+      "/dev/full",
+      async () => {
+        throw new RangeError("of my own");
+      },
+    );
+    await expect(failing).rejects.toThrow(new RangeError("of my own"));
   });
 
   test("one inside another", async () => {

@@ -244,3 +244,9 @@ describe("what is no cache's", () => {
     expect((await TeacherCache.load(file)).teacherHash).toBe("a teacher");
   });
 });
+
+test("what an async onWork rejects with is what computing them fails with", async () => {
+  const { teacher, data } = setting();
+  const computing = TeacherCache.compute(teacher, data, { onWork: () => Promise.reject(new RangeError("of my own")) });
+  await expect(computing).rejects.toThrow(new RangeError("of my own"));
+});

@@ -155,6 +155,14 @@ describe("options that make no sense", () => {
   });
 });
 
+test.each([{ resume: true }, { overwrite: true }, { checkpointEvery: 2 }, { keepCheckpoints: 5 }, { report: true }])(
+  "%o without a folder",
+  async (options) => {
+    const { message } = await failure(distill({ ...setting(), ...options }), "BAD_ARGUMENT");
+    expect(message).toBe(`${Object.keys(options)[0]}: needs out, the folder of the run`);
+  },
+);
+
 /** Networks or data that do not fit: nothing is written; found at a step, `out` holds no result and nothing half-written. */
 async function fails(code: string, options: Options, place: RegExp | string): Promise<string> {
   const out = join(folder, `${code}-${Math.random()}`);
