@@ -17,7 +17,7 @@ export const DEFAULT_LOG_FILE = "output_results/knowledge_distillation.txt";
  * reason on standard error.
  *
  * @throws DistilleryError `BAD_ARGUMENT` for what is no function, `IO_ERROR` if the file can't be opened, or is a pipe,
- * before `body` runs; and whatever `body` throws.
+ * `IN_USE` if another log is written to it, before `body` runs; and whatever `body` throws.
  * @example
  * ```ts
  * await withLogFile(() => distill({ teacher, student, data }));
@@ -127,7 +127,7 @@ type Append = (bytes: Uint8Array) => void;
 /** Who gets what a stream is given, and what puts the stream back. */
 const TEED = new WeakMap<NodeJS.WriteStream, { appends: Set<Append>; restore: () => void }>();
 
-/** Copies what a stream is given, once it has it: a crash loses nothing. The last copy that ends restores the stream. */
+/** Copies what a stream is given, once it has it: a crash loses nothing. The last copy to end restores the stream. */
 function tee(stream: NodeJS.WriteStream, append: Append): () => void {
   const teed = TEED.get(stream) ?? hooked(stream);
   TEED.set(stream, teed);
