@@ -12,7 +12,7 @@ import { types } from "node:util";
  * | `NON_FINITE` | data, a loss, a gradient or a network's outputs are NaN or infinite |
  * | `BATCH_TOO_SMALL` | BatchNorm in train mode got a batch of one |
  * | `STATE_DICT_MISMATCH` | the keys or shapes of a state dict do not fit the module |
- * | `NO_GRADIENT` | `backward()` if no input requires a gradient, or a second time |
+ * | `NO_GRADIENT` | `backward()` if no input requires a gradient, or a second time without `retainGraph` the first |
  * | `BAD_CHECKPOINT`, `BAD_DATA`, `BAD_CONFIG` | a file is damaged, foreign or holds what is not accepted |
  * | `NOT_FOUND`, `IO_ERROR` | a file or folder is missing, or can't be read or written |
  * | `IN_USE` | another run has the folder |

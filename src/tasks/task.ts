@@ -27,8 +27,8 @@ export interface Evaluator<E extends TaskEvaluation = TaskEvaluation> {
 
 /**
  * What networks are trained for: what the targets of samples are, what is minimised by default, and how well a network
- * does. To add one, write a file with a `Task`, its metrics in `metrics.ts`, and its name in `TASK_NAMES`: the compiler
- * names the tables that want a row.
+ * does. To add one, write a file with a `Task`, its evaluation in `evaluation.ts`, its metrics in `metrics.ts`, and its
+ * name in `TASK_NAMES`: the compiler names the tables that want a row.
  */
 export interface Task<E extends TaskEvaluation = TaskEvaluation> {
   readonly name: TaskName;
