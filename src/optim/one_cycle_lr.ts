@@ -1,5 +1,6 @@
 import {
   argumentError,
+  badArgument,
   expectFlags,
   expectFraction,
   expectFractionBelow1,
@@ -235,7 +236,11 @@ function phasesOf(totalSteps: number, form: Required<OneCycleForm>): Phases {
 /** The rates of a cycle with this highest one. */
 function lrsOf(maxLr: number, { divFactor, finalDivFactor }: Required<OneCycleForm>): Values {
   const start = maxLr / expectPositive("divFactor", divFactor);
-  return [start, maxLr, start / expectPositive("finalDivFactor", finalDivFactor)];
+  const end = start / expectPositive("finalDivFactor", finalDivFactor);
+  if (!Number.isFinite(end)) {
+    throw badArgument("finalDivFactor", "one for which maxLr / divFactor / finalDivFactor is finite", finalDivFactor);
+  }
+  return [start, maxLr, end];
 }
 
 function stepsOf({ totalSteps, epochs, stepsPerEpoch }: OneCycleOptions): number {

@@ -1,6 +1,7 @@
 import { badArgument, expectPath } from "../checks.js";
 import { builtPage, htmlPage } from "../files/html_page.js";
 import { writeWhole } from "../files/index.js";
+import { isClassification, type TaskEvaluation } from "../tasks/metrics.js";
 import type { Report } from "./report_data.js";
 
 /**
@@ -29,9 +30,29 @@ export function pageHtml(report: Report, { script, style }: { script: string; st
     style,
     body: `<div id="report"></div>
 <noscript><p class="noscript">This report is drawn by the script inside this file: allow scripts to see it.</p></noscript>`,
-    data: { id: "data", value: report },
+    data: { id: "data", value: withSparseConfusion(report) },
     scripts: [{ code: script }],
     policy: ["img-src data:"],
   });
   return text;
+}
+
+/** Of many classes most counts are zero: the page gets the others alone. */
+function withSparseConfusion(report: Report): unknown {
+  if (!("predictions" in report) || !report.predictions) return report;
+  const sparse = (evaluation: TaskEvaluation | undefined) =>
+    evaluation && isClassification(evaluation)
+      ? { ...evaluation, confusion: evaluation.confusion.map(nonZero) }
+      : evaluation;
+  const { evaluation, teacher } = report.predictions;
+  return {
+    ...report,
+    predictions: { ...report.predictions, evaluation: sparse(evaluation), teacher: sparse(teacher) },
+  };
+}
+
+function nonZero(row: readonly number[]): Record<number, number> {
+  const counts: Record<number, number> = {};
+  for (let j = 0; j < row.length; j++) if (row[j] > 0) counts[j] = row[j];
+  return counts;
 }

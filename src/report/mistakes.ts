@@ -6,7 +6,6 @@ import { takeBatch } from "../data/take_batch.js";
 import { hasTargets } from "../data/task_name.js";
 import { argmax } from "../ops/max.js";
 import { rowOf } from "../slices.js";
-import { softmax } from "../tasks/softmax.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { imageUri } from "./png.js";
 import type { Mistake } from "./report_data.js";
@@ -28,7 +27,11 @@ export function mistakesOf(data: Dataset, { student, teacher }: Logits): Mistake
   if (hasTargets(data)) return [];
   const [labels, predicted] = [labelsOf(data), argmax(student, 1).data];
   const byTeacher = teacher && argmax(teacher, 1).data;
-  const confidence = (index: number) => Math.max(...softmax(sampleOf(student, index)));
+  const confidence = (index: number) => {
+    const logits = sampleOf(student, index);
+    const largest = logits[predicted[index]];
+    return 1 / logits.reduce((sum, logit) => sum + Math.exp(logit - largest), 0);
+  };
   const wrong = Array.from(labels.keys())
     .filter((index) => predicted[index] !== labels[index])
     .map((index) => ({ index, confidence: confidence(index) }))

@@ -73,7 +73,7 @@ export class ClassificationMetrics {
       loss: this.#loss / samples,
       calibration: this.#calibration(),
       confusion: this.#confusion,
-      perClass: this.#confusion.map((_, i) => this.#classReport(i)),
+      perClass: this.#classReports(),
       ...(this.#teacher && {
         teacherAccuracy: this.#teacher.correct / samples,
         agreement: this.#teacher.alike / samples,
@@ -112,12 +112,14 @@ export class ClassificationMetrics {
     };
   }
 
-  #classReport(i: number): ClassReport {
-    const correct = this.#confusion[i][i];
-    const support = this.#confusion[i].reduce((sum, n) => sum + n, 0);
-    const claimed = this.#confusion.reduce((sum, row) => sum + row[i], 0);
-    const [precision, recall] = [ratio(correct, claimed), ratio(correct, support)];
-    return { precision, recall, f1: ratio(2 * precision * recall, precision + recall), support };
+  #classReports(): ClassReport[] {
+    const claimed = new Float64Array(this.#classes);
+    for (const row of this.#confusion) for (let j = 0; j < row.length; j++) claimed[j] += row[j];
+    return this.#confusion.map((row, i) => {
+      const support = row.reduce((sum, n) => sum + n, 0);
+      const [precision, recall] = [ratio(row[i], claimed[i]), ratio(row[i], support)];
+      return { precision, recall, f1: ratio(2 * precision * recall, precision + recall), support };
+    });
   }
 }
 

@@ -110,6 +110,8 @@ describe("bad arguments", () => {
     { maxLr: 1, totalSteps: 4, pctStart: Number.NaN },
     { maxLr: 1, totalSteps: 4, divFactor: 0 },
     { maxLr: 1, totalSteps: 4, finalDivFactor: -1 },
+    { maxLr: 1, totalSteps: 4, finalDivFactor: 5e-324 },
+    { maxLr: 1e300, totalSteps: 4, divFactor: 1e-300 },
     { maxLr: 1, totalSteps: 4, baseMomentum: Number.NaN },
     { maxLr: 1, totalSteps: 4, maxMomentum: 1 },
     { maxLr: 1, totalSteps: 4, annealStrategy: "exp" as "cos" },

@@ -68,6 +68,21 @@ test("the file stands by itself, below 700 kB for a run, with the licences of wh
   expect(JSON.parse(embedded).history).toEqual(run.history);
 });
 
+test("it does not grow with the square of the classes", () => {
+  const report = evilReport();
+  const size = (classes: number) => {
+    const confusion = Array.from({ length: classes }, (_, i) =>
+      Array.from({ length: classes }, (_, j) => Number(i === j)),
+    );
+    const predictions = report.predictions && {
+      ...report.predictions,
+      evaluation: { ...report.predictions.evaluation, confusion },
+    };
+    return pageHtml({ ...report, predictions } as typeof report, { script: "", style: "" }).length;
+  };
+  expect(size(200) - size(100)).toBeLessThan(100 * 20);
+});
+
 test("it is written whole or not at all", async () => {
   const taken = join(folder, "taken");
   mkdirSync(taken);

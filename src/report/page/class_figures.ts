@@ -5,7 +5,12 @@ import { figure } from "./figure.js";
 import { scrolling, table, textCell } from "./table.js";
 
 const MAX_WITH_NUMBERS = 20;
+/** A matrix of more cells is slow to draw and too fine to read. */
+const MAX_IN_MATRIX = 100;
 const MAX_PAIRS = 8;
+
+/** The counts of a true class by predicted ones; there may be none for 0. */
+type Row = Readonly<Record<number, number>>;
 
 /** Which class was taken for which: a table in colours, and the most frequent mistakes in words. */
 export function confusionFigure(
@@ -13,13 +18,20 @@ export function confusionFigure(
   names: readonly string[],
   teacher?: Evaluation,
 ): HTMLElement {
+  const mistakes = pairs(confusion, names, teacher);
+  if (names.length > MAX_IN_MATRIX) {
+    return figure({
+      title: "Most frequent mistakes",
+      description: "Which classes were taken for which others.",
+      content: [mistakes],
+      className: "wide",
+    });
+  }
   const small = names.length <= MAX_WITH_NUMBERS;
   const columns = names.map((name) => h("th", { scope: "col" }, h("span", { title: name }, name)));
-  const rows = confusion.map((row, i) => {
+  const rows = confusion.map((row: Row, i) => {
     const support = perClass[i]?.support ?? 0;
-    const cells = row.map((n, j) =>
-      cell(n, support, { from: names[i] ?? "", to: names[j] ?? "", right: i === j, small }),
-    );
+    const cells = names.map((to, j) => cell(row[j] ?? 0, support, { from: names[i] ?? "", to, right: i === j, small }));
     return h("tr", {}, h("th", { scope: "row" }, textCell(names[i])), ...cells);
   });
   const matrix = h(
@@ -33,14 +45,7 @@ export function confusionFigure(
     title: "Confusion matrix",
     description:
       "A row for each true class, a column for each predicted one. Blue is right, orange is wrong; the stronger, the larger the share of the row.",
-    content: [
-      h(
-        "div",
-        { class: small ? "beside" : "below" },
-        scrolling(matrix, "Confusion matrix"),
-        pairs(confusion, names, teacher),
-      ),
-    ],
+    content: [h("div", { class: small ? "beside" : "below" }, scrolling(matrix, "Confusion matrix"), mistakes)],
     className: "wide",
   });
 }
@@ -62,10 +67,11 @@ function cell(n: number, support: number, { from, to, right, small }: Cell): HTM
   return h("td", attributes, small && n > 0 && String(n));
 }
 
-function pairs(confusion: number[][], names: readonly string[], teacher?: Evaluation): HTMLElement {
+function pairs(confusion: readonly Row[], names: readonly string[], teacher?: Evaluation): HTMLElement {
   const all = confusion.flatMap((row, i) => {
-    const support = row.reduce((sum, n) => sum + n, 0);
-    return row.map((n, j) => ({ i, j, n, share: support === 0 ? 0 : n / support }));
+    const counts = Object.entries(row).map(([j, n]) => ({ i, j: Number(j), n }));
+    const support = counts.reduce((sum, { n }) => sum + n, 0);
+    return counts.map((count) => ({ ...count, share: support === 0 ? 0 : count.n / support }));
   });
   const most = all
     .filter(({ i, j, n }) => i !== j && n > 0)
