@@ -1,7 +1,8 @@
 import { badArgument, expectPath } from "../checks.js";
 import { builtPage, htmlPage } from "../files/html_page.js";
 import { writeWhole } from "../files/index.js";
-import { isClassification, type TaskEvaluation } from "../tasks/metrics.js";
+import type { TaskEvaluation } from "../tasks/evaluation.js";
+import { isClassification } from "../tasks/metrics.js";
 import type { Report } from "./report_data.js";
 
 /**
