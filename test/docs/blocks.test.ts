@@ -28,7 +28,7 @@ const KNOWN = new Map(
     "readonly TrainedLink[]": "links",
     "readonly string[]": "classes",
     number: "stride",
-    "() => Promise<number>": "trainAndValidate",
+    "() => number": "trainAndValidate",
     "readonly number[][]": "distilled baseline",
     "Record<string, unknown>": "config",
     "(network: string) => () => Module": "make",
