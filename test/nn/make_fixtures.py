@@ -65,8 +65,8 @@ MODULES = {
     "BatchNorm1d": nn.BatchNorm1d(8),
     "BatchNorm1d of small eps": nn.BatchNorm1d(8, eps=2.5e-7),
     "Dropout": nn.Dropout(0.25),
-    "BatchNorm1d, not affine": nn.BatchNorm1d(8, affine=False),
-    "BatchNorm2d without bias": nn.BatchNorm2d(8, bias=False),
+    "BatchNorm1d, not affine": nn.BatchNorm1d(4, affine=False),
+    "BatchNorm1d without bias": nn.BatchNorm1d(8, bias=False),
 }
 
 

@@ -1,7 +1,6 @@
 import { readFileSync } from "node:fs";
 import {
   BatchNorm1d,
-  BatchNorm2d,
   Dropout,
   Linear,
   Module,
@@ -95,6 +94,6 @@ export const MODULES: Record<string, () => Module> = {
   BatchNorm1d: () => new BatchNorm1d(8),
   "BatchNorm1d of small eps": () => new BatchNorm1d(8, { eps: 2.5e-7 }),
   Dropout: () => new Dropout(0.25),
-  "BatchNorm1d, not affine": () => new BatchNorm1d(8, { affine: false }),
-  "BatchNorm2d without bias": () => new BatchNorm2d(8, { bias: false }),
+  "BatchNorm1d, not affine": () => new BatchNorm1d(4, { affine: false }),
+  "BatchNorm1d without bias": () => new BatchNorm1d(8, { bias: false }),
 };

@@ -1,5 +1,5 @@
 import { type Constant, type Graph, lengthFor, type Node, type Value } from "../../graph/index.js";
-import { fitsSimd, SIMD } from "../../ops/simd_js.js";
+import { fitsSimd, SIMD, WEB_ASSEMBLY } from "../../ops/web_assembly.js";
 import { type JsBuilder, type JsFunction, PANEL } from "../../tensor/js_form.js";
 import { cannotExport } from "../exported_graph.js";
 import { PANELS } from "./panels.js";
@@ -12,7 +12,7 @@ const RESERVED =
   );
 
 /** The functions that constants may call. */
-const OWN_FUNCTIONS: readonly JsFunction[] = [...WEIGHT_FUNCTIONS, SIMD];
+const OWN_FUNCTIONS: readonly JsFunction[] = [...WEIGHT_FUNCTIONS, SIMD, WEB_ASSEMBLY];
 
 /** What a module's own text declares for all of it, and the globals that it reads: all but one begin with a capital. */
 const NAMES = /^(?:export )?(?:const|let|function) ([^=(;]+)|\b(?:[A-Z]\w*|atob)\b/gm;

@@ -1,14 +1,10 @@
+import { BASE, LEAST_STATE, SLOTS, WEB_ASSEMBLY } from "../../ops/web_assembly.js";
 import { sum } from "../../sums.js";
 import type { JsFunction } from "../../tensor/js_form.js";
 
 /** Numbers from -127 to 127. */
 const LARGEST = 127;
 const NUMBERS = 2 * LARGEST + 1;
-/** What the shares of all numbers add up to. */
-const SLOTS = 4096;
-/** The state that a coder has is from here to below `BASE` times as much. */
-const MIN = 2 ** 20;
-const BASE = 92;
 const STATE_DIGITS = 5;
 /** The character of the digit 0, #. */
 const FIRST = 35;
@@ -31,12 +27,12 @@ export function packInt8(values: Int8Array): string {
   const shares = sharesOf(values);
   const starts = shares.map((_, n) => shares.slice(0, n).reduce((sum, share) => sum + share, 0));
   const digits: number[] = [];
-  let state = MIN;
+  let state = LEAST_STATE;
   // Backwards: what is put in last is read first.
   for (let i = values.length - 1; i >= 0; i--) {
     const n = values[i] + LARGEST;
     const share = shares[n];
-    while (state >= (MIN / SLOTS) * BASE * share) {
+    while (state >= (LEAST_STATE / SLOTS) * BASE * share) {
       digits.push(state % BASE);
       state = Math.floor(state / BASE);
     }
@@ -66,6 +62,7 @@ function sharesOf(values: Int8Array): number[] {
 /** The function of exported modules that reads what {@link packInt8} writes. */
 export const UNPACKED: JsFunction = {
   name: "unpacked",
+  calls: [WEB_ASSEMBLY],
   source: `
 /**
  * Numbers in 8 bits from a text of ${BASE} digits, in which a frequent number takes less than a rare one (asymmetric
@@ -78,23 +75,30 @@ function unpacked(text, length) {
   digits[32] = ${"<".charCodeAt(0) - FIRST};
   digits[33] = ${"\\".charCodeAt(0) - FIRST};
   let at = 0;
-  const [shares, within, numbers] = [new Int32Array(${SLOTS}), new Int32Array(${SLOTS}), new Int8Array(${SLOTS})];
+  // Of each slot the number, which one it is of that number's, and how many these are, less one.
+  const slots = new Uint32Array(${SLOTS});
   for (let n = -${LARGEST}, slot = 0; n <= ${LARGEST}; n++) {
     const share = ${BASE} * digits[text.charCodeAt(at++)] + digits[text.charCodeAt(at++)];
-    for (let i = 0; i < share; i++, slot++) {
-      shares[slot] = share;
-      within[slot] = i;
-      numbers[slot] = n;
-    }
+    for (let i = 0; i < share; i++) slots[slot++] = (share - 1) * 2 ** 20 + (i << 8) + (n & 255);
   }
   let state = 0;
   for (let i = 0; i < ${STATE_DIGITS}; i++) state = ${BASE} * state + digits[text.charCodeAt(at++)];
+  if (webAssembly !== null && length > 0) {
+    const { memory, decode } = webAssembly;
+    const to = webAssembly.room(length + text.length);
+    const bytes = new Uint8Array(memory.buffer);
+    bytes.set(new Uint8Array(slots.buffer));
+    bytes.set(digits, slots.byteLength);
+    new TextEncoder().encodeInto(text, bytes.subarray(to + length));
+    decode(to + length + at, to, to + length, state);
+    return new Int8Array(memory.buffer.slice(to, to + length));
+  }
   const y = new Int8Array(length);
   for (let i = 0; i < length; i++) {
-    const slot = state & ${SLOTS - 1};
-    y[i] = numbers[slot];
-    state = shares[slot] * (state >> ${Math.log2(SLOTS)}) + within[slot];
-    while (state < ${MIN}) state = ${BASE} * state + digits[text.charCodeAt(at++)];
+    const slot = slots[state & ${SLOTS - 1}];
+    y[i] = slot;
+    state = ((slot >>> 20) + 1) * (state >>> ${Math.log2(SLOTS)}) + ((slot >>> 8) & ${SLOTS - 1});
+    while (state < ${LEAST_STATE}) state = ${BASE} * state + digits[text.charCodeAt(at++)];
   }
   return y;
 }`,

@@ -6,6 +6,11 @@ const MOST = 8192;
 const LEAST = 2048;
 const PAGE = 65536;
 
+/** Of the texts of 8-bit numbers: what the shares of all numbers add up to, the least state, and how many digits. */
+export const SLOTS = 4096;
+export const LEAST_STATE = 2 ** 20;
+export const BASE = 92;
+
 /** Instructions of WebAssembly, as its binary format has them. */
 const WASM = {
   block: [0x02, 0x40],
@@ -20,6 +25,13 @@ const WASM = {
   less: [0x49],
   add: [0x6a],
   sub: [0x6b],
+  multiply: [0x6c],
+  and: [0x71],
+  shiftLeft: [0x74],
+  shiftRight: [0x76],
+  loadNumber: [0x28],
+  loadByte: [0x2d],
+  storeByte: [0x3a],
   load: [0xfd, 0x00],
   loadToAllLanes: [0xfd, 0x09],
   store: [0xfd, 0x0b],
@@ -28,8 +40,6 @@ const WASM = {
 } as const;
 
 const [I32, V128] = [0x7f, 0x7b];
-/** The parameters of the function, then its variables. */
-const [END, WEIGHT, PANELS, X, Y, A, B, LANES, ZERO] = Array.from({ length: 9 }, (_, i) => i);
 
 /** An instruction with its numbers. */
 function op(name: keyof typeof WASM, ...numbers: number[]): number[] {
@@ -44,6 +54,9 @@ function leb(n: number): number[] {
 function vector(bytes: readonly (number | readonly number[])[]): number[] {
   return [...leb(bytes.length), ...bytes.flat()];
 }
+
+/** The parameters of the product, then its variables. */
+const [END, WEIGHT, PANELS, X, Y, A, B, LANES, ZERO] = Array.from({ length: 9 }, (_, i) => i);
 
 /** x of this vector of four, times a weight's, added to a sum. */
 const multiplyAdd = (sum: number, offset: number) => [
@@ -82,17 +95,46 @@ const PRODUCT = [
   ...op("end"),
 ];
 
+/** The parameters of the decoder, then its variable. */
+const [CODES, TO, LAST, STATE, SLOT] = Array.from({ length: 5 }, (_, i) => i);
+
+const fieldOf = (variable: number, shift: number, mask: number) => [
+  ...[...op("get", variable), ...op("const", shift), ...op("shiftRight"), ...op("const", mask), ...op("and")],
+];
+
+/**
+ * decode(codes, to, last, state): the numbers of a text, one byte each from `to` to `last`, as `unpacked` reads them.
+ * The slots lie at 0, the digits of codes behind them.
+ */
+const DECODE = [
+  ...vector([[1, I32]]),
+  ...op("loop"),
+  ...[...fieldOf(STATE, 0, SLOTS - 1), ...op("const", 2), ...op("shiftLeft"), ...op("loadNumber", 2, 0)],
+  ...[...op("set", SLOT), ...op("get", TO), ...op("get", SLOT), ...op("storeByte", 0, 0)],
+  ...[...fieldOf(SLOT, 20, SLOTS - 1), ...op("const", 1), ...op("add")],
+  ...[...op("get", STATE), ...op("const", 12), ...op("shiftRight"), ...op("multiply")],
+  ...[...fieldOf(SLOT, 8, SLOTS - 1), ...op("add"), ...op("set", STATE)],
+  ...[...op("block"), ...op("loop")],
+  ...[...op("const", LEAST_STATE - 1), ...op("get", STATE), ...op("less"), ...op("brIf", 1)],
+  ...[...op("get", STATE), ...op("const", BASE), ...op("multiply")],
+  ...[...op("get", CODES), ...op("loadByte", 0, 0), ...op("loadByte", 0, 4 * SLOTS), ...op("add"), ...op("set", STATE)],
+  ...[...step(CODES, "add", 1), ...op("br", 0)],
+  ...[...op("end"), ...op("end")],
+  ...[...step(TO, "add", 1), ...op("get", TO), ...op("get", LAST), ...op("less"), ...op("brIf", 0)],
+  ...[...op("end"), ...op("end")],
+];
+
 const section = (id: number, ...items: (readonly number[])[]) => [id, ...vector(vector(items))];
 const text = (characters: string) => vector([...Buffer.from(characters)]);
 
-/** A module with a memory and this function. */
+/** A module with a memory and these functions. */
 const MODULE = [
   ...[0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0],
-  ...section(1, [0x60, ...vector([I32, I32, I32]), 0]),
-  ...section(3, [0]),
+  ...section(1, [0x60, ...vector([I32, I32, I32]), 0], [0x60, ...vector([I32, I32, I32, I32]), 0]),
+  ...section(3, [0], [1]),
   ...section(5, [0, 1]),
-  ...section(7, [...text("memory"), 2, 0], [...text("product"), 0, 0]),
-  ...section(10, vector(PRODUCT)),
+  ...section(7, [...text("memory"), 2, 0], [...text("product"), 0, 0], [...text("decode"), 0, 1]),
+  ...section(10, vector(PRODUCT), vector(DECODE)),
 ];
 
 /** Whether WebAssembly multiplies a weight of this shape. */
@@ -100,30 +142,44 @@ export function fitsSimd(rows: number, columns: number): boolean {
   return rows * columns >= LEAST && rows >= PANEL && rows <= MOST && columns <= MOST;
 }
 
-/** The function of exported modules that has WebAssembly multiply a weight. */
-export const SIMD: JsFunction = {
-  name: "simd",
+/** What exported modules have of WebAssembly. */
+export const WEB_ASSEMBLY: JsFunction = {
+  name: "webAssembly",
   source: `
 const webAssembly = compiled();
 
 /**
  * WebAssembly with vectors of four numbers. Of so many panels of ${PANEL} rows, product(end, weight, panels) sums the
- * numbers of x, which lies from 0 to \`end\`, times their columns. Null where a runtime compiles none, as at the edge.
+ * numbers of x, which lies from 0 to \`end\`, times their columns; decode does what \`unpacked\` says. room(bytes) is a
+ * place for so many, which is kept if \`free\` moves behind it. Null where a runtime compiles none, as at the edge.
  */
 function compiled() {
   try {
     const bytes = Uint8Array.of(${MODULE.join(", ")});
-    return new WebAssembly.Instance(new WebAssembly.Module(bytes)).exports;
+    const { memory, ...functions } = new WebAssembly.Instance(new WebAssembly.Module(bytes)).exports;
+    const room = function (length) {
+      const missing = this.free + length - memory.buffer.byteLength;
+      if (missing > 0) memory.grow(Math.ceil(missing / ${PAGE}));
+      return this.free;
+    };
+    return { ...functions, memory, room, free: ${PAGE} };
   } catch {
     return null;
   }
-}
+}`,
+};
 
+/** The function of exported modules that has WebAssembly multiply a weight. */
+export const SIMD: JsFunction = {
+  name: "simd",
+  calls: [WEB_ASSEMBLY],
+  source: `
 /** The weight, with a product of its own for all whole panels if there is WebAssembly; else JavaScript multiplies. */
 function simd(weight, inputs) {
-  const { memory, product } = webAssembly ?? {};
-  if (memory === undefined) return weight;
-  const at = ${PAGE} * memory.grow(Math.ceil(weight.byteLength / ${PAGE}));
+  if (webAssembly === null) return weight;
+  const { memory, product } = webAssembly;
+  const at = webAssembly.room(weight.byteLength);
+  webAssembly.free += 16 * Math.ceil(weight.byteLength / 16);
   new Float32Array(memory.buffer).set(weight, at / 4);
   const panels = Math.floor(weight.length / inputs / ${PANEL});
   // The first page has x in one half and the sums in the other.
