@@ -248,7 +248,10 @@ fn transpose(
                 for (c, row) in (first..).zip(rows.chunks_exact_mut(width)) {
                     let from = &weight[(o * channels + c) * taps..][..taps];
                     let to = &mut row[o * count..][..count];
-                    if count == taps {
+                    if let (Ok(to), Ok(from)) = (<&mut [f32; 9]>::try_from(&mut *to), <&[f32; 9]>::try_from(from)) {
+                        // Of a length that the compiler knows: a call of `memcpy` takes longer than the copy.
+                        *to = *from;
+                    } else if count == taps {
                         to.copy_from_slice(from);
                     } else {
                         to.iter_mut().zip(some.clone()).for_each(|(to, tap)| *to = from[tap]);

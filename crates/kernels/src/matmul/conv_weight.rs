@@ -218,7 +218,7 @@ impl WithSimd for Group<'_> {
                 let columns = call.source.width.min(call.extent[1].saturating_sub(left));
                 let to = source.wrapping_add(i * room + top * pitch + left * channels);
                 // SAFETY: the buffer has room for the padded images.
-                unsafe { call.source.copy_channels_last::<S>(n, rows, columns, to, pitch) };
+                unsafe { call.source.copy_channels_last::<S>(n, rows, columns, to, [pitch, call.source.channels]) };
             }
             for first in (0..vectors.len()).step_by(nr_vectors::<S>()) {
                 let count = nr_vectors::<S>().min(vectors.len() - first);

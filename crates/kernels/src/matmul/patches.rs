@@ -42,7 +42,7 @@ impl Images {
     /// Copies some rows of an image, and columns from the first on, to channels last.
     ///
     /// # Safety
-    /// The image exists, and `to` has room for them; rows are `pitch` apart there.
+    /// The image exists, and `to` has room for them; rows are `pitch` apart there, and places `of_place`.
     #[inline(always)]
     pub(super) unsafe fn copy_channels_last<S: Simd>(
         &self,
@@ -50,7 +50,7 @@ impl Images {
         rows: Range<usize>,
         columns: usize,
         to: *mut f32,
-        pitch: usize,
+        [pitch, of_place]: [usize; 2],
     ) {
         let Self { data, plane, channels, width, .. } = *self;
         for (i, y) in rows.enumerate() {
@@ -58,7 +58,7 @@ impl Images {
             // Channels are apart, and more than hardware prefetchers follow.
             (0..channels).for_each(|c| into_l2(from.wrapping_add(c * plane + width), columns));
             // SAFETY: as promised by the caller.
-            unsafe { transpose::matrix::<S>(from, plane, [channels, columns], to.wrapping_add(i * pitch), channels) };
+            unsafe { transpose::matrix::<S>(from, plane, [channels, columns], to.wrapping_add(i * pitch), of_place) };
         }
     }
 }

@@ -1,27 +1,33 @@
-//! The convolution. A thread takes the tiles of some images, or of rows of one; V of these stays in its L2 unless
-//! channels are very many. Every element of a product is summed over the channels as `matmul` sums, so its bits depend
-//! on neither tasks nor threads.
+//! The convolution. A thread takes the tiles of some images, or of rows of one; V of these, and P of a block of
+//! outputs, stay in its L2 unless channels are very many. Every element of a product is summed over the channels in one
+//! order, so its bits depend on neither tasks nor threads.
 
-use super::taps::{transform, transformed_len};
-use super::transforms::{both_axes, load, of_source, store, to_outputs};
-use super::{ELEMS, Kernel, Products, depth, tiles};
+use super::taps::{block, transform, transformed_len};
+use super::tiles::{self, Tiles, Transformed, scratch_len, tiles};
+use super::transforms::{OfSource, ToOutputs, Transform, both_axes, load, store};
+use super::{ELEMS, Kernel, Products, SIDE, TILE, padded};
 use crate::matmul::conv_task::{Target, sum};
 use crate::matmul::epilogue::Epilogue;
 use crate::matmul::mat::MatRef;
 use crate::matmul::pack;
-use crate::matmul::params::{LINE, MR, TASKS_PER_THREAD, kc_sum, nr, threads_for};
+use crate::matmul::params::{LINE, TASKS_PER_THREAD, threads_for};
 use crate::matmul::patches::Images;
-use crate::matmul::runs::{copy_masked, copy_of_pairs, interleave};
+use crate::matmul::runs;
+use crate::matmul::transpose;
 use crate::parallel;
-use crate::prefetch::into_l2;
+use crate::prefetch::to_write;
 use ndarray::ArrayView2;
 use pulp::{Arch, Simd, WithSimd};
 use std::ops::Range;
 
-/// Elements of V in a task, about, but a panel at least: half of a 1 MiB L2.
-const V_ELEMS: usize = 1 << 17;
-/// Rows of P that are computed before they are transformed back.
-const ROWS: usize = 24;
+/// Elements of V, and of P of a block, in a task, about: a 1 MiB L2.
+const TASK_ELEMS: usize = 1 << 18;
+/// Tiles of a task, about, at least: U is read once for these.
+const TASK_TILES_MIN: usize = 48;
+
+/// Channels that are summed in one accumulator: the outputs are differences of much larger products, so that
+/// roundings count more than in other sums.
+const SUM: usize = 32;
 
 /// A convolution as `conv::convolve` has it.
 pub(in crate::matmul) struct Winograd<'a> {
@@ -50,13 +56,12 @@ pub(in crate::matmul) enum Weight<'a> {
 struct Tasks {
     /// Images of a task; those of several are whole.
     images: usize,
-    /// Rows of tiles of a task, and the tiles of a row.
+    /// Rows of tiles of a task.
     rows: usize,
-    across: usize,
     /// Tasks of an image.
     bands: usize,
-    /// Outputs of a place that a task computes, and how many tasks compute those of the same tiles.
-    outputs: usize,
+    /// Blocks of outputs that a task computes, and how many tasks compute those of the same tiles.
+    blocks: usize,
     parts: usize,
     count: usize,
 }
@@ -66,21 +71,22 @@ impl Winograd<'_> {
         Arch::new().dispatch(self);
     }
 
-    fn tasks<S: Simd>(&self, threads: usize) -> Tasks {
+    fn tasks(&self, threads: usize) -> Tasks {
         let [down, across] = tiles(self.grid);
-        let tiles = (V_ELEMS / (ELEMS * self.source.channels)).max(nr::<S>());
+        let tiles = TASK_ELEMS / (ELEMS * (padded(self.source.channels) + block(self.rows)));
+        let tiles = tiles.max(TASK_TILES_MIN);
         let wanted = if threads == 1 { 1 } else { 2 * threads };
         let images = (tiles / (down * across)).clamp(1, self.images.div_ceil(wanted));
         let groups = self.images.div_ceil(images);
-        // For the threads, bands of at least a panel; then they share the outputs of each, whose V each computes.
-        let for_threads = wanted.div_ceil(groups).min((down * across).div_ceil(nr::<S>()));
+        // For the threads, bands of at least some tiles; then they share the outputs of each, whose V each computes.
+        let for_threads = wanted.div_ceil(groups).min((down * across).div_ceil(TASK_TILES_MIN));
         let bands = if images > 1 { 1 } else { (down * across).div_ceil(tiles).max(for_threads).min(down) };
         let rows = down.div_ceil(bands);
         let bands = down.div_ceil(rows);
-        let parts = wanted.div_ceil(groups * bands).min(self.rows.div_ceil(ROWS));
-        let outputs = self.rows.div_ceil(parts).next_multiple_of(MR);
-        let parts = self.rows.div_ceil(outputs);
-        Tasks { images, rows, across, bands, outputs, parts, count: groups * bands * parts }
+        let of_outputs = self.rows.div_ceil(block(self.rows));
+        let blocks = of_outputs.div_ceil(wanted.div_ceil(groups * bands).min(of_outputs));
+        let parts = of_outputs.div_ceil(blocks);
+        Tasks { images, rows, bands, blocks, parts, count: groups * bands * parts }
     }
 }
 
@@ -89,7 +95,7 @@ impl WithSimd for Winograd<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let work = self.images * self.grid[0] * self.grid[1] * self.rows * self.source.channels * 4;
+        let work = self.images * self.grid[0] * self.grid[1] * self.rows * self.source.channels * 9 / 4;
         let threads = threads_for(work);
         match self.weight {
             Weight::Transformed(u) => self.run_tasks(simd, u, threads),
@@ -105,53 +111,47 @@ impl Winograd<'_> {
     /// Computes the outputs, task by task.
     #[inline(always)]
     fn run_tasks<S: Simd>(&self, simd: S, u: &[f32], threads: usize) {
-        let tasks = self.tasks::<S>(threads);
+        let tasks = self.tasks(threads);
         let layout = BufferLayout::of(self, &tasks);
+        let [down, across] = tiles(self.grid);
         parallel::for_each_chunk(0..tasks.count, threads.saturating_mul(TASKS_PER_THREAD), |chunk| {
-            pack::with_buffer(layout.len(), |buffer| {
-                for task in chunk {
-                    let (of_tiles, part) = (task / tasks.parts, task % tasks.parts);
-                    let (group, band) = (of_tiles / tasks.bands, of_tiles % tasks.bands);
-                    let outputs = part * tasks.outputs..self.rows.min((part + 1) * tasks.outputs);
+            pack::with_buffer(layout.len, |buffer| {
+                let of = |task: usize| {
+                    let (group, band) = (task / tasks.parts / tasks.bands, task / tasks.parts % tasks.bands);
                     let images = group * tasks.images..self.images.min((group + 1) * tasks.images);
-                    let [down, _] = tiles(self.grid);
-                    let rows = band * tasks.rows..down.min((band + 1) * tasks.rows);
-                    simd.vectorize(Task { call: self, u, layout, images, rows, outputs, buffer });
+                    Tiles { images, rows: band * tasks.rows..down.min((band + 1) * tasks.rows), across }
+                };
+                for task in chunk {
+                    let part = task % tasks.parts;
+                    let blocks = part * tasks.blocks..(part + 1) * tasks.blocks;
+                    simd.vectorize(Task { call: self, u, layout, tiles: of(task), blocks, buffer });
                 }
             });
         });
     }
 }
 
-/// Where a task's arrays lie in its buffer.
+/// Where a task's arrays lie in its buffer, one behind the other.
 #[derive(Clone, Copy)]
 struct BufferLayout {
-    /// From one row of V, and of P, to the next.
-    pitch: usize,
     /// From one element of V, and of P, to the next.
     of_v: usize,
     of_p: usize,
-    /// From one row of the padded source to the next, and its length.
-    padded_row: usize,
-    padded: usize,
-    /// The columns of the source that each column of a tile's 4 x 4 reads, even and odd rows.
-    columns: usize,
+    /// From one output to the next in a row of tiles that was transposed back.
+    line: usize,
+    len: usize,
 }
 
 impl BufferLayout {
     fn of(call: &Winograd, tasks: &Tasks) -> Self {
-        let tiles = tasks.rows * tasks.across;
-        // What is behind the last tile is written and read, and never used.
-        let pitch = (tasks.images * tiles).next_multiple_of(LINE) + LINE;
-        let padded_row = (2 * tasks.across + 2).next_multiple_of(LINE) + LINE;
-        let padded = padded_row * (2 * tasks.rows + 2) + LINE;
-        let columns = ((tasks.rows + 1) * tasks.across).next_multiple_of(LINE) + LINE;
-        let of_v = call.source.channels * pitch + LINE;
-        Self { pitch, of_v, of_p: ROWS * pitch + LINE, padded_row, padded, columns }
-    }
-
-    fn len(&self) -> usize {
-        ELEMS * (self.of_v + self.of_p) + self.padded + 8 * self.columns
+        let across = tiles(call.grid)[1];
+        let tiles = tasks.images * tasks.rows * across;
+        let (channels, block) = (padded(call.source.channels), block(call.rows));
+        let (of_v, of_p) = (tiles * channels + LINE, tiles * block + LINE);
+        let line = TILE * TILE * across + LINE;
+        let of_source = scratch_len(SIDE, across);
+        let of_outputs = scratch_len(TILE, across) + LINE * line;
+        Self { of_v, of_p, line, len: ELEMS * (of_v + of_p) + of_source.max(of_outputs) }
     }
 }
 
@@ -160,9 +160,8 @@ struct Task<'a, 'b> {
     call: &'a Winograd<'b>,
     u: &'a [f32],
     layout: BufferLayout,
-    images: Range<usize>,
-    rows: Range<usize>,
-    outputs: Range<usize>,
+    tiles: Tiles,
+    blocks: Range<usize>,
     buffer: *mut f32,
 }
 
@@ -171,162 +170,129 @@ impl WithSimd for Task<'_, '_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { layout, ref outputs, .. } = self;
+        let Self { call: Winograd { source, kernel, rows, .. }, layout, ref tiles, .. } = self;
         let v = self.buffer;
         let p = v.wrapping_add(ELEMS * layout.of_v);
         let scratch = p.wrapping_add(ELEMS * layout.of_p);
+        let padding = kernel.first.map(isize::unsigned_abs);
+        let result = Transformed { to: v, of_element: layout.of_v, of_tile: padded(source.channels) };
         // SAFETY: the buffer has room for all of them.
-        unsafe { self.transform_source(simd, scratch, v) };
-        for first in outputs.clone().step_by(ROWS) {
-            let rows = first..outputs.end.min(first + ROWS);
+        unsafe { tiles::transform::<S, OfSource, SIDE>(simd, *source, tiles, padding, scratch, result) };
+        for i in self.blocks.clone() {
+            let outputs = (i * block(*rows)).min(*rows)..((i + 1) * block(*rows)).min(*rows);
             // SAFETY: as above.
             unsafe {
-                self.multiply(simd, rows.clone(), v, p);
-                self.transform_products(simd, rows, p, scratch);
+                self.multiply(simd, i, outputs.len(), v, p);
+                self.transform_products(simd, outputs, p, scratch);
             }
         }
     }
 }
 
 impl Task<'_, '_> {
-    fn tiles(&self) -> usize {
-        self.rows.len() * self.across()
-    }
-
-    fn across(&self) -> usize {
-        tiles(self.call.grid)[1]
-    }
-
-    /// V[element][channel][tile], image by image.
+    /// P[element][tile][output] of a block.
     ///
     /// # Safety
-    /// There is room for the padded source and its columns, and for V.
+    /// V is as above, and there is room for P.
     #[inline(always)]
-    unsafe fn transform_source<S: Simd>(&self, simd: S, scratch: *mut f32, v: *mut f32) {
-        let (call, layout, across) = (self.call, self.layout, self.across());
-        let Images { data, image, plane, channels, height, width } = call.source;
-        let [top, left] = call.kernel.first;
-        let (padded, columns) = (scratch, scratch.wrapping_add(layout.padded));
-        // The padding stays zero: each channel is copied inside of it.
-        // SAFETY: there is room.
-        unsafe { std::slice::from_raw_parts_mut(padded, layout.padded).fill(0.0) };
-        // The rows of the padded source that exist.
-        let first = 2 * self.rows.start as isize + top;
-        let above = (-first).max(0) as usize;
-        let from_row = first.max(0) as usize;
-        let count = (2 * self.rows.len() + 2).saturating_sub(above).min(height.saturating_sub(from_row));
-        let before = left.unsigned_abs();
-        let wide = (2 * across + 2 - before).min(width);
-        let rest = simd.mask_between_m32s(0, (wide % S::F32_LANES) as u32);
-        let inside = padded.wrapping_add(above * layout.padded_row + before);
-        let half = self.rows.len() + 1;
-        for c in 0..channels {
-            for (i, n) in self.images.clone().enumerate() {
-                let from = data.wrapping_add(n * image + c * plane + from_row * width);
-                // Planes are apart, so that hardware prefetchers begin anew with each.
-                into_l2(from.wrapping_add(plane), count * width);
-                // SAFETY: the rows exist, and lie inside of the padded source; there is room for whole vectors behind
-                // the last tile.
-                unsafe {
-                    for y in 0..count {
-                        let (from, to) = (from.wrapping_add(y * width), inside.wrapping_add(y * layout.padded_row));
-                        copy_masked(simd, from, to, wide, rest);
-                    }
-                    // What each column of the tiles' 4 x 4 reads, even rows and odd ones: then tiles are adjacent.
-                    for y in 0..2 * half {
-                        let from = padded.wrapping_add(y * layout.padded_row);
-                        let to = columns.wrapping_add(y % 2 * layout.columns + y / 2 * across);
-                        for j in 0..4 {
-                            copy_of_pairs::<0>(from.wrapping_add(j), to.wrapping_add(2 * j * layout.columns), across);
+    unsafe fn multiply<S: Simd>(&self, simd: S, i: usize, outputs: usize, v: *const f32, p: *mut f32) {
+        let Self { call, layout, .. } = *self;
+        let (channels, block) = (call.source.channels, block(call.rows));
+        let first = i * block;
+        let offsets: Vec<usize> = (0..channels).map(|c| c * block).collect();
+        let of_element = channels * block;
+        let products = Products {
+            rows: self.tiles.len(),
+            columns: outputs,
+            a: (MatRef { ptr: v, rs: padded(channels) as isize, cs: 1 }, layout.of_v),
+            b: (self.u.as_ptr().wrapping_add(i * ELEMS * of_element), of_element),
+            offsets: &offsets,
+            kc_sum: SUM,
+            c: (p, layout.of_p),
+            rs_c: block,
+            accumulate: false,
+        };
+        // SAFETY: the tiles lie inside of V and P, and the outputs inside of the block.
+        unsafe { products.compute(simd, |e| self.prefetch_outputs(first..first + outputs, e)) };
+    }
+
+    /// Prefetches a part of what will be written, which is one of ELEMS.
+    #[inline(always)]
+    fn prefetch_outputs(&self, outputs: Range<usize>, part: usize) {
+        let Self { call: Winograd { target, grid: [height, ..], .. }, ref tiles, .. } = *self;
+        let rows = TILE * tiles.rows.start..(*height).min(TILE * tiles.rows.end);
+        let planes = tiles.images.len() * outputs.len();
+        for i in part * planes / ELEMS..(part + 1) * planes / ELEMS {
+            let (image, m) = (tiles.images.start + i / outputs.len(), outputs.start + i % outputs.len());
+            let at = image * target.image + m * target.row + rows.start * target.y;
+            to_write(target.data.wrapping_add(at), rows.len() * target.y);
+        }
+    }
+
+    /// Some outputs, and what follows: rows of tiles are transformed back with outputs last, then transposed.
+    ///
+    /// # Safety
+    /// P is as above, and there is room for the outputs of a row of tiles.
+    #[inline(always)]
+    unsafe fn transform_products<S: Simd>(&self, simd: S, outputs: Range<usize>, p: *const f32, scratch: *mut f32) {
+        let Self { call: Winograd { grid: [height, ..], rows, .. }, layout, ref tiles, .. } = *self;
+        let (block, row) = (block(*rows), TILE * tiles.across);
+        let lines = scratch.wrapping_add(scratch_len(TILE, tiles.across));
+        for (i, image) in tiles.images.clone().enumerate() {
+            for (j, y) in tiles.rows.clone().enumerate() {
+                let down = TILE.min(height - TILE * y);
+                for m in outputs.clone().step_by(LINE) {
+                    for x in 0..tiles.across {
+                        let tile = i * tiles.of_image() + j * tiles.across + x;
+                        let from = p.wrapping_add(tile * block + m - outputs.start);
+                        let to = scratch.wrapping_add(TILE * x * LINE);
+                        for at in (0..LINE).step_by(S::F32_LANES) {
+                            // SAFETY: as promised by the caller.
+                            unsafe {
+                                both_axes!(
+                                    simd, ToOutputs, SIDE => TILE,
+                                    |i, j| load::<S>(from.wrapping_add((SIDE * i + j) * layout.of_p + at)),
+                                    |k, l, x| store::<S>(to.wrapping_add((k * row + l) * LINE + at), x)
+                                );
+                            }
                         }
                     }
-                    let to = v.wrapping_add(c * layout.pitch + i * self.tiles());
-                    for at in (0..self.tiles()).step_by(S::F32_LANES) {
-                        both_axes!(
-                            simd, of_source, 4 -> 4,
-                            |i, j| {
-                                let at = (2 * j + i % 2) * layout.columns + i / 2 * across + at;
-                                load::<S>(columns.wrapping_add(at))
-                            },
-                            |k, l, x| store::<S>(to.wrapping_add((4 * k + l) * layout.of_v + at), x)
-                        );
+                    let some = m..outputs.end.min(m + LINE);
+                    // SAFETY: the outputs of the row of tiles lie in the scratch, and there is room for their lines.
+                    unsafe {
+                        transpose::matrix::<S>(scratch, LINE, [down * row, some.len()], lines, layout.line);
+                        self.write(simd, image, TILE * y..TILE * y + down, some, lines);
                     }
                 }
             }
         }
     }
 
-    /// P[element][row][tile] of some rows.
+    /// Writes some rows of some outputs of an image from lines that have a row of tiles each.
     ///
     /// # Safety
-    /// V is as above, and there is room for P.
+    /// The lines exist, up to whole vectors.
     #[inline(always)]
-    unsafe fn multiply<S: Simd>(&self, simd: S, rows: Range<usize>, v: *const f32, p: *mut f32) {
-        let (call, layout) = (self.call, self.layout);
-        let channels = call.source.channels;
-        let (pitch, depth) = depth(channels);
-        let offsets: Vec<usize> = (0..channels).map(|c| c * layout.pitch).collect();
-        let u = MatRef { ptr: self.u.as_ptr(), rs: depth as isize, cs: 1 };
-        let products = Products {
-            rows: rows.len(),
-            columns: self.images.len() * self.tiles(),
-            a: (u.from(rows.start, 0), pitch),
-            b: (v, layout.of_v),
-            offsets: &offsets,
-            kc_sum: kc_sum(channels),
-            c: (p, layout.of_p),
-            rs_c: layout.pitch,
-            accumulate: false,
-        };
-        // SAFETY: the tiles lie inside of P, and what they read inside of U and V.
-        unsafe { products.compute(simd) };
-    }
-
-    /// The outputs of some rows, and what follows.
-    ///
-    /// # Safety
-    /// P is as above, and there is room for the outputs of the tiles of an image, side by side.
-    #[inline(always)]
-    unsafe fn transform_products<S: Simd>(&self, simd: S, rows: Range<usize>, p: *const f32, scratch: *mut f32) {
-        let (call, layout, across) = (self.call, self.layout, self.across());
-        let Target { data, addend, image, row, y: down, .. } = call.target;
-        let [height, width] = call.grid;
-        let whole = self.tiles().next_multiple_of(S::F32_LANES);
-        let line = scratch.wrapping_add(4 * layout.columns);
-        for m in rows.clone() {
-            let tile = call.epilogue.tile(m..m + 1, std::ptr::null());
-            let tile = if addend.is_some() { tile.linear() } else { tile };
-            for (i, n) in self.images.clone().enumerate() {
-                let p = p.wrapping_add((m - rows.start) * layout.pitch + i * self.tiles());
-                // SAFETY: as promised by the caller; the rows of outputs are this task's own, and the addend lies as
-                // they do.
+    unsafe fn write<S: Simd>(&self, simd: S, image: usize, rows: Range<usize>, outputs: Range<usize>, lines: *mut f32) {
+        let Winograd { target, epilogue, grid: [_, width], .. } = *self.call;
+        let row = TILE * self.tiles.across;
+        let tile = epilogue.tile(outputs.clone(), std::ptr::null());
+        let tile = if target.addend.is_some() { tile.linear() } else { tile };
+        let vectors = (rows.len() * row).div_ceil(S::F32_LANES);
+        // SAFETY: as promised by the caller.
+        unsafe { tile.apply(simd, outputs.len(), vectors, lines, self.layout.line as isize) };
+        // Rows that lie side by side in both are one.
+        let (run, runs) = if target.y == width && row == width { (rows.len() * width, 1) } else { (width, rows.len()) };
+        for (i, m) in outputs.enumerate() {
+            for y in 0..runs {
+                let from = lines.wrapping_add(i * self.layout.line + y * row).cast_const();
+                let at = image * target.image + m * target.row + (rows.start + y) * target.y;
+                let to = target.data.wrapping_add(at);
+                // SAFETY: the outputs are this task's own, and the addend lies as they do.
                 unsafe {
-                    for at in (0..whole).step_by(S::F32_LANES) {
-                        both_axes!(
-                            simd, to_outputs, 4 -> 2,
-                            |i, j| load::<S>(p.wrapping_add((4 * i + j) * layout.of_p + at)),
-                            |k, l, x| {
-                                let to = scratch.wrapping_add((2 * k + l) * layout.columns + at);
-                                store::<S>(to, x);
-                            }
-                        );
-                    }
-                    for part in 0..4 {
-                        tile.apply(simd, 1, whole / S::F32_LANES, scratch.wrapping_add(part * layout.columns), 0);
-                    }
-                    for y in 0..(2 * self.rows.len()).min(height - 2 * self.rows.start) {
-                        let at = n * image + m * row + (2 * self.rows.start + y) * down;
-                        let of = |j: usize| {
-                            scratch.wrapping_add((y % 2 * 2 + j) * layout.columns + y / 2 * across).cast_const()
-                        };
-                        let to = data.wrapping_add(at);
-                        match addend {
-                            None => interleave([of(0), of(1)], to, width),
-                            Some(addend) => {
-                                interleave([of(0), of(1)], line, width);
-                                sum(simd, line, addend.wrapping_add(at), to, width, call.epilogue.relu);
-                            }
-                        }
+                    match target.addend {
+                        None => runs::copy::<S>(from, to, run),
+                        Some(addend) => sum(simd, from, addend.wrapping_add(at), to, run, epilogue.relu),
                     }
                 }
             }

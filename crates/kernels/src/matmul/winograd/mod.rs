@@ -1,17 +1,20 @@
-//! Convolutions with kernels of 3 x 3 and stride 1 by Winograd's minimal filtering F(2x2, 3x3) (Lavin and Gray, 2016):
-//! a tile of 2 x 2 outputs takes 16 multiplications a channel instead of 36.
+//! Convolutions with kernels of 3 x 3 and stride 1 by Winograd's minimal filtering F(4x4, 3x3) (Lavin and Gray, 2016):
+//! a tile of 4 x 4 outputs takes 36 multiplications a channel instead of 144.
 //!
 //! ```text
 //!  weight g[m, c]                 U = G g G^T
-//!                                                  16 products, one for each element of a 4 x 4:
-//!  4 x 4 of the source d[c],      V = B^T d B        outputs   A^T P A,  P[m, tile] = sum of U[m, c] V[c, tile] over channels
+//!                                                  36 products, one for each element of a 6 x 6:
+//!  6 x 6 of the source d[c],      V = B^T d B        outputs   A^T P A,  P[tile, m] = sum of V[tile, c] U[c, m] over channels
 //!  a tile and what is around it
-//!                                                    gradient  G^T Q G,  Q[m, c] = sum of W[m, tile] V[tile, c] over tiles
+//!                                                    gradient  G^T Q G,  Q[m, c] = sum of W[tile, m] V[tile, c] over tiles
 //!  gradient of a tile y[m]        W = A y A^T
 //! ```
+//!
+//! Channels are last everywhere but in what the caller has: `tiles.rs` transposes it.
 
 mod convolve;
 mod taps;
+mod tiles;
 mod transforms;
 mod weight;
 
@@ -25,20 +28,20 @@ use super::prefetch::Prefetch;
 pub(super) use convolve::{Weight, Winograd};
 use pulp::Simd;
 pub use taps::TransformedWeight;
+use tiles::tiles;
 pub(super) use weight::weight_gradient;
 
+/// Rows and columns of a tile of outputs.
+const TILE: usize = 4;
+/// The same of what such a tile reads, and of its transformed form.
+const SIDE: usize = TILE + 2;
 /// Elements of a transformed tile.
-const ELEMS: usize = 16;
-/// Channels and outputs from which on the transforms cost less than they save, of a convolution and of a gradient by
-/// the weight.
+const ELEMS: usize = SIDE * SIDE;
+/// Channels and outputs from which on the transforms cost less than they save.
 const CHANNELS_MIN: usize = 16;
-/// Channels times outputs for the same: 16 to 16 are faster summed directly.
-const PRODUCT_MIN: usize = 512;
-const CHANNELS_MIN_WEIGHT: usize = 32;
 /// Tiles of an image for the same: with fewer, a single image would wait longer for the weight than it gains. A
-/// gradient by the weight, of which there is one a batch, needs fewer.
-const TILES_MIN: usize = 16;
-const TILES_MIN_WEIGHT: usize = 4;
+/// gradient by the weight, of which there is one a batch, needs no more than one.
+const TILES_MIN: usize = 4;
 /// Elements of a transformed row of tiles, at most: 2 MiB.
 const ROW_MAX: usize = 1 << 19;
 
@@ -61,29 +64,22 @@ impl Kernel {
             *to = taps.iter().position(|tap| *tap == place(i))?;
         }
         let fits = taps.len() == 9 && window.step == [1, 1] && first.iter().all(|place| (-2..=0).contains(place));
-        let fits = fits && channels * outputs >= PRODUCT_MIN;
-        (fits && pays([channels, outputs], window.grid, CHANNELS_MIN, TILES_MIN)).then_some(Self { first, order })
+        (fits && pays([channels, outputs], window.grid, TILES_MIN)).then_some(Self { first, order })
     }
 }
 
-/// Whether channels and outputs, and the tiles of an image, are at least so many, and whether a row of tiles stays in
-/// the cache. The images of a batch do not matter: each has the bits that it has alone.
-fn pays(channels: [usize; 2], grid: [usize; 2], channels_min: usize, tiles_min: usize) -> bool {
+/// Whether there are enough channels and outputs, and tiles of an image, which the outputs fill at least by half, and
+/// whether a row of tiles stays in the cache. The images of a batch do not matter: each has the bits that it has alone.
+fn pays(channels: [usize; 2], grid: [usize; 2], tiles_min: usize) -> bool {
     let [down, across] = tiles(grid);
-    channels.iter().all(|&channels| channels >= channels_min && ELEMS * channels * across <= ROW_MAX)
+    channels.iter().all(|&channels| channels >= CHANNELS_MIN && ELEMS * channels * across <= ROW_MAX)
         && down * across >= tiles_min
+        && 2 * grid[0] * grid[1] >= TILE * TILE * down * across
 }
 
-/// The rows and columns of tiles of an image.
-fn tiles(grid: [usize; 2]) -> [usize; 2] {
-    grid.map(|length| length.div_ceil(2))
-}
-
-/// The channels of U, V or Q, filled up to whole vectors, and from one row of U or Q to the next: 16 elements of all
-/// channels, and a line so that rows do not share a set of the cache.
-fn depth(channels: usize) -> (usize, usize) {
-    let channels = channels.next_multiple_of(LINE);
-    (channels, ELEMS * channels + LINE)
+/// Channels filled up to whole vectors of any length.
+fn padded(channels: usize) -> usize {
+    channels.next_multiple_of(LINE)
 }
 
 /// Products c = a b of all elements of the transformed tiles. With each operand, how far its next element is.
@@ -102,12 +98,16 @@ struct Products<'a> {
 }
 
 impl Products<'_> {
+    /// Calls `before` before those of each element.
+    ///
     /// # Safety
     /// Rows and columns, these filled up to whole vectors, lie inside of the operands.
     #[inline(always)]
-    unsafe fn compute<S: Simd>(self, simd: S) {
-        let Self { rows, columns, a: (a, of_a), b: (b, of_b), offsets, kc_sum, c: (c, of_c), rs_c, accumulate } = self;
+    unsafe fn compute<S: Simd>(self, simd: S, before: impl Fn(usize)) {
+        let Self { rows, columns, a: (a, of_a), b: (b, of_b), offsets, kc_sum, c: (c, of_c), rs_c, accumulate, .. } =
+            self;
         for e in 0..ELEMS {
+            before(e);
             let a = MatRef { ptr: a.ptr.wrapping_add(e * of_a), ..a };
             for first in (0..columns).step_by(nr::<S>()) {
                 let columns = nr::<S>().min(columns - first);

@@ -1,13 +1,17 @@
-//! Between the taps of kernels and their 4 x 4: U of a weight, and the gradient of a weight from Q.
+//! Between the taps of kernels and their 6 x 6: U of a weight, and the gradient of a weight from Q.
 
-use super::transforms::{both_axes, load, of_taps, store, to_taps};
-use super::{Kernel, depth};
+use super::transforms::{OfTaps, TAPS, ToTaps, Transform, both_axes, load, store};
+use super::{ELEMS, Kernel, SIDE, padded};
 use crate::matmul::pack;
+use crate::matmul::params::{LINE, NR_MAX};
 use crate::matmul::patches::Window;
 use crate::matmul::transpose;
 use crate::parallel::{self, Rows};
 use ndarray::ArrayView2;
 use pulp::{Arch, Simd, WithSimd};
+
+/// Channels whose taps are transposed together.
+const CHANNELS: usize = 16;
 
 /// U of a weight, computed once for convolutions that read it many times: those of a frozen network.
 pub struct TransformedWeight {
@@ -23,7 +27,7 @@ impl TransformedWeight {
         let size = [weight.nrows(), weight.ncols() / window.taps[0].len()];
         let kernel = Kernel::of(window, size[1], size[0])?;
         let mut u = vec![0.0; transformed_len(weight)];
-        Arch::new().dispatch(Transform { kernel: &kernel, weight, u: &mut u });
+        Arch::new().dispatch(Transformation { kernel: &kernel, weight, u: &mut u });
         Some(Self { kernel, u, size })
     }
 
@@ -33,13 +37,13 @@ impl TransformedWeight {
     }
 }
 
-struct Transform<'a> {
+struct Transformation<'a> {
     kernel: &'a Kernel,
     weight: ArrayView2<'a, f32>,
     u: &'a mut [f32],
 }
 
-impl WithSimd for Transform<'_> {
+impl WithSimd for Transformation<'_> {
     type Output = ();
 
     #[inline(always)]
@@ -48,58 +52,87 @@ impl WithSimd for Transform<'_> {
     }
 }
 
+/// The outputs of a block of U, which is U[element][channel][output]: a panel of the products at most.
+pub(super) fn block(outputs: usize) -> usize {
+    padded(outputs).min(NR_MAX)
+}
+
 /// Elements of U of a weight[outputs, channels * taps].
 pub(super) fn transformed_len(a: ArrayView2<f32>) -> usize {
-    a.nrows() * depth(a.ncols() / 9).1
+    let block = block(a.nrows());
+    a.nrows().div_ceil(block) * ELEMS * (a.ncols() / 9) * block
 }
 
 /// U of a weight[outputs, channels * taps].
 #[inline(always)]
 pub(super) fn transform<S: Simd>(simd: S, kernel: &Kernel, a: ArrayView2<f32>, u: &mut [f32], threads: usize) {
     assert!(a.ncols() <= 1 || a.strides()[1] == 1);
-    let channels = a.ncols() / 9;
-    let (pitch, depth) = depth(channels);
-    let grain = if threads == 1 { a.nrows() } else { (1 << 12) / channels + 1 };
-    parallel::for_each(Rows(u, depth), grain, |first, Rows(u, _)| {
-        pack::with_scratch(9 * pitch, |taps| simd.vectorize(Rewrite { kernel, a, first, u, taps }));
+    let block = block(a.nrows());
+    let grain = if threads == 1 { a.nrows() } else { 1 };
+    parallel::for_each(Rows(u, ELEMS * (a.ncols() / 9) * block), grain, |first, Rows(u, _)| {
+        pack::with_scratch(9 * CHANNELS * LINE, |taps| simd.vectorize(Blocks { kernel, a, first, u, taps }));
     });
 }
 
-/// U of some rows.
-struct Rewrite<'a> {
+/// Some blocks of U.
+struct Blocks<'a> {
     kernel: &'a Kernel,
     a: ArrayView2<'a, f32>,
     first: usize,
     u: &'a mut [f32],
-    /// Room for the taps of a row, each of all channels.
+    /// Room for the taps of some channels, each of a line of outputs.
     taps: &'a mut [f32],
 }
 
-impl WithSimd for Rewrite<'_> {
+impl WithSimd for Blocks<'_> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { kernel, a, first, u, taps } = self;
-        let channels = a.ncols() / 9;
-        let (pitch, depth) = depth(channels);
-        taps.fill(0.0);
-        for (i, u) in u.chunks_exact_mut(depth).enumerate() {
-            let row = a.row(first + i);
-            // SAFETY: the row has 9 taps of each channel, adjacent, and whole vectors lie inside of a row of taps and
-            // of an element of U.
-            unsafe {
-                transpose::matrix::<S>(row.as_ptr(), 9, [channels, 9], taps.as_mut_ptr(), pitch);
-                for at in (0..pitch).step_by(S::F32_LANES) {
-                    both_axes!(
-                        simd, of_taps, 3 -> 4,
-                        |i, j| load::<S>(taps.as_ptr().add(kernel.order[3 * i + j] * pitch + at)),
-                        |k, l, x| store::<S>(u.as_mut_ptr().add((4 * k + l) * pitch + at), x)
-                    );
+        let (outputs, channels, block) = (a.nrows(), a.ncols() / 9, block(a.nrows()));
+        for (i, u) in u.chunks_exact_mut(ELEMS * channels * block).enumerate() {
+            let of_block = (first + i) * block..outputs.min((first + i + 1) * block);
+            for output in of_block.clone().step_by(LINE) {
+                let rows = LINE.min(of_block.end - output);
+                if rows < LINE {
+                    taps.fill(0.0);
+                }
+                for channel in (0..channels).step_by(CHANNELS) {
+                    let count = CHANNELS.min(channels - channel);
+                    // SAFETY: the rows have 9 taps of each channel, adjacent, and whole lines lie inside of the taps
+                    // and of a row of U.
+                    unsafe {
+                        let from = a.as_ptr().offset(output as isize * a.strides()[0]).add(9 * channel);
+                        transpose::matrix::<S>(
+                            from,
+                            a.strides()[0] as usize,
+                            [rows, 9 * count],
+                            taps.as_mut_ptr(),
+                            LINE,
+                        );
+                        for c in 0..count {
+                            let taps = taps.as_ptr().add(9 * c * LINE);
+                            let to = u.as_mut_ptr().add((channel + c) * block + output - of_block.start);
+                            for at in (0..LINE).step_by(S::F32_LANES) {
+                                both_axes!(
+                                    simd, OfTaps, TAPS => SIDE,
+                                    |i, j| load::<S>(taps.add(kernel.order[3 * i + j] * LINE + at)),
+                                    |k, l, x| store::<S>(to.add((SIDE * k + l) * channels * block + at), x)
+                                );
+                            }
+                        }
+                    }
                 }
             }
         }
     }
+}
+
+/// From one row of Q, which is Q[element][channel], to the next: a line more, so that rows do not share a set of the
+/// cache.
+pub(super) fn depth(channels: usize) -> usize {
+    ELEMS * padded(channels) + LINE
 }
 
 /// The gradient of some rows from the groups' sums.
@@ -119,23 +152,23 @@ impl WithSimd for Gradient<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { sums, group, channels, first, out, taps } = self;
-        let (pitch, depth) = depth(channels);
+        let pitch = padded(channels);
         for (i, out) in out.chunks_exact_mut(9 * channels).enumerate() {
-            let sums = &sums[(first + i) * depth..];
+            let sums = &sums[(first + i) * depth(channels)..];
             for at in (0..pitch).step_by(S::F32_LANES) {
                 // SAFETY: whole vectors lie inside of an element of the sums, and of a row of taps.
                 unsafe {
                     both_axes!(
-                        simd, to_taps, 4 -> 3,
+                        simd, ToTaps, SIDE => TAPS,
                         |i, j| {
-                            let of_group = |group: usize| sums[group + (4 * i + j) * pitch + at..].as_ptr();
+                            let of_group = |group: usize| sums[group + (SIDE * i + j) * pitch + at..].as_ptr();
                             let mut sum = load::<S>(of_group(0));
                             for other in (group..sums.len()).step_by(group) {
                                 sum = simd.add_f32s(sum, load::<S>(of_group(other)));
                             }
                             sum
                         },
-                        |k, l, x| store::<S>(taps.as_mut_ptr().add((3 * k + l) * pitch + at), x)
+                        |k, l, x| store::<S>(taps.as_mut_ptr().add((TAPS * k + l) * pitch + at), x)
                     );
                 }
             }

@@ -1,0 +1,105 @@
+//! Tiles of a source with channels last: then a vector has a place of some channels, whatever the width of the images,
+//! and a tile is transformed where it lies.
+
+use super::transforms::{Transform, both_axes, load, store};
+use super::{SIDE, TILE};
+use crate::matmul::params::LINE;
+use crate::matmul::patches::Images;
+use pulp::Simd;
+use std::ops::Range;
+
+/// The rows and columns of tiles of an image.
+pub(super) fn tiles(grid: [usize; 2]) -> [usize; 2] {
+    grid.map(|length| length.div_ceil(TILE))
+}
+
+/// Some rows of tiles of some images.
+#[derive(Clone)]
+pub(super) struct Tiles {
+    pub images: Range<usize>,
+    pub rows: Range<usize>,
+    /// Tiles of a row.
+    pub across: usize,
+}
+
+impl Tiles {
+    pub fn of_image(&self) -> usize {
+        self.rows.len() * self.across
+    }
+
+    pub fn len(&self) -> usize {
+        self.images.len() * self.of_image()
+    }
+}
+
+/// Elements of the scratch for a row of tiles, whose windows have `side` rows and columns.
+pub(super) fn scratch_len(side: usize, across: usize) -> usize {
+    side * (TILE * across + side - TILE) * LINE
+}
+
+/// Transformed windows, as to[element][tile][channel]: how far elements and tiles are.
+#[derive(Clone, Copy)]
+pub(super) struct Transformed {
+    pub to: *mut f32,
+    pub of_element: usize,
+    pub of_tile: usize,
+}
+
+/// Transforms the windows of WINDOW x WINDOW that begin with the tiles, or as many zeros before them as `padding` has
+/// rows and columns: a line of channels and a row of tiles at a time, whose source stays in L1.
+///
+/// # Safety
+/// The images exist; there is room for the result, whose tiles take whole lines, and in the scratch.
+#[inline(always)]
+pub(super) unsafe fn transform<S: Simd, T: Transform<WINDOW, SIDE>, const WINDOW: usize>(
+    simd: S,
+    source: Images,
+    tiles: &Tiles,
+    [top, left]: [usize; 2],
+    scratch: *mut f32,
+    result: Transformed,
+) {
+    let beyond = WINDOW - TILE;
+    let row = (TILE * tiles.across + beyond) * LINE;
+    let columns = source.width.min(TILE * tiles.across + beyond - left);
+    // The columns of the padding stay zero.
+    // SAFETY: there is room.
+    let lines = unsafe { std::slice::from_raw_parts_mut(scratch, WINDOW * row) };
+    lines.fill(0.0);
+    for c in (0..source.channels).step_by(LINE) {
+        let channels = LINE.min(source.channels - c);
+        let some = Images { data: source.data.wrapping_add(c * source.plane), channels, ..source };
+        for (i, image) in tiles.images.clone().enumerate() {
+            for (j, y) in tiles.rows.clone().enumerate() {
+                // What the row of tiles above has read already.
+                let known = if j == 0 { 0 } else { beyond };
+                lines.copy_within(TILE * row..(TILE + known) * row, 0);
+                for y_window in known..WINDOW {
+                    let inside = scratch.wrapping_add(y_window * row + left * LINE);
+                    match (TILE * y + y_window).checked_sub(top).filter(|y| *y < source.height) {
+                        // SAFETY: the row exists, and lies inside of the scratch.
+                        Some(y) => unsafe {
+                            some.copy_channels_last::<S>(image, y..y + 1, columns, inside, [row, LINE])
+                        },
+                        None => lines[y_window * row..(y_window + 1) * row].fill(0.0),
+                    }
+                }
+                for x in 0..tiles.across {
+                    let from = scratch.wrapping_add(TILE * x * LINE).cast_const();
+                    let tile = i * tiles.of_image() + j * tiles.across + x;
+                    let to = result.to.wrapping_add(tile * result.of_tile + c);
+                    for at in (0..LINE).step_by(S::F32_LANES) {
+                        // SAFETY: the window lies inside of the scratch, and there is room.
+                        unsafe {
+                            both_axes!(
+                                simd, T, WINDOW => SIDE,
+                                |i, j| load::<S>(from.wrapping_add(i * row + j * LINE + at)),
+                                |k, l, x| store::<S>(to.wrapping_add((SIDE * k + l) * result.of_element + at), x)
+                            );
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
