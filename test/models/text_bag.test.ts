@@ -91,7 +91,7 @@ test("networks of one's own learn texts, and ids in tensors are plain numbers", 
   await trainTeacher({ model: student, data: new TensorDataset(IDS, Int32Array.of(0, 1, 0)), epochs: 1 });
   const small = new TextBag({ buckets: 100, classes: 2 });
   expect(await refusal("SHAPE_MISMATCH", () => trainTeacher({ model: small, data: train, epochs: 1 }))).toBe(
-    "the network: its table has 100 rows, the encoding of t 500 ids: give both the same buckets",
+    "the model: its table has 100 rows, the encoding of t 500 ids: give both the same buckets",
   );
   const numbers = new Mlp({ inFeatures: 20, classes: 2 });
   expect(await refusal("BAD_ARGUMENT", () => trainTeacher({ model: numbers, data: train, epochs: 1 }))).toContain(
