@@ -137,6 +137,8 @@ const MODULE = [
   ...section(10, vector(PRODUCT), vector(DECODE)),
 ];
 
+const CODE = Buffer.from(MODULE).toString("base64");
+
 /** Whether WebAssembly multiplies a weight of this shape. */
 export function fitsSimd(rows: number, columns: number): boolean {
   return rows * columns >= LEAST && rows >= PANEL && rows <= MOST && columns <= MOST;
@@ -155,7 +157,7 @@ const webAssembly = compiled();
  */
 function compiled() {
   try {
-    const bytes = Uint8Array.of(${MODULE.join(", ")});
+    const bytes = Uint8Array.from(atob("${CODE}"), (character) => character.charCodeAt(0));
     const { memory, ...functions } = new WebAssembly.Instance(new WebAssembly.Module(bytes)).exports;
     const room = function (length) {
       const missing = this.free + length - memory.buffer.byteLength;
