@@ -13,6 +13,7 @@ const results = onlySkipped ? await runSkipped(JSON.parse(readFileSync(RESULTS, 
 writeFileSync(RESULTS, JSON.stringify(results));
 const tests = results.files.flatMap(({ assertionResults }) => assertionResults);
 printReasons(tests.filter(isSkipped));
+printFailures(results);
 const count = (...states) => tests.filter(({ status }) => states.includes(status)).length;
 // A file that does not load has no tests, and fails.
 const unloaded = results.files.filter((file) => file.status === "failed" && file.assertionResults.length === 0).length;
@@ -28,7 +29,7 @@ async function runAll() {
   const typescript = await runTypeScript([]);
   const rust = await rustRun;
   process.stdout.write(rust.output);
-  return { ok: rust.ok && typescript.ok, rust: rust.counts, files: typescript.files };
+  return { ok: rust.ok && typescript.ok, rust: { ...rust.counts, failures: rust.failures }, files: typescript.files };
 }
 
 async function runSkipped({ ok, rust, files }) {
@@ -53,7 +54,8 @@ async function runRust() {
   const results = [...output.matchAll(/^test result: .* (\d+) passed; (\d+) failed; (\d+) ignored/gm)];
   const sum = (group) => results.reduce((total, result) => total + Number(result[group]), 0);
   const failed = sum(2) > 0 || status === 0 ? sum(2) : 1;
-  return { ok: status === 0, output, counts: { passed: sum(1), failed, skipped: sum(3) } };
+  const failures = [...output.matchAll(/^test (\S+) \.\.\. FAILED$/gm)].map(([, name]) => name);
+  return { ok: status === 0, output, failures, counts: { passed: sum(1), failed, skipped: sum(3) } };
 }
 
 async function runTypeScript(files) {
@@ -100,4 +102,21 @@ function printReasons(skipped) {
     reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
   }
   for (const [reason, tests] of reasons) console.log(`skipped ${tests}: needs ${reason}`);
+}
+
+/** Each failed test with the first lines of its error, below all that the tests print, where the end of a log shows it. */
+function printFailures({ rust, files }) {
+  for (const name of rust.failures) console.log(`failed: ${name}`);
+  for (const { name, status, message, assertionResults } of files) {
+    const failed = assertionResults.filter((test) => test.status === "failed");
+    for (const { fullName, failureMessages } of failed) {
+      printFailure(`${relative(ROOT, name)} > ${fullName}`, failureMessages.join("\n"));
+    }
+    if (status === "failed" && assertionResults.length === 0) printFailure(relative(ROOT, name), message ?? "");
+  }
+}
+
+function printFailure(name, message) {
+  console.log(`failed: ${name}`);
+  for (const line of message.split("\n").slice(0, 12)) console.log(`  ${line}`);
 }
