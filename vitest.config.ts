@@ -11,6 +11,7 @@ const OWN_PROCESS = [
   "test/data/formats/npy.test.ts",
   "test/checkpoint/hostile_zip.test.ts",
   "test/checkpoint/refusing_disks.test.ts",
+  "test/tensor/buffer_pool.test.ts",
   "test/tensor/memory.test.ts",
   "test/train/estimate.test.ts",
   "test/train/workers.test.ts",

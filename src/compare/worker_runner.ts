@@ -112,7 +112,7 @@ export class WorkerRunner implements TrialRunner {
 
   async train(trial: Trial, signal: AbortSignal, onStep: (progress: TrialProgress) => void): Promise<Outcome> {
     this.#onStep = onStep;
-    const stop = () => void (this.#child.connected && this.#child.send({ kind: "stop" } satisfies Request));
+    const stop = () => this.#send({ kind: "stop" });
     signal.addEventListener("abort", stop, { once: true });
     try {
       const report = await this.#request({ kind: "train", trial });
@@ -139,9 +139,13 @@ export class WorkerRunner implements TrialRunner {
     return new Promise((resolve, reject) => {
       if (this.#ended !== null) return reject(this.#ended);
       this.#pending = { resolve, reject };
-      // A process that could not be started has no channel; that it ended is said by an event.
-      if (this.#child.connected) this.#child.send(order);
+      this.#send(order);
     });
+  }
+
+  /** To a process that is gone, or could not be started, nothing is sent: the event of its end says why. */
+  #send(order: Request): void {
+    if (this.#child.connected) this.#child.send(order, () => {});
   }
 
   #receive(report: Response): void {
