@@ -12,7 +12,6 @@ const OWN_PROCESS = [
   "test/checkpoint/hostile_zip.test.ts",
   "test/checkpoint/refusing_disks.test.ts",
   "test/tensor/buffer_pool.test.ts",
-  "test/tensor/memory.test.ts",
   "test/train/estimate.test.ts",
   "test/train/workers.test.ts",
 ];

@@ -7,7 +7,7 @@ import { reshapeOp } from "../ops/reshape.js";
 import { numel } from "../tensor/shape.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { type Constant, type Graph, type Input, type Length, lengthFor, type Node, type Value } from "./graph.js";
-import { type Trace, type TracedOp, trace, UntraceableError } from "./tracer.js";
+import { Following, type Trace, type TracedOp, type TracedValue, trace, UntraceableError } from "./tracer.js";
 
 const ROWS = [2, 3] as const;
 /** A larger batch, for samples of up to so many values: whether `forward()` does something else with it. */
@@ -59,11 +59,11 @@ export function traceModule(module: Module, sampleShape: readonly number[], opti
 
 /** Makes one graph of two traces. */
 class Merger {
-  readonly #names: ReadonlyMap<Tensor, string>;
+  readonly #names: ReadonlyMap<TracedValue, string>;
   readonly #input: Input;
-  readonly #values: Map<Tensor, Value>;
+  readonly #values: Map<TracedValue, Value>;
   /** The second trace's tensor of each value that follows from the input. */
-  readonly #twins: Map<Value, Tensor>;
+  readonly #twins: Map<Value, TracedValue>;
   readonly #nodes: Node[] = [];
 
   constructor(
@@ -108,26 +108,27 @@ class Merger {
     this.#add({ kind: "node", op, attributes, inputs, shape }, first.output, second.output);
   }
 
-  #add(node: Node, first: Tensor, second: Tensor): Node {
+  #add(node: Node, first: TracedValue, second: TracedValue): Node {
     this.#nodes.push(node);
     this.#values.set(first, node);
     this.#twins.set(node, second);
     return node;
   }
 
-  #merge(first: Tensor, second: Tensor): Value {
+  #merge(first: TracedValue, second: TracedValue): Value {
     const known = this.#values.get(first);
     if (known !== undefined && known.kind !== "constant") {
       if (this.#twins.get(known) === second) return known;
       throw changes();
     }
+    if (first instanceof Following || second instanceof Following) throw changes();
     if (isEqual(first, second)) return known ?? this.#constant(first);
     const repeated = this.#repeated(first, second);
     if (repeated === null) throw changes();
     return repeated;
   }
 
-  #shapeOf(first: Tensor, second: Tensor): Length[] {
+  #shapeOf(first: TracedValue, second: TracedValue): Length[] {
     const rows = [this.first, this.second].map(({ input }) => input.shape[0]);
     return first.shape.map((length, axis): Length => {
       if (length === second.shape[axis]) return length;

@@ -11,19 +11,27 @@ import type { Tensor } from "../tensor/tensor.js";
 import { withTracer } from "../tensor/tracer.js";
 import type { Attributes } from "./graph.js";
 
+/** Stands for a tensor that follows from the input: the activations of a large batch are not kept. */
+export class Following {
+  constructor(readonly shape: readonly number[]) {}
+}
+
+/** A tensor of a trace. */
+export type TracedValue = Tensor | Following;
+
 /** An operation as it was computed. */
 export interface TracedOp {
   readonly op: AnyOp;
   readonly attributes: Attributes;
-  readonly inputs: readonly Tensor[];
-  readonly output: Tensor;
+  readonly inputs: readonly TracedValue[];
+  readonly output: TracedValue;
 }
 
 /** A forward pass: its input, its outputs and the operations between them, in their order. */
 export interface Trace {
-  readonly input: Tensor;
-  readonly output: Tensor;
-  readonly taps: Readonly<Record<string, Tensor>>;
+  readonly input: TracedValue;
+  readonly output: TracedValue;
+  readonly taps: Readonly<Record<string, TracedValue>>;
   readonly ops: readonly TracedOp[];
   /** Whether the pass read values that follow from the input. */
   readonly isRead: boolean;
@@ -37,33 +45,34 @@ export interface Trace {
  */
 export function trace(module: Module, sampleShape: readonly number[], rows: number, taps: readonly string[]): Trace {
   const traced: TracedOp[] = [];
-  const sources = new Map<Tensor, Tensor>();
-  const following = new Set<object>();
+  const values = new WeakMap<object, TracedValue>();
   let isRead = false;
   let isDrawn = false;
   const onRead = (read: object) => {
-    if (following.has(read)) isRead = true;
+    if (values.get(read) instanceof Following) isRead = true;
     if (read instanceof Generator) isDrawn = true;
   };
-  const sourceOf = (tensor: Tensor) => sources.get(tensor) ?? tensor;
-  const onOp = (output: Tensor, inputs: readonly Tensor[], op: AnyOp, attributes: unknown) => {
-    if (inputs.some((tensor) => following.has(tensor))) following.add(output);
-    if (op.name === "detach") sources.set(output, sourceOf(inputs[0]));
-    else traced.push({ op, attributes: (attributes ?? {}) as Attributes, inputs: inputs.map(sourceOf), output });
+  const tracedValue = (tensor: Tensor) => values.get(tensor) ?? tensor;
+  const onOp = (output: Tensor, tensors: readonly Tensor[], op: AnyOp, attributes: unknown) => {
+    const inputs = tensors.map(tracedValue);
+    if (op.name === "detach") return void values.set(output, inputs[0]);
+    if (inputs.some((input) => input instanceof Following)) values.set(output, new Following(output.shape));
+    traced.push({ op, attributes: (attributes ?? {}) as Attributes, inputs, output: tracedValue(output) });
   };
   const tapped = new Taps(module, taps, "taps");
   const run = () => {
-    const input = randn([rows, ...sampleShape]);
-    following.add(input);
-    const pass = () => withTracer(onOp, () => withReader(onRead, () => expectOutput("network", module.forward(input))));
+    const batch = randn([rows, ...sampleShape]);
+    const input = new Following(batch.shape);
+    values.set(batch, input);
+    const pass = () => withTracer(onOp, () => withReader(onRead, () => expectOutput("network", module.forward(batch))));
     const { value, taps } = tapped.record(pass);
-    const output = sourceOf(value);
-    const sourceTaps = Object.fromEntries(Object.entries(taps).map(([path, tensor]) => [path, sourceOf(tensor)]));
+    const output = tracedValue(value);
+    const tapValues = Object.fromEntries(Object.entries(taps).map(([path, tensor]) => [path, tracedValue(tensor)]));
     return {
       input,
       output,
-      taps: sourceTaps,
-      ops: between(input, [output, ...Object.values(sourceTaps)], traced),
+      taps: tapValues,
+      ops: between(input, [output, ...Object.values(tapValues)], traced),
       isRead,
       isDrawn,
     };
@@ -106,8 +115,8 @@ function hasEffect({ op, attributes }: { op: AnyOp; attributes: Attributes }): b
  * The operations that follow from `input` and lead to an output. One with an effect has to be among them: the graph
  * would do less than the module.
  */
-function between(input: Tensor, outputs: readonly Tensor[], traced: readonly TracedOp[]): TracedOp[] {
-  const after = new Set([input]);
+function between(input: Following, outputs: readonly TracedValue[], traced: readonly TracedOp[]): TracedOp[] {
+  const after = new Set<TracedValue>([input]);
   const following = traced.filter(({ inputs, output }) => inputs.some((x) => after.has(x)) && after.add(output));
   const before = new Set(outputs);
   const leading = following.reverse().filter(({ inputs, output }) => {

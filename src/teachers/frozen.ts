@@ -8,6 +8,7 @@ import type { Module } from "../nn/module.js";
 import type { StateDict } from "../nn/state_dict.js";
 import { currentPrecision } from "../tensor/precision.js";
 import { currentGenerator } from "../tensor/random.js";
+import { outsideStep } from "../tensor/step.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { isTracing } from "../tensor/tracer.js";
 import { getNumThreads } from "../threads.js";
@@ -129,7 +130,8 @@ class KeptWeights {
 
 function freeze(module: Module, sampleShape: readonly number[], options: TraceOptions): FrozenModel | null {
   try {
-    return FrozenModel.from(module, sampleShape, options);
+    // Once in a run: the arena of a step would keep what it needs.
+    return outsideStep(() => FrozenModel.from(module, sampleShape, options));
   } catch (error) {
     // The live network says by itself what is wrong with the inputs.
     if (error instanceof DistilleryError) return null;

@@ -81,6 +81,28 @@ export function countedNativeBytes(): number {
   return nativeBytes;
 }
 
+/** Runs `body` without the arena around it: what it allocates is the garbage collector's. */
+export function withoutArena<T>(body: () => T): T {
+  return within(null, body);
+}
+
+function within<T>(arena: Arena | null, body: () => T): T {
+  // What was deferred before belongs to the arena around this one, and what was deferred inside of it to this one.
+  runDeferred();
+  const outer = current;
+  current = arena;
+  try {
+    const result = body();
+    runDeferred();
+    return result;
+  } catch (error) {
+    discardDeferred();
+    throw error;
+  } finally {
+    current = outer;
+  }
+}
+
 /** Whether an {@link Arena} is open. */
 export function isInArena(): boolean {
   return current !== null;
@@ -93,20 +115,7 @@ export class Arena {
 
   /** Runs `body`: what it allocates is in use until {@link Arena.release}. */
   run<T>(body: () => T): T {
-    // What was deferred before belongs to the arena around this one, and what was deferred inside of it to this one.
-    runDeferred();
-    const outer = current;
-    current = this;
-    try {
-      const result = body();
-      runDeferred();
-      return result;
-    } catch (error) {
-      discardDeferred();
-      throw error;
-    } finally {
-      current = outer;
-    }
+    return within(this, body);
   }
 
   /** An array of floats that is in use from now on. */

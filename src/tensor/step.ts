@@ -1,5 +1,5 @@
 import { badArgument, expectSync } from "../checks.js";
-import { Arena } from "./buffer_pool.js";
+import { Arena, withoutArena } from "./buffer_pool.js";
 import { collectTensors, Tensor } from "./tensor.js";
 
 /**
@@ -63,6 +63,11 @@ export function withArena<T>(body: () => T): T {
   } finally {
     arena.release();
   }
+}
+
+/** Runs `body` outside of the step around it: its tensors and their memory are the garbage collector's. */
+export function outsideStep<T>(body: () => T): T {
+  return collectTensors(null, () => withoutArena(body));
 }
 
 /** The value with the tensors in it copied, two levels deep. */

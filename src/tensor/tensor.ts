@@ -14,8 +14,8 @@ const NO_ELEMENTS = [0];
 /** The list that new tensors are added to; null if none is. */
 let made: Tensor[] | null = null;
 
-/** Runs `body` and adds the tensors that it makes to a list. @internal */
-export function collectTensors<T>(into: Tensor[], body: () => T): T {
+/** Runs `body` and adds the tensors that it makes to a list, if there is one. @internal */
+export function collectTensors<T>(into: Tensor[] | null, body: () => T): T {
   const before = made;
   made = into;
   try {

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from "vitest";
-import { type Tensor, tensor, zeros } from "../../src/index.js";
+import { frozen, Linear, Sequential, type Tensor, TensorDataset, tensor, zeros } from "../../src/index.js";
 import { allocate, allocateBytes, cachedBytes, emptyCache } from "../../src/tensor/buffer_pool.js";
 import { withArena } from "../../src/tensor/step.js";
 
@@ -115,4 +115,14 @@ describe("the memory of a backward pass grows as its tensors", () => {
     });
     expect(cachedBytes()).toBeLessThan((calls + 4) * size * 4);
   });
+});
+
+it("of the trace of a frozen teacher is not kept: each layer's outputs for the first batch", () => {
+  const [layers, rows, width] = [20, 64, 32];
+  const network = new Sequential(...Array.from({ length: layers }, () => new Linear(width, width)));
+  const batch = new TensorDataset(zeros([rows, width]), new Int32Array(rows)).slice(0, rows);
+  const teacher = frozen(network);
+  emptyCache();
+  withArena(() => teacher.outputs(batch));
+  expect(cachedBytes()).toBe(4 * rows * width);
 });
