@@ -204,7 +204,7 @@ async function dryRunChain(
   const networks = await Networks.open(userOptions);
   const source = await setUp(withoutTeacherColumn(config), undefined, flags);
   const first = await networks.teacherOf(config, flags, source);
-  const common = { data: source.train(), ...(source.validation && { validation: source.validation }) };
+  const common = { data: source.train(), validation: source.validation ?? undefined };
   const students = await Promise.all(links.map((link) => madeFor(link, source)));
   const planned = links.map(({ name, isDistilled }, i): PlannedRun => {
     const teacher = students[i - 1] ?? first;

@@ -17,7 +17,7 @@ export function makeCommand(): Command {
     .option("--from <url>", "mirror: the URL of a folder with its files (default: its public home)")
     .addHelpText("after", SEARCHED);
   return addShowing(command, "print a JSON object").action((name: string | undefined, flags: DataFlags) =>
-    errorBoundary(runData)({ ...flags, ...(name !== undefined && { name }) }),
+    errorBoundary(runData)({ ...flags, name }),
   );
 }
 
@@ -57,8 +57,7 @@ async function download(name: string, from: string | undefined) {
     bar.update({ done: allReceived, total: allBytes, text });
   };
   try {
-    const start = (signal: AbortSignal) =>
-      downloadData(name, { signal, onProgress, ...(from !== undefined && { from }) });
+    const start = (signal: AbortSignal) => downloadData(name, { signal, onProgress, from });
     return await interruptible(note, start, "stopping");
   } finally {
     bar.stop();

@@ -15,7 +15,7 @@ const NAMES = { dropLast: "--drop-last", batchNorm: "--batch-norm batch" };
  * anything runs.
  */
 export function expectBatches(network: Module, options: BatchOptions, data: Dataset, whose?: string): void {
-  const issue = singleFor(network, options, data, { names: NAMES, ...(whose && { whose }) });
+  const issue = singleFor(network, options, data, { names: NAMES, whose });
   if (issue !== null) throw refused(issue);
 }
 

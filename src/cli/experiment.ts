@@ -138,7 +138,7 @@ async function openExperiment({ config, userOptions, flags }: ExperimentSettings
     teacher: trained ?? (() => networks.make("teacherNetwork", context)),
     student: () => networks.make("student", context),
     data: source.train(),
-    ...(validation && { validation }),
+    validation: validation ?? undefined,
   };
   const { student, teacher } = await expectTaskBatches(task, config);
   const opening = (width: number) =>
@@ -186,7 +186,7 @@ export function workersOf(settings: ExperimentSettings, { openSeconds }: OpenExp
     argument: settings,
     // As long as it took here, on each core; and all of them at once on a slow disk.
     startSeconds: Math.min(60 + 10 * openSeconds * (parallel ?? numCores()), MAX_START_SECONDS),
-    ...(parallel !== undefined && { count: parallel }),
+    count: parallel,
   };
 }
 
@@ -218,7 +218,7 @@ async function dryRunExperiment(
   const own = runsOf(trials, share);
   const { data } = task;
   const [teacher, student] = [teacherOf(task), task.student()];
-  const common = { ...training, ...(source.validation && { validation: source.validation }) };
+  const common = { ...training, validation: source.validation ?? undefined };
   const losses = new Set(own.flatMap(({ kind, loss }) => (kind === "distilled" ? [loss] : [])));
   const students = own.map(({ kind, loss, fraction = 1 }): PlannedRun => {
     const part = fraction === 1 ? data : fractionOf(data, fraction);
@@ -227,7 +227,7 @@ async function dryRunExperiment(
       return { name: `a baseline student${of}`, times: 1, input: { ...common, data: part, model: student } };
     }
     const by = losses.size < 2 || loss === null ? "" : ` by ${labelOf(loss)}`;
-    const input = { ...common, data: part, teacher, student, ...(loss !== null && { loss }) };
+    const input = { ...common, data: part, teacher, student, loss: loss ?? undefined };
     return { name: `a distilled student${by}${of}`, times: 1, input };
   });
   const planned = new Map<string, PlannedRun>();

@@ -4,7 +4,7 @@ import { openNetwork } from "../checkpoint/index.js";
 import { dataSchema } from "../config/index.js";
 import { type Dataset, type Preprocessing, preprocessingOf } from "../data/index.js";
 import { hasTargets } from "../data/task_name.js";
-import type { ExportFormat, JsOptions, OnnxOptions, OnnxValue } from "../export/index.js";
+import type { ExportFormat, JsOptions, OnnxValue } from "../export/index.js";
 import { WEIGHT_TYPES, type WeightType } from "../graph/index.js";
 import { printableInline } from "../log/index.js";
 import { recordOf, type TrainingRecord } from "../models/training_record.js";
@@ -171,12 +171,7 @@ async function writeOnnx(
 ): Promise<Written> {
   // Loaded late: the other commands start without it.
   const { accuracyByOnnxRuntime, saveOnnx } = await import("../export/index.js");
-  const options: OnnxOptions = {
-    ...(quantize && { quantize }),
-    ...(known && { preprocessing: known }),
-    ...(embedNormalisation !== undefined && { embedNormalisation }),
-  };
-  const summary = await saveOnnx(network, out, options);
+  const summary = await saveOnnx(network, out, { quantize, preprocessing: known, embedNormalisation });
   const [input, output] = [summary.input, summary.output].map(described);
   const size = `${showBytes(summary.bytes)}, opset ${summary.opset}, ${input} to ${output}`;
   const lines = [`${out}: ${size}${weightsText(quantize)}`];
@@ -219,7 +214,7 @@ async function writeJavaScript<S extends { bytes: number }>(
   save: (network: Module, out: string, options: JsOptions) => Promise<S>,
   content: (summary: S, weights: string) => string,
 ): Promise<Written> {
-  const summary = await save(network, out, { ...(quantize && { quantize }), ...(known && { preprocessing: known }) });
+  const summary = await save(network, out, { quantize, preprocessing: known });
   return {
     lines: [`${out}: ${showBytes(summary.bytes)}, ${content(summary, weightsText(quantize))}`],
     values: summary,

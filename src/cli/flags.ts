@@ -117,11 +117,7 @@ export function loadOptions(flags: LoadFlags): LoadOptions {
 
 /** Which tensors of a file are meant; what was left out of it is printed to standard error. */
 export function partOptions({ key, stripPrefix, quiet = false }: Omit<LoadFlags, "allowNonFinite">): ReadOptions {
-  return {
-    ...(key !== undefined && { key }),
-    ...(stripPrefix !== undefined && { stripPrefix }),
-    ...(!quiet && { onNote: printError }),
-  };
+  return { key, stripPrefix, onNote: quiet ? undefined : printError };
 }
 
 /** What was given on the command line, without defaults. */

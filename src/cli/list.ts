@@ -90,7 +90,7 @@ export function makeCommand(): Command {
     .description("what has a name: networks, losses and more, with their options and defaults")
     .addArgument(new Argument("[kind]", `only this kind: ${Object.keys(KINDS).join(", ")}`));
   return addShowing(command, "print a JSON object").action((kind: string | undefined, flags: ListFlags) =>
-    errorBoundary(runList)({ ...flags, ...(kind !== undefined && { kind }) }),
+    errorBoundary(runList)({ ...flags, kind }),
   );
 }
 

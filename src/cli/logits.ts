@@ -7,7 +7,7 @@ import { writeLogits } from "../teachers/index.js";
 import { LOGITS_BATCH } from "../teachers/logits_in_order.js";
 import { type TeacherOptions, teacherSchema } from "../teachers/options.js";
 import { ARRAY_FILES } from "../teachers/stored_arrays.js";
-import { LOGITS_DTYPES } from "../teachers/write_logits.js";
+import { LOGITS_DTYPES, type LogitsDtype } from "../teachers/write_logits.js";
 import { errorBoundary, interruptible, UsageError } from "./error_boundary.js";
 import { toNumber } from "./flag_values.js";
 import { addLoading, addNetwork, addOptions, addShowing, givenFlags, type LoadFlags, type ShowFlags } from "./flags.js";
@@ -21,7 +21,7 @@ interface LogitsFlags extends ShowFlags, LoadFlags, TeacherOptions, Pick<Network
   data?: string;
   out?: string;
   batchSize?: number;
-  dtype?: string;
+  dtype?: LogitsDtype;
   overwrite?: boolean;
 }
 
@@ -57,16 +57,10 @@ async function runLogits(flags: LogitsFlags): Promise<void> {
   const note = (text: string) => {
     printError(text);
   };
-  const { batchSize, dtype, overwrite = false } = flags;
-  const options = {
-    onNote: note,
-    overwrite,
-    ...(batchSize !== undefined && { batchSize }),
-    ...(dtype !== undefined && { dtype: dtype as (typeof LOGITS_DTYPES)[number] }),
-  };
+  const { batchSize, dtype, overwrite } = flags;
   const written = await interruptible(
     note,
-    (signal) => writeLogits(teacher, source.train(), out, { ...options, signal }),
+    (signal) => writeLogits(teacher, source.train(), out, { batchSize, dtype, overwrite, signal, onNote: note }),
     "finishing the batch",
   );
   if (flags.json) return print(JSON.stringify({ teacher: file, data: source.name, ...written }));

@@ -45,7 +45,7 @@ async function runMutual({ config, userOptions }: Settings<"mutual">, flags: Tra
     ...trainingOptions(config),
     loss: config.loss,
     data: source.train(),
-    ...(source.validation && { validation: source.validation }),
+    validation: source.validation ?? undefined,
   };
   expectClasses(input.data);
   for (const student of students) {

@@ -116,7 +116,7 @@ export class Networks {
     return opened.network({
       argument: flagOf(option),
       ...(network !== undefined && { network, modules: this.modules }),
-      ...(imageShape !== undefined && { imageShape }),
+      imageShape,
     });
   }
 }

@@ -15,16 +15,15 @@ export async function controlsOf(
   { resume = false, overwrite = false }: TrainingFlags,
 ): Promise<RunControls> {
   const { out, checkpointEvery, keepCheckpoints } = config;
-  const ranks = joinRanks();
   return {
     out,
     resume,
     overwrite,
-    ...(checkpointEvery !== undefined && { checkpointEvery }),
+    checkpointEvery,
     keepCheckpoints,
     metadata: await runMetadata(config, userOptions),
     logs: logsOf(config),
-    ...(ranks && { ranks }),
+    ranks: joinRanks() ?? undefined,
   };
 }
 

@@ -39,7 +39,7 @@ const ON_NOISE =
 /** Distils, prints a line an epoch, and says where the student is and how accurate it is; nothing for a dry run. */
 export async function runDistill(settings: Settings<"distill">, flags: DistillFlags): Promise<RunSummary | null> {
   const { config, userOptions } = settings;
-  const { out, report } = config;
+  const { out, report, teacherCache, calibrateTeacher } = config;
   const networks = await Networks.open(userOptions);
   const column = await columnTeacher(config);
   const source = await setUp(withoutTeacherColumn(config), undefined, flags);
@@ -50,12 +50,12 @@ export async function runDistill(settings: Settings<"distill">, flags: DistillFl
   const student = await networks.makeFrom("student", studentContext(config, source), config.from, flags);
   const input = {
     ...distillationOptions(config),
-    ...(teacher && { teacher }),
+    teacher: teacher ?? undefined,
     student,
     data: source.train(),
-    ...(source.validation && { validation: source.validation }),
-    ...(config.teacherCache !== undefined && { teacherCache: config.teacherCache }),
-    ...(config.calibrateTeacher !== undefined && { calibrateTeacher: config.calibrateTeacher }),
+    validation: source.validation ?? undefined,
+    teacherCache,
+    calibrateTeacher,
   };
   expectReadable("student", student, input.data);
   if (teacher === null) await expectNoTeacherNeeded(config, student, input.data);

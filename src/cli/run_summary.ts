@@ -58,7 +58,7 @@ export interface RunSummary {
 export async function summarizeRun(printer: RunPrinter, run: FinishedRun): Promise<RunSummary> {
   const { role, network, teacher, overlap, result, source } = run;
   const { history, files, best, stoppedEarly } = result;
-  const networks = { student: network, ...(teacher && { teacher }), best };
+  const networks = { student: network, teacher: teacher ?? undefined, best };
   const onTest = source.test && evaluateRun(networks, source.test, printer.controls.onWork);
   const evaluation = onTest?.last.evaluation ?? null;
   const bestEvaluation = onTest?.best?.evaluation ?? null;
@@ -156,9 +156,9 @@ export async function writeReportOf(
   return writeRunReport(out, {
     history: result.history,
     steps: result.steps,
-    networks: { student: network, ...(teacher && { teacher }), best: result.best },
+    networks: { student: network, teacher: teacher ?? undefined, best: result.best },
     data: { test: source.test, validation: source.validation },
-    ...(evaluation && { evaluation }),
+    evaluation: evaluation ?? undefined,
     command: commandLine(),
   });
 }

@@ -83,8 +83,8 @@ async function openSource(
     validation: own,
   } = await loadData(data, {
     ...onlyLoading(options),
-    ...(!quiet && { onNote: printError }),
-    ...(preprocessing && { preprocessing }),
+    onNote: quiet ? undefined : printError,
+    preprocessing,
   });
   const isSplit = validation > 0 && own === null;
   const { train, heldOut } = isSplit ? split(all, options) : { train: all, heldOut: own };

@@ -37,10 +37,10 @@ export async function runTrainTeacher(
   const model = await networks.makeFrom("teacherNetwork", source.context, config.from, flags);
   const input = {
     ...trainingOptions(config),
-    ...(config.loss !== undefined && { loss: config.loss }),
+    loss: config.loss,
     model,
     data: source.train(),
-    ...(source.validation && { validation: source.validation }),
+    validation: source.validation ?? undefined,
   };
   expectReadable("teacherNetwork", model, input.data);
   expectBatches(model, input, input.data);

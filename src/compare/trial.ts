@@ -122,7 +122,7 @@ export class InProcessRunner implements TrialRunner {
             student: model,
             ...(isWhole && source instanceof Module && { teacherCache: known?.training ?? false }),
             calibrateTeacher: trial.calibrateTeacher ?? false,
-            ...(trial.loss !== null && { loss: trial.loss }),
+            loss: trial.loss ?? undefined,
           });
     });
     return outcomeOf(result);

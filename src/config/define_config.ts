@@ -82,7 +82,7 @@ export function trainingOptions(config: ResolvedConfig<ConfigName>): ResolvedTra
 /** The options of a configuration that `distill` takes. */
 export function distillationOptions(config: ResolvedConfig<"distill">): ResolvedDistillation & { loss?: string } {
   const options = pick(config, (name) => Object.hasOwn(distillationSchema.entries, name));
-  return { ...(options as unknown as ResolvedDistillation), ...(config.loss !== undefined && { loss: config.loss }) };
+  return { ...(options as unknown as ResolvedDistillation), loss: config.loss };
 }
 
 /** The options of a configuration that `openTeacher` takes. */

@@ -316,6 +316,6 @@ export function resolveLoading(options: LoadDataOptions): ResolvedLoading {
     throw badArgument("onNote", "a function", onNote);
   }
   const issues = issuesOf(loadSchema, rest);
-  if (issues.length === 0) return { ...withTokenizer(v.parse(loadSchema, rest)), ...(onNote && { onNote }) };
+  if (issues.length === 0) return { ...withTokenizer(v.parse(loadSchema, rest)), onNote };
   throw issuesError(issues);
 }

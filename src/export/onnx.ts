@@ -154,8 +154,6 @@ function inUnits(onnx: OnnxGraph, { mean, std }: ValueLayout, output: string): v
 function withRecord<O extends OnnxOptions>(network: Module, options: O): O & { preprocessing: Preprocessing | null } {
   const { preprocessing = recordOf(network)?.preprocessing ?? null, normalisation, features } = options;
   const image = preprocessing?.kind === "image" ? preprocessing : undefined;
-  const pixels = normalisation ?? (image && { mean: image.mean, std: image.std });
-  const width = features ?? recordedFeatures(network, preprocessing);
   if (normalisation !== undefined && preprocessing !== null) {
     if (image === undefined) {
       throw badArgument(
@@ -169,8 +167,8 @@ function withRecord<O extends OnnxOptions>(network: Module, options: O): O & { p
   return {
     ...options,
     preprocessing,
-    ...(pixels && { normalisation: pixels }),
-    ...(width !== undefined && { features: width }),
+    normalisation: normalisation ?? (image && { mean: image.mean, std: image.std }),
+    features: features ?? recordedFeatures(network, preprocessing),
   };
 }
 

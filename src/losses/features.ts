@@ -130,7 +130,7 @@ export function ofLayers(
     needsTeacherLogits: false,
     taps: { student: [layers.student], teacher: [layers.teacher] },
     modules,
-    ...(tasks && { tasks }),
+    tasks,
     compute(batch) {
       const { student, teacher } = batch;
       return { loss: lossOf(student.taps[layers.student], teacher.taps[layers.teacher], batch), metrics: {} };

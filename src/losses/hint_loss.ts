@@ -80,7 +80,7 @@ export function regressedDistillationLoss(
 ): DistillationLoss {
   if (regressor !== undefined) expectModule("regressor", regressor);
   return ofLayers(name, layers, (student, teacher) => lossOf(student, teacher, { regressor }), {
-    ...(regressor && { modules: { regressor } }),
+    modules: regressor && { regressor },
     config: { regressor: regressor !== undefined },
   });
 }

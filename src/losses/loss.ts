@@ -142,12 +142,12 @@ export function changedLoss(loss: DistillationLoss, changes: Partial<Distillatio
   const { name, taps, modules, needsTeacher, needsTeacherLogits, tasks, drawsRandomNumbers } = loss;
   return {
     name,
-    ...(needsTeacher !== undefined && { needsTeacher }),
-    ...(needsTeacherLogits !== undefined && { needsTeacherLogits }),
-    ...(taps && { taps }),
-    ...(modules && { modules }),
-    ...(tasks && { tasks }),
-    ...(drawsRandomNumbers !== undefined && { drawsRandomNumbers }),
+    needsTeacher,
+    needsTeacherLogits,
+    taps,
+    modules,
+    tasks,
+    drawsRandomNumbers,
     compute: (batch) => loss.compute(batch),
     config: () => loss.config(),
     ...changes,

@@ -90,7 +90,7 @@ export function vidDistillationLoss(layers: Layers, options: VidLossOptions = {}
   const { regressor } = options;
   if (regressor !== undefined) expectVidRegressor("regressor", regressor);
   return ofLayers("vid", layers, (student, teacher) => vidLoss(student, teacher, { regressor }), {
-    ...(regressor && { modules: { regressor } }),
+    modules: regressor && { regressor },
   });
 }
 

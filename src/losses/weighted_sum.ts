@@ -88,7 +88,7 @@ export function weightedSum(
     name: names.join("+"),
     needsTeacher: losses.some(readsTeacher),
     needsTeacherLogits: losses.some(readsTeacherLogits),
-    ...(tasks && { tasks }),
+    tasks,
     drawsRandomNumbers: losses.some(({ drawsRandomNumbers = false }) => drawsRandomNumbers),
     taps: {
       student: [...new Set(losses.flatMap(({ taps }) => taps?.student ?? []))],

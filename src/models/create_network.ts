@@ -283,7 +283,7 @@ function loaded(spec: NetworkSpec, state: StateDict, { modules, onNote }: Networ
   const module = withElementLimit(
     ELEMENTS_PER_STORED * elements + (source === "network" ? MORE_ELEMENTS_NAMED : MORE_ELEMENTS),
     () => misfit(`it has more than ${elements} values`),
-    () => createNetwork(network, { shape, classes }, { argument: source ?? "network", ...(modules && { modules }) }),
+    () => createNetwork(network, { shape, classes }, { argument: source ?? "network", modules }),
   );
   const own = module.stateDict();
   const difference = misfitOf(own, state);

@@ -15,7 +15,7 @@ export function forOutputs(data: Dataset, network: Module): Dataset {
   const spec = recordOf(network)?.preprocessing ?? null;
   if (spec === null || !isWithoutClasses(data)) return data;
   const { task, classes, classNames } = spec;
-  return inputsOf(data, { classes, ...(task && { task }), ...(classNames && { classNames }) });
+  return inputsOf(data, { classes, task, classNames: classNames ?? undefined });
 }
 
 function isWithoutClasses(data: Dataset): boolean {

@@ -82,6 +82,5 @@ export const lenet5 = defineNetwork({
   help: "LeNet-5: two convolutions and three linear layers (LeCun et al., 1998)",
   options: OPTIONS,
   size: { parameters: 61_706, multiplyAdds: 416_520, shape: [1, 28, 28], classes: 10 },
-  create: ({ padding }, { shape, classes }: NetworkContext) =>
-    new LeNet5({ shape, classes, ...(padding !== undefined && { padding }) }),
+  create: ({ padding }, { shape, classes }: NetworkContext) => new LeNet5({ shape, classes, padding }),
 });

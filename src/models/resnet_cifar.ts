@@ -76,7 +76,7 @@ function entry(name: string, blocks: number, size: NetworkCost, widths?: CifarRe
     help: `residual network of ${6 * blocks + 2} layers for small images${channels} (He et al., 2016), the logits of its authors' code at 32 x 32`,
     options: {},
     size,
-    make: (given) => new CifarResNet({ blocks, ...(widths && { widths }), ...given }),
+    make: (given) => new CifarResNet({ blocks, widths, ...given }),
   });
 }
 

@@ -77,7 +77,7 @@ function defineBinary(
       const [a, b] = inputs.map((x, i) => broadcastJs(x, shapes[i], shape, builder));
       return builder.call(ZIP, a, b, `(a, b) => ${js}`);
     },
-    ...(onnx !== undefined && { onnx }),
+    onnx,
   });
   const call = (a: Tensor, b: Tensor) => {
     expectTensor(`${name}: x`, a);

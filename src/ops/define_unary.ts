@@ -44,9 +44,7 @@ export function defineUnaryWith(
     js({ inputs: [x], attributes }, builder) {
       return `${x}.map((v) => ${typeof js === "string" ? js : js(attributes, builder)})`;
     },
-    ...(onnx !== undefined && {
-      onnx: typeof onnx === "string" ? onnx : ({ inputs: [x], attributes }, builder) => onnx(x, builder, attributes),
-    }),
+    onnx: typeof onnx === "function" ? ({ inputs: [x], attributes }, builder) => onnx(x, builder, attributes) : onnx,
   });
   return (x, parameters) => {
     expectTensor(`${name}: x`, x);

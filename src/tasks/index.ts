@@ -43,8 +43,7 @@ export function expectRead(data: Dataset, given: Partial<TaskLossOptions>): void
 export function evaluateOutputs(outputs: Tensor, data: Dataset, teacherOutputs?: Tensor): TaskEvaluation {
   const task = taskOf(data);
   const evaluator = task.evaluator(data);
-  const targets = targetsOf(data);
-  const labels = new IntTensor(labelsOf(data));
-  evaluator.add(outputs, { labels, ...(targets && { targets }) }, teacherOutputs && task.keep(teacherOutputs));
+  const truth = { labels: new IntTensor(labelsOf(data)), targets: targetsOf(data) };
+  evaluator.add(outputs, truth, teacherOutputs && task.keep(teacherOutputs));
   return evaluator.report();
 }

@@ -38,8 +38,8 @@ function cachedTeacher(cache: TeacherCache, inner: Teacher | undefined): Teacher
       inner?.open?.({ data, taps, precision });
     },
     outputs: ({ indices }) => ({ logits: cache.batch(indices), taps: {} }),
-    ...(inner?.evaluate && { evaluate: (batch) => (inner.evaluate as NonNullable<Teacher["evaluate"]>)(batch) }),
-    ...(inner?.isFixed !== undefined && { isFixed: inner.isFixed }),
+    evaluate: inner?.evaluate?.bind(inner),
+    isFixed: inner?.isFixed,
     close: () => inner?.close?.(),
   };
 }

@@ -59,11 +59,7 @@ export async function openCache(teacher: Module, use: TeacherUse): Promise<Teach
     teacherCache.expectOf(teacher, data, precision);
     return teacherCache;
   }
-  const cache = await TeacherCache.compute(teacher, data, {
-    precision,
-    ...(signal && { signal }),
-    ...(onWork && { onWork }),
-  });
+  const cache = await TeacherCache.compute(teacher, data, { precision, signal, onWork });
   onNote?.(`teacher: ${cache}`);
   return cache;
 }

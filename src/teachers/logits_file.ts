@@ -54,8 +54,8 @@ export async function logitsFile(file: string, options: LogitsFileOptions = {}):
     hash,
     lowestClasses: source.lowestClasses(),
     ...(names && { classNames: names }),
-    ...(dataHash !== undefined && { dataHash }),
-    ...(precision !== undefined && { precision }),
+    dataHash,
+    precision,
     isStandardized,
     read(index, out) {
       if (values !== null) source.expand(values, index * source.width, out);

@@ -84,7 +84,7 @@ async function openTensors(file: string): Promise<StoredArrays> {
   return {
     arrays: new Map(arrays),
     ...(classNames !== undefined && { classNames: parseNames(classNames, file) }),
-    ...(dataHash !== undefined && { dataHash }),
+    dataHash,
     isStandardized: unit !== undefined,
     ...(precision === "bfloat16" && { precision }),
   };

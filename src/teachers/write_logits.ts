@@ -97,11 +97,10 @@ export async function writeLogits(
   if (reason !== null) throw argumentError("teacher", reason);
   const opened = asTeacher(teacher, {});
   const part = `${file}.part`;
-  const controls = { ...(signal && { signal }), ...(onNote && { onNote }) };
   try {
     opened.open?.({ data: whole, taps: [] });
     // The first batch tells what is wrong before anything is written.
-    await opened.prepare?.({ out: part, once: true, ...controls });
+    await opened.prepare?.({ out: part, once: true, signal, onNote });
     const rows = await PartialLogits.open(part, opened.fingerprint(), whole);
     try {
       if (rows.count > 0) onNote?.(`${file}: going on after ${rows.count} of ${whole.length} samples`);

@@ -108,7 +108,7 @@ function training(input: TrainTeacherInput): EstimatedRun {
     options,
     changingTeacher: null,
     timeLogits: async () => NO_LOGITS,
-    start: (changes) => trainTeacher({ ...options, ...(loss !== undefined && { loss }), ...changes, model }),
+    start: (changes) => trainTeacher({ ...options, loss, ...changes, model }),
   };
 }
 
@@ -140,7 +140,7 @@ function distillation(input: DistillInput): EstimatedRun {
     },
     start(changes, cache) {
       const taught = teacher && { teacher: withoutAsking(teacher), teacherCache: cache ?? false };
-      return distill({ ...options, ...(loss !== undefined && { loss }), ...changes, student, ...taught });
+      return distill({ ...options, loss, ...changes, student, ...taught });
     },
   };
 }

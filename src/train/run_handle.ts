@@ -67,7 +67,7 @@ export function startRun<I extends RunControls>(
       checkControls<RunControls>(input, RUN_CONTROLS);
       expectFolder(input);
       const [onNote, onWork] = [answers.of(input.onNote), answers.of(input.onWork)];
-      const callbacks = { onEpoch, ...(onNote && { onNote }), ...(onWork && { onWork }) };
+      const callbacks = { onEpoch, onNote, onWork };
       const letGo = follow(input.signal, stop);
       const result = await body({ ...input, ...callbacks, signal: stop.signal }, stream).finally(letGo);
       await answers.settled();

@@ -108,13 +108,13 @@ export class RunTeacher {
     const { teacher, use } = this;
     await teacher?.prepare?.({
       out: out ?? null,
-      ...(signal && { signal }),
-      ...(ranks && { fromFirst: (compute) => ranks.arrayFromFirst(compute) }),
-      ...(onNote && { onNote }),
+      signal,
+      fromFirst: ranks && ((compute) => ranks.arrayFromFirst(compute)),
+      onNote,
     });
     if (teacher === null || !use.calibrateTeacher) return;
     const { precision } = use;
-    this.#calibration = await calibrateTeacher(teacher, use.validation, { precision, ...(signal && { signal }) });
+    this.#calibration = await calibrateTeacher(teacher, use.validation, { precision, signal });
     onNote?.(textOf(this.#calibration));
     this.loss = calibrated(this.loss, this.#calibration.temperature);
   }

@@ -79,7 +79,7 @@ export async function download(
     const missing = missingOf(info, await lookInto(folder, info));
     const answers = new PendingCallbacks();
     const onProgress = answers.of(options.onProgress);
-    await receive(missing, mirrors, folder, { ...options, ...(onProgress && { onProgress }), ...timeouts });
+    await receive(missing, mirrors, folder, { ...options, onProgress, ...timeouts });
     await answers.settled();
     if (info.unpacked !== undefined && missing.length > 0) await unpackAll(info, info.unpacked, folder);
   } finally {

@@ -30,7 +30,7 @@ export function runCurves(
 ): HTMLElement[] {
   const [metric] = metricsOf(data);
   const line = (key: MetricKey, name: string, colour: string, dash?: Line["dash"]) =>
-    lineOf(history, key, { name, colour, ...(dash && { dash }) });
+    lineOf(history, key, { name, colour, dash });
   const all = lossMetrics(history);
   // Of several students that teach each other, each one's own loss has parts again.
   const ofStudents = all.filter((name) => STUDENT_LOSS.test(name));

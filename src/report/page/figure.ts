@@ -32,7 +32,7 @@ export function figure(options: FigureOptions): HTMLElement {
     image,
     ...content,
     data && disclosed("The numbers", data),
-    downloads(title, { table: data ?? tableIn(content), ...(image && { image }) }),
+    downloads(title, { table: data ?? tableIn(content), image }),
   );
 }
 
