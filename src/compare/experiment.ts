@@ -33,7 +33,7 @@ import { isExpression } from "../train/resolve_loss.js";
 import { describeSchedule, resolveSchedule, stepsPerEpoch, withoutScheduleOptions } from "../train/run_schedule.js";
 import type { ExperimentControls, ExperimentInput, Workers } from "./experiment_input.js";
 import { ExternalTeacher } from "./external_teacher.js";
-import { MAX_SEEDS, MAX_START_SECONDS } from "./options.js";
+import { KEPT_BY_TRIALS, MAX_SEEDS, MAX_START_SECONDS } from "./options.js";
 import type { CompareResult } from "./results.js";
 import { expectLike, type SplitTask, splitTask } from "./task.js";
 import { hashOf } from "./teacher.js";
@@ -137,7 +137,7 @@ function controlsOf({ onProgress, onTrial, onWork, onNote, ...given }: Experimen
     resume: false,
     overwrite: false,
     collect: false,
-    keepCheckpoints: 0,
+    keepCheckpoints: KEPT_BY_TRIALS,
     signal: new AbortController().signal,
     ...given,
     answers,

@@ -12,6 +12,7 @@ import type { Teacher } from "../teachers/index.js";
 import { isTeacher } from "../teachers/teacher.js";
 import { Generator, randperm, withGenerator } from "../tensor/random.js";
 import { expectEvaluable } from "../train/trainer_input.js";
+import { VALIDATION_FRACTION } from "./options.js";
 
 /** What the runs of a comparison or a sweep have in common: networks and data to train on. */
 export interface Task {
@@ -35,8 +36,6 @@ export interface Task {
 export interface SplitTask extends Task {
   validation: Dataset;
 }
-
-const VALIDATION_FRACTION = 0.1;
 
 /** The teacher of a task, or one that it makes, drawn from a stream of its own. */
 export function teacherOf({ teacher }: Pick<Task, "teacher">): Module | Teacher {

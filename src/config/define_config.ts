@@ -1,6 +1,7 @@
 import type * as v from "valibot";
 import { parse } from "valibot";
 import { expectOneOf } from "../checks.js";
+import { VALIDATION_FRACTION } from "../compare/options.js";
 import { DistilleryError } from "../errors.js";
 import { type Issue, issuesOf, moduleHashes, type ObjectSchema } from "../registry/index.js";
 import { type TeacherOptions, teacherSchema } from "../teachers/options.js";
@@ -124,7 +125,7 @@ function defaultsByData(entries: Readonly<Record<string, unknown>>, { data = "sy
   const teacherMode = isSynthetic ? "train" : "eval";
   return {
     shuffle: !isSynthetic,
-    validation: isSynthetic ? 0 : 0.1,
+    validation: isSynthetic ? 0 : VALIDATION_FRACTION,
     ...("teacherMode" in entries && { teacherMode }),
   };
 }

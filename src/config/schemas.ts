@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { MAX_SEEDS, SEEDS, SWEEP_DEFAULTS } from "../compare/options.js";
+import { KEPT_BY_TRIALS, MAX_SEEDS, SEEDS, SWEEP_DEFAULTS } from "../compare/options.js";
 import { MAX_MIXUP } from "../data/augment.js";
 import { loadSchema } from "../data/load_options.js";
 import { LOSSES } from "../losses/index.js";
@@ -24,6 +24,7 @@ import {
 } from "../registry/index.js";
 import { teacherSchema } from "../teachers/options.js";
 import { MAX_THREADS } from "../threads.js";
+import { KEPT_CHECKPOINTS } from "../train/controls.js";
 import { MUTUAL_LOSS } from "../train/mutual.js";
 import { distillationSchema, trainingSchema } from "../train/options.js";
 
@@ -79,7 +80,7 @@ const TRAINING_DATA = {
 const OUTPUT = {
   /** Epochs between checkpoints, or `{ steps }`; default: every epoch, but at most one a second. */
   checkpointEvery: v.optional(v.lazy((value) => (typeof value === "object" ? STEPS : integer(1)) as CheckpointEvery)),
-  keepCheckpoints: v.optional(integer(0), 2),
+  keepCheckpoints: v.optional(integer(0), KEPT_CHECKPOINTS),
   /** TensorBoard's event files: in this folder, or in the run's. */
   tensorboard: v.optional(pathOrFlag("a folder"), false),
   /** The metrics as a table: in this file, or in the run's folder. */
@@ -95,7 +96,7 @@ const EXPERIMENT = {
   /** How many runs train at once, each in its own process; default: as many as `threads`. */
   parallel: v.optional(upTo(MAX_THREADS)),
   /** Of each run; 0: none with the optimizer's state. */
-  keepCheckpoints: v.optional(integer(0), 0),
+  keepCheckpoints: v.optional(integer(0), KEPT_BY_TRIALS),
   report: OUTPUT.report,
   logFile: OUTPUT.logFile,
 } as const;

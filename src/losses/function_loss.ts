@@ -1,11 +1,8 @@
 import { createHash } from "node:crypto";
-import { noGrad } from "../tensor/autograd.js";
-import { IntTensor } from "../tensor/int_tensor.js";
-import { Generator, rand, randn, withGenerator } from "../tensor/random.js";
-import { step } from "../tensor/step.js";
 import { Tensor } from "../tensor/tensor.js";
 import type { DistillationLoss, LossBatch } from "./loss.js";
 import { isMetricName } from "./metric_name.js";
+import { onTrialBatch } from "./trial_batch.js";
 
 /** Computes a scalar from a batch, or one with metrics for the logs. */
 export type LossFunction = (batch: LossBatch) => Tensor | ReturnType<DistillationLoss["compute"]>;
@@ -33,23 +30,13 @@ function partsOf(given: ReturnType<LossFunction>): ReturnType<DistillationLoss["
   return isWithMetrics ? given : { loss: given, metrics: {} };
 }
 
-const ROWS = 8;
-
 /** SHA-256 of a loss's value for random logits and targets of seed 0; null if it can't be computed from those alone. */
 function hashOfValue(compute: LossFunction, classes: number): string | null {
-  const value = () => {
-    const outputs = () => ({ logits: randn([ROWS, classes]), taps: {} });
-    const indices = Int32Array.from({ length: ROWS }, (_, i) => i);
-    const labels = new IntTensor(indices.map((i) => i % classes));
-    const [student, teacher, targets] = [outputs(), outputs(), rand([ROWS, classes])];
-    return compute({ student, teacher, labels, targets, indices, epoch: 1, epochs: 1, step: 0, steps: 1 });
-  };
-  const hash = () => {
-    const { loss } = partsOf(noGrad(value));
-    return loss instanceof Tensor ? createHash("sha256").update(loss.data).digest("hex") : null;
-  };
   try {
-    return step(() => withGenerator(new Generator(0), hash));
+    return onTrialBatch({ student: [classes], teacher: [classes], classes }, (batch) => {
+      const { loss } = partsOf(compute(batch));
+      return loss instanceof Tensor ? createHash("sha256").update(loss.data).digest("hex") : null;
+    });
   } catch {
     return null;
   }

@@ -6,7 +6,7 @@ import { ExponentialMovingAverage } from "../optim/ema.js";
 import { defineEntry, described, fraction } from "../registry/index.js";
 import { ofRuns } from "./for_run.js";
 import { live } from "./live.js";
-import type { Teacher } from "./teacher.js";
+import { computed, type Teacher } from "./teacher.js";
 
 /** The options of {@link emaTeacher}. */
 export interface EmaTeacherOptions {
@@ -46,10 +46,7 @@ function averageTeacher(decay: number): Teacher {
     const { average, student } = own();
     average.swap();
     try {
-      const outputs = student.outputs(batch);
-      // A fused chain is computed when it is read: with the averaged weights.
-      for (const tensor of [outputs.logits, ...Object.values(outputs.taps)]) void tensor.data;
-      return outputs;
+      return computed(student.outputs(batch));
     } finally {
       average.swap();
     }

@@ -14,7 +14,7 @@ import { isTracing } from "../tensor/tracer.js";
 import { getNumThreads } from "../threads.js";
 import { ofRuns } from "./for_run.js";
 import { live, type NetworkTeacherOptions } from "./live.js";
-import type { Teacher } from "./teacher.js";
+import { computed, type Teacher } from "./teacher.js";
 
 /** Forward passes in flight, at most: enough that no thread waits for the next one. */
 const PREFETCH_DEPTH = 4;
@@ -118,10 +118,7 @@ class KeptWeights {
     const present = changed.map(({ own }) => own.data.slice());
     try {
       for (const { own, copy } of changed) bytesOf(own.data).set(bytesOf(copy));
-      const outputs = pass();
-      // A fused chain is computed when it is read: with the copies.
-      for (const tensor of [outputs.logits, ...Object.values(outputs.taps)]) void tensor.data;
-      return outputs;
+      return computed(pass());
     } finally {
       for (const [i, { own }] of changed.entries()) bytesOf(own.data).set(bytesOf(present[i]));
     }

@@ -105,6 +105,12 @@ export function expectOutputs({ name }: Pick<Teacher, "name">, outputs: unknown)
   throw badArgument(`teacher: ${name}`, "{ logits, taps } with a Tensor of logits", logits ?? outputs);
 }
 
+/** Outputs whose fused chains, which are computed when they are read, are computed: with the present weights. */
+export function computed(outputs: Outputs): Outputs {
+  for (const tensor of [outputs.logits, ...Object.values(outputs.taps)]) void tensor.data;
+  return outputs;
+}
+
 /** What a teacher's {@link Teacher.fingerprint} gives; `BAD_DTYPE` unless it is a text or null. */
 export function hashOfTeacher(teacher: Teacher): string | null {
   const hash: unknown = teacher.fingerprint();

@@ -5,13 +5,11 @@ import { Modes } from "../nn/modes.js";
 import { Module } from "../nn/module.js";
 import { hook } from "../nn/taps.js";
 import type { Issue } from "../registry/index.js";
-import type { ResolvedTraining } from "./options.js";
+import type { ResolvedTraining, ShardOptions } from "./options.js";
 import { type LossUse, tapShapeOf } from "./resolve_loss.js";
 
 /** The options that say how many samples normalise each other. */
-export type BatchOptions = Pick<ResolvedTraining, "batchSize" | "dropLast" | "shards" | "batchNorm"> & {
-  teacherMode?: "train" | "eval";
-};
+export type BatchOptions = ShardOptions & Pick<ResolvedTraining, "dropLast">;
 
 /** What advice in an error calls options. */
 interface AdviceNames {

@@ -72,6 +72,9 @@ export interface RunControls {
   ranks?: Ranks;
 }
 
+/** How many checkpoints a run keeps by default. */
+export const KEPT_CHECKPOINTS = 2;
+
 /** Refuses a control that is not what it has to be; `BAD_ARGUMENT`. */
 export type Check = (name: string, value: unknown) => void;
 

@@ -4,9 +4,10 @@ import { outputsText } from "../data/targets.js";
 import { hasTargets } from "../data/task_name.js";
 import { DistilleryError } from "../errors.js";
 import { type DistillationLoss, readsTeacher } from "../losses/loss.js";
+import { failureOn, readsOutputsAlone } from "../losses/trial_batch.js";
 import { Module } from "../nn/module.js";
 import { widthFor } from "./inference.js";
-import { failureOn, readsOutputsAlone, tapShapeOf } from "./resolve_loss.js";
+import { tapShapeOf } from "./resolve_loss.js";
 
 /** What is trained, and for what. */
 interface Trainee {

@@ -35,6 +35,8 @@ export interface MutualInput extends TrainingOptions, RunControls {
   loss?: LossSpec;
 }
 
+const MUTUAL_INPUT = ["students", "data", "validation", "loss"] as const satisfies readonly (keyof MutualInput)[];
+
 /** The loss of deep mutual learning. */
 export const MUTUAL_LOSS = "cross-entropy + kd(temperature=1)";
 
@@ -68,7 +70,7 @@ export function mutual(input: MutualInput): RunHandle {
     expectDataset(data, "data");
     expectClasses(data);
     if (validation !== undefined) expectDataset(validation, "validation");
-    const options = resolveOptions(trainingSchema, rest, ["students", "data", "validation", "loss", ...CONTROL_NAMES]);
+    const options = resolveOptions(trainingSchema, rest, [...MUTUAL_INPUT, ...CONTROL_NAMES]);
     const { labelSmoothing } = options;
     const use = { student: students[0], teacher: null, data, labelSmoothing, generator: stream.generator };
     expectAlike(students, data);

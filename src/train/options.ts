@@ -160,8 +160,9 @@ function withAdvice({ path, text }: Issue): Issue {
   return { path, text: isElsewhere ? `${text}: ${ELSEWHERE[name]}` : text };
 }
 
+/** The options that say how a batch is cut. */
 export type ShardOptions = Pick<ResolvedTraining, "batchSize" | "shards" | "batchNorm"> & {
-  teacherMode?: "train" | "eval";
+  teacherMode?: ResolvedDistillation["teacherMode"];
 };
 
 function expectShards<O extends ShardOptions>(options: O): O {

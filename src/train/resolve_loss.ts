@@ -13,9 +13,7 @@ import { Module } from "../nn/module.js";
 import { featuresPath, Taps } from "../nn/taps.js";
 import { type Expression, formatExpression, importModules, parseExpression } from "../registry/index.js";
 import { noGrad } from "../tensor/autograd.js";
-import { IntTensor } from "../tensor/int_tensor.js";
-import { Generator, rand, randn, withGenerator } from "../tensor/random.js";
-import { step } from "../tensor/step.js";
+import { Generator, withGenerator } from "../tensor/random.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { fromUserCode } from "../user_code.js";
 
@@ -183,44 +181,4 @@ function expectLabelled(loss: string, labels: Int32Array): Int32Array {
   const sample = labels.indexOf(NO_LABEL);
   if (sample < 0) return labels;
   throw argumentError(loss, `needs a label for every sample, and sample ${sample} has none`);
-}
-
-const ROWS = 8;
-
-/** Whether a loss has a value for logits alone, without labels and hidden outputs. */
-export function isLabelFree(loss: DistillationLoss, classes: number): boolean {
-  if (!readsTeacher(loss) || !readsOutputsAlone(loss)) return false;
-  return failureOn(loss, { student: [classes], teacher: [classes] }) === null;
-}
-
-/** Whether a loss reads nothing hidden of the networks. */
-export function readsOutputsAlone({ taps, modules = {} }: DistillationLoss): boolean {
-  return !taps?.student?.length && !taps?.teacher?.length && Object.keys(modules).length === 0;
-}
-
-/** What a loss throws for random outputs, of samples of these shapes; null: nothing. */
-export function failureOn(
-  loss: DistillationLoss,
-  { student, teacher, classes }: { student: readonly number[]; teacher: readonly number[]; classes?: number },
-): unknown {
-  const outputs = (shape: readonly number[]) => ({ logits: randn([ROWS, ...shape]), taps: {} });
-  const indices = Int32Array.from({ length: ROWS }, (_, i) => i);
-  const value = () =>
-    loss.compute({
-      student: outputs(student),
-      teacher: outputs(teacher),
-      labels: classes === undefined ? null : new IntTensor(indices.map((i) => i % classes)),
-      ...(classes !== undefined && { targets: rand([ROWS, classes]) }),
-      indices,
-      epoch: 1,
-      epochs: 1,
-      step: 0,
-      steps: 1,
-    });
-  try {
-    step(() => withGenerator(new Generator(0), () => noGrad(value)));
-    return null;
-  } catch (error) {
-    return error;
-  }
 }

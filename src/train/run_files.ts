@@ -5,11 +5,10 @@ import type { MetricsLog } from "../log/metrics_log.js";
 import { weightsMetadata } from "../models/create_network.js";
 import type { TrainingRecord } from "../models/training_record.js";
 import type { StateDict } from "../nn/state_dict.js";
-import type { RunControls } from "./controls.js";
+import { KEPT_CHECKPOINTS, type RunControls } from "./controls.js";
 import type { Part } from "./trainer_input.js";
 import { runState, type TrainerState } from "./trainer_state.js";
 
-const DEFAULT_KEPT = 2;
 const MIN_SECONDS_BETWEEN_CHECKPOINTS = 1;
 
 /** The files of a run: metrics, checkpoints when they are due, and the weights at its end; none without a folder. */
@@ -48,7 +47,7 @@ export class RunFiles {
     const { out, resume = false, overwrite = false, checkpointEvery, logs = [], onNote = () => {} } = controls;
     if (out === undefined) return { files: new RunFiles(null, checkpointEvery, logs), checkpoint: null };
     expectOther(logs, out);
-    const options = { resume, overwrite, names, keep: controls.keepCheckpoints || DEFAULT_KEPT, onNote };
+    const options = { resume, overwrite, names, keep: controls.keepCheckpoints || KEPT_CHECKPOINTS, onNote };
     const { directory, checkpoint } = await RunDirectory.open(out, config(), options);
     return { files: new RunFiles(directory, checkpointEvery, logs), checkpoint };
   }

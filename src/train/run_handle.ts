@@ -44,16 +44,10 @@ export function startRun<I extends RunControls>(
   let loops = 0;
   const epochs: EpochRecord[] = [];
   let isEnded = false;
-  let wake = () => {};
-  let news = new Promise<void>((resolve) => {
-    wake = resolve;
-  });
+  /** Ends the waits of the loops over the epochs. */
+  const waits: (() => void)[] = [];
   const announce = () => {
-    const wakeAll = wake;
-    news = new Promise((resolve) => {
-      wake = resolve;
-    });
-    wakeAll();
+    for (const end of waits.splice(0)) end();
   };
   const onEpoch = (record: EpochRecord) => {
     epochs.push(record);
@@ -66,10 +60,9 @@ export function startRun<I extends RunControls>(
       expectObject("options", input);
       checkControls<RunControls>(input, RUN_CONTROLS);
       expectFolder(input);
-      const [onNote, onWork] = [answers.of(input.onNote), answers.of(input.onWork)];
-      const callbacks = { onEpoch, onNote, onWork };
       const letGo = follow(input.signal, stop);
-      const result = await body({ ...input, ...callbacks, signal: stop.signal }, stream).finally(letGo);
+      const watched = { onEpoch, onNote: answers.of(input.onNote), onWork: answers.of(input.onWork) };
+      const result = await body({ ...input, ...watched, signal: stop.signal }, stream).finally(letGo);
       await answers.settled();
       return result;
     } finally {
@@ -87,7 +80,7 @@ export function startRun<I extends RunControls>(
       let isOver = false;
       try {
         for (let i = 0; ; i++) {
-          while (i >= epochs.length && !isEnded) await news;
+          while (i >= epochs.length && !isEnded) await new Promise<void>((resolve) => waits.push(resolve));
           if (i >= epochs.length) break;
           yield epochs[i];
         }

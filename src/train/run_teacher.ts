@@ -2,6 +2,7 @@ import { argumentError } from "../checks.js";
 import type { Dataset } from "../data/index.js";
 import type { DistillationLoss } from "../losses/index.js";
 import { readsTeacher, readsTeacherLogits } from "../losses/loss.js";
+import { isLabelFree } from "../losses/trial_batch.js";
 import { Module } from "../nn/module.js";
 import { asTeacher } from "../teachers/as_teacher.js";
 import { chooseTeacher } from "../teachers/choose.js";
@@ -17,7 +18,6 @@ import {
   type TemperatureFit,
 } from "./calibrate_teacher.js";
 import type { RunControls } from "./controls.js";
-import { isLabelFree } from "./resolve_loss.js";
 import type { Preparation } from "./trainer_input.js";
 
 /** What a distillation's teacher is for. */
