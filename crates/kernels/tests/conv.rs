@@ -10,7 +10,7 @@ use distillery_kernels::matmul::bf16::{from_bits, to_bits};
 /// Images, channels, height, width; outputs, kernel; stride, padding, dilation; groups.
 type Case = ([usize; 4], [usize; 3], [usize; 2], [usize; 2], [usize; 2], usize);
 
-const CASES: [Case; 65] = [
+const CASES: [Case; 72] = [
     ([1, 1, 1, 1], [1, 1, 1], [1, 1], [0, 0], [1, 1], 1),
     ([2, 3, 5, 7], [4, 3, 3], [1, 1], [1, 1], [1, 1], 1),
     ([2, 3, 5, 7], [4, 3, 3], [1, 1], [0, 0], [1, 1], 1),
@@ -80,6 +80,14 @@ const CASES: [Case; 65] = [
     ([1, 16, 4, 1000], [32, 3, 3], [1, 1], [1, 1], [1, 1], 1),
     ([2, 64, 11, 70], [66, 3, 3], [1, 1], [1, 1], [1, 1], 2),
     ([2, 400, 5, 4], [17, 3, 3], [1, 1], [1, 1], [1, 1], 1),
+    // The same with a step of 2, whose gradients have tiles of 8 x 8: even and odd sizes.
+    ([3, 33, 16, 18], [35, 3, 3], [2, 2], [1, 1], [1, 1], 1),
+    ([2, 70, 15, 33], [40, 3, 3], [2, 2], [1, 1], [1, 1], 1),
+    ([1, 32, 31, 10], [129, 3, 3], [2, 2], [1, 1], [1, 1], 1),
+    ([5, 64, 10, 9], [66, 3, 3], [2, 2], [1, 1], [1, 1], 2),
+    ([2, 40, 17, 20], [33, 3, 3], [2, 2], [0, 2], [1, 1], 1),
+    ([2, 34, 22, 19], [32, 3, 3], [2, 2], [2, 0], [1, 1], 1),
+    ([1, 300, 14, 12], [34, 3, 3], [2, 2], [1, 1], [1, 1], 1),
     // Gradients of columns in three parts, of which the last has a column less.
     ([4, 3, 8, 32], [5, 3, 4], [1, 3], [1, 2], [1, 1], 1),
     ([2, 6, 9, 65], [4, 3, 3], [2, 2], [1, 1], [1, 2], 2),
@@ -300,6 +308,7 @@ fn threads_do_not_change_the_bits() {
     for case in [
         ([9, 16, 32, 32], [32, 3, 3], [1, 1], [1, 1], [1, 1], 1),
         ([1, 24, 33, 31], [40, 3, 3], [2, 2], [1, 1], [1, 1], 1),
+        ([9, 33, 32, 30], [48, 3, 3], [2, 2], [1, 1], [1, 1], 1),
         ([1, 40, 33, 31], [40, 3, 3], [1, 1], [1, 1], [1, 1], 1),
         ([40, 64, 8, 8], [64, 3, 3], [1, 1], [1, 1], [1, 1], 1),
         ([20, 48, 16, 16], [48, 3, 3], [1, 1], [1, 1], [1, 1], 48),
@@ -361,24 +370,26 @@ fn an_image_alone_has_the_bits_that_it_has_in_a_batch() {
 }
 
 fn alone_and_in_a_batch(precision: Precision) {
-    alone_and_in_a_batch_of(precision, 12);
-    alone_and_in_a_batch_of(precision, 35);
+    alone_and_in_a_batch_of(precision, [12, 20], 1);
+    alone_and_in_a_batch_of(precision, [35, 20], 1);
+    alone_and_in_a_batch_of(precision, [35, 36], 2);
 }
 
-fn alone_and_in_a_batch_of(precision: Precision, channels: usize) {
-    let shape = shape_of(([37, channels, 8, 8], [20, 3, 3], [1, 1], [1, 1], [1, 1], 1));
+fn alone_and_in_a_batch_of(precision: Precision, [channels, outputs]: [usize; 2], stride: usize) {
+    let side = 8 * stride;
+    let shape = shape_of(([37, channels, side, side], [outputs, 3, 3], [stride; 2], [1, 1], [1, 1], 1));
     let data = data(&shape);
     let all = run_in(precision, &shape, &data, true, true);
     for n in 0..37 {
-        let alone = Shape { x: [1, channels, 8, 8], ..shape };
-        let size = channels * 64;
+        let alone = Shape { x: [1, channels, side, side], ..shape };
+        let size = channels * side * side;
         let image = Data {
             x: data.x[n * size..][..size].to_vec(),
-            grad: vec![0.0; 20 * 64],
+            grad: vec![0.0; outputs * 64],
             weight: data.weight.clone(),
             bias: data.bias.clone(),
         };
-        assert_eq!(run_in(precision, &alone, &image, true, true), all[n * 20 * 64..][..20 * 64], "image {n}");
+        assert_eq!(run_in(precision, &alone, &image, true, true), all[n * outputs * 64..][..outputs * 64], "image {n}");
     }
 }
 

@@ -182,14 +182,29 @@ pub fn backward(
     Ok(())
 }
 
-/// The gradient of x: for each remainder of its rows by the stride, a convolution of the outputs' gradients whose parts
-/// are the remainders of its columns, each with the taps that meet these and every tap of each channel.
+/// The gradient of x: as a whole if that pays; else for each remainder of its rows by the stride, a convolution of the
+/// outputs' gradients whose parts are the remainders of its columns, each with the taps that meet these and every tap of
+/// each channel.
 fn input_gradient(precision: Precision, shape: &Shape, grad: ArrayView4<f32>, weight: &[f32], grad_x: &mut [f32]) {
     let [_, _, height, width] = shape.x;
     let Window { stride, padding, dilation } = shape.window;
     let [_, per_group, ky, kx] = shape.weight;
     let outputs = shape.weight[0] / shape.groups;
     let mut grad_x = view_mut(shape.x, grad_x);
+    let params = ConvParams { stride, padding, dilation };
+    let kernel = matmul::Kernel::transposed([ky, kx], params, [outputs, per_group], [height, width]);
+    if let (Some(kernel), Precision::Float32) = (kernel, precision) {
+        for group in 0..shape.groups {
+            let of_group = &weight[group * outputs * per_group * 9..];
+            let grad = grad.slice_axis(Axis(1), Slice::from(group * outputs..(group + 1) * outputs));
+            let into = grad_x.slice_axis_mut(Axis(1), Slice::from(group * per_group..(group + 1) * per_group));
+            matmul::with_scratch(per_group * outputs * 9, |transposed| {
+                transpose(of_group, [outputs, per_group, 9], 0..9, transposed);
+                matmul::convolve_back(kernel, matrix(transposed, per_group), grad, into);
+            });
+        }
+        return;
+    }
     // The input at remainder r + q * stride is read by tap t of the output q + (r + padding - t * dilation) / stride.
     let meets = |axis: usize, first: usize, tap: usize| {
         let at = (first + padding[axis]) as isize - (tap * dilation[axis]) as isize;

@@ -68,10 +68,7 @@ pub(super) fn convolve(
     if out.is_empty() {
         return;
     }
-    assert!(width == 1 || out.strides()[3] == 1);
-    let [image, row, y] = [0, 1, 2].map(|axis| out.strides()[axis] as usize);
-    let addend = addend.map(|addend| addend.as_ptr());
-    let target = Target { data: out.as_mut_ptr(), addend, image, row, y, width };
+    let target = Target::of(&mut out, addend.map(|addend| addend.as_ptr()));
     let source = Images::new(&x);
     let winograd =
         |kernel, weight| Winograd { kernel, weight, rows, source, images, grid: window.grid, epilogue, target };
@@ -83,6 +80,28 @@ pub(super) fn convolve(
             (Elements::Numbers, Some(kernel)) => winograd(kernel, winograd::Weight::Taps(a[0])).run(),
             _ => Arch::new().dispatch(Convolution { elements, a, source, images, rows, window, epilogue, target }),
         },
+    }
+}
+
+/// The gradient of the input by a kernel that computes it as a whole, and a[channels, outputs * taps].
+pub(super) fn convolve_back(kernel: Kernel, a: ArrayView2<f32>, grad: ArrayView4<f32>, mut out: ArrayViewMut4<f32>) {
+    let (images, rows, height, width) = out.dim();
+    assert_eq!((grad.dim().0, a.dim()), (images, (rows, 9 * grad.dim().1)));
+    if out.is_empty() {
+        return;
+    }
+    let target = Target::of(&mut out, None);
+    let (source, weight) = (Images::new(&grad), winograd::Weight::Taps(a));
+    let epilogue = Epilogue::default();
+    Winograd { kernel, weight, rows, source, images, grid: [height, width], epilogue, target }.run();
+}
+
+impl Target {
+    fn of(out: &mut ArrayViewMut4<f32>, addend: Option<*const f32>) -> Self {
+        let width = out.dim().3;
+        assert!(width == 1 || out.strides()[3] == 1);
+        let [image, row, y] = [0, 1, 2].map(|axis| out.strides()[axis] as usize);
+        Self { data: out.as_mut_ptr(), addend, image, row, y, width }
     }
 }
 

@@ -41,6 +41,7 @@ pub(crate) use patches::Window;
 use problem::Gemm;
 use pulp::Arch;
 pub(crate) use transpose::{LANES, deinterleave, interleave};
+pub(crate) use winograd::Kernel;
 pub use winograd::TransformedWeight;
 
 /// out[m, n] = a[m, k] b[k, n], `torch.matmul` of two matrices.
@@ -125,6 +126,11 @@ pub(crate) fn convolve_transformed(
     out: ArrayViewMut4<f32>,
 ) {
     conv::convolve(conv::Weight::Transformed(weight), x, window, epilogue, addend, out);
+}
+
+/// `conv::convolve_back`.
+pub(crate) fn convolve_back(kernel: Kernel, a: ArrayView2<f32>, grad: ArrayView4<f32>, out: ArrayViewMut4<f32>) {
+    conv::convolve_back(kernel, a, grad, out);
 }
 
 /// `conv_weight::weight_gradient` of operands in a precision.

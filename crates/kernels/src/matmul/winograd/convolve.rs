@@ -3,9 +3,12 @@
 //! order, so its bits depend on neither tasks nor threads.
 
 use super::taps::{block, transform, transformed_len};
-use super::tiles::{self, Tiles, Transformed, scratch_len, tiles};
-use super::transforms::{OfSource, ToOutputs, Transform, both_axes, load, store};
-use super::{ELEMS, Kernel, Products, SIDE, TILE, padded};
+use super::tiles::{self, Tiles, Transformed, scratch_len};
+use super::transforms::{
+    OfSource, OfStridedSource, OfTransposedSource, ToOutputs, ToStridedOutputs, ToTransposedOutputs, Transform,
+    both_axes, load, store,
+};
+use super::{ELEMS, Element, Form, Kernel, Products, padded};
 use crate::matmul::conv_task::{Target, sum};
 use crate::matmul::epilogue::Epilogue;
 use crate::matmul::mat::MatRef;
@@ -22,12 +25,12 @@ use std::ops::Range;
 
 /// Elements of V, and of P of a block, in a task, about: a 1 MiB L2.
 const TASK_ELEMS: usize = 1 << 18;
-/// Tiles of a task, about, at least: U is read once for these.
-const TASK_TILES_MIN: usize = 48;
+/// Tiles of a task, about, at least: U is read once for these, whose V and P are more than twice as long with stride 2.
+const TASK_TILES_MIN: [usize; 2] = [48, 24];
 
-/// Channels that are summed in one accumulator: the outputs are differences of much larger products, so that
-/// roundings count more than in other sums.
-const SUM: usize = 32;
+/// Channels that are summed in one accumulator, with stride 1 and 2: the outputs are differences of larger products, so
+/// that roundings count more than in other sums.
+const SUM: [usize; 2] = [32, 64];
 
 /// A convolution as `conv::convolve` has it.
 pub(in crate::matmul) struct Winograd<'a> {
@@ -72,14 +75,16 @@ impl Winograd<'_> {
     }
 
     fn tasks(&self, threads: usize) -> Tasks {
-        let [down, across] = tiles(self.grid);
-        let tiles = TASK_ELEMS / (ELEMS * (padded(self.source.channels) + block(self.rows)));
-        let tiles = tiles.max(TASK_TILES_MIN);
+        let form = self.kernel.form;
+        let tiles_min = TASK_TILES_MIN[form.stride() - 1];
+        let [down, across] = form.tiles(self.grid);
+        let tiles = TASK_ELEMS / (form.elements() * (padded(self.source.channels) + block(self.rows)));
+        let tiles = tiles.max(tiles_min);
         let wanted = if threads == 1 { 1 } else { 2 * threads };
         let images = (tiles / (down * across)).clamp(1, self.images.div_ceil(wanted));
         let groups = self.images.div_ceil(images);
         // For the threads, bands of at least some tiles; then they share the outputs of each, whose V each computes.
-        let for_threads = wanted.div_ceil(groups).min((down * across).div_ceil(TASK_TILES_MIN));
+        let for_threads = wanted.div_ceil(groups).min((down * across).div_ceil(tiles_min));
         let bands = if images > 1 { 1 } else { (down * across).div_ceil(tiles).max(for_threads).min(down) };
         let rows = down.div_ceil(bands);
         let bands = down.div_ceil(rows);
@@ -113,7 +118,7 @@ impl Winograd<'_> {
     fn run_tasks<S: Simd>(&self, simd: S, u: &[f32], threads: usize) {
         let tasks = self.tasks(threads);
         let layout = BufferLayout::of(self, &tasks);
-        let [down, across] = tiles(self.grid);
+        let [down, across] = self.kernel.form.tiles(self.grid);
         parallel::for_each_chunk(0..tasks.count, threads.saturating_mul(TASKS_PER_THREAD), |chunk| {
             pack::with_buffer(layout.len, |buffer| {
                 let of = |task: usize| {
@@ -144,14 +149,15 @@ struct BufferLayout {
 
 impl BufferLayout {
     fn of(call: &Winograd, tasks: &Tasks) -> Self {
-        let across = tiles(call.grid)[1];
+        let form = call.kernel.form;
+        let (across, tile) = (form.tiles(call.grid)[1], form.tile());
         let tiles = tasks.images * tasks.rows * across;
         let (channels, block) = (padded(call.source.channels), block(call.rows));
         let (of_v, of_p) = (tiles * channels + LINE, tiles * block + LINE);
-        let line = TILE * TILE * across + LINE;
-        let of_source = scratch_len(SIDE, across);
-        let of_outputs = scratch_len(TILE, across) + LINE * line;
-        Self { of_v, of_p, line, len: ELEMS * (of_v + of_p) + of_source.max(of_outputs) }
+        let line = tile * tile * across + LINE;
+        let of_source = scratch_len([form.window(), form.step()], across);
+        let of_outputs = scratch_len([tile, tile], across) + LINE * line;
+        Self { of_v, of_p, line, len: form.elements() * (of_v + of_p) + of_source.max(of_outputs) }
     }
 }
 
@@ -170,26 +176,46 @@ impl WithSimd for Task<'_, '_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { call: Winograd { source, kernel, rows, .. }, layout, ref tiles, .. } = self;
-        let v = self.buffer;
-        let p = v.wrapping_add(ELEMS * layout.of_v);
-        let scratch = p.wrapping_add(ELEMS * layout.of_p);
-        let padding = kernel.first.map(isize::unsigned_abs);
-        let result = Transformed { to: v, of_element: layout.of_v, of_tile: padded(source.channels) };
-        // SAFETY: the buffer has room for all of them.
-        unsafe { tiles::transform::<S, OfSource, SIDE>(simd, *source, tiles, padding, scratch, result) };
-        for i in self.blocks.clone() {
-            let outputs = (i * block(*rows)).min(*rows)..((i + 1) * block(*rows)).min(*rows);
-            // SAFETY: as above.
-            unsafe {
-                self.multiply(simd, i, outputs.len(), v, p);
-                self.transform_products(simd, outputs, p, scratch);
-            }
+        match self.call.kernel.form {
+            Form::Dense => self.run::<S, OfSource, ToOutputs, 6, 6, 4>(simd),
+            Form::Strided => self.run::<S, OfStridedSource, ToStridedOutputs, 9, 9, 4>(simd),
+            Form::Transposed => self.run::<S, OfTransposedSource, ToTransposedOutputs, 5, 9, 8>(simd),
         }
     }
 }
 
 impl Task<'_, '_> {
+    #[inline(always)]
+    fn run<
+        S: Simd,
+        Of: Transform<WINDOW, SIDE>,
+        To: Transform<SIDE, TILE>,
+        const WINDOW: usize,
+        const SIDE: usize,
+        const TILE: usize,
+    >(
+        self,
+        simd: S,
+    ) {
+        let Self { call: Winograd { source, kernel, rows, .. }, layout, ref tiles, .. } = self;
+        let v = self.buffer;
+        let p = v.wrapping_add(SIDE * SIDE * layout.of_v);
+        let scratch = p.wrapping_add(SIDE * SIDE * layout.of_p);
+        let padding = kernel.first.map(isize::unsigned_abs);
+        let result = Transformed { to: v, of_element: layout.of_v, of_tile: padded(source.channels) };
+        let step = kernel.form.step();
+        // SAFETY: the buffer has room for all of them.
+        unsafe { tiles::transform::<S, Of, WINDOW, SIDE>(simd, *source, tiles, step, padding, scratch, result) };
+        for i in self.blocks.clone() {
+            let outputs = (i * block(*rows)).min(*rows)..((i + 1) * block(*rows)).min(*rows);
+            // SAFETY: as above.
+            unsafe {
+                self.multiply(simd, i, outputs.len(), v, p);
+                self.transform_products::<S, To, SIDE, TILE>(simd, outputs, p, scratch);
+            }
+        }
+    }
+
     /// P[element][tile][output] of a block.
     ///
     /// # Safety
@@ -201,28 +227,35 @@ impl Task<'_, '_> {
         let first = i * block;
         let offsets: Vec<usize> = (0..channels).map(|c| c * block).collect();
         let of_element = channels * block;
+        let form = call.kernel.form;
         let products = Products {
             rows: self.tiles.len(),
             columns: outputs,
-            a: (MatRef { ptr: v, rs: padded(channels) as isize, cs: 1 }, layout.of_v),
-            b: (self.u.as_ptr().wrapping_add(i * ELEMS * of_element), of_element),
+            a: MatRef { ptr: v, rs: padded(channels) as isize, cs: 1 },
+            b: self.u.as_ptr().wrapping_add(i * ELEMS * of_element),
             offsets: &offsets,
-            kc_sum: SUM,
-            c: (p, layout.of_p),
+            kc_sum: SUM[form.stride() - 1],
+            c: p,
             rs_c: block,
             accumulate: false,
         };
+        let elements = (0..form.elements()).map(|e| {
+            self.prefetch_outputs(first..first + outputs, e);
+            let b = form.of_kernel(e) * of_element;
+            Element { a: e * layout.of_v, b, c: e * layout.of_p }
+        });
         // SAFETY: the tiles lie inside of V and P, and the outputs inside of the block.
-        unsafe { products.compute(simd, |e| self.prefetch_outputs(first..first + outputs, e)) };
+        unsafe { products.compute(simd, elements) };
     }
 
-    /// Prefetches a part of what will be written, which is one of ELEMS.
+    /// Prefetches a part of what will be written, one for each element.
     #[inline(always)]
     fn prefetch_outputs(&self, outputs: Range<usize>, part: usize) {
-        let Self { call: Winograd { target, grid: [height, ..], .. }, ref tiles, .. } = *self;
-        let rows = TILE * tiles.rows.start..(*height).min(TILE * tiles.rows.end);
-        let planes = tiles.images.len() * outputs.len();
-        for i in part * planes / ELEMS..(part + 1) * planes / ELEMS {
+        let Self { call: Winograd { kernel: Kernel { form, .. }, target, grid: [height, ..], .. }, ref tiles, .. } =
+            *self;
+        let rows = form.tile() * tiles.rows.start..(*height).min(form.tile() * tiles.rows.end);
+        let (planes, parts) = (tiles.images.len() * outputs.len(), form.elements());
+        for i in part * planes / parts..(part + 1) * planes / parts {
             let (image, m) = (tiles.images.start + i / outputs.len(), outputs.start + i % outputs.len());
             let at = image * target.image + m * target.row + rows.start * target.y;
             to_write(target.data.wrapping_add(at), rows.len() * target.y);
@@ -234,10 +267,16 @@ impl Task<'_, '_> {
     /// # Safety
     /// P is as above, and there is room for the outputs of a row of tiles.
     #[inline(always)]
-    unsafe fn transform_products<S: Simd>(&self, simd: S, outputs: Range<usize>, p: *const f32, scratch: *mut f32) {
+    unsafe fn transform_products<S: Simd, T: Transform<SIDE, TILE>, const SIDE: usize, const TILE: usize>(
+        &self,
+        simd: S,
+        outputs: Range<usize>,
+        p: *const f32,
+        scratch: *mut f32,
+    ) {
         let Self { call: Winograd { grid: [height, ..], rows, .. }, layout, ref tiles, .. } = *self;
         let (block, row) = (block(*rows), TILE * tiles.across);
-        let lines = scratch.wrapping_add(scratch_len(TILE, tiles.across));
+        let lines = scratch.wrapping_add(scratch_len([TILE, TILE], tiles.across));
         for (i, image) in tiles.images.clone().enumerate() {
             for (j, y) in tiles.rows.clone().enumerate() {
                 let down = TILE.min(height - TILE * y);
@@ -250,7 +289,7 @@ impl Task<'_, '_> {
                             // SAFETY: as promised by the caller.
                             unsafe {
                                 both_axes!(
-                                    simd, ToOutputs, SIDE => TILE,
+                                    simd, T, SIDE => TILE,
                                     |i, j| load::<S>(from.wrapping_add((SIDE * i + j) * layout.of_p + at)),
                                     |k, l, x| store::<S>(to.wrapping_add((k * row + l) * LINE + at), x)
                                 );
@@ -275,7 +314,7 @@ impl Task<'_, '_> {
     #[inline(always)]
     unsafe fn write<S: Simd>(&self, simd: S, image: usize, rows: Range<usize>, outputs: Range<usize>, lines: *mut f32) {
         let Winograd { target, epilogue, grid: [_, width], .. } = *self.call;
-        let row = TILE * self.tiles.across;
+        let row = self.call.kernel.form.tile() * self.tiles.across;
         let tile = epilogue.tile(outputs.clone(), std::ptr::null());
         let tile = if target.addend.is_some() { tile.linear() } else { tile };
         let vectors = (rows.len() * row).div_ceil(S::F32_LANES);

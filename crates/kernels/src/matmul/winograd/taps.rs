@@ -1,7 +1,7 @@
 //! Between the taps of kernels and their 6 x 6: U of a weight, and the gradient of a weight from Q.
 
-use super::transforms::{OfTaps, TAPS, ToTaps, Transform, both_axes, load, store};
-use super::{ELEMS, Kernel, SIDE, padded};
+use super::transforms::{OfStridedTaps, OfTaps, ToTaps, Transform, both_axes, load, store};
+use super::{ELEMS, Form, Kernel, SIDE, TAPS, padded};
 use crate::matmul::pack;
 use crate::matmul::params::{LINE, NR_MAX};
 use crate::matmul::patches::Window;
@@ -89,6 +89,16 @@ impl WithSimd for Blocks<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
+        match self.kernel.form {
+            Form::Dense => self.run::<S, OfTaps>(simd),
+            Form::Strided | Form::Transposed => self.run::<S, OfStridedTaps>(simd),
+        }
+    }
+}
+
+impl Blocks<'_> {
+    #[inline(always)]
+    fn run<S: Simd, T: Transform<TAPS, SIDE>>(self, simd: S) {
         let Self { kernel, a, first, u, taps } = self;
         let (outputs, channels, block) = (a.nrows(), a.ncols() / 9, block(a.nrows()));
         for (i, u) in u.chunks_exact_mut(ELEMS * channels * block).enumerate() {
@@ -116,7 +126,7 @@ impl WithSimd for Blocks<'_> {
                             let to = u.as_mut_ptr().add((channel + c) * block + output - of_block.start);
                             for at in (0..LINE).step_by(S::F32_LANES) {
                                 both_axes!(
-                                    simd, OfTaps, TAPS => SIDE,
+                                    simd, T, TAPS => SIDE,
                                     |i, j| load::<S>(taps.add(kernel.order[3 * i + j] * LINE + at)),
                                     |k, l, x| store::<S>(to.add((SIDE * k + l) * channels * block + at), x)
                                 );

@@ -2,16 +2,10 @@
 //! and a tile is transformed where it lies.
 
 use super::transforms::{Transform, both_axes, load, store};
-use super::{SIDE, TILE};
 use crate::matmul::params::LINE;
 use crate::matmul::patches::Images;
 use pulp::Simd;
 use std::ops::Range;
-
-/// The rows and columns of tiles of an image.
-pub(super) fn tiles(grid: [usize; 2]) -> [usize; 2] {
-    grid.map(|length| length.div_ceil(TILE))
-}
 
 /// Some rows of tiles of some images.
 #[derive(Clone)]
@@ -32,9 +26,9 @@ impl Tiles {
     }
 }
 
-/// Elements of the scratch for a row of tiles, whose windows have `side` rows and columns.
-pub(super) fn scratch_len(side: usize, across: usize) -> usize {
-    side * (TILE * across + side - TILE) * LINE
+/// Elements of the scratch for a row of tiles, whose windows are of window x window, `step` apart.
+pub(super) fn scratch_len([window, step]: [usize; 2], across: usize) -> usize {
+    window * (step * across + window - step) * LINE
 }
 
 /// Transformed windows, as to[element][tile][channel]: how far elements and tiles are.
@@ -45,23 +39,24 @@ pub(super) struct Transformed {
     pub of_tile: usize,
 }
 
-/// Transforms the windows of WINDOW x WINDOW that begin with the tiles, or as many zeros before them as `padding` has
-/// rows and columns: a line of channels and a row of tiles at a time, whose source stays in L1.
+/// Transforms the windows of WINDOW x WINDOW of tiles, which are `step` apart and begin with as many zeros as `padding`
+/// has rows and columns: a line of channels and a row of tiles at a time, whose source stays in L1.
 ///
 /// # Safety
 /// The images exist; there is room for the result, whose tiles take whole lines, and in the scratch.
 #[inline(always)]
-pub(super) unsafe fn transform<S: Simd, T: Transform<WINDOW, SIDE>, const WINDOW: usize>(
+pub(super) unsafe fn transform<S: Simd, T: Transform<WINDOW, SIDE>, const WINDOW: usize, const SIDE: usize>(
     simd: S,
     source: Images,
     tiles: &Tiles,
+    step: usize,
     [top, left]: [usize; 2],
     scratch: *mut f32,
     result: Transformed,
 ) {
-    let beyond = WINDOW - TILE;
-    let row = (TILE * tiles.across + beyond) * LINE;
-    let columns = source.width.min(TILE * tiles.across + beyond - left);
+    let beyond = WINDOW - step;
+    let row = (step * tiles.across + beyond) * LINE;
+    let columns = source.width.min(step * tiles.across + beyond - left);
     // The columns of the padding stay zero.
     // SAFETY: there is room.
     let lines = unsafe { std::slice::from_raw_parts_mut(scratch, WINDOW * row) };
@@ -73,10 +68,10 @@ pub(super) unsafe fn transform<S: Simd, T: Transform<WINDOW, SIDE>, const WINDOW
             for (j, y) in tiles.rows.clone().enumerate() {
                 // What the row of tiles above has read already.
                 let known = if j == 0 { 0 } else { beyond };
-                lines.copy_within(TILE * row..(TILE + known) * row, 0);
+                lines.copy_within(step * row..(step + known) * row, 0);
                 for y_window in known..WINDOW {
                     let inside = scratch.wrapping_add(y_window * row + left * LINE);
-                    match (TILE * y + y_window).checked_sub(top).filter(|y| *y < source.height) {
+                    match (step * y + y_window).checked_sub(top).filter(|y| *y < source.height) {
                         // SAFETY: the row exists, and lies inside of the scratch.
                         Some(y) => unsafe {
                             some.copy_channels_last::<S>(image, y..y + 1, columns, inside, [row, LINE])
@@ -85,7 +80,7 @@ pub(super) unsafe fn transform<S: Simd, T: Transform<WINDOW, SIDE>, const WINDOW
                     }
                 }
                 for x in 0..tiles.across {
-                    let from = scratch.wrapping_add(TILE * x * LINE).cast_const();
+                    let from = scratch.wrapping_add(step * x * LINE).cast_const();
                     let tile = i * tiles.of_image() + j * tiles.across + x;
                     let to = result.to.wrapping_add(tile * result.of_tile + c);
                     for at in (0..LINE).step_by(S::F32_LANES) {

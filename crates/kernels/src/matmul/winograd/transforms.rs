@@ -2,12 +2,9 @@
 //! element. The polynomials behind them meet at 0, at +-sqrt(1/2), at +-sqrt(2) and at infinity: with these points the
 //! error is a quarter of that with 0, +-1 and +-2 (Alam et al., 2022).
 
-use super::{SIDE, TILE};
+use super::{SIDE, TAPS};
 use pulp::Simd;
 use std::f32::consts::{FRAC_1_SQRT_2, SQRT_2};
-
-/// Kernels are of 3 x 3.
-pub(super) const TAPS: usize = 3;
 
 /// A vector of adjacent elements.
 ///
@@ -46,6 +43,42 @@ pub(super) trait Transform<const FROM: usize, const TO: usize> {
     fn column<S: Simd>(simd: S, column: [S::f32s; FROM]) -> [S::f32s; TO];
 }
 
+/// The transforms that meet at all but 0: those of F(4, 2), and what those of F(4, 3) share with them.
+mod without_zero {
+    use super::*;
+
+    #[inline(always)]
+    pub fn of_taps<S: Simd>(simd: S, a: S::f32s, b: S::f32s) -> [S::f32s; 5] {
+        let third = |by: f32| simd.mul_f32s(simd.splat_f32s(by / 3.0), b);
+        let (near, far) = (third(-1.0), third(1.0));
+        let [near, minus_near] = pair(simd, near, -SQRT_2 / 3.0, a);
+        let [far, minus_far] = pair(simd, far, SQRT_2 / 6.0, a);
+        [near, minus_near, far, minus_far, b]
+    }
+
+    #[inline(always)]
+    pub fn of_source<S: Simd>(simd: S, [b, c, d, e, f]: [S::f32s; 5]) -> [S::f32s; 5] {
+        let (even, odd) = (add_scaled(simd, -2.0, c, e), add_scaled(simd, -2.0, b, d));
+        let [near, minus_near] = pair(simd, even, FRAC_1_SQRT_2, odd);
+        let (even, odd) = (add_scaled(simd, -0.5, c, e), add_scaled(simd, -0.5, b, d));
+        let [far, minus_far] = pair(simd, even, SQRT_2, odd);
+        [near, minus_near, far, minus_far, add_scaled(simd, -2.5, d, simd.add_f32s(b, f))]
+    }
+
+    #[inline(always)]
+    pub fn to_outputs<S: Simd>(simd: S, [near, minus_near, far, minus_far, f]: [S::f32s; 5]) -> [S::f32s; 4] {
+        let (near, odd_near) = (simd.add_f32s(near, minus_near), simd.sub_f32s(near, minus_near));
+        let (far, odd_far) = (simd.add_f32s(far, minus_far), simd.sub_f32s(far, minus_far));
+        let scaled = |by: f32, x: S::f32s| simd.mul_f32s(simd.splat_f32s(by), x);
+        [
+            simd.add_f32s(near, far),
+            scaled(FRAC_1_SQRT_2, add_scaled(simd, 2.0, odd_far, odd_near)),
+            add_scaled(simd, 2.0, far, scaled(0.5, near)),
+            add_scaled(simd, SQRT_2 / 4.0, add_scaled(simd, 8.0, odd_far, odd_near), f),
+        ]
+    }
+}
+
 /// G g for a column g.
 pub(super) struct OfTaps;
 
@@ -82,21 +115,17 @@ pub(super) struct OfSource;
 impl Transform<SIDE, SIDE> for OfSource {
     #[inline(always)]
     fn column<S: Simd>(simd: S, [a, b, c, d, e, f]: [S::f32s; SIDE]) -> [S::f32s; SIDE] {
-        let (even, odd) = (add_scaled(simd, -2.0, c, e), add_scaled(simd, -2.0, b, d));
-        let [near, minus_near] = pair(simd, even, FRAC_1_SQRT_2, odd);
-        let (even, odd) = (add_scaled(simd, -0.5, c, e), add_scaled(simd, -0.5, b, d));
-        let [far, minus_far] = pair(simd, even, SQRT_2, odd);
-        let (first, last) = (simd.add_f32s(a, e), simd.add_f32s(b, f));
-        [add_scaled(simd, -2.5, c, first), near, minus_near, far, minus_far, add_scaled(simd, -2.5, d, last)]
+        let [near, minus_near, far, minus_far, last] = without_zero::of_source(simd, [b, c, d, e, f]);
+        [add_scaled(simd, -2.5, c, simd.add_f32s(a, e)), near, minus_near, far, minus_far, last]
     }
 }
 
 /// A y for a column y.
 pub(super) struct OfOutputs;
 
-impl Transform<TILE, SIDE> for OfOutputs {
+impl Transform<4, SIDE> for OfOutputs {
     #[inline(always)]
-    fn column<S: Simd>(simd: S, [a, b, c, d]: [S::f32s; TILE]) -> [S::f32s; SIDE] {
+    fn column<S: Simd>(simd: S, [a, b, c, d]: [S::f32s; 4]) -> [S::f32s; SIDE] {
         let [near, minus_near] = pair(simd, add_scaled(simd, 0.5, c, a), FRAC_1_SQRT_2, add_scaled(simd, 0.5, d, b));
         let [far, minus_far] = pair(simd, add_scaled(simd, 2.0, c, a), SQRT_2, add_scaled(simd, 2.0, d, b));
         [a, near, minus_near, far, minus_far, d]
@@ -106,18 +135,66 @@ impl Transform<TILE, SIDE> for OfOutputs {
 /// A^T p for a column p.
 pub(super) struct ToOutputs;
 
-impl Transform<SIDE, TILE> for ToOutputs {
+impl Transform<SIDE, 4> for ToOutputs {
     #[inline(always)]
-    fn column<S: Simd>(simd: S, [a, near, minus_near, far, minus_far, f]: [S::f32s; SIDE]) -> [S::f32s; TILE] {
-        let (near, odd_near) = (simd.add_f32s(near, minus_near), simd.sub_f32s(near, minus_near));
-        let (far, odd_far) = (simd.add_f32s(far, minus_far), simd.sub_f32s(far, minus_far));
-        let scaled = |by: f32, x: S::f32s| simd.mul_f32s(simd.splat_f32s(by), x);
-        [
-            simd.add_f32s(a, simd.add_f32s(near, far)),
-            scaled(FRAC_1_SQRT_2, add_scaled(simd, 2.0, odd_far, odd_near)),
-            add_scaled(simd, 2.0, far, scaled(0.5, near)),
-            add_scaled(simd, SQRT_2 / 4.0, add_scaled(simd, 8.0, odd_far, odd_near), f),
-        ]
+    fn column<S: Simd>(simd: S, [a, near, minus_near, far, minus_far, f]: [S::f32s; SIDE]) -> [S::f32s; 4] {
+        let [first, b, c, d] = without_zero::to_outputs(simd, [near, minus_near, far, minus_far, f]);
+        [simd.add_f32s(a, first), b, c, d]
+    }
+}
+
+/// G g for a column g of a kernel that moves by 2: the filter of its outer taps, and the one in the middle.
+pub(super) struct OfStridedTaps;
+
+impl Transform<TAPS, SIDE> for OfStridedTaps {
+    #[inline(always)]
+    fn column<S: Simd>(simd: S, [a, b, c]: [S::f32s; TAPS]) -> [S::f32s; SIDE] {
+        let [near, minus_near, far, minus_far, last] = without_zero::of_taps(simd, a, c);
+        [near, minus_near, far, minus_far, last, b]
+    }
+}
+
+/// B^T d: of the places that the outer taps read, and those of the middle one as they are.
+pub(super) struct OfStridedSource;
+
+impl Transform<9, 9> for OfStridedSource {
+    #[inline(always)]
+    fn column<S: Simd>(simd: S, d: [S::f32s; 9]) -> [S::f32s; 9] {
+        let [near, minus_near, far, minus_far, last] = without_zero::of_source(simd, [d[0], d[2], d[4], d[6], d[8]]);
+        [near, minus_near, far, minus_far, last, d[1], d[3], d[5], d[7]]
+    }
+}
+
+/// A^T p.
+pub(super) struct ToStridedOutputs;
+
+impl Transform<9, 4> for ToStridedOutputs {
+    #[inline(always)]
+    fn column<S: Simd>(simd: S, p: [S::f32s; 9]) -> [S::f32s; 4] {
+        let even = without_zero::to_outputs(simd, [p[0], p[1], p[2], p[3], p[4]]);
+        std::array::from_fn(|i| simd.add_f32s(even[i], p[5 + i]))
+    }
+}
+
+/// B^T d of the gradients of outputs, each of which all taps read.
+pub(super) struct OfTransposedSource;
+
+impl Transform<5, 9> for OfTransposedSource {
+    #[inline(always)]
+    fn column<S: Simd>(simd: S, d: [S::f32s; 5]) -> [S::f32s; 9] {
+        let [near, minus_near, far, minus_far, last] = without_zero::of_source(simd, d);
+        [near, minus_near, far, minus_far, last, d[0], d[1], d[2], d[3]]
+    }
+}
+
+/// A^T p: places of the middle tap and of the outer ones in turn.
+pub(super) struct ToTransposedOutputs;
+
+impl Transform<9, 8> for ToTransposedOutputs {
+    #[inline(always)]
+    fn column<S: Simd>(simd: S, p: [S::f32s; 9]) -> [S::f32s; 8] {
+        let [b, d, f, h] = without_zero::to_outputs(simd, [p[0], p[1], p[2], p[3], p[4]]);
+        [p[5], b, p[6], d, p[7], f, p[8], h]
     }
 }
 

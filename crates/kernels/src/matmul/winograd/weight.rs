@@ -4,9 +4,9 @@
 //! not depend on the threads.
 
 use super::taps::{self, depth};
-use super::tiles::{self, Tiles, Transformed, scratch_len, tiles};
+use super::tiles::{self, Tiles, Transformed, scratch_len};
 use super::transforms::{OfOutputs, OfSource};
-use super::{ELEMS, Products, SIDE, TILE, padded, pays};
+use super::{ELEMS, Element, Form, Products, SIDE, padded};
 use crate::matmul::conv_weight::ConvParams;
 use crate::matmul::mat::MatRef;
 use crate::matmul::pack;
@@ -16,6 +16,9 @@ use crate::parallel::{self, Rows};
 use ndarray::{ArrayView4, ArrayViewMut4};
 use pulp::{Arch, Simd, WithSimd};
 use std::ops::Range;
+
+/// By 2, tiles would take longer than direct sums.
+const FORM: Form = Form::Dense;
 
 /// Groups of images, at most.
 const GROUPS: usize = 16;
@@ -40,7 +43,7 @@ pub(in crate::matmul) fn weight_gradient(
     let ((images, m, height, width), channels) = (grad.dim(), x.dim().1);
     let ConvParams { stride, padding, dilation } = params;
     let fits = grad_weight.shape()[2..] == [3, 3] && stride == [1, 1] && dilation == [1, 1];
-    let pays = pays([channels, m], [height, width], 1);
+    let pays = FORM.pays([channels, m], [height, width], 1);
     if !fits || padding.iter().any(|&padding| padding > 2) || !pays {
         return false;
     }
@@ -71,7 +74,7 @@ struct Blocks {
 
 impl Gradient {
     fn tiles(&self) -> [usize; 2] {
-        tiles(self.grid)
+        FORM.tiles(self.grid)
     }
 
     fn blocks(&self) -> Blocks {
@@ -153,7 +156,7 @@ impl BufferLayout {
         let (channels, across) = (call.source.channels, call.tiles()[1]);
         let tiles = blocks.images * blocks.rows * across;
         let (of_v, of_w) = (tiles * padded(channels) + LINE, tiles * padded(rows) + LINE);
-        Self { of_v, of_w, len: ELEMS * (of_v + of_w) + scratch_len(SIDE, across) }
+        Self { of_v, of_w, len: ELEMS * (of_v + of_w) + scratch_len([SIDE, FORM.step()], across) }
     }
 }
 
@@ -181,15 +184,17 @@ impl WithSimd for Group<'_> {
         let scratch = w.wrapping_add(ELEMS * layout.of_w);
         let of_source = Transformed { to: v, of_element: layout.of_v, of_tile: padded(source.channels) };
         let of_grad = Transformed { to: w, of_element: layout.of_w, of_tile: padded(grad.channels) };
-        let mut is_first = true;
+        let (step, mut is_first) = (FORM.step(), true);
         for first in self.images.clone().step_by(blocks.images) {
             let images = first..self.images.end.min(first + blocks.images);
             for top in (0..down).step_by(blocks.rows) {
                 let tiles = Tiles { images: images.clone(), rows: top..down.min(top + blocks.rows), across };
                 // SAFETY: the buffer has room for all of them.
                 unsafe {
-                    tiles::transform::<S, OfSource, SIDE>(simd, source, &tiles, padding, scratch, of_source);
-                    tiles::transform::<S, OfOutputs, TILE>(simd, grad, &tiles, [0, 0], scratch, of_grad);
+                    tiles::transform::<S, OfSource, SIDE, SIDE>(
+                        simd, source, &tiles, step, padding, scratch, of_source,
+                    );
+                    tiles::transform::<S, OfOutputs, 4, SIDE>(simd, grad, &tiles, step, [0, 0], scratch, of_grad);
                     self.multiply(simd, tiles.len(), [of_grad, of_source], !is_first);
                 }
                 is_first = false;
@@ -210,15 +215,17 @@ impl Group<'_> {
         let products = Products {
             rows: self.rows.len(),
             columns: padded(channels),
-            a: (MatRef { ptr: w.to, rs: 1, cs: w.of_tile as isize }, w.of_element),
-            b: (v.to, v.of_element),
+            a: MatRef { ptr: w.to, rs: 1, cs: w.of_tile as isize },
+            b: v.to,
             offsets: &offsets,
             kc_sum: SUM,
-            c: (self.sums.as_mut_ptr(), padded(channels)),
+            c: self.sums.as_mut_ptr(),
             rs_c: depth(channels),
             accumulate,
         };
+        let elements =
+            (0..ELEMS).map(|e| Element { a: e * w.of_element, b: e * v.of_element, c: e * padded(channels) });
         // SAFETY: rows and columns lie inside of the operands and the sums.
-        unsafe { products.compute(simd, |_| ()) };
+        unsafe { products.compute(simd, elements) };
     }
 }
