@@ -5,6 +5,7 @@
 //! depend on the threads.
 
 use super::conv_elements::{Elements, WeightTile};
+use super::conv_params::ConvParams;
 use super::mat::vector;
 use super::microkernel::by_size;
 use super::pack;
@@ -22,15 +23,6 @@ const GROUPS: usize = 16;
 const COPY_ELEMS: usize = 1 << 17;
 /// Elements of all groups' sums together, about: 8 MiB.
 const SUMS: usize = 1 << 21;
-
-/// How a kernel moves over its input, per axis: from one output to the next, the padding before, from one tap to the
-/// next.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct ConvParams {
-    pub stride: [usize; 2],
-    pub padding: [usize; 2],
-    pub dilation: [usize; 2],
-}
 
 /// grad_weight[m, c, ky, kx] = the sum over images and outputs of grad[n, m, y, x] x[n, c, what the tap reads for (y,
 /// x)].

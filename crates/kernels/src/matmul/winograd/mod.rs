@@ -20,7 +20,7 @@ mod tiles;
 mod transforms;
 mod weight;
 
-use super::conv_weight::ConvParams;
+use super::conv_params::ConvParams;
 use super::epilogue::TileEpilogue;
 use super::in_place::{self, Vectors};
 use super::mat::MatRef;

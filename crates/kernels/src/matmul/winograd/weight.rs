@@ -7,7 +7,7 @@ use super::taps::{self, depth};
 use super::tiles::{self, Tiles, Transformed, scratch_len};
 use super::transforms::{OfOutputs, OfSource};
 use super::{ELEMS, Element, Form, Products, SIDE, padded};
-use crate::matmul::conv_weight::ConvParams;
+use crate::matmul::conv_params::ConvParams;
 use crate::matmul::mat::MatRef;
 use crate::matmul::pack;
 use crate::matmul::params::{LINE, MR, threads_for};
