@@ -32,8 +32,9 @@ export default defineConfig({
   test: {
     sequence: { sequencer: OwnThenPrograms },
     // Long enough for whole runs on slow, busy machines.
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    testTimeout: 300_000,
+    hookTimeout: 300_000,
+    expect: { poll: { timeout: 60_000 } },
     // Processes, not threads: the kernels' thread count and the random stream belong to the process.
     pool: "forks",
     // One more than cores: tests also wait, for timers, kills and programs of one thread.

@@ -8,6 +8,9 @@ import { failure, temporaryFolder } from "./support.js";
 
 const temporary = temporaryFolder();
 const times = { beat: 20, silence: 200, settle: 50 };
+/** For owners that are alive: this process may be held up for longer than a silence. */
+const patient = { ...times, silence: 3000 };
+const WAIT = { timeout: 60_000, interval: 10 };
 const onNote = vi.fn();
 let count = 0;
 let beating: NodeJS.Timeout | undefined;
@@ -74,7 +77,7 @@ describe("a folder", () => {
 
   test.each([false, true])("is another host's as long as that shows signs of life; shared: %s", async (shared) => {
     const path = ofAnotherHost({ beats: true });
-    const { message } = await failure(take(path, { shared }), "IN_USE");
+    const { message } = await failure(take(path, { shared, times: patient }), "IN_USE");
     expect(message).toContain("another run is writing there (process 12 on node7)");
     expect(ownerOf(path)).toMatchObject({ host: "node7" });
   });
@@ -88,7 +91,7 @@ describe("a folder", () => {
     // No process of this container has its number.
     writeFileSync(file, `${JSON.stringify({ ...owner, pids: "pid:[1]", pid: 2 ** 22 + 1 })}\n`);
     beating = setInterval(() => utimesSync(file, new Date(), new Date()), times.beat);
-    await failure(take(path), "IN_USE");
+    await failure(take(path, { times: patient }), "IN_USE");
     expect(ownerOf(path)).toMatchObject({ pids: "pid:[1]" });
     clearInterval(beating);
     (await take(path)).release();
@@ -110,7 +113,7 @@ describe("a folder", () => {
     const path = newFolder();
     const lock = await take(path);
     writeFileSync(join(path, "run.owner"), readFileSync(join(ofAnotherHost(), "run.owner")));
-    await vi.waitFor(() => expect(() => lock.expectHeld()).toThrow(DistilleryError), { interval: 10 });
+    await vi.waitFor(() => expect(() => lock.expectHeld()).toThrow(DistilleryError), WAIT);
     expect(() => lock.expectHeld()).toThrow(`${path}: taken over by process 12 on node7`);
     lock.release();
     expect(ownerOf(path)).toMatchObject({ host: "node7" });
@@ -123,10 +126,10 @@ test("signs of life go on once a file that another took is given back", async ()
   const heart = native.keepFresh(file, "first", times.beat);
   try {
     writeFileSync(file, "second");
-    await vi.waitFor(() => expect(heart.isLost).toBe(true), { interval: 10 });
+    await vi.waitFor(() => expect(heart.isLost).toBe(true), WAIT);
     writeFileSync(file, "first");
     utimesSync(file, 0, 0);
-    await vi.waitFor(() => expect(statSync(file).mtimeMs).toBeGreaterThan(0), { interval: 10 });
+    await vi.waitFor(() => expect(statSync(file).mtimeMs).toBeGreaterThan(0), WAIT);
   } finally {
     heart.stop();
   }

@@ -1,6 +1,5 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { setTimeout } from "node:timers/promises";
 import { beforeAll, expect, test, vi } from "vitest";
 import { temporaryFolder } from "../checkpoint/support.js";
 import { freeHost } from "./command_host.js";
@@ -85,9 +84,12 @@ test("a command that leaves its process open fails, and so does the one after a 
   await expect(train("open.mjs", "setInterval(() => {}, 1000)")).rejects.toThrow(
     "the command leaves its process open: Timeout",
   );
-  const late = 'setTimeout(() => { throw new Error("of my own"); }, 500).unref()';
-  expect((await train("late.mjs", late)).code).toBe(2);
-  await setTimeout(1500);
+  const now = join(cwd, "now");
+  const late = `setInterval(() => { if (existsSync(${JSON.stringify(now)})) throw new Error("of my own"); }, 10).unref()`;
+  expect((await train("late.mjs", `import { existsSync } from "node:fs";\n${late}`)).code).toBe(2);
+  const host = freeHost(["list"], cwd);
+  writeFileSync(now, "");
+  await vi.waitFor(() => expect(host?.hasEnded).toBe(true), 60_000);
   await expect(distillery(["list"], cwd)).rejects.toThrow(/after the command before: .*of my own/);
   expect((await distillery(["list"], cwd)).code).toBe(0);
 });

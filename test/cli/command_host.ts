@@ -35,7 +35,7 @@ class CommandHost {
   #asked: { resolve(answer: Answer): void; reject(error: Error): void } | null = null;
   /** What came when nothing had been asked. */
   #late: string | null = null;
-  #hasEnded = false;
+  hasEnded = false;
 
   constructor() {
     this.#process = fork(HOST, [], {
@@ -47,8 +47,8 @@ class CommandHost {
     this.#process.on("close", (code, signal) => {
       const text = `the host ended: ${code ?? signal}`;
       if (this.#asked !== null) this.#asked.reject(new Error(text));
-      else if (!this.#hasEnded) this.#late ??= text;
-      this.#hasEnded = true;
+      else if (!this.hasEnded) this.#late ??= text;
+      this.hasEnded = true;
     });
     this.#hold(false);
   }
@@ -59,7 +59,7 @@ class CommandHost {
    */
   suits(args: readonly string[], cwd: string): boolean {
     if (this.#late !== null) return true;
-    if (this.#hasEnded || this.#environment !== JSON.stringify(commandEnvironment())) return false;
+    if (this.hasEnded || this.#environment !== JSON.stringify(commandEnvironment())) return false;
     return modulesOf(args, cwd).every(([file, changed]) => (this.#modules.get(file) ?? changed) === changed);
   }
 
@@ -86,12 +86,12 @@ class CommandHost {
 
   #tell(answer: Answer): void {
     if (this.#asked !== null) this.#asked.resolve(answer);
-    else if (!this.#hasEnded) this.#late ??= answer.stderr;
-    if (answer.ends) this.#hasEnded = true;
+    else if (!this.hasEnded) this.#late ??= answer.stderr;
+    if (answer.ends) this.hasEnded = true;
   }
 
   end(): void {
-    this.#hasEnded = true;
+    this.hasEnded = true;
     if (this.#process.connected) this.#process.disconnect();
   }
 

@@ -1,6 +1,7 @@
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test, vi } from "vitest";
+import { expectUnlocked } from "../../src/checkpoint/folder_lock.js";
 import { calibrationSummary } from "../../src/compare/summary.js";
 import {
   type CompareResult,
@@ -163,23 +164,16 @@ test("a dry run of several losses counts the students of each, and of parts of t
 });
 
 describe("an interrupted comparison resumes", () => {
-  // Time enough to come in between.
-  const args = [...withValue("--epochs", "20"), "--no-report"];
-  let whole: string;
-
-  beforeAll(async () => {
-    whole = newFolder(temporary);
-    await succeed([...args, "--parallel", "1"], whole);
-  });
+  const args = [...ARGS, "--no-report"];
 
   const resumed = async (folder: string) => {
     await succeed([...args, "--resume"], folder);
-    expect(metricsOf(folder)).toEqual(metricsOf(whole));
+    expect(metricsOf(folder)).toEqual(metricsOf(cwd));
   };
 
   /** Starts a comparison, and waits for the line of its first run. */
   async function started(folder: string) {
-    const child = launch(args, folder, { detached: true });
+    const child = launch(args, folder, { detached: true, heldUntil: "stop" });
     const end = ended(child);
     await new Promise<void>((resolve) => child.stdout?.once("data", () => resolve()));
     return { child, end };
@@ -204,12 +198,11 @@ describe("an interrupted comparison resumes", () => {
   test("killed, and its processes end too", async () => {
     const folder = newFolder(temporary);
     const { child, end } = await started(folder);
-    await vi.waitFor(() => expect(existsSync(join(folder, OUT, "seed-0"))).toBe(true), {
-      timeout: 60_000,
-      interval: 20,
-    });
+    await vi.waitFor(() => expect(existsSync(join(folder, OUT, "seed-0"))).toBe(true), 60_000);
     child.kill("SIGKILL");
     await end;
+    const runs = readdirSync(join(folder, OUT, "seed-0"));
+    for (const run of runs) await vi.waitFor(() => expectUnlocked(join(folder, OUT, "seed-0", run)), 60_000);
     await resumed(folder);
   });
 

@@ -1,11 +1,10 @@
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { setTimeout } from "node:timers/promises";
-import { afterEach, beforeAll, expect, test } from "vitest";
+import { afterEach, beforeAll, expect, test, vi } from "vitest";
 import { temporaryFolder } from "../checkpoint/support.js";
 import { describeWith, mounts } from "../helpers/needs.js";
-import { bytes, distillery, jsonLines, newFolder, STUDENT, succeed } from "./support.js";
+import { bytes, distillery, ended, jsonLines, launch, newFolder, printed, STUDENT, succeed } from "./support.js";
 
 const temporary = temporaryFolder();
 const EPOCHS = 10;
@@ -13,18 +12,6 @@ const ARGS = ["distill", "--epochs", String(EPOCHS), "--checkpoint-every", "5ste
 const FILES = [`${STUDENT}.pth`, `${STUDENT}.safetensors`];
 
 const mount = (...args: string[]) => execFileSync("mount", args, { stdio: "ignore" });
-
-/** Tries every millisecond until it goes well, at most ten seconds. */
-async function whileItFails(action: () => unknown): Promise<void> {
-  for (const end = performance.now() + 10_000; ; await setTimeout(1)) {
-    try {
-      action();
-      return;
-    } catch (error) {
-      if (performance.now() > end) throw error;
-    }
-  }
-}
 
 describeWith(mounts(), "a disk that fails in mid-run", () => {
   let whole = "";
@@ -57,10 +44,12 @@ describeWith(mounts(), "a disk that fails in mid-run", () => {
 
   test("made read-only: one line says so, and once it is writable again the run resumes to the same end", async () => {
     const out = newDisk(64);
-    const running = distillery([...ARGS, "--out", out], temporary);
-    await whileItFails(() => bytes(out, "checkpoint.safetensors"));
+    const child = launch([...ARGS, "--out", out], temporary, { heldUntil: "SIGCONT" });
+    const running = ended(child);
+    await printed(child, "held");
     // Refused for the moment that a file is open for writing.
-    await whileItFails(() => mount("-o", "remount,ro", disk));
+    await vi.waitFor(() => mount("-o", "remount,ro", disk), 60_000);
+    child.kill("SIGCONT");
     const { code, stderr } = await running;
     expect(code, stderr).toBe(1);
     expect(stderr).toMatch(/^distillery: [^\n]*the disk is read-only[^\n]*\(IO_ERROR\)\n$/);

@@ -170,7 +170,7 @@ describe("Ctrl-C", () => {
     const cwd = newFolder(temporary);
     const options = ["distill", "--epochs", "5"];
     await succeed([...options, "--out", "whole"], cwd);
-    const child = launch([...options, "--out", "cut"], cwd);
+    const child = launch([...options, "--out", "cut"], cwd, { heldUntil: "SIGINT" });
     child.stdout?.once("data", () => child.kill("SIGINT"));
     const { code, stdout, stderr } = await ended(child);
     expect(code, stderr).toBe(130);

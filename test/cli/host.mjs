@@ -6,8 +6,8 @@ import { getNumThreads, manualSeed, setNumThreads } from "../../dist/index.js";
 /** The seed that PyTorch starts from without `manual_seed`. */
 const DEFAULT_SEED = 67280421310721n;
 const THREADS = getNumThreads();
-/** How long what a command leaves may take to close. */
-const CLOSING_MS = 2000;
+/** How many turns of 10 ms or more what a command leaves may take to close. */
+const CLOSING_TURNS = 200;
 
 const printed = { stdout: [], stderr: [] };
 for (const [name, parts] of Object.entries(printed)) {
@@ -46,10 +46,10 @@ process.on("message", async ({ argv, cwd }) => {
 
 /** What a command leaves that would keep a process of its own from ending. The pipe to the parent was there before. */
 async function leftOpen(before) {
-  for (const end = performance.now() + CLOSING_MS; ; await new Promise((done) => setTimeout(done, 10).unref())) {
+  for (let turn = 0; ; await new Promise((done) => setTimeout(done, 10).unref())) {
     const open = process.getActiveResourcesInfo();
     for (const resource of before) if (open.includes(resource)) open.splice(open.indexOf(resource), 1);
-    if (open.length === 0 || performance.now() > end) return open;
+    if (open.length === 0 || turn++ === CLOSING_TURNS) return open;
   }
 }
 

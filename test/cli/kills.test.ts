@@ -10,7 +10,7 @@ const KILLS = Number(process.env.KILLS ?? 3);
 const ARGS = ["distill", "--epochs", "6", "--checkpoint-every", "5steps", "--out", "run"];
 
 test(`killed ${KILLS} times and resumed, a run ends as one that was not`, {
-  timeout: 30_000 * KILLS + 60_000,
+  timeout: 60_000 * KILLS + 300_000,
 }, async () => {
   const whole = newFolder(temporary);
   const start = performance.now();

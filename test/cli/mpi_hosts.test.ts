@@ -65,7 +65,7 @@ describeWith(hosts(), "one run on two hosts with a network between them", () => 
 
   const sent = (host: string) => Number(inside(host, "cat", `/sys/class/net/${LINK}/statistics/tx_bytes`));
 
-  test("writes what one process does, and sends what the formula says", { timeout: 240_000 }, async () => {
+  test("writes what one process does, and sends what the formula says", async () => {
     const [alone, cwd] = [newFolder(temporary), newFolder(temporary)];
     await succeed(["distill", "--epochs", "1", ...ARGS], alone);
     const before = HOSTS.map(sent);
@@ -86,7 +86,7 @@ describeWith(hosts(), "one run on two hosts with a network between them", () => 
     expect(seconds).toBeGreaterThan((8 * formula) / (1e6 * MEGABITS));
   });
 
-  test("a network that is gone ends both ranks, with a line that says so", { timeout: 120_000 }, async () => {
+  test("a network that is gone ends both ranks, with a line that says so", async () => {
     const cwd = newFolder(temporary);
     const child = mpirun(["distill", "--epochs", "1000", ...ARGS], cwd);
     let said = "";

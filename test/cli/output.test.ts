@@ -41,16 +41,19 @@ beforeAll(async () => {
 
 describe("standard output that goes away", () => {
   onUnix("training goes on to its end, and says so", async () => {
-    const child = launch(["distill", ...SMALL, "--epochs", "12", "--out", "gone"], cwd);
+    const child = launch(["distill", ...SMALL, "--epochs", "3", "--out", "gone"], cwd, { heldUntil: "SIGCONT" });
     const end = ended(child);
-    child.stdout?.once("data", () => child.stdout?.destroy());
+    child.stdout?.once("data", () => {
+      child.stdout?.destroy();
+      child.kill("SIGCONT");
+    });
     const { code, stderr } = await end;
     expect([code, stderr]).toEqual([
       0,
       "standard output was closed: nothing more is printed there; the work goes on\n",
     ]);
     expect(readdirSync(join(cwd, "gone"))).toContain(`${STUDENT}.safetensors`);
-    expect(lines(readFileSync(join(cwd, "gone", "metrics.jsonl"), "utf8"))).toHaveLength(12);
+    expect(lines(readFileSync(join(cwd, "gone", "metrics.jsonl"), "utf8"))).toHaveLength(3);
   });
 
   onUnix("a short command says nothing", async () => {

@@ -17,12 +17,36 @@ export interface Ended {
   opening: string;
 }
 
+/** Its address. */
+export const HELD_STEPS = new URL("held_steps.mjs", import.meta.url).href;
 const OPENING = /^Data: .*\r?\n.*\d threads?\r?\n/m;
 
-/** Starts `distillery ARGS` in a folder; as a terminal does where it is to lead a process group of its own. */
-export function launch(args: readonly string[], cwd: string, { detached = false } = {}): ChildProcess {
-  const env = commandEnvironment();
+interface LaunchOptions {
+  /** To lead a process group of its own, as a terminal starts it. */
+  detached?: boolean;
+  /** Holds the run some steps after its first line until this signal comes; "stop": compare's processes (`held_steps.mjs`). */
+  heldUntil?: NodeJS.Signals | "stop";
+}
+
+/** Starts `distillery ARGS` in a folder. */
+export function launch(args: readonly string[], cwd: string, options: LaunchOptions = {}): ChildProcess {
+  const { detached = false, heldUntil } = options;
+  const held = heldUntil === undefined ? {} : { NODE_OPTIONS: `--import=${HELD_STEPS}?${heldUntil}` };
+  const env = { ...commandEnvironment(), ...held };
   return spawn(process.execPath, [MAIN, ...args], { cwd, env, detached, stdio: ["ignore", "pipe", "pipe"] });
+}
+
+/** Waits until a process has printed a text. */
+export async function printed(child: ChildProcess, text: string): Promise<void> {
+  let seen = "";
+  await new Promise<void>((resolve) => {
+    for (const stream of [child.stdout, child.stderr]) {
+      stream?.on("data", (part) => {
+        seen += part;
+        if (seen.includes(text)) resolve();
+      });
+    }
+  });
 }
 
 /** Waits for a process to end, with what it printed. */

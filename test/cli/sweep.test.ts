@@ -75,11 +75,10 @@ describe("sweep", () => {
   });
 
   test("Ctrl-C saves, and it resumes", async () => {
-    // Time enough to come in between.
-    const args = [...ARGS.with(ARGS.indexOf("--epochs") + 1, "20"), "--no-report"];
+    const args = [...ARGS, "--no-report"];
     const [whole, cwd] = [newFolder(temporary), newFolder(temporary)];
     await succeed([...args, "--parallel", "1"], whole);
-    const child = launch(args, cwd);
+    const child = launch(args, cwd, { heldUntil: "stop" });
     const end = ended(child);
     await new Promise<void>((resolve) => child.stdout?.once("data", () => resolve()));
     child.kill("SIGINT");

@@ -125,9 +125,9 @@ describeWith(terminal(), "in a terminal", () => {
     const cwd = newFolder(temporary);
     const child = inTerminal("distill --epochs 20000 --out run > out.txt 2> err.txt", cwd, 80);
     const text = (name: string) => (existsSync(join(cwd, name)) ? readFileSync(join(cwd, name), "utf8") : "");
-    await vi.waitFor(() => expect(text("out.txt")).toContain("Epoch [2/20000]"), 10_000);
+    await vi.waitFor(() => expect(text("out.txt")).toContain("Epoch [2/20000]"), 60_000);
     child.kill("SIGKILL");
-    await vi.waitFor(() => expect(text("err.txt")).toMatch(/its state is saved in run: re-run with --resume/), 10_000);
+    await vi.waitFor(() => expect(text("err.txt")).toMatch(/its state is saved in run: re-run with --resume/), 60_000);
   });
 
   test("Ctrl-C, twice: the bar is gone", async () => {

@@ -42,7 +42,7 @@ describeWith(ray(), "a job of Ray", () => {
       if (head.exitCode !== null) throw new Error(`ray start ended: ${head.exitCode}`);
       await setTimeout(200);
     }
-  }, 120_000);
+  });
   afterAll(async () => {
     const closed = once(head, "close");
     process.kill(-(head.pid as number), "SIGTERM");
@@ -54,7 +54,7 @@ describeWith(ray(), "a job of Ray", () => {
       if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
     }
     rmSync(files, { recursive: true, force: true, maxRetries: 10 });
-  }, 30_000);
+  });
 
   test("of three shares: the result of one machine", async () => {
     const [whole, cwd, code] = [userFolder(temporary), userFolder(temporary), newFolder(temporary)];
@@ -74,7 +74,7 @@ describeWith(ray(), "a job of Ray", () => {
     const resultOf = (folder: string) =>
       timeless(JSON.parse(readFileSync(join(folder, "run", "compare.json"), "utf8")), "run");
     expect(JSON.stringify(resultOf(cwd))).toBe(JSON.stringify(resultOf(whole)));
-  }, 300_000);
+  });
 });
 
 function freePort(): Promise<number> {

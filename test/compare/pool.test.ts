@@ -5,6 +5,7 @@ import { pathToFileURL } from "node:url";
 import { describe, expect, test } from "vitest";
 import type * as Library from "../../src/index.js";
 import { temporaryFolder } from "../checkpoint/support.js";
+import { HELD_STEPS } from "../cli/support.js";
 import { timeless } from "./support.js";
 
 const DIST = new URL("../../dist/index.js", import.meta.url).href;
@@ -25,13 +26,13 @@ function blobs(samples, seed) {
   return new TensorDataset(inputs, labels, { classes: 3, name: "blobs" });
 }
 
-export default ({ seed, fail }) => {
+export default ({ seed, fail, isHeld }) => {
   if (fail === "throw") throw new Error("no problem here");
   if (fail === "exit") process.exit(3);
   if (fail === "never") return new Promise(() => {});
   if (fail === "loop") for (;;);
   if (fail === "memory") throw new RangeError("Array buffer allocation failed");
-  return {
+  const task = {
     teacher: () => new TeacherNet({ inFeatures: 4, hidden: [24, 16, 12], classes: 3 }),
     student: () => {
       if (fail === "kill") process.kill(process.pid, "SIGKILL");
@@ -40,11 +41,12 @@ export default ({ seed, fail }) => {
     data: blobs(300, seed),
     test: blobs(150, 2),
   };
+  return isHeld ? import(${JSON.stringify(`${HELD_STEPS}?stop`)}).then(() => task) : task;
 };
 `;
 
 /** What is compared, and the module that gives it in other processes too. */
-async function setting(argument: { seed: number; fail?: string } = { seed: 1 }) {
+async function setting(argument: { seed: number; fail?: string; isHeld?: boolean } = { seed: 1 }) {
   const module = pathToFileURL(join(temporary, "problem.mjs"));
   writeFileSync(module, PROGRAM);
   const { default: make } = await import(module.href);
@@ -100,13 +102,15 @@ describe("side by side in processes", () => {
     const { compare } = await built();
     const { input, workers } = await setting();
     const [whole, out] = [newRun(), newRun()];
-    const baseline = timeless(await compare({ ...input, epochs: 40, seeds: 1, out: whole }), whole);
-    const call = { ...input, epochs: 40, seeds: 1, out, workers: { ...workers, count: 2 } };
+    const baseline = timeless(await compare({ ...input, seeds: 1, out: whole }), whole);
+    const call = { ...input, seeds: 1, out, workers: { ...workers, count: 2 } };
     const controller = new AbortController();
+    const begun = new Set<string>();
     const stopped = compare({
       ...call,
+      workers: { ...call.workers, argument: { seed: 1, isHeld: true } },
       signal: controller.signal,
-      onProgress: ({ trial }) => trial !== "teacher" && controller.abort(),
+      onProgress: ({ trial }) => begun.add(trial).size === 3 && controller.abort(),
     });
     expect((await failureOf(stopped)).message).toMatch(/^stopped with 1 of 3 runs done; /);
     expect(existsSync(join(out, "seed-0", "baseline", "checkpoint.safetensors"))).toBe(true);

@@ -22,6 +22,7 @@ import {
   type ValuePreprocessing,
   zeros,
 } from "../../src/index.js";
+import { cpuTime } from "../helpers/cpu_time.js";
 import { folderOf, refusal } from "./support.js";
 
 const image = { channels: 2, height: 1, width: 2 };
@@ -157,17 +158,15 @@ describe("samples that can't be encoded", () => {
   });
 
   // A pattern that takes a step for each pair of digits needs half a minute.
-  test.each(["1", "1.", "1,"])(
-    "a row of many digits that are no number, %j",
-    async (start) => {
-      const described = preprocessingOf(await table()) as TablePreprocessing;
-      const a = `${start}${"1".repeat(100_000)}x`;
-      expect(await refusal("BAD_ARGUMENT", () => encodeSamples(described, [{ a, colour: "red" }]))).toContain(
-        'rows[0], "a": expected a number, got "1',
-      );
-    },
-    5_000,
-  );
+  test.each(["1", "1.", "1,"])("a row of many digits that are no number, %j", async (digits) => {
+    const described = preprocessingOf(await table()) as TablePreprocessing;
+    const a = `${digits}${"1".repeat(100_000)}x`;
+    const start = cpuTime();
+    expect(await refusal("BAD_ARGUMENT", () => encodeSamples(described, [{ a, colour: "red" }]))).toContain(
+      'rows[0], "a": expected a number, got "1',
+    );
+    expect(cpuTime() - start).toBeLessThan(5000);
+  });
 
   test("no rows", async () => {
     const described = preprocessingOf(await table()) as TablePreprocessing;

@@ -38,7 +38,7 @@ describeWith(needs.met ? CHROMIUM : needs, "the site, in Chromium", () => {
     browser = await playwright.launch({ executablePath: chromium, chromiumSandbox: process.getuid?.() !== 0 });
     page = await browser.newPage();
     page.on("request", (request) => asked.push(request.url()));
-  }, 240_000);
+  });
 
   afterAll(async () => {
     await browser?.close();

@@ -143,8 +143,10 @@ test.each<[string, unknown, RegExp]>([
 });
 
 test("a promise of a teacher: await it", async () => {
-  const teacher = logitsFile(fileOf([0, 1, 2])) as never;
-  const { message } = await failure(distill({ teacher, student: student(), data, epochs: 1 }), "BAD_ARGUMENT");
+  const teacher = logitsFile(fileOf([0, 1, 2]));
+  const given = { teacher: teacher as never, student: student(), data, epochs: 1 };
+  const { message } = await failure(distill(given), "BAD_ARGUMENT");
+  await teacher;
   expect(message).toBe("teacher: got a promise: await it, as in distill({ teacher: await logitsFile(file), ... })");
 });
 

@@ -17,6 +17,7 @@ import { removeReplacedLinks } from "../../src/checkpoint/replaced.js";
 import { makeFolder } from "../../src/files/index.js";
 import { csvLog, Generator, trainTeacher, withGenerator } from "../../src/index.js";
 import { failure, temporaryFolder } from "../checkpoint/support.js";
+import { cpuTime } from "../helpers/cpu_time.js";
 import { ORDINARY_USER, testWith } from "../helpers/needs.js";
 import { BATCH, type Options, setting, start } from "./support.js";
 
@@ -295,9 +296,9 @@ test("a log on a file of the run itself is refused", async () => {
 
 test("as many checkpoints as there are numbers cost no time", async () => {
   const out = join(folder, "many");
-  const begin = performance.now();
+  const begin = cpuTime();
   await start({ epochs: 2, checkpointEvery: { steps: 1 }, keepCheckpoints: 100_000_000, out }).done;
-  expect(performance.now() - begin).toBeLessThan(20_000);
+  expect(cpuTime() - begin).toBeLessThan(20_000);
   const kept = readdirSync(out).filter((name) => name.startsWith("checkpoint."));
   expect(kept).toHaveLength(8);
   await start({ epochs: 2, keepCheckpoints: 100_000_000, out }).done;

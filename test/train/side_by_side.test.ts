@@ -111,16 +111,20 @@ describe("one Teacher of two runs side by side teaches each as it does alone", (
 
 describe("the event loop gets its turn", () => {
   test("timers fire between steps", async () => {
-    // Large enough that each step takes longer than the timer.
-    const model = new TeacherNet({ inFeatures: 256, hidden: [1024, 1024, 512] });
-    const data = synthetic({ samples: 160, features: 256 });
+    const model = new TeacherNet({ inFeatures: 8, hidden: [8, 8, 8] });
+    const data = synthetic({ samples: 160, features: 8 });
     let [sinceTick, longest, ticks] = [0, 0, 0];
     const tick = () => {
       [longest, sinceTick, ticks] = [Math.max(longest, sinceTick), 0, ticks + 1];
       timer = globalThis.setTimeout(tick, 1);
     };
     let timer = globalThis.setTimeout(tick, 1);
-    await trainTeacher({ model, data, epochs: 2, batchSize: 16, onStep: () => sinceTick++ });
+    const onStep = () => {
+      sinceTick++;
+      // Each step takes longer than the timer.
+      for (const end = performance.now() + 2; performance.now() < end; );
+    };
+    await trainTeacher({ model, data, epochs: 2, batchSize: 16, onStep });
     clearTimeout(timer);
     expect(ticks).toBeGreaterThan(5);
     expect(longest).toBeLessThanOrEqual(3);

@@ -76,4 +76,4 @@ test("a slow reader gets the whole state, however long that is; one that reads n
   await grow(1);
   response.resume();
   expect((await dropped)[0]).toMatchObject({ code: "ECONNRESET" });
-}, 30_000);
+});

@@ -301,9 +301,10 @@ describe("a server that stalls or lies", () => {
   ])("what will not pass is reported at once: %s", async (_, answer, code, problem) => {
     const { url } = await serve(answer);
     const start = performance.now();
-    const call = () => download("pair", info, { from: url }, { stallMs: 5000, retryMs: 60_000 });
+    const retryMs = 60_000;
+    const call = () => download("pair", info, { from: url }, { stallMs: 60_000, retryMs });
     expect(await refusal(code, call)).toContain(problem);
-    expect(performance.now() - start).toBeLessThan(10_000);
+    expect(performance.now() - start).toBeLessThan(retryMs);
   });
 
   test("one that sends the same part for ever is given up", async () => {

@@ -28,6 +28,7 @@ describeWith(CHROMIUM, "in Chromium", () => {
     browser = await playwright.launch({ executablePath: chromium, chromiumSandbox: process.getuid?.() !== 0 });
     server = await watchServer(join(cwd, "runs"), { port: 0 });
     page = await browser.newPage();
+    page.setDefaultTimeout(120_000);
     page.on("console", (message) => complaints.push(message.text()));
     page.on("pageerror", (error) => complaints.push(error.message));
     await page.goto(server.url);
@@ -47,8 +48,9 @@ describeWith(CHROMIUM, "in Chromium", () => {
     });
 
   test("a comparison's runs lie over each other, and its report opens", async () => {
+    await page.goto(server.url);
     await row("compare compare").waitFor();
-    expect(await page.locator("tbody tr").count()).toBe(1 + 1 + 2 * 2);
+    expect(await page.locator("tbody tr", { hasText: "compare" }).count()).toBe(1 + 1 + 2 * 2);
     const figure = page.locator("figure", { has: page.getByRole("heading", { name: "Training loss" }) });
     expect(await figure.locator(".legend li").allTextContents()).toEqual([
       "compare/seed-0/baseline",
