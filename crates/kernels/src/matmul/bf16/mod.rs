@@ -19,7 +19,8 @@ mod round;
 
 use super::conv;
 use super::conv_elements::Elements;
-use super::conv_weight::{self, ConvParams};
+use super::conv_params::ConvParams;
+use super::conv_weight;
 use super::{Bias, Epilogue, Window, gemm_on};
 use crate::error::{Result, expect_shape};
 use ndarray::{Array2, Array4, ArrayView2, ArrayView4, ArrayViewMut2, ArrayViewMut4};

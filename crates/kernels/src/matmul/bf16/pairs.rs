@@ -13,7 +13,8 @@
 
 use super::super::conv;
 use super::super::conv_elements::{Elements, PairKernels, WeightTile};
-use super::super::conv_weight::{self, ConvParams};
+use super::super::conv_params::ConvParams;
+use super::super::conv_weight;
 use super::super::epilogue::Epilogue;
 use super::super::in_place::Vectors;
 use super::super::mat::MatRef;
