@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { rolldown } from "rolldown";
 import { beforeAll, expect, test } from "vitest";
-import { temporaryFolder } from "./checkpoint/support.js";
+import { temporaryFolder } from "./support.js";
 
 const INDEX = fileURLToPath(new URL("../dist/index.js", import.meta.url));
 const folder = temporaryFolder();

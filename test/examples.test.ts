@@ -5,8 +5,8 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { distill, load, manualSeed, StudentNet, synthetic, TeacherNet } from "../src/index.js";
-import { temporaryFolder } from "./checkpoint/support.js";
 import { type Ended, ended, imageFolder, jsonLines, newFolder, succeed, userFolder } from "./cli/support.js";
+import { temporaryFolder } from "./support.js";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 /** Inside the project: there "distillery" is the built package, as it is for a program that installed it. */

@@ -2,7 +2,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import * as D from "../src/index.js";
-import { temporaryFolder } from "./checkpoint/support.js";
+import { temporaryFolder } from "./support.js";
 
 const folder = temporaryFolder();
 const configuration = join(folder, "a.json");

@@ -5,7 +5,7 @@ import { describe, expect, it } from "vitest";
 import { commitOf, lock } from "../../bench/against/checkout.js";
 import { workloadsOf } from "../../bench/against/workloads.js";
 import { TITLES } from "../../bench/steps/setup.js";
-import { temporaryFolder } from "../checkpoint/support.js";
+import { temporaryFolder } from "../support.js";
 
 const folder = temporaryFolder();
 

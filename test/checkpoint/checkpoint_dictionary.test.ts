@@ -11,7 +11,8 @@ import {
   Sequential,
   Tensor,
 } from "../../src/index.js";
-import { archive, failure, fixture, op, temporaryFolder, tensorOps } from "./support.js";
+import { failure, temporaryFolder } from "../support.js";
+import { archive, fixture, op, tensorOps } from "./support.js";
 
 const folder = temporaryFolder();
 const infinity = Number.POSITIVE_INFINITY;

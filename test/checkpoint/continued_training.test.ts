@@ -6,7 +6,8 @@ import { type CheckpointDict, manualSeed, type OneCycleOptions } from "../../src
 import { describeWith, PYTORCH } from "../helpers/needs.js";
 import { runPython } from "../helpers/python.js";
 import { expectClose } from "../parity/close.js";
-import { fixture, temporaryFolder } from "./support.js";
+import { temporaryFolder } from "../support.js";
+import { fixture } from "./support.js";
 import { type Numbers, Training } from "./training.js";
 
 const folder = temporaryFolder();

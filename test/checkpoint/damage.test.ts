@@ -3,7 +3,8 @@ import { decodePth, encodePth } from "../../src/checkpoint/pth.js";
 import { decodeSafetensors } from "../../src/checkpoint/safetensors.js";
 import { encodeSafetensors } from "../../src/checkpoint/save.js";
 import { DistilleryError, LongTensor, Tensor } from "../../src/index.js";
-import { archive, bytesOfFixture, dictOf, op, refusal, temporaryFolder, tensorOps } from "./support.js";
+import { temporaryFolder } from "../support.js";
+import { archive, bytesOfFixture, dictOf, op, refusal, tensorOps } from "./support.js";
 
 const folder = temporaryFolder();
 const state = {

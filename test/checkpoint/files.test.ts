@@ -6,7 +6,7 @@ import { inspectCheckpoint, load, save } from "../../src/checkpoint/index.js";
 import { writeWhole } from "../../src/files/index.js";
 import { Linear, type StateDict, Tensor } from "../../src/index.js";
 import { fileLimits, LINUX, ORDINARY_USER, testWith } from "../helpers/needs.js";
-import { failure, temporaryFolder } from "./support.js";
+import { failure, temporaryFolder } from "../support.js";
 
 const folder = temporaryFolder();
 const state: StateDict = { w: new Tensor(Float32Array.of(1, 2), [2]) };

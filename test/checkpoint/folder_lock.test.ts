@@ -4,7 +4,7 @@ import { afterEach, describe, expect, test, vi } from "vitest";
 import { type LockOptions, takeLock } from "../../src/checkpoint/folder_lock.js";
 import { DistilleryError } from "../../src/errors.js";
 import { native } from "../../src/native.js";
-import { failure, temporaryFolder } from "./support.js";
+import { failure, temporaryFolder } from "../support.js";
 
 const temporary = temporaryFolder();
 const times = { beat: 20, silence: 200, settle: 50 };

@@ -15,7 +15,8 @@ import {
   Tensor,
 } from "../../src/index.js";
 import { cpuTime } from "../helpers/cpu_time.js";
-import { archive, failure, fixture, op, temporaryFolder, tensorOps } from "./support.js";
+import { failure, temporaryFolder } from "../support.js";
+import { archive, fixture, op, tensorOps } from "./support.js";
 
 const found = (name: string) => fixture(`found/${name}`);
 const folder = temporaryFolder();

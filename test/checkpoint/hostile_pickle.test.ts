@@ -2,7 +2,8 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { load } from "../../src/checkpoint/index.js";
-import { archive, dictOf, op, refusal, storageOps, temporaryFolder, tensorOps } from "./support.js";
+import { temporaryFolder } from "../support.js";
+import { archive, dictOf, op, refusal, storageOps, tensorOps } from "./support.js";
 
 const folder = temporaryFolder();
 const refused = (pickle: string) => refusal(folder, archive(pickle));

@@ -4,7 +4,8 @@ import { deflateRawSync } from "node:zlib";
 import { expect, test } from "vitest";
 import { load } from "../../src/checkpoint/index.js";
 import { zipStored } from "../../src/checkpoint/zip_writer.js";
-import { archive, bytesOfFixture, dictOf, refusal, temporaryFolder, tensorOps } from "./support.js";
+import { temporaryFolder } from "../support.js";
+import { archive, bytesOfFixture, dictOf, refusal, tensorOps } from "./support.js";
 
 const folder = temporaryFolder();
 const good = () => Buffer.from(archive(dictOf(tensorOps())));

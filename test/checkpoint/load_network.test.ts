@@ -3,7 +3,7 @@ import { fingerprint } from "../../src/checkpoint/index.js";
 import { createNetwork, loadNetwork, StudentNet, save } from "../../src/index.js";
 import { weightsMetadata } from "../../src/models/create_network.js";
 import { refusal } from "../data/support.js";
-import { temporaryFolder } from "./support.js";
+import { temporaryFolder } from "../support.js";
 
 const folder = temporaryFolder();
 const context = { shape: [5], classes: 3 };

@@ -4,7 +4,8 @@ import { expect, test } from "vitest";
 import { inspectCheckpoint, load, loadCheckpoint, save, saveCheckpoint } from "../../src/checkpoint/index.js";
 import { LongTensor, Tensor } from "../../src/index.js";
 import { cpuTime } from "../helpers/cpu_time.js";
-import { archive, failure, fixture, op, storageOps, temporaryFolder, tensorOps } from "./support.js";
+import { failure, temporaryFolder } from "../support.js";
+import { archive, fixture, op, storageOps, tensorOps } from "./support.js";
 
 const folder = temporaryFolder();
 const { NaN: nan, POSITIVE_INFINITY: infinity } = Number;

@@ -3,7 +3,8 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { decodeSafetensors, inspectCheckpoint, load, loadCheckpoint } from "../../src/checkpoint/index.js";
 import { type CheckpointDict, IntTensor, Tensor } from "../../src/index.js";
-import { archive, failure, fixture, op, temporaryFolder, tensorOps } from "./support.js";
+import { failure, temporaryFolder } from "../support.js";
+import { archive, fixture, op, tensorOps } from "./support.js";
 
 const folder = temporaryFolder();
 

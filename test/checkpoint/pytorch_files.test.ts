@@ -2,7 +2,8 @@ import { existsSync } from "node:fs";
 import { expect, test } from "vitest";
 import { inspectCheckpoint, load } from "../../src/checkpoint/index.js";
 import { LongTensor, Tensor } from "../../src/index.js";
-import { failure, fixture } from "./support.js";
+import { failure } from "../support.js";
+import { fixture } from "./support.js";
 
 const loose = { allowNonFinite: true };
 const numbers = async (name: string) =>

@@ -20,7 +20,7 @@ import {
 import { describeWith, PYTORCH } from "../helpers/needs.js";
 import { runPython as run } from "../helpers/python.js";
 import { expectClose } from "../parity/close.js";
-import { temporaryFolder } from "./support.js";
+import { temporaryFolder } from "../support.js";
 
 describeWith(PYTORCH, "in the real PyTorch", () => {
   const folder = temporaryFolder();

@@ -5,7 +5,7 @@ import { CheckpointFiles } from "../../src/checkpoint/checkpoint_files.js";
 import { takeLock } from "../../src/checkpoint/folder_lock.js";
 import { replaceFile, writeWhole } from "../../src/files/index.js";
 import { Tensor } from "../../src/index.js";
-import { failure, temporaryFolder } from "./support.js";
+import { failure, temporaryFolder } from "../support.js";
 
 const system = vi.hoisted(() => ({ refuses: "", isFull: false, busy: 0 }));
 

@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 import { decodeSafetensors, encodeSafetensors, inspectCheckpoint, load, save } from "../../src/checkpoint/index.js";
 import { BatchNorm1d, IntTensor, Linear, LongTensor, manualSeed, Sequential, Tensor } from "../../src/index.js";
 import type { StateDict } from "../../src/nn/state_dict.js";
-import { temporaryFolder } from "./support.js";
+import { temporaryFolder } from "../support.js";
 
 const folder = temporaryFolder();
 

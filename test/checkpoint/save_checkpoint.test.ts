@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { load, loadCheckpoint, save, saveCheckpoint } from "../../src/checkpoint/index.js";
 import { type CheckpointValue, IntTensor, Linear, LongTensor, Tensor } from "../../src/index.js";
-import { failure, temporaryFolder } from "./support.js";
+import { failure, temporaryFolder } from "../support.js";
 
 const folder = temporaryFolder();
 const file = join(folder, "checkpoint.pth");

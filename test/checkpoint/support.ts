@@ -1,35 +1,13 @@
-import { randomUUID } from "node:crypto";
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { afterAll, beforeAll, expect } from "vitest";
+import { expect } from "vitest";
 import { load } from "../../src/checkpoint/index.js";
 import { zipStored } from "../../src/checkpoint/zip_writer.js";
-import { DistilleryError } from "../../src/errors.js";
+import { failure } from "../support.js";
 
 /** A file that PyTorch made with make_fixtures.py. */
 export const fixture = (name: string): string => fileURLToPath(new URL(`fixtures/${name}`, import.meta.url));
-
-/** A folder that goes when the test file is done. */
-export function temporaryFolder(): string {
-  const folder = join(tmpdir(), `distillery-checkpoint-${randomUUID()}`);
-  // Not now: where every test is left out, nothing would remove it.
-  beforeAll(() => void mkdirSync(folder));
-  afterAll(() => rmSync(folder, { recursive: true, force: true }));
-  return folder;
-}
-
-/** The error that a promise ends with, which must be a DistilleryError of that code. */
-export async function failure(promise: Promise<unknown>, code: string): Promise<DistilleryError> {
-  const error = await promise.then(
-    () => new Error("nothing was thrown"),
-    (thrown: unknown) => thrown,
-  );
-  expect(error).toBeInstanceOf(DistilleryError);
-  expect((error as DistilleryError).code, String(error)).toBe(code);
-  return error as DistilleryError;
-}
 
 /** The message with which loading these bytes is refused; it names the file. */
 export async function refusal(folder: string, bytes: Uint8Array): Promise<string> {

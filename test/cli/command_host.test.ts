@@ -1,7 +1,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, expect, test, vi } from "vitest";
-import { temporaryFolder } from "../checkpoint/support.js";
+import { temporaryFolder } from "../support.js";
 import { freeHost } from "./command_host.js";
 import { bytes, distillery, ended, launch, newFolder, succeed, tree, userFolder } from "./support.js";
 

@@ -13,8 +13,8 @@ import {
   loadImages,
   networkFrom,
 } from "../../src/index.js";
-import { temporaryFolder } from "../checkpoint/support.js";
 import { timeless } from "../compare/support.js";
+import { temporaryFolder } from "../support.js";
 import {
   ended,
   imageFolder,

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { Command } from "commander";
 import { beforeAll, describe, expect, test } from "vitest";
 import { givenFlags } from "../../src/cli/flags.js";
-import { temporaryFolder } from "../checkpoint/support.js";
+import { temporaryFolder } from "../support.js";
 import { bytes, distillery, lines, newFolder, refused, SMALL, STUDENT, succeed, tree } from "./support.js";
 
 const temporary = temporaryFolder();

@@ -2,8 +2,8 @@ import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeAll, expect, test, vi } from "vitest";
-import { temporaryFolder } from "../checkpoint/support.js";
 import { describeWith, mounts } from "../helpers/needs.js";
+import { temporaryFolder } from "../support.js";
 import { bytes, distillery, ended, jsonLines, launch, newFolder, printed, STUDENT, succeed } from "./support.js";
 
 const temporary = temporaryFolder();

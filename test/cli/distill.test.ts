@@ -12,7 +12,7 @@ import {
   synthetic,
   TeacherNet,
 } from "../../src/index.js";
-import { temporaryFolder } from "../checkpoint/support.js";
+import { temporaryFolder } from "../support.js";
 import {
   bytes,
   distillery,

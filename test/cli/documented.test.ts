@@ -4,10 +4,10 @@ import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { zipStored } from "../../src/checkpoint/zip_writer.js";
 import { LOSSES } from "../../src/losses/index.js";
 import { encodePng } from "../../src/report/png.js";
-import { temporaryFolder } from "../checkpoint/support.js";
 import { image } from "../data/image_support.js";
 import { npy } from "../data/numpy_support.js";
 import { idx } from "../data/support.js";
+import { temporaryFolder } from "../support.js";
 import { commandsOf, documentation, shellLines } from "./documented_commands.js";
 import { ended, launch, STUDENT, succeed, tree, userFolder } from "./support.js";
 

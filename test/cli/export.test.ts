@@ -16,8 +16,8 @@ import {
   save,
   TeacherNet,
 } from "../../src/index.js";
-import { temporaryFolder } from "../checkpoint/support.js";
 import { teach } from "../export/support.js";
+import { temporaryFolder } from "../support.js";
 import { imageFolder, lines, newFolder, refused, SMALL_TEACHER, succeed, tree } from "./support.js";
 
 const temporary = temporaryFolder();

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { temporaryFolder } from "../checkpoint/support.js";
+import { temporaryFolder } from "../support.js";
 import { bytes, ended, jsonLines, launch, newFolder, STUDENT, succeed } from "./support.js";
 
 const temporary = temporaryFolder();

@@ -10,7 +10,7 @@ import { LOSSES } from "../../src/losses/index.js";
 import { MODELS } from "../../src/models/index.js";
 import { OPTIMIZERS, SCHEDULES } from "../../src/optim/index.js";
 import { TEACHERS } from "../../src/teachers/open_teacher.js";
-import { temporaryFolder } from "../checkpoint/support.js";
+import { temporaryFolder } from "../support.js";
 import { newFolder, refused, succeed } from "./support.js";
 
 const temporary = temporaryFolder();

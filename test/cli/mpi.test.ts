@@ -13,8 +13,8 @@ import { join } from "node:path";
 import { beforeAll, expect, test, vi } from "vitest";
 import { expectUnlocked } from "../../src/checkpoint/folder_lock.js";
 import { ranksOfJob } from "../../src/mpi.js";
-import { temporaryFolder } from "../checkpoint/support.js";
 import { describeWith, mpi } from "../helpers/needs.js";
+import { temporaryFolder } from "../support.js";
 import { bytes, ended, jsonLines, MAIN, newFolder, STUDENT, succeed } from "./support.js";
 
 const temporary = temporaryFolder();

@@ -3,8 +3,8 @@ import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
-import { temporaryFolder } from "../checkpoint/support.js";
 import { describeWith, hosts } from "../helpers/needs.js";
+import { temporaryFolder } from "../support.js";
 import { bytes, ended, MAIN, newFolder, STUDENT, succeed } from "./support.js";
 
 const temporary = temporaryFolder();

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { load, loadNetwork } from "../../src/index.js";
 import { weightsMetadata } from "../../src/models/create_network.js";
-import { temporaryFolder } from "../checkpoint/support.js";
+import { temporaryFolder } from "../support.js";
 import { bytes, refused, STUDENT, succeed, tree, userFolder } from "./support.js";
 
 const temporary = temporaryFolder();

@@ -3,7 +3,7 @@ import { closeSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync, 
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { StudentNet, save, Tensor } from "../../src/index.js";
-import { temporaryFolder } from "../checkpoint/support.js";
+import { temporaryFolder } from "../support.js";
 import {
   distillery,
   ended,

@@ -14,8 +14,8 @@ import {
   StudentNet,
   save,
 } from "../../src/index.js";
-import { temporaryFolder } from "../checkpoint/support.js";
 import { idx } from "../data/support.js";
+import { temporaryFolder } from "../support.js";
 import { imageFolder, jsonLines, lines, newFolder, refused, SMALL_TEACHER, STUDENT, succeed } from "./support.js";
 
 const temporary = temporaryFolder();

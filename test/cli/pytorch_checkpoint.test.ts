@@ -3,10 +3,10 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { beforeAll, describe, expect, test } from "vitest";
 import { evaluate, loadImages, loadNetwork } from "../../src/index.js";
-import { temporaryFolder } from "../checkpoint/support.js";
 import { folderOf, idx } from "../data/support.js";
 import { PYTORCH, testWith } from "../helpers/needs.js";
 import { runPython } from "../helpers/python.js";
+import { temporaryFolder } from "../support.js";
 import { jsonLines, newFolder, refused, STUDENT, succeed } from "./support.js";
 
 const FIXTURES = fileURLToPath(new URL("../models/fixtures/", import.meta.url));

@@ -3,7 +3,7 @@ import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import { Linear, StudentNet, save } from "../../src/index.js";
-import { temporaryFolder } from "../checkpoint/support.js";
+import { temporaryFolder } from "../support.js";
 import { distillery, ended, launch, newFolder, refused, SMALL_TEACHER, succeed, tree } from "./support.js";
 
 const temporary = temporaryFolder();

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import type { CompareResult, Evaluation, SweepResult } from "../../src/index.js";
 import type { CompareReport, RunReport, SweepReport } from "../../src/report/report_data.js";
-import { temporaryFolder } from "../checkpoint/support.js";
+import { temporaryFolder } from "../support.js";
 import { imageFolder, jsonLines, newFolder, SMALL, succeed } from "./support.js";
 
 const temporary = temporaryFolder();

@@ -3,7 +3,8 @@ import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { fingerprint, load } from "../../src/checkpoint/index.js";
-import { fixture, temporaryFolder } from "../checkpoint/support.js";
+import { fixture } from "../checkpoint/support.js";
+import { temporaryFolder } from "../support.js";
 import { ended, MAIN, newFolder, refused, SMALL, SMALL_TEACHER, STUDENT, succeed } from "./support.js";
 
 const temporary = temporaryFolder();

@@ -17,7 +17,7 @@ import {
   withGenerator,
 } from "../../src/index.js";
 import { cloneState } from "../../src/train/trainer_state.js";
-import { temporaryFolder } from "../checkpoint/support.js";
+import { temporaryFolder } from "../support.js";
 import { newFolder } from "./support.js";
 
 const SAMPLES = 30;

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { beforeAll, expect, test } from "vitest";
 import { createNetwork, manualSeed, StudentNet, save, Tensor } from "../../src/index.js";
-import { temporaryFolder } from "../checkpoint/support.js";
+import { temporaryFolder } from "../support.js";
 import { ended, launch, newFolder, refused } from "./support.js";
 
 const temporary = temporaryFolder();

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test, vi } from "vitest";
 import { shareOf } from "../../src/cli/share.js";
-import { temporaryFolder } from "../checkpoint/support.js";
+import { temporaryFolder } from "../support.js";
 import { distillery, ended, launch, lines, refused, SMALL, succeed, userFolder } from "./support.js";
 
 const temporary = temporaryFolder();

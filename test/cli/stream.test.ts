@@ -1,7 +1,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { temporaryFolder } from "../checkpoint/support.js";
+import { temporaryFolder } from "../support.js";
 import { bytes, imageFolder, lines, newFolder, refused, SMALL, SMALL_TEACHER, STUDENT, succeed } from "./support.js";
 
 const temporary = temporaryFolder();

@@ -2,8 +2,8 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { type SweepResult, sweepCaveats, sweepSummary } from "../../src/index.js";
-import { temporaryFolder } from "../checkpoint/support.js";
 import { timeless } from "../compare/support.js";
+import { temporaryFolder } from "../support.js";
 import { ended, imageFolder, jsonLines, launch, lines, newFolder, refused, SMALL, succeed, tree } from "./support.js";
 
 const temporary = temporaryFolder();

@@ -3,8 +3,8 @@ import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { expect, test } from "vitest";
 import { createNetwork, IntTensor, save, saveOnnx, Tensor } from "../../src/index.js";
-import { temporaryFolder } from "../checkpoint/support.js";
 import { npy } from "../data/numpy_support.js";
+import { temporaryFolder } from "../support.js";
 import { commandsOf, documentation } from "./documented_commands.js";
 import { ended, imageFolder, launch, lines, refused, succeed, userFolder } from "./support.js";
 

@@ -3,8 +3,8 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { stripVTControlCharacters } from "node:util";
 import { expect, test, vi } from "vitest";
-import { temporaryFolder } from "../checkpoint/support.js";
 import { describeWith, terminal } from "../helpers/needs.js";
+import { temporaryFolder } from "../support.js";
 import { EPOCH_LINE, ended, lines, MAIN, newFolder } from "./support.js";
 
 const temporary = temporaryFolder();

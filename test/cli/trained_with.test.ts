@@ -1,7 +1,7 @@
 import { copyFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
-import { temporaryFolder } from "../checkpoint/support.js";
+import { temporaryFolder } from "../support.js";
 import { distillery, imageFolder, jsonLines, lines, newFolder, refused, SMALL, succeed } from "./support.js";
 
 const temporary = temporaryFolder();

@@ -11,8 +11,8 @@ import {
   loadData,
   loadNetwork,
 } from "../../src/index.js";
-import { failure, temporaryFolder } from "../checkpoint/support.js";
 import { npy } from "../data/numpy_support.js";
+import { failure, temporaryFolder } from "../support.js";
 import { commandsOf, documentation } from "./documented_commands.js";
 import { bytes, distillery, jsonLines, refused, STUDENT, succeed, userFolder } from "./support.js";
 

@@ -6,10 +6,10 @@ import { dirname, join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { temporaryFolder } from "../checkpoint/support.js";
 import { MAIN, newFolder, succeed, userFolder } from "../cli/support.js";
 import { timeless } from "../compare/support.js";
 import { describeWith, ray, rayProgram } from "../helpers/needs.js";
+import { temporaryFolder } from "../support.js";
 
 const temporary = temporaryFolder();
 const NETWORKS = ["--teacher-network", "mlp(hidden=[16])", "--student", "mlp(hidden=[8])"];

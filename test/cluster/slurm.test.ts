@@ -2,10 +2,10 @@ import { execFileSync } from "node:child_process";
 import { copyFileSync, existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { temporaryFolder } from "../checkpoint/support.js";
 import { MAIN, succeed, userFolder } from "../cli/support.js";
 import { timeless } from "../compare/support.js";
 import { describeWith } from "../helpers/needs.js";
+import { temporaryFolder } from "../support.js";
 import { SlurmCluster, slurm } from "./slurm.js";
 
 const temporary = temporaryFolder();

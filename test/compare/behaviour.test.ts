@@ -15,8 +15,8 @@ import {
   splitDataset,
   tensor,
 } from "../../src/index.js";
-import { temporaryFolder } from "../checkpoint/support.js";
 import { expectClose } from "../parity/close.js";
+import { temporaryFolder } from "../support.js";
 import { compareInput, PROBLEM } from "./support.js";
 
 const temporary = temporaryFolder();

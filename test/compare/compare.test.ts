@@ -26,13 +26,12 @@ import {
   trainTeacher,
   withGenerator,
 } from "../../src/index.js";
-import { failure, temporaryFolder } from "../checkpoint/support.js";
+import { failure, newFolders, temporaryFolder } from "../support.js";
 import { mean } from "../train/support.js";
 import { compareInput, PROBLEM, SIZES, STEPS, timeless, watched } from "./support.js";
 
 const temporary = temporaryFolder();
-let runs = 0;
-const newRun = () => join(temporary, `compare-${runs++}`);
+const newRun = newFolders(temporary, "compare");
 const NAMES = [0, 1, 2].flatMap((seed) => ["baseline", "distilled"].map((kind) => `seed-${seed}/${kind}`));
 
 /** The weights of a trial as a student, examined by hand. */

@@ -21,13 +21,12 @@ import {
   TeacherCache,
   TensorDataset,
 } from "../../src/index.js";
-import { temporaryFolder } from "../checkpoint/support.js";
 import { npy } from "../data/numpy_support.js";
+import { newFolders, temporaryFolder } from "../support.js";
 import { blobs, compareInput, PROBLEM, sweepInput } from "./support.js";
 
 const folder = temporaryFolder();
-let runs = 0;
-const newRun = () => join(folder, `run-${runs++}`);
+const newRun = newFolders(folder);
 
 /** A network that knows a little, and its logits for the training data and the test set. */
 function taught() {

@@ -15,8 +15,8 @@ import {
   type TeacherNet,
   TensorDataset,
 } from "../../src/index.js";
-import { failure, temporaryFolder } from "../checkpoint/support.js";
 import { drawingFrom } from "../helpers/drawing_from.js";
+import { failure, temporaryFolder } from "../support.js";
 import { compareInput, PROBLEM } from "./support.js";
 
 const temporary = temporaryFolder();

@@ -17,13 +17,12 @@ import {
   withGenerator,
 } from "../../src/index.js";
 import { splitExpressions } from "../../src/registry/index.js";
-import { failure, temporaryFolder } from "../checkpoint/support.js";
 import { cpuTime } from "../helpers/cpu_time.js";
+import { failure, newFolders, temporaryFolder } from "../support.js";
 import { compareInput, SIZES } from "./support.js";
 
 const temporary = temporaryFolder();
-let runs = 0;
-const newRun = () => join(temporary, `methods-${runs++}`);
+const newRun = newFolders(temporary, "methods");
 const PLAIN = { calibrateTeacher: false, readsLogits: () => true };
 const accuracies = ({ methods }: CompareResult) => methods.map(({ best }) => best.accuracy.values);
 

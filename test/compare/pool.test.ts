@@ -4,14 +4,13 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { describe, expect, test } from "vitest";
 import type * as Library from "../../src/index.js";
-import { temporaryFolder } from "../checkpoint/support.js";
 import { HELD_STEPS } from "../cli/support.js";
+import { newFolders, temporaryFolder } from "../support.js";
 import { timeless } from "./support.js";
 
 const DIST = new URL("../../dist/index.js", import.meta.url).href;
 const temporary = temporaryFolder();
-let runs = 0;
-const newRun = () => join(temporary, `processes-${runs++}`);
+const newRun = newFolders(temporary, "processes");
 
 /** The build: the program of the processes is a part of it. */
 const built = (): Promise<typeof Library> => import(DIST);

@@ -22,12 +22,11 @@ import {
   sweep,
   withGenerator,
 } from "../../src/index.js";
-import { failure, temporaryFolder } from "../checkpoint/support.js";
+import { failure, newFolders, temporaryFolder } from "../support.js";
 import { compareInput, PROBLEM, STEPS, sweepInput, timeless } from "./support.js";
 
 const temporary = temporaryFolder();
-let runs = 0;
-const newRun = () => join(temporary, `resume-${runs++}`);
+const newRun = newFolders(temporary, "resume");
 
 /** What a comparison that nothing interrupted found, without its times. */
 let whole: Promise<CompareResult> | undefined;

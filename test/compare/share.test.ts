@@ -14,12 +14,11 @@ import {
   type TeacherBatch,
   withGenerator,
 } from "../../src/index.js";
-import { failure, temporaryFolder } from "../checkpoint/support.js";
+import { failure, newFolders, temporaryFolder } from "../support.js";
 import { compareInput, PROBLEM, sweepInput, timeless } from "./support.js";
 
 const temporary = temporaryFolder();
-let runs = 0;
-const newRun = () => join(temporary, `share-${runs++}`);
+const newRun = newFolders(temporary, "share");
 const resultIn = (out: string, name = "compare.json") => JSON.parse(readFileSync(join(out, name), "utf8"));
 /** To the order of the keys: the same text. */
 const textOf = (out: string, name?: string) => JSON.stringify(timeless(resultIn(out, name), out));

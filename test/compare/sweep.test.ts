@@ -18,13 +18,12 @@ import {
   type TrialRecord,
   withGenerator,
 } from "../../src/index.js";
-import { failure, temporaryFolder } from "../checkpoint/support.js";
+import { failure, newFolders, temporaryFolder } from "../support.js";
 import { timeless as timelessRecord } from "../train/support.js";
 import { compareInput, PROBLEM, sweepInput, timeless, watched } from "./support.js";
 
 const temporary = temporaryFolder();
-let runs = 0;
-const newRun = () => join(temporary, `sweep-${runs++}`);
+const newRun = newFolders(temporary, "sweep");
 
 describe("a sweep", () => {
   const out = newRun();

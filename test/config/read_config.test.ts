@@ -3,8 +3,8 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { defineConfig, readConfig } from "../../src/config/index.js";
-import { temporaryFolder } from "../checkpoint/support.js";
 import { refusal as refusedBy } from "../data/support.js";
+import { temporaryFolder } from "../support.js";
 
 const folder = temporaryFolder();
 let files = 0;

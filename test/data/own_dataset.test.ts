@@ -21,7 +21,7 @@ import {
   trainTeacher,
   zeros,
 } from "../../src/index.js";
-import { failure, temporaryFolder } from "../checkpoint/support.js";
+import { failure, temporaryFolder } from "../support.js";
 import { refusal } from "./support.js";
 
 const folder = temporaryFolder();

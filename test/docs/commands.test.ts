@@ -6,8 +6,8 @@ import { wholeProgram } from "../../src/cli/program.js";
 import { settingsFrom } from "../../src/cli/settings.js";
 import { type ConfigName, readUserOptions, SCHEMAS } from "../../src/config/index.js";
 import { MANIFEST } from "../../src/package.js";
-import { temporaryFolder } from "../checkpoint/support.js";
 import { shellLines } from "../cli/documented_commands.js";
+import { temporaryFolder } from "../support.js";
 import { blocksOf, pages, textOf } from "./markdown.js";
 
 /** Lines whose programs are not there, or would take too long, by how they begin: why no test reads them. */

@@ -13,7 +13,7 @@ import {
   TeacherNet,
   type Tensor,
 } from "../../src/index.js";
-import { failure, temporaryFolder } from "../checkpoint/support.js";
+import { failure, temporaryFolder } from "../support.js";
 import { Everything, lived } from "./networks.js";
 import { initializers, readModel } from "./support.js";
 

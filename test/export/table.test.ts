@@ -16,7 +16,7 @@ import {
   trainTeacher,
 } from "../../src/index.js";
 import { Linear } from "../../src/nn/linear.js";
-import { temporaryFolder } from "../checkpoint/support.js";
+import { temporaryFolder } from "../support.js";
 import { readModel, run } from "./support.js";
 
 const folder = temporaryFolder();

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { type DistillConfig, defineConfig, type ResolvedConfig, readConfig } from "../../src/config/index.js";
-import { temporaryFolder } from "../checkpoint/support.js";
+import { temporaryFolder } from "../support.js";
 import { check, readOr, TIMEOUT } from "./support.js";
 
 const folder = temporaryFolder();

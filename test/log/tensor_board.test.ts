@@ -2,9 +2,9 @@ import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from "nod
 import { join } from "node:path";
 import { describe, expect, test, vi } from "vitest";
 import { DistilleryError, type EpochRecord, tensorBoardLog } from "../../src/index.js";
-import { failure, temporaryFolder } from "../checkpoint/support.js";
 import { tensorBoard, testWith } from "../helpers/needs.js";
 import { runPython } from "../helpers/python.js";
+import { failure, temporaryFolder } from "../support.js";
 import { readEvents } from "./event_reader.js";
 import { plain, records } from "./records.js";
 

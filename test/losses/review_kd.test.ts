@@ -14,8 +14,8 @@ import {
   withGenerator,
   zeros,
 } from "../../src/index.js";
-import { failure } from "../checkpoint/support.js";
 import { expectClose } from "../parity/close.js";
+import { failure } from "../support.js";
 
 interface Maps {
   shape: number[];

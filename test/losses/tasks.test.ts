@@ -28,7 +28,7 @@ import {
   weightedSum,
 } from "../../src/index.js";
 import { calibrated } from "../../src/train/calibrate_teacher.js";
-import { failure, temporaryFolder } from "../checkpoint/support.js";
+import { failure, temporaryFolder } from "../support.js";
 
 const folder = temporaryFolder();
 const network = (classes = 1) => new Mlp({ inFeatures: 3, hidden: [4], classes });

@@ -21,8 +21,8 @@ import {
 import { createLoss, LOSSES, weightedSum } from "../../src/losses/index.js";
 import { inEpoch } from "../../src/losses/temperature.js";
 import { Taps } from "../../src/nn/taps.js";
-import { failure, temporaryFolder } from "../checkpoint/support.js";
 import { drawingFrom } from "../helpers/drawing_from.js";
+import { failure, temporaryFolder } from "../support.js";
 
 const folder = temporaryFolder();
 const SIZES = { inFeatures: 6, classes: 4 };

@@ -18,11 +18,11 @@ import {
   writeLogits,
 } from "../../src/index.js";
 import { weightsMetadata } from "../../src/models/create_network.js";
-import { temporaryFolder } from "../checkpoint/support.js";
 import { folderOf, refusal } from "../data/support.js";
 import { exported } from "../export/js/support.js";
 import { relativeError, run } from "../export/support.js";
 import { expectClose } from "../parity/close.js";
+import { temporaryFolder } from "../support.js";
 
 const FOLDER = fileURLToPath(new URL("fixtures/bert", import.meta.url));
 const FILE = join(FOLDER, "model.safetensors");

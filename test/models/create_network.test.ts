@@ -16,8 +16,8 @@ import {
 } from "../../src/index.js";
 import { createNetwork, networkSpecOf, weightsMetadata } from "../../src/models/create_network.js";
 import { Mlp } from "../../src/models/mlp.js";
-import { temporaryFolder } from "../checkpoint/support.js";
 import { refusal } from "../data/support.js";
+import { temporaryFolder } from "../support.js";
 
 const folder = temporaryFolder();
 const teacher = () => new TeacherNet({ inFeatures: 5, hidden: [7, 6, 4], classes: 3 });

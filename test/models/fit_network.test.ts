@@ -29,8 +29,8 @@ import {
   trainTeacher,
   withGenerator,
 } from "../../src/index.js";
-import { temporaryFolder } from "../checkpoint/support.js";
 import { npy } from "../data/numpy_support.js";
+import { temporaryFolder } from "../support.js";
 
 const folder = temporaryFolder();
 const KINDS = ["ant", "bee", "cat"];

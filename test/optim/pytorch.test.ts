@@ -22,9 +22,9 @@ import {
   Tensor,
   warmup,
 } from "../../src/index.js";
-import { temporaryFolder } from "../checkpoint/support.js";
 import { describeWith, PYTORCH } from "../helpers/needs.js";
 import { runPython } from "../helpers/python.js";
+import { temporaryFolder } from "../support.js";
 
 type Options = Record<string, unknown>;
 interface Case {

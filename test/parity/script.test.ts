@@ -11,7 +11,7 @@ import {
   synthetic,
   TeacherNet,
 } from "../../src/index.js";
-import { failure } from "../checkpoint/support.js";
+import { failure } from "../support.js";
 
 type Mode = "train" | "eval";
 

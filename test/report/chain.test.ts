@@ -12,8 +12,8 @@ import {
   trainTeacher,
   withGenerator,
 } from "../../src/index.js";
-import { failure, temporaryFolder } from "../checkpoint/support.js";
 import { blobs } from "../compare/support.js";
+import { failure, temporaryFolder } from "../support.js";
 
 const folder = temporaryFolder();
 const make = (network: string) => () => createNetwork(network, { shape: [4], classes: 3 });

@@ -21,7 +21,7 @@ import {
   tensor,
   trainTeacher,
 } from "../../src/index.js";
-import { temporaryFolder } from "../checkpoint/support.js";
+import { temporaryFolder } from "../support.js";
 
 const folder = temporaryFolder();
 let served: ServedNetwork | null = null;

@@ -36,7 +36,7 @@ import {
   type VectorEvaluation,
   writeLogits,
 } from "../../src/index.js";
-import { failure, temporaryFolder } from "../checkpoint/support.js";
+import { failure, temporaryFolder } from "../support.js";
 
 const folder = temporaryFolder();
 const OPTIONS = { epochs: 30, batchSize: 16, lr: 0.02, schedule: "constant" } as const;

@@ -20,7 +20,7 @@ import {
   type ValuePrediction,
   type VectorEvaluation,
 } from "../../src/index.js";
-import { temporaryFolder } from "../checkpoint/support.js";
+import { temporaryFolder } from "../support.js";
 
 const folder = temporaryFolder();
 const file = fileURLToPath(new URL("fixtures/packages.jsonl", import.meta.url));

@@ -15,8 +15,8 @@ import {
   TensorDataset,
   tensor,
 } from "../../src/index.js";
-import { failure, temporaryFolder } from "../checkpoint/support.js";
 import { npy } from "../data/numpy_support.js";
+import { failure, temporaryFolder } from "../support.js";
 
 const folder = temporaryFolder();
 const labels = Int32Array.of(0, 1, 2, 0, 1, 2, 2, 2);

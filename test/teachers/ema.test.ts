@@ -15,7 +15,7 @@ import {
   type Tensor,
   withGenerator,
 } from "../../src/index.js";
-import { failure, temporaryFolder } from "../checkpoint/support.js";
+import { failure, temporaryFolder } from "../support.js";
 import { BATCH, mean, SIZES, STEPS, setting, start, trainByHand } from "../train/support.js";
 
 const folder = temporaryFolder();

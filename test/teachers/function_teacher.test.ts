@@ -24,14 +24,13 @@ import {
   withGenerator,
   writeLogits,
 } from "../../src/index.js";
-import { failure, temporaryFolder } from "../checkpoint/support.js";
 import { npy } from "../data/numpy_support.js";
 import { folderOf } from "../data/support.js";
+import { failure, newFolders, temporaryFolder } from "../support.js";
 import { BATCH, SAMPLES, setting, timeless } from "../train/support.js";
 
 const folder = temporaryFolder();
-let runs = 0;
-const newRun = () => join(folder, `run-${runs++}`);
+const newRun = newFolders(folder);
 
 type Own = ReturnType<typeof setting>;
 const own = () => withGenerator(new Generator(0), setting);

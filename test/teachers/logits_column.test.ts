@@ -1,8 +1,8 @@
 import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { loadData, logitsColumn, splitDataset } from "../../src/index.js";
-import { failure } from "../checkpoint/support.js";
 import { folderOf } from "../data/support.js";
+import { failure } from "../support.js";
 
 const SCORES = [
   [0.5, -1],

@@ -24,8 +24,8 @@ import {
   tensor,
   withGenerator,
 } from "../../src/index.js";
-import { failure, temporaryFolder } from "../checkpoint/support.js";
 import { npy } from "../data/numpy_support.js";
+import { failure, temporaryFolder } from "../support.js";
 import { BATCH, SAMPLES, setting, timeless } from "../train/support.js";
 
 const folder = temporaryFolder();

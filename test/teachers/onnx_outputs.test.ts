@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { onnxTeacher, TensorDataset, tensor, writeLogits } from "../../src/index.js";
-import { failure, temporaryFolder } from "../checkpoint/support.js";
+import { failure, temporaryFolder } from "../support.js";
 
 /** Files of two numbers times [[1, 2], [3, -4]]: see make_onnx_outputs_fixture.py. */
 const path = (name: string) => fileURLToPath(new URL(`fixtures/onnx_outputs/${name}.onnx`, import.meta.url));

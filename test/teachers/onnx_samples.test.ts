@@ -14,10 +14,10 @@ import {
   tensor,
   trainTeacher,
 } from "../../src/index.js";
-import { failure, temporaryFolder } from "../checkpoint/support.js";
 import { folderOf } from "../data/support.js";
 import { Of } from "../export/networks.js";
 import { drawingFrom } from "../helpers/drawing_from.js";
+import { failure, temporaryFolder } from "../support.js";
 
 const TOKENIZER = fileURLToPath(new URL("../data/fixtures/tokenizer/wordpiece.json", import.meta.url));
 const temporary = temporaryFolder();

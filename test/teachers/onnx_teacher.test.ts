@@ -30,9 +30,9 @@ import {
 } from "../../src/index.js";
 import { fitNetwork } from "../../src/models/fit_network.js";
 import { planInputs } from "../../src/teachers/onnx_inputs.js";
-import { failure, temporaryFolder } from "../checkpoint/support.js";
 import { drawingFrom } from "../helpers/drawing_from.js";
 import { expectClose } from "../parity/close.js";
+import { failure, temporaryFolder } from "../support.js";
 
 const folder = temporaryFolder();
 const path = (name: string) => fileURLToPath(new URL(`fixtures/${name}`, import.meta.url));

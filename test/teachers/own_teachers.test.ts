@@ -17,8 +17,8 @@ import {
   type Tensor,
   withGenerator,
 } from "../../src/index.js";
-import { failure, temporaryFolder } from "../checkpoint/support.js";
 import { drawingFrom } from "../helpers/drawing_from.js";
+import { failure, temporaryFolder } from "../support.js";
 import { BATCH, SIZES, setting, timeless } from "../train/support.js";
 
 const folder = temporaryFolder();

@@ -23,7 +23,7 @@ import {
   withPrecision,
 } from "../../src/index.js";
 import { currentPrecision } from "../../src/tensor/precision.js";
-import { failure, temporaryFolder } from "../checkpoint/support.js";
+import { failure, temporaryFolder } from "../support.js";
 import { BATCH, type Setting, setting } from "../train/support.js";
 
 const folder = temporaryFolder();

@@ -27,9 +27,9 @@ import {
   writeLogits,
 } from "../../src/index.js";
 import { recordOf, setRecord, type TrainingRecord } from "../../src/models/training_record.js";
-import { temporaryFolder } from "../checkpoint/support.js";
 import { folderOf, refusal } from "../data/support.js";
 import { drawingFrom } from "../helpers/drawing_from.js";
+import { temporaryFolder } from "../support.js";
 import { timeless } from "../train/support.js";
 
 const BERT = fileURLToPath(new URL("../models/fixtures/bert", import.meta.url));

@@ -17,7 +17,7 @@ import {
   writeLogits,
 } from "../../src/index.js";
 import { fromFloat16, toFloat16 } from "../../src/tensor/float16.js";
-import { failure, temporaryFolder } from "../checkpoint/support.js";
+import { failure, temporaryFolder } from "../support.js";
 import { SAMPLES, setting } from "../train/support.js";
 
 const folder = temporaryFolder();

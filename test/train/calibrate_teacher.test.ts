@@ -18,8 +18,8 @@ import {
 } from "../../src/index.js";
 import { currentPrecision } from "../../src/tensor/precision.js";
 import { fitTemperature } from "../../src/train/calibrate_teacher.js";
-import { failure, temporaryFolder } from "../checkpoint/support.js";
 import { expectClose } from "../parity/close.js";
+import { failure, temporaryFolder } from "../support.js";
 import { BATCH, type Options, SIZES, setting, start } from "./support.js";
 
 const folder = temporaryFolder();

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { DistilleryError, distill, type EpochRecord, type Tensor, trainTeacher } from "../../src/index.js";
-import { failure, temporaryFolder } from "../checkpoint/support.js";
+import { failure, temporaryFolder } from "../support.js";
 import { STEPS, setting, start } from "./support.js";
 
 const temporary = temporaryFolder();

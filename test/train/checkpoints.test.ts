@@ -1,7 +1,7 @@
 import { copyFileSync, existsSync, readdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { failure, temporaryFolder } from "../checkpoint/support.js";
+import { failure, temporaryFolder } from "../support.js";
 import { type Options, start } from "./support.js";
 
 const folder = temporaryFolder();

@@ -21,13 +21,12 @@ import {
   type Tensor,
   trainTeacher,
 } from "../../src/index.js";
-import { failure, temporaryFolder } from "../checkpoint/support.js";
 import { idx } from "../data/support.js";
+import { failure, newFolders, temporaryFolder } from "../support.js";
 import { SAMPLES, SIZES, start } from "./support.js";
 
 const folder = temporaryFolder();
-let runs = 0;
-const newRun = () => join(folder, `run-${runs++}`);
+const newRun = newFolders(folder);
 
 const { inFeatures, classes } = SIZES;
 const pixels = Uint8Array.from({ length: SAMPLES * inFeatures }, (_, i) => (i * i * 13 + 7 * i) % 256);

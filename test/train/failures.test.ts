@@ -27,8 +27,8 @@ import {
   trainTeacher,
   zeros,
 } from "../../src/index.js";
-import { failure, temporaryFolder } from "../checkpoint/support.js";
 import { refusal } from "../data/support.js";
+import { failure, temporaryFolder } from "../support.js";
 import { BATCH, type Options, setting, start } from "./support.js";
 
 const folder = temporaryFolder();

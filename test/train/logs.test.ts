@@ -2,8 +2,8 @@ import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { csvLog, type EpochRecord, tensorBoardLog } from "../../src/index.js";
-import { failure, temporaryFolder } from "../checkpoint/support.js";
 import { readEvents } from "../log/event_reader.js";
+import { failure, temporaryFolder } from "../support.js";
 import { STEPS, start } from "./support.js";
 
 const out = join(temporaryFolder(), "run");

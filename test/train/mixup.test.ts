@@ -33,7 +33,7 @@ import {
 import { computeMixedLoss } from "../../src/losses/mixed_labels.js";
 import { native } from "../../src/native.js";
 import { calibrated } from "../../src/train/calibrate_teacher.js";
-import { failure, temporaryFolder } from "../checkpoint/support.js";
+import { failure, temporaryFolder } from "../support.js";
 
 const folder = temporaryFolder();
 const [SAMPLES, CONTEXT] = [24, { shape: [6], classes: 3 }];

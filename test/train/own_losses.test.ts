@@ -29,14 +29,13 @@ import {
   zeros,
 } from "../../src/index.js";
 import { createLoss } from "../../src/losses/index.js";
-import { failure, temporaryFolder } from "../checkpoint/support.js";
 import { drawingFrom } from "../helpers/drawing_from.js";
 import { readEvents } from "../log/event_reader.js";
+import { failure, newFolders, temporaryFolder } from "../support.js";
 import { BATCH, type Options, setting, start, timeless } from "./support.js";
 
 const folder = temporaryFolder();
-let runs = 0;
-const newRun = () => join(folder, `run-${runs++}`);
+const newRun = newFolders(folder);
 
 /** Mean squared error of the logits, made of tensor operations. */
 const logitMse: DistillationLoss = {

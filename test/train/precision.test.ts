@@ -17,12 +17,11 @@ import {
 } from "../../src/index.js";
 import { native } from "../../src/native.js";
 import { precisionNote } from "../../src/train/run_precision.js";
-import { failure, temporaryFolder } from "../checkpoint/support.js";
+import { failure, newFolders, temporaryFolder } from "../support.js";
 import { type Options, setting, start } from "./support.js";
 
 const folder = temporaryFolder();
-let runs = 0;
-const newRun = () => join(folder, `run-${runs++}`);
+const newRun = newFolders(folder);
 const BFLOAT16 = { precision: "bfloat16" } as const;
 
 /** The runs of a distillation: their bits depend on how the teacher is run. */

@@ -13,7 +13,7 @@ import {
 import { guarded, type Mpi } from "../../src/mpi.js";
 import { native } from "../../src/native.js";
 import { Ranks } from "../../src/train/ranks.js";
-import { failure, temporaryFolder } from "../checkpoint/support.js";
+import { failure, temporaryFolder } from "../support.js";
 import { BATCH, type Ending, type Options, SAMPLES, setting, start, timeless } from "./support.js";
 
 const folder = temporaryFolder();

@@ -12,9 +12,9 @@ import {
   tensor,
   trainTeacher,
 } from "../../src/index.js";
-import { temporaryFolder } from "../checkpoint/support.js";
 import { imageFolder } from "../cli/support.js";
 import { refusal } from "../data/support.js";
+import { temporaryFolder } from "../support.js";
 
 const folder = temporaryFolder();
 const images = imageFolder();

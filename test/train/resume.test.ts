@@ -3,12 +3,11 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { fingerprint } from "../../src/checkpoint/fingerprint.js";
 import { flattenRecord, Generator, load, TeacherNet, trainTeacher, withGenerator } from "../../src/index.js";
-import { failure, temporaryFolder } from "../checkpoint/support.js";
+import { failure, newFolders, temporaryFolder } from "../support.js";
 import { BATCH, type Ending, mean, type Options, SIZES, STEPS, setting, start, timeless } from "./support.js";
 
 const folder = temporaryFolder();
-let runs = 0;
-const newRun = () => join(folder, `run-${runs++}`);
+const newRun = newFolders(folder);
 const FILES = ["distilled_student_model_lowest.pth", "distilled_student_model_lowest.safetensors"];
 
 /** A run that stops after this many steps. */

@@ -12,7 +12,7 @@ import {
   tensor,
   trainTeacher,
 } from "../../src/index.js";
-import { failure, temporaryFolder } from "../checkpoint/support.js";
+import { failure, temporaryFolder } from "../support.js";
 import { BATCH, type Options, SIZES, setting, start } from "./support.js";
 
 const folder = temporaryFolder();

@@ -16,9 +16,9 @@ import { changesOf } from "../../src/checkpoint/config_changes.js";
 import { removeReplacedLinks } from "../../src/checkpoint/replaced.js";
 import { makeFolder } from "../../src/files/index.js";
 import { csvLog, Generator, trainTeacher, withGenerator } from "../../src/index.js";
-import { failure, temporaryFolder } from "../checkpoint/support.js";
 import { cpuTime } from "../helpers/cpu_time.js";
 import { ORDINARY_USER, testWith } from "../helpers/needs.js";
+import { failure, temporaryFolder } from "../support.js";
 import { BATCH, type Options, setting, start } from "./support.js";
 
 const folder = temporaryFolder();

@@ -37,8 +37,8 @@ import {
   zeros,
 } from "../../src/index.js";
 import { drawSeed } from "../../src/tensor/random.js";
-import { failure, temporaryFolder } from "../checkpoint/support.js";
 import { expectClose } from "../parity/close.js";
+import { failure, temporaryFolder } from "../support.js";
 import { distillationLoss, type Options, SIZES, setting, start } from "./support.js";
 
 const folder = temporaryFolder();

@@ -22,7 +22,7 @@ import {
   withGenerator,
   writeLogits,
 } from "../../src/index.js";
-import { failure, temporaryFolder } from "../checkpoint/support.js";
+import { failure, temporaryFolder } from "../support.js";
 import { type Options, STEPS, setting, start } from "./support.js";
 
 const folder = temporaryFolder();

@@ -12,7 +12,7 @@ import {
   trainTeacher,
   withGenerator,
 } from "../../src/index.js";
-import { failure, temporaryFolder } from "../checkpoint/support.js";
+import { failure, temporaryFolder } from "../support.js";
 import { BATCH, mean, SIZES, setting, timeless, trainByHand } from "./support.js";
 
 const folder = temporaryFolder();

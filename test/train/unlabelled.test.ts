@@ -21,8 +21,8 @@ import {
   trainTeacher,
   withGenerator,
 } from "../../src/index.js";
-import { failure, temporaryFolder } from "../checkpoint/support.js";
 import { npy } from "../data/numpy_support.js";
+import { failure, temporaryFolder } from "../support.js";
 import { SAMPLES, setting, timeless } from "./support.js";
 
 const folder = temporaryFolder();

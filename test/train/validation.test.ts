@@ -20,12 +20,11 @@ import {
   trainTeacher,
   withGenerator,
 } from "../../src/index.js";
-import { failure, temporaryFolder } from "../checkpoint/support.js";
+import { failure, newFolders, temporaryFolder } from "../support.js";
 import { BATCH, type Options, SIZES, setting, start, timeless } from "./support.js";
 
 const folder = temporaryFolder();
-let runs = 0;
-const newRun = () => join(folder, `run-${runs++}`);
+const newRun = newFolders(folder);
 
 /** Examples that no run trains on. */
 function held(samples = 1100): Dataset {

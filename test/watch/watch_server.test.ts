@@ -4,8 +4,8 @@ import { get, type IncomingMessage } from "node:http";
 import { join } from "node:path";
 import { afterEach, expect, test } from "vitest";
 import { type WatchServer, watchServer } from "../../src/watch/watch_server.js";
-import { temporaryFolder } from "../checkpoint/support.js";
 import { newFolder } from "../cli/support.js";
+import { temporaryFolder } from "../support.js";
 
 const temporary = temporaryFolder();
 let server: WatchServer | null = null;

@@ -12,8 +12,8 @@ import { hostname } from "node:os";
 import { dirname, join } from "node:path";
 import { expect, test, vi } from "vitest";
 import { WatchedFolder } from "../../src/watch/watched_folder.js";
-import { temporaryFolder } from "../checkpoint/support.js";
 import { newFolder } from "../cli/support.js";
+import { temporaryFolder } from "../support.js";
 
 const temporary = temporaryFolder();
 const row = (epoch: number, loss: number) =>

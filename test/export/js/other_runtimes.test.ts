@@ -5,8 +5,8 @@ import { fileURLToPath } from "node:url";
 import { beforeAll, expect, test } from "vitest";
 import { textEncoding } from "../../../src/data/text/encodings.js";
 import { createNetwork, manualSeed, randn, StudentNet, saveJs, type TablePreprocessing } from "../../../src/index.js";
-import { temporaryFolder } from "../../checkpoint/support.js";
 import { describeWith, RUNTIMES, runtimes } from "../../helpers/needs.js";
+import { temporaryFolder } from "../../support.js";
 
 const folder = temporaryFolder();
 const script = join(folder, "use.mjs");

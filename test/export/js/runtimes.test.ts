@@ -21,7 +21,7 @@ import {
   saveJs,
   type TablePreprocessing,
 } from "../../../src/index.js";
-import { temporaryFolder } from "../../checkpoint/support.js";
+import { temporaryFolder } from "../../support.js";
 import { logitsOf, relativeError } from "../support.js";
 
 const folder = temporaryFolder();

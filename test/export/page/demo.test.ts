@@ -18,8 +18,8 @@ import {
   zeros,
 } from "../../../src/index.js";
 import { encodePng } from "../../../src/report/png.js";
-import { temporaryFolder } from "../../checkpoint/support.js";
 import { CHROMIUM, chromium, describeWith } from "../../helpers/needs.js";
+import { temporaryFolder } from "../../support.js";
 
 /** A text that would run a script, were it taken for markup. */
 const EVIL = "</script><script>window.hacked = 1</script><!--";

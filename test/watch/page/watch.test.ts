@@ -3,11 +3,11 @@ import { join } from "node:path";
 import { type Browser, type Page, chromium as playwright } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type WatchServer, watchServer } from "../../../src/watch/index.js";
-import { temporaryFolder } from "../../checkpoint/support.js";
 import { ended, launch, lines, succeed, userFolder } from "../../cli/support.js";
 import { CHROMIUM, chromium, describeWith } from "../../helpers/needs.js";
 import { violations } from "../../report/page/axe.js";
 import { rowsOf, unfolded } from "../../report/page/support.js";
+import { temporaryFolder } from "../../support.js";
 
 const temporary = temporaryFolder();
 const EPOCHS = 60;
