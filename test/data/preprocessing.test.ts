@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { parseNumber } from "../../src/data/preprocessing/number_format.js";
 import {
   encodeSamples,
   exportJs,
@@ -298,4 +299,26 @@ test.each<[spec: object, text: string]>([
   if ((spec.kind as string) === "table") Reflect.deleteProperty(spec, "features");
   expect(await refusal("BAD_ARGUMENT", () => encodeSamples(spec, Float32Array.of(1, 2)))).toBe(text);
   expect(await refusal("BAD_ARGUMENT", () => inputFeatures(spec))).toBe(text);
+});
+
+test("a text is the number that JavaScript reads, to the last bit, or none", () => {
+  const pattern = /^[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?$/;
+  const wanted = (text: string) => (pattern.test(text) && Number.isFinite(Number(text)) ? Number(text) : null);
+  const texts = ["", "-", "+", ".", "-.", "-0", "-0.0", "+1.5", "1.", ".5", "-.5", "1.2.3", "--1", "1-", "1e5", "0x10"];
+  const long = ["999999999999999", "9.99999999999999", "-123456789012345.", "-.123456789012345", "0000000000000.10"];
+  const longer = ["9999999999999999", "0.1234567890123456", "-9007199254740993", "9007199254740993.0", "1e400", "١"];
+  let state = 1;
+  const next = (below: number) => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return Math.floor((state / 2 ** 32) * below);
+  };
+  const characters = `${"0123456789".repeat(5)}.-e`;
+  const random = Array.from({ length: 20_000 }, () =>
+    Array.from({ length: 1 + next(19) }, () => characters[next(characters.length)]).join(""),
+  );
+  const decimals = random.map((text) => `${text.length % 2 ? "-" : ""}${next(1e5)}.${next(2 ** 31)}`);
+  const wrong = [...texts, ...long, ...longer, ...random, ...decimals].filter(
+    (text) => !Object.is(parseNumber(text), wanted(text)),
+  );
+  expect(wrong).toEqual([]);
 });

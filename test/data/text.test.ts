@@ -52,6 +52,39 @@ test("a lone surrogate counts as U+FFFD, and a very long text keeps its first id
   expect(idsOf(word)).toEqual(idsOf(word.slice(0, 5000)).map((id, i) => (i === 0 ? idsOf(word)[0] : id)));
 });
 
+test("the hash of an n-gram is that of its text, with lone surrogates, controls and astral characters", () => {
+  const { length, buckets } = { length: 40, buckets: 5003 };
+  const table = { kind: "table", header: true, classes: 2, label: { name: "y", index: 1 }, classNames: ["a", "b"] };
+  const text = { kind: "hash", buckets, words: 3, characters: [1, 4], signed: true, length };
+  const spec = parsePreprocessing({ ...table, columns: [{ name: "text", text }] }, "x") as TablePreprocessing;
+  const wanted = (given: string) => {
+    const tokens =
+      given
+        .toLowerCase()
+        .normalize("NFC")
+        .match(/[\p{L}\p{M}\p{N}]+|[^\p{L}\p{M}\p{N}\p{White_Space}]/gu) ?? [];
+    const grams = (parts: readonly string[], least: number, most: number, between: string) =>
+      Array.from({ length: most - least + 1 }, (_, i) => least + i).flatMap((n) =>
+        parts.slice(n - 1).map((_, i) => parts.slice(i, i + n).join(between)),
+      );
+    const all = [...grams(tokens, 1, 3, " "), ...tokens.flatMap((token) => grams([..."<", ...token, ">"], 1, 4, ""))];
+    const ids = all.slice(0, length).map((gram) => {
+      const hash = Buffer.from(gram).reduce((sum, byte) => Math.imul(sum ^ byte, 0x01000193), 0x811c9dc5) >>> 0;
+      return (1 + (hash % (buckets - 1))) * (hash >= 2 ** 31 ? -1 : 1);
+    });
+    return row(ids, length);
+  };
+  const characters = [..."az7 \n\u0001\u007f\u0080é\u0301\u07ff\u0800\ufeff\uffff数𝒜🎲\u{10ffff}"];
+  characters.push("\ud800", "\udbff", "\udc00", "\udfff");
+  for (let i = 0; i < 400; i++) {
+    const given = Array.from(
+      { length: i % 23 },
+      (_, k) => characters[(i * i * 7 + k * k * 5 + i * k) % characters.length],
+    ).join("");
+    expect([...encodeSamples(spec, [{ text: given }]).data], JSON.stringify(given)).toEqual(wanted(given.trim()));
+  }
+});
+
 test("null is an empty text, a row without its text is refused", async () => {
   const { train } = await loadData(join(folderOf({ "t.jsonl": bytes(LINES) }), "t.jsonl"), { testFraction: 0 });
   const spec = preprocessingOf(train) as TablePreprocessing;

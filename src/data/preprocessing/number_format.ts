@@ -11,23 +11,35 @@ export interface NumberFormat {
 
 /** The finite number that a text without spaces around it is; null if it is none. Not JavaScript's `0x10` or ``. */
 export function parseNumber(text: string): number | null {
-  const digits = shortInteger(text);
-  if (digits >= 0) return digits;
+  const short = shortNumber(text);
+  if (!Number.isNaN(short)) return short;
   if (!NUMBER.test(text)) return null;
   const x = Number(text);
   return Number.isFinite(x) ? x : null;
 }
 
-/** The number that up to nine digits are, or -1: most cells of large tables, several times faster than the pattern. */
-function shortInteger(text: string): number {
-  if (text.length === 0 || text.length > 9) return -1;
+/**
+ * The number that up to 15 digits are, with a minus and a point or without; NaN for other texts. Most cells of large
+ * tables, faster than the pattern. The digits and the power of ten are exact, so their quotient is the nearest number.
+ */
+function shortNumber(text: string): number {
+  if (text.length > 17) return Number.NaN;
+  const isNegative = text.charCodeAt(0) === 45;
   let whole = 0;
-  for (let i = 0; i < text.length; i++) {
-    const digit = text.charCodeAt(i) - 48;
-    if (digit < 0 || digit > 9) return -1;
-    whole = 10 * whole + digit;
+  let digits = 0;
+  let scale = 0;
+  for (let i = isNegative ? 1 : 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (code === 46 && scale === 0) scale = 1;
+    else if (code >= 48 && code <= 57) {
+      whole = 10 * whole + code - 48;
+      digits++;
+      scale *= 10;
+    } else return Number.NaN;
   }
-  return whole;
+  if (digits === 0 || digits > 15) return Number.NaN;
+  const x = scale === 0 ? whole : whole / scale;
+  return isNegative ? -x : x;
 }
 
 /** Decimal marks and separators, in the order in which one is preferred. */

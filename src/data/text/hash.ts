@@ -76,51 +76,50 @@ function hashText(
 ): number {
   const most = Math.min(length, out.length);
   let count = 0;
-  const add = (gram: string) => {
-    const hash = fnv1a(gram);
-    const id = 1 + (hash % (buckets - 1));
-    out[count++] = signed && hash >= 2 ** 31 ? -id : id;
+  const add = (parts: readonly string[], between: string, least: number, longest: number) => {
+    for (let n = least; n <= longest; n++) {
+      for (let i = 0; i + n <= parts.length && count < most; i++) {
+        let hash = fnv1a(parts[i]);
+        for (let k = i + 1; k < i + n; k++) hash = fnv1a(parts[k], fnv1a(between, hash));
+        hash >>>= 0;
+        const id = 1 + (hash % (buckets - 1));
+        out[count++] = signed && hash >= 2 ** 31 ? -id : id;
+      }
+    }
   };
   const tokens = text.toLowerCase().normalize("NFC").match(TOKEN) ?? [];
-  for (let n = 1; n <= words; n++) {
-    for (let i = 0; i + n <= tokens.length && count < most; i++) add(tokens.slice(i, i + n).join(" "));
-  }
+  add(tokens, " ", 1, words);
   if (characters === null) return count;
   for (const token of tokens) {
     if (count === most) break;
     // Of a longer one there is no room for what follows.
-    const points = ["<", ...token.slice(0, 2 * (most + characters[1])), ">"];
-    for (let n = characters[0]; n <= characters[1]; n++) {
-      for (let i = 0; i + n <= points.length && count < most; i++) add(points.slice(i, i + n).join(""));
-    }
+    add(["<", ...token.slice(0, 2 * (most + characters[1])), ">"], "", ...characters);
   }
   return count;
 }
 
-/** FNV-1a of 32 bits (Fowler, Noll and Vo) of a text's UTF-8; a lone surrogate counts as U+FFFD. */
-function fnv1a(text: string): number {
-  let hash = 0x811c9dc5;
-  const add = (byte: number) => {
-    hash = Math.imul(hash ^ byte, 0x01000193);
-  };
+/**
+ * FNV-1a of 32 bits (Fowler, Noll and Vo) of a text's UTF-8, behind what has this hash; a lone surrogate counts as
+ * U+FFFD.
+ */
+function fnv1a(text: string, before = 0x811c9dc5): number {
+  let hash = before;
   for (const character of text) {
     const point = character.codePointAt(0) as number;
     const code = point >= 0xd800 && point < 0xe000 ? 0xfffd : point;
-    if (code < 0x80) add(code);
-    else if (code < 0x800) {
-      add(0xc0 | (code >> 6));
-      add(0x80 | (code & 0x3f));
-    } else {
-      if (code < 0x10000) add(0xe0 | (code >> 12));
-      else {
-        add(0xf0 | (code >> 18));
-        add(0x80 | ((code >> 12) & 0x3f));
-      }
-      add(0x80 | ((code >> 6) & 0x3f));
-      add(0x80 | (code & 0x3f));
+    if (code < 0x80) hash = next(hash, code);
+    else if (code < 0x800) hash = next(next(hash, 0xc0 | (code >> 6)), 0x80 | (code & 0x3f));
+    else {
+      if (code < 0x10000) hash = next(hash, 0xe0 | (code >> 12));
+      else hash = next(next(hash, 0xf0 | (code >> 18)), 0x80 | ((code >> 12) & 0x3f));
+      hash = next(next(hash, 0x80 | ((code >> 6) & 0x3f)), 0x80 | (code & 0x3f));
     }
   }
-  return hash >>> 0;
+  return hash;
+}
+
+function next(hash: number, byte: number): number {
+  return Math.imul(hash ^ byte, 0x01000193);
 }
 
 /** {@link hashText} in exported modules. */
