@@ -64,9 +64,10 @@ function printValues<T>(
     if (axis === shape.length) return format(data[start]).padStart(width);
     const stride = numel(shape.slice(axis + 1));
     const items = placesOf(shape[axis]).map((at) => (at < 0 ? "..." : lines(axis + 1, start + at * stride)));
-    const indent = " ".repeat("tensor(".length + axis + 1);
+    const before = "tensor(".length + axis;
+    const indent = " ".repeat(before + 1);
     if (axis < shape.length - 1) return `[${items.join(`,${"\n".repeat(shape.length - axis - 1)}${indent}`)}]`;
-    const perLine = Math.max(1, Math.floor((LINE - indent.length) / (width + 2)));
+    const perLine = Math.max(1, Math.floor((LINE - before) / (width + 2)));
     const rows = Array.from({ length: Math.ceil(items.length / perLine) }, (_, i) =>
       items.slice(i * perLine, (i + 1) * perLine).join(", "),
     );

@@ -33,6 +33,17 @@ test.each<[tensor: { toString(): string }, text: string]>([
     "tensor([0.0000, 0.1250, 0.2500, 0.3750, 0.5000, 0.6250, 0.7500, 0.8750, 1.0000,\n        1.1250, 1.2500, 1.3750], shape=[12], dtype=float32)",
   ],
   [
+    counted(20, 8, [2, 10]),
+    [
+      "tensor([[0.0000, 0.1250, 0.2500, 0.3750, 0.5000, 0.6250, 0.7500, 0.8750, 1.0000,",
+      "         1.1250],",
+      "        [1.2500, 1.3750, 1.5000, 1.6250, 1.7500, 1.8750, 2.0000, 2.1250, 2.2500,",
+      "         2.3750]], shape=[2, 10], dtype=float32)",
+    ].join("\n"),
+  ],
+  [tensor([1, 2000.5]), "tensor([1.0000e+00, 2.0005e+03], shape=[2], dtype=float32)"],
+  [tensor([1, 999.5]), "tensor([  1.0000, 999.5000], shape=[2], dtype=float32)"],
+  [
     new IntTensor(
       Int32Array.from({ length: 7000 }, (_, i) => i),
       [7, 1000],
@@ -60,6 +71,11 @@ test.each<[tensor: { toString(): string }, text: string]>([
 ])("a tensor prints its values, shape and type %#", (value, text) => {
   expect(inspect(value)).toBe(text);
   expect(String(value)).toBe(inspect(value));
+});
+
+test("1000 numbers are all shown, one more is shortened", () => {
+  expect(String(zeros([1000]))).not.toContain("...");
+  expect(String(zeros([1001]))).toContain("..., ");
 });
 
 test("what is inside of other objects, and what can't be read any more", () => {
