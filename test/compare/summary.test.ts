@@ -62,6 +62,10 @@ describe("what has to be known beside it", () => {
     expect(of(yes, yes, up)).toEqual([
       "Intervals are for other seeds and other test samples of the same kind, not for another teacher, data set, split or setting.",
     ]);
+    const ofSeeds = { ...yes, samples: { low: -Infinity } };
+    expect(of(ofSeeds, ofSeeds, up)).toEqual([
+      "Intervals are for other seeds, not for other test samples, another teacher, data set, split or setting.",
+    ]);
     expect(of(yes, yes, up, [0])).toEqual([]);
   });
 
@@ -79,10 +83,16 @@ describe("what has to be known beside it", () => {
 });
 
 test("seeds that agree on these test samples alone", () => {
-  const seeds = { error: 0.0004, low: 0.0012, high: 0.0035, pValue: 0.005 };
-  expect(compareSummary(compared({ mean: 0.0023, low: -0.0001, high: 0.0047, distinguishable: false, seeds }))).toBe(
-    "Distilling changed test accuracy by +0.23 points (95% interval -0.01 to 0.47, 5 seeds): not distinguishable from chance; with these test samples it holds for other seeds (0.12 to 0.35), with others it may not.",
+  const of = (pValue: number) => {
+    const seeds = { error: 0.0004, low: 0.0012, high: 0.0035, pValue };
+    return compareSummary(compared({ mean: 0.0023, low: -0.0001, high: 0.0047, distinguishable: false, seeds }));
+  };
+  const unclear =
+    "Distilling changed test accuracy by +0.23 points (95% interval -0.01 to 0.47, 5 seeds): not distinguishable from chance";
+  expect(of(0.005)).toBe(
+    `${unclear}; with these test samples it holds for other seeds (0.12 to 0.35), with others it may not.`,
   );
+  expect(of(0.06)).toBe(`${unclear}.`);
 });
 
 test("a sweep's answer", () => {
@@ -118,6 +128,9 @@ test("a sweep's answer over several seeds, and what it can tell apart", () => {
   );
   expect(caveats(2, clear)[0]).toBe(
     "Its lead is distinguishable from chance against the other point (paired over 2 seeds, p corrected for 1 point).",
+  );
+  expect(caveats(2, close)[0]).toBe(
+    "Its lead is not distinguishable from chance against the other point (paired over 2 seeds, p corrected for 1 point).",
   );
   expect(caveats(1, close)).toEqual(["1 seed can't tell its lead from chance; give more seeds."]);
   expect(caveats(3)).toEqual([]);

@@ -12,6 +12,7 @@ import {
   Sequential,
   type StateDict,
   type Tensor,
+  tensor,
 } from "../../src/index.js";
 import { expectClose } from "../parity/close.js";
 
@@ -102,6 +103,14 @@ describe("ExponentialMovingAverage", () => {
     await expect(average.withWeights(() => Promise.reject(new Error("stopped")))).rejects.toThrow("stopped");
     expect(values(model.stateDict())).toEqual(own);
     expect(values(average.modelState())).toEqual(averaged);
+  });
+
+  it("a backward pass after the exchange is refused: it would read other weights than the forward pass", async () => {
+    const layer = new Linear(2, 1);
+    const average = new ExponentialMovingAverage(layer);
+    const x = tensor([[1, 2]], { requiresGrad: true });
+    const loss = layer.forward(x).sum();
+    await average.withWeights(() => expect(() => loss.backward()).toThrow("was changed after the forward pass"));
   });
 
   it("integers of 32 bits move as those of 64, without their fraction", () => {

@@ -1,18 +1,23 @@
 import { describe, expect, it } from "vitest";
 import {
   AdamW,
+  ConstantLR,
+  CosineAnnealingLR,
   ExponentialLR,
   LambdaLR,
+  LinearLR,
   type LRScheduler,
   linearSchedule,
   MultiStepLR,
   multiStepSchedule,
   OneCycleLR,
+  ReduceLROnPlateau,
   type Schedule,
   SGD,
   StepLR,
   zeros,
 } from "../../src/index.js";
+import { expectClose } from "../parity/close.js";
 
 function start(schedule: Schedule = linearSchedule(), totalSteps = 4, lr = 0.5) {
   const optimizer = new AdamW([zeros([1])], { lr });
@@ -189,4 +194,41 @@ it("a milestone of 0 is passed from the start, as in PyTorch; a fraction and a l
   expect(() => new LambdaLR(optimizer(), { schedule, totalSteps: 4 })).toThrow(
     refused("BAD_ARGUMENT", /^schedule: expected one for each of 1 parameter groups/),
   );
+});
+
+describe("as in PyTorch 2.15", () => {
+  const sgd = (lr: number) => new SGD([zeros([1])], { lr });
+  const ratesOf = (scheduler: LRScheduler, steps: number) =>
+    Array.from({ length: steps }, () => {
+      scheduler.step();
+      return scheduler.getLastLr()[0];
+    });
+
+  it("the defaults of LinearLR and ConstantLR", () => {
+    const linear = new LinearLR(sgd(3));
+    expectClose([linear.getLastLr()[0], ...ratesOf(linear, 6)], [1, 1.4, 1.8, 2.2, 2.6, 3, 3], { rel: 1e-12 });
+    expectClose(ratesOf(new ConstantLR(sgd(3)), 5), [1, 1, 1, 1, 3], { rel: 1e-12 });
+  });
+
+  it("a rate that was set at a cosine's lowest point rises by as much as the cosine does", () => {
+    const optimizer = sgd(1);
+    const scheduler = new CosineAnnealingLR(optimizer, { tMax: 2, etaMin: 0.1 });
+    expectClose(ratesOf(scheduler, 2), [0.55, 0.1], { rel: 1e-12 });
+    optimizer.paramGroups[0].lr = 0.3;
+    expectClose(ratesOf(scheduler, 1), [0.75], { rel: 1e-12 });
+  });
+
+  it("a figure that stays is no improvement on a plateau with mode max and a threshold of 0", () => {
+    const optimizer = sgd(1);
+    const scheduler = new ReduceLROnPlateau(optimizer, { mode: "max", threshold: 0, patience: 0 });
+    for (let i = 0; i < 2; i++) scheduler.step(1);
+    expect(optimizer.paramGroups[0].lr).toBeCloseTo(0.1, 12);
+  });
+});
+
+it("a rate that nobody changed gathers no rounding errors: it has the bits of a resumed one", () => {
+  const [stepped, restored] = [0, 1].map(() => new ExponentialLR(new SGD([zeros([1])], { lr: 0.1 }), { gamma: 0.9 }));
+  for (let i = 0; i < 50; i++) stepped.step();
+  restored.restore(50);
+  expect([stepped.getLastLr(), restored.getLastLr()]).toEqual([[0.1 * 0.9 ** 50], [0.1 * 0.9 ** 50]]);
 });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { AdamW, OneCycleLR, type OneCycleOptions, zeros } from "../../src/index.js";
+import { AdamW, OneCycleLR, type OneCycleOptions, Optimizer, zeros } from "../../src/index.js";
 import { expectClose } from "../parity/close.js";
 
 const CLOSE = { rel: 1e-12 };
@@ -121,5 +121,18 @@ describe("bad arguments", () => {
     { maxLr: 1, totalSteps: 4, threePhase: "yes" } as never,
   ])("%j", (options) => {
     expect(() => start(options)).toThrow(expect.objectContaining({ code: "BAD_ARGUMENT" }));
+  });
+
+  it("an optimizer of one's own without momentum, unless cycleMomentum is false", () => {
+    class SignSGD extends Optimizer {
+      constructor() {
+        super([zeros([1])], { lr: 0.1 });
+      }
+      protected override update(): void {}
+    }
+    const make = (options: Partial<OneCycleOptions>) =>
+      new OneCycleLR(new SignSGD(), { maxLr: 1, totalSteps: 10, ...options });
+    expect(() => make({})).toThrow("cycleMomentum: expected an optimizer with momentum or betas");
+    expect(make({ cycleMomentum: false }).getLastLr()).toEqual([0.04]);
   });
 });

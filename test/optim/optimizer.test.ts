@@ -56,6 +56,10 @@ describe("parameter groups", () => {
     ["lr: expected a number of at least 0, got -1", () => new Adam([{ params: parameter(1), lr: -1 }])],
     ["nesterov: expected a momentum above 0 and a dampening of 0", () => new SGD([parameter(1)], { nesterov: true })],
     [
+      "nesterov: expected a momentum above 0 and a dampening of 0",
+      () => new SGD([parameter(1)], { nesterov: true, momentum: 0.9, dampening: 0.1 }),
+    ],
+    [
       "parameters: expected each parameter once, got one twice",
       () => {
         const twice = parameter(1);

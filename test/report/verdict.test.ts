@@ -1,4 +1,5 @@
 import { beforeAll, describe, expect, test } from "vitest";
+import type { SweepResult } from "../../src/compare/index.js";
 import type { RunReport } from "../../src/report/report_data.js";
 import { runReport } from "../../src/report/run_report.js";
 import { compareVerdict, runVerdict, samplingMargin, sweepVerdict } from "../../src/report/verdict.js";
@@ -48,6 +49,30 @@ describe("a comparison", () => {
       "Seeds that are all alike can't tell: test accuracy changed by \u22120.30 points",
     ]);
   });
+});
+
+test("seeds that agree on these test samples alone", () => {
+  const caveatsOf = (pValue: number) => {
+    const result = compareResult(run, [0.9, 0.902], [0.905, 0.908]);
+    const { best } = result.difference;
+    const seeds = { error: 0.0004, low: 0.001, high: 0.003, pValue };
+    const difference = { ...result.difference, best: { ...best, distinguishable: false, seeds } };
+    return compareVerdict({ ...result, difference }).caveats;
+  };
+  expect(caveatsOf(0.01)?.[0]).toBe(
+    "With these test samples the difference holds for other seeds (+0.10 to +0.30 points); with other samples it may not.",
+  );
+  expect(caveatsOf(0.01)?.slice(1)).toEqual(caveatsOf(0.06));
+});
+
+test("a sweep of another figure than accuracy says nothing of chance", () => {
+  const point = (alpha: number, validationR2: number) => ({ temperature: 1, alpha, validationR2 });
+  const best = { ...point(0.5, 0.4), evaluation: { r2: 0.41 } };
+  const data = { task: "regression", validation: 40 };
+  const result = { best, points: [best, point(1, 0.3)], data, teacher: { evaluation: null }, seeds: [0] };
+  expect(sweepVerdict(result as unknown as SweepResult).detail).toBe(
+    "On the test set, read once at the end, it gets 0.4100.",
+  );
 });
 
 test("a sweep names its best point, and how many are as good", () => {
