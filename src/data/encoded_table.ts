@@ -15,10 +15,10 @@ import type { TableReader } from "./table_reader.js";
 export async function measureTable(
   reader: TableReader,
   rows: RowSource,
-  { measured, step, standardize }: { measured: Int32Array; step: number; standardize: boolean },
+  { measured, standardize }: { measured: Int32Array; standardize: boolean },
   visit: readonly ((data: RowData) => void)[],
 ): Promise<TableLayout> {
-  const { mean, std, count } = await measureColumns(rows, measured, step, visit);
+  const { mean, std, count } = await measureColumns(rows, measured, visit);
   const columns = reader.columns.map(({ name, codes, format, missing }, c): TableColumn => {
     if (codes) return { name, categories: [...codes.keys(), ...(missing > 0 ? [""] : [])].sort() };
     if (count[c] === 0) throw badData(reader.file, `${show(name)}: all its cells are missing: leave the column out`);

@@ -15,7 +15,7 @@ import {
   materialize,
   type RowData,
   type RowSource,
-  rowBytes,
+  rowsWithin,
   visitRows,
 } from "./row_source.js";
 import { ChannelStatistics, measureColumns, type Normalisation, StandardizedRows, unfitText } from "./statistics.js";
@@ -123,7 +123,7 @@ async function measureTargets(
 ): Promise<ValueLayout | undefined> {
   if (preprocessing !== undefined) return preprocessing.targets;
   if (targets === undefined || !isScaled(taskNameOf({ task })) || !standardize) return undefined;
-  const statistics = await measureColumns(new MemoryRows(targets, [classes]), measured, CHUNK_BYTES, []);
+  const statistics = await measureColumns(new MemoryRows(targets, [classes]), measured, []);
   return fittingLayout(statistics, (c) => `the target ${show(classNames?.[c] ?? c)}`, source);
 }
 
@@ -145,30 +145,29 @@ async function measureRows(
 ): Promise<Fitted> {
   const { rows, table } = part;
   if (options.preprocessing !== undefined) return { ...fittedBy(options.preprocessing), sha256: null };
-  const step = rowsPerChunk(rows, options);
   const hash = createHash("sha256");
   const visitors = options.stream ? [(data: RowData) => void hash.update(data)] : [];
   const digest = () => (options.stream ? hash.digest("hex") : null);
   if (rows.dtype === "float64" && table !== undefined) {
     const { standardize = true } = options;
-    const layout = await measureTable(table, rows, { measured, step, standardize }, visitors);
+    const layout = await measureTable(table, rows, { measured, standardize }, visitors);
     return { table: layout, sha256: digest() };
   }
   if (part.layout !== undefined) {
-    await visitRows(rows, step, visitors);
+    await visitRows(rows, visitors);
     return { table: part.layout, sha256: digest() };
   }
   if (part.isMatrix && options.standardize !== false) {
-    const values = await measureMatrix(rows, measured, step, visitors, source);
+    const values = await measureMatrix(rows, measured, visitors, source);
     return { values, sha256: digest() };
   }
   if (rows.dtype !== "uint8" || options.normalisation !== undefined) {
-    await visitRows(rows, step, visitors);
+    await visitRows(rows, visitors);
     return { normalisation: options.normalisation, sha256: digest() };
   }
   const statistics = new ChannelStatistics(channelsOf(part), featuresOf(rows), measured);
   const add = (data: unknown, start: number, end: number) => statistics.add(data as Uint8Array, start, end);
-  await visitRows(rows, step, [add, ...visitors]);
+  await visitRows(rows, [add, ...visitors]);
   return { normalisation: statistics.normalisation(), sha256: digest() };
 }
 
@@ -185,11 +184,10 @@ function fittedBy(spec: Preprocessing): Omit<Fitted, "sha256"> {
 async function measureMatrix(
   rows: RowSource,
   measured: Int32Array,
-  step: number,
   visitors: readonly ((data: RowData) => void)[],
   source: string,
 ): Promise<ValueLayout> {
-  const { mean, std } = await measureColumns(rows, measured, step, visitors);
+  const { mean, std } = await measureColumns(rows, measured, visitors);
   return fittingLayout({ mean, std }, (c) => `column ${c}`, source);
 }
 
@@ -228,9 +226,9 @@ async function build(
   if (stream) {
     expectLength("the number of rows", rows.length);
     expectLength("the values of a row", featuresOf(rows));
-    const chunk = rowsPerChunk(rows, options);
+    const chunk = rowsWithin(rows, options.chunkBytes ?? CHUNK_BYTES);
     const isBytes = rows.dtype === "uint8";
-    const hash = sha256 ?? (await hashOf(part.rows, chunk));
+    const hash = sha256 ?? (await hashOf(part.rows));
     const dataset = new StreamedDataset({
       rows,
       labels,
@@ -298,14 +296,10 @@ function encoded(part: RawPart, { table, values }: Pick<Fitted, "table" | "value
   return new StandardizedRows(part.rows, values ?? identity(featuresOf(part.rows)), source);
 }
 
-async function hashOf(rows: RowSource, step: number): Promise<string> {
+async function hashOf(rows: RowSource): Promise<string> {
   const hash = createHash("sha256");
-  await visitRows(rows, step, [(data) => void hash.update(data)]);
+  await visitRows(rows, [(data) => void hash.update(data)]);
   return hash.digest("hex");
-}
-
-function rowsPerChunk(rows: RowSource, { chunkBytes = CHUNK_BYTES }: BuildOptions): number {
-  return Math.max(1, Math.floor(chunkBytes / rowBytes(rows)));
 }
 
 function channelsOf({ rows, isImage = true }: RawPart): number {

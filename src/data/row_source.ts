@@ -110,9 +110,10 @@ export function featuresOf({ shape }: Pick<RowSource, "shape">): number {
   return numel(shape);
 }
 
-/** The bytes of the values of a row. */
-export function rowBytes(rows: RowSource): number {
-  return featuresOf(rows) * { uint8: 1, float32: 4, float64: 8 }[rows.dtype];
+/** How many rows have their values in this many bytes; at least one. */
+export function rowsWithin(rows: RowSource, bytes: number): number {
+  const ofOne = featuresOf(rows) * { uint8: 1, float32: 4, float64: 8 }[rows.dtype];
+  return Math.max(1, Math.floor(bytes / ofOne));
 }
 
 /** Memory for a number of rows. */
@@ -136,20 +137,19 @@ export async function materialize(rows: RowSource, source: string): Promise<Memo
     const text = `${rows.length} samples of ${features} values do not fit into memory: stream (--stream) leaves them on the disk`;
     throw new DistilleryError("BAD_ARGUMENT", `${source}: ${text}`, { cause: error });
   }
-  const step = Math.max(1, Math.floor(TURN / rowBytes(rows)));
-  for await (const [start, end] of turns(rows.length, step)) {
+  for await (const [start, end] of turns(rows.length, rowsWithin(rows, TURN))) {
     rows.read(start, end, data.subarray(start * features, end * features));
   }
   return new MemoryRows(data, rows.shape);
 }
 
-/** Shows all rows to each visitor, `step` at a time. */
+/** Shows all rows to each visitor, part after part. */
 export async function visitRows(
   rows: RowSource,
-  step: number,
   visitors: readonly ((data: RowData, start: number, end: number) => void)[],
 ): Promise<void> {
   if (visitors.length === 0) return;
+  const step = rowsWithin(rows, TURN);
   const buffer = rows instanceof MemoryRows ? undefined : newRows(rows, Math.min(step, rows.length));
   for await (const [start, end] of turns(rows.length, step)) {
     const data = rows.read(start, end, buffer?.subarray(0, (end - start) * featuresOf(rows)));

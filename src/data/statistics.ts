@@ -163,13 +163,12 @@ interface ColumnStatistics {
 }
 
 /**
- * Measures each column over the rows with these ascending indices, `step` rows at a time. `visit` is shown all rows on
- * the first of the two passes.
+ * Measures each column over the rows with these ascending indices. `visit` is shown all rows on the first of the two
+ * passes.
  */
 export async function measureColumns(
   rows: RowSource,
   indices: Int32Array,
-  step: number,
   visit: readonly ((data: RowData) => void)[],
 ): Promise<ColumnStatistics> {
   const [width] = rows.shape;
@@ -192,7 +191,7 @@ export async function measureColumns(
       count[c]++;
     }
   });
-  await visitRows(rows, step, [add, ...visit]);
+  await visitRows(rows, [add, ...visit]);
   const means = sums.map((sum, c) => sum / count[c]);
   const square = forEachRow((data, at) => {
     for (let c = 0; c < width; c++) {
@@ -202,7 +201,7 @@ export async function measureColumns(
       if (distance !== 0) same[c] = 0;
     }
   });
-  await visitRows(rows, step, [square]);
+  await visitRows(rows, [square]);
   const deviations = squares.map((sum, c) => Math.sqrt(sum / count[c]));
   return {
     mean: means.map((mean, c) => first[c] + mean),

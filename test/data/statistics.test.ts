@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { PixelCounts } from "../../src/data/statistics.js";
+import { MemoryRows } from "../../src/data/row_source.js";
+import { measureColumns, PixelCounts } from "../../src/data/statistics.js";
 import { measure, measureChannels } from "./support.js";
 
 test("the mean and the population's standard deviation of pixels in [0, 1]", () => {
@@ -51,4 +52,28 @@ test("every byte is counted once, whatever the parts", () => {
     for (let start = 1; start < 1003; start += width) counted.add(bytes, start, Math.min(start + width, 1003));
     expect(counted.counts).toEqual(expected);
   }
+});
+
+test("columns that stay on the disk are measured a part at a time, with the bits of all at once", async () => {
+  const rows = new MemoryRows(
+    Float64Array.from({ length: 500 * 700 }, (_, i) => Math.sin(i) / (1 + (i % 13))),
+    [700],
+  );
+  const reads: number[] = [];
+  const streamed = {
+    length: rows.length,
+    shape: rows.shape,
+    dtype: rows.dtype,
+    read(start: number, end: number) {
+      reads.push(start, end);
+      return rows.read(start, end);
+    },
+  };
+  const visited: number[] = [];
+  const indices = Int32Array.from({ length: 250 }, (_, i) => 2 * i);
+  const measured = await measureColumns(streamed, indices, [(data) => void visited.push(data.length)]);
+  expect(measured).toEqual(await measureColumns(rows, indices, []));
+  // Two passes in parts of 187 rows of 5600 bytes, which a mebibyte holds.
+  expect(reads).toEqual([0, 187, 187, 374, 374, 500, 0, 187, 187, 374, 374, 500]);
+  expect(visited).toEqual([187 * 700, 187 * 700, 126 * 700]);
 });

@@ -43,6 +43,8 @@ const [LF, CR] = [10, 13];
 export class TextRecords<R> {
   readonly #blocks: Block[] = [];
   #encoding: string;
+  /** The records of the block that was read last, in which the next range often begins. */
+  #last?: { readonly block: Block; readonly records: readonly TextRecord<R>[] };
   length = 0;
 
   constructor(
@@ -93,12 +95,20 @@ export class TextRecords<R> {
   read(start: number, end: number, take: (record: R, line: number, number: number) => void): void {
     let i = this.#blocks.findLastIndex(({ first }) => first <= start);
     for (; i < this.#blocks.length && this.#blocks[i].first < end; i++) {
-      const { start: from, end: to, line, first } = this.#blocks[i];
-      const { records } = this.parse(this.#text(from, to, line), line, true);
+      const { first } = this.#blocks[i];
+      const records = this.#recordsOf(this.#blocks[i]);
       for (let at = Math.max(0, start - first); at < records.length && first + at < end; at++) {
         take(records[at].value, records[at].line, first + at);
       }
     }
+  }
+
+  /** The records of a block; `BAD_DATA` if the file changed, even if they are known. */
+  #recordsOf(block: Block): readonly TextRecord<R>[] {
+    const { start, end, line } = block;
+    if (this.#last?.block === block) readSlice(this.file, start, new Uint8Array(0));
+    else this.#last = { block, records: this.parse(this.#text(start, end, line), line, true).records };
+    return this.#last.records;
   }
 
   /** Whole records from `start` on: as many lines as fit into a block, or more if they are one record. */

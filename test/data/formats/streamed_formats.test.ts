@@ -3,6 +3,7 @@ import { dirname, join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { detectFormat, FORMATS } from "../../../src/data/formats/index.js";
+import { TextRecords } from "../../../src/data/formats/text_records.js";
 import {
   type Dataset,
   type LoadDataOptions,
@@ -12,6 +13,7 @@ import {
   StreamedDataset,
   Subset,
 } from "../../../src/data/index.js";
+import { openSliced } from "../../../src/files/index.js";
 import { image } from "../image_support.js";
 import { npy } from "../numpy_support.js";
 import { folderOf, idx, images, refusal } from "../support.js";
@@ -374,4 +376,38 @@ test("rows are read on request, from the file as it was opened", async () => {
   expect(await refusal("NOT_FOUND", () => train.slice(0, 1))).toBe(`${file}: no such file`);
   writeFileSync(file, idx([1, 2, 2], [1, 2, 3, 4]));
   expect(await refusal("BAD_DATA", () => train.slice(0, 1))).toBe(`${file}: changed since it was opened`);
+});
+
+test("the rows of a table too, even of those that were read last", async () => {
+  const file = join(folderOf({ "t.csv": table(40) }), "t.csv");
+  const { train } = await loadData(file, { stream: true });
+  writeFileSync(file, table(41));
+  expect(await refusal("BAD_DATA", () => train.slice(0, 1))).toBe(`${file}: changed since it was opened`);
+});
+
+test("ranges of records that begin within what was read last, in it or before it", async () => {
+  // Lines in three blocks of text.
+  const file = join(
+    folderOf({ "t.txt": Buffer.from(Array.from({ length: 100_000 }, (_, i) => `${i}\n`).join("")) }),
+    "t.txt",
+  );
+  const records = new TextRecords(await openSliced(file), (text, line) => ({
+    records: text
+      .trimEnd()
+      .split("\n")
+      .map((value, i) => ({ value, line: line + i })),
+    cut: null,
+  }));
+  await records.scan(() => {});
+  for (const [start, end] of [
+    [0, 9],
+    [5, 60_000],
+    [59_999, 99_000],
+    [98_999, 100_000],
+    [3, 4],
+  ]) {
+    const read: unknown[] = [];
+    records.read(start, end, (value, line, number) => void read.push(`${value} ${line} ${number}`));
+    expect(read).toEqual(Array.from({ length: end - start }, (_, i) => `${start + i} ${start + i + 1} ${start + i}`));
+  }
 });
