@@ -20,7 +20,7 @@ export const vectors: Task<VectorEvaluation> = {
   distillationLoss: ({ alpha }) => withTeacher(alpha, hard(), vectorKdDistillationLoss()),
   // Similarities compare vectors of any length.
   width: () => -1,
-  evaluator: () => collecting(evaluation),
+  evaluator: (data) => collecting((all) => evaluation(all, data)),
   isValid: (outputs) => outputs.every(Number.isFinite),
   predictions: (outputs) => rowsOf(outputs).map((row) => ({ values: Array.from(row) })),
   keep: ({ data }) => data,
@@ -48,13 +48,30 @@ function neighboursOf(samples: number): number {
 /** Samples that pairs are made of: of more, this many at even distances. */
 const MAX = 1000;
 
-function evaluation(all: Collected): VectorEvaluation {
+/** How the vectors of the chosen samples lie to each other. */
+interface Layout {
+  readonly samples: number;
+  /** The vectors, of length 1. */
+  readonly unit: Float64Array;
+  /** The indices of each row's nearest others. */
+  readonly nearest: Int32Array;
+  /** Of the similarities of all pairs. */
+  readonly ranks: Float64Array;
+}
+
+/** Those of targets and of a teacher's outputs are the same after each epoch. */
+const LAYOUTS = new WeakMap<object, { wanted: Layout; said: Layout | null }>();
+
+function evaluation(all: Collected, data: object): VectorEvaluation {
   const { samples, width, targetWidth, teacherWidth, outputs, targets, teacher } = all;
   const step = Math.max(1, samples / MAX);
   const chosen = Int32Array.from({ length: Math.min(samples, MAX) }, (_, i) => Math.floor(i * step));
-  const [own, wanted] = [similarities(outputs, width, chosen), similarities(targets, targetWidth, chosen)];
-  const said = teacher && similarities(teacher, teacherWidth, chosen);
-  const spearman = correlation(ranks(pairs(own, chosen.length)), ranks(pairs(wanted, chosen.length)));
+  const known = LAYOUTS.get(data);
+  const own = layoutOf(outputs, width, chosen);
+  const wanted = layoutOf(targets, targetWidth, chosen, known?.wanted);
+  const said = teacher && layoutOf(teacher, teacherWidth, chosen, known?.said);
+  LAYOUTS.set(data, { wanted, said: said ?? known?.said ?? null });
+  const spearman = correlation(own.ranks, wanted.ranks);
   const cosine = width === targetWidth ? meanCosine(outputs, targets, width) : null;
   const squares = cosine === null ? 0 : mean(Float64Array.from(outputs, (x, i) => (x - targets[i]) ** 2));
   return {
@@ -107,9 +124,17 @@ function units(rows: Float32Array, width: number, chosen: Int32Array): Float64Ar
   return out;
 }
 
-/** The cosines of all pairs of the chosen rows [n, n]. */
-function similarities(rows: Float32Array, width: number, chosen: Int32Array): Float64Array {
+/** How the chosen rows lie to each other: `known` if it is of the same ones. */
+function layoutOf(rows: Float32Array, width: number, chosen: Int32Array, known?: Layout | null): Layout {
   const [unit, n] = [units(rows, width, chosen), chosen.length];
+  if (known?.samples === n && known.unit.length === unit.length && known.unit.every((x, i) => x === unit[i]))
+    return known;
+  const matrix = similarities(unit, n, width);
+  return { samples: n, unit, nearest: neighbours(matrix, n), ranks: ranks(pairs(matrix, n)) };
+}
+
+/** The cosines of all pairs of rows of length 1 [n, n]. */
+function similarities(unit: Float64Array, n: number, width: number): Float64Array {
   const out = new Float64Array(n * n);
   for (let i = 0; i < n; i++) {
     for (let j = i; j < n; j++) {
@@ -130,18 +155,34 @@ function pairs(matrix: Float64Array, n: number): Float64Array {
   return out;
 }
 
-/** The mean fraction of each row's nearest others that two matrices of similarities have in common. */
-function overlap(a: Float64Array, b: Float64Array, n: number): number {
+/** The indices of each row's nearest others [n, k], the nearest first; of equally near ones the first. */
+function neighbours(matrix: Float64Array, n: number): Int32Array {
+  const k = neighboursOf(n);
+  const out = new Int32Array(n * k);
+  for (let i = 0; i < n; i++) {
+    const [row, nearest] = [rowOf(matrix, i, n), rowOf(out, i, k)];
+    let found = 0;
+    for (let j = 0; j < n; j++) {
+      if (j === i) continue;
+      let at = found;
+      while (at > 0 && row[j] > row[nearest[at - 1]]) at--;
+      if (at === k) continue;
+      nearest.copyWithin(at + 1, at);
+      nearest[at] = j;
+      found = Math.min(found + 1, k);
+    }
+  }
+  return out;
+}
+
+/** The mean fraction of each row's nearest others that two have in common. */
+function overlap({ nearest: a }: Layout, { nearest: b }: Layout, n: number): number {
   const k = neighboursOf(n);
   if (k < 1) return 1;
-  const nearest = (matrix: Float64Array, i: number) => {
-    const others = Array.from({ length: n }, (_, j) => j).filter((j) => j !== i);
-    return others.sort((p, q) => matrix[i * n + q] - matrix[i * n + p] || p - q).slice(0, k);
-  };
   let common = 0;
   for (let i = 0; i < n; i++) {
-    const wanted = new Set(nearest(b, i));
-    for (const j of nearest(a, i)) common += Number(wanted.has(j));
+    const others = rowOf(b, i, k);
+    for (const j of rowOf(a, i, k)) common += Number(others.includes(j));
   }
   return common / (n * k);
 }

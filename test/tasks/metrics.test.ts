@@ -123,6 +123,26 @@ test("retrieval of few samples tells networks apart", () => {
   expect(of(moved)).toBe(0.5);
 });
 
+test("of equally near samples retrieval takes the first ones", () => {
+  const truth = [[1, 0], [1, 0], [1, 0], [1, 0], [1, 0], [0, 1]]; // biome-ignore format: rows
+  const given = [0, 0.4, 0.3, 0.2, 0.1, 0.9].map((angle) => [Math.cos(angle), Math.sin(angle)]);
+  const data = new TensorDataset(tensor(given), tensor(truth), { task: "vectors" });
+  // By truth 12, 02, 01, 01, 01, 01; by the network 43, 23, 13, 24, 03, 12.
+  expect(evaluate<VectorEvaluation>(new Part(0, 2), data).retrieval).toBe(4 / 12);
+});
+
+test("targets that were changed since the last evaluation are compared as they are", () => {
+  const angles = (list: number[]) => tensor(list.map((angle) => [Math.cos(angle), Math.sin(angle)]));
+  const [given, targets] = [angles([0, 0.1, 0.3, 1.5, 1.7]), angles([1.5, 0.1, 0.3, 0, 1.7])];
+  const data = new TensorDataset(given, targets, { task: "vectors" });
+  const of = () => evaluate<VectorEvaluation>(new Part(0, 2), data);
+  const before = of();
+  expect(of()).toEqual(before);
+  expect(before.retrieval).toBe(0.5);
+  targets.data.set(given.data);
+  expect(of()).toMatchObject({ retrieval: 1, spearman: 1 });
+});
+
 describe("losses with targets have PyTorch's values and gradients", () => {
   const { outputs, targets, hot, ...wanted } = FIXTURES.losses;
 
