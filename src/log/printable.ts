@@ -5,9 +5,12 @@
 const OBEYED =
   /(?!\n)\p{Cc}|\p{Bidi_Control}|\p{Zl}|\p{Zp}|\p{Cs}|(?![\u200c\u200d])(?=\p{Cf})\p{Default_Ignorable_Code_Point}/gu;
 
+/** As nearly every line is: that nothing in it is obeyed is told eight times as fast. */
+const PLAIN = /^[\n\x20-\x7e]*$/;
+
 /** A text in which nothing commands the terminal: `\u001b[31m` in place of the sequence. JSON stays the same JSON. */
 export function printable(text: string): string {
-  return text.replaceAll(OBEYED, escaped);
+  return PLAIN.test(text) ? text : text.replaceAll(OBEYED, escaped);
 }
 
 /** The same for a part of a line, such as a file's name or a cell: its newlines are shown too. */
