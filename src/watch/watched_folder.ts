@@ -1,17 +1,16 @@
 import { type Dirent, lstatSync, readdirSync, readFileSync, type Stats } from "node:fs";
 import { join } from "node:path";
+import { isDeepStrictEqual } from "node:util";
 import { isRecent, type LifeSign, lifeSign } from "../checkpoint/index.js";
 import { CONFIG, METRICS, REPORT } from "../checkpoint/run_folder.js";
 import { BASELINE } from "../compare/methods.js";
-import { recordOfRow } from "../log/epoch_record.js";
 import type { EpochRecord } from "../log/index.js";
+import { MAX_BYTES, type MetricsRows, readRows } from "./metrics_rows.js";
 import type { Changes, WatchedRun } from "./watched_run.js";
 
 /** Deeper than any experiment's runs. */
 const MAX_LEVELS = 6;
 const MAX_FOLDERS = 10_000;
-/** Of a file that is read whole each time it changes. */
-const MAX_BYTES = 2 ** 26;
 const EXPERIMENTS: ReadonlySet<string> = new Set(["compare", "sweep"]);
 /** A run's weights at its end, and an experiment's result. */
 const RESULT =
@@ -20,11 +19,7 @@ const RESULT =
 /** A run as it was last seen. */
 interface Seen {
   run: WatchedRun;
-  /** What tells whether its metrics changed. */
-  stamp: string;
-  /** The lines of its metrics. */
-  lines: readonly string[];
-  records: readonly EpochRecord[];
+  rows: MetricsRows;
   /** Of the process that has it. */
   sign: LifeSign | null;
 }
@@ -46,10 +41,11 @@ export class WatchedFolder {
     this.#relate();
     const changed = [...this.#seen].flatMap(([path, now]) => {
       const old = before.get(path);
-      const from = old === undefined ? 0 : commonLength(old.lines, now.lines);
-      const isSame = old !== undefined && from === now.lines.length && from === old.lines.length;
+      const { records } = now.rows;
+      const from = old === undefined ? 0 : commonLength(old.rows.records, records);
+      const isSame = old !== undefined && from === records.length && from === old.rows.records.length;
       if (isSame && JSON.stringify(old.run) === JSON.stringify(now.run)) return [];
-      return [{ ...now.run, from, records: now.records.slice(from) }];
+      return [{ ...now.run, from, records: records.slice(from) }];
     });
     return { changed, removed: [...before.keys()].filter((path) => !this.#seen.has(path)) };
   }
@@ -71,7 +67,7 @@ export class WatchedFolder {
 
   /** All there is, as the last call of {@link scan} saw it. */
   all(): Changes {
-    const changed = [...this.#seen.values()].map(({ run, records }) => ({ ...run, from: 0, records }));
+    const changed = [...this.#seen.values()].map(({ run, rows }) => ({ ...run, from: 0, records: rows.records }));
     return { changed, removed: [] };
   }
 
@@ -121,11 +117,10 @@ function look(folder: string, path: string, names: readonly string[], old: Seen 
   const { command, data, epochs } = config;
   const metrics = join(folder, METRICS);
   const status = statusOf(metrics);
-  const stamp = status === undefined ? "" : `${status.ino} ${status.size} ${status.mtimeMs}`;
-  const { lines, records } = old?.stamp === stamp ? old : rowsOf(metrics);
+  const rows = readRows(metrics, status, old?.rows);
   const isExperiment = EXPERIMENTS.has(command);
   const all = typeof epochs === "number" && !isExperiment ? epochs : null;
-  const isDone = names.some((name) => RESULT.test(name)) || (all !== null && (records.at(-1)?.epoch ?? 0) >= all);
+  const isDone = names.some((name) => RESULT.test(name)) || (all !== null && (rows.records.at(-1)?.epoch ?? 0) >= all);
   const sign = signIn(folder, old?.sign ?? null);
   const run: WatchedRun = {
     path,
@@ -136,7 +131,7 @@ function look(folder: string, path: string, names: readonly string[], old: Seen 
     hasReport: names.includes(REPORT),
     changed: Math.round((status ?? statusOf(folder))?.mtimeMs ?? 0),
   };
-  return { run, stamp, lines, records, sign };
+  return { run, rows, sign };
 }
 
 /** An owner's file that can't be read tells nothing. */
@@ -152,24 +147,6 @@ function configOf(file: string): { command: string; data?: unknown; epochs?: unk
   try {
     const config = JSON.parse(textOf(file)) as { command?: unknown } | null;
     return typeof config?.command === "string" ? { ...config, command: config.command } : null;
-  } catch {
-    return null;
-  }
-}
-
-/** The rows that are whole: a process may be writing the last one, or have died there. */
-function rowsOf(file: string): Pick<Seen, "lines" | "records"> {
-  const rows = textOf(file)
-    .split("\n")
-    .slice(0, -1)
-    .map((line) => ({ line, record: recordOf(line) }));
-  const whole = rows.filter((row): row is { line: string; record: EpochRecord } => row.record !== null);
-  return { lines: whole.map(({ line }) => line), records: whole.map(({ record }) => record) };
-}
-
-function recordOf(line: string): EpochRecord | null {
-  try {
-    return recordOfRow(JSON.parse(line));
   } catch {
     return null;
   }
@@ -199,7 +176,8 @@ function isBelow(path: string, above: string): boolean {
   return path !== above && (above === "" || path.startsWith(`${above}/`));
 }
 
-function commonLength(a: readonly string[], b: readonly string[]): number {
-  const other = a.findIndex((line, i) => line !== b[i]);
+/** How many records at the start are the same; those of a file that grew are so themselves. */
+function commonLength(a: readonly EpochRecord[], b: readonly EpochRecord[]): number {
+  const other = a.findIndex((record, i) => record !== b[i] && !isDeepStrictEqual(record, b[i]));
   return other < 0 ? a.length : other;
 }

@@ -1,10 +1,13 @@
 import {
+  appendFileSync,
   existsSync,
   mkdirSync,
   readFileSync,
   readlinkSync,
+  renameSync,
   rmSync,
   symlinkSync,
+  truncateSync,
   utimesSync,
   writeFileSync,
 } from "node:fs";
@@ -55,6 +58,39 @@ test("a run's records come as its file grows, is cut off and goes on", () => {
   });
   rmSync(file(), { recursive: true });
   expect(watched.scan()).toEqual({ changed: [], removed: ["a"] });
+});
+
+test("of a file that grew the new rows are read alone, of one that was replaced or cut off all", () => {
+  const { file, watched } = folder();
+  const metrics = file("metrics.jsonl");
+  const news = () =>
+    watched.scan().changed.map(({ from, records }) => [from, records.map(({ metrics }) => metrics.loss)]);
+  const recordsOf = () => watched.all().changed[0]?.records ?? [];
+  writeFileSync(metrics, `${row(1, 3)}${row(2, 2).slice(0, 9)}`);
+  expect(news()).toEqual([[0, [3]]]);
+  const [first] = recordsOf();
+  appendFileSync(metrics, `${row(2, 2).slice(9)}no row\n${row(3, 1)}${row(4, 0.5)}`);
+  expect(news()).toEqual([[1, [2, 1, 0.5]]]);
+  expect(recordsOf()[0]).toBe(first);
+  appendFileSync(metrics, row(5, 0.25).slice(0, 9));
+  watched.scan();
+  expect(recordsOf()).toHaveLength(4);
+  appendFileSync(metrics, row(5, 0.25).slice(9));
+  expect(news()).toEqual([[4, [0.25]]]);
+  // Another file that is longer, then the same one with another row in place of the last.
+  writeFileSync(file("other"), [3, 2.5, 1, 0.5, 0.25, 0.125].map((loss, i) => row(i + 1, loss)).join(""));
+  renameSync(file("other"), metrics);
+  expect(news()).toEqual([[1, [2.5, 1, 0.5, 0.25, 0.125]]]);
+  writeFileSync(metrics, [3, 2.5, 1, 0.5, 0.25, 0.625].map((loss, i) => row(i + 1, loss)).join("") + row(7, 0));
+  expect(news()).toEqual([[5, [0.625, 0]]]);
+  truncateSync(metrics, row(1, 3).length);
+  expect(news()).toEqual([[1, []]]);
+  writeFileSync(metrics, "");
+  expect(news()).toEqual([[0, []]]);
+  writeFileSync(metrics, row(1, 4));
+  expect(news()).toEqual([[0, [4]]]);
+  rmSync(metrics);
+  expect(news()).toEqual([[0, []]]);
 });
 
 test("a run is running while its owner shows signs of life, on this host and on another", () => {
