@@ -123,6 +123,14 @@ export function newRows(rows: RowSource, count: number): RowData {
   return rows.dtype === "float32" ? new Float32Array(size) : new Float64Array(size);
 }
 
+/** The values, or a copy of them with room for at least this many. */
+export function withRoom<T extends RowData>(values: T, least: number): T {
+  if (values.length >= least) return values;
+  const larger = new (values.constructor as new (length: number) => T)(Math.max(least, 2 * values.length));
+  larger.set(values);
+  return larger;
+}
+
 /** Bytes that are read before other work gets its turn. */
 const TURN = 2 ** 20;
 

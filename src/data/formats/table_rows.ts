@@ -9,7 +9,7 @@ import { encodeCell, isMissing } from "../preprocessing/encode.js";
 import { parseNumber } from "../preprocessing/number_format.js";
 import { type ClassSpec, columnWidth, type TablePreprocessing, textColumnOf, widthOf } from "../preprocessing/spec.js";
 import { ON_DISK, type RawPart } from "../raw_data.js";
-import { featuresOf, MemoryRows, newRows, type RowData, type RowSource } from "../row_source.js";
+import { featuresOf, MemoryRows, newRows, type RowData, type RowSource, withRoom } from "../row_source.js";
 import { type ColumnIndices, expectNoList, expectWidth, findColumns } from "../table_header.js";
 import type { LabelReader } from "../table_labels.js";
 import type { TableReader } from "../table_reader.js";
@@ -40,7 +40,7 @@ export async function readTable(
   const { reader, first, count } = await scanRows(file, records, open, (to, record, line, row) => {
     const width = to.columns.length;
     const at = stream ? 0 : row * width;
-    if (cells.length < at + width) cells = grown(cells, at + width);
+    cells = withRoom(cells, at + width);
     to.see(record, line, cells, at);
   });
   const isOther = reader.finish(first);
@@ -100,13 +100,6 @@ export function sourceRowIn(records: CellRecords, isNamed: boolean, text?: numbe
 /** Cells that are read before other work gets its turn. */
 const TURN = 2 ** 20;
 
-/** A copy with room for twice as many. */
-function grown(cells: Float64Array, least: number): Float64Array {
-  const larger = new Float64Array(Math.max(least, 2 * cells.length));
-  larger.set(cells);
-  return larger;
-}
-
 /** Rows that stay in their file: the blocks of text that hold a range are parsed when it is read. */
 class TextRows implements RowSource {
   readonly dtype = "float64";
@@ -149,7 +142,8 @@ export async function readSampleRows(
 ): Promise<FileSamples> {
   const { columns, header } = spec;
   const features = widthOf(columns);
-  const [rows, locations, labels, texts]: [Float32Array[], string[], number[], string[]] = [[], [], [], []];
+  const [locations, labels, texts]: [string[], number[], string[]] = [[], [], []];
+  let values: Float32Array = new Float32Array(0);
   const isOther = spec.task !== undefined;
   const isTexts = textColumnOf({ table: spec }) !== null;
   const targets: number[] = [];
@@ -161,14 +155,13 @@ export async function readSampleRows(
       if (header) return;
     }
     expectWidth(cells, indices, line, file);
-    const row = new Float32Array(features);
-    let at = 0;
+    let at = locations.length * features;
+    values = withRoom(values, at + features);
     for (const [i, column] of columns.entries()) {
-      const problem = encodeCell(column, cells[indices.columns[i]], row, at);
+      const problem = encodeCell(column, cells[indices.columns[i]], values, at);
       if (problem !== null) throw badData(file, `line ${line}, ${show(column.name)}: ${problem}`);
       at += columnWidth(column);
     }
-    rows.push(row);
     if (isTexts) {
       expectNoList(cells[indices.columns[0]], columns[0].name, line, file);
       texts.push(cells[indices.columns[0]]);
@@ -202,10 +195,9 @@ export async function readSampleRows(
     }
     labels.push(label);
   });
-  if (rows.length === 0) throw badData(file, "truncated: it has no rows");
-  const values = new Float32Array(rows.length * features);
-  for (const [i, row] of rows.entries()) values.set(row, i * features);
-  const inputs = new Tensor(values, [rows.length, features]);
+  const count = locations.length;
+  if (count === 0) throw badData(file, "truncated: it has no rows");
+  const inputs = new Tensor(values.subarray(0, count * features), [count, features]);
   const given = labels.length === 0 ? null : Int32Array.from(labels);
   return {
     inputs,

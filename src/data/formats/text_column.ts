@@ -5,7 +5,7 @@ import type { LoadDataOptions, TableOptions } from "../load_options.js";
 import { isNumberLike } from "../preprocessing/number_format.js";
 import { MAX_CATEGORIES } from "../preprocessing/spec.js";
 import type { RawPart } from "../raw_data.js";
-import { MemoryRows, newRows, type RowData, type RowSource } from "../row_source.js";
+import { MemoryRows, newRows, type RowData, type RowSource, withRoom } from "../row_source.js";
 import {
   type ColumnIndices,
   expectNoList,
@@ -157,11 +157,7 @@ export class TextReader {
     if (!isKept) return;
     const { length } = this.column.text;
     const start = this.#ends.at(-1) ?? 0;
-    if (this.#ids.length < start + length) {
-      const larger = new Float32Array(2 * this.#ids.length + length);
-      larger.set(this.#ids);
-      this.#ids = larger;
-    }
+    this.#ids = withRoom(this.#ids, start + length);
     const out = this.#ids.subarray(start, start + length);
     const text = cells[this.textIndex];
     this.#texts.push(text);
