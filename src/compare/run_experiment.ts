@@ -28,7 +28,7 @@ import type { Outcome, Trial, TrialProgress } from "./trial.js";
 import { withCacheUse } from "./trial_losses.js";
 
 /** The result of an experiment's training; nothing in it has seen the test set. */
-export interface Trained {
+interface Trained {
   teacher: TrainedTeacher;
   /** What trials that were run came to. */
   outcomesOf(trials: readonly Trial[]): Outcome[];

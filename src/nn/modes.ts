@@ -1,7 +1,7 @@
 import { Module } from "./module.js";
 
 /** A network, and whether it is to be in train mode. */
-export type Mode = readonly [network: Module, training: boolean];
+type Mode = readonly [network: Module, training: boolean];
 
 /** The modes of every module in some networks, as their `train()` sets them: found once, set at each step of a loop. */
 export class Modes {

@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, maxHeaderSize, type ServerResponse, STATUS_CODES } from "node:http";
 import type { Duplex } from "node:stream";
 import { setImmediate } from "node:timers/promises";
-import { badArgument, expectInteger, expectLength, expectOptions, show } from "../checks.js";
+import { badArgument, expectInteger, expectLength, optionsOf, show } from "../checks.js";
 import { expectPreprocessing, type Preprocessing } from "../data/preprocessing/spec.js";
 import { DistilleryError } from "../errors.js";
 import { listen } from "../listen.js";
@@ -83,16 +83,13 @@ class Refusal extends Error {
  */
 export async function serveNetwork(network: Module, options: ServeOptions = {}): Promise<ServedNetwork> {
   expectModule("network", network);
-  expectOptions("options", options, ["port", "host", "maxBody", "maxSamples", "timeout", "preprocessing"]);
-  const { port = SERVE_DEFAULTS.port, host = SERVE_DEFAULTS.host } = options;
-  const { maxBody = SERVE_DEFAULTS.maxBody, maxSamples = SERVE_DEFAULTS.maxSamples } = options;
-  const { timeout = SERVE_DEFAULTS.timeout } = options;
+  const given = optionsOf("options", SERVE_DEFAULTS, options, ["preprocessing"]);
+  const { port, host, maxBody, maxSamples, timeout, preprocessing = recordOf(network)?.preprocessing ?? null } = given;
   if (typeof host !== "string" || host === "") throw badArgument("host", "an address", host);
   expectInteger("port", port, 0, 65_535);
   expectInteger("maxBody", maxBody, 1, 2 ** 30);
   expectLength("maxSamples", maxSamples);
   expectInteger("timeout", timeout, 1, 2 ** 31 - 1);
-  const { preprocessing = recordOf(network)?.preprocessing ?? null } = options;
   if (preprocessing !== null) expectPreprocessing(preprocessing);
   const metrics = new RequestMetrics();
   const predictor = new Predictor(network, preprocessing);
@@ -189,11 +186,7 @@ export async function serveNetwork(network: Module, options: ServeOptions = {}):
     if (!socket.writable) return void socket.destroy();
     const { status, code, message } = CLIENT_ERRORS[error.code ?? ""] ?? NO_HTTP;
     if (status === 408) late.add(socket);
-    const body = JSON.stringify({ code, message: message(timeout) });
-    const head = `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nContent-Type: application/json`;
-    const length = `Content-Length: ${Buffer.byteLength(body)}`;
-    // A client that keeps its own half open would keep the connection for ever.
-    socket.end(`${head}\r\n${length}\r\nConnection: close\r\n\r\n${body}`, () => socket.destroy());
+    endWith(socket, status, { code, message: message(timeout) });
   });
   const taken = await listen(server, port, host);
   return {
@@ -251,6 +244,15 @@ const CLIENT_ERRORS: Readonly<Record<string, ClientError>> = {
     message: () => `headers: expected at most ${maxHeaderSize} bytes, got more`,
   },
 };
+
+/** Answers where no request could be read, and ends the connection. */
+function endWith(socket: Duplex, status: number, value: object): void {
+  const body = JSON.stringify(value);
+  const head = `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nContent-Type: application/json`;
+  const length = `Content-Length: ${Buffer.byteLength(body)}`;
+  // A client that keeps its own half open would keep the connection for ever.
+  socket.end(`${head}\r\n${length}\r\nConnection: close\r\n\r\n${body}`, () => socket.destroy());
+}
 
 /** The server closes only when no connection is left, and clients keep theirs unless told otherwise. */
 function endConnection(response: ServerResponse): void {

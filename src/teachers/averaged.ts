@@ -107,11 +107,9 @@ function averageOf(members: readonly Teacher[], averaging: Averaging): Teacher {
         for (const member of prefetching) member.discard?.();
       },
     }),
-    ...(members.some(({ afterStep }) => afterStep !== undefined) && {
-      afterStep() {
-        for (const member of members) member.afterStep?.();
-      },
-    }),
+    afterStep() {
+      for (const member of members) member.afterStep?.();
+    },
     state() {
       const entries = members.flatMap((member, i) =>
         Object.entries(member.state?.() ?? {}).map(([key, tensor]): [string, StateDict[string]] => [

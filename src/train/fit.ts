@@ -66,14 +66,9 @@ export async function fit(trainer: Trainer, loss: DistillationLoss, teacher: Tea
   };
   const update = (step: Step) => {
     if (!step.isLastOfGroup) return;
-    step.gradNorm = 0;
-    for (const parameters of clipGroups) {
-      const norm = expectFiniteLoss(
-        "gradient norm",
-        clipGradNorm(parameters, options.maxGradNorm ?? Number.POSITIVE_INFINITY),
-      );
-      step.gradNorm = clipGroups.length === 1 ? norm : Math.hypot(step.gradNorm, norm);
-    }
+    const most = options.maxGradNorm ?? Number.POSITIVE_INFINITY;
+    const norms = clipGroups.map((group) => expectFiniteLoss("gradient norm", clipGradNorm(group, most)));
+    step.gradNorm = norms.reduce((all, norm) => Math.hypot(all, norm));
     optimizer.step();
     scheduler.step();
     average?.update();

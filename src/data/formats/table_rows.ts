@@ -171,11 +171,8 @@ export async function readSampleRows(
     if (isOther) {
       for (const [c, index] of indices.labels.entries()) {
         const x = parseNumber(cells[index]);
-        if (isLabelled && (x === null || wrongTarget(Float64Array.of(x), spec.task as TaskName) >= 0)) {
-          const name = show((spec.labels ?? [spec.label])[c].name);
-          const text = `expected ${targetText(spec.task as TaskName)} as target, ${name}, got ${show(cells[index])}`;
-          throw badData(file, `line ${line}: ${text}`);
-        }
+        const problem = isLabelled ? targetProblem(cells[index], x, c, spec) : null;
+        if (problem !== null) throw badData(file, `line ${line}: ${problem}`);
         targets.push(x ?? Number.NaN);
       }
       labels.push(NO_LABEL);
@@ -186,12 +183,7 @@ export async function readSampleRows(
     const isAbsent = label < 0 && isMissing(cell);
     if (!isAbsent) labelled++;
     if (label < 0 && isLabelled && !(isAbsent && mayLack)) {
-      if (isAbsent) {
-        const advice = "leave the row out, or take it without one (--unlabelled)";
-        throw badData(file, `line ${line}: its label, ${show(spec.label.name)}, is missing: ${advice}`);
-      }
-      const [got, known] = [show(cell), showList(spec.classNames ?? [], 8)];
-      throw badData(file, `line ${line}: the network does not know the class ${got}: it knows ${known}`);
+      throw badData(file, `line ${line}: ${labelProblem(cell, isAbsent, spec)}`);
     }
     labels.push(label);
   });
@@ -206,6 +198,23 @@ export async function readSampleRows(
     ...(isTexts && { texts }),
     ...(given && (isOther ? { targets: Float64Array.from(targets) } : { labelled })),
   };
+}
+
+/** What is wrong with the number of a target, by its place among them; null if nothing is. */
+function targetProblem(cell: string, x: number | null, place: number, spec: TablePreprocessing): string | null {
+  const task = spec.task as TaskName;
+  if (x !== null && wrongTarget(Float64Array.of(x), task) < 0) return null;
+  const { name } = (spec.labels ?? [spec.label])[place];
+  return `expected ${targetText(task)} as target, ${show(name)}, got ${show(cell)}`;
+}
+
+/** What is wrong with a label that is missing, or no class of the network. */
+function labelProblem(cell: string, isAbsent: boolean, { label, classNames }: TablePreprocessing): string {
+  if (isAbsent) {
+    const advice = "leave the row out, or take it without one (--unlabelled)";
+    return `its label, ${show(label.name)}, is missing: ${advice}`;
+  }
+  return `the network does not know the class ${show(cell)}: it knows ${showList(classNames ?? [], 8)}`;
 }
 
 function classOf(text: string, { classNames }: ClassSpec): number {

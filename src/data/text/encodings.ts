@@ -44,7 +44,7 @@ const KEPT_BYTES = 2 ** 26;
 const KEPT = new WeakMap<TextEncoding, { ids: Map<string, Float32Array>; bytes: number }>();
 
 /** The ids of a text, without the zeros behind them. They are kept: a teacher reads the same texts in every epoch. */
-export function idsOf(encoding: TextEncoding, text: string): Float32Array {
+function idsOf(encoding: TextEncoding, text: string): Float32Array {
   let kept = KEPT.get(encoding);
   const known = kept?.ids.get(text);
   if (known !== undefined) return known;

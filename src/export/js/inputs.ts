@@ -1,6 +1,6 @@
 import type { TextColumn } from "../../data/dataset.js";
 import { MISSING_TEXTS } from "../../data/preprocessing/encode.js";
-import { formatPattern } from "../../data/preprocessing/number_format.js";
+import { formatPattern, type NumberFormat } from "../../data/preprocessing/number_format.js";
 import type {
   ImagePreprocessing,
   Preprocessing,
@@ -138,19 +138,6 @@ function table(spec: TablePreprocessing): InputJs {
     const { unit, decimal } = format;
     return `{ ...${JSON.stringify({ ...rest, unit, decimal })}, pattern: ${formatPattern(format).pattern} }`;
   });
-  const formatted =
-    format &&
-    `
-/** The number that a text in a column's own format is; NaN if it is none. */
-function formatted(text, { pattern, unit, decimal }) {
-  const [, first = "", before = "", second = "", body, after = ""] = ${formatPattern(format).parts}.exec(text) ?? [];
-  if (body === undefined || (first && second) || (before && after) || before + after !== unit || !pattern.test(body)) {
-    return Number.NaN;
-  }
-  const kept = body.replace(decimal === "." ? /[^\\deE.+-]/g : /[^\\deE,+-]/g, "").replace(",", ".");
-  return (first + second === "-" ? -1 : 1) * Number(kept);
-}
-`;
   // All texts of a data set are encoded the same way.
   const encodeJs = texts.length === 0 ? null : entryOf(texts[0].text).js(texts[0].text);
   const textCell =
@@ -224,7 +211,32 @@ ${textCell}  const isMissing = missing.has(text);
 function plain(text) {
   return ${NUMBER}.test(text) ? Number(text) : Number.NaN;
 }
-${formatted ?? ""}${encodeJs === null ? "" : `\n${encodeJs.source.trim()}\n`}`;
+${format ? formattedJs(format) : ""}${encodeJs === null ? "" : `\n${encodeJs.source.trim()}\n`}`;
+  return {
+    code: code.trim(),
+    type: only === undefined ? "Row" : "Row | string",
+    types: rowType(columns),
+    text: only === undefined ? "a row, by the names of its columns" : "a text",
+  };
+}
+
+/** The function that reads numbers in formats of their own. */
+function formattedJs(format: NumberFormat): string {
+  return `
+/** The number that a text in a column's own format is; NaN if it is none. */
+function formatted(text, { pattern, unit, decimal }) {
+  const [, first = "", before = "", second = "", body, after = ""] = ${formatPattern(format).parts}.exec(text) ?? [];
+  if (body === undefined || (first && second) || (before && after) || before + after !== unit || !pattern.test(body)) {
+    return Number.NaN;
+  }
+  const kept = body.replace(decimal === "." ? /[^\\deE.+-]/g : /[^\\deE,+-]/g, "").replace(",", ".");
+  return (first + second === "-" ? -1 : 1) * Number(kept);
+}
+`;
+}
+
+/** The declaration of a row. */
+function rowType(columns: TablePreprocessing["columns"]): string {
   const field = (name: string, type: string, mayMiss: boolean) =>
     mayMiss ? `  ${name}?: ${type} | null | undefined;` : `  ${name}: ${type};`;
   const fields = columns.map((column) => {
@@ -239,10 +251,8 @@ ${formatted ?? ""}${encodeJs === null ? "" : `\n${encodeJs.source.trim()}\n`}`;
     }
     return field(name, "number | string", column.missing !== undefined);
   });
-  return {
-    code: code.trim(),
-    type: only === undefined ? "Row" : "Row | string",
-    types: `/** A row: cells by the names of their columns; others are ignored. */\nexport interface Row {\n${fields.join("\n")}\n}`,
-    text: only === undefined ? "a row, by the names of its columns" : "a text",
-  };
+  return `/** A row: cells by the names of their columns; others are ignored. */
+export interface Row {
+${fields.join("\n")}
+}`;
 }

@@ -4,6 +4,14 @@ import type { DemoInput, OnSample } from "../demo.js";
 /** The side of the drawing in its own pixels: a whole number of times the image's. */
 const SIDE = 560;
 
+/** Which way the arrow keys move the pen. */
+const ARROWS: Readonly<Record<string, readonly [x: number, y: number] | undefined>> = {
+  ArrowLeft: [-1, 0],
+  ArrowRight: [1, 0],
+  ArrowUp: [0, -1],
+  ArrowDown: [0, 1],
+};
+
 /** A canvas to draw on, by pointer or keys, that takes images by choosing, dropping and pasting. */
 export function drawing(input: Extract<DemoInput, { kind: "image" }>, onSample: OnSample): HTMLElement[] {
   const { width, height, channels } = input;
@@ -52,6 +60,7 @@ export function drawing(input: Extract<DemoInput, { kind: "image" }>, onSample: 
     pen.stroke();
     at = to;
   };
+  const dot = () => lineTo({ x: at.x + 0.1, y: at.y });
   const placeOf = (event: PointerEvent) => {
     const box = canvas.getBoundingClientRect();
     return {
@@ -80,7 +89,7 @@ export function drawing(input: Extract<DemoInput, { kind: "image" }>, onSample: 
     canvas.setPointerCapture(event.pointerId);
     isDown = true;
     at = placeOf(event);
-    lineTo({ x: at.x + 0.1, y: at.y });
+    dot();
     show();
   });
   canvas.addEventListener("pointermove", (event) => {
@@ -90,22 +99,16 @@ export function drawing(input: Extract<DemoInput, { kind: "image" }>, onSample: 
   });
   for (const name of ["pointerup", "pointercancel"]) canvas.addEventListener(name, () => (isDown = false));
   canvas.addEventListener("keydown", (event) => {
-    const step = canvas.width / 28;
-    const moves: Record<string, [number, number]> = {
-      ArrowLeft: [-step, 0],
-      ArrowRight: [step, 0],
-      ArrowUp: [0, -step],
-      ArrowDown: [0, step],
-    };
-    const move = moves[event.key];
-    if (move !== undefined) {
-      const limit = (x: number, most: number) => Math.min(Math.max(x, 0), most);
-      const to = { x: limit(at.x + move[0], canvas.width), y: limit(at.y + move[1], canvas.height) };
+    const arrow = ARROWS[event.key];
+    if (arrow !== undefined) {
+      const step = canvas.width / 28;
+      const moved = (x: number, by: number, most: number) => Math.min(Math.max(x + by * step, 0), most);
+      const to = { x: moved(at.x, arrow[0], canvas.width), y: moved(at.y, arrow[1], canvas.height) };
       if (isDown) lineTo(to);
       else at = to;
     } else if (event.key === " ") {
       isDown = !isDown;
-      if (isDown) lineTo({ x: at.x + 0.1, y: at.y });
+      if (isDown) dot();
     } else if (event.key === "Delete" || event.key === "Backspace") clear();
     else return;
     event.preventDefault();
