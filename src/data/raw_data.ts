@@ -158,8 +158,8 @@ async function measureRows(
     return { table: part.layout, sha256: digest() };
   }
   if (part.isMatrix && options.standardize !== false) {
-    const values = await measureMatrix(rows, measured, visitors, source);
-    return { values, sha256: digest() };
+    const statistics = await measureColumns(rows, measured, visitors);
+    return { values: fittingLayout(statistics, (c) => `column ${c}`, source), sha256: digest() };
   }
   if (rows.dtype !== "uint8" || options.normalisation !== undefined) {
     await visitRows(rows, visitors);
@@ -179,16 +179,6 @@ function fittedBy(spec: Preprocessing): Omit<Fitted, "sha256"> {
   }
   const { mean, std } = spec;
   return mean === undefined || std === undefined ? {} : { values: { mean, std } };
-}
-
-async function measureMatrix(
-  rows: RowSource,
-  measured: Int32Array,
-  visitors: readonly ((data: RowData) => void)[],
-  source: string,
-): Promise<ValueLayout> {
-  const { mean, std } = await measureColumns(rows, measured, visitors);
-  return fittingLayout({ mean, std }, (c) => `column ${c}`, source);
 }
 
 /** The statistics as plain lists; `BAD_DATA` for a column that can't be standardised by them. */
@@ -221,8 +211,7 @@ async function build(
   if (unlabelled && stream) {
     throw argumentError("stream", `${source} has samples without labels, which are read whole`);
   }
-  const ofTargets = { ...(task && { task }), ...(targetScale && { targetScale }) };
-  const shared = { name, classes, unlabelled, ...(classNames && { classNames }), ...ofTargets };
+  const shared = { name, classes, unlabelled, classNames, task, targetScale };
   if (stream) {
     expectLength("the number of rows", rows.length);
     expectLength("the values of a row", featuresOf(rows));
@@ -233,7 +222,8 @@ async function build(
       rows,
       labels,
       targets,
-      ...ofTargets,
+      task,
+      targetScale,
       name,
       classes,
       classNames: expectClassNames(classNames, classes),
@@ -252,13 +242,9 @@ async function build(
   if (types.isUint8Array(data)) {
     const [channels, height, width] = rows.shape;
     const image: ImageSize | undefined = isImage ? { channels, height, width, upright } : undefined;
-    const numbers = normalisation ?? { mean: 0, std: 1 };
-    const dataset = new ImageDataset(data, labelsOrTargets, {
-      ...shared,
-      ...numbers,
-      features: featuresOf(rows),
-      image,
-    });
+    const { mean, std } = normalisation ?? { mean: 0, std: 1 };
+    const features = featuresOf(rows);
+    const dataset = new ImageDataset(data, labelsOrTargets, { ...shared, mean, std, features, image });
     return setSourceHash(dataset, () => withLabels(sha256Of(data), part));
   }
   const inputs = new Tensor(data as Float32Array, [rows.length, featuresOf(rows)]);

@@ -235,8 +235,8 @@ export function expectDistillationLoss(value: unknown, place: string): Distillat
 }
 
 /** A key that is one or two letters off a field which the loss lacks, and the field; others are the loss's own. */
-function misspelt(loss: object): [key: string, field: string] | null {
-  const missing = Object.keys(FIELDS).filter((field) => !(field in loss));
+function misspelt(loss: DistillationLoss): [key: string, field: string] | null {
+  const missing = Object.keys(FIELDS).filter((field) => loss[field as keyof DistillationLoss] === undefined);
   for (const key of Object.keys(loss).filter((key) => !Object.hasOwn(FIELDS, key))) {
     const field = missing.find((field) => isNear(key, field));
     if (field !== undefined) return [key, field];

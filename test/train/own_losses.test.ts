@@ -385,6 +385,10 @@ describe("refusals", () => {
       return [{ loss: { ...loss, [key]: true } as never }, new RegExp(text)];
     }),
     [
+      { loss: { ...logitMse, tasks: undefined, task: [] } as never },
+      /^loss: unknown field "task", did you mean tasks\?$/,
+    ],
+    [
       { loss: { ...logitMse, drawsRandomNumbers: 1 as never } },
       /^loss: expected a loss whose drawsRandomNumbers is true or false, got 1$/,
     ],
