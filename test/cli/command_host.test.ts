@@ -1,5 +1,5 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { beforeAll, expect, test, vi } from "vitest";
 import { temporaryFolder } from "../support.js";
 import { freeHost } from "./command_host.js";
@@ -134,7 +134,7 @@ test("one that runs meanwhile, another environment and a module that changed hav
   expect(freeHost([], folder)).not.toBe(second);
   expect(readFileSync(join(folder, "mine.mjs"), "utf8")).toContain("222");
   const other = newFolder(temporary);
-  const named = ["distill", "--loss", `kd + ${join(other, "loss.mjs")}(scale=2)`];
+  const named = ["distill", "--loss", `kd + ../${basename(other)}/loss.mjs(scale=2)`];
   writeFileSync(join(other, "loss.mjs"), "export default 1;\n");
   const third = freeHost(named, folder);
   await third?.run([...named, "--dry-run"], folder);

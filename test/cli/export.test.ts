@@ -1,6 +1,7 @@
 import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { beforeAll, describe, expect, test } from "vitest";
+import { pathToFileURL } from "node:url";
+import { beforeAll, describe, expect, test, vi } from "vitest";
 import { exportedGraph } from "../../src/export/index.js";
 import { GraphModule } from "../../src/graph/index.js";
 import {
@@ -141,7 +142,7 @@ describe("export", () => {
     const file = join(cwd, "hook.mjs");
     const url = JSON.stringify(`data:text/javascript,${encodeURIComponent(hook)}`);
     writeFileSync(file, `import { register } from "node:module"; register(${url});`);
-    process.env.NODE_OPTIONS = `--import ${file}`;
+    vi.stubEnv("NODE_OPTIONS", `--import=${pathToFileURL(file)}`);
     try {
       const args = ["student.pth", "--onnx", "n.onnx", "--quantize", "int8", "--data", data];
       const [, second] = lines(await succeed(["export", ...args], cwd));
@@ -155,7 +156,7 @@ describe("export", () => {
         `Test accuracy: student.pth ${was}%, n.onnx ${is}%, ${change}; by Distillery's kernels, as onnxruntime-node is not installed`,
       );
     } finally {
-      delete process.env.NODE_OPTIONS;
+      vi.unstubAllEnvs();
     }
   });
 });

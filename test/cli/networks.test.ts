@@ -9,21 +9,23 @@ import { bytes, refused, STUDENT, succeed, tree, userFolder } from "./support.js
 const temporary = temporaryFolder();
 let cwd: string;
 
+const COMMON = ["--data", "rows.csv", "--epochs", "3", "--batch-size", "20", "--lr", "0.01", "--no-report"];
+const TEACHER = ["--teacher", join("teacher", "teacher.safetensors")];
+const OWN = "./net.mjs#Tiny(hidden=5)";
+
 beforeAll(async () => {
   cwd = userFolder(temporary);
   const teacher = ["train-teacher", "--teacher-network", "mlp([16], norm=batch)", "--out", "teacher"];
   await succeed([...teacher, ...COMMON], cwd);
+  await succeed(["distill", ...COMMON, ...TEACHER, "--student", "mlp(hidden=[4])", "--out", "named"], cwd);
+  await succeed(["distill", ...COMMON, ...TEACHER, "--student", OWN, "--out", "own"], cwd);
 });
 
-const COMMON = ["--data", "rows.csv", "--epochs", "3", "--batch-size", "20", "--lr", "0.01", "--no-report"];
-const TEACHER = ["--teacher", join("teacher", "teacher.safetensors")];
-const OWN = "./net.mjs#Tiny(hidden=5)";
 const configOf = (out: string) => JSON.parse(readFileSync(join(cwd, out, "config.json"), "utf8"));
 const student = (out: string, extension = "safetensors") => join(out, `${STUDENT}.${extension}`);
 
 describe("networks by name", () => {
   test("are trained, and are in the files that runs write", async () => {
-    await succeed(["distill", ...COMMON, ...TEACHER, "--student", "mlp(hidden=[4])", "--out", "named"], cwd);
     const network = await loadNetwork(join(cwd, student("named")));
     expect(weightsMetadata(network)).toMatchObject({
       "distillery.network": "mlp(hidden=[4], dropout=0, norm=none, activation=relu)",
@@ -85,7 +87,6 @@ describe("a user's class", () => {
   const distill = (out: string, ...more: string[]) => ["distill", ...COMMON, ...TEACHER, "--out", out, ...more];
 
   test("is trained, resumed, and read back if it is named again", async () => {
-    await succeed(distill("own", "--student", OWN), cwd);
     expect(Object.keys(await load(join(cwd, student("own"))))).toEqual([
       "first.weight",
       "first.bias",

@@ -38,16 +38,21 @@ beforeAll(async () => {
 });
 
 describe("a user's table", () => {
+  let taught: string[];
+
+  beforeAll(async () => {
+    taught = lines(await succeed(["train-teacher", "--data", "flowers.csv", "--epochs", "8"], cwd));
+    await succeed(["distill", "--data", "flowers.csv", "--teacher", TEACHER, "--epochs", "10"], cwd);
+    // No label, and the columns in another order.
+    writeFileSync(join(cwd, "new.csv"), "colour,height,width\nred,5.1,0.2\nblue,4.3,2.3\nred,3.5,4.5\n");
+  });
+
   test("trains with one command, is distilled, and classifies new rows", async () => {
-    const taught = lines(await succeed(["train-teacher", "--data", "flowers.csv", "--epochs", "8"], cwd));
     const { test: held } = await loadData(join(cwd, "flowers.csv"));
     const teacher = networkFrom(await load(join(cwd, TEACHER)));
     const { accuracy } = evaluate(teacher, held as NonNullable<typeof held>);
     expect(accuracy).toBeGreaterThan(0.9);
     expect(taught).toContain(`Test accuracy: teacher ${(100 * accuracy).toFixed(2)}%`);
-    await succeed(["distill", "--data", "flowers.csv", "--teacher", TEACHER, "--epochs", "10"], cwd);
-    // No label, and the columns in another order.
-    writeFileSync(join(cwd, "new.csv"), "colour,height,width\nred,5.1,0.2\nblue,4.3,2.3\nred,3.5,4.5\n");
     const printed = lines(await succeed(["predict", "new.csv", "--student", DISTILLED, "--top", "2"], cwd));
     expect(printed.map((line) => /^(.*?) +(\w+) [\d.]+% +\w+ [\d.]+%$/.exec(line)?.slice(1))).toEqual([
       undefined,

@@ -94,9 +94,11 @@ test("logits that do not fit the data are refused in one line, and nothing is wr
 
 test("what a function answered survives kill -9: it is never asked twice", async () => {
   const cwd = flowers();
-  const slow = `import { appendFileSync } from "node:fs";
+  const slow = `import { appendFileSync, existsSync } from "node:fs";
+import { setTimeout } from "node:timers/promises";
+let calls = 0;
 export default async ({ samples, indices }) => {
-  await new Promise((resolve) => setTimeout(resolve, 50));
+  for (calls++; calls > 14 && !existsSync("go_on"); ) await setTimeout(5);
   for (const index of indices) appendFileSync("asked.txt", index + "\\n");
   return new Float32Array(3 * samples.length);
 };
@@ -121,6 +123,7 @@ export default async ({ samples, indices }) => {
   child.kill("SIGKILL");
   await killed;
   const before = asked().length;
+  writeFileSync(join(cwd, "go_on"), "");
   const { code, stderr } = await ended(launch(args, cwd));
   expect(code, stderr).toBe(0);
   const kept = Number(/teacher: (\d+) of 65 answers are in/.exec(stderr)?.[1]);

@@ -49,9 +49,13 @@ describe("several teachers", () => {
   const two = ["--teacher", "runs/a/teacher.safetensors", "--teacher", "runs/b/teacher.safetensors"];
   const common = ["--data", "flowers.csv", "--epochs", "2"];
 
-  test("the guide's commands give the average and the most confident", async () => {
-    const printed: string[] = [];
+  const printed: string[] = [];
+
+  beforeAll(async () => {
     for (const command of guided("Several teachers")) printed.push(await succeed(command, cwd));
+  });
+
+  test("the guide's commands give the average and the most confident", () => {
     expect(printed.at(-2)).toMatch(/Test accuracy: student .*, teacher .*, agreement /);
     expect(configOf("runs", "confident").teacherTemperature).toBeGreaterThan(1);
     expect(configOf("runs", "averaged")).toMatchObject({

@@ -3,9 +3,10 @@ import { createReadStream, existsSync, readdirSync, readFileSync, rmSync } from 
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { extname, join, posix } from "node:path";
-import { type Browser, type Page, chromium as playwright } from "playwright-core";
+import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { CHROMIUM, chromium, describeWith, siteBuilder } from "../helpers/needs.js";
+import { newPage, startBrowser } from "../helpers/browser.js";
+import { CHROMIUM, describeWith, siteBuilder } from "../helpers/needs.js";
 import { violations } from "../report/page/axe.js";
 import { ROOT } from "./markdown.js";
 import { TASKS } from "./tasks.js";
@@ -35,8 +36,8 @@ describeWith(needs.met ? CHROMIUM : needs, "the site, in Chromium", () => {
     });
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
     url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-    browser = await playwright.launch({ executablePath: chromium, chromiumSandbox: process.getuid?.() !== 0 });
-    page = await browser.newPage();
+    browser = await startBrowser();
+    page = await newPage(browser);
     page.on("request", (request) => asked.push(request.url()));
   });
 

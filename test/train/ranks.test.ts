@@ -85,7 +85,8 @@ test.each([Number.NaN, Number.POSITIVE_INFINITY])("a metric of %s on one rank en
     }),
   };
   const runs = ranksHere(2).map((ranks) => start({ shards: 8, loss, ranks }).done);
-  for (const run of runs) expect((await failure(run, "NON_FINITE")).message).toMatch(/metric x: is not finite/);
+  const failures = await Promise.all(runs.map((run) => failure(run, "NON_FINITE")));
+  for (const { message } of failures) expect(message).toMatch(/metric x: is not finite/);
 });
 
 /** A run whose teacher is a function. */
@@ -119,7 +120,7 @@ test("a first rank that is stopped while it asks the teacher stops all", async (
     };
     return startAsking(ask, { ranks, signal: controller.signal });
   });
-  for (const run of runs) await failure(run, "ABORTED");
+  await Promise.all(runs.map((run) => failure(run, "ABORTED")));
 });
 
 /** How so many ranks end, each with networks and data of its own. */
@@ -149,7 +150,7 @@ describe.each<[string, Options]>([
     const runs = ranksHere(4).map((ranks, rank) =>
       start({ shards: 8, ...of(rank), ranks, ...(rank === 1 && { signal: controller.signal, onStep }) }),
     );
-    for (const { done } of runs) await failure(done, "ABORTED");
+    await Promise.all(runs.map(({ done }) => failure(done, "ABORTED")));
     for (const ending of await endings(3, (rank) => ({ ...of(rank), resume: rank === 0 })))
       expect(ending).toEqual(alone);
   });

@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { setTimeout } from "node:timers/promises";
 import { afterFile } from "../../helpers/after_file.js";
 
 /** What a server does with a request. */
@@ -48,11 +49,14 @@ export function files(content: Readonly<Record<string, Uint8Array>>, etag?: stri
   };
 }
 
-/** Announces all of it, sends the first bytes, and hangs up. */
+/** Announces all of it, sends the first bytes, and hangs up: in turns of the event loop, a client's too, after them. */
 export function breakOff(bytes: Uint8Array, after: number, headers: Record<string, string> = {}): Answer {
   return (_, response) => {
     response.writeHead(200, { "content-length": bytes.length, ...headers });
-    response.write(bytes.subarray(0, after), () => setTimeout(() => response.destroy(), 100));
+    response.write(bytes.subarray(0, after), async () => {
+      for (let turn = 0; turn < 20; turn++) await setTimeout(5);
+      response.destroy();
+    });
   };
 }
 

@@ -1,7 +1,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { type Browser, type Page, chromium as playwright } from "playwright-core";
+import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import {
   createNetwork,
@@ -18,7 +18,8 @@ import {
   zeros,
 } from "../../../src/index.js";
 import { encodePng } from "../../../src/report/png.js";
-import { CHROMIUM, chromium, describeWith } from "../../helpers/needs.js";
+import { newPage, startBrowser } from "../../helpers/browser.js";
+import { CHROMIUM, describeWith } from "../../helpers/needs.js";
 import { temporaryFolder } from "../../support.js";
 
 /** A text that would run a script, were it taken for markup. */
@@ -79,14 +80,13 @@ describeWith(CHROMIUM, "in Chromium, from disk", () => {
     await saveHtml(image, join(folder, "image.html"), { preprocessing: IMAGE });
     await saveHtml(table, join(folder, "table.html"), { preprocessing: TABLE, quantize: "float16" });
     await saveHtml(values, join(folder, "values.html"), { preprocessing: VALUES });
-    // Chromium refuses to start its sandbox as root.
-    browser = await playwright.launch({ executablePath: chromium, chromiumSandbox: process.getuid?.() !== 0 });
+    browser = await startBrowser();
   });
   afterAll(() => browser?.close());
 
   /** Opens a page, has it used, and checks that it asked for nothing and complained of nothing. */
   async function open(name: string, body: (page: Page) => Promise<void>, options: object = {}): Promise<void> {
-    const page = await browser.newPage({ viewport: { width: 1200, height: 800 }, ...options });
+    const page = await newPage(browser, { viewport: { width: 1200, height: 800 }, ...options });
     const [complaints, requests]: [string[], string[]] = [[], []];
     page.on("console", (message) => complaints.push(message.text()));
     page.on("pageerror", (error) => complaints.push(String(error)));

@@ -2,11 +2,11 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { type Browser, type Locator, type Page, chromium as playwright } from "playwright-core";
+import type { Browser, Locator, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach } from "vitest";
 import { compareReport, type Report, runReport, sweepReport, writeReport } from "../../../src/report/index.js";
 import type { RunReport } from "../../../src/report/report_data.js";
-import { chromium } from "../../helpers/needs.js";
+import { newPage, startBrowser } from "../../helpers/browser.js";
 import { CLASSES, compareResult, regressionResults, sweepResult, type Trained, trained } from "../support.js";
 
 /** A text that would run a script and fetch a image, were it taken for markup. */
@@ -74,8 +74,7 @@ export function openedReports(): Opened {
     const regression = await regressionResults(opened.folder);
     opened.reports = reportsOf(opened.run, regression);
     for (const kind of KINDS) await writeReport(join(opened.folder, `${kind}.html`), opened.reports[kind]);
-    // Chromium refuses to start its sandbox as root.
-    browser = await playwright.launch({ executablePath: chromium, chromiumSandbox: process.getuid?.() !== 0 });
+    browser = await startBrowser();
   });
 
   afterAll(async () => {
@@ -84,7 +83,7 @@ export function openedReports(): Opened {
   });
 
   beforeEach(async () => {
-    const page = await browser.newPage({ viewport: { width: 1200, height: 900 } });
+    const page = await newPage(browser, { viewport: { width: 1200, height: 900 } });
     Object.assign(opened, { page, requests: [], complaints: [] });
     page.on("request", (request) => opened.requests.push(request.url()));
     page.on("console", (message) => opened.complaints.push(message.text()));

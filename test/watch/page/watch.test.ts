@@ -1,10 +1,11 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { type Browser, type Page, chromium as playwright } from "playwright-core";
+import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type WatchServer, watchServer } from "../../../src/watch/index.js";
 import { ended, launch, lines, succeed, userFolder } from "../../cli/support.js";
-import { CHROMIUM, chromium, describeWith } from "../../helpers/needs.js";
+import { newPage, startBrowser } from "../../helpers/browser.js";
+import { CHROMIUM, describeWith } from "../../helpers/needs.js";
 import { violations } from "../../report/page/axe.js";
 import { rowsOf, unfolded } from "../../report/page/support.js";
 import { temporaryFolder } from "../../support.js";
@@ -25,10 +26,9 @@ describeWith(CHROMIUM, "in Chromium", () => {
       ["compare", "--data", "rows.csv", "--drop-last", "--epochs", "2", "--seeds", "2", "--out", "runs/compare"],
       cwd,
     );
-    browser = await playwright.launch({ executablePath: chromium, chromiumSandbox: process.getuid?.() !== 0 });
+    browser = await startBrowser();
     server = await watchServer(join(cwd, "runs"), { port: 0 });
-    page = await browser.newPage();
-    page.setDefaultTimeout(120_000);
+    page = await newPage(browser);
     page.on("console", (message) => complaints.push(message.text()));
     page.on("pageerror", (error) => complaints.push(error.message));
     await page.goto(server.url);
