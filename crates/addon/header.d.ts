@@ -9,5 +9,3 @@ type I32Mut = Int32Array;
 type U8 = Uint8Array;
 type U8Mut = Uint8Array;
 type U32Mut = Uint32Array;
-/** A network in memory of the binding. */
-type Ahead = unknown;

@@ -1,5 +1,5 @@
-use crate::borrow::{F32, F32Mut, Memory, U8, U8Mut, U32Mut, expect_len, matrix, matrix_mut, shape_error};
-use crate::error::{Result, kernel};
+use crate::borrow::{F32, F32Mut, Memory, U8, U8Mut, U32Mut};
+use crate::error::{Result, kernel_error};
 use crate::linear::precision;
 use distillery_kernels::batch_norm::{self, Affine, Gradients, Outputs, Saved};
 use distillery_kernels::batch_stats::{self, RunningUpdate, Statistics};
@@ -7,9 +7,7 @@ use distillery_kernels::channel_norm::{self, Epilogue, EpilogueGradient};
 use distillery_kernels::dropout::Mask;
 use distillery_kernels::linear::Weight;
 use distillery_kernels::norm_relu_dropout as fused;
-use distillery_kernels::rng::Generator;
 use napi_derive::napi;
-use ndarray::{ArrayView3, ArrayViewMut3};
 
 /// A BatchNorm1d layer, whose arrays are of [features]; in train mode the running statistics are updated
 #[napi(object, object_to_js = false)]
@@ -42,27 +40,27 @@ pub struct BatchNormForward {
 /// BatchNorm: normalizes each feature by the batch's statistics in train mode, by the running ones in eval mode
 #[napi(catch_unwind)]
 pub fn batch_norm_forward(mut call: BatchNormForward) -> Result<()> {
-    let BatchNormForward { rows, features, length, .. } = call;
+    let shape = [call.rows, call.features, call.length];
     let mut memory = Memory::new();
-    let x = planes("x", memory.read(&call.x)?, [rows, features, length])?;
+    let x = memory.view("x", &call.x, shape)?;
     let norm = call.norm.borrow(&mut memory)?;
     let outputs = Outputs {
         mean: memory.write(&mut call.mean)?,
         inv_std: memory.write(&mut call.inv_std)?,
-        out: planes_mut("out", memory.write(&mut call.out)?, [rows, features, length])?,
+        out: memory.view_mut("out", &mut call.out, shape)?,
     };
     let epilogue = Epilogue { addend: memory.read_some(&call.addend)?, relu: call.relu };
-    channel_norm::forward(x, norm, epilogue, outputs).map_err(kernel)
+    channel_norm::forward(x, norm, epilogue, outputs).map_err(kernel_error)
 }
 
 /// The mean of each feature of x[rows, features, length], then the sums of squared distances from them
 #[napi(catch_unwind)]
 pub fn batch_moments(x: F32, rows: u32, features: u32, length: u32) -> Result<Vec<f64>> {
     let mut memory = Memory::new();
-    let x = planes("x", memory.read(&x)?, [rows, features, length])?;
+    let x = memory.view("x", &x, [rows, features, length])?;
     let mut moments = vec![0.0; 2 * features as usize];
     let (mean, squares) = moments.split_at_mut(features as usize);
-    batch_stats::moments(x, mean, squares).map_err(kernel)?;
+    batch_stats::moments(x, mean, squares).map_err(kernel_error)?;
     Ok(moments)
 }
 
@@ -106,26 +104,26 @@ pub fn linear_norm_relu_dropout_forward(mut call: LinearNormReluDropoutForward) 
     let LinearNormReluDropoutForward { rows, inputs, features, .. } = call;
     let mut memory = Memory::new();
     let linear = fused::Linear {
-        input: matrix("linear.x", memory.read(&call.linear.x)?, rows, inputs)?,
+        input: memory.view("linear.x", &call.linear.x, [rows, inputs])?,
         weight: Weight::Matrix(
-            matrix("linear.weight", memory.read(&call.linear.weight)?, features, inputs)?,
+            memory.view("linear.weight", &call.linear.weight, [features, inputs])?,
             precision(call.linear.bfloat16),
         ),
         bias: memory.read_some(&call.linear.bias)?.map(Into::into),
     };
-    let linear_out = matrix_mut("linearOut", memory.write(&mut call.linear_out)?, rows, features)?;
+    let linear_out = memory.view_mut("linearOut", &mut call.linear_out, [rows, features])?;
     let norm = call.norm.borrow(&mut memory)?;
     let outputs = Outputs {
         mean: memory.write(&mut call.mean)?,
         inv_std: memory.write(&mut call.inv_std)?,
-        out: matrix_mut("out", memory.write(&mut call.out)?, rows, features)?,
+        out: memory.view_mut("out", &mut call.out, [rows, features])?,
     };
     let Some(Dropout { p, mask, state }) = &mut call.dropout else {
-        return fused::linear_forward(linear, linear_out, norm, None, outputs).map_err(kernel);
+        return fused::linear_forward(linear, linear_out, norm, None, outputs).map_err(kernel_error);
     };
-    let mut generator = Generator::new(memory.write(state)?).map_err(kernel)?;
+    let mut generator = memory.generator(state)?;
     let dropout = fused::Dropout { p: *p, generator: Some(&mut generator), keep: memory.write(mask)? };
-    fused::linear_forward(linear, linear_out, norm, Some(dropout), outputs).map_err(kernel)
+    fused::linear_forward(linear, linear_out, norm, Some(dropout), outputs).map_err(kernel_error)
 }
 
 /// What the backward pass needs of the forward pass: its input x[rows, features], and mean and invStd, which it wrote
@@ -164,25 +162,24 @@ pub struct BatchNormBackward {
 /// The gradients of batchNormForward from grad[rows, features, length]
 #[napi(catch_unwind)]
 pub fn batch_norm_backward(mut call: BatchNormBackward) -> Result<()> {
-    let BatchNormBackward { rows, features, length, .. } = call;
+    let shape = [call.rows, call.features, call.length];
     let mut memory = Memory::new();
-    let size = [rows, features, length];
-    let grad = planes("grad", memory.read(&call.grad)?, size)?;
+    let grad = memory.view("grad", &call.grad, shape)?;
     let saved = Saved {
-        x: planes("saved.x", memory.read(&call.saved.x)?, size)?,
+        x: memory.view("saved.x", &call.saved.x, shape)?,
         mean: memory.read(&call.saved.mean)?,
         inv_std: memory.read(&call.saved.inv_std)?,
         train: call.saved.train,
     };
     let affine = Affine { weight: memory.read(&call.weight)?, bias: memory.read(&call.bias)? };
     let into = Gradients {
-        x: planes_mut("gradients.x", memory.write(&mut call.gradients.x)?, size)?,
+        x: memory.view_mut("gradients.x", &mut call.gradients.x, shape)?,
         weight: memory.write(&mut call.gradients.weight)?,
         bias: memory.write(&mut call.gradients.bias)?,
     };
     let epilogue =
         EpilogueGradient { y: memory.read_some(&call.y)?, addend: memory.write_some(&mut call.grad_addend)? };
-    channel_norm::backward(grad, &saved, affine, epilogue, into).map_err(kernel)
+    channel_norm::backward(grad, &saved, affine, epilogue, into).map_err(kernel_error)
 }
 
 /// What normReluDropoutBackward reads and writes; mask is null if nothing was dropped
@@ -202,33 +199,23 @@ pub struct NormReluDropoutBackward {
 /// The gradients of dropout(relu(batchNorm(x))) from grad[rows, features]
 #[napi(catch_unwind)]
 pub fn norm_relu_dropout_backward(mut call: NormReluDropoutBackward) -> Result<()> {
-    let NormReluDropoutBackward { rows, features, p, .. } = call;
+    let shape = [call.rows, call.features];
     let mut memory = Memory::new();
-    let grad = matrix("grad", memory.read(&call.grad)?, rows, features)?;
+    let grad = memory.view("grad", &call.grad, shape)?;
     let saved = Saved {
-        x: matrix("saved.x", memory.read(&call.saved.x)?, rows, features)?,
+        x: memory.view("saved.x", &call.saved.x, shape)?,
         mean: memory.read(&call.saved.mean)?,
         inv_std: memory.read(&call.saved.inv_std)?,
         train: call.saved.train,
     };
     let affine = Affine { weight: memory.read(&call.weight)?, bias: memory.read(&call.bias)? };
-    let mask = memory.read_some(&call.mask)?.map(|keep| Mask { keep, p });
+    let mask = memory.read_some(&call.mask)?.map(|keep| Mask { keep, p: call.p });
     let into = Gradients {
-        x: matrix_mut("gradients.x", memory.write(&mut call.gradients.x)?, rows, features)?,
+        x: memory.view_mut("gradients.x", &mut call.gradients.x, shape)?,
         weight: memory.write(&mut call.gradients.weight)?,
         bias: memory.write(&mut call.gradients.bias)?,
     };
-    fused::backward(grad, &saved, affine, mask, into).map_err(kernel)
-}
-
-fn planes<'a>(what: &'static str, data: &'a [f32], size: [u32; 3]) -> Result<ArrayView3<'a, f32>> {
-    expect_len(what, data.len(), &size)?;
-    ArrayView3::from_shape(size.map(|n| n as usize), data).map_err(shape_error)
-}
-
-fn planes_mut<'a>(what: &'static str, data: &'a mut [f32], size: [u32; 3]) -> Result<ArrayViewMut3<'a, f32>> {
-    expect_len(what, data.len(), &size)?;
-    ArrayViewMut3::from_shape(size.map(|n| n as usize), data).map_err(shape_error)
+    fused::backward(grad, &saved, affine, mask, into).map_err(kernel_error)
 }
 
 impl Norm {

@@ -7,11 +7,12 @@
 //! between the first lookup and the end of the synchronous call, so no buffer can be detached or resized. Shared
 //! memory, which another thread could write, is refused.
 
-use crate::error::{Result, error, kernel};
+use crate::error::{Error, Result, error, kernel_error};
 use distillery_kernels::KernelError;
+use distillery_kernels::rng::Generator;
 use napi::bindgen_prelude::{FromNapiValue, TypeName, ValidateNapiValue};
 use napi::{ValueType, sys};
-use ndarray::{ArrayView2, ArrayViewMut2, ShapeError};
+use ndarray::{ArrayView, ArrayViewMut, Dimension, IntoDimension, ShapeError};
 use std::marker::PhantomData;
 use std::ops::Range;
 use std::ptr;
@@ -153,6 +154,41 @@ impl Memory {
         array.as_mut().map(|array| self.write(array)).transpose()
     }
 
+    /// Borrows an array of this shape to read.
+    pub fn view<'a, T: Element, D: Dimension, const N: usize>(
+        &mut self,
+        what: &'static str,
+        array: &'a Array<T, false>,
+        shape: [u32; N],
+    ) -> Result<ArrayView<'a, T, D>>
+    where
+        [usize; N]: IntoDimension<Dim = D>,
+    {
+        let data = self.read(array)?;
+        expect_len(what, data.len(), &shape)?;
+        ArrayView::from_shape(shape.map(|n| n as usize), data).map_err(shape_error)
+    }
+
+    /// Borrows an array of this shape to write.
+    pub fn view_mut<'a, T: Element, D: Dimension, const N: usize>(
+        &mut self,
+        what: &'static str,
+        array: &'a mut Array<T, true>,
+        shape: [u32; N],
+    ) -> Result<ArrayViewMut<'a, T, D>>
+    where
+        [usize; N]: IntoDimension<Dim = D>,
+    {
+        let data = self.write(array)?;
+        expect_len(what, data.len(), &shape)?;
+        ArrayViewMut::from_shape(shape.map(|n| n as usize), data).map_err(shape_error)
+    }
+
+    /// Borrows the state of a random stream.
+    pub fn generator<'a>(&mut self, state: &'a mut U32Mut) -> Result<Generator<'a>> {
+        Generator::new(self.write(state)?).map_err(kernel_error)
+    }
+
     /// Borrows a list of arrays to read.
     pub fn read_all<'a, T: Element>(&mut self, arrays: &'a [Array<T, false>]) -> Result<Vec<&'a [T]>> {
         arrays.iter().map(|array| self.read(array)).collect()
@@ -177,23 +213,6 @@ fn refuse_overlap(borrowed: &[Range<usize>], range: &Range<usize>) -> Result<()>
     Ok(())
 }
 
-/// A matrix over a flat slice.
-pub fn matrix<'a, T>(what: &'static str, data: &'a [T], rows: u32, columns: u32) -> Result<ArrayView2<'a, T>> {
-    expect_len(what, data.len(), &[rows, columns])?;
-    ArrayView2::from_shape((rows as usize, columns as usize), data).map_err(shape_error)
-}
-
-/// A matrix over a flat slice, to write.
-pub fn matrix_mut<'a, T>(
-    what: &'static str,
-    data: &'a mut [T],
-    rows: u32,
-    columns: u32,
-) -> Result<ArrayViewMut2<'a, T>> {
-    expect_len(what, data.len(), &[rows, columns])?;
-    ArrayViewMut2::from_shape((rows as usize, columns as usize), data).map_err(shape_error)
-}
-
 /// Refuses a length that is not the product of the dimensions: ndarray takes a longer one too.
 pub fn expect_len(what: &'static str, len: usize, shape: &[u32]) -> Result<()> {
     let product = shape.iter().try_fold(1usize, |product, &n| product.checked_mul(n as usize));
@@ -201,10 +220,10 @@ pub fn expect_len(what: &'static str, len: usize, shape: &[u32]) -> Result<()> {
         return Ok(());
     }
     let expected = shape.iter().map(|&n| n as usize).collect();
-    Err(kernel(KernelError::Shape { op: "view", what, got: vec![len], expected }))
+    Err(kernel_error(KernelError::Shape { op: "view", what, got: vec![len], expected }))
 }
 
 /// What remains for ndarray to refuse: dimensions whose product overflows.
-pub fn shape_error(reason: ShapeError) -> crate::error::Error {
+fn shape_error(reason: ShapeError) -> Error {
     error("SHAPE_MISMATCH", reason.to_string())
 }

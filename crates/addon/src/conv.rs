@@ -1,5 +1,5 @@
 use crate::borrow::{F32, F32Mut, Memory, expect_len};
-use crate::error::{Result, kernel};
+use crate::error::{Result, kernel_error};
 use crate::linear::precision;
 use crate::list::List;
 use distillery_kernels::conv::{self, Epilogue, Gradients, Operands, Shape, Weight};
@@ -28,11 +28,11 @@ pub struct Conv2dForward {
 pub fn conv2d_forward(mut call: Conv2dForward) -> Result<()> {
     let mut memory = Memory::new();
     let (x, weight) = (memory.read(&call.x)?, memory.read(&call.weight)?);
-    let shape = shape(x, &call.x_shape, weight, &call.weight_shape, &call.window)?;
+    let shape = shape(x, weight, [&call.x_shape, &call.weight_shape, &call.window])?;
     let operands =
         Operands { x, weight: Weight::Taps(weight, precision(call.bfloat16)), bias: memory.read_some(&call.bias)? };
     let epilogue = Epilogue { relu: call.relu, ..Epilogue::default() };
-    conv::forward(&shape, operands, epilogue, memory.write(&mut call.out)?).map_err(kernel)
+    conv::forward(&shape, operands, epilogue, memory.write(&mut call.out)?).map_err(kernel_error)
 }
 
 /// grad, of the shape of conv2dForward's out without ReLU, its x and weight, and the gradients that are wanted, else
@@ -57,20 +57,18 @@ pub struct Conv2dBackward {
 pub fn conv2d_backward(mut call: Conv2dBackward) -> Result<()> {
     let mut memory = Memory::new();
     let (x, weight) = (memory.read(&call.x)?, memory.read(&call.weight)?);
-    let shape = shape(x, &call.x_shape, weight, &call.weight_shape, &call.window)?;
+    let shape = shape(x, weight, [&call.x_shape, &call.weight_shape, &call.window])?;
     let grad = memory.read(&call.grad)?;
     let into = Gradients {
         x: memory.write_some(&mut call.grad_x)?,
         weight: memory.write_some(&mut call.grad_weight)?,
         bias: memory.write_some(&mut call.grad_bias)?,
     };
-    conv::backward(precision(call.bfloat16), &shape, grad, x, weight, into).map_err(kernel)
+    conv::backward(precision(call.bfloat16), &shape, grad, x, weight, into).map_err(kernel_error)
 }
 
-fn shape(x: &[f32], x_shape: &[u32], weight: &[f32], weight_shape: &[u32], window: &[u32]) -> Result<Shape> {
+fn shape(x: &[f32], weight: &[f32], [x_shape, weight_shape, window]: [&List<u32>; 3]) -> Result<Shape> {
     expect_len("x", x.len(), x_shape)?;
     expect_len("weight", weight.len(), weight_shape)?;
-    let [x, weight, window] =
-        [x_shape, weight_shape, window].map(|list| list.iter().map(|&n| n as usize).collect::<Vec<_>>());
-    Shape::of(&x, &weight, &window).map_err(kernel)
+    Shape::of(&x_shape.to_usizes(), &weight_shape.to_usizes(), &window.to_usizes()).map_err(kernel_error)
 }

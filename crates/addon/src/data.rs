@@ -1,5 +1,5 @@
-use crate::borrow::{F32, F32Mut, I32, Memory, U8, matrix, matrix_mut};
-use crate::error::{Result, kernel};
+use crate::borrow::{F32, F32Mut, I32, Memory, U8};
+use crate::error::{Result, kernel_error};
 use distillery_kernels::gather;
 use napi_derive::napi;
 
@@ -15,20 +15,19 @@ pub fn gather_bytes(
     std: F32,
 ) -> Result<()> {
     let mut memory = Memory::new();
-    let (pixels, indices) = (memory.read(&pixels)?, memory.read(&indices)?);
-    let (mean, std, out) = (memory.read(&mean)?, memory.read(&std)?, memory.write(&mut out)?);
-    let out = matrix_mut("out", out, indices.len() as u32, width)?;
-    let pixels = matrix("pixels", pixels, rows, width)?;
-    gather::gather_bytes(pixels, indices, mean, std, out).map_err(kernel)
+    let (pixels, indices) = (memory.view("pixels", &pixels, [rows, width])?, memory.read(&indices)?);
+    let (mean, std) = (memory.read(&mean)?, memory.read(&std)?);
+    let out = memory.view_mut("out", &mut out, [indices.len() as u32, width])?;
+    gather::gather_bytes(pixels, indices, mean, std, out).map_err(kernel_error)
 }
 
 /// out[i] = from[indices[i]]
 #[napi(catch_unwind)]
 pub fn gather_rows(from: F32, indices: I32, mut out: F32Mut, rows: u32, width: u32) -> Result<()> {
     let mut memory = Memory::new();
-    let (from, indices, out) = (memory.read(&from)?, memory.read(&indices)?, memory.write(&mut out)?);
-    let out = matrix_mut("out", out, indices.len() as u32, width)?;
-    gather::gather_rows(matrix("from", from, rows, width)?, indices, out).map_err(kernel)
+    let (from, indices) = (memory.view("from", &from, [rows, width])?, memory.read(&indices)?);
+    let out = memory.view_mut("out", &mut out, [indices.len() as u32, width])?;
+    gather::gather_rows(from, indices, out).map_err(kernel_error)
 }
 
 /// The index of the first value that is NaN or infinite, or -1

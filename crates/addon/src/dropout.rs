@@ -1,17 +1,15 @@
 use crate::borrow::{F32, F32Mut, Memory, U8, U8Mut, U32Mut};
-use crate::error::{Result, kernel};
+use crate::error::{Result, kernel_error};
 use distillery_kernels::dropout::{self, Mask};
-use distillery_kernels::rng::Generator;
 use napi_derive::napi;
 
 /// out = x with each element kept with probability 1 - p and divided by it; writes the mask, drawn from state
 #[napi(catch_unwind)]
 pub fn dropout_forward(x: F32, p: f64, mut state: U32Mut, mut mask: U8Mut, mut out: F32Mut) -> Result<()> {
     let mut memory = Memory::new();
-    let (x, state) = (memory.read(&x)?, memory.write(&mut state)?);
+    let (x, mut generator) = (memory.read(&x)?, memory.generator(&mut state)?);
     let (mask, out) = (memory.write(&mut mask)?, memory.write(&mut out)?);
-    let mut generator = Generator::new(state).map_err(kernel)?;
-    dropout::forward(x, p, &mut generator, mask, out).map_err(kernel)
+    dropout::forward(x, p, &mut generator, mask, out).map_err(kernel_error)
 }
 
 /// The gradient of dropout's input
@@ -19,5 +17,5 @@ pub fn dropout_forward(x: F32, p: f64, mut state: U32Mut, mut mask: U8Mut, mut o
 pub fn dropout_backward(grad: F32, p: f64, mask: U8, mut grad_x: F32Mut) -> Result<()> {
     let mut memory = Memory::new();
     let (grad, keep, grad_x) = (memory.read(&grad)?, memory.read(&mask)?, memory.write(&mut grad_x)?);
-    dropout::backward(grad, Mask { keep, p }, grad_x).map_err(kernel)
+    dropout::backward(grad, Mask { keep, p }, grad_x).map_err(kernel_error)
 }

@@ -1,5 +1,5 @@
 use crate::borrow::{F32, F32Mut, I32, I32Mut, Memory};
-use crate::error::{Result, error, kernel};
+use crate::error::{Result, error, kernel_error};
 use distillery_kernels::binary::{self, Binary, Comparison, Operand};
 use distillery_kernels::elementwise;
 use distillery_kernels::unary::Unary;
@@ -9,14 +9,14 @@ use napi_derive::napi;
 #[napi(catch_unwind)]
 pub fn relu_forward(x: F32, mut out: F32Mut) -> Result<()> {
     let mut memory = Memory::new();
-    elementwise::relu(memory.read(&x)?, memory.write(&mut out)?).map_err(kernel)
+    elementwise::relu(memory.read(&x)?, memory.write(&mut out)?).map_err(kernel_error)
 }
 
 /// The gradient of ReLU's input from its output y
 #[napi(catch_unwind)]
 pub fn relu_backward(grad: F32, y: F32, mut grad_x: F32Mut) -> Result<()> {
     let mut memory = Memory::new();
-    elementwise::relu_backward(memory.read(&grad)?, memory.read(&y)?, memory.write(&mut grad_x)?).map_err(kernel)
+    elementwise::relu_backward(memory.read(&grad)?, memory.read(&y)?, memory.write(&mut grad_x)?).map_err(kernel_error)
 }
 
 /// out = factor * x + offset
@@ -24,14 +24,14 @@ pub fn relu_backward(grad: F32, y: F32, mut grad_x: F32Mut) -> Result<()> {
 pub fn affine(x: F32, factor: f64, offset: f64, mut out: F32Mut) -> Result<()> {
     let mut memory = Memory::new();
     let (x, out) = (memory.read(&x)?, memory.write(&mut out)?);
-    elementwise::affine(x, factor as f32, offset as f32, out).map_err(kernel)
+    elementwise::affine(x, factor as f32, offset as f32, out).map_err(kernel_error)
 }
 
 /// into += x
 #[napi(catch_unwind)]
 pub fn accumulate(x: F32, mut into: F32Mut) -> Result<()> {
     let mut memory = Memory::new();
-    elementwise::accumulate(memory.read(&x)?, memory.write(&mut into)?).map_err(kernel)
+    elementwise::accumulate(memory.read(&x)?, memory.write(&mut into)?).map_err(kernel_error)
 }
 
 /// The names of the functions of one element: unary kernels take a position in this list
@@ -57,7 +57,7 @@ pub fn comparison_names() -> Vec<&'static str> {
 pub fn unary_forward(index: u32, x: F32, a: f64, b: f64, mut out: F32Mut) -> Result<()> {
     let mut memory = Memory::new();
     let (x, out) = (memory.read(&x)?, memory.write(&mut out)?);
-    row(Unary::ALL, index)?.forward(x, [a as f32, b as f32], out).map_err(kernel)
+    row(Unary::ALL, index)?.forward(x, [a as f32, b as f32], out).map_err(kernel_error)
 }
 
 /// gradX = grad * f'(x), from the input x and the output y
@@ -66,7 +66,7 @@ pub fn unary_backward(index: u32, grad: F32, x: F32, y: F32, a: f64, b: f64, mut
     let mut memory = Memory::new();
     let (grad, x, y) = (memory.read(&grad)?, memory.read(&x)?, memory.read(&y)?);
     let p = [a as f32, b as f32];
-    row(Unary::ALL, index)?.backward(grad, x, y, p, memory.write(&mut grad_x)?).map_err(kernel)
+    row(Unary::ALL, index)?.backward(grad, x, y, p, memory.write(&mut grad_x)?).map_err(kernel_error)
 }
 
 /// out = f(a, b); each element of an operand stands as often in a row as said, and all again until out is full
@@ -74,12 +74,11 @@ pub fn unary_backward(index: u32, grad: F32, x: F32, y: F32, a: f64, b: f64, mut
 pub fn binary_forward(index: u32, a: F32, each_a: u32, b: F32, each_b: u32, mut out: F32Mut) -> Result<()> {
     let mut memory = Memory::new();
     let (a, b) = (operand(memory.read(&a)?, each_a), operand(memory.read(&b)?, each_b));
-    row(Binary::ALL, index)?.forward(a, b, memory.write(&mut out)?).map_err(kernel)
+    row(Binary::ALL, index)?.forward(a, b, memory.write(&mut out)?).map_err(kernel_error)
 }
 
 /// gradX = grad * the slope of f by a, or by b if `second`, before it is summed over what is repeated
 #[napi(catch_unwind)]
-#[allow(clippy::too_many_arguments, reason = "a flat call costs less than an object")]
 pub fn binary_backward(
     index: u32,
     second: bool,
@@ -93,7 +92,7 @@ pub fn binary_backward(
     let mut memory = Memory::new();
     let grad = memory.read(&grad)?;
     let (a, b) = (operand(memory.read(&a)?, each_a), operand(memory.read(&b)?, each_b));
-    row(Binary::ALL, index)?.backward(second, grad, a, b, memory.write(&mut grad_x)?).map_err(kernel)
+    row(Binary::ALL, index)?.backward(second, grad, a, b, memory.write(&mut grad_x)?).map_err(kernel_error)
 }
 
 /// out = 1 where the comparison of a and b holds, else 0; operands as in `binaryForward`
@@ -101,7 +100,7 @@ pub fn binary_backward(
 pub fn compare(index: u32, a: F32, each_a: u32, b: F32, each_b: u32, mut out: I32Mut) -> Result<()> {
     let mut memory = Memory::new();
     let (a, b) = (operand(memory.read(&a)?, each_a), operand(memory.read(&b)?, each_b));
-    row(Comparison::ALL, index)?.forward(a, b, memory.write(&mut out)?).map_err(kernel)
+    row(Comparison::ALL, index)?.forward(a, b, memory.write(&mut out)?).map_err(kernel_error)
 }
 
 /// out = a where the mask is not 0, else b; a and b have the mask's length or one element
@@ -109,7 +108,7 @@ pub fn compare(index: u32, a: F32, each_a: u32, b: F32, each_b: u32, mut out: I3
 pub fn select(mask: I32, a: F32, b: F32, mut out: F32Mut) -> Result<()> {
     let mut memory = Memory::new();
     let (mask, a, b) = (memory.read(&mask)?, memory.read(&a)?, memory.read(&b)?);
-    binary::select(mask, a, b, memory.write(&mut out)?).map_err(kernel)
+    binary::select(mask, a, b, memory.write(&mut out)?).map_err(kernel_error)
 }
 
 fn operand(data: &[f32], each: u32) -> Operand<'_> {

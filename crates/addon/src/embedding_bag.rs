@@ -1,5 +1,5 @@
-use crate::borrow::{F32, F32Mut, I32, I32Mut, Memory, expect_len, matrix, matrix_mut};
-use crate::error::{Result, kernel};
+use crate::borrow::{F32, F32Mut, I32, I32Mut, Memory, expect_len};
+use crate::error::{Result, kernel_error};
 use distillery_kernels::embedding_bag::{self, Bags};
 use napi_derive::napi;
 
@@ -21,7 +21,7 @@ pub struct BagsOfIds {
 impl BagsOfIds {
     fn bags<'a>(&'a self, memory: &mut Memory) -> Result<Bags<'a>> {
         Ok(Bags {
-            ids: matrix("ids", memory.read(&self.ids)?, self.bags, self.length)?,
+            ids: memory.view("ids", &self.ids, [self.bags, self.length])?,
             weights: memory.read_some(&self.weights)?,
             padding: usize::try_from(self.padding).ok(),
             mean: self.mean,
@@ -43,9 +43,9 @@ pub struct EmbeddingBagCall {
 pub fn embedding_bag_forward(mut call: EmbeddingBagCall) -> Result<()> {
     let mut memory = Memory::new();
     let bags = call.bags.bags(&mut memory)?;
-    let table = matrix("table", memory.read(&call.table)?, call.bags.rows, call.bags.dim)?;
-    let out = matrix_mut("out", memory.write(&mut call.out)?, call.bags.bags, call.bags.dim)?;
-    embedding_bag::forward(table, bags, out).map_err(kernel)
+    let table = memory.view("table", &call.table, [call.bags.rows, call.bags.dim])?;
+    let out = memory.view_mut("out", &mut call.out, [call.bags.bags, call.bags.dim])?;
+    embedding_bag::forward(table, bags, out).map_err(kernel_error)
 }
 
 /// What embeddingBagRows reads and writes
@@ -63,7 +63,7 @@ pub fn embedding_bag_rows(mut call: EmbeddingBagRowsCall) -> Result<u32> {
     let out = memory.write(&mut call.out)?;
     expect_len("out", out.len(), &[call.bags.bags, call.bags.length])?;
     let found = embedding_bag::distinct(bags, call.bags.rows as usize, out);
-    found.map(|count| count as u32).map_err(kernel)
+    found.map(|count| count as u32).map_err(kernel_error)
 }
 
 /// What embeddingBagBackward reads and writes: the gradients that are not null
@@ -84,23 +84,21 @@ pub fn embedding_bag_backward(mut call: EmbeddingBagBackwardCall) -> Result<()> 
     let mut memory = Memory::new();
     let bags = call.bags.bags(&mut memory)?;
     let BagsOfIds { bags: count, rows, dim, .. } = call.bags;
-    let grad = matrix("grad", memory.read(&call.grad)?, count, dim)?;
-    let table = matrix("table", memory.read(&call.table)?, rows, dim)?;
+    let grad = memory.view("grad", &call.grad, [count, dim])?;
+    let table = memory.view("table", &call.table, [rows, dim])?;
     let named = memory.read_some(&call.named)?;
     // All are borrowed before one is written.
-    let into_table = memory.write_some(&mut call.grad_table)?;
+    let shape = [named.map_or(rows, |named| named.len() as u32), dim];
+    let into_table = call.grad_table.as_mut().map(|into| memory.view_mut("gradTable", into, shape)).transpose()?;
     let into_weights = memory.write_some(&mut call.grad_weights)?;
-    let into_table = into_table
-        .map(|into| matrix_mut("gradTable", into, named.map_or(rows, |named| named.len() as u32), dim))
-        .transpose()?;
     if let Some(into) = &into_weights {
         expect_len("gradWeights", into.len(), &[count, call.bags.length])?;
     }
     if let Some(into) = into_table {
-        embedding_bag::backward(grad, bags, rows as usize, named, into).map_err(kernel)?;
+        embedding_bag::backward(grad, bags, rows as usize, named, into).map_err(kernel_error)?;
     }
     match into_weights {
-        Some(into) => embedding_bag::weights_backward(grad, table, bags, into).map_err(kernel),
+        Some(into) => embedding_bag::weights_backward(grad, table, bags, into).map_err(kernel_error),
         None => Ok(()),
     }
 }

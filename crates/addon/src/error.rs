@@ -22,6 +22,6 @@ pub fn error(code: &'static str, reason: impl Into<String>) -> Error {
 }
 
 /// Maps a kernel's error.
-pub fn kernel(error_of_kernel: KernelError) -> Error {
-    error(error_of_kernel.code(), error_of_kernel.to_string())
+pub fn kernel_error(cause: KernelError) -> Error {
+    error(cause.code(), cause.to_string())
 }

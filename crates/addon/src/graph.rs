@@ -1,5 +1,5 @@
 use crate::borrow::{F32, F32Mut, Memory, U32Mut, expect_len};
-use crate::error::{Result, error, kernel};
+use crate::error::{Result, error, kernel_error};
 use crate::list::List;
 use distillery_kernels::graph::{Attribute, Attributes, GraphBuilder, Length};
 use distillery_kernels::inference_queue::{InferenceQueue, Request};
@@ -33,8 +33,7 @@ pub fn graph_constant(builder: &mut External<GraphBuilder>, data: F32, shape: Li
     let mut memory = Memory::new();
     let data = memory.read(&data)?;
     expect_len("data", data.len(), &shape)?;
-    let shape: Vec<usize> = shape.iter().map(|&length| length as usize).collect();
-    builder.constant(data, &shape).map(|value| value as u32).map_err(kernel)
+    builder.constant(data, &shape.to_usizes()).map(|value| value as u32).map_err(kernel_error)
 }
 
 /// Adds a node to a graph; gives the number of its output
@@ -48,8 +47,7 @@ pub fn graph_node(builder: &mut External<GraphBuilder>, node: GraphNode) -> Resu
     };
     let attributes = attributes.into_iter().filter_map(|(name, value)| Some((name, attribute(value?))));
     let attributes = Attributes(attributes.collect());
-    let inputs = inputs.iter().map(|&value| value as usize).collect();
-    builder.node(&op, inputs, lengths(&shape), &attributes).map(|value| value as u32).map_err(kernel)
+    builder.node(&op, inputs.to_usizes(), lengths(&shape), &attributes).map(|value| value as u32).map_err(kernel_error)
 }
 
 /// The queue of a graph that computes these values; the builder is empty afterwards
@@ -59,7 +57,7 @@ pub fn inference_queue(
     outputs: List<u32>,
 ) -> Result<External<Option<InferenceQueue>>> {
     let builder = std::mem::replace(&mut **builder, GraphBuilder::new(Vec::new()));
-    let graph = builder.finish(outputs.iter().map(|&value| value as usize).collect()).map_err(kernel)?;
+    let graph = builder.finish(outputs.to_usizes()).map_err(kernel_error)?;
     Ok(External::new(Some(InferenceQueue::new(graph))))
 }
 
@@ -73,7 +71,7 @@ pub fn inference_enqueue(
 ) -> Result<()> {
     let mut memory = Memory::new();
     let (input, state) = (memory.read(&input)?, memory.write(&mut state)?);
-    open(queue)?.enqueue(Request { input, rows: rows as usize, state }).map_err(kernel)
+    open(queue)?.enqueue(Request { input, rows: rows as usize, state }).map_err(kernel_error)
 }
 
 /// Runs a pass of an input of so many rows now, and writes its outputs; the random stream moves past its draws. Passes
@@ -89,7 +87,7 @@ pub fn inference_run(
     let mut memory = Memory::new();
     let (input, state) = (memory.read(&input)?, memory.write(&mut state)?);
     let mut outputs = memory.write_all(&mut outputs)?;
-    open(queue)?.run(Request { input, rows: rows as usize, state }, &mut outputs).map_err(kernel)
+    open(queue)?.run(Request { input, rows: rows as usize, state }, &mut outputs).map_err(kernel_error)
 }
 
 /// Writes the outputs of the oldest pass in flight, and moves the random stream past its draws. False, and nothing is
@@ -106,7 +104,7 @@ pub fn inference_take(
     let mut memory = Memory::new();
     let (input, state) = (memory.read(&input)?, memory.write(&mut state)?);
     let mut outputs = memory.write_all(&mut outputs)?;
-    open(queue)?.take(Request { input, rows: rows as usize, state }, &mut outputs).map_err(kernel)
+    open(queue)?.take(Request { input, rows: rows as usize, state }, &mut outputs).map_err(kernel_error)
 }
 
 /// Moves the running statistics of a node that normalises by the batch, by the pass that was taken last
@@ -119,7 +117,7 @@ pub fn inference_move_statistics(
 ) -> Result<()> {
     let mut memory = Memory::new();
     let (mean, variance) = (memory.write(&mut mean)?, memory.write(&mut variance)?);
-    open(queue)?.move_statistics(node as usize, mean, variance).map_err(kernel)
+    open(queue)?.move_statistics(node as usize, mean, variance).map_err(kernel_error)
 }
 
 /// Forgets the passes in flight

@@ -1,5 +1,5 @@
 use crate::borrow::{F32, F32Mut, I32, Memory, expect_len};
-use crate::error::{Result, kernel};
+use crate::error::{Result, kernel_error};
 use crate::list::List;
 use distillery_kernels::indexing::{self, Gather};
 use distillery_kernels::strided::{self, View};
@@ -10,8 +10,8 @@ use napi_derive::napi;
 pub fn strided_copy(x: F32, shape: List<u32>, strides: List<u32>, offset: u32, mut out: F32Mut) -> Result<()> {
     let mut memory = Memory::new();
     let (x, out) = (memory.read(&x)?, memory.write(&mut out)?);
-    let (shape, strides) = (lengths(&shape), lengths(&strides));
-    strided::copy(x, &View { shape: &shape, strides: &strides, offset: offset as usize }, out).map_err(kernel)
+    let (shape, strides) = (shape.to_usizes(), strides.to_usizes());
+    strided::copy(x, &View { shape: &shape, strides: &strides, offset: offset as usize }, out).map_err(kernel_error)
 }
 
 /// The elements of out at offset + i strides[0] + ... = x, row by row; the others stay
@@ -19,8 +19,8 @@ pub fn strided_copy(x: F32, shape: List<u32>, strides: List<u32>, offset: u32, m
 pub fn strided_scatter(x: F32, shape: List<u32>, strides: List<u32>, offset: u32, mut out: F32Mut) -> Result<()> {
     let mut memory = Memory::new();
     let (x, out) = (memory.read(&x)?, memory.write(&mut out)?);
-    let (shape, strides) = (lengths(&shape), lengths(&strides));
-    strided::scatter(x, &View { shape: &shape, strides: &strides, offset: offset as usize }, out).map_err(kernel)
+    let (shape, strides) = (shape.to_usizes(), strides.to_usizes());
+    strided::scatter(x, &View { shape: &shape, strides: &strides, offset: offset as usize }, out).map_err(kernel_error)
 }
 
 /// Sums x over the axes along which it was broadcast from out's shape
@@ -30,7 +30,7 @@ pub fn sum_to(x: F32, shape: List<u32>, mut out: F32Mut, out_shape: List<u32>) -
     let (x, out) = (memory.read(&x)?, memory.write(&mut out)?);
     expect_len("x", x.len(), &shape)?;
     expect_len("out", out.len(), &out_shape)?;
-    strided::sum_to(x, &lengths(&shape), &lengths(&out_shape), out).map_err(kernel)
+    strided::sum_to(x, &shape.to_usizes(), &out_shape.to_usizes(), out).map_err(kernel_error)
 }
 
 /// out[outer, i, inner] = x[outer, indices[i], inner]
@@ -39,7 +39,7 @@ pub fn index_select(x: F32, outer: u32, length: u32, inner: u32, indices: I32, m
     let mut memory = Memory::new();
     let (x, indices, out) = (memory.read(&x)?, memory.read(&indices)?, memory.write(&mut out)?);
     expect_len("x", x.len(), &[outer, length, inner])?;
-    indexing::index_select(x, [outer, length, inner].map(|n| n as usize), indices, out).map_err(kernel)
+    indexing::index_select(x, [outer, length, inner].map(|n| n as usize), indices, out).map_err(kernel_error)
 }
 
 /// out[outer, indices[i], inner] = the sum of the grad[outer, i, inner] that belong there
@@ -48,7 +48,7 @@ pub fn index_add(grad: F32, outer: u32, length: u32, inner: u32, indices: I32, m
     let mut memory = Memory::new();
     let (grad, indices, out) = (memory.read(&grad)?, memory.read(&indices)?, memory.write(&mut out)?);
     expect_len("out", out.len(), &[outer, length, inner])?;
-    indexing::index_add(grad, [outer, length, inner].map(|n| n as usize), indices, out).map_err(kernel)
+    indexing::index_add(grad, [outer, length, inner].map(|n| n as usize), indices, out).map_err(kernel_error)
 }
 
 /// out = x at the indices along an axis
@@ -65,8 +65,10 @@ pub fn gather(
     let (x, indices, out) = (memory.read(&x)?, memory.read(&indices)?, memory.write(&mut out)?);
     expect_len("x", x.len(), &shape)?;
     expect_len("index", indices.len(), &index_shape)?;
-    let (shape, index_shape) = (lengths(&shape), lengths(&index_shape));
-    Gather { shape: &shape, axis: axis as usize, indices, index_shape: &index_shape }.gather(x, out).map_err(kernel)
+    let (shape, index_shape) = (shape.to_usizes(), index_shape.to_usizes());
+    Gather { shape: &shape, axis: axis as usize, indices, index_shape: &index_shape }
+        .gather(x, out)
+        .map_err(kernel_error)
 }
 
 /// out at the indices along an axis = x, or += x if `add`; x has the indices' length or one element
@@ -84,12 +86,8 @@ pub fn scatter(
     let (x, indices, out) = (memory.read(&x)?, memory.read(&indices)?, memory.write(&mut out)?);
     expect_len("out", out.len(), &shape)?;
     expect_len("index", indices.len(), &index_shape)?;
-    let (shape, index_shape) = (lengths(&shape), lengths(&index_shape));
+    let (shape, index_shape) = (shape.to_usizes(), index_shape.to_usizes());
     Gather { shape: &shape, axis: axis as usize, indices, index_shape: &index_shape }
         .scatter(x, add, out)
-        .map_err(kernel)
-}
-
-fn lengths(shape: &[u32]) -> Vec<usize> {
-    shape.iter().map(|&n| n as usize).collect()
+        .map_err(kernel_error)
 }

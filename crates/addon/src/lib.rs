@@ -4,6 +4,7 @@
 //! Matrices come as flat arrays with their dimensions; a length that does not fit its dimensions is refused.
 
 #![allow(missing_docs, reason = "the exported functions are documented where the library calls them")]
+#![allow(clippy::too_many_arguments, reason = "a flat call costs less than an object, whose properties are looked up")]
 
 mod augment;
 mod batch_norm;

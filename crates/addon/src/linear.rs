@@ -1,5 +1,5 @@
-use crate::borrow::{F32, F32Mut, Memory, matrix, matrix_mut};
-use crate::error::{Result, kernel};
+use crate::borrow::{F32, F32Mut, Memory};
+use crate::error::{Result, kernel_error};
 use distillery_kernels::linear::{self, Gradients, Weight};
 use distillery_kernels::matmul::Precision;
 use distillery_kernels::matmul::bf16::Unit;
@@ -8,7 +8,6 @@ use napi_derive::napi;
 /// out[rows, outputs] = x[rows, inputs] weight[outputs, inputs]^T + bias[outputs] or nothing, then ReLU if relu; the
 /// operands of the product are rounded to bfloat16 if bfloat16
 #[napi(catch_unwind)]
-#[allow(clippy::too_many_arguments, reason = "a flat call costs less than an object")]
 pub fn linear_forward(
     x: F32,
     weight: F32,
@@ -21,17 +20,16 @@ pub fn linear_forward(
     bfloat16: bool,
 ) -> Result<()> {
     let mut memory = Memory::new();
-    let x = matrix("x", memory.read(&x)?, rows, inputs)?;
-    let weight = matrix("weight", memory.read(&weight)?, outputs, inputs)?;
+    let x = memory.view("x", &x, [rows, inputs])?;
+    let weight = memory.view("weight", &weight, [outputs, inputs])?;
     let bias = memory.read_some(&bias)?.map(Into::into);
-    let out = matrix_mut("out", memory.write(&mut out)?, rows, outputs)?;
-    linear::forward(x, Weight::Matrix(weight, precision(bfloat16)), bias, relu, out).map_err(kernel)
+    let out = memory.view_mut("out", &mut out, [rows, outputs])?;
+    linear::forward(x, Weight::Matrix(weight, precision(bfloat16)), bias, relu, out).map_err(kernel_error)
 }
 
 /// gradX = grad weight, gradWeight = grad^T x, gradBias = the column sums of grad[rows, outputs]: those that are not
 /// null; the operands of the products are rounded to bfloat16 if bfloat16
 #[napi(catch_unwind)]
-#[allow(clippy::too_many_arguments, reason = "a flat call costs less than an object")]
 pub fn linear_backward(
     grad: F32,
     x: F32,
@@ -45,18 +43,15 @@ pub fn linear_backward(
     bfloat16: bool,
 ) -> Result<()> {
     let mut memory = Memory::new();
-    let grad = matrix("grad", memory.read(&grad)?, rows, outputs)?;
-    let x = matrix("x", memory.read(&x)?, rows, inputs)?;
-    let weight = matrix("weight", memory.read(&weight)?, outputs, inputs)?;
-    let mut into = Gradients::default();
-    if let Some(grad_x) = memory.write_some(&mut grad_x)? {
-        into.x = Some(matrix_mut("gradX", grad_x, rows, inputs)?);
-    }
-    if let Some(grad_weight) = memory.write_some(&mut grad_weight)? {
-        into.weight = Some(matrix_mut("gradWeight", grad_weight, outputs, inputs)?);
-    }
-    into.bias = memory.write_some(&mut grad_bias)?.map(Into::into);
-    linear::backward(precision(bfloat16), grad, x, weight, into).map_err(kernel)
+    let grad = memory.view("grad", &grad, [rows, outputs])?;
+    let x = memory.view("x", &x, [rows, inputs])?;
+    let weight = memory.view("weight", &weight, [outputs, inputs])?;
+    let into = Gradients {
+        x: grad_x.as_mut().map(|into| memory.view_mut("gradX", into, [rows, inputs])).transpose()?,
+        weight: grad_weight.as_mut().map(|into| memory.view_mut("gradWeight", into, [outputs, inputs])).transpose()?,
+        bias: memory.write_some(&mut grad_bias)?.map(Into::into),
+    };
+    linear::backward(precision(bfloat16), grad, x, weight, into).map_err(kernel_error)
 }
 
 /// What products of operands in bfloat16 run on: "AMX-BF16", "AVX512-BF16", or "float32 arithmetic"

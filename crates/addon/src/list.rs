@@ -17,6 +17,13 @@ impl<T> List<T> {
     }
 }
 
+impl List<u32> {
+    /// As lengths and indices of Rust.
+    pub fn to_usizes(&self) -> Vec<usize> {
+        self.0.iter().map(|&n| n as usize).collect()
+    }
+}
+
 impl<T> Deref for List<T> {
     type Target = [T];
     fn deref(&self) -> &[T] {

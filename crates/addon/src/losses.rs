@@ -1,13 +1,12 @@
-use crate::borrow::{F32, F32Mut, I32, Memory, matrix, matrix_mut};
-use crate::error::{Result, kernel};
-use distillery_kernels::cross_entropy as cross_entropy_kernel;
-use distillery_kernels::kd_loss::{self as kd_loss_kernel, KdOptions};
+use crate::borrow::{F32, F32Mut, I32, Memory};
+use crate::error::{Result, kernel_error};
+use distillery_kernels::cross_entropy;
+use distillery_kernels::kd_loss::{self, KdOptions};
 use napi_derive::napi;
 
 /// The distillation loss of logits [rows, classes] and labels [rows] as [total, soft, hard]; grad receives the gradient
 /// of the total by the student's logits
 #[napi(catch_unwind, ts_return_type = "[total: number, soft: number, hard: number]")]
-#[allow(clippy::too_many_arguments, reason = "a flat call costs less than an object")]
 pub fn kd_loss(
     student_logits: F32,
     teacher_logits: F32,
@@ -20,12 +19,12 @@ pub fn kd_loss(
     label_smoothing: f64,
 ) -> Result<Vec<f64>> {
     let mut memory = Memory::new();
-    let student = matrix("studentLogits", memory.read(&student_logits)?, rows, classes)?;
-    let teacher = matrix("teacherLogits", memory.read(&teacher_logits)?, rows, classes)?;
+    let student = memory.view("studentLogits", &student_logits, [rows, classes])?;
+    let teacher = memory.view("teacherLogits", &teacher_logits, [rows, classes])?;
     let labels = memory.read(&labels)?;
-    let grad = matrix_mut("grad", memory.write(&mut grad)?, rows, classes)?;
+    let grad = memory.view_mut("grad", &mut grad, [rows, classes])?;
     let options = KdOptions { temperature, alpha, label_smoothing };
-    let loss = kd_loss_kernel::kd_loss(student, teacher, labels, options, grad).map_err(kernel)?;
+    let loss = kd_loss::kd_loss(student, teacher, labels, options, grad).map_err(kernel_error)?;
     Ok(vec![loss.total, loss.soft, loss.hard])
 }
 
@@ -40,8 +39,8 @@ pub fn cross_entropy(
     label_smoothing: f64,
 ) -> Result<f64> {
     let mut memory = Memory::new();
-    let logits = matrix("logits", memory.read(&logits)?, rows, classes)?;
+    let logits = memory.view("logits", &logits, [rows, classes])?;
     let labels = memory.read(&labels)?;
-    let grad = matrix_mut("grad", memory.write(&mut grad)?, rows, classes)?;
-    cross_entropy_kernel::cross_entropy(logits, labels, label_smoothing, grad).map_err(kernel)
+    let grad = memory.view_mut("grad", &mut grad, [rows, classes])?;
+    cross_entropy::cross_entropy(logits, labels, label_smoothing, grad).map_err(kernel_error)
 }

@@ -1,5 +1,5 @@
 use crate::borrow::{F32, F32Mut, Memory};
-use crate::error::{Result, error, kernel};
+use crate::error::{Result, error, kernel_error};
 use crate::list::List;
 use distillery_kernels::adam::{self, AdamStep};
 use distillery_kernels::optimizer::Slot;
@@ -41,7 +41,7 @@ pub fn adam_step(mut call: AdamCall) -> Result<()> {
             adam::step_amsgrad(slots("adam", params, grads, [firsts, seconds, maxima])?, numbers)
         }
     }
-    .map_err(kernel)
+    .map_err(kernel_error)
 }
 
 /// What sgdStep reads and writes, an array for each parameter; there are momentum buffers if momentum is not 0
@@ -74,7 +74,7 @@ pub fn sgd_step(mut call: SgdCall) -> Result<()> {
             sgd::step_momentum(slots("sgd", params, grads, [buffers])?, numbers)
         }
     }
-    .map_err(kernel)
+    .map_err(kernel_error)
 }
 
 /// Moves averages toward values: average + (1 - decay) (value - average)
@@ -82,7 +82,7 @@ pub fn sgd_step(mut call: SgdCall) -> Result<()> {
 pub fn moving_average(mut averages: List<F32Mut>, values: List<F32>, decay: f64) -> Result<()> {
     let mut memory = Memory::new();
     let (averages, values) = (memory.write_all(&mut averages)?, memory.read_all(&values)?);
-    moving_average::update(slots("moving_average", averages, values, [])?, decay).map_err(kernel)
+    moving_average::update(slots("moving_average", averages, values, [])?, decay).map_err(kernel_error)
 }
 
 /// The Euclidean norm of all gradients together

@@ -1,5 +1,5 @@
 use crate::borrow::{F32, F32Mut, Memory};
-use crate::error::{Result, kernel};
+use crate::error::{Result, kernel_error};
 use crate::list::List;
 use distillery_kernels::pool::{self, Span, Windows};
 use napi_derive::napi;
@@ -38,7 +38,7 @@ pub struct PoolBackward {
 pub fn max_pool_forward(mut call: PoolForward) -> Result<()> {
     let mut memory = Memory::new();
     let (x, out) = (memory.read(&call.x)?, memory.write(&mut call.out)?);
-    pool::max(&call.windows.read()?, x, out).map_err(kernel)
+    pool::max(&call.windows.read()?, x, out).map_err(kernel_error)
 }
 
 /// The gradient of maxPoolForward's x
@@ -46,7 +46,7 @@ pub fn max_pool_forward(mut call: PoolForward) -> Result<()> {
 pub fn max_pool_backward(mut call: PoolBackward) -> Result<()> {
     let mut memory = Memory::new();
     let (grad, x, grad_x) = (memory.read(&call.grad)?, memory.read(&call.x)?, memory.write(&mut call.grad_x)?);
-    pool::max_backward(&call.windows.read()?, grad, x, grad_x).map_err(kernel)
+    pool::max_backward(&call.windows.read()?, grad, x, grad_x).map_err(kernel_error)
 }
 
 /// out = scale * the sum of each window of x / its counts
@@ -54,7 +54,7 @@ pub fn max_pool_backward(mut call: PoolBackward) -> Result<()> {
 pub fn avg_pool_forward(mut call: PoolForward) -> Result<()> {
     let mut memory = Memory::new();
     let (x, out) = (memory.read(&call.x)?, memory.write(&mut call.out)?);
-    pool::average(&call.windows.read()?, call.scale, x, out).map_err(kernel)
+    pool::average(&call.windows.read()?, call.scale, x, out).map_err(kernel_error)
 }
 
 /// The gradient of avgPoolForward's x
@@ -62,12 +62,12 @@ pub fn avg_pool_forward(mut call: PoolForward) -> Result<()> {
 pub fn avg_pool_backward(mut call: PoolBackward) -> Result<()> {
     let mut memory = Memory::new();
     let (grad, x, grad_x) = (memory.read(&call.grad)?, memory.read(&call.x)?, memory.write(&mut call.grad_x)?);
-    pool::average_backward(&call.windows.read()?, call.scale, grad, x, grad_x).map_err(kernel)
+    pool::average_backward(&call.windows.read()?, call.scale, grad, x, grad_x).map_err(kernel_error)
 }
 
 impl PoolWindows {
     fn read(&self) -> Result<Windows> {
-        let [rows, columns] = [&self.rows, &self.columns].map(|list| Span::list(list).map_err(kernel));
+        let [rows, columns] = [&self.rows, &self.columns].map(|list| Span::list(list).map_err(kernel_error));
         Ok(Windows { height: self.height as usize, width: self.width as usize, rows: rows?, columns: columns? })
     }
 }

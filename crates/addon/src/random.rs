@@ -1,5 +1,5 @@
 use crate::borrow::{F32Mut, I32Mut, Memory, U32Mut};
-use crate::error::{Result, kernel};
+use crate::error::{Result, kernel_error};
 use distillery_kernels::rng::{Generator, STATE_WORDS};
 use napi_derive::napi;
 
@@ -13,15 +13,15 @@ pub fn random_state_words() -> u32 {
 #[napi(catch_unwind)]
 pub fn random_seed(mut state: U32Mut, seed: u32) -> Result<()> {
     let mut memory = Memory::new();
-    Generator::seeded(memory.write(&mut state)?, seed).map(|_| ()).map_err(kernel)
+    Generator::seeded(memory.write(&mut state)?, seed).map(|_| ()).map_err(kernel_error)
 }
 
 /// Fills with uniforms of [from, to)
 #[napi(catch_unwind)]
 pub fn random_uniform(mut state: U32Mut, mut out: F32Mut, from: f64, to: f64) -> Result<()> {
     let mut memory = Memory::new();
-    let (state, out) = (memory.write(&mut state)?, memory.write(&mut out)?);
-    Generator::new(state).map_err(kernel)?.fill_uniform(out, from as f32, to as f32);
+    let (mut generator, out) = (memory.generator(&mut state)?, memory.write(&mut out)?);
+    generator.fill_uniform(out, from as f32, to as f32);
     Ok(())
 }
 
@@ -29,8 +29,8 @@ pub fn random_uniform(mut state: U32Mut, mut out: F32Mut, from: f64, to: f64) ->
 #[napi(catch_unwind)]
 pub fn random_normal(mut state: U32Mut, mut out: F32Mut) -> Result<()> {
     let mut memory = Memory::new();
-    let (state, out) = (memory.write(&mut state)?, memory.write(&mut out)?);
-    Generator::new(state).map_err(kernel)?.fill_normal(out);
+    let (mut generator, out) = (memory.generator(&mut state)?, memory.write(&mut out)?);
+    generator.fill_normal(out);
     Ok(())
 }
 
@@ -38,16 +38,16 @@ pub fn random_normal(mut state: U32Mut, mut out: F32Mut) -> Result<()> {
 #[napi(catch_unwind)]
 pub fn random_integers(mut state: U32Mut, mut out: I32Mut, low: i32, high: i32) -> Result<()> {
     let mut memory = Memory::new();
-    let (state, out) = (memory.write(&mut state)?, memory.write(&mut out)?);
-    Generator::new(state).map_err(kernel)?.fill_integers(out, low, high).map_err(kernel)
+    let (mut generator, out) = (memory.generator(&mut state)?, memory.write(&mut out)?);
+    generator.fill_integers(out, low, high).map_err(kernel_error)
 }
 
 /// Fills with a random order of 0 to its length
 #[napi(catch_unwind)]
 pub fn random_permutation(mut state: U32Mut, mut out: I32Mut) -> Result<()> {
     let mut memory = Memory::new();
-    let (state, out) = (memory.write(&mut state)?, memory.write(&mut out)?);
-    Generator::new(state).map_err(kernel)?.fill_permutation(out);
+    let (mut generator, out) = (memory.generator(&mut state)?, memory.write(&mut out)?);
+    generator.fill_permutation(out);
     Ok(())
 }
 
@@ -55,7 +55,7 @@ pub fn random_permutation(mut state: U32Mut, mut out: I32Mut) -> Result<()> {
 #[napi(catch_unwind)]
 pub fn random_words(mut state: U32Mut, mut out: U32Mut) -> Result<()> {
     let mut memory = Memory::new();
-    let (state, out) = (memory.write(&mut state)?, memory.write(&mut out)?);
-    Generator::new(state).map_err(kernel)?.fill_words(out);
+    let (mut generator, out) = (memory.generator(&mut state)?, memory.write(&mut out)?);
+    generator.fill_words(out);
     Ok(())
 }

@@ -1,5 +1,5 @@
-use crate::borrow::{F32, F32Mut, Memory, matrix, matrix_mut};
-use crate::error::{Result, kernel};
+use crate::borrow::{F32, F32Mut, Memory};
+use crate::error::{Result, kernel_error};
 use distillery_kernels::standardize;
 use napi_derive::napi;
 
@@ -7,9 +7,9 @@ use napi_derive::napi;
 #[napi(catch_unwind)]
 pub fn standardize_forward(x: F32, mut out: F32Mut, rows: u32, columns: u32, epsilon: f64) -> Result<()> {
     let mut memory = Memory::new();
-    let x = matrix("x", memory.read(&x)?, rows, columns)?;
-    let out = matrix_mut("out", memory.write(&mut out)?, rows, columns)?;
-    standardize::standardize(x, epsilon, out).map_err(kernel)
+    let x = memory.view("x", &x, [rows, columns])?;
+    let out = memory.view_mut("out", &mut out, [rows, columns])?;
+    standardize::standardize(x, epsilon, out).map_err(kernel_error)
 }
 
 /// The gradient of its input
@@ -23,8 +23,8 @@ pub fn standardize_backward(
     epsilon: f64,
 ) -> Result<()> {
     let mut memory = Memory::new();
-    let grad = matrix("grad", memory.read(&grad)?, rows, columns)?;
-    let x = matrix("x", memory.read(&x)?, rows, columns)?;
-    let grad_x = matrix_mut("gradX", memory.write(&mut grad_x)?, rows, columns)?;
-    standardize::standardize_backward(grad, x, epsilon, grad_x).map_err(kernel)
+    let grad = memory.view("grad", &grad, [rows, columns])?;
+    let x = memory.view("x", &x, [rows, columns])?;
+    let grad_x = memory.view_mut("gradX", &mut grad_x, [rows, columns])?;
+    standardize::standardize_backward(grad, x, epsilon, grad_x).map_err(kernel_error)
 }
