@@ -10,8 +10,6 @@ use crate::{dropout, relu};
 use ndarray::{ArrayView, ArrayView2, ArrayViewMut, Ix2};
 
 const OP: &str = "batch_norm";
-/// Elements per task, at least.
-const GRAIN: usize = 1 << 14;
 
 /// The scale and shift that the layer learns.
 #[derive(Clone, Copy)]
@@ -115,7 +113,7 @@ pub(crate) fn normalize<const RELU: bool>(
     if features == 0 {
         return Ok(());
     }
-    parallel::for_each(Rows(out, features), GRAIN / features + 1, |first, part| {
+    parallel::for_each(Rows(out, features), parallel::grain(features), |first, part| {
         for (i, row) in part.0.chunks_exact_mut(features).enumerate() {
             let at = (first + i) * features;
             normalize_row::<RELU>(&x[at..at + features], mean, inv_std, affine.weight, affine.bias, row);
@@ -168,7 +166,7 @@ pub(crate) fn backward_with(
         }
     });
     let scale = if saved.train { 1.0 / rows as f32 } else { 0.0 };
-    parallel::for_each(Rows(grad_x, features), GRAIN / features + 1, |first, part| {
+    parallel::for_each(Rows(grad_x, features), parallel::grain(features), |first, part| {
         for (i, row) in part.0.chunks_exact_mut(features).enumerate() {
             let at = (first + i) * features;
             grad(at, 0, row);

@@ -2,7 +2,7 @@
 //! Sums over the rows are taken in double precision and in row order.
 
 use crate::error::{KernelError, Result, contiguous, expect_shape};
-use crate::parallel::{self, Split};
+use crate::parallel::{self, GRAIN, Split};
 use crate::plane_sums::{self, Planes};
 use crate::prefetch;
 use crate::vectorised::vectorised;
@@ -10,8 +10,6 @@ use ndarray::ArrayView3;
 
 /// Columns that are summed side by side: 2 KiB of double-precision sums, which stay in L1.
 pub(crate) const COLUMN_BLOCK: usize = 256;
-/// Elements of the batch per task, at least.
-const GRAIN: usize = 1 << 14;
 
 /// Which statistics normalize a batch.
 pub enum Statistics<'a> {
@@ -68,7 +66,7 @@ impl Statistics<'_> {
             Self::BatchDeferred(sink) => batch_moments(x, rows, sink, eps, mean, inv_std),
             Self::Running { mean: running_mean, var } => {
                 mean.copy_from_slice(running_mean);
-                inv_std.iter_mut().zip(var).for_each(|(inv_std, var)| *inv_std = self::inv_std(*var, eps));
+                write_inv_std(var, eps, inv_std);
             }
         }
     }
@@ -77,6 +75,11 @@ impl Statistics<'_> {
 /// What a distance from a running mean is multiplied by.
 pub(crate) fn inv_std(var: f32, eps: f32) -> f32 {
     1.0 / (var + eps).sqrt()
+}
+
+/// Writes it for each feature.
+pub(crate) fn write_inv_std(var: &[f32], eps: f32, out: &mut [f32]) {
+    out.iter_mut().zip(var).for_each(|(out, var)| *out = inv_std(*var, eps));
 }
 
 /// Moves an exponential moving average towards a batch's value.
@@ -165,7 +168,7 @@ pub fn moments(x: ArrayView3<f32>, mean: &mut [f64], squares: &mut [f64]) -> Res
         });
         return Ok(());
     }
-    parallel::for_each((mean, squares), GRAIN / (rows * length).max(1) + 1, |first, (mean, squares)| {
+    parallel::for_each((mean, squares), parallel::grain(rows * length), |first, (mean, squares)| {
         for (c, (mean, squares)) in (first..).zip(mean.iter_mut().zip(squares)) {
             [*mean, *squares] = plane_sums::moments(Planes::new(x, c, features, length));
         }

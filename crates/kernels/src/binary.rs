@@ -2,12 +2,9 @@
 
 use crate::elementwise_loops::zip;
 use crate::error::{Result, expect_shape, expect_that};
-use crate::parallel;
+use crate::parallel::{self, GRAIN};
 use crate::unary::power;
 use crate::vectorised::vectorised;
-
-/// Elements per task, at least.
-const GRAIN: usize = 1 << 14;
 
 /// An operand: each of its elements is repeated `each` times, and all of them again until the output is full.
 #[derive(Clone, Copy)]

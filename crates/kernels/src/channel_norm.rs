@@ -18,8 +18,6 @@ use crate::vectorised::vectorised;
 use ndarray::{ArrayView3, ArrayViewMut3, Axis, Ix3};
 
 const OP: &str = "batch_norm";
-/// Elements per task, at least.
-const GRAIN: usize = 1 << 14;
 
 /// What follows the normalisation in its last pass, in this order.
 #[derive(Clone, Copy, Default)]
@@ -68,7 +66,7 @@ pub fn forward(x: ArrayView3<f32>, norm: Norm, epilogue: Epilogue, outputs: Outp
     let count = (images * length) as f64;
     let mut parts: Vec<_> =
         out.axis_iter_mut(Axis(1)).zip(mean.iter_mut().zip(inv_std.iter_mut()).zip(&mut moments)).collect();
-    parallel::for_each(&mut parts[..], grain(images * length), |first, parts| {
+    parallel::for_each(&mut parts[..], parallel::grain(images * length), |first, parts| {
         for (c, (out, ((mean, inv_std), moments))) in (first..).zip(parts) {
             let x = Planes::new(x, c, channels, length);
             (**mean, **inv_std) = match running {
@@ -182,7 +180,7 @@ pub fn backward(
         .zip(grad_weight.iter_mut().zip(grad_bias))
         .map(|(x, sums)| (x, addends.as_mut().and_then(Iterator::next), sums))
         .collect();
-    parallel::for_each(&mut parts[..], grain(images * length), |first, parts| {
+    parallel::for_each(&mut parts[..], parallel::grain(images * length), |first, parts| {
         for (c, (grad_x, addend, (grad_weight, grad_bias))) in (first..).zip(parts) {
             let [x, grad] = [x, grad].map(|array| Planes::new(array, c, channels, length));
             let y = y.map(|y| Planes::new(y, c, channels, length));
@@ -233,11 +231,6 @@ pub fn backward(
         }
     });
     Ok(())
-}
-
-/// Channels of a task.
-fn grain(elements: usize) -> usize {
-    GRAIN / elements.max(1) + 1
 }
 
 vectorised! {

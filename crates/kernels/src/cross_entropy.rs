@@ -7,7 +7,8 @@ use crate::softmax::LogSumExp;
 use ndarray::{ArrayView2, ArrayViewMut2};
 
 const OP: &str = "cross_entropy";
-const GRAIN: usize = 1 << 12;
+/// Elements of a task, at least: each costs two exponentials.
+const GRAIN: usize = parallel::GRAIN / 4;
 
 /// The mean loss of logits[rows, classes] with labels[rows], of which all classes share `label_smoothing`, from 0 to 1;
 /// its gradient goes to grad[rows, classes].

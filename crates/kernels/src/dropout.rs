@@ -6,8 +6,8 @@ use crate::rng::Generator;
 use crate::vectorised::vectorised;
 
 const OP: &str = "dropout";
-/// Elements per task, at least.
-const GRAIN: usize = 1 << 15;
+/// Elements of a task, at least.
+const GRAIN: usize = 2 * parallel::GRAIN;
 
 /// Which elements are kept.
 #[derive(Clone, Copy)]
@@ -54,11 +54,6 @@ pub(crate) fn draw(p: f64, generator: &mut Generator, keep: &mut [u8]) {
     }
 }
 
-/// Applies a mask to part of an array, in place.
-pub(crate) fn mask_in_place(keep: &[u8], p: f64, x: &mut [f32]) {
-    multiply_in_place(keep, factors(p), x);
-}
-
 /// What a dropped and what a kept element is multiplied by.
 fn factors(p: f64) -> [f32; 2] {
     [0.0, if p < 1.0 { 1.0 / (1.0 - p) as f32 } else { 0.0 }]
@@ -73,16 +68,19 @@ fn apply(x: &[f32], Mask { keep, p }: Mask, out: &mut [f32]) -> Result<()> {
 
 vectorised! {
 fn multiply<'a>(x: &'a [f32], keep: &'a [u8], factors: [f32; 2], out: &'a mut [f32]) {
+    let [dropped, kept] = factors;
     for ((out, x), keep) in out.iter_mut().zip(x).zip(keep) {
-        *out = x * if *keep & 1 == 1 { factors[1] } else { factors[0] };
+        *out = x * if *keep & 1 == 1 { kept } else { dropped };
     }
 }
 }
 
 vectorised! {
-fn multiply_in_place<'a>(keep: &'a [u8], factors: [f32; 2], x: &'a mut [f32]) {
+/// Applies a mask to part of an array, in place.
+pub(crate) fn mask_in_place<'a>(keep: &'a [u8], p: f64, x: &'a mut [f32]) {
+    let [dropped, kept] = factors(p);
     for (x, keep) in x.iter_mut().zip(keep) {
-        *x *= if *keep & 1 == 1 { factors[1] } else { factors[0] };
+        *x *= if *keep & 1 == 1 { kept } else { dropped };
     }
 }
 }

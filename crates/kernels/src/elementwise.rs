@@ -2,12 +2,9 @@
 
 use crate::elementwise_loops;
 use crate::error::{Result, expect_shape};
-use crate::parallel;
+use crate::parallel::{self, GRAIN};
 use crate::relu;
 use crate::vectorised::vectorised;
-
-/// Elements per task, at least.
-const GRAIN: usize = 1 << 14;
 
 /// out = max(x, 0).
 pub fn relu(x: &[f32], out: &mut [f32]) -> Result<()> {

@@ -108,7 +108,7 @@ pub fn backward(
     expect_shape(OP, "into", &[into.nrows()], &[named.map_or(rows, <[i32]>::len)])?;
     let place = |row: usize| named.map_or(Some(row), |named| named.binary_search(&(row as i32)).ok());
     let mut unnamed = None;
-    bags.visit(|_, _, row, _| unnamed = unnamed.or(if place(row).is_none() { Some(row) } else { None }));
+    bags.visit(|_, _, row, _| unnamed = unnamed.or(place(row).is_none().then_some(row)));
     expect_that(unnamed.is_none(), OP, "rows", unnamed.unwrap_or_default() as f64, "every row that an id names")?;
     into.fill(0.0);
     bags.visit(|bag, _, row, factor| {

@@ -8,99 +8,35 @@ pub type Result<T> = std::result::Result<T, KernelError>;
 /// Why a kernel failed. All but `NonFinite` are returned before anything is written; `NonFinite` is returned after all
 /// outputs were written in full, as unusable as the value that it reports.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages say what the fields are")]
 pub enum KernelError {
     /// An array has another shape than the operation needs.
     #[error("{op}: {what}: expected shape {expected:?}, got {got:?}")]
-    Shape {
-        /// The operation.
-        op: &'static str,
-        /// The argument.
-        what: &'static str,
-        /// The shape that came.
-        got: Vec<usize>,
-        /// The shape that was expected.
-        expected: Vec<usize>,
-    },
+    Shape { op: &'static str, what: &'static str, got: Vec<usize>, expected: Vec<usize> },
     /// A number lies outside its range.
     #[error("{op}: {what}: expected {expected}, got {got}")]
-    Argument {
-        /// The operation.
-        op: &'static str,
-        /// The argument.
-        what: &'static str,
-        /// The number that came.
-        got: f64,
-        /// The range, in words.
-        expected: &'static str,
-    },
+    Argument { op: &'static str, what: &'static str, got: f64, expected: &'static str },
     /// An argument is of another kind.
     #[error("{op}: {what}: expected {expected}")]
-    Kind {
-        /// The operation.
-        op: &'static str,
-        /// The argument.
-        what: &'static str,
-        /// The kind, in words.
-        expected: &'static str,
-    },
+    Kind { op: &'static str, what: &'static str, expected: &'static str },
     /// Nothing has such a name.
     #[error("{op}: no {what} is named {name}")]
-    Unknown {
-        /// Who looked for it.
-        op: &'static str,
-        /// What was looked for.
-        what: &'static str,
-        /// The name.
-        name: String,
-    },
+    Unknown { op: &'static str, what: &'static str, name: String },
     /// An array has no rows or no columns.
     #[error("{op}: {what}: expected at least one row and one column, got shape {got:?}")]
-    Empty {
-        /// The operation.
-        op: &'static str,
-        /// The argument.
-        what: &'static str,
-        /// The shape that came.
-        got: Vec<usize>,
-    },
+    Empty { op: &'static str, what: &'static str, got: Vec<usize> },
     /// A label names no class.
     #[error("{op}: labels[{index}]: expected a class from 0 to {}, got {got}", classes - 1)]
-    Label {
-        /// The operation.
-        op: &'static str,
-        /// Which label.
-        index: usize,
-        /// The label that came.
-        got: i32,
-        /// The number of classes.
-        classes: usize,
-    },
+    Label { op: &'static str, index: usize, got: i32, classes: usize },
     /// A result is NaN or infinite.
     #[error("{op}: {what} is not finite (got {got}): look for NaN or infinity in the data, or lower the learning rate")]
-    NonFinite {
-        /// The operation.
-        op: &'static str,
-        /// The value.
-        what: &'static str,
-        /// What it was.
-        got: f64,
-    },
+    NonFinite { op: &'static str, what: &'static str, got: f64 },
     /// BatchNorm in train mode needs two values per channel.
     #[error("{op}: expected more than 1 value per channel when training, got a batch of {rows}")]
-    BatchTooSmall {
-        /// The operation.
-        op: &'static str,
-        /// The rows that came.
-        rows: usize,
-    },
+    BatchTooSmall { op: &'static str, rows: usize },
     /// An array is not contiguous in row-major order.
     #[error("{op}: {what}: expected a contiguous row-major array")]
-    Layout {
-        /// The operation.
-        op: &'static str,
-        /// The argument.
-        what: &'static str,
-    },
+    Layout { op: &'static str, what: &'static str },
 }
 
 impl KernelError {

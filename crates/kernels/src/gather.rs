@@ -1,7 +1,7 @@
 //! A batch from a data set: rows picked by index, bytes turned into normalised floats on the way.
 
-use crate::error::{Result, expect_shape, expect_that};
-use crate::parallel::{self, Rows};
+use crate::error::{Result, contiguous, contiguous_mut, expect_shape, expect_that};
+use crate::parallel::{self, GRAIN, Rows};
 use ndarray::{ArrayView2, ArrayViewMut2};
 
 const OP: &str = "gather";
@@ -50,9 +50,9 @@ fn gather<T: Sync>(
     if width == 0 {
         return Ok(());
     }
-    let from = crate::error::contiguous(OP, "from", &from)?;
-    let out = Rows(crate::error::contiguous_mut(OP, "out", &mut out)?, width);
-    parallel::for_each(out, (1 << 15) / width + 1, |first, part| {
+    let from = contiguous(OP, "from", &from)?;
+    let out = Rows(contiguous_mut(OP, "out", &mut out)?, width);
+    parallel::for_each(out, 2 * GRAIN / width + 1, |first, part| {
         for (row, &index) in part.0.chunks_exact_mut(width).zip(&indices[first..]) {
             fill(&from[index as usize * width..][..width], row);
         }

@@ -4,9 +4,6 @@ use crate::error::{Result, expect_shape, expect_that};
 use crate::parallel::{self, Rows};
 use crate::strided::Offsets;
 
-/// Elements per task, at least.
-const GRAIN: usize = 1 << 14;
-
 /// The lengths before, along and after an axis.
 pub type Around = [usize; 3];
 
@@ -27,7 +24,7 @@ pub fn index_select(x: &[f32], [outer, length, inner]: Around, indices: &[i32], 
         return Ok(());
     }
     let at = place([outer, length, inner], indices);
-    parallel::for_each(Rows(out, inner), GRAIN / inner + 1, |first, part| {
+    parallel::for_each(Rows(out, inner), parallel::grain(inner), |first, part| {
         for (i, row) in (first..).zip(part.0.chunks_exact_mut(inner)) {
             row.copy_from_slice(&x[at(i)..][..inner]);
         }

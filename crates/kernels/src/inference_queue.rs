@@ -85,6 +85,7 @@ impl InferenceQueue {
     pub fn take(&mut self, request: Request, outputs: &mut [&mut [f32]]) -> Result<bool> {
         self.check(&request, outputs)?;
         let Request { input, rows, state } = request;
+        // Refuses what is no state before a pass is taken.
         Generator::new(state)?;
         let Some(InFlight { before, .. }) = self.in_flight.front() else { return Ok(false) };
         if self.graph.draws() && before != state {

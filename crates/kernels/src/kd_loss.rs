@@ -11,7 +11,10 @@ use crate::softmax::LogSumExp;
 use ndarray::{ArrayView2, ArrayViewMut2};
 
 const OP: &str = "kd_loss";
-const GRAIN: usize = 1 << 8;
+/// Elements of a task, at least: each costs six exponentials, at a high temperature in double precision.
+const GRAIN: usize = parallel::GRAIN / 64;
+/// Above this temperature the divergence is a small difference, of which single precision keeps too few digits.
+const DOUBLE_ABOVE: f32 = 10.0;
 
 /// How soft the targets are, and how much they weigh.
 #[derive(Debug, Clone, Copy)]
@@ -135,9 +138,6 @@ impl RowLoss {
         [divergence, self.target.loss(student_hard, student, label)]
     }
 }
-
-/// Above this temperature the divergence is a small difference, of which single precision keeps too few digits.
-const DOUBLE_ABOVE: f32 = 10.0;
 
 /// log(sum(exp(x / t))).
 fn log_sum_exp(x: &[f32], t: f64) -> f64 {

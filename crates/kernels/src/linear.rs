@@ -150,7 +150,7 @@ pub fn backward_bias(grad: ArrayView2<f32>, mut grad_bias: ArrayViewMut1<f32>) -
     if columns == 0 {
         return Ok(());
     }
-    parallel::for_each(contiguous_mut(OP, "grad_bias", &mut grad_bias)?, 512, |first, part| {
+    parallel::for_each(contiguous_mut(OP, "grad_bias", &mut grad_bias)?, 2 * COLUMN_BLOCK, |first, part| {
         for (i, part) in part.chunks_mut(COLUMN_BLOCK).enumerate() {
             let mut sums = [0.0; COLUMN_BLOCK];
             for rows in grad.chunks(SUMMED_ROWS * columns) {

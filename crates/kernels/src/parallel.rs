@@ -15,6 +15,14 @@ use std::sync::{Arc, OnceLock};
 /// Parts for each thread.
 const PARTS: usize = 4;
 
+/// Simple operations of a task, at least: to hand over fewer takes longer than it saves.
+pub(crate) const GRAIN: usize = 1 << 14;
+
+/// Items of a task, at least, if each is this many simple operations, such as the elements of a row.
+pub(crate) fn grain(operations: usize) -> usize {
+    GRAIN / operations.max(1) + 1
+}
+
 static THREADS: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {

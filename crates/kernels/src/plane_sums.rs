@@ -11,6 +11,7 @@ const LANES: usize = 16;
 const LANES_F32: usize = 32;
 /// Elements of a block.
 const BLOCK: usize = 16 * LANES_F32;
+
 /// The planes of one channel of an array [images, channels, length].
 #[derive(Clone, Copy)]
 pub(crate) struct Planes<'a> {

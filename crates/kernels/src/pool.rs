@@ -9,9 +9,6 @@ use crate::parallel::{self, Rows};
 use crate::prefetch::planes_to_write;
 use crate::vectorised::vectorised;
 
-/// Elements read per task, at least.
-const GRAIN: usize = 1 << 14;
-
 /// Elements of a plane and its outputs that are interleaved, at most: 256 MiB of all lanes.
 const LANES_MAX: usize = 1 << 22;
 
@@ -173,10 +170,10 @@ fn forward(op: &'static str, windows: &Windows, reduction: &impl Reduction, x: &
             return reduction.forward::<1>(windows, x.as_chunks().0, out.as_chunks_mut().0);
         }
         with_lanes(plane + plane_out, |lanes| {
-            let (lanes, lanes_out) = lanes.split_at_mut(plane);
-            interleave(x, plane, planes, lanes);
-            reduction.forward(windows, lanes, lanes_out);
-            deinterleave(lanes_out, out, plane_out, planes);
+            let (x_lanes, out_lanes) = lanes.split_at_mut(plane);
+            interleave(x, plane, planes, x_lanes);
+            reduction.forward(windows, x_lanes, out_lanes);
+            deinterleave(out_lanes, out, plane_out, planes);
         });
     });
     Ok(())
@@ -203,14 +200,14 @@ fn backward(
             return reduction.backward::<1>(windows, grad.as_chunks().0, x.as_chunks().0, grad_x.as_chunks_mut().0);
         }
         with_lanes(2 * plane + plane_out, |lanes| {
-            let (lanes_out, lanes) = lanes.split_at_mut(plane_out);
-            let (lanes, lanes_x) = lanes.split_at_mut(plane);
-            interleave(grad, plane_out, planes, lanes_out);
-            interleave(x, plane, planes, lanes);
-            lanes_x.fill([0.0; LANES]);
+            let (grad_lanes, lanes) = lanes.split_at_mut(plane_out);
+            let (x_lanes, grad_x_lanes) = lanes.split_at_mut(plane);
+            interleave(grad, plane_out, planes, grad_lanes);
+            interleave(x, plane, planes, x_lanes);
+            grad_x_lanes.fill([0.0; LANES]);
             planes_to_write(grad_x, plane, planes, plane);
-            reduction.backward(windows, lanes_out, lanes, lanes_x);
-            deinterleave(lanes_x, grad_x, plane, planes);
+            reduction.backward(windows, grad_lanes, x_lanes, grad_x_lanes);
+            deinterleave(grad_x_lanes, grad_x, plane, planes);
         });
     });
     Ok(())
@@ -278,7 +275,7 @@ fn above(x: f32, most: f32) -> bool {
 /// these would need too much memory, one. A plane needs room for `elements`.
 fn each_group(planes: &mut [f32], size: usize, elements: usize, f: impl Fn(usize, &mut [f32]) + Sync) {
     let group = if elements > LANES_MAX { 1 } else { LANES };
-    parallel::for_each(Rows(planes, size), GRAIN / elements + 1, |first, part| {
+    parallel::for_each(Rows(planes, size), parallel::grain(elements), |first, part| {
         part.0.chunks_mut(group * size).enumerate().for_each(|(i, planes)| f(first + i * group, planes));
     });
 }

@@ -1,31 +1,26 @@
 //! Sums along an axis, running sums, and the places of the largest values.
 
-use crate::error::{Result, expect_non_empty, expect_shape};
+use crate::error::{Result, contiguous, contiguous_mut, expect_non_empty, expect_shape};
 use crate::parallel::{self, Rows};
 use ndarray::{ArrayView3, ArrayViewMut2};
-
-/// Elements per task, at least.
-const GRAIN: usize = 1 << 14;
 
 /// out[outer, inner] = scale * the sum over the middle axis of x[outer, length, inner], in order, in double precision.
 pub fn sum_axis(x: ArrayView3<f32>, scale: f64, mut out: ArrayViewMut2<f32>) -> Result<()> {
     let (outer, length, inner) = x.dim();
     expect_shape("sum", "out", out.shape(), &[outer, inner])?;
-    let x = crate::error::contiguous("sum", "x", &x)?;
-    let out = crate::error::contiguous_mut("sum", "out", &mut out)?;
-    parallel::for_each(out, GRAIN / length.max(1) + 1, |first, part| {
+    let x = contiguous("sum", "x", &x)?;
+    let out = contiguous_mut("sum", "out", &mut out)?;
+    parallel::for_each(out, parallel::grain(length), |first, part| {
         if inner == 1 {
-            for (out, row) in part.iter_mut().zip(x[first * length..].chunks_exact(length.max(1))) {
+            for (i, out) in (first..).zip(part) {
+                let row = &x[i * length..][..length];
                 *out = (row.iter().fold(0.0, |sum, x| sum + f64::from(*x)) * scale) as f32;
-            }
-            if length == 0 {
-                part.fill((0.0 * scale) as f32);
             }
             return;
         }
-        for (i, out) in part.iter_mut().enumerate() {
-            let (outer, inner_at) = ((first + i) / inner, (first + i) % inner);
-            let column = x[outer * length * inner..][..length * inner].iter().skip(inner_at).step_by(inner);
+        for (i, out) in (first..).zip(part) {
+            let block = &x[i / inner * length * inner..][..length * inner];
+            let column = block.iter().skip(i % inner).step_by(inner);
             *out = (column.fold(0.0, |sum, x| sum + f64::from(*x)) * scale) as f32;
         }
     });
@@ -49,16 +44,16 @@ pub fn argmax(x: ArrayView3<f32>, largest: bool, out: &mut [i32]) -> Result<()> 
     if !out.is_empty() && length == 0 {
         expect_non_empty("argmax", "x", x.shape())?;
     }
-    parallel::for_each(out, GRAIN / length.max(1) + 1, |first, part| {
-        for (i, best) in part.iter_mut().enumerate() {
-            let (i, j) = ((first + i) / inner, (first + i) % inner);
-            let mut at = 0;
+    parallel::for_each(out, parallel::grain(length), |first, part| {
+        for (i, out) in (first..).zip(part) {
+            let (i, j) = (i / inner, i % inner);
+            let mut best = 0;
             for k in 1..length {
-                if is_ahead(x[[i, k, j]], x[[i, at, j]], largest) {
-                    at = k;
+                if is_ahead(x[[i, k, j]], x[[i, best, j]], largest) {
+                    best = k;
                 }
             }
-            *best = at as i32;
+            *out = best as i32;
         }
     });
     Ok(())
@@ -72,14 +67,13 @@ pub fn topk(x: &[f32], length: usize, k: usize, largest: bool, out: &mut [i32]) 
     }
     expect_shape("topk", "x", &[x.len()], &[x.len() / length * length])?;
     expect_shape("topk", "out", &[out.len()], &[x.len() / length * k])?;
-    parallel::for_each(Rows(out, k), GRAIN / length + 1, |first, part| {
+    parallel::for_each(Rows(out, k), parallel::grain(length), |first, part| {
         let mut order: Vec<i32> = Vec::with_capacity(length);
         for (row, out) in x[first * length..].chunks_exact(length).zip(part.0.chunks_exact_mut(k)) {
             let compare = |a: &i32, b: &i32| {
-                let (x, y) = (row[*a as usize], row[*b as usize]);
-                let before = if largest { is_ahead(x, y, true) } else { !x.is_nan() && (y.is_nan() || x < y) };
-                let after = if largest { is_ahead(y, x, true) } else { !y.is_nan() && (x.is_nan() || y < x) };
-                after.cmp(&before).then(a.cmp(b))
+                // The smallest come in the order of the largest backwards: NaN last.
+                let [x, y] = if largest { [a, b] } else { [b, a] }.map(|i| row[*i as usize]);
+                is_ahead(y, x, true).cmp(&is_ahead(x, y, true)).then(a.cmp(b))
             };
             order.clear();
             order.extend(0..length as i32);
@@ -102,7 +96,7 @@ pub fn cumsum(x: &[f32], [outer, length, inner]: [usize; 3], reverse: bool, out:
         return Ok(());
     }
     let block = length * inner;
-    parallel::for_each(Rows(out, block), GRAIN / block + 1, |first, part| {
+    parallel::for_each(Rows(out, block), parallel::grain(block), |first, part| {
         let mut sums = vec![0.0f64; inner];
         for (x, out) in x[first * block..].chunks_exact(block).zip(part.0.chunks_exact_mut(block)) {
             sums.fill(0.0);

@@ -11,8 +11,6 @@ use ndarray::{ArrayViewMut3, Axis};
 
 /// Elements of a short plane, at most.
 const LENGTH: usize = 64;
-/// Elements per task, at least.
-const GRAIN: usize = 1 << 14;
 
 /// Whether planes of `length` elements are short.
 pub(crate) fn is_short(length: usize) -> bool {
@@ -22,11 +20,6 @@ pub(crate) fn is_short(length: usize) -> bool {
 /// Channels that are summed side by side.
 fn block_of(length: usize) -> usize {
     COLUMN_BLOCK / length
-}
-
-/// Blocks of a task.
-fn grain(images: usize) -> usize {
-    GRAIN / (images * COLUMN_BLOCK).max(1) + 1
 }
 
 /// The numbers of a block's channels, each once for each of their columns.
@@ -57,16 +50,13 @@ impl Forward<'_> {
             .axis_chunks_iter_mut(Axis(1), block)
             .zip(mean.chunks_mut(block).zip(inv_std.chunks_mut(block)).zip(moments.chunks_mut(block)))
             .collect();
-        parallel::for_each(&mut parts[..], grain(images), |at, parts| {
+        parallel::for_each(&mut parts[..], parallel::grain(images * COLUMN_BLOCK), |at, parts| {
             for (i, (out, ((mean, inv_std), moments))) in parts.iter_mut().enumerate() {
                 let first = (at + i) * block;
                 let (last, start, width) = (first + mean.len(), first * length, mean.len() * length);
                 if let Some((running_mean, var)) = running {
                     mean.copy_from_slice(&running_mean[first..last]);
-                    inv_std
-                        .iter_mut()
-                        .zip(&var[first..last])
-                        .for_each(|(to, var)| *to = batch_stats::inv_std(*var, eps));
+                    batch_stats::write_inv_std(&var[first..last], eps, inv_std);
                 } else {
                     let (mut sums, mut means, mut squares) =
                         ([0.0; COLUMN_BLOCK], [0.0; COLUMN_BLOCK], [0.0; COLUMN_BLOCK]);
@@ -140,7 +130,7 @@ impl Backward<'_> {
             .zip(grad_weight.chunks_mut(block).zip(grad_bias.chunks_mut(block)))
             .map(|(x, sums)| (x, addends.as_mut().and_then(Iterator::next), sums))
             .collect();
-        parallel::for_each(&mut parts[..], grain(images), |at, parts| {
+        parallel::for_each(&mut parts[..], parallel::grain(images * COLUMN_BLOCK), |at, parts| {
             for (i, (grad_x, addend, (grad_weight, grad_bias))) in parts.iter_mut().enumerate() {
                 let first = (at + i) * block;
                 let (last, start, width) = (first + grad_bias.len(), first * length, grad_bias.len() * length);

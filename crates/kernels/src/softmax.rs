@@ -4,8 +4,8 @@ use crate::error::{Result, contiguous, contiguous_mut, expect_shape};
 use crate::parallel::{self, Rows};
 use ndarray::{ArrayView2, ArrayViewMut2};
 
-/// An exponential costs about this many simple operations.
-const GRAIN: usize = 1 << 12;
+/// Elements of a task, at least: each costs an exponential or two.
+const GRAIN: usize = parallel::GRAIN / 4;
 
 /// out[rows, classes] = exp(x - max) / sum(exp(x - max)), row by row.
 pub fn softmax(x: ArrayView2<f32>, out: ArrayViewMut2<f32>) -> Result<()> {

@@ -6,7 +6,8 @@ use crate::parallel::{self, Rows};
 use ndarray::{ArrayView2, ArrayViewMut2};
 
 const OP: &str = "standardize";
-const GRAIN: usize = 1 << 13;
+/// Elements of a task, at least: their sums are in double precision.
+const GRAIN: usize = parallel::GRAIN / 2;
 
 /// out = (x - mean) / (std + epsilon), row by row; std divides by columns - 1.
 pub fn standardize(x: ArrayView2<f32>, epsilon: f64, mut out: ArrayViewMut2<f32>) -> Result<()> {

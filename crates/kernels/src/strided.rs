@@ -3,9 +3,6 @@
 use crate::error::{KernelError, Result, expect_shape, expect_that};
 use crate::parallel::{self, Rows};
 
-/// Elements per task, at least.
-const GRAIN: usize = 1 << 14;
-
 /// A view: element [i, j, ...] lies at offset + i strides[0] + j strides[1] + ...
 pub struct View<'a> {
     /// The length of each axis.
@@ -113,7 +110,7 @@ pub fn copy(x: &[f32], view: &View, out: &mut [f32]) -> Result<()> {
         return Ok(());
     }
     let (axes, (length, stride)) = view.rows();
-    parallel::for_each(Rows(out, length), GRAIN / length + 1, |first, part| {
+    parallel::for_each(Rows(out, length), parallel::grain(length), |first, part| {
         let offsets = Offsets::new(&axes, view.offset, first);
         for (row, at) in part.0.chunks_exact_mut(length).zip(offsets) {
             match stride {

@@ -4,8 +4,8 @@ use crate::elementwise_loops::{map, zip3};
 use crate::error::{Result, expect_shape};
 use crate::parallel;
 
-/// An exponential costs about this many simple operations.
-const GRAIN: usize = 1 << 12;
+/// Elements of a task, at least: most cost an exponential.
+const GRAIN: usize = parallel::GRAIN / 4;
 
 /// Numbers that some functions take: the bounds of `clamp`, the exponent of `pow`, the sharpness of `softplus`.
 pub type Parameters = [f32; 2];

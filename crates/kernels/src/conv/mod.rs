@@ -280,7 +280,7 @@ fn transpose(
 /// The gradient of the bias: the sums over images and places, image by image, in double precision.
 fn bias_gradient([images, outputs, height, width]: [usize; 4], grad: &[f32], grad_bias: &mut [f32]) {
     let plane = height * width;
-    parallel::for_each(grad_bias, (1 << 14) / (images * plane).max(1) + 1, |first, part| {
+    parallel::for_each(grad_bias, parallel::grain(images * plane), |first, part| {
         for (i, sum) in part.iter_mut().enumerate() {
             let planes = (0..images).map(|n| &grad[(n * outputs + first + i) * plane..][..plane]);
             *sum = planes.map(plane_sums::sum).sum::<f64>() as f32;

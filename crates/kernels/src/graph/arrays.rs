@@ -4,14 +4,14 @@
 
 use super::attributes::Attributes;
 use super::call::{Array, ArrayMut, Op, op};
-use super::{OP, first, numel};
+use super::{OP, first, numel, wrong_rank};
 use crate::binary::{Binary, Operand};
 use crate::elementwise;
-use crate::error::{KernelError, Result, expect_shape, expect_that};
+use crate::error::{Result, expect_shape, expect_that};
 use crate::indexing::{self, Around, Gather};
-use crate::matmul as products;
+use crate::matmul::batched_matmul;
 use crate::reduce;
-use crate::softmax as softmaxes;
+use crate::softmax;
 use crate::strided::{self, View, strides};
 use crate::unary::Unary;
 use ndarray::ArrayView3;
@@ -61,7 +61,7 @@ pub(super) fn matmul(given: &mut Attributes) -> Result<Op> {
         expect_shape(OP, "batches", &[batch_b, batch_out], &[batch; 2])?;
         expect_shape(OP, "b", b, &[k, n])?;
         expect_shape(OP, "out", into, &[m, n])?;
-        products::batched_matmul(precision, [false, false], batch, [m, k, n], [x[0].data, x[1].data], out.data)
+        batched_matmul(precision, [false, false], batch, [m, k, n], [x[0].data, x[1].data], out.data)
     }))
 }
 
@@ -69,13 +69,13 @@ pub(super) fn matmul(given: &mut Attributes) -> Result<Op> {
 fn batch_of(shape: &[usize]) -> Result<(usize, &[usize])> {
     match shape.len().checked_sub(2) {
         Some(lead) => Ok((numel(&shape[..lead]), &shape[lead..])),
-        None => Err(KernelError::Shape { op: OP, what: "rank", got: vec![shape.len()], expected: vec![2] }),
+        None => Err(wrong_rank(shape, 2)),
     }
 }
 
 /// The softmax along the last axis, or its logarithm (`log`).
 pub(super) fn softmax(given: &mut Attributes) -> Result<Op> {
-    let kernel = if given.flag("log")? { softmaxes::log_softmax } else { softmaxes::softmax };
+    let kernel = if given.flag("log")? { softmax::log_softmax } else { softmax::softmax };
     Ok(op(1..=1, move |x, out, _| {
         let columns = x[0].shape.last().copied().unwrap_or(1);
         expect_shape(OP, "out", out.shape, x[0].shape)?;

@@ -1,7 +1,7 @@
 //! Builds a graph: checks what comes in, packs weights that no pass changes, gives nodes their buffers.
 
 use super::call::{Op, Packed};
-use super::{Attributes, Graph, Length, Node, OP, Place, Value, numel, of_rows, op, operands, pack};
+use super::{Attributes, Graph, Length, Node, OP, Place, Value, numel, of_rows, op, pack, wrong_inputs};
 use crate::error::{Result, expect_shape, expect_that};
 use crate::matmul::Precision;
 use std::sync::OnceLock;
@@ -40,7 +40,7 @@ impl GraphBuilder {
             expect_that(input < self.values.len(), OP, "input", input as f64, "the number of a value")?;
         }
         if name == "reshape" {
-            let [input] = inputs[..] else { return Err(operands(inputs.len(), 1)) };
+            let [input] = inputs[..] else { return Err(wrong_inputs(inputs.len(), 1)) };
             let input = &self.values[input];
             // Lengths that are equal for one row and for two are equal for any number.
             for rows in [1, 2] {
@@ -51,16 +51,13 @@ impl GraphBuilder {
             return Ok(self.value(shape, input.place));
         }
         let op = op::named(name, inputs.len(), attributes.clone())?;
-        let packed = OnceLock::new();
         let weight = match op.product {
             Some(Precision::Bfloat16) => pack(Precision::Bfloat16, &self.values[inputs[1]], &self.constants),
             Some(Precision::Float32) => None,
             None => self.transformed(&op, &inputs)?,
         };
+        let packed = weight.map_or_else(OnceLock::new, OnceLock::from);
         let output = self.value(shape, Place::Buffer(self.nodes.len()));
-        if let Some(weight) = weight {
-            packed.get_or_init(|| weight);
-        }
         self.nodes.push(Node { op, inputs, output, packed });
         Ok(output)
     }

@@ -1,8 +1,8 @@
 //! What the kernel of a node is, and what it is called with: arrays, and what it has of its pass.
 
-use super::OP;
+use super::wrong_rank;
 use crate::conv::{self, TransformedWeight};
-use crate::error::{KernelError, Result};
+use crate::error::Result;
 use crate::matmul::{PackedB, Precision};
 use ndarray::{ArrayView2, ArrayView3, ArrayViewMut2, ArrayViewMut3};
 use std::ops::RangeInclusive;
@@ -97,13 +97,13 @@ impl<'a> ArrayMut<'a> {
 fn three(shape: &[usize]) -> Result<[usize; 3]> {
     match *shape {
         [rows, features, ref rest @ ..] => Ok([rows, features, rest.iter().product()]),
-        _ => Err(KernelError::Shape { op: OP, what: "rank", got: vec![shape.len()], expected: vec![2] }),
+        _ => Err(wrong_rank(shape, 2)),
     }
 }
 
 fn two(shape: &[usize]) -> Result<(usize, usize)> {
     match *shape {
         [rows, columns] => Ok((rows, columns)),
-        _ => Err(KernelError::Shape { op: OP, what: "rank", got: vec![shape.len()], expected: vec![2] }),
+        _ => Err(wrong_rank(shape, 2)),
     }
 }

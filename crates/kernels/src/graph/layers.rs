@@ -2,15 +2,15 @@
 
 use super::attributes::Attributes;
 use super::call::{Array, ArrayMut, Op, Packed, op};
-use super::first;
+use super::{OP, first, wrong_rank};
 use crate::batch_norm::{Affine, Norm, Outputs};
 use crate::batch_stats::{self, Moments, Statistics};
 use crate::channel_norm;
 use crate::conv::{self, Epilogue, RowNorm};
-use crate::dropout::{self as masks, Mask};
+use crate::dropout::{self, Mask};
 use crate::embedding_bag::{self, Bags};
-use crate::error::{KernelError, Result, expect_shape};
-use crate::linear::{self as products, Weight};
+use crate::error::{Result, expect_shape};
+use crate::linear::{self, Weight};
 use crate::matmul::Precision;
 use crate::norm_relu_dropout::{self, Dropout, Linear};
 use crate::pool::{self, Windows};
@@ -21,7 +21,7 @@ pub(super) fn linear(given: &mut Attributes) -> Result<Op> {
     let linear = op(2..=3, move |inputs, out, room| {
         let bias = inputs.get(2).map(|bias| bias.data.into());
         let weight = weight(precision, &inputs[1], room.packed)?;
-        products::forward(inputs[0].matrix()?, weight, bias, relu, out.matrix()?)
+        linear::forward(inputs[0].matrix()?, weight, bias, relu, out.matrix()?)
     });
     Ok(Op { product: Some(precision), ..linear })
 }
@@ -39,14 +39,14 @@ pub(super) fn dropout(given: &mut Attributes) -> Result<Op> {
     let dropout = op(1..=1, move |inputs, out, room| {
         // The gradient's kernel multiplies by a mask that was drawn, as the forward pass does.
         let keep = room.mask.as_deref().unwrap_or_default();
-        masks::backward(inputs[0].data, Mask { keep, p }, out.data)
+        dropout::backward(inputs[0].data, Mask { keep, p }, out.data)
     });
     Ok(Op { drop_chance: Some(p), ..dropout })
 }
 
 fn chance(given: &mut Attributes) -> Result<f64> {
     let p = given.number("p", 0.0)?;
-    masks::expect_probability(p).map(|()| p)
+    dropout::expect_probability(p).map(|()| p)
 }
 
 /// BatchNorm of x, then the sum with an `addend`, the second input, and ReLU if they follow.
@@ -100,7 +100,7 @@ pub(super) fn conv2d(given: &mut Attributes) -> Result<Op> {
         let (inputs, of_norm) = inputs.split_at(inputs.len() - of_norm);
         let (inputs, addend) = inputs.split_at(inputs.len() - of_addend);
         let shape = conv::Shape::of(inputs[0].shape, inputs[1].shape, &window)?;
-        expect_shape(super::OP, "out", out.shape, &shape.output()?)?;
+        expect_shape(OP, "out", out.shape, &shape.output()?)?;
         let weight = match room.packed {
             Some(Packed::Kernel(weight)) => conv::Weight::Transformed(weight),
             _ => conv::Weight::Taps(inputs[1].data, precision),
@@ -109,7 +109,7 @@ pub(super) fn conv2d(given: &mut Attributes) -> Result<Op> {
         let norm = match of_norm {
             [weight, bias, mean, var] => {
                 let inv_std = first(&mut room.scratch[0], var.data.len());
-                inv_std.iter_mut().zip(var.data).for_each(|(to, &var)| *to = batch_stats::inv_std(var, eps));
+                batch_stats::write_inv_std(var.data, eps, inv_std);
                 Some(RowNorm { mean: mean.data, inv_std, weight: weight.data, bias: bias.data })
             }
             _ => None,
@@ -140,7 +140,7 @@ fn pooling(
     Ok(op(1..=1, move |inputs, out, _| {
         let Array { shape, data } = inputs[0];
         let [.., height, width] = *shape else {
-            return Err(KernelError::Shape { op: super::OP, what: "rank", got: vec![shape.len()], expected: vec![4] });
+            return Err(wrong_rank(shape, 4));
         };
         kernel(&Windows { height, width, rows: rows.clone(), columns: columns.clone() }, data, out.data)
     }))
@@ -153,7 +153,7 @@ pub(super) fn embedding() -> Op {
         let each = [ids.len(), 1];
         let ids = Array { shape: &each, data: ids }.matrix()?;
         let shape = [ids.nrows(), table.ncols()];
-        expect_shape(super::OP, "out", &[out.data.len()], &[shape[0] * shape[1]])?;
+        expect_shape(OP, "out", &[out.data.len()], &[shape[0] * shape[1]])?;
         let bags = Bags { ids, weights: None, padding: None, mean: false, signed: false };
         embedding_bag::forward(table, bags, ArrayMut { shape: &shape, data: out.data }.matrix()?)
     })

@@ -256,6 +256,10 @@ fn numel(shape: &[usize]) -> usize {
     shape.iter().product()
 }
 
-fn operands(got: usize, expected: usize) -> KernelError {
+fn wrong_inputs(got: usize, expected: usize) -> KernelError {
     KernelError::Shape { op: OP, what: "inputs", got: vec![got], expected: vec![expected] }
+}
+
+fn wrong_rank(shape: &[usize], expected: usize) -> KernelError {
+    KernelError::Shape { op: OP, what: "rank", got: vec![shape.len()], expected: vec![expected] }
 }

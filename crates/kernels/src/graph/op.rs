@@ -2,8 +2,7 @@
 
 use super::attributes::Attributes;
 use super::call::Op;
-use super::{OP, operands};
-use super::{arrays, layers};
+use super::{OP, arrays, layers, wrong_inputs};
 use crate::binary::Binary;
 use crate::error::{KernelError, Result};
 use crate::unary::Unary;
@@ -49,7 +48,7 @@ pub(super) fn named(name: &str, inputs: usize, mut attributes: Attributes) -> Re
     };
     attributes.expect_none()?;
     if !op.arity.contains(&inputs) {
-        return Err(operands(inputs, inputs.clamp(*op.arity.start(), *op.arity.end())));
+        return Err(wrong_inputs(inputs, inputs.clamp(*op.arity.start(), *op.arity.end())));
     }
     Ok(op)
 }
