@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { crossedDifference } from "../../src/compare/crossed_difference.js";
+import { crossedDifference, differenceOverSeeds } from "../../src/compare/crossed_difference.js";
 import { holm, pairedDifference, sampleStats } from "../../src/compare/statistics.js";
 import { criticalValue, twoSidedPValue } from "../../src/compare/t_distribution.js";
 import { expectClose } from "../parity/close.js";
@@ -225,6 +225,34 @@ describe("crossedDifference", () => {
     expect(alike).toMatchObject({ low: -Infinity, high: Infinity, distinguishable: false });
     expectClose([alike.samples.error], [1 / 3], CLOSE);
     expect(crossedDifference(scoresOf(["110"]), scoresOf(["110"]))).toMatchObject({ mean: 0, pValue: 1 });
+  });
+
+  it("samples that all differ by the same add nothing, one sample tells nothing", () => {
+    // One degree: t is tan(0.475 pi), and the error of 1 and 3 is 1.
+    const reach = Math.tan(0.475 * Math.PI);
+    const alike = crossedDifference(
+      [
+        [1, 2],
+        [3, 4],
+      ],
+      [
+        [0, 1],
+        [0, 1],
+      ],
+    );
+    expectClose([alike.mean, alike.low, alike.high], [2, 2 - reach, 2 + reach], CLOSE);
+    expect(alike).toMatchObject({ degrees: 1, samples: { error: 0, low: -Infinity, high: Infinity, pValue: 1 } });
+    const one = crossedDifference([[1], [3]], [[0], [0]]);
+    expect(one).toMatchObject({ mean: 2, low: -Infinity, high: Infinity, pValue: 1, degrees: 0 });
+  });
+
+  it("of a figure that is no mean over samples the seeds alone tell", () => {
+    const [two, one] = [differenceOverSeeds([3, 5], [2, 2]), differenceOverSeeds([3], [2])];
+    const unknown = { error: 0, low: -Infinity, high: Infinity, pValue: 1 };
+    const { low, high, pValue } = two;
+    expect(two).toMatchObject({ mean: 2, degrees: 1, samples: unknown, seeds: { low, high, pValue } });
+    expectClose([two.seeds.error, pValue], [1, 1 - (2 * Math.atan(2)) / Math.PI], CLOSE);
+    expect(one).toMatchObject({ mean: 1, degrees: 0, samples: unknown, seeds: unknown });
   });
 
   it.each([
