@@ -120,7 +120,9 @@ function averageOf(members: readonly Teacher[], averaging: Averaging): Teacher {
       return Object.fromEntries(entries);
     },
     async close() {
-      for (const member of members) await member.close?.();
+      const closed = await Promise.allSettled(members.map(async (member) => member.close?.()));
+      const failed = closed.find((one) => one.status === "rejected");
+      if (failed !== undefined) throw failed.reason;
     },
   };
 }

@@ -77,6 +77,11 @@ describe("how many of each class", () => {
     }
   });
 
+  test("samples without a label stay in training", () => {
+    const { heldOut } = stratify(Int32Array.of(-1, 0, -1, 0, -1), 1, { fraction: 0.5 }, true);
+    expect([[1], [3]]).toContainEqual([...heldOut]);
+  });
+
   test("a label far up costs nothing", () => {
     const top = 2 ** 31 - 2;
     const { heldOut } = stratify(Int32Array.of(top, 3, top, 3), 2 ** 31 - 1, { fraction: 0.5 });
@@ -144,6 +149,11 @@ describe("refused", () => {
       "LABEL_OUT_OF_RANGE",
       () => stratify(new IntTensor(Int32Array.of(0, 2)), 2, { fraction: 0.5 }),
       "labels[1]: expected a class from 0 to 1, got 2",
+    ],
+    [
+      "LABEL_OUT_OF_RANGE",
+      () => stratify(Int32Array.of(0, -1), 2, { fraction: 0.5 }),
+      "labels[1]: expected a class from 0 to 1, got -1",
     ],
     [
       "BAD_ARGUMENT",

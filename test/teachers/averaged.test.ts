@@ -192,7 +192,8 @@ test.each<[string, object, string]>([
 
 test("one teacher is no average", () => {
   const { teacher } = withGenerator(new Generator(0), own);
-  expect(() => averaged([teacher])).toThrow("teachers: expected two teachers or more");
+  for (const one of [teacher, live(teacher)])
+    expect(() => averaged([one])).toThrow("teachers: expected two teachers or more");
 });
 
 test.each([
@@ -252,4 +253,21 @@ test("of objects of a class the methods are called as methods", async () => {
   }
   const { history } = await run(({ teacher, second }) => averaged([new OfNetwork(teacher), new OfNetwork(second)]));
   expect(history[0]).toHaveProperty("agreement");
+});
+
+test("each teacher hears of steps and is closed, also after one that can't be", async () => {
+  const { teacher: first } = withGenerator(new Generator(0), own);
+  const calls: string[] = [];
+  const mine = (name: string, close: () => void): Teacher => ({
+    ...live(first),
+    afterStep: () => void calls.push(`${name} steps`),
+    close,
+  });
+  const failing = mine("first", () => {
+    throw new Error("the first is gone");
+  });
+  const teacher = averaged([failing, mine("second", () => void calls.push("second closes"))]) as Teacher;
+  teacher.afterStep?.();
+  await expect(teacher.close?.()).rejects.toThrow("the first is gone");
+  expect(calls).toEqual(["first steps", "second steps", "second closes"]);
 });

@@ -61,6 +61,13 @@ describe("a teacher's logits in a file", () => {
   });
 });
 
+test("augmented data can't be cached, a call that was stopped computes nothing", async () => {
+  const { teacher, data } = setting();
+  const reason = "the data are augmented at random";
+  expect(TeacherCache.whyNotCacheable(teacher, augment(data, { noise: 0.1 }))).toBe(reason);
+  await failure(TeacherCache.compute(teacher, data, { signal: AbortSignal.abort() }), "ABORTED");
+});
+
 describe("cached(cache) as a run's teacher", () => {
   const run = async (more: (own: Awaited<ReturnType<typeof saved>>) => object) => {
     const own = await saved();

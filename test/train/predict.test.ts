@@ -144,6 +144,7 @@ describe("predict", () => {
       ["regression", 1, never],
       ["vectors", 1, never],
       ["classification", never, never],
+      ["multi-label", 1, -never],
     ] as const) {
       expect(await refusal("NON_FINITE", () => of(task, ...row))).toBe(
         "inputs[0]: the network's outputs are not finite",
