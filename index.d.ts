@@ -595,3 +595,9 @@ export declare function unaryForward(index: number, x: F32, a: number, b: number
 
 /** The names of the functions of one element: unary kernels take a position in this list */
 export declare function unaryNames(): Array<string>
+
+/**
+ * Asks the operating system to lay an array that nobody has written yet in huge pages; gives the place of the first
+ * byte where one begins
+ */
+export declare function useHugePages(array: U8Mut): number

@@ -1,3 +1,4 @@
+import { native } from "../native.js";
 import { discardDeferred, runDeferred } from "./deferred.js";
 
 /** Arrays that arenas use, and those that wait to be used again. */
@@ -56,10 +57,20 @@ class Pool<A extends Float32Array | Uint8Array> {
  * the next one, so that a warm step allocates nothing. Outside of an arena arrays are plain and the garbage
  * collector's.
  */
-const floats = new Pool<Float32Array>((length) => new Float32Array(length));
+const floats = new Pool<Float32Array>(newFloats);
 const bytes = new Pool<Uint8Array>((length) => new Uint8Array(length));
 let current: Arena | null = null;
 let nativeBytes = 0;
+
+/** Bytes from which on an array lies in huge pages, where the system has these. */
+const LONG = 2 ** 21;
+
+/** A long array lies in huge pages: what is far apart in it, such as planes of a channel, then shares few pages. */
+function newFloats(length: number): Float32Array {
+  if (4 * length < LONG) return new Float32Array(length);
+  const buffer = new ArrayBuffer(4 * length + LONG);
+  return new Float32Array(buffer, native.useHugePages(new Uint8Array(buffer)), length);
+}
 
 /** An array of `size` floats with any contents: every kernel writes all of its output. */
 export function allocate(size: number): Float32Array {

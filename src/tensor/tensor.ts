@@ -106,7 +106,7 @@ export class Tensor {
     this.#requiresGrad = value;
   }
 
-  /** The elements, row by row: the tensor's own memory. */
+  /** The elements, row by row: the tensor's own memory, which may be a part of its `buffer`. */
   get data(): Float32Array {
     noteRead(this);
     runDeferred();

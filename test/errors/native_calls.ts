@@ -331,6 +331,7 @@ export const CALLS: Record<string, Argument[]> = {
   topk: [six, writeOf(new Int32Array(4)), size(3), size(2), flag],
   unaryBackward: [real(0), six, six, six, real(1), real(1), write(6)],
   unaryForward: [real(0), six, real(1), real(1), write(6)],
+  useHugePages: [free(writeOf(new Uint8Array(6)))],
 };
 
 function labelsOf(...values: number[]): ArrayArgument {

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from "vitest";
 import { frozen, Linear, Sequential, type Tensor, TensorDataset, tensor, zeros } from "../../src/index.js";
+import { native } from "../../src/native.js";
 import { allocate, allocateBytes, cachedBytes, emptyCache } from "../../src/tensor/buffer_pool.js";
 import { withArena } from "../../src/tensor/step.js";
 
@@ -12,6 +13,14 @@ describe("withArena memory", () => {
     expect(again).toBe(first);
     expect(other).toHaveLength(8);
     expect(withArena(() => allocateBytes(7))).toBe(bytes);
+  });
+
+  it("has its own buffer, from a huge page's beginning on if it is long", () => {
+    const length = 2 ** 20;
+    const [first, second] = withArena(() => [allocate(length), allocate(length)]);
+    expect([first.length, second.length, first[length - 1]]).toEqual([length, length, 0]);
+    expect(first.buffer).not.toBe(second.buffer);
+    expect(native.useHugePages(new Uint8Array(first.buffer))).toBe(first.byteOffset);
   });
 
   it("is not handed out twice within one, nor to a scope inside", () => {

@@ -16,6 +16,7 @@ mod elementwise;
 mod embedding_bag;
 mod error;
 mod graph;
+mod huge_pages;
 mod images;
 mod indexing;
 mod linear;
