@@ -11,7 +11,7 @@ execFileSync(process.execPath, [join(ROOT, "scripts", "prepare.mjs")], { cwd: RO
 rmSync(join(ROOT, "dist"), { recursive: true, force: true });
 const tsc = join(ROOT, "node_modules", "typescript", "bin", "tsc");
 execFileSync(process.execPath, [tsc, "-p", "tsconfig.build.json"], { cwd: ROOT, stdio });
-for (const script of ["bundle.mjs", "commonjs.mjs", "build_report.mjs"]) {
+for (const script of ["bundle.mjs", "commonjs.mjs", "build_report.mjs", "web_assembly.mjs"]) {
   execFileSync(process.execPath, [join(ROOT, "scripts", script)], { cwd: ROOT, stdio });
 }
 

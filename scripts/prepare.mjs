@@ -22,7 +22,7 @@ step("target/.prepared", [...rust, "Cargo.toml", "Cargo.lock", "index.js"], "nat
   if (!works("cargo", ["--version"])) fail("Rust is needed: install it from https://rustup.rs, then run this again");
   run("npm", ["run", "--silent", "build:native"]);
 });
-const builders = ["scripts/bundle.mjs", "scripts/commonjs.mjs", "scripts/build_report.mjs"];
+const builders = ["bundle", "commonjs", "build_report", "web_assembly"].map((name) => `scripts/${name}.mjs`);
 const typescript = ["src", "index.d.ts", ...builders, "tsconfig.json", "tsconfig.build.json"];
 step("dist/.prepared", typescript, "TypeScript", () => {
   run("npm", ["run", "--silent", "build:ts"]);

@@ -44,6 +44,7 @@ export async function saveHtml(network: Module, file: string, options: JsOptions
       data: { id: "demo", value: demo },
       scripts: [{ code: script }, { code: `${code}\nglobalThis.startDemo(${name});`, isModule: true }],
       policy: ["img-src blob: data:"],
+      compiles: true,
     });
   const bytes = withinText(() => Buffer.from(page().text));
   await writeWhole(file, bytes);

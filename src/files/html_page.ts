@@ -14,6 +14,8 @@ interface HtmlPage {
   readonly scripts: readonly PageScript[];
   /** What of its content security policy allows more than its own scripts and style. */
   readonly policy: readonly string[];
+  /** Whether its scripts compile WebAssembly. */
+  readonly compiles?: boolean;
 }
 
 interface PageScript {
@@ -25,10 +27,12 @@ interface PageScript {
  * The text of a page, and its content security policy. Nothing of the title and the data is markup. The policy lets no
  * other script run, and nothing be fetched but what `policy` says.
  */
-export function htmlPage({ title, style, body, data, scripts, policy }: HtmlPage): { text: string; rules: string } {
+export function htmlPage(page: HtmlPage): { text: string; rules: string } {
+  const { title, style, body, data, scripts, policy, compiles = false } = page;
   const all = scripts.map(({ code, isModule = false }) => ({ code: inElement(code.trim()), isModule }));
   const hashes = all.map(({ code }) => `'sha256-${createHash("sha256").update(code).digest("base64")}'`);
-  const rules = ["default-src 'none'", ...policy, "style-src 'unsafe-inline'", `script-src ${hashes.join(" ")}`].join(
+  const sources = [...hashes, ...(compiles ? ["'wasm-unsafe-eval'"] : [])];
+  const rules = ["default-src 'none'", ...policy, "style-src 'unsafe-inline'", `script-src ${sources.join(" ")}`].join(
     "; ",
   );
   const elements = [

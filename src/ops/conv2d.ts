@@ -16,6 +16,7 @@ import { currentPrecision } from "../tensor/precision.js";
 import { numel } from "../tensor/shape.js";
 import { expectTensor, type Tensor } from "../tensor/tensor.js";
 import { defineOp } from "./define_op.js";
+import { ADD_BIAS, PRODUCT } from "./product.js";
 import { RELU } from "./relu.js";
 
 /** A number of rows and one of columns; one number is both. */
@@ -46,38 +47,46 @@ export interface Conv2dAttributes {
   readonly bfloat16?: boolean;
 }
 
+/** Numbers of an image's patches that lie in memory at a time, or those of one line, if these are more. */
+const PATCHES = 65536;
+
 const CONV2D: JsFunction = {
   name: "conv2d",
+  calls: [PRODUCT],
   source: `
-/** The convolution of images [..., channels, height, width]; sums are in double precision. */
-function conv2d(x, weight, bias, { size, output, kernel, stride, padding, dilation, groups }) {
+/**
+ * The convolution of images [..., channels, height, width]: of so many lines of the output at a time, the product of
+ * the weight and of what each of its numbers is multiplied by.
+ */
+function conv2d(x, weight, { size, output, kernel, stride, padding, dilation, groups, lines }) {
   const [channels, height, width] = size;
   const [outputs, rows, columns] = output;
-  const [depth, area] = [channels / groups, kernel[0] * kernel[1]];
+  const area = kernel[0] * kernel[1];
   const images = x.length / (channels * height * width);
   const y = new Float32Array(images * outputs * rows * columns);
-  const plane = new Float64Array(rows * columns);
-  for (let at = 0; at < images * outputs; at++) {
-    const o = at % outputs;
-    plane.fill(bias === null ? 0 : bias[o]);
-    const firstChannel = Math.floor(at / outputs) * channels + Math.floor((o * groups) / outputs) * depth;
-    for (let i = 0; i < depth * area; i++) {
-      const w = weight[o * depth * area + i];
-      const channel = firstChannel + Math.floor(i / area);
-      const top = dilation[0] * Math.floor((i % area) / kernel[1]) - padding[0];
-      const left = dilation[1] * (i % kernel[1]) - padding[1];
-      // The columns for which this element of the kernel lies inside of the image.
-      const first = Math.max(0, Math.ceil(-left / stride[1]));
-      const end = Math.min(columns, Math.ceil((width - left) / stride[1]));
-      for (let row = 0; row < rows; row++) {
-        const from = row * stride[0] + top;
-        if (from < 0 || from >= height) continue;
-        const line = (channel * height + from) * width + left;
-        const to = row * columns;
-        for (let c = first; c < end; c++) plane[to + c] += w * x[line + c * stride[1]];
+  for (let image = 0; image < images; image++) {
+    for (let first = 0; first < rows; first += lines) {
+      const end = Math.min(first + lines, rows);
+      const length = (end - first) * columns;
+      const patches = new Float32Array(channels * area * length);
+      for (let i = 0, to = 0; i < channels * area; i++) {
+        const channel = image * channels + Math.floor(i / area);
+        const top = dilation[0] * Math.floor((i % area) / kernel[1]) - padding[0];
+        const left = dilation[1] * (i % kernel[1]) - padding[1];
+        for (let row = first; row < end; row++, to += columns) {
+          const line = top + row * stride[0];
+          if (line < 0 || line >= height) continue;
+          const from = (channel * height + line) * width;
+          for (let c = 0, at = left; c < columns; c++, at += stride[1]) {
+            if (at >= 0 && at < width) patches[to + c] = x[from + at];
+          }
+        }
+      }
+      const sums = product(weight, patches, (channels / groups) * area, length, groups);
+      for (let o = 0; o < outputs; o++) {
+        y.set(sums.subarray(o * length, (o + 1) * length), ((image * outputs + o) * rows + first) * columns);
       }
     }
-    y.set(plane, at * rows * columns);
   }
   return y;
 }`,
@@ -134,12 +143,17 @@ const conv2dOp = defineOp<Conv2dAttributes, null>({
     bfloat16,
     window: windowOf(attributes),
   }),
-  js({ inputs: [x, weight, bias = "null"], shapes: [from, kernels], attributes, shape }, { call }) {
-    const list = (numbers: readonly number[]) => `[${numbers.join(", ")}]`;
+  js({ inputs: [x, weight, bias], shapes: [from, kernels], attributes, shape }, { call, room }) {
     const { stride, padding, dilation, groups, relu } = attributes;
-    const lists = { size: from.slice(1), output: shape.slice(1), kernel: kernels.slice(2), stride, padding, dilation };
-    const options = [...Object.entries(lists).map(([name, value]) => `${name}: ${list(value)}`), `groups: ${groups}`];
-    const y = call(CONV2D, x, weight, bias, `{ ${options.join(", ")} }`);
+    const [size, output, kernel] = [from.slice(1), shape.slice(1), kernels.slice(2)];
+    const [outputs, rows, columns] = output;
+    const line = size[0] * numel(kernel) * columns;
+    const lines = Math.min(rows, Math.max(1, Math.floor(PATCHES / line)));
+    room(numel(kernels) + lines * (line + outputs * columns));
+    const lists = Object.entries({ size, output, kernel, stride, padding, dilation });
+    const options = lists.map(([name, numbers]) => `${name}: [${numbers.join(", ")}]`);
+    const product = call(CONV2D, x, weight, `{ ${options.join(", ")}, groups: ${groups}, lines: ${lines} }`);
+    const y = bias === undefined ? product : call(ADD_BIAS, product, bias, rows * columns);
     return relu ? call(RELU, y) : y;
   },
 });

@@ -1,66 +1,15 @@
 import { expectElements, expectShape } from "../checks.js";
 import { native } from "../native.js";
 import { allocate } from "../tensor/buffer_pool.js";
-import { type JsFunction, PANEL } from "../tensor/js_form.js";
 import { int } from "../tensor/onnx_node.js";
 import { currentPrecision } from "../tensor/precision.js";
 import { numel } from "../tensor/shape.js";
 import { expectTensor, type Tensor } from "../tensor/tensor.js";
 import { defineOp } from "./define_op.js";
 import { deferLinear, type LinearAttributes, rememberProduct } from "./linear_fusion.js";
+import { ADD_BIAS, productJs } from "./product.js";
 import { RELU } from "./relu.js";
 import { reshape } from "./reshape.js";
-
-/** The variables of a module that sum a panel's outputs. */
-const SUMS = Array.from({ length: PANEL }, (_, i) => String.fromCharCode(97 + i));
-
-const LINEAR: JsFunction = {
-  name: "linear",
-  source: `
-/**
- * Each row of x [rows, inputs] times weight [outputs, inputs] transposed, plus bias. The weight lies by panels of
- * ${PANEL} outputs, side by side for each input, so that memory is read in order; the last outputs may be fewer.
- */
-function linear(x, weight, bias, inputs) {
-  const rows = x.length / inputs;
-  const outputs = weight.length / inputs;
-  const y = new Float32Array(rows * outputs);
-  const [at, values] = [new Int32Array(inputs), new Float32Array(inputs)];
-  for (let row = 0; row < rows; row++) {
-    // What is 0, as half of the outputs of ReLU are, is left out.
-    let count = 0;
-    for (let i = 0; i < inputs; i++) {
-      const v = x[row * inputs + i];
-      if (v === 0) continue;
-      at[count] = ${PANEL} * i;
-      values[count++] = v;
-    }
-    // ${PANEL} outputs at a time: each input is read once for all of them.
-    let o = 0;
-    if (weight.product !== undefined) {
-      const sums = weight.product(x.subarray(row * inputs, (row + 1) * inputs));
-      y.set(sums, row * outputs);
-      o = sums.length;
-    }
-    for (; o + ${PANEL} <= outputs; o += ${PANEL}) {
-      let ${SUMS.map((sum) => `${sum} = 0`).join(", ")};
-      for (let i = 0; i < count; i++) {
-        const v = values[i];
-        const w = o * inputs + at[i];
-${SUMS.map((sum, i) => `        ${sum} += v * weight[${i === 0 ? "w" : `w + ${i}`}];`).join("\n")}
-      }
-      y.set([${SUMS.join(", ")}], row * outputs + o);
-    }
-    for (let rest = outputs - o, j = 0; j < rest; j++) {
-      let sum = 0;
-      for (let i = 0; i < count; i++) sum += values[i] * weight[o * inputs + rest * (at[i] >> ${Math.log2(PANEL)}) + j];
-      y[row * outputs + o + j] = sum;
-    }
-    if (bias !== null) for (let i = 0; i < outputs; i++) y[row * outputs + i] += bias[i];
-  }
-  return y;
-}`,
-};
 
 /** Inputs x, weight [outputs, inputs], and bias if there is one; then ReLU if it was fused with it. */
 export const linearOp = defineOp<LinearAttributes, null>({
@@ -90,8 +39,10 @@ export const linearOp = defineOp<LinearAttributes, null>({
     return relu ? { type: "Relu", inputs: [builder.node(gemm)] } : gemm;
   },
   lower: (attributes) => ({ kind: "linear", ...attributes }),
-  js({ inputs: [x, weight, bias = "null"], shapes: [[, inputs]], attributes: { relu } }, { call, panels }) {
-    const y = call(LINEAR, x, panels(weight, inputs), bias, inputs);
+  js({ inputs: [x, weight, bias], shapes: [[rows, inputs], [outputs]], attributes: { relu } }, builder) {
+    const { call, transposed } = builder;
+    const product = productJs([x, transposed(weight, inputs)], [1, rows, inputs, outputs], builder);
+    const y = bias === undefined ? product : call(ADD_BIAS, product, bias);
     return relu ? call(RELU, y) : y;
   },
 });

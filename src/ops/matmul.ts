@@ -2,7 +2,6 @@ import { expectElements, expectShape } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
 import { allocate } from "../tensor/buffer_pool.js";
-import type { JsFunction } from "../tensor/js_form.js";
 import { currentPrecision } from "../tensor/precision.js";
 import { isSameShape, numel } from "../tensor/shape.js";
 import { expectTensor, type Tensor } from "../tensor/tensor.js";
@@ -11,6 +10,7 @@ import { broadcastShape } from "./broadcast.js";
 import { defineOp } from "./define_op.js";
 import { expand } from "./expand.js";
 import { defineMethods } from "./methods.js";
+import { productJs } from "./product.js";
 import { reshape } from "./reshape.js";
 import { squeeze, unsqueeze } from "./squeeze.js";
 
@@ -24,27 +24,6 @@ declare module "../tensor/tensor.js" {
     outer(other: Tensor): Tensor;
   }
 }
-
-const MATMUL: JsFunction = {
-  name: "matmul",
-  source: `
-/** The matrix products of a [batch, m, k] and b [batch, k, n]; sums are in double precision. */
-function matmul(a, b, k, n, batch = 1) {
-  const rows = a.length / k;
-  const y = new Float32Array(rows * n);
-  const sums = new Float64Array(n);
-  for (let row = 0; row < rows; row++) {
-    const first = Math.floor((row * batch) / rows) * k * n;
-    sums.fill(0);
-    for (let i = 0; i < k; i++) {
-      const v = a[row * k + i];
-      for (let j = 0; j < n; j++) sums[j] += v * b[first + i * n + j];
-    }
-    y.set(sums, row * n);
-  }
-  return y;
-}`,
-};
 
 /** Whether the operands of its products are rounded to bfloat16, in its backward pass too. */
 interface ProductAttributes {
@@ -69,8 +48,7 @@ function productOp(name: string) {
     },
     onnx: "MatMul",
     lower: (attributes) => ({ kind: "matmul", ...attributes }),
-    js: ({ inputs: [a, b], shapes: [, right] }, { call }) =>
-      call(MATMUL, a, b, ...right.slice(-2), ...right.slice(0, -2)),
+    js: ({ inputs: [a, b], shapes: [left, right] }, builder) => productJs([a, b], sizesOf(left, right), builder),
   });
 }
 

@@ -1,6 +1,3 @@
-/** How many rows of a matrix lie side by side in an exported module: what a product computes at a time. */
-export const PANEL = 8;
-
 /**
  * A function that exported modules carry if something in them calls it: its name, its source and the functions that it
  * calls.
@@ -27,11 +24,10 @@ export interface JsStep<A> {
 export interface JsBuilder {
   /** The function, which the module then has; gives the call with these arguments. */
   call(callee: JsFunction, ...args: (string | number)[]): string;
-  /**
-   * A matrix by panels: some rows at a time, those of a column side by side; the last panel may have fewer
-   * rows. A constant that nothing else reads is stored so.
-   */
-  panels(matrix: string, columns: number): string;
+  /** A matrix of so many columns, transposed. A constant that nothing else reads is stored so. */
+  transposed(matrix: string, columns: number): string;
+  /** Has WebAssembly's memory hold so many numbers at least, beside the weights. */
+  room(numbers: number): void;
   /** A list of numbers, which the module names and keeps. */
   list(name: string, values: readonly number[]): string;
   /** The error that says why the network can't be a module: throw it. */

@@ -1,9 +1,9 @@
 import { type Constant, type Graph, lengthFor, type Node, type Value } from "../../graph/index.js";
-import { fitsSimd, SIMD, WEB_ASSEMBLY } from "../../ops/web_assembly.js";
-import { type JsBuilder, type JsFunction, PANEL } from "../../tensor/js_form.js";
+import { LEAST, PLACED, placedNumbers, STORED, WEB_ASSEMBLY, webAssemblyJs } from "../../ops/web_assembly.js";
+import type { JsBuilder, JsFunction } from "../../tensor/js_form.js";
 import { cannotExport } from "../exported_graph.js";
-import { PANELS } from "./panels.js";
-import { WEIGHT_FUNCTIONS, weightsJs } from "./weights.js";
+import { TRANSPOSED } from "./transposed.js";
+import { isStored, WEIGHT_FUNCTIONS, weightsJs } from "./weights.js";
 
 /** A module reads like code if no name of its own is one of these. */
 const RESERVED =
@@ -12,7 +12,7 @@ const RESERVED =
   );
 
 /** The functions that constants may call. */
-const OWN_FUNCTIONS: readonly JsFunction[] = [...WEIGHT_FUNCTIONS, SIMD, WEB_ASSEMBLY];
+const OWN_FUNCTIONS: readonly JsFunction[] = [...WEIGHT_FUNCTIONS, PLACED, WEB_ASSEMBLY];
 
 /** What a module's own text declares for all of it, and the globals that it reads: all but one begin with a capital. */
 const NAMES = /^(?:export )?(?:const|let|function) ([^=(;]+)|\b(?:[A-Z]\w*|atob)\b/gm;
@@ -25,13 +25,18 @@ export class ModuleCode implements JsBuilder {
   readonly #functions = new Map<string, JsFunction>();
   readonly #lines: string[] = [];
   readonly #names = new Map<Value, string>();
-  readonly #taken = new Set([...RESERVED, "x", "forward"]);
+  readonly #taken = new Set([...RESERVED, "x", "forward", "webAssembly"]);
   /** The names of the module's text but for operations. */
   readonly #declared: ReadonlySet<string>;
   readonly #numbers: string[] = [];
-  /** The constants that are read by panels alone; of those that have a name, that. */
-  #onlyPanels: ReadonlySet<Value> = new Set();
-  readonly #inPanels = new Set<string>();
+  /** The constants that are read transposed alone, and those that are also read as they are. */
+  #onlyTransposed: ReadonlySet<Value> = new Set();
+  #alsoTransposed: ReadonlySet<Value> = new Set();
+  /** Of the names of constants the name under which each is there transposed: its own, or another one. */
+  readonly #transposedNames = new Map<string, string>();
+  /** Numbers of WebAssembly's memory: weights, and what is beside them at most. */
+  #weights = 0;
+  #room = 0;
 
   /** `rest`: the module's text but for what this writes. */
   constructor(
@@ -59,8 +64,12 @@ export class ModuleCode implements JsBuilder {
 
   readonly refusal = (reason: string) => cannotExport(reason, "JavaScript");
 
-  readonly panels = (matrix: string, columns: number): string =>
-    this.#inPanels.has(matrix) ? matrix : this.call(PANELS, matrix, columns);
+  readonly transposed = (matrix: string, columns: number): string =>
+    this.#transposedNames.get(matrix) ?? this.call(TRANSPOSED, matrix, columns);
+
+  readonly room = (numbers: number): void => {
+    this.#room = Math.max(this.#room, numbers);
+  };
 
   /** Has the function, and those that it calls, in the module. */
   use(callee: JsFunction): void {
@@ -91,7 +100,8 @@ export class ModuleCode implements JsBuilder {
 
   /** The weights and other numbers. */
   get numbers(): string {
-    return this.#numbers.join("\n");
+    const first = this.#functions.has(WEB_ASSEMBLY.name) ? [webAssemblyJs(this.#weights, this.#room)] : [];
+    return [...first, ...this.#numbers].join("\n");
   }
 
   /**
@@ -100,21 +110,23 @@ export class ModuleCode implements JsBuilder {
    */
   #look(): void {
     const values: Value[] = [];
-    const [byPanels, plain] = [new Set<Value>(), new Set<Value>()];
+    const [other, plain] = [new Set<Value>(), new Set<Value>()];
     const marked = (mark: string) => values[Number(mark.slice(1, -1))];
-    const panels = (mark: string, columns: number) => {
+    const transposed = (mark: string, columns: number) => {
       const value = marked(mark);
-      if (value.kind !== "constant") return this.call(PANELS, mark, columns);
-      byPanels.add(value);
+      if (value.kind !== "constant") return this.call(TRANSPOSED, mark, columns);
+      other.add(value);
       return "";
     };
     const mark = (value: Value) => `@${values.push(value) - 1}@`;
+    const builder = { call: this.call, refusal: this.refusal, list: () => "", transposed, room: this.room };
     for (const node of this.graph.nodes) {
-      const js = this.#expression(node, mark, { call: this.call, refusal: this.refusal, list: () => "", panels });
+      const js = this.#expression(node, mark, builder);
       for (const [one] of js.matchAll(/@\d+@/g)) plain.add(marked(one));
     }
-    for (const value of byPanels) if (plain.has(value)) this.use(PANELS);
-    this.#onlyPanels = new Set([...byPanels].filter((value) => !plain.has(value)));
+    for (const value of other) if (plain.has(value)) this.use(TRANSPOSED);
+    this.#onlyTransposed = new Set([...other].filter((value) => !plain.has(value)));
+    this.#alsoTransposed = new Set([...other].filter((value) => plain.has(value)));
   }
 
   #add(node: Node): void {
@@ -146,14 +158,23 @@ export class ModuleCode implements JsBuilder {
     if (known !== undefined) return known;
     const name = this.#unique(constant.name);
     this.#names.set(constant, name);
-    const inPanels = this.#onlyPanels.has(constant);
-    if (inPanels) this.#inPanels.add(name);
-    const order = inPanels ? `, ${PANEL} rows at a time` : "";
-    const weights = weightsJs(constant, inPanels ? PANEL : 1, this);
-    const [rows, columns] = constant.shape;
-    const js = inPanels && fitsSimd(rows, columns) ? this.call(SIMD, weights, columns) : weights;
-    this.#numbers.push(`const ${name} = ${js}; // [${shapeText(constant.shape)}]${order}`);
+    const isTransposed = this.#onlyTransposed.has(constant);
+    const shape = isTransposed ? constant.shape.toReversed() : constant.shape;
+    this.#numbers.push(`const ${name} = ${weightsJs(constant, isTransposed, this)}; // [${shapeText(shape)}]`);
+    if (isStored(constant, isTransposed)) this.#weights += placedNumbers(constant.data.length);
+    if (isTransposed) this.#transposedNames.set(name, name);
+    if (this.#alsoTransposed.has(constant)) this.#addTransposed(constant, name);
     return name;
+  }
+
+  /** The transposed form of a constant that is also read as it is, made of that when the module is loaded. */
+  #addTransposed({ data, shape }: Constant, name: string): void {
+    const own = this.#unique(`${name}_transposed`);
+    const js = this.call(TRANSPOSED, name, shape[1]);
+    const isLong = data.length >= LEAST;
+    this.#numbers.push(`const ${own} = ${isLong ? this.call(STORED, js) : js}; // [${shapeText(shape.toReversed())}]`);
+    if (isLong) this.#weights += placedNumbers(data.length);
+    this.#transposedNames.set(name, own);
   }
 
   #shapeOf({ shape }: Value): number[] {

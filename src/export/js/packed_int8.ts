@@ -1,13 +1,20 @@
-import { BASE, LEAST_STATE, SLOTS, WEB_ASSEMBLY } from "../../ops/web_assembly.js";
+import { WEB_ASSEMBLY } from "../../ops/web_assembly.js";
 import { sum } from "../../sums.js";
 import type { JsFunction } from "../../tensor/js_form.js";
 
+// web_assembly.wat has these three, too.
+/** What the shares of all numbers add up to. */
+const SLOTS = 4096;
+const LEAST_STATE = 2 ** 20;
+const BASE = 92;
 /** Numbers from -127 to 127. */
 const LARGEST = 127;
 const NUMBERS = 2 * LARGEST + 1;
 const STATE_DIGITS = 5;
 /** The character of the digit 0, #. */
 const FIRST = 35;
+/** Codes of characters in ASCII, up to that of ~. */
+const CODES = 127;
 /**
  * The digits: what ASCII prints, but the quote and the backslash, which a text escapes, and `<`, which may end a script
  * in a page.
@@ -46,6 +53,11 @@ export function packInt8(values: Int8Array): string {
   return [...table, ...digits.reverse()].map((digit) => DIGITS[digit]).join("");
 }
 
+/** The bytes of WebAssembly's memory in which so many numbers are read from a text. */
+export function unpackingBytes(length: number, text: number): number {
+  return 4 * SLOTS + CODES + length + text;
+}
+
 /** How many of the slots each number gets: by its frequency, and at least one if it occurs. */
 function sharesOf(values: Int8Array): number[] {
   const counts = new Array<number>(NUMBERS).fill(0);
@@ -71,7 +83,7 @@ export const UNPACKED: JsFunction = {
  */
 function unpacked(text, length) {
   // The digits are from # to ~; a blank stands for <, and ! for the backslash.
-  const digits = Uint8Array.from({ length: 127 }, (_, code) => code - ${FIRST});
+  const digits = Uint8Array.from({ length: ${CODES} }, (_, code) => code - ${FIRST});
   digits[32] = ${"<".charCodeAt(0) - FIRST};
   digits[33] = ${"\\".charCodeAt(0) - FIRST};
   let at = 0;
@@ -84,14 +96,14 @@ function unpacked(text, length) {
   let state = 0;
   for (let i = 0; i < ${STATE_DIGITS}; i++) state = ${BASE} * state + digits[text.charCodeAt(at++)];
   if (webAssembly !== null && length > 0) {
-    const { memory, decode } = webAssembly;
-    const to = webAssembly.room(length + text.length);
-    const bytes = new Uint8Array(memory.buffer);
-    bytes.set(new Uint8Array(slots.buffer));
-    bytes.set(digits, slots.byteLength);
+    const { bytes, end, decode } = webAssembly;
+    const from = 4 * end;
+    const to = from + slots.byteLength + digits.length;
+    bytes.set(new Uint8Array(slots.buffer), from);
+    bytes.set(digits, from + slots.byteLength);
     new TextEncoder().encodeInto(text, bytes.subarray(to + length));
-    decode(to + length + at, to, to + length, state);
-    return new Int8Array(memory.buffer.slice(to, to + length));
+    decode(to + length + at, to, to + length, state, from);
+    return new Int8Array(bytes.slice(to, to + length).buffer);
   }
   const y = new Int8Array(length);
   for (let i = 0; i < length; i++) {

@@ -1,7 +1,8 @@
 import type { Constant } from "../../graph/index.js";
+import { LEAST, PLACED, STORED } from "../../ops/web_assembly.js";
 import type { JsBuilder, JsFunction } from "../../tensor/js_form.js";
-import { packInt8, UNPACKED } from "./packed_int8.js";
-import { byPanels } from "./panels.js";
+import { packInt8, UNPACKED, unpackingBytes } from "./packed_int8.js";
+import { transposed } from "./transposed.js";
 
 /** Up to this many numbers are written as decimal text. */
 const SHORT = 16;
@@ -12,6 +13,8 @@ const BYTES: JsFunction = {
 /** The bytes of a text in base64. */
 function bytes(text) {
   if (Uint8Array.fromBase64 !== undefined) return Uint8Array.fromBase64(text);
+  // Node.js has that from 25 on.
+  if (globalThis.Buffer !== undefined) return new Uint8Array(globalThis.Buffer.from(text, "base64"));
   const characters = atob(text);
   const out = new Uint8Array(characters.length);
   for (let i = 0; i < out.length; i++) out[i] = characters.charCodeAt(i);
@@ -31,11 +34,19 @@ function float32(text) {
 
 const FLOAT16: JsFunction = {
   name: "float16",
-  calls: [BYTES],
+  calls: [BYTES, PLACED],
   source: `
 /** Numbers in half precision: a sign, 5 bits of exponent, 10 of mantissa. */
 function float16(text) {
-  return Float32Array.from(new Uint16Array(bytes(text).buffer), (bits) => {
+  const values = new Uint16Array(bytes(text).buffer);
+  if (webAssembly !== null) {
+    const y = placed(values.length);
+    const from = 4 * webAssembly.end;
+    webAssembly.bytes.set(new Uint8Array(values.buffer), from);
+    webAssembly.halves(from, y.byteOffset, y.byteOffset + y.byteLength);
+    return y;
+  }
+  return Float32Array.from(values, (bits) => {
     const [exponent, mantissa] = [(bits >> 10) & 31, bits & 1023];
     const size = exponent === 0 ? mantissa * 2 ** -24 : (1024 + mantissa) * 2 ** (exponent - 25);
     return bits < 0x8000 ? size : -size;
@@ -45,45 +56,62 @@ function float16(text) {
 
 const INT8: JsFunction = {
   name: "int8",
+  calls: [PLACED],
   source: `
-/**
- * Numbers in 8 bits, each times the scale of its row; the rows lie by panels of so many, those of a column side by
- * side.
- */
-function int8(values, scales, panel) {
-  const columns = values.length / scales.length;
+/** Numbers in 8 bits, each times the scale of its row or of its column. */
+function int8(values, scales, of) {
+  const columns = of === "column" ? scales.length : values.length / scales.length;
+  if (webAssembly !== null) {
+    const y = placed(values.length);
+    const { bytes, numbers, end, scale } = webAssembly;
+    const scalesAt = end + Math.ceil(values.length / 4);
+    bytes.set(values, 4 * end);
+    numbers.set(scales, scalesAt);
+    scale(4 * end, y.byteOffset, values.length / columns, columns, 4 * scalesAt, of === "column");
+    return y;
+  }
   const y = new Float32Array(values.length);
-  for (let row = 0, i = 0; row < scales.length; row += panel) {
-    const end = Math.min(row + panel, scales.length);
-    for (let c = 0; c < columns; c++) {
-      for (let r = row; r < end; r++, i++) y[i] = values[i] * scales[r];
-    }
+  for (let row = 0, i = 0; i < y.length; row++) {
+    for (let c = 0; c < columns; c++, i++) y[i] = values[i] * scales[of === "column" ? c : row];
   }
   return y;
 }`,
 };
 
 /** All functions that {@link weightsJs} may call. */
-export const WEIGHT_FUNCTIONS: readonly JsFunction[] = [BYTES, FLOAT32, FLOAT16, INT8, UNPACKED];
+export const WEIGHT_FUNCTIONS: readonly JsFunction[] = [BYTES, FLOAT32, FLOAT16, INT8, UNPACKED, STORED];
 
-/** The JavaScript of a constant's numbers, its rows by panels of `panel` rows. */
-export function weightsJs({ data, shape, quantized, half }: Constant, panel: number, builder: JsBuilder): string {
-  const [rows = 1] = shape;
-  if (data.length <= SHORT) return `Float32Array.of(${Array.from(byPanels(data, rows, panel), decimal).join(", ")})`;
+/** Whether a constant lies in WebAssembly's memory. */
+export function isStored({ data, quantized, half }: Constant, isTransposed: boolean): boolean {
+  if (quantized !== undefined || half !== undefined) return data.length > SHORT;
+  return isTransposed && data.length >= LEAST;
+}
+
+/** The JavaScript of a constant's numbers, transposed if it is read so alone. */
+export function weightsJs(constant: Constant, isTransposed: boolean, builder: JsBuilder): string {
+  const { data, shape, quantized, half } = constant;
+  const ordered = <T extends Float32Array | Int8Array | Uint16Array>(matrix: T): T =>
+    isTransposed ? transposed(matrix, shape[0]) : matrix;
+  if (data.length <= SHORT) return `Float32Array.of(${Array.from(ordered(data), decimal).join(", ")})`;
   if (quantized !== undefined) {
     const scales = builder.call(FLOAT32, base64(quantized.scales));
-    return builder.call(INT8, int8Js(byPanels(quantized.values, rows, panel), builder), scales, panel);
+    builder.room(data.length / 4 + quantized.scales.length);
+    return builder.call(INT8, int8Js(ordered(quantized.values), builder), scales, isTransposed ? '"column"' : '"row"');
   }
-  return half === undefined
-    ? builder.call(FLOAT32, base64(byPanels(data, rows, panel)))
-    : builder.call(FLOAT16, base64(byPanels(half, rows, panel)));
+  if (half !== undefined) {
+    builder.room(data.length / 2);
+    return builder.call(FLOAT16, base64(ordered(half)));
+  }
+  const numbers = builder.call(FLOAT32, base64(ordered(data)));
+  return isStored(constant, isTransposed) ? builder.call(STORED, numbers) : numbers;
 }
 
 /** 8-bit numbers in the shorter of two texts. */
 function int8Js(values: Int8Array, builder: JsBuilder): string {
   const [packed, plain] = [JSON.stringify(packInt8(values)), base64(values)];
-  if (packed.length < plain.length) return builder.call(UNPACKED, packed, values.length);
-  return `new Int8Array(${builder.call(BYTES, plain)}.buffer)`;
+  if (packed.length >= plain.length) return `new Int8Array(${builder.call(BYTES, plain)}.buffer)`;
+  builder.room(unpackingBytes(values.length, packed.length) / 4);
+  return builder.call(UNPACKED, packed, values.length);
 }
 
 /** The shortest decimal number whose nearest one in single precision is x. */

@@ -96,11 +96,11 @@ describe.each(["int8", "float16"] as const)("weights as %s", (quantize) => {
 test("the text reads like code: a statement a layer, only the functions that are called, numbers at the end", () => {
   const { code } = exportJs(new StudentNet({ inFeatures: 4, hidden: [3, 2], classes: 2 }));
   expect(code).toContain(`function forward(x) {
-  const fc1 = linear(x, fc1_weight, fc1_bias, 4); // [3]
+  const fc1 = addBias(matmul(x, fc1_weight, 4, 3), fc1_bias); // [3]
   const relu1 = relu(fc1); // [3]
-  const fc2 = linear(relu1, fc2_weight, fc2_bias, 3); // [2]
+  const fc2 = addBias(matmul(relu1, fc2_weight, 3, 2), fc2_bias); // [2]
   const relu2 = relu(fc2); // [2]
-  const fc3 = linear(relu2, fc3_weight, fc3_bias, 2); // [2]
+  const fc3 = addBias(matmul(relu2, fc3_weight, 2, 2), fc3_bias); // [2]
   return fc3;
 }`);
   expect([...code.matchAll(/^(?:export )?function (\w+)/gm)].map(([, name]) => name)).toEqual([
@@ -110,7 +110,8 @@ test("the text reads like code: a statement a layer, only the functions that are
     "encode",
     "forward",
     "inputError",
-    "linear",
+    "matmul",
+    "addBias",
     "relu",
   ]);
   expect(code.trimEnd().split("\n").at(-1)).toMatch(/^const fc3_bias = Float32Array\.of\(.*\); \/\/ \[2\]$/);
@@ -188,7 +189,7 @@ describe("a weight may have any name that the module's own text has", () => {
   });
 
   test("of what quantised weights need", () => {
-    const network = new Named(["bytes", "float16", "int8", "unpacked", "panels", "panelsOf"]).eval();
+    const network = new Named(["bytes", "float16", "int8", "unpacked", "placed", "webAssembly"]).eval();
     for (const quantize of ["int8", "float16"] as const) {
       const x = randn([1, 20]);
       const { forward } = exported(network, { quantize });

@@ -4,7 +4,10 @@ import { Generator, randn, withGenerator } from "../../../src/index.js";
 import { WEB_ASSEMBLY } from "../../../src/ops/web_assembly.js";
 
 type Unpacked = (text: string, length: number) => Int8Array;
-const made = new Function("WebAssembly", `${WEB_ASSEMBLY.source}; ${UNPACKED.source}; return unpacked;`);
+const made = new Function(
+  "WebAssembly",
+  `${WEB_ASSEMBLY.source}; ${UNPACKED.source}; const webAssembly = compiled(4); return unpacked;`,
+);
 /** By the runtime's WebAssembly, and where there is none. */
 const [unpacked, inJavaScript] = [Reflect.get(globalThis, "WebAssembly"), undefined].map(
   (api) => made(api) as Unpacked,

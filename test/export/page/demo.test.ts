@@ -76,7 +76,11 @@ describeWith(CHROMIUM, "in Chromium, from disk", () => {
 
   beforeAll(async () => {
     manualSeed(5);
-    [image, table, values] = [network(SIDE * SIDE, 3), network(4, 3), network(2, 2)];
+    [image, table, values] = [
+      new Sequential(new Linear(SIDE * SIDE, 16), new Linear(16, 3)).eval(),
+      network(4, 3),
+      network(2, 2),
+    ];
     await saveHtml(image, join(folder, "image.html"), { preprocessing: IMAGE });
     await saveHtml(table, join(folder, "table.html"), { preprocessing: TABLE, quantize: "float16" });
     await saveHtml(values, join(folder, "values.html"), { preprocessing: VALUES });
@@ -113,6 +117,24 @@ describeWith(CHROMIUM, "in Chromium, from disk", () => {
       .sort((a, b) => b.p - a.p)
       .map(({ p, name }) => [name, "", `${(100 * p).toFixed(1)}%`]);
   const predicted = (pixels: Uint8Array): Prediction => predict(image, encodeSamples(IMAGE, pixels), { classNames })[0];
+
+  test("its rules let WebAssembly be compiled, which multiplies", async () => {
+    await open("image", async (page) => {
+      await page.addInitScript(() => {
+        const { Instance } = WebAssembly;
+        WebAssembly.Instance = class extends Instance {
+          constructor(module: WebAssembly.Module, imports?: WebAssembly.Imports) {
+            super(module, imports);
+            Object.assign(globalThis, { compiled: Object.keys(this.exports) });
+          }
+        };
+      });
+      await page.reload();
+      await page.getByRole("status").filter({ hasText: /\S/ }).waitFor();
+      expect(await page.evaluate(() => Reflect.get(globalThis, "compiled"))).toContain("multiply");
+      expect(await bars(page)).toEqual(barsOf(predicted(new Uint8Array(SIDE * SIDE))));
+    });
+  });
 
   test("an image that is chosen is classified as predict does it; inverted, too", async () => {
     const pixels = Uint8Array.from({ length: SIDE * SIDE }, (_, i) => (i * 37) % 256);
