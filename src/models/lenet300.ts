@@ -1,4 +1,4 @@
-import { Linear } from "../nn/linear.js";
+import { forwardRelu, Linear } from "../nn/linear.js";
 import { Module } from "../nn/module.js";
 import { parseOptions } from "../registry/index.js";
 import type { Tensor } from "../tensor/tensor.js";
@@ -27,8 +27,8 @@ export class LeNet300 extends Module {
   }
 
   override forward(x: Tensor): Tensor {
-    const h1 = this.fc1.forward(asRows(x)).relu();
-    const h2 = this.fc2.forward(h1).relu();
+    const h1 = forwardRelu(this.fc1, asRows(x));
+    const h2 = forwardRelu(this.fc2, h1);
     return this.fc3.forward(h2);
   }
 }

@@ -1,6 +1,6 @@
 import * as v from "valibot";
 import { Conv2d } from "../nn/conv.js";
-import { Linear } from "../nn/linear.js";
+import { forwardRelu, Linear } from "../nn/linear.js";
 import { Module } from "../nn/module.js";
 import { MaxPool2d } from "../nn/pooling.js";
 import { described, integer, length, list, parseOptions } from "../registry/index.js";
@@ -72,8 +72,8 @@ export class LeNet5 extends Module {
   override forward(x: Tensor): Tensor {
     const first = this.#pool.forward(this.conv1.forward(x).relu());
     const second = this.#pool.forward(this.conv2.forward(first).relu());
-    const hidden = this.fc1.forward(second.flatten(1)).relu();
-    return this.fc3.forward(this.fc2.forward(hidden).relu());
+    const hidden = forwardRelu(this.fc1, second.flatten(1));
+    return this.fc3.forward(forwardRelu(this.fc2, hidden));
   }
 }
 

@@ -2,7 +2,7 @@ import * as v from "valibot";
 import { BatchNorm1d } from "../nn/batch_norm.js";
 import { LayerNorm } from "../nn/layer_norm.js";
 import { Dropout } from "../nn/layers.js";
-import { Linear } from "../nn/linear.js";
+import { forwardRelu, Linear } from "../nn/linear.js";
 import { Module } from "../nn/module.js";
 import { gelu, relu, sigmoid, silu, tanh } from "../ops/index.js";
 import { described, fractionBelow1, length, list, oneOf, parseOptions } from "../registry/index.js";
@@ -85,9 +85,9 @@ export class Mlp extends Module {
   override forward(x: Tensor): Tensor {
     let h = asRows(x);
     for (const { linear, norm, dropout } of this.#layers) {
-      h = linear.forward(h);
-      if (norm !== null) h = norm.forward(h);
-      h = ACTIVATIONS[this.#activation](h);
+      if (norm !== null) h = linear.forward(h);
+      const last = norm ?? linear;
+      h = this.#activation === "relu" ? forwardRelu(last, h) : ACTIVATIONS[this.#activation](last.forward(h));
       if (dropout !== null) h = dropout.forward(h);
     }
     return this.#output.forward(h);

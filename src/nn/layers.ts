@@ -3,6 +3,7 @@ import { DistilleryError } from "../errors.js";
 import { expectTensor, type Tensor } from "../tensor/tensor.js";
 import { expectModule } from "./expect_module.js";
 import { dropout, relu } from "./functional.js";
+import { forwardRelu } from "./linear.js";
 import { Module } from "./module.js";
 
 /**
@@ -140,6 +141,15 @@ export class Sequential extends Module {
   }
 
   override forward(x: Tensor): Tensor {
-    return this.#modules.reduce((value, module) => module.forward(value), x);
+    const modules = this.#modules;
+    let value = x;
+    for (let i = 0; i < modules.length; i++) {
+      const next = modules[i + 1];
+      if (next instanceof ReLU && next.forward === ReLU.prototype.forward) {
+        value = forwardRelu(modules[i], value);
+        i += 1;
+      } else value = modules[i].forward(value);
+    }
+    return value;
   }
 }

@@ -1,7 +1,9 @@
 import { expectFlags, expectLength, expectOptions } from "../checks.js";
+import { linearRelu } from "../ops/linear.js";
 import { rand } from "../tensor/random.js";
 import { Parameter, type Tensor } from "../tensor/tensor.js";
-import { linear } from "./functional.js";
+import { isTracing } from "../tensor/tracer.js";
+import { linear, relu } from "./functional.js";
 import { Module } from "./module.js";
 
 /**
@@ -42,4 +44,10 @@ export class Linear extends Module {
     const bias = this.bias === null ? "False" : "True";
     return `in_features=${this.inFeatures}, out_features=${this.outFeatures}, bias=${bias}`;
   }
+}
+
+/** ReLU of what a module gives: of a Linear layer one operation, unless something sees what is between. */
+export function forwardRelu(module: Module, x: Tensor): Tensor {
+  const isFused = module instanceof Linear && module.forward === Linear.prototype.forward && !isTracing();
+  return isFused ? linearRelu(x, module.weight, module.bias) : relu(module.forward(x));
 }

@@ -11,7 +11,7 @@ import { ADD_BIAS, productJs } from "./product.js";
 import { RELU } from "./relu.js";
 import { reshape } from "./reshape.js";
 
-/** Inputs x, weight [outputs, inputs], and bias if there is one; then ReLU if it was fused with it. */
+/** Inputs x, weight [outputs, inputs], and bias if there is one; then ReLU if `relu`. */
 export const linearOp = defineOp<LinearAttributes, null>({
   name: "linear",
   forward([x, weight, bias], { relu, bfloat16 = false }) {
@@ -56,6 +56,15 @@ export const linearOp = defineOp<LinearAttributes, null>({
  * ```
  */
 export function linear(x: Tensor, weight: Tensor, bias: Tensor | null = null): Tensor {
+  return linearOf(x, weight, bias, false);
+}
+
+/** max({@link linear}, 0) as one operation, with the bits of the two: ReLU is in the product's last write. */
+export function linearRelu(x: Tensor, weight: Tensor, bias: Tensor | null): Tensor {
+  return linearOf(x, weight, bias, true);
+}
+
+function linearOf(x: Tensor, weight: Tensor, bias: Tensor | null, relu: boolean): Tensor {
   expectTensor("linear: x", x);
   expectTensor("linear: weight", weight);
   expectShape("linear: weight", weight.shape, [-1, -1]);
@@ -67,9 +76,10 @@ export function linear(x: Tensor, weight: Tensor, bias: Tensor | null = null): T
     expectShape("linear: bias", bias.shape, [outputs]);
   }
   if (lead.length !== 1) {
-    return reshape(linear(reshape(x, [numel(lead), inputs]), weight, bias), [...lead, outputs]);
+    return reshape(linearOf(reshape(x, [numel(lead), inputs]), weight, bias, relu), [...lead, outputs]);
   }
   const sources = bias === null ? [x, weight] : [x, weight, bias];
-  const attributes = { relu: false, ...(currentPrecision() === "bfloat16" && { bfloat16: true }) };
+  const attributes = { relu, ...(currentPrecision() === "bfloat16" && { bfloat16: true }) };
+  if (relu) return linearOp(sources, attributes);
   return deferLinear(linearOp, sources, attributes) ?? rememberProduct(linearOp(sources, attributes), weight);
 }

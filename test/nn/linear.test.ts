@@ -1,7 +1,26 @@
-import { describe, expect, it } from "vitest";
-import { F, Linear, tensor, zeros } from "../../src/index.js";
+import { afterEach, describe, expect, it, vi } from "vitest";
+import {
+  F,
+  Generator,
+  Linear,
+  type Module,
+  ReLU,
+  randn,
+  Sequential,
+  StudentNet,
+  type Tensor,
+  tensor,
+  withGenerator,
+  withPrecision,
+  zeros,
+} from "../../src/index.js";
+import { native } from "../../src/native.js";
+import { Taps } from "../../src/nn/taps.js";
 import { linearOp } from "../../src/ops/linear.js";
+import { withTracer } from "../../src/tensor/tracer.js";
 import { checkGradients, leaves } from "../tensor/finite_differences.js";
+
+afterEach(() => vi.restoreAllMocks());
 
 /** Rows, inputs, outputs. */
 const SIZES = [
@@ -83,4 +102,86 @@ it.each<[string, () => unknown, string]>([
   ["half an output", () => new Linear(2, 1.5), "BAD_ARGUMENT"],
 ])("%s", (_, call, code) => {
   expect(call).toThrow(expect.objectContaining({ name: "DistilleryError", code }));
+});
+
+describe("Linear with ReLU behind it", () => {
+  const bits = ({ data }: Tensor) =>
+    new Int32Array(data.buffer.slice(data.byteOffset, data.byteOffset + 4 * data.length));
+
+  /** The output and the gradients of x and of each parameter. */
+  function pass(network: Module, forward: (x: Tensor) => Tensor, shape: readonly number[]): (Int32Array | null)[] {
+    const x = withGenerator(new Generator(3), () => randn(shape, { requiresGrad: true }));
+    for (const parameter of network.parameters()) parameter.zeroGrad();
+    const out = forward(x);
+    out.mul(out).sum().backward();
+    return [out, ...[x, ...network.parameters()].map(({ grad }) => grad)].map((tensor) => tensor && bits(tensor));
+  }
+
+  const network = (bias = true) =>
+    withGenerator(new Generator(2), () => new Sequential(new Linear(13, 37, { bias }), new ReLU(), new Linear(37, 5)));
+  const apart = (layers: Sequential) => (x: Tensor) =>
+    layers.children().reduce((value, layer) => layer.forward(value), x);
+
+  it.each([
+    ["of rows", true, [20, 13], "float32"],
+    ["without a bias", false, [20, 13], "float32"],
+    ["of three axes", true, [4, 5, 13], "float32"],
+    ["of one row", true, [1, 13], "float32"],
+    ["of no rows", true, [0, 13], "float32"],
+    ["in bfloat16", true, [20, 13], "bfloat16"],
+  ] as const)("is one operation with the bits of two: %s", (_, bias, shape, precision) => {
+    const layers = network(bias);
+    const alone = vi.spyOn(native, "reluForward");
+    const fused = withPrecision(precision, () => pass(layers, (x) => layers.forward(x), shape));
+    expect(alone).not.toHaveBeenCalled();
+    expect(fused).toEqual(withPrecision(precision, () => pass(layers, apart(layers), shape)));
+    expect(alone).toHaveBeenCalled();
+  });
+
+  it("is in the script's student", () => {
+    const student = withGenerator(new Generator(2), () => new StudentNet({ inFeatures: 13, hidden: [37, 9] }));
+    const byHand = (x: Tensor) => student.fc3.forward(student.fc2.forward(student.fc1.forward(x).relu()).relu());
+    expect(pass(student, (x) => student.forward(x), [20, 13])).toEqual(pass(student, byHand, [20, 13]));
+  });
+
+  it("shows what is between to what reads the module's output", () => {
+    const layers = network();
+    const x = withGenerator(new Generator(3), () => randn([20, 13]));
+    const { value, taps } = new Taps(layers, ["0", "1", "1:input"], "student").record(() => layers.forward(x));
+    const product = layers.children()[0].forward(x);
+    expect(bits(taps["0"])).toEqual(bits(product));
+    expect(taps["1:input"]).toBe(taps["0"]);
+    expect(bits(taps["1"])).toEqual(bits(product.relu()));
+    expect(bits(value)).toEqual(bits(layers.forward(x)));
+  });
+
+  it("is two operations in a graph", () => {
+    const names: string[] = [];
+    const layers = network();
+    withTracer(
+      (_output, _inputs, { name }) => names.push(name),
+      () => layers.forward(randn([2, 13])),
+    );
+    expect(names).toEqual(["linear", "relu", "linear"]);
+  });
+
+  it("runs a forward of the user's own, of either", () => {
+    class Doubled extends Linear {
+      override forward(x: Tensor): Tensor {
+        return super.forward(x).mul(2);
+      }
+    }
+    class Negative extends ReLU {
+      override forward(x: Tensor): Tensor {
+        return super.forward(x.neg());
+      }
+    }
+    const x = tensor([[1, -2]]);
+    const linear = new Linear(2, 3);
+    const doubled = new Doubled(2, 3).loadStateDict(linear.stateDict());
+    expect(new Sequential(doubled, new ReLU()).forward(x).toArray()).toEqual(linear.forward(x).mul(2).relu().toArray());
+    expect(new Sequential(linear, new Negative()).forward(x).toArray()).toEqual(
+      linear.forward(x).neg().relu().toArray(),
+    );
+  });
 });
