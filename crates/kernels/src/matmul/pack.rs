@@ -15,6 +15,7 @@ use super::params::{LINE, nr, nr_vectors};
 use super::transpose::{self, SIDE};
 use pulp::{Simd, WithSimd};
 use std::cell::RefCell;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// A cache line: vectors that do not cross lines load at full speed.
 #[derive(Clone, Copy)]
@@ -32,6 +33,8 @@ const KEPT: usize = 1 << 20;
 thread_local! {
     /// The buffers that nobody uses now, the one that was used last at the end.
     static BUFFERS: RefCell<Vec<Vec<Line>>> = const { RefCell::new(Vec::new()) };
+    /// What `with_copy` wrote last, and for which call.
+    static COPY: RefCell<(usize, Vec<Line>)> = const { RefCell::new((0, Vec::new())) };
 }
 
 /// Calls `f` with room for `len` elements that this thread reuses; what they hold is left over. Within `f` another call
@@ -52,6 +55,34 @@ pub(super) fn with_buffer<T>(len: usize, f: impl FnOnce(*mut f32) -> T) -> T {
 pub(crate) fn with_scratch<T>(len: usize, f: impl FnOnce(&mut [f32]) -> T) -> T {
     // SAFETY: the buffer is this long, and all of it was set.
     with_buffer(len, |data| f(unsafe { std::slice::from_raw_parts_mut(data, len) }))
+}
+
+/// A call of a kernel whose tasks read copies of their thread.
+#[derive(Clone, Copy)]
+pub(super) struct Call(usize);
+
+impl Call {
+    /// One that no thread has a copy for.
+    pub fn new() -> Self {
+        static CALLS: AtomicUsize = AtomicUsize::new(1);
+        Self(CALLS.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// Calls `f` with `len` elements that `fill` has written on this thread, once a call of a kernel, however many of its
+/// tasks the thread takes. What another core has written would come from its cache, slower than from memory.
+pub(super) fn with_copy(call: Call, len: usize, fill: impl FnOnce(&mut [f32]), f: impl FnOnce(&[f32])) {
+    let (of, mut lines) = COPY.take();
+    if lines.len() < len.div_ceil(LINE) {
+        lines.resize(len.div_ceil(LINE), Line::ZERO);
+    }
+    // SAFETY: the lines are this long, and all of them were set.
+    let copy = unsafe { std::slice::from_raw_parts_mut(lines.as_mut_ptr().cast(), len) };
+    if of != call.0 {
+        fill(copy);
+    }
+    f(copy);
+    COPY.set((call.0, lines));
 }
 
 /// Packs some rows of some columns, which begin with a panel's first.

@@ -12,7 +12,7 @@ use super::{ELEMS, Element, Form, Kernel, Products, padded};
 use crate::matmul::conv_task::{Target, sum};
 use crate::matmul::epilogue::Epilogue;
 use crate::matmul::mat::MatRef;
-use crate::matmul::pack;
+use crate::matmul::pack::{self, Call};
 use crate::matmul::params::{LINE, TASKS_PER_THREAD, threads_for};
 use crate::matmul::patches::Images;
 use crate::matmul::runs;
@@ -27,6 +27,9 @@ use std::ops::Range;
 const TASK_ELEMS: usize = 1 << 18;
 /// Tiles of a task, about, at least: U is read once for these, whose V and P are more than twice as long with stride 2.
 const TASK_TILES_MIN: [usize; 2] = [48, 24];
+
+/// Elements of U, at most, for which each thread computes its own: as long as it stays in L2 beside V and P.
+const OWN_U: usize = 1 << 18;
 
 /// Channels that are summed in one accumulator, with stride 1 and 2: the outputs are differences of larger products, so
 /// that roundings count more than in other sums.
@@ -82,6 +85,8 @@ impl Winograd<'_> {
         let tiles = tiles.max(tiles_min);
         let wanted = if threads == 1 { 1 } else { 2 * threads };
         let images = (tiles / (down * across)).clamp(1, self.images.div_ceil(wanted));
+        let groups = self.images.div_ceil(images).next_multiple_of(threads).min(self.images);
+        let images = self.images.div_ceil(groups);
         let groups = self.images.div_ceil(images);
         // For the threads, bands of at least some tiles; then they share the outputs of each, whose V each computes.
         let for_threads = wanted.div_ceil(groups).min((down * across).div_ceil(tiles_min));
@@ -103,19 +108,25 @@ impl WithSimd for Winograd<'_> {
         let work = self.images * self.grid[0] * self.grid[1] * self.rows * self.source.channels * 9 / 4;
         let threads = threads_for(work);
         match self.weight {
-            Weight::Transformed(u) => self.run_tasks(simd, u, threads),
+            Weight::Transformed(u) => self.run_tasks(simd, threads, |f| f(u)),
+            Weight::Taps(a) if threads > 1 && transformed_len(a) <= OWN_U => {
+                let call = Call::new();
+                self.run_tasks(simd, threads, |f| {
+                    pack::with_copy(call, transformed_len(a), |u| transform(simd, &self.kernel, a, u, 1), f)
+                });
+            }
             Weight::Taps(a) => pack::with_scratch(transformed_len(a), |u| {
                 transform(simd, &self.kernel, a, u, threads);
-                self.run_tasks(simd, u, threads);
+                self.run_tasks(simd, threads, |f| f(u));
             }),
         }
     }
 }
 
 impl Winograd<'_> {
-    /// Computes the outputs, task by task.
+    /// Computes the outputs, task by task, each with U.
     #[inline(always)]
-    fn run_tasks<S: Simd>(&self, simd: S, u: &[f32], threads: usize) {
+    fn run_tasks<S: Simd>(&self, simd: S, threads: usize, with_u: impl Fn(&mut dyn FnMut(&[f32])) + Sync) {
         let tasks = self.tasks(threads);
         let layout = BufferLayout::of(self, &tasks);
         let [down, across] = self.kernel.form.tiles(self.grid);
@@ -126,11 +137,13 @@ impl Winograd<'_> {
                     let images = group * tasks.images..self.images.min((group + 1) * tasks.images);
                     Tiles { images, rows: band * tasks.rows..down.min((band + 1) * tasks.rows), across }
                 };
-                for task in chunk {
-                    let part = task % tasks.parts;
-                    let blocks = part * tasks.blocks..(part + 1) * tasks.blocks;
-                    simd.vectorize(Task { call: self, u, layout, tiles: of(task), blocks, buffer });
-                }
+                with_u(&mut |u| {
+                    for task in chunk.clone() {
+                        let part = task % tasks.parts;
+                        let blocks = part * tasks.blocks..(part + 1) * tasks.blocks;
+                        simd.vectorize(Task { call: self, u, layout, tiles: of(task), blocks, buffer });
+                    }
+                });
             });
         });
     }

@@ -22,8 +22,8 @@ const FORM: Form = Form::Dense;
 
 /// Groups of images, at most.
 const GROUPS: usize = 16;
-/// Elements of all groups' sums together, about: 16 MiB.
-const SUMS: usize = 1 << 22;
+/// Elements of all groups' sums together, about: 8 MiB.
+const SUMS: usize = 1 << 21;
 /// Elements of V and W of a block together, about, if these are enough tiles: a 1 MiB L2.
 const BLOCK_ELEMS: usize = 1 << 18;
 /// Tiles of a block, about, at least: less would read and write the sums too often.
