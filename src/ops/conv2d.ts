@@ -18,6 +18,7 @@ import { expectTensor, type Tensor } from "../tensor/tensor.js";
 import { defineOp } from "./define_op.js";
 import { ADD_BIAS, PRODUCT } from "./product.js";
 import { RELU } from "./relu.js";
+import { PLACED, placedNumbers, STORED, WEB_ASSEMBLY } from "./web_assembly.js";
 
 /** A number of rows and one of columns; one number is both. */
 export type Pair = number | readonly [rows: number, columns: number];
@@ -50,9 +51,32 @@ export interface Conv2dAttributes {
 /** Numbers of an image's patches that lie in memory at a time, or those of one line, if these are more. */
 const PATCHES = 65536;
 
+const UNFOLD: JsFunction = {
+  name: "unfold",
+  calls: [WEB_ASSEMBLY],
+  source: `
+/**
+ * What a number of a kernel meets in a channel [height, width], which is at \`from\` of x: of some lines of the output,
+ * from the channel's \`line\` on, the columns from \`left\` on, in \`patches\` from \`to\` on. Outside it is 0.
+ */
+function unfold(x, from, [height, width], patches, to, rows, columns, line, lineStep, left, step) {
+  if (webAssembly !== null) {
+    const [source, target] = [x.byteOffset + 4 * from, patches.byteOffset + 4 * to];
+    webAssembly.unfold(source, height, width, target, rows, columns, line, lineStep, left, step);
+    return;
+  }
+  for (let row = 0; row < rows; row++, line += lineStep) {
+    const isInside = line >= 0 && line < height;
+    for (let c = 0, at = left; c < columns; c++, at += step) {
+      patches[to++] = isInside && at >= 0 && at < width ? x[from + line * width + at] : 0;
+    }
+  }
+}`,
+};
+
 const CONV2D: JsFunction = {
   name: "conv2d",
-  calls: [PRODUCT],
+  calls: [UNFOLD, STORED, PLACED, PRODUCT],
   source: `
 /**
  * The convolution of images [..., channels, height, width]: of so many lines of the output at a time, the product of
@@ -64,30 +88,29 @@ function conv2d(x, weight, { size, output, kernel, stride, padding, dilation, gr
   const area = kernel[0] * kernel[1];
   const images = x.length / (channels * height * width);
   const y = new Float32Array(images * outputs * rows * columns);
+  const end = webAssembly === null ? 0 : webAssembly.end;
+  const pixels = stored(x);
+  const room = channels * area * lines * columns;
+  const patches = webAssembly === null ? new Float32Array(room) : placed(room);
   for (let image = 0; image < images; image++) {
     for (let first = 0; first < rows; first += lines) {
-      const end = Math.min(first + lines, rows);
-      const length = (end - first) * columns;
-      const patches = new Float32Array(channels * area * length);
-      for (let i = 0, to = 0; i < channels * area; i++) {
-        const channel = image * channels + Math.floor(i / area);
-        const top = dilation[0] * Math.floor((i % area) / kernel[1]) - padding[0];
+      const count = Math.min(lines, rows - first);
+      const length = count * columns;
+      for (let i = 0; i < channels * area; i++) {
+        const from = (image * channels + Math.floor(i / area)) * height * width;
+        const line = first * stride[0] + dilation[0] * Math.floor((i % area) / kernel[1]) - padding[0];
         const left = dilation[1] * (i % kernel[1]) - padding[1];
-        for (let row = first; row < end; row++, to += columns) {
-          const line = top + row * stride[0];
-          if (line < 0 || line >= height) continue;
-          const from = (channel * height + line) * width;
-          for (let c = 0, at = left; c < columns; c++, at += stride[1]) {
-            if (at >= 0 && at < width) patches[to + c] = x[from + at];
-          }
-        }
+        unfold(pixels, from, [height, width], patches, i * length, count, columns, line, stride[0], left, stride[1]);
       }
-      const sums = product(weight, patches, (channels / groups) * area, length, groups);
+      const read = patches.subarray(0, channels * area * length);
+      const sums = product(weight, read, (channels / groups) * area, length, groups);
       for (let o = 0; o < outputs; o++) {
         y.set(sums.subarray(o * length, (o + 1) * length), ((image * outputs + o) * rows + first) * columns);
       }
     }
   }
+  // The memory is free again.
+  if (webAssembly !== null) webAssembly.end = end;
   return y;
 }`,
 };
@@ -149,7 +172,7 @@ const conv2dOp = defineOp<Conv2dAttributes, null>({
     const [outputs, rows, columns] = output;
     const line = size[0] * numel(kernel) * columns;
     const lines = Math.min(rows, Math.max(1, Math.floor(PATCHES / line)));
-    room(numel(kernels) + lines * (line + outputs * columns));
+    room(placedNumbers(numel(from)) + placedNumbers(lines * line) + numel(kernels) + lines * outputs * columns);
     const lists = Object.entries({ size, output, kernel, stride, padding, dilation });
     const options = lists.map(([name, numbers]) => `${name}: [${numbers.join(", ")}]`);
     const product = call(CONV2D, x, weight, `{ ${options.join(", ")}, groups: ${groups}, lines: ${lines} }`);

@@ -10,14 +10,17 @@ function matmul(a, b, k, n, batch = 1) {
   const y = new Float32Array(rows * n);
   const sums = new Float64Array(n);
   for (let row = 0; row < rows; row++) {
-    let [i, at] = [row * k, Math.floor((row * batch) / rows) * k * n];
+    let i = row * k;
+    let at = Math.floor((row * batch) / rows) * k * n;
     const end = i + k;
     sums.fill(0);
-    // Four rows of b at a time: the sums are read and written once for all of them.
-    for (; i + 4 <= end; i += 4, at += 4 * n) {
-      const [p, q, r, s] = [a[i], a[i + 1], a[i + 2], a[i + 3]];
-      for (let j = at; j < at + n; j++) {
-        sums[j - at] += p * b[j] + q * b[j + n] + r * b[j + 2 * n] + s * b[j + 3 * n];
+    // Eight rows of b at a time: the sums are read and written once for all of them.
+    for (; i + 8 <= end; i += 8, at += 8 * n) {
+${Array.from({ length: 8 }, (_, r) => `      const a${r} = a[i + ${r}];`).join("\n")}
+      for (let j = 0; j < n; j++) {
+        const c = at + j;
+        const first = a0 * b[c] + a1 * b[c + n] + a2 * b[c + 2 * n] + a3 * b[c + 3 * n];
+        sums[j] += first + a4 * b[c + 4 * n] + a5 * b[c + 5 * n] + a6 * b[c + 6 * n] + a7 * b[c + 7 * n];
       }
     }
     for (; i < end; i++, at += n) {

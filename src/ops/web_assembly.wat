@@ -63,6 +63,37 @@
       (local.set $rows (i32.sub (local.get $rows) (i32.const 1)))
       (br_if $rows_of_a (local.get $rows))))
 
+  ;; What one number of a kernel meets in an image's channel [height, width]: of $rows lines of the output, from the
+  ;; channel's $line on, the columns from $left on. Outside of the image it is 0.
+  (func (export "unfold")
+    (param $from i32) (param $height i32) (param $width i32) (param $to i32) (param $rows i32) (param $columns i32)
+    (param $line i32) (param $line_step i32) (param $left i32) (param $step i32)
+    (local $line_from i32) (local $at i32) (local $to_end i32)
+    (loop $lines
+      (local.set $to_end (i32.add (local.get $to) (i32.shl (local.get $columns) (i32.const 2))))
+      ;; Unsigned, what is negative is large.
+      (if (i32.ge_u (local.get $line) (local.get $height))
+        (then (memory.fill (local.get $to) (i32.const 0) (i32.shl (local.get $columns) (i32.const 2))))
+        (else
+          (local.set $line_from
+            (i32.add
+              (local.get $from)
+              (i32.shl (i32.mul (local.get $line) (local.get $width)) (i32.const 2))))
+          (local.set $at (local.get $left))
+          (loop $numbers
+            (f32.store
+              (local.get $to)
+              (if (result f32) (i32.lt_u (local.get $at) (local.get $width))
+                (then (f32.load (i32.add (local.get $line_from) (i32.shl (local.get $at) (i32.const 2)))))
+                (else (f32.const 0))))
+            (local.set $at (i32.add (local.get $at) (local.get $step)))
+            (local.set $to (i32.add (local.get $to) (i32.const 4)))
+            (br_if $numbers (i32.lt_u (local.get $to) (local.get $to_end))))))
+      (local.set $to (local.get $to_end))
+      (local.set $line (i32.add (local.get $line) (local.get $line_step)))
+      (local.set $rows (i32.sub (local.get $rows) (i32.const 1)))
+      (br_if $lines (local.get $rows))))
+
   ;; Numbers in 8 bits [rows, n] as floats, each times the scale of its row, or of its column.
   (func (export "scale")
     (param $from i32) (param $to i32) (param $rows i32) (param $n i32) (param $scales i32) (param $by_column i32)

@@ -5,7 +5,6 @@ import {
   Conv2d,
   Embedding,
   exportJs,
-  Flatten,
   Generator,
   Linear,
   Module,
@@ -59,6 +58,14 @@ class Rows extends Module {
   }
 }
 
+/** A convolution of two images that each sample has. */
+class Images extends Module {
+  readonly conv = new Conv2d(1, 3, 3);
+  override forward(x: Tensor): Tensor {
+    return this.conv.forward(x.reshape([-1, 1, 10, 12])).reshape([x.shape[0], 480]);
+  }
+}
+
 const image = (inputs: number, conv: Conv2d, [height, width]: readonly [number, number]) =>
   new (class extends Module {
     readonly conv = conv;
@@ -72,13 +79,13 @@ const NETWORKS: Readonly<Record<string, readonly [features: number, () => Module
     103,
     () => new Sequential(new Linear(103, 45), new ReLU(), new Linear(45, 64), new Linear(64, 37, { bias: false })),
   ],
-  "several rows of a sample": [104, () => new Sequential(new Flatten(1), new Linear(104, 50))],
   attention: [120, () => new Attending()],
   "a convolution": [2 * 81, () => image(2, new Conv2d(2, 7, 3, { padding: 1 }), [9, 9])],
   "one in groups, with steps": [
     4 * 99,
     () => image(4, new Conv2d(4, 6, [3, 2], { stride: [2, 1], padding: [2, 1], dilation: [1, 2], groups: 2 }), [9, 11]),
   ],
+  "one of several images of a sample": [240, () => new Images()],
   "one by channel": [5 * 77, () => image(5, new Conv2d(5, 5, 3, { groups: 5, bias: false }), [7, 11])],
   "one of an image whose patches are too many for once": [
     3 * 64 * 50,
