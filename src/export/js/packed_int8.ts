@@ -7,9 +7,6 @@ import type { JsFunction } from "../../tensor/js_form.js";
 const SLOTS = 4096;
 const LEAST_STATE = 2 ** 20;
 const BASE = 92;
-/** Numbers from -127 to 127. */
-const LARGEST = 127;
-const NUMBERS = 2 * LARGEST + 1;
 const STATE_DIGITS = 5;
 /** The character of the digit 0, #. */
 const FIRST = 35;
@@ -27,17 +24,18 @@ const DIGITS = Array.from({ length: BASE }, (_, i) =>
 
 /**
  * Numbers in 8 bits as a text of 92 digits, in which a frequent number takes less of a digit than a rare one:
- * asymmetric numeral systems (Duda, arXiv 1311.2540) that count in base 92. First come the shares of the numbers, out
- * of 4096, two digits each, then the state, then what it takes in.
+ * asymmetric numeral systems (Duda, arXiv 1311.2540) that count in base 92. First come the largest number without its
+ * sign and the shares of those up to it, out of 4096, two digits each, then the state, then what it takes in.
  */
 export function packInt8(values: Int8Array): string {
-  const shares = sharesOf(values);
+  const largest = values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+  const shares = sharesOf(values, largest);
   const starts = shares.map((_, n) => shares.slice(0, n).reduce((sum, share) => sum + share, 0));
   const digits: number[] = [];
   let state = LEAST_STATE;
   // Backwards: what is put in last is read first.
   for (let i = values.length - 1; i >= 0; i--) {
-    const n = values[i] + LARGEST;
+    const n = values[i] + largest;
     const share = shares[n];
     while (state >= (LEAST_STATE / SLOTS) * BASE * share) {
       digits.push(state % BASE);
@@ -49,7 +47,7 @@ export function packInt8(values: Int8Array): string {
     digits.push(state % BASE);
     state = Math.floor(state / BASE);
   }
-  const table = shares.flatMap((share) => [Math.floor(share / BASE), share % BASE]);
+  const table = [largest, ...shares].flatMap((share) => [Math.floor(share / BASE), share % BASE]);
   return [...table, ...digits.reverse()].map((digit) => DIGITS[digit]).join("");
 }
 
@@ -58,10 +56,10 @@ export function unpackingBytes(length: number, text: number): number {
   return 4 * SLOTS + CODES + length + text;
 }
 
-/** How many of the slots each number gets: by its frequency, and at least one if it occurs. */
-function sharesOf(values: Int8Array): number[] {
-  const counts = new Array<number>(NUMBERS).fill(0);
-  for (const value of values) counts[value + LARGEST] += 1;
+/** How many of the slots each number gets, from the least one on: by its frequency, and at least one if it occurs. */
+function sharesOf(values: Int8Array, largest: number): number[] {
+  const counts = new Array<number>(2 * largest + 1).fill(0);
+  for (const value of values) counts[value + largest] += 1;
   const shares = counts.map((count) => (count === 0 ? 0 : Math.max(1, Math.round((count / values.length) * SLOTS))));
   // What rounding left over or took too much is the most frequent one's, whose share it changes least.
   for (let rest = SLOTS - sum(shares); rest !== 0; rest = SLOTS - sum(shares)) {
@@ -78,7 +76,7 @@ export const UNPACKED: JsFunction = {
   source: `
 /**
  * Numbers in 8 bits from a text of ${BASE} digits, in which a frequent number takes less than a rare one (asymmetric
- * numeral systems, Duda, arXiv 1311.2540). First come the shares of -${LARGEST} to ${LARGEST}, out of ${SLOTS}, then
+ * numeral systems, Duda, arXiv 1311.2540). First come the largest number and the shares of all, out of ${SLOTS}, then
  * the state, then what it takes in.
  */
 function unpacked(text, length) {
@@ -87,10 +85,12 @@ function unpacked(text, length) {
   digits[32] = ${"<".charCodeAt(0) - FIRST};
   digits[33] = ${"\\".charCodeAt(0) - FIRST};
   let at = 0;
+  const pair = () => ${BASE} * digits[text.charCodeAt(at++)] + digits[text.charCodeAt(at++)];
+  const largest = pair();
   // Of each slot the number, which one it is of that number's, and how many these are, less one.
   const slots = new Uint32Array(${SLOTS});
-  for (let n = -${LARGEST}, slot = 0; n <= ${LARGEST}; n++) {
-    const share = ${BASE} * digits[text.charCodeAt(at++)] + digits[text.charCodeAt(at++)];
+  for (let n = -largest, slot = 0; n <= largest; n++) {
+    const share = pair();
     for (let i = 0; i < share; i++) slots[slot++] = (share - 1) * 2 ** 20 + (i << 8) + (n & 255);
   }
   let state = 0;
