@@ -199,6 +199,8 @@ export interface Conv2DForward {
   relu: boolean
   /** Whether operands are rounded to bfloat16, unless each channel has kernels of its own */
   bfloat16: boolean
+  /** Whether an image has the bits that it has alone, however many come with it */
+  alone: boolean
   out: F32Mut
   xShape: List<number>
   weightShape: List<number>

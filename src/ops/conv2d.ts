@@ -9,6 +9,7 @@ import {
 } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
+import { isRecording } from "../tensor/autograd.js";
 import { allocate } from "../tensor/buffer_pool.js";
 import type { JsFunction } from "../tensor/js_form.js";
 import { int, ints } from "../tensor/onnx_node.js";
@@ -118,7 +119,8 @@ function conv2d(x, weight, { size, output, kernel, stride, padding, dilation, gr
 /** Inputs x [images, channels, height, width], weight, and bias if there is one; then ReLU if it was fused with it. */
 const conv2dOp = defineOp<Conv2dAttributes, null>({
   name: "conv2d",
-  forward([x, weight, bias], attributes) {
+  forward(inputs, attributes) {
+    const [x, weight, bias] = inputs;
     const shape = outputShape(x.shape, weight.shape, attributes);
     const data = allocate(numel(shape));
     native.conv2DForward({
@@ -127,6 +129,8 @@ const conv2dOp = defineOp<Conv2dAttributes, null>({
       bias: bias === undefined ? null : bias.data,
       relu: attributes.relu,
       bfloat16: attributes.bfloat16 ?? false,
+      // A step's images come together anyway; a prediction does not depend on what others ask for beside it.
+      alone: !isRecording(inputs),
       out: data,
       xShape: [...x.shape],
       weightShape: [...weight.shape],

@@ -250,6 +250,7 @@ export const CALLS: Record<string, Argument[]> = {
     bias: optional(read(1, 2)),
     relu: flag,
     bfloat16: flag,
+    alone: flag,
     out: write(8),
     ...convolution,
   }),

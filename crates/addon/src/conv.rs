@@ -17,6 +17,8 @@ pub struct Conv2dForward {
     pub relu: bool,
     /// Whether operands are rounded to bfloat16, unless each channel has kernels of its own
     pub bfloat16: bool,
+    /// Whether an image has the bits that it has alone, however many come with it
+    pub alone: bool,
     pub out: F32Mut,
     pub x_shape: List<u32>,
     pub weight_shape: List<u32>,
@@ -29,8 +31,8 @@ pub fn conv2d_forward(mut call: Conv2dForward) -> Result<()> {
     let mut memory = Memory::new();
     let (x, weight) = (memory.read(&call.x)?, memory.read(&call.weight)?);
     let shape = shape(x, weight, [&call.x_shape, &call.weight_shape, &call.window])?;
-    let operands =
-        Operands { x, weight: Weight::Taps(weight, precision(call.bfloat16)), bias: memory.read_some(&call.bias)? };
+    let (weight, bias) = (Weight::Taps(weight, precision(call.bfloat16)), memory.read_some(&call.bias)?);
+    let operands = Operands { x, weight, bias, alone: call.alone };
     let epilogue = Epilogue { relu: call.relu, ..Epilogue::default() };
     conv::forward(&shape, operands, epilogue, memory.write(&mut call.out)?).map_err(kernel_error)
 }

@@ -10,7 +10,7 @@ use distillery_kernels::matmul::bf16::{from_bits, to_bits};
 /// Images, channels, height, width; outputs, kernel; stride, padding, dilation; groups.
 type Case = ([usize; 4], [usize; 3], [usize; 2], [usize; 2], [usize; 2], usize);
 
-const CASES: [Case; 72] = [
+const CASES: [Case; 75] = [
     ([1, 1, 1, 1], [1, 1, 1], [1, 1], [0, 0], [1, 1], 1),
     ([2, 3, 5, 7], [4, 3, 3], [1, 1], [1, 1], [1, 1], 1),
     ([2, 3, 5, 7], [4, 3, 3], [1, 1], [0, 0], [1, 1], 1),
@@ -21,6 +21,10 @@ const CASES: [Case; 72] = [
     ([2, 16, 16, 16], [13, 3, 3], [1, 1], [1, 1], [1, 1], 1),
     ([5, 20, 8, 8], [65, 3, 3], [1, 1], [1, 1], [1, 1], 1),
     ([9, 8, 4, 4], [12, 3, 3], [1, 1], [1, 1], [1, 1], 1),
+    // One tile an image, which pays for many.
+    ([50, 20, 4, 4], [35, 3, 3], [1, 1], [1, 1], [1, 1], 1),
+    ([64, 130, 3, 4], [67, 3, 3], [1, 1], [1, 1], [1, 1], 1),
+    ([53, 33, 7, 8], [40, 3, 3], [2, 2], [1, 1], [1, 1], 1),
     ([33, 8, 2, 2], [9, 1, 1], [1, 1], [0, 0], [1, 1], 1),
     ([7, 3, 1, 1], [5, 3, 3], [1, 1], [1, 1], [1, 1], 1),
     ([2, 3, 11, 13], [4, 5, 2], [3, 2], [2, 1], [1, 2], 1),
@@ -140,10 +144,15 @@ fn run(shape: &Shape, data: &Data, bias: bool, relu: bool) -> Vec<f32> {
 }
 
 fn run_in(precision: Precision, shape: &Shape, data: &Data, bias: bool, relu: bool) -> Vec<f32> {
+    run_as(false, precision, shape, data, bias, relu)
+}
+
+fn run_as(alone: bool, precision: Precision, shape: &Shape, data: &Data, bias: bool, relu: bool) -> Vec<f32> {
     let mut out = vec![f32::NAN; data.grad.len()];
     let bias = bias.then_some(&data.bias[..]);
     let weight = Weight::Taps(&data.weight, precision);
-    let (operands, epilogue) = (Operands { x: &data.x, weight, bias }, Epilogue { relu, ..Epilogue::default() });
+    let operands = Operands { x: &data.x, weight, bias, alone };
+    let epilogue = Epilogue { relu, ..Epilogue::default() };
     forward(shape, operands, epilogue, &mut out).unwrap();
     out
 }
@@ -202,8 +211,10 @@ fn forward_is_the_naive_loop() {
                 (0..data.grad.len()).for_each(|i| want.add(i, data.bias[i / plane % data.bias.len()], 1.0));
             }
             products(&shape, |out, x, weight| want.add(out, data.x[x], data.weight[weight]));
-            let got = run(&shape, &data, bias, relu);
-            want.expect(&format!("{shape:?}"), &got, |y| if relu { y.max(0.0) } else { y });
+            for alone in [false, true] {
+                let got = run_as(alone, Precision::Float32, &shape, &data, bias, relu);
+                want.expect(&format!("{shape:?} {alone}"), &got, |y| if relu { y.max(0.0) } else { y });
+            }
         }
     }
 }
@@ -311,6 +322,7 @@ fn threads_do_not_change_the_bits() {
         ([9, 33, 32, 30], [48, 3, 3], [2, 2], [1, 1], [1, 1], 1),
         ([1, 40, 33, 31], [40, 3, 3], [1, 1], [1, 1], [1, 1], 1),
         ([40, 64, 8, 8], [64, 3, 3], [1, 1], [1, 1], [1, 1], 1),
+        ([64, 80, 4, 4], [96, 3, 3], [1, 1], [1, 1], [1, 1], 1),
         ([20, 48, 16, 16], [48, 3, 3], [1, 1], [1, 1], [1, 1], 48),
     ] {
         let shape = shape_of(case);
@@ -338,7 +350,7 @@ fn what_follows_has_the_bits_of_its_steps() {
         for (with_bias, norm, with_addend, relu) in
             [(true, None, true, false), (false, Some(norm), false, true), (true, Some(norm), true, true)]
         {
-            let mut want = run(&shape, &data, with_bias, false);
+            let mut want = run_as(true, Precision::Float32, &shape, &data, with_bias, false);
             for (i, y) in want.iter_mut().enumerate() {
                 let c = i / plane % shape.weight[0];
                 if norm.is_some() {
@@ -351,12 +363,12 @@ fn what_follows_has_the_bits_of_its_steps() {
             let bias = with_bias.then_some(&data.bias[..]);
             let mut got = vec![f32::NAN; want.len()];
             let weight = Weight::Taps(&data.weight, Precision::Float32);
-            forward(&shape, Operands { x: &data.x, weight, bias }, epilogue, &mut got).unwrap();
+            forward(&shape, Operands { x: &data.x, weight, bias, alone: true }, epilogue, &mut got).unwrap();
             assert_eq!(got, want, "case {i}");
             if let Some(transformed) = transform(&shape, &data.weight).unwrap() {
                 got.fill(f32::NAN);
                 let weight = Weight::Transformed(&transformed);
-                forward(&shape, Operands { x: &data.x, weight, bias }, epilogue, &mut got).unwrap();
+                forward(&shape, Operands { x: &data.x, weight, bias, alone: true }, epilogue, &mut got).unwrap();
                 assert_eq!(got, want, "case {i}, its weight transformed before");
             }
         }
@@ -370,26 +382,29 @@ fn an_image_alone_has_the_bits_that_it_has_in_a_batch() {
 }
 
 fn alone_and_in_a_batch(precision: Precision) {
-    alone_and_in_a_batch_of(precision, [12, 20], 1);
-    alone_and_in_a_batch_of(precision, [35, 20], 1);
-    alone_and_in_a_batch_of(precision, [35, 36], 2);
+    alone_and_in_a_batch_of(precision, [12, 20], 1, 8);
+    alone_and_in_a_batch_of(precision, [35, 20], 1, 8);
+    alone_and_in_a_batch_of(precision, [35, 36], 2, 8);
+    alone_and_in_a_batch_of(precision, [35, 20], 1, 4);
 }
 
-fn alone_and_in_a_batch_of(precision: Precision, [channels, outputs]: [usize; 2], stride: usize) {
-    let side = 8 * stride;
-    let shape = shape_of(([37, channels, side, side], [outputs, 3, 3], [stride; 2], [1, 1], [1, 1], 1));
+/// `places` rows and columns of outputs.
+fn alone_and_in_a_batch_of(precision: Precision, [channels, outputs]: [usize; 2], stride: usize, places: usize) {
+    let (images, side, area) = (53, places * stride, places * places);
+    let shape = shape_of(([images, channels, side, side], [outputs, 3, 3], [stride; 2], [1, 1], [1, 1], 1));
     let data = data(&shape);
-    let all = run_in(precision, &shape, &data, true, true);
-    for n in 0..37 {
+    let all = run_as(true, precision, &shape, &data, true, true);
+    for n in 0..images {
         let alone = Shape { x: [1, channels, side, side], ..shape };
         let size = channels * side * side;
         let image = Data {
             x: data.x[n * size..][..size].to_vec(),
-            grad: vec![0.0; outputs * 64],
+            grad: vec![0.0; outputs * area],
             weight: data.weight.clone(),
             bias: data.bias.clone(),
         };
-        assert_eq!(run_in(precision, &alone, &image, true, true), all[n * outputs * 64..][..outputs * 64], "image {n}");
+        let got = run_as(true, precision, &alone, &image, true, true);
+        assert_eq!(got, all[n * outputs * area..][..outputs * area], "image {n}");
     }
 }
 
@@ -447,7 +462,7 @@ fn what_does_not_fit_is_refused() {
     refuses(
         forward(
             &other,
-            Operands { x: &[0.0; 1024], weight: Weight::Transformed(&weight), bias: None },
+            Operands { x: &[0.0; 1024], weight: Weight::Transformed(&weight), bias: None, alone: true },
             Epilogue::default(),
             &mut [0.0; 1152],
         ),
@@ -457,7 +472,7 @@ fn what_does_not_fit_is_refused() {
     refuses(
         forward(
             &shape,
-            Operands { x: &[0.0; 7], weight: Weight::Taps(&[0.0; 108], Precision::Float32), bias: None },
+            Operands { x: &[0.0; 7], weight: Weight::Taps(&[0.0; 108], Precision::Float32), bias: None, alone: true },
             Epilogue::default(),
             &mut [0.0; 108],
         ),

@@ -29,6 +29,9 @@ pub struct Operands<'a> {
     pub weight: Weight<'a>,
     /// bias[outputs].
     pub bias: Option<&'a [f32]>,
+    /// Whether an image has the bits that it has alone, however many come with it: else many small ones may be computed
+    /// as only together pays.
+    pub alone: bool,
 }
 
 /// The weight of a convolution, and how it is multiplied.
@@ -48,7 +51,7 @@ pub fn transform(shape: &Shape, weight: &[f32]) -> Result<Option<TransformedWeig
     if shape.groups > 1 || weight.is_empty() {
         return Ok(None);
     }
-    Ok(TransformedWeight::new(matrix(weight, shape.weight[0]), &window(shape, out_shape)))
+    Ok(TransformedWeight::new(matrix(weight, shape.weight[0]), &window(shape, out_shape, 1)))
 }
 
 /// What follows a convolution in its last write, in this order.
@@ -65,7 +68,7 @@ pub struct Epilogue<'a> {
 /// out = the convolution of x with the weight, plus the bias, and what follows.
 pub fn forward(shape: &Shape, operands: Operands, epilogue: Epilogue, out: &mut [f32]) -> Result<()> {
     let out_shape = shape.output()?;
-    let Operands { x, weight, bias } = operands;
+    let Operands { x, weight, bias, alone } = operands;
     expect_shape(OP, "x", &[x.len()], &[shape.x.iter().product()])?;
     expect_shape(OP, "out", &[out.len()], &[out_shape.iter().product()])?;
     if let Some(bias) = bias {
@@ -78,7 +81,7 @@ pub fn forward(shape: &Shape, operands: Operands, epilogue: Epilogue, out: &mut 
     if let Some(addend) = addend {
         expect_shape(OP, "addend", &[addend.len()], &[out.len()])?;
     }
-    let (x, window) = (view(shape.x, x), window(shape, out_shape));
+    let (x, window) = (view(shape.x, x), window(shape, out_shape, if alone { 1 } else { shape.x[0] }));
     let addend_view = addend.map(|addend| view(out_shape, addend));
     let (weight, precision) = match weight {
         Weight::Taps(weight, precision) => (weight, precision),
@@ -114,11 +117,11 @@ pub fn forward(shape: &Shape, operands: Operands, epilogue: Epilogue, out: &mut 
     Ok(())
 }
 
-/// What the outputs read.
-fn window(shape: &Shape, [.., height, width]: [usize; 4]) -> matmul::Window {
+/// What the outputs read, if `together` images are computed in one way.
+fn window(shape: &Shape, [.., height, width]: [usize; 4], together: usize) -> matmul::Window {
     let place =
         |axis: usize, tap: usize| (tap * shape.window.dilation[axis]) as isize - shape.window.padding[axis] as isize;
-    matmul::Window { grid: [height, width], step: shape.window.stride, taps: vec![taps(shape, place)] }
+    matmul::Window { grid: [height, width], step: shape.window.stride, taps: vec![taps(shape, place)], together }
 }
 
 /// The gradients that are wanted.
@@ -186,13 +189,13 @@ pub fn backward(
 /// outputs' gradients whose parts are the remainders of its columns, each with the taps that meet these and every tap of
 /// each channel.
 fn input_gradient(precision: Precision, shape: &Shape, grad: ArrayView4<f32>, weight: &[f32], grad_x: &mut [f32]) {
-    let [_, _, height, width] = shape.x;
+    let [images, _, height, width] = shape.x;
     let Window { stride, padding, dilation } = shape.window;
     let [_, per_group, ky, kx] = shape.weight;
     let outputs = shape.weight[0] / shape.groups;
     let mut grad_x = view_mut(shape.x, grad_x);
     let params = ConvParams { stride, padding, dilation };
-    let kernel = matmul::Kernel::transposed([ky, kx], params, [outputs, per_group], [height, width]);
+    let kernel = matmul::Kernel::transposed([ky, kx], params, [outputs, per_group], [images, height, width]);
     if let (Some(kernel), Precision::Float32) = (kernel, precision) {
         for group in 0..shape.groups {
             let of_group = &weight[group * outputs * per_group * 9..];
@@ -224,7 +227,8 @@ fn input_gradient(precision: Precision, shape: &Shape, grad: ArrayView4<f32>, we
             continue;
         }
         let taps = read.iter().map(|taps| taps.iter().map(|(_, tap)| *tap).collect()).collect();
-        let window = matmul::Window { grid: [into.dim().2, width.div_ceil(parts)], step: [1, 1], taps };
+        let grid = [into.dim().2, width.div_ceil(parts)];
+        let window = matmul::Window { grid, step: [1, 1], taps, together: images };
         for group in 0..shape.groups {
             let of_group = &weight[group * outputs * per_group * ky * kx..];
             let grad = grad.slice_axis(Axis(1), Slice::from(group * outputs..(group + 1) * outputs));

@@ -105,7 +105,8 @@ pub(super) fn conv2d(given: &mut Attributes) -> Result<Op> {
             Some(Packed::Kernel(weight)) => conv::Weight::Transformed(weight),
             _ => conv::Weight::Taps(inputs[1].data, precision),
         };
-        let operands = conv::Operands { x: inputs[0].data, weight, bias: inputs.get(2).map(|bias| bias.data) };
+        let operands =
+            conv::Operands { x: inputs[0].data, weight, bias: inputs.get(2).map(|bias| bias.data), alone: true };
         let norm = match of_norm {
             [weight, bias, mean, var] => {
                 let inv_std = first(&mut room.scratch[0], var.data.len());

@@ -72,6 +72,8 @@ pub(crate) struct Window {
     pub step: [usize; 2],
     /// The places that the first output of each part reads.
     pub taps: Vec<Vec<[isize; 2]>>,
+    /// Images that are computed in one way; 1 if each has the bits that it has alone.
+    pub together: usize,
 }
 
 /// Where what outputs read lies: for each channel, copy of its columns and copy of its rows, the rows of one.

@@ -84,7 +84,9 @@ impl Winograd<'_> {
         let tiles = TASK_ELEMS / (form.elements() * (padded(self.source.channels) + block(self.rows)));
         let tiles = tiles.max(tiles_min);
         let wanted = if threads == 1 { 1 } else { 2 * threads };
-        let images = (tiles / (down * across)).clamp(1, self.images.div_ceil(wanted));
+        // For the threads, fewer images, but not so few that each task reads U for them alone.
+        let for_threads = self.images.div_ceil(wanted).max(tiles_min / (down * across));
+        let images = (tiles / (down * across)).clamp(1, for_threads).min(self.images);
         let groups = self.images.div_ceil(images).next_multiple_of(threads).min(self.images);
         let images = self.images.div_ceil(groups);
         let groups = self.images.div_ceil(images);

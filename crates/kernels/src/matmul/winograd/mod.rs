@@ -106,22 +106,28 @@ impl Form {
         grid.map(|length| length.div_ceil(self.tile()))
     }
 
-    /// Whether there are enough channels and outputs, and tiles of an image, which the outputs fill at least by half, and
-    /// whether a row of tiles stays in the cache. The images of a batch do not matter: each has the bits that it has alone.
-    fn pays(self, channels: [usize; 2], grid: [usize; 2], tiles_min: usize) -> bool {
+    /// Whether an image, or those that are computed in one way, have enough tiles for what U costs.
+    fn pays_for_weight(self, grid: [usize; 2], together: usize) -> bool {
+        let tiles: usize = self.tiles(grid).iter().product();
+        tiles >= TILES_MIN || tiles * together >= TOGETHER_MIN
+    }
+
+    /// Whether there are enough channels and outputs, the outputs fill their tiles at least by half, and a row of tiles
+    /// stays in the cache.
+    fn pays(self, channels: [usize; 2], grid: [usize; 2]) -> bool {
         let [down, across] = self.tiles(grid);
         let least = self.stride() * CHANNELS_MIN;
         channels.iter().all(|&channels| channels >= least && self.elements() * channels * across <= ROW_MAX)
-            && down * across >= tiles_min
             && 2 * grid[0] * grid[1] >= self.tile() * self.tile() * down * across
     }
 }
 
 /// Channels and outputs from which on the transforms cost less than they save; twice as many if the stride is 2.
 const CHANNELS_MIN: usize = 16;
-/// Tiles of an image for the same: with fewer, a single image would wait longer for the weight than it gains. A
-/// gradient by the weight, of which there is one a batch, needs no more than one.
+/// Tiles of an image for the same: with fewer, a single image would wait longer for the weight than it gains.
 const TILES_MIN: usize = 4;
+/// The same of images that are computed in one way: with fewer, reading U takes as long as a direct sum.
+const TOGETHER_MIN: usize = 48;
 /// Elements of a transformed row of tiles, at most: 2 MiB.
 const ROW_MAX: usize = 1 << 19;
 
@@ -146,16 +152,23 @@ impl Kernel {
         }
         let form = Form::of(window.step)?;
         let fits = taps.len() == 9 && first.iter().all(|place| (-2..=0).contains(place));
-        (fits && form.pays([channels, outputs], window.grid, TILES_MIN)).then_some(Self { form, first, order })
+        let pays = form.pays([channels, outputs], window.grid) && form.pays_for_weight(window.grid, window.together);
+        (fits && pays).then_some(Self { form, first, order })
     }
 
-    /// That of the gradient of an input of `grid` places, if kernel and stride are those of `Form::Transposed`, and if the
+    /// That of the gradient of an input of images of these rows and columns, if kernel and stride are those of `Form::Transposed`, and if the
     /// sizes pay. It reads the taps from the last one on.
-    pub fn transposed(kernel: [usize; 2], params: ConvParams, channels: [usize; 2], grid: [usize; 2]) -> Option<Self> {
+    pub fn transposed(
+        kernel: [usize; 2],
+        params: ConvParams,
+        channels: [usize; 2],
+        [images, height, width]: [usize; 3],
+    ) -> Option<Self> {
         let form = Form::Transposed;
         let fits = (kernel, params) == ([3, 3], ConvParams { stride: [2, 2], padding: [1, 1], dilation: [1, 1] });
         let order = std::array::from_fn(|i| 8 - i);
-        (fits && form.pays(channels, grid, TILES_MIN)).then_some(Self { form, first: [0, 0], order })
+        let pays = form.pays(channels, [height, width]) && form.pays_for_weight([height, width], images);
+        (fits && pays).then_some(Self { form, first: [0, 0], order })
     }
 }
 

@@ -43,7 +43,7 @@ pub(in crate::matmul) fn weight_gradient(
     let ((images, m, height, width), channels) = (grad.dim(), x.dim().1);
     let ConvParams { stride, padding, dilation } = params;
     let fits = grad_weight.shape()[2..] == [3, 3] && stride == [1, 1] && dilation == [1, 1];
-    let pays = FORM.pays([channels, m], [height, width], 1);
+    let pays = FORM.pays([channels, m], [height, width]);
     if !fits || padding.iter().any(|&padding| padding > 2) || !pays {
         return false;
     }
