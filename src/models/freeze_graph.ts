@@ -56,9 +56,9 @@ function refusal(text: string): DistilleryError {
 
 /**
  * A network in eval mode as it is now, to be asked: its weights are copied and packed once, and its forward pass runs
- * as one native call. One sample takes a fraction of the time, and what it gets has the same bits. It has no parameters
- * and no state dict, gives no gradients and stays in eval mode: as a teacher or in a file goes the network itself.
- * TensorFlow's `freeze_graph`, `torch.jit.freeze`.
+ * as one native call. One sample takes a fraction of the time, and what it gets has the bits of `forward` in `noGrad`.
+ * It has no parameters and no state dict, gives no gradients and stays in eval mode: as a teacher or in a file goes the
+ * network itself. TensorFlow's `freeze_graph`, `torch.jit.freeze`.
  *
  * A branch of `forward` on the number of rows is lost: it is refused if batches of 2, 3 and, of samples of up to 1024
  * values, 32 rows show it.

@@ -25,6 +25,8 @@ export class ReLU extends Module {
   }
 }
 
+const { forward: reluForward } = ReLU.prototype;
+
 /**
  * Zeroes elements with chance p in train mode and divides the others by 1 - p. `torch.nn.Dropout`.
  *
@@ -145,7 +147,7 @@ export class Sequential extends Module {
     let value = x;
     for (let i = 0; i < modules.length; i++) {
       const next = modules[i + 1];
-      if (next instanceof ReLU && next.forward === ReLU.prototype.forward) {
+      if (next instanceof ReLU && next.forward === reluForward) {
         value = forwardRelu(modules[i], value);
         i += 1;
       } else value = modules[i].forward(value);

@@ -46,8 +46,10 @@ export class Linear extends Module {
   }
 }
 
+const { forward: linearForward } = Linear.prototype;
+
 /** ReLU of what a module gives: of a Linear layer one operation, unless something sees what is between. */
 export function forwardRelu(module: Module, x: Tensor): Tensor {
-  const isFused = module instanceof Linear && module.forward === Linear.prototype.forward && !isTracing();
+  const isFused = module instanceof Linear && module.forward === linearForward && !isTracing();
   return isFused ? linearRelu(x, module.weight, module.bias) : relu(module.forward(x));
 }

@@ -188,7 +188,8 @@ const conv2dOp = defineOp<Conv2dAttributes, null>({
 /**
  * Convolution of images: x [images, channels, height, width] with weight [outputs, channels / groups, rows, columns],
  * plus bias [outputs], gives [images, outputs, ...] with (length + 2 padding - dilation (size - 1) - 1) / stride + 1,
- * rounded down, rows and columns. `torch.nn.functional.conv2d`.
+ * rounded down, rows and columns. `torch.nn.functional.conv2d`. In `noGrad` an image has the same bits in any batch;
+ * where gradients are recorded, small images of a large batch are summed in another order.
  *
  * @throws DistilleryError `SHAPE_MISMATCH` with both shapes if channels, groups and weight do not fit, or the kernel is
  * larger than its padded input; `BAD_ARGUMENT` for an option out of its range.

@@ -9,6 +9,7 @@ import { expectUnrounded, outputText, standardized } from "../data/targets.js";
 import type { DistilleryError } from "../errors.js";
 import type { Outputs } from "../losses/loss.js";
 import { rowOf } from "../slices.js";
+import { unrecorded } from "../tensor/autograd.js";
 import { Tensor } from "../tensor/tensor.js";
 import { settling } from "../unsettled.js";
 import { noteAccuracy } from "./accuracy_note.js";
@@ -186,7 +187,7 @@ class FunctionTeacher implements Teacher {
   #answer(data: Dataset | null, batch: Batch): Outputs | Promise<Outputs> {
     const { inputs, labels, indices } = batch;
     let samples: RawSample[] | null = null;
-    const given = this.ask({
+    const question = {
       inputs,
       labels,
       indices,
@@ -196,7 +197,9 @@ class FunctionTeacher implements Teacher {
         samples ??= data === null ? [] : samplesOf(data, batch);
         return samples;
       },
-    });
+    };
+    // What a network gives for a sample is then the same in any batch.
+    const given = unrecorded(() => this.ask(question));
     return types.isPromise(given)
       ? settling(given, () => `teacher: ${samplesText(indices)}`).then((answer) => asOutputs(answer, indices, data))
       : asOutputs(given, indices, data);

@@ -71,10 +71,15 @@ let backwardPasses = 0;
  */
 export function noGrad<T>(body: () => T): T {
   if (typeof body !== "function") throw badArgument("body", "a function", body);
+  return expectSync("noGrad", unrecorded(body));
+}
+
+/** {@link noGrad} for an `async` body too, of which it is for what comes before the first `await`. */
+export function unrecorded<T>(body: () => T): T {
   const before = enabled;
   enabled = false;
   try {
-    return expectSync("noGrad", body());
+    return body();
   } finally {
     enabled = before;
   }

@@ -165,6 +165,21 @@ describe("Linear with ReLU behind it", () => {
     expect(names).toEqual(["linear", "relu", "linear"]);
   });
 
+  it("runs what somebody puts in the place of a class's forward", () => {
+    const { forward } = Linear.prototype;
+    let calls = 0;
+    Linear.prototype.forward = function (x) {
+      calls++;
+      return forward.call(this, x);
+    };
+    try {
+      new Sequential(new Linear(3, 2), new ReLU(), new Linear(2, 2)).forward(randn([4, 3]));
+    } finally {
+      Linear.prototype.forward = forward;
+    }
+    expect(calls).toBe(2);
+  });
+
   it("runs a forward of the user's own, of either", () => {
     class Doubled extends Linear {
       override forward(x: Tensor): Tensor {

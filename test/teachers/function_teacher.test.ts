@@ -5,16 +5,21 @@ import { describe, expect, test } from "vitest";
 import { samplesOf as rawSamples } from "../../src/data/preprocessing/encode.js";
 import {
   augment,
+  Conv2d,
   csvLog,
   distill,
+  Flatten,
   type FunctionTeacherOptions,
   functionTeacher,
   Generator,
   ImageDataset,
+  Linear,
   live,
   loadData,
   logitsFile,
   noGrad,
+  randn,
+  Sequential,
   type Teacher,
   type TeacherBatch,
   type TeacherFunction,
@@ -129,6 +134,21 @@ test("it is asked again as often as the options say, and stops when the run is s
     run(() => never, { signal: stop.signal }),
     "ABORTED",
   );
+});
+
+test("a network is asked without a record, so its answers do not depend on who is asked about at once", async () => {
+  const taught = async (batchSize: number) => {
+    const [network, student, inputs] = withGenerator(new Generator(3), () => [
+      new Sequential(new Conv2d(16, 16, 3, { padding: 1 }), new Flatten(), new Linear(256, 3)),
+      new Sequential(new Flatten(), new Linear(256, 3)),
+      randn([64, 16, 4, 4]),
+    ]);
+    const teacher = functionTeacher(({ inputs }) => network.forward(inputs), { batchSize });
+    const data = new TensorDataset(inputs, new Int32Array(64).fill(1), { classes: 3 });
+    await withGenerator(new Generator(7), () => distill({ teacher, student, data, epochs: 1, batchSize: 32 }));
+    return student.parameters().map(({ data }) => [...data]);
+  };
+  expect(await taught(64)).toEqual(await taught(16));
 });
 
 describe("asked at each step and stopped meanwhile, the run ends before the step, saved", () => {

@@ -95,7 +95,8 @@ function unpacked(text, length) {
   }
   let state = 0;
   for (let i = 0; i < ${STATE_DIGITS}; i++) state = ${BASE} * state + digits[text.charCodeAt(at++)];
-  if (webAssembly !== null && length > 0) {
+  // An engine by itself has no TextEncoder.
+  if (webAssembly !== null && length > 0 && typeof TextEncoder === "function") {
     const { bytes, end, decode } = webAssembly;
     const from = 4 * end;
     const to = from + slots.byteLength + digits.length;

@@ -82,12 +82,17 @@ test("a bundler adds less than 20 kB to the weights, and takes what is exported"
   expect(scope.run?.([...row.data]).class).toBe(expected);
 });
 
-test.each(["float32", "float16", "int8"] as const)(
-  "where there is nothing but the language and atob, and no eval, as in workers at the edge: %s",
-  (type) => {
+test.each([
+  ["float32", false],
+  ["float16", false],
+  ["int8", false],
+  ["int8", true],
+] as const)(
+  "where there is nothing but the language and atob, and no eval, as in workers at the edge: %s, WebAssembly: %s",
+  (type, wasm) => {
     const quantize = type === "float32" ? {} : { quantize: type };
     const { code } = exportJs(student, quantize);
-    const bare = { codeGeneration: { strings: false, wasm: false } };
+    const bare = { codeGeneration: { strings: false, wasm } };
     const context = createContext({ atob: (text: string) => atob(text) }, bare);
     const { classify, logits } = runInContext(
       `"use strict";\n${code.replaceAll(/^export /gm, "")}\n({ classify, logits });`,
