@@ -33,8 +33,8 @@ interface FrozenOutputs {
  * A snapshot of a module in native memory, made when it is asked for: its passes run beside other kernels, whatever
  * becomes of the module's own weights meanwhile. In train mode each pass draws its masks from the generator that it is
  * given, in the order in which the module's `forward` draws them, and the module's running statistics move when its
- * outputs are taken. The bits are those of `forward` in `noGrad`. Weights of linear layers are packed once: in bfloat16,
- * and in {@link FrozenModel.run} for few rows, beside the weights themselves.
+ * outputs are taken. The bits are those of `forward` in `noGrad`. Weights of linear layers are packed once: in
+ * bfloat16, and in {@link FrozenModel.run} for few rows, beside the weights themselves.
  *
  * @example
  * ```ts
