@@ -39,11 +39,17 @@ pub(crate) fn to_read(next: &[f32]) {
     }
 }
 
+/// A line of any address that will be written, into L1.
+#[inline(always)]
+pub(crate) fn line_to_write(address: *const f32) {
+    hint!(address, _MM_HINT_ET0);
+}
+
 /// What will be written next, into L1, as its own: a store to a line that is elsewhere has to fetch it first.
 #[inline(always)]
 pub(crate) fn to_write(next: *const f32, len: usize) {
     for at in (0..len.min(PAGE)).step_by(LINE) {
-        hint!(next.wrapping_add(at), _MM_HINT_ET0);
+        line_to_write(next.wrapping_add(at));
     }
 }
 

@@ -1,4 +1,5 @@
-//! Transposes blocks of 8 x 8 in registers: what packing a transposed B and writing a transposed C take.
+//! Transposes blocks of 8 x 8 or, with AVX-512, of 16 x 16 in registers: what packing a transposed B, writing a
+//! transposed C and Winograd's tiles take.
 
 use pulp::{Arch, Simd, WithSimd};
 
@@ -59,6 +60,34 @@ pub(super) unsafe fn matrix<S: Simd>(
     to: *mut f32,
     rs_to: usize,
 ) {
+    #[cfg(target_arch = "x86_64")]
+    if S::F32_LANES >= LANES {
+        for i in (0..rows).step_by(LANES) {
+            for j in (0..columns).step_by(LANES) {
+                let size @ [rows, columns] = [LANES.min(rows - i), LANES.min(columns - j)];
+                let (from, to) = (from.wrapping_add(i * rs_from + j), to.wrapping_add(j * rs_to + i));
+                // SAFETY: the block lies inside the matrices, and vectors of sixteen lanes imply AVX-512.
+                unsafe {
+                    if rows == LANES && columns == LANES {
+                        avx512(from, rs_from, to, rs_to);
+                    } else {
+                        blocks::<S>(from, rs_from, size, to, rs_to);
+                    }
+                }
+            }
+        }
+        return;
+    }
+    // SAFETY: as promised by the caller.
+    unsafe { blocks::<S>(from, rs_from, [rows, columns], to, rs_to) };
+}
+
+/// The same by blocks of 8 x 8.
+///
+/// # Safety
+/// As `matrix`.
+#[inline(always)]
+unsafe fn blocks<S: Simd>(from: *const f32, rs_from: usize, [rows, columns]: [usize; 2], to: *mut f32, rs_to: usize) {
     for i in (0..rows).step_by(SIDE) {
         for j in (0..columns).step_by(SIDE) {
             let (rows, columns) = (SIDE.min(rows - i), SIDE.min(columns - j));
@@ -176,6 +205,44 @@ unsafe fn avx2(from: *const f32, rs_from: isize, to: *mut f32, rs_to: isize) {
                 let to = to.offset((at + j as isize) * rs_to);
                 _mm256_storeu_ps(to, column);
             }
+        }
+    }
+}
+
+/// to[j][i] = from[i][j] for a block of 16 x 16, each of whose lines is read once and written once.
+///
+/// # Safety
+/// As `block`, on a processor with AVX-512.
+#[cfg(target_arch = "x86_64")]
+#[inline]
+#[target_feature(enable = "avx512f")]
+unsafe fn avx512(from: *const f32, rs_from: usize, to: *mut f32, rs_to: usize) {
+    use std::arch::x86_64::*;
+    // SAFETY: as promised by the caller.
+    let rows: [__m512; LANES] = std::array::from_fn(|i| unsafe { _mm512_loadu_ps(from.add(i * rs_from)) });
+    let mut fours = rows;
+    for (rows, fours) in rows.chunks_exact(4).zip(fours.chunks_exact_mut(4)) {
+        let (a, b) = (_mm512_unpacklo_ps(rows[0], rows[1]), _mm512_unpacklo_ps(rows[2], rows[3]));
+        let (c, d) = (_mm512_unpackhi_ps(rows[0], rows[1]), _mm512_unpackhi_ps(rows[2], rows[3]));
+        fours[0] = _mm512_shuffle_ps::<0x44>(a, b);
+        fours[1] = _mm512_shuffle_ps::<0xee>(a, b);
+        fours[2] = _mm512_shuffle_ps::<0x44>(c, d);
+        fours[3] = _mm512_shuffle_ps::<0xee>(c, d);
+    }
+    for j in 0..4 {
+        // Four elements of columns j, j + 4, j + 8 and j + 12 in each.
+        let [a, b, c, d] = [0, 4, 8, 12].map(|i| fours[i + j]);
+        let (low, high) = (_mm512_shuffle_f32x4::<0x44>(a, b), _mm512_shuffle_f32x4::<0x44>(c, d));
+        let (low_behind, high_behind) = (_mm512_shuffle_f32x4::<0xee>(a, b), _mm512_shuffle_f32x4::<0xee>(c, d));
+        let columns = [
+            _mm512_shuffle_f32x4::<0x88>(low, high),
+            _mm512_shuffle_f32x4::<0xdd>(low, high),
+            _mm512_shuffle_f32x4::<0x88>(low_behind, high_behind),
+            _mm512_shuffle_f32x4::<0xdd>(low_behind, high_behind),
+        ];
+        for (i, column) in columns.into_iter().enumerate() {
+            // SAFETY: as promised by the caller.
+            unsafe { _mm512_storeu_ps(to.add((4 * i + j) * rs_to), column) };
         }
     }
 }

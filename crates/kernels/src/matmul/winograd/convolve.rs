@@ -2,6 +2,7 @@
 //! outputs, stay in its L2 unless channels are very many. Every element of a product is summed over the channels in one
 //! order, so its bits depend on neither tasks nor threads.
 
+use super::ahead::{Ahead, Lines};
 use super::taps::{block, transform, transformed_len};
 use super::tiles::{self, Tiles, Transformed, scratch_len};
 use super::transforms::{
@@ -13,18 +14,17 @@ use crate::matmul::conv_task::{Target, sum};
 use crate::matmul::epilogue::Epilogue;
 use crate::matmul::mat::MatRef;
 use crate::matmul::pack::{self, Call};
-use crate::matmul::params::{LINE, TASKS_PER_THREAD, threads_for};
+use crate::matmul::params::{LINE, TASKS_PER_THREAD, nr, threads_for};
 use crate::matmul::patches::Images;
 use crate::matmul::runs;
 use crate::matmul::transpose;
 use crate::parallel;
-use crate::prefetch::to_write;
 use ndarray::ArrayView2;
 use pulp::{Arch, Simd, WithSimd};
 use std::ops::Range;
 
-/// Elements of V, and of P of a block, in a task, about: a 1 MiB L2.
-const TASK_ELEMS: usize = 1 << 18;
+/// Elements of V, and of P of a block, in a task, about: half of a 1 MiB L2, beside what is prefetched.
+const TASK_ELEMS: usize = 1 << 17;
 /// Tiles of a task, about, at least: U is read once for these, whose V and P are more than twice as long with stride 2.
 const TASK_TILES_MIN: [usize; 2] = [48, 24];
 
@@ -130,7 +130,7 @@ impl Winograd<'_> {
     #[inline(always)]
     fn run_tasks<S: Simd>(&self, simd: S, threads: usize, with_u: impl Fn(&mut dyn FnMut(&[f32])) + Sync) {
         let tasks = self.tasks(threads);
-        let layout = BufferLayout::of(self, &tasks);
+        let layout = BufferLayout::of::<S>(self, &tasks);
         let [down, across] = self.kernel.form.tiles(self.grid);
         parallel::for_each_chunk(0..tasks.count, threads.saturating_mul(TASKS_PER_THREAD), |chunk| {
             pack::with_buffer(layout.len, |buffer| {
@@ -143,7 +143,8 @@ impl Winograd<'_> {
                     for task in chunk.clone() {
                         let part = task % tasks.parts;
                         let blocks = part * tasks.blocks..(part + 1) * tasks.blocks;
-                        simd.vectorize(Task { call: self, u, layout, tiles: of(task), blocks, buffer });
+                        let next = (part + 1 == tasks.parts && task + 1 < chunk.end).then(|| of(task + 1));
+                        simd.vectorize(Task { call: self, u, layout, tiles: of(task), next, blocks, buffer });
                     }
                 });
             });
@@ -157,22 +158,29 @@ struct BufferLayout {
     /// From one element of V, and of P, to the next.
     of_v: usize,
     of_p: usize,
+    /// Where P begins, which is where V does if each microtile has read all of its rows before it writes them, and where
+    /// the scratch begins.
+    p: usize,
+    scratch: usize,
     /// From one output to the next in a row of tiles that was transposed back.
     line: usize,
     len: usize,
 }
 
 impl BufferLayout {
-    fn of(call: &Winograd, tasks: &Tasks) -> Self {
+    fn of<S: Simd>(call: &Winograd, tasks: &Tasks) -> Self {
         let form = call.kernel.form;
         let (across, tile) = (form.tiles(call.grid)[1], form.tile());
         let tiles = tasks.images * tasks.rows * across;
         let (channels, block) = (padded(call.source.channels), block(call.rows));
         let (of_v, of_p) = (tiles * channels + LINE, tiles * block + LINE);
+        let read_at_once = channels <= SUM[form.stride() - 1] && channels <= nr::<S>();
+        let p = if channels == block && call.rows <= block && read_at_once { 0 } else { form.elements() * of_v };
+        let scratch = p + form.elements() * of_p;
         let line = tile * tile * across + LINE;
         let of_source = scratch_len([form.window(), form.step()], across);
         let of_outputs = scratch_len([tile, tile], across) + LINE * line;
-        Self { of_v, of_p, line, len: form.elements() * (of_v + of_p) + of_source.max(of_outputs) }
+        Self { of_v, of_p, p, scratch, line, len: scratch + of_source.max(of_outputs) }
     }
 }
 
@@ -182,6 +190,8 @@ struct Task<'a, 'b> {
     u: &'a [f32],
     layout: BufferLayout,
     tiles: Tiles,
+    /// Those of the thread's next task.
+    next: Option<Tiles>,
     blocks: Range<usize>,
     buffer: *mut f32,
 }
@@ -214,8 +224,8 @@ impl Task<'_, '_> {
     ) {
         let Self { call: Winograd { source, kernel, rows, .. }, layout, ref tiles, .. } = self;
         let v = self.buffer;
-        let p = v.wrapping_add(SIDE * SIDE * layout.of_v);
-        let scratch = p.wrapping_add(SIDE * SIDE * layout.of_p);
+        let p = v.wrapping_add(layout.p);
+        let scratch = v.wrapping_add(layout.scratch);
         let padding = kernel.first.map(isize::unsigned_abs);
         let result = Transformed { to: v, of_element: layout.of_v, of_tile: padded(source.channels) };
         let step = kernel.form.step();
@@ -253,9 +263,12 @@ impl Task<'_, '_> {
             c: p,
             rs_c: block,
             accumulate: false,
+            ahead: Ahead::NONE,
         };
+        let microtiles = form.elements() * products.microtiles::<S>();
+        let ahead = self.ahead(first..first + outputs, i + 1 == self.blocks.end, microtiles);
+        let products = Products { ahead, ..products };
         let elements = (0..form.elements()).map(|e| {
-            self.prefetch_outputs(first..first + outputs, e);
             let b = form.of_kernel(e) * of_element;
             Element { a: e * layout.of_v, b, c: e * layout.of_p }
         });
@@ -263,18 +276,21 @@ impl Task<'_, '_> {
         unsafe { products.compute(simd, elements) };
     }
 
-    /// Prefetches a part of what will be written, one for each element.
-    #[inline(always)]
-    fn prefetch_outputs(&self, outputs: Range<usize>, part: usize) {
-        let Self { call: Winograd { kernel: Kernel { form, .. }, target, grid: [height, ..], .. }, ref tiles, .. } =
-            *self;
+    /// What is written behind the products of some outputs and, if these are the task's last, what the next task reads.
+    fn ahead(&self, outputs: Range<usize>, is_last: bool, microtiles: usize) -> Ahead {
+        let Self {
+            call: Winograd { kernel: Kernel { form, first, .. }, target, source, grid: [height, ..], .. },
+            ref tiles,
+            ..
+        } = *self;
         let rows = form.tile() * tiles.rows.start..(*height).min(form.tile() * tiles.rows.end);
-        let (planes, parts) = (tiles.images.len() * outputs.len(), form.elements());
-        for i in part * planes / parts..(part + 1) * planes / parts {
-            let (image, m) = (tiles.images.start + i / outputs.len(), outputs.start + i % outputs.len());
-            let at = image * target.image + m * target.row + rows.start * target.y;
-            to_write(target.data.wrapping_add(at), rows.len() * target.y);
-        }
+        let at = tiles.images.start * target.image + outputs.start * target.row + rows.start * target.y;
+        let size = [tiles.images.len(), outputs.len(), rows.len() * target.y];
+        let write = Lines::new(target.data.wrapping_add(at), size, [target.image, target.row]);
+        let next = self.next.as_ref().filter(|_| is_last);
+        let read =
+            next.map_or(Lines::NONE, |next| next.source(source, [form.window(), form.step()], first[0].unsigned_abs()));
+        Ahead::new(write, read, microtiles)
     }
 
     /// Some outputs, and what follows: rows of tiles are transformed back with outputs last, then transposed.

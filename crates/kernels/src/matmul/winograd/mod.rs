@@ -14,6 +14,7 @@
 //!
 //! Channels are last everywhere but in what the caller has: `tiles.rs` transposes it.
 
+mod ahead;
 mod convolve;
 mod taps;
 mod tiles;
@@ -28,6 +29,7 @@ use super::microkernel::MicroTile;
 use super::params::{LINE, mr, nr};
 use super::patches::Window;
 use super::prefetch::Prefetch;
+use ahead::Ahead;
 pub(super) use convolve::{Weight, Winograd};
 use pulp::Simd;
 pub use taps::TransformedWeight;
@@ -190,6 +192,7 @@ struct Products<'a> {
     rs_c: usize,
     /// Whether the products are added to c.
     accumulate: bool,
+    ahead: Ahead,
 }
 
 /// How far the operands of an element are from those of the first one.
@@ -200,13 +203,18 @@ struct Element {
 }
 
 impl Products<'_> {
+    /// The microtiles of an element, about.
+    fn microtiles<S: Simd>(&self) -> usize {
+        self.columns.div_ceil(nr::<S>()) * self.rows.div_ceil(mr::<S>(self.columns.min(nr::<S>())))
+    }
+
     /// Asks for an element when those before are done.
     ///
     /// # Safety
     /// Rows and columns, these filled up to whole vectors, lie inside of the operands of each element.
     #[inline(always)]
     unsafe fn compute<S: Simd>(self, simd: S, elements: impl Iterator<Item = Element>) {
-        let Self { rows, columns, offsets, kc_sum, rs_c, accumulate, .. } = self;
+        let Self { rows, columns, offsets, kc_sum, rs_c, accumulate, mut ahead, .. } = self;
         for Element { a, b, c } in elements {
             let a = MatRef { ptr: self.a.ptr.wrapping_add(a), ..self.a };
             for first in (0..columns).step_by(nr::<S>()) {
@@ -225,6 +233,7 @@ impl Products<'_> {
                         prefetch: Prefetch::rows(a, 0),
                         epilogue: TileEpilogue::NONE,
                     };
+                    ahead.issue();
                     // SAFETY: as promised by the caller.
                     unsafe { in_place::compute(simd, mr.min(rows - row), columns.div_ceil(S::F32_LANES), micro, b) };
                 }

@@ -1,6 +1,7 @@
 //! Tiles of a source with channels last: then a vector has a place of some channels, whatever the width of the images,
 //! and a tile is transformed where it lies.
 
+use super::ahead::Lines;
 use super::transforms::{Transform, both_axes, load, store};
 use crate::matmul::params::LINE;
 use crate::matmul::patches::Images;
@@ -23,6 +24,15 @@ impl Tiles {
 
     pub fn len(&self) -> usize {
         self.images.len() * self.of_image()
+    }
+
+    /// What `transform` reads of a source for windows of so many rows and so far apart, behind so many of padding.
+    pub fn source(&self, source: &Images, [window, step]: [usize; 2], top: usize) -> Lines {
+        let end = (step * self.rows.end + window - step).saturating_sub(top).min(source.height);
+        let rows = (step * self.rows.start).saturating_sub(top).min(end)..end;
+        let from = source.data.wrapping_add(self.images.start * source.image + rows.start * source.width);
+        let size = [self.images.len(), source.channels, rows.len() * source.width];
+        Lines::new(from, size, [source.image, source.plane])
     }
 }
 

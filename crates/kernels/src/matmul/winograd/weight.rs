@@ -3,6 +3,7 @@
 //! Images are summed in groups, and the groups in order: how many there are depends on the shape alone, so the bits do
 //! not depend on the threads.
 
+use super::ahead::Ahead;
 use super::taps::{self, depth};
 use super::tiles::{self, Tiles, Transformed, scratch_len};
 use super::transforms::{OfOutputs, OfSource};
@@ -222,6 +223,7 @@ impl Group<'_> {
             c: self.sums.as_mut_ptr(),
             rs_c: depth(channels),
             accumulate,
+            ahead: Ahead::NONE,
         };
         let elements =
             (0..ELEMS).map(|e| Element { a: e * w.of_element, b: e * v.of_element, c: e * padded(channels) });
