@@ -261,6 +261,9 @@ fn transpose(
         return;
     }
     parallel::for_each(parallel::Rows(to, width), TRANSPOSED / width + 1, |first, parallel::Rows(to, _)| {
+        if taps == 1 {
+            return matmul::transpose(&weight[first..outputs * channels], channels, outputs, to);
+        }
         for (at, rows) in to.chunks_mut(CHANNELS * width).enumerate() {
             let first = first + at * CHANNELS;
             for o in 0..outputs {

@@ -20,17 +20,29 @@ pub(super) struct PairKernels {
     pub add_products: unsafe fn(usize, WeightTile),
 }
 
-/// Rows of gradients times vectors of the source, in registers while the outputs of an image run.
+/// Rows of gradients times vectors of the source, in registers while the outputs of some images run.
 #[derive(Clone, Copy)]
 pub(super) struct WeightTile<'a> {
     pub grad: *const f32,
     pub rs_grad: usize,
+    pub images: usize,
     pub grid: [usize; 2],
     pub source: *const f32,
+    /// From one image's gradients to the next one's, and from its source.
+    pub of_image: [usize; 2],
     /// From one output's element of the source to the next in its row, and to that below.
     pub step: usize,
     pub jump: usize,
     pub vectors: &'a [usize],
     pub sums: *mut f32,
     pub rs_sums: usize,
+}
+
+impl WeightTile<'_> {
+    /// The first of each image's gradients, and of its source.
+    #[inline(always)]
+    pub fn places(&self) -> impl Iterator<Item = [*const f32; 2]> + use<> {
+        let (grad, source, [of_grad, of_source]) = (self.grad, self.source, self.of_image);
+        (0..self.images).map(move |i| [grad.wrapping_add(i * of_grad), source.wrapping_add(i * of_source)])
+    }
 }

@@ -23,6 +23,8 @@ const GROUPS: usize = 16;
 const COPY_ELEMS: usize = 1 << 17;
 /// Elements of all groups' sums together, about: 8 MiB.
 const SUMS: usize = 1 << 21;
+/// Outputs that are summed in one accumulator, at most, if they are of several images.
+const OUTPUTS: usize = 128;
 
 /// grad_weight[m, c, ky, kx] = the sum over images and outputs of grad[n, m, y, x] x[n, c, what the tap reads for (y,
 /// x)].
@@ -45,7 +47,7 @@ pub(super) fn weight_gradient(
     let extent = |axis: usize, outputs: usize, taps: usize| {
         (outputs - 1) * params.stride[axis] + (taps - 1) * params.dilation[axis] + 1
     };
-    let call = Problem {
+    let mut call = Problem {
         elements,
         grad: Images::new(&grad),
         source: Images::new(&x),
@@ -56,6 +58,11 @@ pub(super) fn weight_gradient(
         params,
         extent: [extent(0, height, ky), extent(1, width, kx)],
     };
+    if call.together() > 1 && ([ky, kx], params.stride, params.padding) == ([1, 1], [1, 1], [0, 0]) {
+        // Each output reads the place where it is: short rows are one.
+        (call.grid, call.extent) = ([1, height * width], [1, height * width]);
+        (call.source.height, call.source.width) = (1, height * width);
+    }
     Arch::new().dispatch(WeightGradient { call, grad_weight });
 }
 
@@ -79,6 +86,12 @@ impl Problem {
     fn run(&self) -> usize {
         let channels = self.source.channels;
         if self.params.dilation[1] == 1 { self.kernel[1] * channels } else { channels }
+    }
+
+    /// Images that are summed in one accumulator: those of few outputs would read and write their sums as long as they
+    /// add to them.
+    fn together(&self) -> usize {
+        (OUTPUTS / (self.grid[0] * self.grid[1])).max(1)
     }
 
     /// Where a vector of each run begins, and which part of a run it holds.
@@ -108,7 +121,8 @@ impl WithSimd for WeightGradient<'_> {
         let vectors = call.vectors(S::F32_LANES);
         // As wide as with the widest vectors, so that the groups are the same at every SIMD level.
         let width = call.vectors(LINE).len() * LINE;
-        let groups = (SUMS / (call.m * width)).clamp(1, GROUPS).min(call.images);
+        let together = call.together();
+        let groups = (SUMS / (call.m * width)).clamp(1, GROUPS).min(call.images.div_ceil(together));
         let row = vectors.len() * S::F32_LANES;
         pack::with_scratch(groups * call.m * row, |sums| {
             sums.fill(0.0);
@@ -201,6 +215,7 @@ impl WithSimd for Group<'_> {
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { call, vectors, images, rows, sums, source, room, at_once } = self;
         let (row, channels) = (vectors.len() * S::F32_LANES, call.source.channels);
+        let together = call.together();
         for first_image in images.clone().step_by(at_once) {
             let images = first_image..images.end.min(first_image + at_once);
             for (i, n) in images.clone().enumerate() {
@@ -214,14 +229,17 @@ impl WithSimd for Group<'_> {
             }
             for first in (0..vectors.len()).step_by(nr_vectors::<S>()) {
                 let count = nr_vectors::<S>().min(vectors.len() - first);
-                for (i, n) in images.clone().enumerate() {
-                    // The rows one after the other while the cache holds what they read of the image.
+                for i in (0..images.len()).step_by(together) {
+                    let n = images.start + i;
+                    // The rows one after the other while the cache holds what they read of the images.
                     for m in rows.clone().step_by(MR) {
                         let tile = WeightTile {
                             grad: call.grad.data.wrapping_add(n * call.grad.image + m * call.grad.plane),
                             rs_grad: call.grad.plane,
+                            images: together.min(images.len() - i),
                             grid: call.grid,
                             source: source.wrapping_add(i * room),
+                            of_image: [call.grad.image, room],
                             step: call.params.stride[1] * channels,
                             jump: call.params.stride[0] * call.extent[1] * channels,
                             vectors: &vectors[first..first + count],
@@ -251,7 +269,7 @@ impl WeightTile<'_> {
         by_size!(wide rows, self.vectors.len(), |R, V| unsafe { self.run::<S, R, V>(simd) });
     }
 
-    /// Adds the products of an image to the sums.
+    /// Adds the products of its images to the sums.
     ///
     /// # Safety
     /// The pointers reach what the sizes say, and nobody else accesses the sums meanwhile.
@@ -261,24 +279,25 @@ impl WeightTile<'_> {
         let mut offsets = [0; V];
         offsets.copy_from_slice(self.vectors);
         let mut sums = [[simd.splat_f32s(0.0); V]; R];
-        let mut grad = self.grad;
         // SAFETY: as promised by the caller.
         unsafe {
-            for y in 0..self.grid[0] {
-                let mut source = self.source.wrapping_add(y * self.jump);
-                for _ in 0..self.grid[1] {
-                    let mut columns = [simd.splat_f32s(0.0); V];
-                    for j in 0..V {
-                        columns[j] = source.add(offsets[j]).cast::<S::f32s>().read_unaligned();
-                    }
-                    for i in 0..R {
-                        let x = simd.splat_f32s(*grad.add(i * self.rs_grad));
+            for [mut grad, source] in self.places() {
+                for y in 0..self.grid[0] {
+                    let mut source = source.wrapping_add(y * self.jump);
+                    for _ in 0..self.grid[1] {
+                        let mut columns = [simd.splat_f32s(0.0); V];
                         for j in 0..V {
-                            sums[i][j] = simd.mul_add_f32s(x, columns[j], sums[i][j]);
+                            columns[j] = source.add(offsets[j]).cast::<S::f32s>().read_unaligned();
                         }
+                        for i in 0..R {
+                            let x = simd.splat_f32s(*grad.add(i * self.rs_grad));
+                            for j in 0..V {
+                                sums[i][j] = simd.mul_add_f32s(x, columns[j], sums[i][j]);
+                            }
+                        }
+                        grad = grad.wrapping_add(1);
+                        source = source.wrapping_add(self.step);
                     }
-                    grad = grad.wrapping_add(1);
-                    source = source.wrapping_add(self.step);
                 }
             }
             for i in 0..R {

@@ -41,7 +41,7 @@ pub use params::kc_sum;
 pub(crate) use patches::Window;
 use problem::Gemm;
 use pulp::Arch;
-pub(crate) use transpose::{LANES, deinterleave, interleave};
+pub(crate) use transpose::{LANES, deinterleave, interleave, transpose};
 pub(crate) use winograd::Kernel;
 pub use winograd::TransformedWeight;
 

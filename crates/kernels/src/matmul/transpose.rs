@@ -29,6 +29,14 @@ pub(crate) fn deinterleave(from: &[[f32; LANES]], to: &mut [f32], stride: usize,
     Arch::new().dispatch(Transpose { from, rs_from: LANES, size: [len, rows], to, rs_to: stride });
 }
 
+/// to[j][i] = from[i * stride + j] for i < rows.
+pub(crate) fn transpose(from: &[f32], stride: usize, rows: usize, to: &mut [f32]) {
+    let columns = to.len() / rows;
+    assert!(to.len() == rows * columns && (rows - 1) * stride + columns <= from.len());
+    let (from, to) = (from.as_ptr(), to.as_mut_ptr());
+    Arch::new().dispatch(Transpose { from, rs_from: stride, size: [rows, columns], to, rs_to: rows });
+}
+
 /// to[j * rs_to + i] = from[i * rs_from + j] for a whole matrix, which both pointers reach.
 struct Transpose {
     from: *const f32,

@@ -188,7 +188,7 @@ unsafe fn run<const R: usize, const V: usize>(tile: MicroTile, b: Vectors) {
     }
 }
 
-/// Adds the products of a pair of images to the sums.
+/// Adds the products of its pairs of images to the sums.
 ///
 /// # Safety
 /// As `add_products`.
@@ -198,24 +198,25 @@ unsafe fn add<const R: usize, const V: usize>(tile: WeightTile) {
     let mut offsets = [0; V];
     offsets.copy_from_slice(tile.vectors);
     let mut sums = [[_mm512_setzero_ps(); V]; R];
-    let mut grad = tile.grad;
     // SAFETY: as promised by the caller.
     unsafe {
-        for y in 0..tile.grid[0] {
-            let mut source = tile.source.wrapping_add(y * tile.jump);
-            for _ in 0..tile.grid[1] {
-                let mut right = [_mm512_setzero_si512(); V];
-                for j in 0..V {
-                    right[j] = _mm512_loadu_si512(source.add(offsets[j]).cast());
-                }
-                for i in 0..R {
-                    let left = _mm512_set1_epi32(grad.add(i * tile.rs_grad).cast::<i32>().read());
+        for [mut grad, source] in tile.places() {
+            for y in 0..tile.grid[0] {
+                let mut source = source.wrapping_add(y * tile.jump);
+                for _ in 0..tile.grid[1] {
+                    let mut right = [_mm512_setzero_si512(); V];
                     for j in 0..V {
-                        sums[i][j] = _mm512_dpbf16_ps(sums[i][j], bf16s(left), bf16s(right[j]));
+                        right[j] = _mm512_loadu_si512(source.add(offsets[j]).cast());
                     }
+                    for i in 0..R {
+                        let left = _mm512_set1_epi32(grad.add(i * tile.rs_grad).cast::<i32>().read());
+                        for j in 0..V {
+                            sums[i][j] = _mm512_dpbf16_ps(sums[i][j], bf16s(left), bf16s(right[j]));
+                        }
+                    }
+                    grad = grad.wrapping_add(1);
+                    source = source.wrapping_add(tile.step);
                 }
-                grad = grad.wrapping_add(1);
-                source = source.wrapping_add(tile.step);
             }
         }
         for i in 0..R {
