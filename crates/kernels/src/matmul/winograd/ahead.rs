@@ -30,7 +30,7 @@ impl Lines {
     pub fn new(from: *const f32, [images, planes, elements]: [usize; 3], [image, stride]: [usize; 2]) -> Self {
         let of_plane = elements.div_ceil(LINE);
         let (left, len) = (planes, images * planes * of_plane);
-        let jump = image.wrapping_sub((planes.wrapping_sub(1)) * stride);
+        let jump = image.wrapping_sub(planes.saturating_sub(1) * stride);
         Self { plane: from, taken: 0, of_plane, planes, left, stride, jump, len }
     }
 
