@@ -65,6 +65,12 @@ pub struct Epilogue<'a> {
     pub relu: bool,
 }
 
+impl Epilogue<'_> {
+    fn is_none(&self) -> bool {
+        self.norm.is_none() && self.addend.is_none() && !self.relu
+    }
+}
+
 /// out = the convolution of x with the weight, plus the bias, and what follows.
 pub fn forward(shape: &Shape, operands: Operands, epilogue: Epilogue, out: &mut [f32]) -> Result<()> {
     let out_shape = shape.output()?;
@@ -158,12 +164,7 @@ pub fn backward(
         bias_gradient(out_shape, grad, grad_bias);
     }
     if shape.is_depthwise() {
-        if let Some(grad_x) = into.x {
-            depthwise::input_gradient(shape, out_shape, grad, weight, grad_x);
-        }
-        if let Some(grad_weight) = into.weight {
-            depthwise::weight_gradient(shape, out_shape, grad, x, grad_weight);
-        }
+        depthwise::backward(shape, out_shape, [grad, x, weight], into.x, into.weight);
         return Ok(());
     }
     let grad = view(out_shape, grad);

@@ -1,12 +1,14 @@
 //! What sixteen planes have side by side: the numbers of their channels, scratch memory, and the loops over their
 //! elements.
 
+use super::planes::{Band, Planes, Read, Run, TOGETHER};
 use crate::matmul::{LANES, with_scratch};
 use crate::normalized::normalize_element;
 use crate::relu;
 use crate::vectorised::vectorised;
+use pulp::{Simd, WithSimd};
 
-/// Outputs, or taps, whose sums run side by side.
+/// Outputs whose sums run side by side.
 const SUMS: usize = 4;
 
 /// An element of some planes.
@@ -19,22 +21,35 @@ pub(super) struct Table {
     channels: usize,
 }
 
+/// The numbers of sixteen planes.
+#[derive(Clone, Copy)]
+pub(super) struct Columns<'a> {
+    numbers: &'a [f32],
+    width: usize,
+}
+
 impl Table {
     pub fn new(rows: usize, channels: usize, number: impl Fn(usize, usize) -> f32) -> Self {
-        let width = channels + LANES;
-        let numbers = (0..rows * width).map(|i| number(i / width, i % width % channels)).collect();
+        let row = |row: usize| (0..channels).cycle().take(channels + LANES).map(move |channel| (row, channel));
+        let numbers = (0..rows).flat_map(row).map(|(row, channel)| number(row, channel)).collect();
         Self { numbers, channels }
     }
 
-    /// The numbers of the planes from this one on.
-    pub fn at(&self, row: usize, plane: usize) -> &Lanes {
-        let at = row * (self.channels + LANES) + plane % self.channels;
-        self.numbers[at..].first_chunk().expect("a row is that much longer")
+    /// Those from this plane on.
+    pub fn from(&self, plane: usize) -> Columns<'_> {
+        Columns { numbers: &self.numbers[plane % self.channels..], width: self.channels + LANES }
+    }
+}
+
+impl Columns<'_> {
+    #[inline(always)]
+    pub fn row(&self, row: usize) -> &Lanes {
+        self.numbers[row * self.width..].first_chunk().expect("a row is that much longer")
     }
 
-    /// The same of each row.
-    pub fn copy(&self, plane: usize, rows: &mut [Lanes]) {
-        rows.iter_mut().enumerate().for_each(|(row, to)| *to = *self.at(row, plane));
+    /// All rows.
+    pub fn copy(&self, to: &mut [Lanes]) {
+        to.iter_mut().enumerate().for_each(|(row, to)| *to = *self.row(row));
     }
 }
 
@@ -59,98 +74,203 @@ pub(super) fn flush<'a>(sums: &'a mut [Lanes], totals: &'a mut [[f64; LANES]]) {
 }
 
 vectorised! {
-/// sums[y][x] = bias + the sum over taps of weights[tap] * grid[y * step[0] + x * step[1] + offsets[tap]].
-pub(super) fn correlate<'a>(
-    grid: &'a [Lanes],
-    weights: &'a [Lanes],
-    offsets: &'a [usize],
-    bias: &'a Lanes,
-    width: usize,
-    step: [usize; 2],
-    sums: &'a mut [Lanes],
-) {
-    for (y, row) in sums.chunks_exact_mut(width).enumerate() {
-        let grid = &grid[y * step[0]..];
-        let (whole, rest) = row.as_chunks_mut::<SUMS>();
-        let done = whole.len() * SUMS;
-        for (i, into) in whole.iter_mut().enumerate() {
-            *into = sums_at(&grid[i * SUMS * step[1]..], weights, offsets, bias, step[1]);
-        }
-        let (pairs, rest) = rest.as_chunks_mut::<2>();
-        for into in &mut *pairs {
-            *into = sums_at(&grid[done * step[1]..], weights, offsets, bias, step[1]);
-        }
-        for into in rest {
-            [*into] = sums_at(&grid[(done + 2 * pairs.len()) * step[1]..], weights, offsets, bias, step[1]);
-        }
+/// Puts rows into rows that lie `pitch` from each other.
+pub(super) fn put_rows<'a>(from: &'a [Lanes], width: usize, to: &'a mut [Lanes], pitch: usize) {
+    for (from, to) in from.chunks_exact(width).zip(to.chunks_mut(pitch)) {
+        to[..width].iter_mut().zip(from).for_each(|(to, from)| *to = *from);
     }
 }
 }
 
-/// The sums of some outputs of a row.
-#[inline(always)]
-fn sums_at<const N: usize>(
-    grid: &[Lanes],
-    weights: &[Lanes],
-    offsets: &[usize],
-    bias: &Lanes,
-    step: usize,
-) -> [Lanes; N] {
-    let mut sums = [*bias; N];
-    for (w, offset) in weights.iter().zip(offsets) {
-        let x = &grid[*offset..][..(N - 1) * step + 1];
-        for i in 0..N {
-            for j in 0..LANES {
-                sums[i][j] += w[j] * x[i * step][j];
-            }
+/// A band's outputs: the sums over taps of weights[tap] * what they read of the grid, and the bias.
+pub(super) struct Correlation<'a> {
+    pub planes: &'a Planes,
+    pub band: &'a Band,
+    pub grid: &'a [Lanes],
+    pub weights: &'a [Lanes],
+    pub bias: &'a Lanes,
+    pub sums: &'a mut [Lanes],
+}
+
+impl WithSimd for Correlation<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        match self.planes.down[1] {
+            1 => self.by::<S, 1>(simd),
+            2 => self.by::<S, 2>(simd),
+            _ => self.by::<S, 0>(simd),
         }
     }
-    sums
 }
 
-vectorised! {
-/// sums[tap] += the sum over outputs of grads[y][x] * grid[y * step[0] + x * step[1] + offsets[tap]].
-pub(super) fn add_dots<'a>(
-    grads: &'a [Lanes],
-    grid: &'a [Lanes],
-    offsets: &'a [usize],
-    width: usize,
-    step: [usize; 2],
-    sums: &'a mut [Lanes],
-) {
-    let ((whole, rest), (offsets, rest_offsets)) = (sums.as_chunks_mut::<SUMS>(), offsets.as_chunks::<SUMS>());
-    for (sums, offsets) in whole.iter_mut().zip(offsets) {
-        add_dots_of(grads, grid, offsets, width, step, sums);
-    }
-    for (sum, offset) in rest.as_chunks_mut().0.iter_mut().zip(rest_offsets.as_chunks::<1>().0) {
-        add_dots_of(grads, grid, offset, width, step, sum);
-    }
-}
-}
-
-/// The same for some taps.
-#[inline(always)]
-fn add_dots_of<const N: usize>(
-    grads: &[Lanes],
-    grid: &[Lanes],
-    offsets: &[usize; N],
-    width: usize,
-    step: [usize; 2],
-    into: &mut [Lanes; N],
-) {
-    let mut sums = *into;
-    for (y, grads) in grads.chunks_exact(width).enumerate() {
-        let rows = offsets.map(|offset| &grid[y * step[0] + offset..][..(width - 1) * step[1] + 1]);
-        for (x, grad) in grads.iter().enumerate() {
-            for i in 0..N {
-                let x = &rows[i][x * step[1]];
-                for j in 0..LANES {
-                    sums[i][j] += grad[j] * x[j];
+impl Correlation<'_> {
+    /// With a step that the compiler knows, or 0.
+    #[inline(always)]
+    fn by<S: Simd, const STEP: usize>(self, simd: S) {
+        let Self { planes, band, grid, weights, bias, sums } = self;
+        let step = if STEP > 0 { STEP } else { planes.down[1] };
+        let [grid, weights, bias] = [grid, weights, std::slice::from_ref(bias)].map(vectors::<S>);
+        let (sums, _) = S::as_mut_simd_f32s(sums.as_flattened_mut());
+        let (each, pitch, columns) = (LANES / S::F32_LANES, planes.pitch, planes.kernel[1]);
+        for (y, sums) in sums.chunks_exact_mut(planes.out[1] * each).enumerate() {
+            for run in &planes.runs {
+                for part in 0..each {
+                    let rows = planes.rows[band.rows.start + y].iter().map(|row| {
+                        let grid = &grid[(row.at - band.grid.start) * pitch * each + part..];
+                        (grid, &weights[row.tap * columns * each + part..])
+                    });
+                    let (mut done, sums) = (0, &mut sums[part..]);
+                    while done + SUMS <= run.count {
+                        put_sums::<S, SUMS>(simd, rows.clone(), run, done, step, bias[part], sums);
+                        done += SUMS;
+                    }
+                    if done + 2 <= run.count {
+                        put_sums::<S, 2>(simd, rows.clone(), run, done, step, bias[part], sums);
+                        done += 2;
+                    }
+                    if done < run.count {
+                        put_sums::<S, 1>(simd, rows, run, done, step, bias[part], sums);
+                    }
                 }
             }
         }
     }
-    *into = sums;
+}
+
+/// The vectors of some places.
+#[inline(always)]
+fn vectors<S: Simd>(lanes: &[Lanes]) -> &[S::f32s] {
+    S::as_simd_f32s(lanes.as_flattened()).0
+}
+
+/// N outputs of a run, from rows of the grid and the weights that they meet.
+#[inline(always)]
+fn put_sums<'a, S: Simd, const N: usize>(
+    simd: S,
+    rows: impl Iterator<Item = (&'a [S::f32s], &'a [S::f32s])>,
+    run: &Run,
+    done: usize,
+    step: usize,
+    bias: S::f32s,
+    into: &mut [S::f32s],
+) {
+    let each = LANES / S::F32_LANES;
+    let mut sums = [bias; N];
+    for (grid, weights) in rows {
+        for reads in &run.reads {
+            let (grid, weights) = (&grid[(reads.first.at + done * step) * each..], &weights[reads.first.tap * each..]);
+            match reads.count {
+                1 => add_products::<S, N, 1>(simd, grid, weights, reads.step, step, &mut sums),
+                2 => add_products::<S, N, 2>(simd, grid, weights, reads.step, step, &mut sums),
+                _ => add_products::<S, N, TOGETHER>(simd, grid, weights, reads.step, step, &mut sums),
+            }
+        }
+    }
+    for (i, sum) in sums.into_iter().enumerate() {
+        into[(run.first + (done + i) * run.step) * each] = sum;
+    }
+}
+
+/// Those of K taps that read adjacent places.
+#[inline(always)]
+fn add_products<S: Simd, const N: usize, const K: usize>(
+    simd: S,
+    grid: &[S::f32s],
+    weights: &[S::f32s],
+    apart: usize,
+    step: usize,
+    sums: &mut [S::f32s; N],
+) {
+    let each = LANES / S::F32_LANES;
+    let grid = &grid[..((N - 1) * step + K - 1) * each + 1];
+    for k in 0..K {
+        let w = weights[k * apart * each];
+        for i in 0..N {
+            sums[i] = simd.mul_add_e_f32s(w, grid[(i * step + k) * each], sums[i]);
+        }
+    }
+}
+
+/// sums[tap] += the sum over outputs of grads[y][x] * what the tap reads for it, from some output on.
+pub(super) struct Dots<'a> {
+    pub planes: &'a Planes,
+    pub grads: &'a [Lanes],
+    pub grid: &'a [Lanes],
+    pub width: usize,
+    pub sums: &'a mut [Lanes],
+}
+
+impl WithSimd for Dots<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        match self.planes.down[1] {
+            1 => self.by::<S, 1>(simd),
+            2 => self.by::<S, 2>(simd),
+            _ => self.by::<S, 0>(simd),
+        }
+    }
+}
+
+impl Dots<'_> {
+    /// With a step that the compiler knows, or 0.
+    #[inline(always)]
+    fn by<S: Simd, const STEP: usize>(mut self, simd: S) {
+        let step = if STEP > 0 { STEP } else { self.planes.down[1] };
+        let (some, rest) = self.planes.rows[0].as_chunks::<TOGETHER>();
+        for rows in some {
+            self.add_rows(simd, rows, step);
+        }
+        for row in rest.as_chunks::<1>().0 {
+            self.add_rows(simd, row, step);
+        }
+    }
+
+    /// Those of R rows of the kernel.
+    #[inline(always)]
+    fn add_rows<S: Simd, const R: usize>(&mut self, simd: S, rows: &[Read; R], step: usize) {
+        for reads in &self.planes.runs[0].reads {
+            match reads.count {
+                1 => self.add::<S, R, 1>(simd, rows, reads.first, step),
+                2 => self.add::<S, R, 2>(simd, rows, reads.first, step),
+                _ => self.add::<S, R, TOGETHER>(simd, rows, reads.first, step),
+            }
+        }
+    }
+
+    /// Those of K of their columns, from the first one on.
+    #[inline(always)]
+    fn add<S: Simd, const R: usize, const K: usize>(&mut self, simd: S, rows: &[Read; R], first: Read, step: usize) {
+        let (planes, each) = (self.planes, LANES / S::F32_LANES);
+        let [grads, grid] = [self.grads, self.grid].map(vectors::<S>);
+        let (sums, _) = S::as_mut_simd_f32s(self.sums.as_flattened_mut());
+        for part in 0..each {
+            let at = |row: Read, k: usize| (row.tap * planes.kernel[1] + first.tap + k) * each + part;
+            let mut block = rows.map(|row| std::array::from_fn::<_, K, _>(|k| sums[at(row, k)]));
+            for (y, grads) in grads.chunks_exact(self.width * each).enumerate() {
+                let from = rows.map(|row| (y * planes.down[0] + row.at) * planes.pitch + first.at);
+                let len = ((self.width - 1) * step + K) * each;
+                let read = from.map(|from| &grid[from * each..][..len]);
+                for x in 0..self.width {
+                    let grad = grads[x * each + part];
+                    for r in 0..R {
+                        let x = &read[r][x * step * each + part..][..(K - 1) * each + 1];
+                        for k in 0..K {
+                            block[r][k] = simd.mul_add_e_f32s(grad, x[k * each], block[r][k]);
+                        }
+                    }
+                }
+            }
+            for r in 0..R {
+                for k in 0..K {
+                    sums[at(rows[r], k)] = block[r][k];
+                }
+            }
+        }
+    }
 }
 
 vectorised! {

@@ -11,12 +11,15 @@
 
 mod lanes;
 mod planes;
+mod same;
 
 use super::{Epilogue, Shape};
 use crate::matmul::{LANES, deinterleave, interleave};
 use crate::parallel::{self, Rows};
 use crate::prefetch::planes_to_write;
-use lanes::{Table, add_dots, apply_epilogue, correlate, flush, with_lanes};
+use lanes::{Correlation, Dots, Table, apply_epilogue, flush, with_lanes};
+use pulp::Arch;
+use same::Same;
 
 /// Multiply-adds per task, at least.
 const GRAIN: usize = 1 << 16;
@@ -40,7 +43,10 @@ pub(super) fn forward(
     if out.is_empty() {
         return;
     }
-    let (offsets, [places, of_source, of_out]) = (planes.offsets(), planes.room());
+    if let Some(same) = Same::new(shape, out_shape) {
+        return same.forward([x, weight], bias, epilogue, out);
+    }
+    let [places, of_source, of_out] = planes.room();
     let room = [places, of_source, of_out, if epilogue.addend.is_some() { of_out } else { 0 }, taps];
     // By output of a channel: its taps, its bias, its norm.
     let tables: Vec<[Table; 3]> = (0..multiplier)
@@ -56,20 +62,21 @@ pub(super) fn forward(
     let grain = GRAIN / (plane * taps * multiplier).max(1) + 1;
     parallel::for_each(Rows(out, plane * multiplier), grain, |first, part| {
         with_lanes(room, |[grid, source, sums, addend, taps]| {
+            grid.fill([0.0; LANES]);
             for (i, out) in part.0.chunks_mut(LANES * multiplier * plane).enumerate() {
                 let (first, count) = (first + i * LANES, out.len() / (multiplier * plane));
-                for band in planes.bands() {
-                    let grid = &mut grid[..band.places];
-                    let source = &mut source[..band.source.len() * planes.source[1]];
-                    planes.copy(&band, &x[first * plane_x..], plane_x, count, source, grid);
+                for band in &planes.bands {
+                    let grid = planes.copy(band, &x[first * plane_x..], [plane_x, count], source, grid);
                     let at = band.rows.start * planes.out[1];
                     let sums = &mut sums[..band.rows.len() * planes.out[1]];
                     for (j, [weights, bias, norm]) in tables.iter().enumerate() {
                         planes_to_write(&out[j * plane + at..], multiplier * plane, count, sums.len());
-                        let step = [planes.down[0] * planes.pitch(), planes.down[1]];
-                        weights.copy(first, taps);
-                        correlate(grid, taps, &offsets, bias.at(0, first), planes.out[1], step, sums);
-                        let norm = epilogue.norm.map(|_| [0, 1, 2, 3].map(|i| *norm.at(i, first)));
+                        let (weights, bias, norm) = (weights.from(first), bias.from(first), norm.from(first));
+                        weights.copy(taps);
+                        let planes = &planes;
+                        let bias = bias.row(0);
+                        Arch::new().dispatch(Correlation { planes, band, grid, weights: taps, bias, sums });
+                        let norm = epilogue.norm.map(|_| [0, 1, 2, 3].map(|i| *norm.row(i)));
                         let (place, stride) = (j * plane + at, multiplier * plane);
                         let addend = epilogue.addend.map(|from| {
                             let addend = &mut addend[..sums.len()];
@@ -85,15 +92,35 @@ pub(super) fn forward(
     });
 }
 
+/// The gradients that are wanted.
+pub(super) fn backward(
+    shape: &Shape,
+    out_shape: [usize; 4],
+    [grad, x, weight]: [&[f32]; 3],
+    grad_x: Option<&mut [f32]>,
+    grad_weight: Option<&mut [f32]>,
+) {
+    let is_empty = grad.is_empty() || x.is_empty();
+    if let (false, Some(same)) = (is_empty, Same::new(shape, out_shape)) {
+        return same.backward([grad, x, weight], grad_x, grad_weight);
+    }
+    if let Some(grad_x) = grad_x {
+        input_gradient(shape, out_shape, grad, weight, grad_x);
+    }
+    if let Some(grad_weight) = grad_weight {
+        weight_gradient(shape, out_shape, grad, x, grad_weight);
+    }
+}
+
 /// The gradient of x.
-pub(super) fn input_gradient(shape: &Shape, out_shape: [usize; 4], grad: &[f32], weight: &[f32], grad_x: &mut [f32]) {
+fn input_gradient(shape: &Shape, out_shape: [usize; 4], grad: &[f32], weight: &[f32], grad_x: &mut [f32]) {
     let (multiplier, taps, channels) = (shape.multiplier(), shape.taps(), shape.x[1]);
     if grad.is_empty() || grad_x.is_empty() {
         return grad_x.fill(0.0);
     }
     let planes = shape.backward_planes(out_shape);
     let [plane, plane_x] = [planes.source, planes.out].map(|[height, width]| height * width);
-    let (offsets, [places, of_source, of_out]) = (planes.offsets(), planes.room());
+    let [places, of_source, of_out] = planes.room();
     let room = [places, of_source, of_out, if multiplier > 1 { of_out } else { 0 }, taps];
     let tables: Vec<_> = (0..multiplier)
         .map(|j| Table::new(taps, channels, |tap, c| weight[(c * multiplier + j) * taps + taps - 1 - tap]))
@@ -101,20 +128,20 @@ pub(super) fn input_gradient(shape: &Shape, out_shape: [usize; 4], grad: &[f32],
     let grain = GRAIN / (plane_x * taps * multiplier).max(1) + 1;
     parallel::for_each(Rows(grad_x, plane_x), grain, |first, part| {
         with_lanes(room, |[grid, source, sums, total, taps]| {
+            grid.fill([0.0; LANES]);
             for (i, grad_x) in part.0.chunks_mut(LANES * plane_x).enumerate() {
                 let (first, count) = (first + i * LANES, grad_x.len() / plane_x);
-                for band in planes.bands() {
-                    let grid = &mut grid[..band.places];
-                    let source = &mut source[..band.source.len() * planes.source[1]];
+                for band in &planes.bands {
                     let sums = &mut sums[..band.rows.len() * planes.out[1]];
                     total.fill([0.0; LANES]);
                     planes_to_write(&grad_x[band.rows.start * planes.out[1]..], plane_x, count, sums.len());
                     for (j, weights) in tables.iter().enumerate() {
                         let stride = multiplier * plane;
-                        planes.copy(&band, &grad[first * stride + j * plane..], stride, count, source, grid);
-                        let step = [planes.pitch(), 1];
-                        weights.copy(first, taps);
-                        correlate(grid, taps, &offsets, &[0.0; LANES], planes.out[1], step, sums);
+                        let grad = &grad[first * stride + j * plane..];
+                        let grid = planes.copy(band, grad, [stride, count], source, grid);
+                        weights.from(first).copy(taps);
+                        let (planes, bias) = (&planes, &[0.0; LANES]);
+                        Arch::new().dispatch(Correlation { planes, band, grid, weights: taps, bias, sums });
                         if multiplier > 1 {
                             total.as_flattened_mut().iter_mut().zip(sums.as_flattened()).for_each(|(a, b)| *a += b);
                         }
@@ -128,14 +155,13 @@ pub(super) fn input_gradient(shape: &Shape, out_shape: [usize; 4], grad: &[f32],
 }
 
 /// The gradient of the weight: sums over places and images. Those of some images are a task, and are added in order.
-pub(super) fn weight_gradient(shape: &Shape, out_shape: [usize; 4], grad: &[f32], x: &[f32], grad_weight: &mut [f32]) {
+fn weight_gradient(shape: &Shape, out_shape: [usize; 4], grad: &[f32], x: &[f32], grad_weight: &mut [f32]) {
     let (multiplier, taps, [images, channels, ..]) = (shape.multiplier(), shape.taps(), shape.x);
     if grad.is_empty() {
         return grad_weight.fill(0.0);
     }
     let planes = shape.forward_planes(out_shape);
     let [plane, plane_x] = [planes.out, planes.source].map(|[height, width]| height * width);
-    let (offsets, room) = (planes.offsets(), planes.room());
     let per_channel = multiplier * taps;
     let mut parts = vec![0.0f64; images.div_ceil(IMAGES) * grad_weight.len()];
     let mut tasks: Vec<_> = parts
@@ -149,7 +175,8 @@ pub(super) fn weight_gradient(shape: &Shape, out_shape: [usize; 4], grad: &[f32]
         .collect();
     let grain = GRAIN / (IMAGES * LANES * plane * per_channel).max(1) + 1;
     parallel::for_each(&mut tasks[..], grain, |_, tasks| {
-        with_lanes(room, |[grid, source, grads]| {
+        with_lanes(planes.room(), |[grid, source, grads]| {
+            grid.fill([0.0; LANES]);
             for (images, first, into) in tasks {
                 let count = into.len() / per_channel;
                 let mut sums = vec![[0.0; LANES]; per_channel];
@@ -160,13 +187,11 @@ pub(super) fn weight_gradient(shape: &Shape, out_shape: [usize; 4], grad: &[f32]
                 let down = RUN / across;
                 let mut summed = 0;
                 for n in images.clone() {
-                    for band in planes.bands() {
-                        let grid = &mut grid[..band.places];
-                        let source = &mut source[..band.source.len() * planes.source[1]];
+                    for band in &planes.bands {
+                        let x = &x[(n * channels + *first) * plane_x..];
+                        let grid = planes.copy(band, x, [plane_x, count], source, grid);
                         let grads = &mut grads[..band.rows.len() * width];
-                        planes.copy(&band, &x[(n * channels + *first) * plane_x..], plane_x, count, source, grid);
                         let stride = multiplier * plane;
-                        let step = [planes.down[0] * planes.pitch(), planes.down[1]];
                         let before = summed;
                         for j in 0..multiplier {
                             let at = (n * channels + *first) * stride + j * plane + band.rows.start * width;
@@ -180,8 +205,10 @@ pub(super) fn weight_gradient(shape: &Shape, out_shape: [usize; 4], grad: &[f32]
                                         flush(sums, totals);
                                         summed = 0;
                                     }
-                                    let grid = &grid[y * down * step[0] + x * across * step[1]..];
-                                    add_dots(part, grid, &offsets, across.min(part.len()), step, sums);
+                                    let [row, column] = [y * down * planes.down[0], x * across * planes.down[1]];
+                                    let grid = &grid[row * planes.pitch + column..];
+                                    let (planes, width) = (&planes, across.min(part.len()));
+                                    Arch::new().dispatch(Dots { planes, grads: part, grid, width, sums });
                                     summed += part.len();
                                 }
                             }
