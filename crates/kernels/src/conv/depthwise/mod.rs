@@ -1,6 +1,7 @@
 //! Convolutions whose channels do not meet: each output reads one channel, so there is no product to share work in.
-//! Sixteen planes are computed side by side, one in each lane of a vector, so that planes of any size fill the vectors.
-//! They are copied inside of zeros: each tap is then an offset.
+//! Where outputs lie as inputs do, planes are read as they are (`same`). Else sixteen are computed side by side, one in
+//! each lane of a vector, so that planes of any size fill the vectors. They are copied inside of zeros: each tap is then
+//! an offset.
 //!
 //! ```text
 //!   a b c            0 0 0 0 0
@@ -12,14 +13,16 @@
 mod lanes;
 mod planes;
 mod same;
+mod sums;
 
 use super::{Epilogue, Shape};
 use crate::matmul::{LANES, deinterleave, interleave};
 use crate::parallel::{self, Rows};
 use crate::prefetch::planes_to_write;
-use lanes::{Correlation, Dots, Table, apply_epilogue, flush, with_lanes};
+use lanes::{Table, apply_epilogue, flush, with_lanes};
 use pulp::Arch;
 use same::Same;
+use sums::{Correlation, Dots};
 
 /// Multiply-adds per task, at least.
 const GRAIN: usize = 1 << 16;
