@@ -120,8 +120,7 @@ fn update(statistics: Statistics, moments: &[[f64; 2]]) {
 /// What the gradient passes before the normalisation, of what followed it.
 #[derive(Default)]
 pub struct EpilogueGradient<'a> {
-    /// The output, if ReLU followed. If nothing was added, long planes compute its sign again from x, which they read
-    /// anyway.
+    /// The output, if ReLU followed. If nothing was added, its sign is computed again from x, which is read anyway.
     pub y: Option<&'a [f32]>,
     /// Where the gradient of the addend goes, if there was one.
     pub addend: Option<&'a mut [f32]>,
@@ -164,7 +163,7 @@ pub fn backward(
     let scale = if saved.train { 1.0 / (images * length) as f32 } else { 0.0 };
     if short_planes::is_short(length) {
         let (mean, inv_std) = (saved.mean, saved.inv_std);
-        let call = short_planes::Backward { grad, y, x, mean, inv_std, weight: affine.weight, scale };
+        let call = short_planes::Backward { grad, y, x, mean, inv_std, affine, scale };
         call.run(grad_x, addend, grad_weight, grad_bias);
         return Ok(());
     }

@@ -1,6 +1,7 @@
 //! One normalised element: what computes it again in the backward pass gets its bits.
 
 use crate::relu;
+use pulp::Simd;
 
 /// A mean, an inverse standard deviation, weight and bias.
 pub(crate) type Numbers = [f32; 4];
@@ -9,6 +10,13 @@ pub(crate) type Numbers = [f32; 4];
 #[inline(always)]
 pub(crate) fn normalize_element(x: f32, mean: f32, inv_std: f32, weight: f32, bias: f32) -> f32 {
     (x - mean) * inv_std * weight + bias
+}
+
+/// BatchNorm of each lane.
+#[inline(always)]
+pub(crate) fn normalize_elements<S: Simd>(simd: S, x: S::f32s, [mean, inv_std, weight, bias]: [S::f32s; 4]) -> S::f32s {
+    let normalized = simd.mul_f32s(simd.sub_f32s(x, mean), inv_std);
+    simd.add_f32s(simd.mul_f32s(normalized, weight), bias)
 }
 
 /// What ReLU leaves of a gradient, if it followed the normalisation of x.

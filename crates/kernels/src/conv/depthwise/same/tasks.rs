@@ -4,6 +4,7 @@ use super::units::Units;
 use super::{Block, RUN, Same};
 use crate::conv::Epilogue;
 use crate::matmul::LANES;
+use crate::normalized::normalize_elements;
 use ndarray::ArrayViewMut2;
 use pulp::{Simd, WithSimd};
 
@@ -47,7 +48,7 @@ impl WithSimd for Forward<'_, '_> {
                 units.correlate(simd, window, numbers, out, |at, numbers, sum| {
                     let mut y = sum;
                     if epilogue.norm.is_some() {
-                        y = normalize(simd, y, [1, 2, 3, 4].map(|i| S::as_simd_f32s(&numbers[i]).0[0]));
+                        y = normalize_elements(simd, y, [1, 2, 3, 4].map(|i| S::as_simd_f32s(&numbers[i]).0[0]));
                     }
                     if let Some(addend) = addend {
                         let end = addend.len().min(at + S::F32_LANES);
@@ -62,13 +63,6 @@ impl WithSimd for Forward<'_, '_> {
             }
         }
     }
-}
-
-/// `normalize_element` of each lane.
-#[inline(always)]
-fn normalize<S: Simd>(simd: S, x: S::f32s, [mean, inv_std, weight, bias]: [S::f32s; 4]) -> S::f32s {
-    let normalized = simd.mul_f32s(simd.sub_f32s(x, mean), inv_std);
-    simd.add_f32s(simd.mul_f32s(normalized, weight), bias)
 }
 
 /// The gradients of a block.

@@ -1,16 +1,24 @@
 //! BatchNorm of images whose planes are short: a plane alone fills few vectors, and planes of a channel lie far apart.
 //! So an image is a row, its elements are columns, and what a channel's columns sum to is added at the end.
 
-use crate::batch_norm::{Affine, add_gradients, input_gradient, normalize_row};
+mod gradients;
+
+use crate::batch_norm::{Affine, normalize_row};
 use crate::batch_stats::{self, COLUMN_BLOCK, column_squares, column_sums};
 use crate::parallel;
 use crate::prefetch;
 use crate::relu;
 use crate::vectorised::vectorised;
+use gradients::{Dots, InputGradient};
 use ndarray::{ArrayViewMut3, Axis};
+use pulp::Arch;
+use std::ops::Range;
 
 /// Elements of a short plane, at most.
 const LENGTH: usize = 64;
+/// Rows whose gradients are taken together: their sums, in single precision, and the numbers of the columns stay in
+/// registers.
+const ROWS: usize = 4;
 
 /// Whether planes of `length` elements are short.
 pub(crate) fn is_short(length: usize) -> bool {
@@ -97,6 +105,31 @@ impl Forward<'_> {
     }
 }
 
+/// The columns of a block.
+struct Columns {
+    features: usize,
+    start: usize,
+    width: usize,
+}
+
+impl Columns {
+    /// Those of some rows; the rows behind them are empty.
+    fn of<'a>(&self, all: &'a [f32], rows: &Range<usize>) -> [&'a [f32]; ROWS] {
+        let row = |n: usize| &all[n * self.features + self.start..][..self.width];
+        std::array::from_fn(|i| if i < rows.len() { row(rows.start + i) } else { &[] })
+    }
+}
+
+/// All rows, some at a time.
+fn groups(rows: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..rows).step_by(ROWS).map(move |first| first..rows.min(first + ROWS))
+}
+
+/// The rows of a block.
+fn rows_of<'a>(block: &'a mut ArrayViewMut3<f32>) -> impl Iterator<Item = &'a mut [f32]> {
+    block.outer_iter_mut().map(|row| row.into_slice().expect("checked before"))
+}
+
 /// The backward pass of x[images, channels, length].
 pub(crate) struct Backward<'a> {
     pub grad: &'a [f32],
@@ -105,7 +138,7 @@ pub(crate) struct Backward<'a> {
     pub x: &'a [f32],
     pub mean: &'a [f32],
     pub inv_std: &'a [f32],
-    pub weight: &'a [f32],
+    pub affine: Affine<'a>,
     /// 1 / the elements of a channel in train mode, else 0.
     pub scale: f32,
 }
@@ -119,7 +152,7 @@ impl Backward<'_> {
         grad_weight: &mut [f32],
         grad_bias: &mut [f32],
     ) {
-        let Self { grad, y, x, mean, inv_std, weight, scale } = self;
+        let Self { grad, y, x, mean, inv_std, affine, scale } = self;
         let (images, channels, length) = grad_x.dim();
         let (block, features) = (block_of(length), channels * length);
         let shape = grad_x.dim();
@@ -133,51 +166,48 @@ impl Backward<'_> {
         parallel::for_each(&mut parts[..], parallel::grain(images * COLUMN_BLOCK), |at, parts| {
             for (i, (grad_x, addend, (grad_weight, grad_bias))) in parts.iter_mut().enumerate() {
                 let first = (at + i) * block;
-                let (last, start, width) = (first + grad_bias.len(), first * length, grad_bias.len() * length);
-                let numbers = [mean, inv_std, weight].map(|numbers| repeat_per_column(&numbers[first..last], length));
+                let (last, width) = (first + grad_bias.len(), grad_bias.len() * length);
+                let columns = Columns { features, start: first * length, width };
+                let numbers = [mean, inv_std, affine.weight, affine.bias]
+                    .map(|numbers| repeat_per_column(&numbers[first..last], length));
+                let (pass, ahead) = (Arch::new(), ROWS * features);
                 let (mut dots, mut sums) = ([0.0; COLUMN_BLOCK], [0.0; COLUMN_BLOCK]);
-                let mut rows = grad_x.outer_iter_mut().enumerate().peekable();
-                while let Some((n, mut grad_normalized)) = rows.next() {
-                    if let Some((next, row)) = rows.peek() {
-                        prefetch::to_write(row.as_ptr(), width);
-                        let place = next * features + start..next * features + start + width;
-                        prefetch::to_read(&x[place.clone()]);
-                        prefetch::to_read(&grad[place.clone()]);
-                        y.iter().for_each(|y| prefetch::to_read(&y[place.clone()]));
-                        addend.iter().for_each(|addend| {
-                            prefetch::to_write(addend.index_axis(Axis(0), *next).as_ptr(), width);
-                        });
+                let (dots, sums) = (&mut dots[..width], &mut sums[..width]);
+                // The gradient of what was added is that of the output before ReLU.
+                let mut addend: Option<Vec<_>> = addend.as_mut().map(|addend| rows_of(addend).collect());
+                for rows in groups(images) {
+                    let ([x, grad], count) = ([x, grad].map(|all| columns.of(all, &rows)), rows.len());
+                    let Some(addend) = &mut addend else {
+                        let (grad, x) = (&grad[..count], &x[..count]);
+                        pass.dispatch(Dots { relu: y.is_some(), grad, x, numbers: &numbers, ahead, dots, sums });
+                        continue;
+                    };
+                    let addend = &mut addend[rows.clone()];
+                    match y.map(|y| columns.of(y, &rows)) {
+                        Some(y) => {
+                            grad.iter().zip(y).zip(&mut *addend).for_each(|((grad, y), to)| relu::gradient(grad, y, to))
+                        }
+                        None => grad.iter().zip(&mut *addend).for_each(|(grad, to)| to.copy_from_slice(grad)),
                     }
-                    // The gradient before ReLU stands in that of x for now.
-                    let grad_normalized = grad_normalized.as_slice_mut().expect("checked before");
-                    let place = n * features + start..n * features + start + width;
-                    match y {
-                        Some(y) => relu::gradient(&grad[place.clone()], &y[place.clone()], grad_normalized),
-                        None => grad_normalized.copy_from_slice(&grad[place.clone()]),
-                    }
-                    if let Some(addend) = addend {
-                        let mut row = addend.index_axis_mut(Axis(0), n);
-                        row.as_slice_mut().expect("checked before").copy_from_slice(grad_normalized);
-                    }
-                    add_gradients(
-                        &x[place],
-                        grad_normalized,
-                        &numbers[0][..width],
-                        &mut dots[..width],
-                        &mut sums[..width],
-                    );
+                    let grad: [&[f32]; ROWS] = std::array::from_fn(|i| addend.get(i).map_or(&[][..], |row| &**row));
+                    let (grad, x) = (&grad[..count], &x[..count]);
+                    pass.dispatch(Dots { relu: false, grad, x, numbers: &numbers, ahead, dots, sums });
                 }
-                let of_channels = dots[..width].chunks_exact(length).zip(sums[..width].chunks_exact(length));
+                let of_channels = dots.chunks_exact(length).zip(sums.chunks_exact(length));
                 for (c, (dots, sums)) in of_channels.enumerate() {
                     grad_weight[c] = (dots.iter().sum::<f64>() * f64::from(inv_std[first + c])) as f32;
                     grad_bias[c] = sums.iter().sum::<f64>() as f32;
                 }
-                let [mean, inv_std, weight] = &numbers;
-                let [grad_weight, grad_bias] =
-                    [&**grad_weight, &**grad_bias].map(|sums| repeat_per_column(sums, length));
-                for (n, mut row) in grad_x.outer_iter_mut().enumerate() {
-                    let (x, row) = (&x[n * features + start..][..width], row.as_slice_mut().expect("checked before"));
-                    input_gradient(x, mean, inv_std, weight, &grad_weight, &grad_bias, scale, row);
+                let sums = [&**grad_weight, &**grad_bias].map(|sums| repeat_per_column(sums, length));
+                let mut outs = rows_of(grad_x);
+                for rows in groups(images) {
+                    let outs = std::array::from_fn(|_| outs.next().unwrap_or_default());
+                    let ([x, mut of_rows], count) = ([x, grad].map(|all| columns.of(all, &rows)), rows.len());
+                    if let Some(addend) = &addend {
+                        of_rows = std::array::from_fn(|i| addend.get(rows.start + i).map_or(&[][..], |row| &**row));
+                    }
+                    let (relu, grad, x) = (y.is_some() && addend.is_none(), &of_rows[..count], &x[..count]);
+                    pass.dispatch(InputGradient { relu, grad, x, numbers: &numbers, sums: &sums, scale, ahead, outs });
                 }
             }
         });
