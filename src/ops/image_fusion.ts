@@ -153,7 +153,8 @@ const normAddReluOp: Op<{ training: boolean }, NormSaved> = {
     native.batchNormBackward({
       grad,
       y: output,
-      gradAddend: into.length > 3 ? into[0] : null,
+      // Null says that nothing was added: then the output's sign is computed again from x alone.
+      gradAddend: into.length > 3 ? (into[0] ?? allocate(x.size)) : null,
       saved: { x: x.data, mean: saved.mean, invStd: saved.invStd, train: attributes.training },
       weight: weight.data,
       bias: bias.data,

@@ -5,6 +5,8 @@ import { defineOp } from "../../src/ops/define_op.js";
 import { inArena } from "./support.js";
 
 const SHAPE = [6, 5, 3, 7];
+/** Planes that are not short have kernels of their own. */
+const LONG_PLANES = [6, 5, 9, 8];
 const [, FEATURES] = SHAPE;
 
 afterEach(() => vi.restoreAllMocks());
@@ -23,18 +25,23 @@ function read(x: Tensor): Tensor {
 const keep = (x: Tensor) => x;
 
 /** Three forward passes (the first one is never fused), a backward pass after each; gives everything that changes. */
-function run(forward: Forward, after: (x: Tensor) => Tensor, prepare: (own: Layers, inputs: Tensor[]) => void) {
+function run(
+  forward: Forward,
+  after: (x: Tensor) => Tensor,
+  prepare: (own: Layers, inputs: Tensor[]) => void,
+  shape = SHAPE,
+) {
   return withGenerator(new Generator(11), () => {
     const own = { norm: new BatchNorm2d(FEATURES), other: new BatchNorm2d(FEATURES) };
     const layers = [own.norm, own.other];
     for (const parameter of layers.flatMap((layer) => layer.parameters())) parameter.data.set(randn([FEATURES]).data);
-    const inputs = [randn(SHAPE), randn(SHAPE)];
+    const inputs = [randn(shape), randn(shape)];
     for (const input of inputs) input.requiresGrad = true;
     prepare(own, inputs);
     const [x, beside] = inputs;
     const outputs = [1, 2, 3].map(() => {
       const out = forward(x, beside, own, after);
-      const loss = out.mul(randn(SHAPE)).sum();
+      const loss = out.mul(randn(shape)).sum();
       if (loss.requiresGrad) loss.backward();
       return out.data.slice();
     });
@@ -94,6 +101,7 @@ describe("BatchNorm, a sum and ReLU have the bits of the operations one by one",
         kernel.mockClear();
         expect(got).toEqual(run(forward, read, prepare));
         expect(kernel.mock.calls.some(([{ relu }]) => relu)).toBe(false);
+        expect(run(forward, keep, prepare, LONG_PLANES)).toEqual(run(forward, read, prepare, LONG_PLANES));
       }),
     );
   }

@@ -122,7 +122,7 @@ fn update(statistics: Statistics, moments: &[[f64; 2]]) {
 pub struct EpilogueGradient<'a> {
     /// The output, if ReLU followed. If nothing was added, its sign is computed again from x, which is read anyway.
     pub y: Option<&'a [f32]>,
-    /// Where the gradient of the addend goes, if there was one.
+    /// Where the gradient of the addend goes; none if nothing was added.
     pub addend: Option<&'a mut [f32]>,
 }
 
