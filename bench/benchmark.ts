@@ -141,10 +141,14 @@ async function printProfiles({ profiledEpochs }: Extent, print: Print): Promise<
   return profiles;
 }
 
-async function printConvolution({ convolution }: Extent, { all }: Limits, print: Print): Promise<ConvolutionRow[]> {
+async function printConvolution(
+  { convolution, turnMs }: Extent,
+  { all }: Limits,
+  print: Print,
+): Promise<ConvolutionRow[]> {
   const rows: ConvolutionRow[] = [];
   print(convolutionTable.heading("convolutional networks, 64 images of 3x32x32: median (95% interval)"));
-  for await (const row of measureConvolution(convolution, all.gflops)) {
+  for await (const row of measureConvolution(convolution, turnMs, all.gflops)) {
     print(convolutionTable.row(convolutionCells(row)));
     rows.push(row);
   }

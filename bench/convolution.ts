@@ -14,7 +14,7 @@ import {
 import { withThreadsAsync } from "./library.js";
 import { type Estimate, estimate, takeTurns } from "./measure.js";
 import type { ConvolutionRow } from "./results.js";
-import { type Paced, PacedRun, pacedCalls } from "./steps/paced_run.js";
+import { type Paced, PacedRun, pacedCalls, warmUp } from "./steps/paced_run.js";
 
 /** The networks whose training is measured, on images of CIFAR's size in 100 classes. */
 export const TRAINED = ["resnet20", "resnet8x4", "wrn_16_2", "vgg8", "MobileNetV2"] as const;
@@ -59,10 +59,12 @@ export async function startPasses(): Promise<Paced> {
 /** Measures steps and passes with one thread and with all, in turns of an epoch. */
 export async function* measureConvolution(
   { trained, passes, rounds }: { trained: readonly string[]; passes: boolean; rounds: number },
+  turnMs: number,
   peakGflops: number,
 ): AsyncGenerator<ConvolutionRow> {
   const counts = [...new Set([1, getNumThreads()])];
   const measure = async (name: string, flops: number, run: Paced): Promise<ConvolutionRow> => {
+    await warmUp(run, turnMs);
     const turns = counts.map((threads) => () => withThreadsAsync(threads, () => run.epoch()));
     const [oneThread, allThreads = oneThread] = (await takeTurns(rounds, turns)).map(estimate) as [Estimate, Estimate?];
     await run.stop();

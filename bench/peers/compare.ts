@@ -5,8 +5,7 @@ import { startPasses, startTraining, TEACHER } from "../convolution.js";
 import type { Extent } from "../extent.js";
 import { estimate, ratios, takeTurns } from "../measure.js";
 import type { PeerRow, Peers } from "../results.js";
-import { epochsFor } from "../steps/measure.js";
-import { type Paced, PacedRun } from "../steps/paced_run.js";
+import { epochsFor, type Paced, PacedRun, warmUp } from "../steps/paced_run.js";
 import { MODES, scriptSetup, start, TITLES } from "../steps/setup.js";
 import { type FoundPeers, findPeers, type Peer } from "./peer.js";
 
@@ -45,6 +44,8 @@ function measureMode(mode: string, work: string, start: () => Promise<Paced>): M
     const run = await start();
     const present: Peer[] = [];
     for (const peer of peers) if (await opens(peer, mode, run.losses, notes)) present.push(peer);
+    const warmSteps = await warmUp(run, extent.turnMs);
+    for (const peer of present) await ask(peer, { run: mode, steps: warmSteps });
     const epochs = await epochsFor(run, extent.turnMs);
     const steps = epochs * run.stepsPerEpoch;
     const [ours = [], ...theirs] = await takeTurns(extent.peerRounds, [

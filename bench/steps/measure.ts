@@ -6,7 +6,7 @@ import { withThreadsAsync } from "../library.js";
 import { bandwidthFor, type Ceiling, type Limits, type Share } from "../machine.js";
 import { type Estimate, estimate, takeTurns } from "../measure.js";
 import type { Scaling, ScalingPoint, StepRow } from "../results.js";
-import { type Paced, PacedRun } from "./paced_run.js";
+import { epochsFor, PacedRun } from "./paced_run.js";
 import { plainStep, stepByHand } from "./reference_steps.js";
 import { MODES, type Mode, type StepSetup, scriptSetup, stepWork, TITLES } from "./setup.js";
 
@@ -68,12 +68,6 @@ function meanTime(step: () => number, steps: number): number {
   const begun = performance.now();
   for (let i = 0; i < steps; i++) step();
   return (performance.now() - begun) / steps;
-}
-
-/** The number of epochs that take about that many milliseconds. */
-export async function epochsFor(run: Paced, milliseconds: number): Promise<number> {
-  const ms = await run.epoch();
-  return Math.max(1, Math.round(milliseconds / (ms * run.stepsPerEpoch)));
 }
 
 function stepRow(

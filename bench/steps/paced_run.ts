@@ -1,6 +1,9 @@
 import { DistilleryError, distill, type StepRecord, trainTeacher, withGenerator } from "distillery";
 import { EXAMPLES, SCHEDULE, type StepSetup, start, teacherAs } from "./setup.js";
 
+/** Turns that pass before the first one is timed. */
+const WARM_TURNS = 15;
+
 /** What a run is paced by. */
 export interface PacedControls {
   readonly signal: AbortSignal;
@@ -123,4 +126,19 @@ function scriptRun(setup: StepSetup, controls: PacedControls): Promise<unknown> 
     const network = teacherAs(teacher, setup.teacherClass).freeze();
     return distill({ ...run, teacher: network, student, teacherMode, teacherCache: mode === "cached" });
   });
+}
+
+/** The number of epochs that take about that many milliseconds. */
+export async function epochsFor(run: Paced, milliseconds: number): Promise<number> {
+  const ms = await run.epoch();
+  return Math.max(1, Math.round(milliseconds / (ms * run.stepsPerEpoch)));
+}
+
+/**
+ * Makes steps until V8 has compiled what they call: a convolutional network takes dozens of them. Gives how many.
+ */
+export async function warmUp(run: Paced, turnMs: number): Promise<number> {
+  const epochs = await epochsFor(run, WARM_TURNS * turnMs);
+  await run.epoch(epochs);
+  return epochs * run.stepsPerEpoch;
 }
