@@ -122,9 +122,9 @@ function logSum(values: readonly number[]): number {
 /** Logits of more numbers are not held in memory. */
 const MAX_LOGITS = 2 ** 26;
 
-/** A teacher's logits for data that its students' are compared with; null if they are too many. */
+/** A teacher's logits for data that its students' are compared with; null if they change at random or are too many. */
 function comparableLogits(teacher: Module, data: Dataset): Tensor | null {
-  if (data.length * data.classes > MAX_LOGITS) return null;
+  if (data.augmented === true || data.length * data.classes > MAX_LOGITS) return null;
   return logitsOf(teacher, data);
 }
 

@@ -4,6 +4,8 @@ import { classDifferences, fidelityOf, flipsOf, spreadOf } from "../../src/compa
 import { crossedDifference } from "../../src/compare/crossed_difference.js";
 import { calibrationSummary } from "../../src/compare/summary.js";
 import {
+  augment,
+  type ComparedBehaviour,
   compare,
   evaluate,
   evaluateLogits,
@@ -114,4 +116,16 @@ test("compare has them of its students' files", async () => {
   expectClose([gained.mean - lost.mean], [difference.best.mean], { rel: 1e-9, abs: 1e-12 });
   const weighted = changes?.perClass.reduce((sum, one) => sum + (one.mean * one.support) / 150, 0);
   expectClose([weighted as number], [difference.best.mean], { rel: 1e-9, abs: 1e-12 });
+});
+
+test("of training data that change at random there is no fidelity; the test set has its own", async () => {
+  const data = augment(PROBLEM.data, { noise: 0.1 });
+  const result = await compare(compareInput(join(temporary, "augmented"), { data, seeds: 1 }));
+  const teacher = PROBLEM.teacher().loadStateDict(await load(result.teacher.file as string));
+  for (const kind of ["baseline", "distilled"] as const) {
+    const { test, training } = (result.changes as ComparedBehaviour).fidelity[kind];
+    expect(training).toBe(null);
+    const student = PROBLEM.student().loadStateDict(await load(result[kind].files[0]));
+    expect(test?.agreement.values).toEqual([evaluate(student, PROBLEM.test, { teacher }).agreement]);
+  }
 });
