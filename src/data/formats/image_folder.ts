@@ -243,5 +243,7 @@ function decodeImages(
 
 function withAdvice(problem: string): string {
   if (problem.startsWith("expected ")) return `${problem}: imageSize (--image-size) makes all alike`;
-  return problem.startsWith("a colour image") ? `${problem}: grey (--grey) makes all alike` : problem;
+  return problem.startsWith("a colour image")
+    ? `${problem}: grey (--grey) makes all grey, grey: false (--no-grey) gives all colour`
+    : problem;
 }

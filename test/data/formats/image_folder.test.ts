@@ -286,7 +286,7 @@ describe("refused", () => {
       "colour among grey",
       { "a/1.png": grey, "b/1.png": colour },
       "b/1.png",
-      "a colour image among grey ones: grey (--grey) makes all alike",
+      "a colour image among grey ones: grey (--grey) makes all grey, grey: false (--no-grey) gives all colour",
     ],
     [
       "two validation parts",
