@@ -79,6 +79,7 @@ function expectNumbers(dataset: Dataset): Dataset {
 
 class AugmentedDataset extends DerivedDataset {
   override readonly augmented = true;
+  override readonly mixed?: boolean;
   readonly #amounts: Amounts;
   readonly #layout: Pick<ImageLayout, "channels" | "height" | "width">;
   /** By channel: the value of a black pixel after normalisation, to the last bit. */
@@ -87,6 +88,7 @@ class AugmentedDataset extends DerivedDataset {
   constructor(dataset: Dataset, amounts: Amounts) {
     super(dataset);
     this.#amounts = amounts;
+    this.mixed = dataset.mixed === true || amounts.mixup !== undefined;
     const { image, features } = dataset;
     const { mean, std } = image ?? { mean: [0], std: [1] };
     // Noise alone needs no layout.

@@ -28,6 +28,8 @@ export interface Dataset {
   readonly classes: number;
   /** Whether the values of a sample change at random from call to call; default false. */
   readonly augmented?: boolean;
+  /** Whether the samples of a batch are mixed with each other ({@link Batch.mixed}); default false. */
+  readonly mixed?: boolean;
   /** Whether samples may have no label, which is written as -1; default false. */
   readonly unlabelled?: boolean;
   /** Whether taking a batch twice is cheap and draws only from the current stream; default false. */

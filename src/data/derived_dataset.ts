@@ -20,6 +20,7 @@ export abstract class DerivedDataset implements Dataset {
   readonly shape?: readonly number[];
   readonly classes: number;
   readonly augmented?: boolean;
+  readonly mixed?: boolean;
   readonly unlabelled?: boolean;
   readonly task?: TaskName;
   readonly targetScale?: ValueLayout;
@@ -40,6 +41,7 @@ export abstract class DerivedDataset implements Dataset {
       shape,
       classes,
       augmented,
+      mixed,
       unlabelled,
       task,
       targetScale,
@@ -56,6 +58,7 @@ export abstract class DerivedDataset implements Dataset {
     this.shape = shape;
     this.classes = classes;
     this.augmented = augmented;
+    this.mixed = mixed;
     this.unlabelled = unlabelled;
     this.task = task;
     this.targetScale = targetScale;

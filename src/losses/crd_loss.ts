@@ -1,5 +1,6 @@
 import * as v from "valibot";
 import { argumentError, badArgument, expectPositive, expectShape, optionsOf } from "../checks.js";
+import type { DistilleryError } from "../errors.js";
 import { expectModule } from "../nn/expect_module.js";
 import { Linear } from "../nn/linear.js";
 import { Module } from "../nn/module.js";
@@ -145,12 +146,16 @@ export function crdDistillationLoss(layers: Layers, options: CrdDistillationLoss
   const { negatives, momentum } = memory;
   const [samples, dimension] = memory.student.shape;
   const lossOf = (ofStudent: Tensor, ofTeacher: Tensor, { isMixed, indices }: LossBatch) => {
-    if (!isMixed) return crdLoss(ofStudent, ofTeacher, indices, { memory, student, teacher, tau });
-    const text = "recognises samples by their index, and a mixed one is none of them: leave mixup out";
-    throw argumentError("crd", text);
+    if (isMixed) throw mixedSamples();
+    return crdLoss(ofStudent, ofTeacher, indices, { memory, student, teacher, tau });
   };
   const config = { tau, negatives, momentum, samples, dimension };
   return ofLayers("crd", layers, lossOf, { modules: { memory, student, teacher }, config, tasks: ["classification"] });
+}
+
+function mixedSamples(): DistilleryError {
+  const text = "recognises samples by their index, and a mixed one is none of them: leave mixup out";
+  return argumentError("crd", text);
 }
 
 /** `crd` in expressions. */
@@ -169,6 +174,7 @@ export const crdEntry = defineEntry({
     momentum: described(v.optional(fractionBelow1(), CRD_MEMORY_DEFAULTS.momentum), "share of the old embedding"),
   },
   create({ dimension, negatives, tau, momentum, ...paths }, context: LossContext): DistillationLoss {
+    if (context.mixed === true) throw mixedSamples();
     const layers = layersOf(paths, context);
     const embedding = (network: "student" | "teacher") => {
       const shape = context.tapShape(network, layers[network]);

@@ -133,6 +133,7 @@ const CONTEXT = [
   "features",
   "samples",
   "unlabelled",
+  "mixed",
   "labels",
 ] as const satisfies readonly (keyof LossContext)[];
 

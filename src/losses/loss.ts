@@ -133,6 +133,8 @@ export interface LossContext {
   readonly samples: number;
   /** Whether some of these samples may have no label; default: not. */
   readonly unlabelled?: boolean | undefined;
+  /** Whether they are mixed with each other ({@link LossBatch.isMixed}); default: not. */
+  readonly mixed?: boolean | undefined;
   /** The class of each of these samples; `BAD_ARGUMENT`, which begins with the loss, if one has none. */
   labels(loss?: string): Int32Array;
 }

@@ -79,6 +79,7 @@ export async function makeLoss(spec: LossSpec, use: LossUse): Promise<MadeLoss> 
       return featuresPath(module, () => forwardOnce(module, data, network), network);
     },
     unlabelled: data.unlabelled,
+    mixed: data.mixed,
     labels: (loss = "loss") => expectLabelled(loss, labelsOf(data)),
   };
   // From a copy: a run sees the same batches, whatever its loss draws for its modules.

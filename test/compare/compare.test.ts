@@ -346,6 +346,12 @@ describe("what is refused, before anything is written", () => {
       "test: is augmented at random: give the samples as they are (split first, then augment the training part)",
     ],
     [
+      "a loss that takes no mixed samples",
+      { data: augment(PROBLEM.data, { mixup: 1 }), loss: "crd(negatives=4)" },
+      "BAD_ARGUMENT",
+      "loss: crd: recognises samples by their index, and a mixed one is none of them: leave mixup out",
+    ],
+    [
       "one set for validation and test",
       { validation: PROBLEM.test },
       "BAD_ARGUMENT",
