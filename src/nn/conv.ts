@@ -8,6 +8,7 @@ import {
   expectShape,
   MAX_LENGTH,
 } from "../checks.js";
+import { DistilleryError } from "../errors.js";
 import { type Conv2dAttributes, conv2dAttributes, pairOf } from "../ops/conv2d.js";
 import type { Conv2dOptions, Pair } from "../ops/index.js";
 import { rand } from "../tensor/random.js";
@@ -151,6 +152,13 @@ export class Conv1d extends Conv {
     expectTensor("Conv1d: x", x);
     expectShape("Conv1d: x", x.shape, [-1, this.inChannels, -1]);
     const [outputs, channels, size] = this.weight.shape;
+    const { dilation, padding } = this.#attributes;
+    const [reach, whole] = [dilation[1] * (size - 1) + 1, x.shape[2] + 2 * padding[1]];
+    if (reach > whole) {
+      const got = `x [${x.shape.join(", ")}] and weight [${this.weight.shape.join(", ")}]`;
+      const text = `Conv1d: expected a kernel that fits its padded input: it covers ${reach} of ${whole}, got ${got}`;
+      throw new DistilleryError("SHAPE_MISMATCH", text);
+    }
     const images = x.reshape([x.shape[0], x.shape[1], 1, x.shape[2]]);
     const weight = this.weight.reshape([outputs, channels, 1, size]);
     return conv2d(images, weight, this.bias, this.#attributes).squeeze(2);

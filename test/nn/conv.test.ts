@@ -74,6 +74,12 @@ test.each<[string, () => unknown, string, string]>([
     "conv2d: expected a kernel that fits its padded input: it covers [7, 7] of [6, 6], got x [2, 3, 4, 4] and weight [4, 3, 7, 7]",
   ],
   [
+    "a kernel longer than its padded input",
+    () => new D.Conv1d(3, 4, 4, { padding: 1, dilation: 3 }).forward(D.zeros([2, 3, 7])),
+    "SHAPE_MISMATCH",
+    "Conv1d: expected a kernel that fits its padded input: it covers 10 of 9, got x [2, 3, 7] and weight [4, 3, 4]",
+  ],
+  [
     "other channels",
     () => new D.Conv2d(3, 4, 3).forward(D.zeros([2, 1, 4, 4])),
     "SHAPE_MISMATCH",
