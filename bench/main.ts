@@ -1,7 +1,6 @@
-import { mkdir, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
 import { setNumThreads } from "distillery";
 import { type BenchOptions, NoOptions, readOptions } from "./options.js";
+import { chartFiles, expectOutputs, write } from "./outputs.js";
 
 // Measuring and drawing are imported late: --soak watches the memory without them.
 
@@ -10,6 +9,7 @@ async function run(args: readonly string[]): Promise<number> {
   try {
     const options = readOptions(args);
     if (options.threads !== null) setNumThreads(options.threads);
+    if (options.soak === null) await expectOutputs(options);
     if (options.soak !== null) await watchMemory(options.soak);
     else if (options.against !== null) await compare(options.against, options);
     else await measure(options);
@@ -31,8 +31,9 @@ async function measure({ json, draw, quick, peers }: BenchOptions): Promise<void
   if (draw === null) return;
   const { drawRoofline } = await import("./draw/roofline.js");
   const { drawScaling } = await import("./draw/scaling.js");
-  await write(join(draw, "roofline.svg"), drawRoofline(results));
-  await write(join(draw, "scaling.svg"), drawScaling(results));
+  const { roofline, scaling } = chartFiles(draw);
+  await write(roofline, drawRoofline(results));
+  await write(scaling, drawScaling(results));
 }
 
 async function compare(against: string, { json, quick }: BenchOptions): Promise<void> {
@@ -58,11 +59,6 @@ async function watchMemory(steps: number): Promise<void> {
     start ??= point;
     console.log(formatSoak(point, start));
   }
-}
-
-async function write(file: string, text: string): Promise<void> {
-  await mkdir(dirname(file), { recursive: true });
-  await writeFile(file, text);
 }
 
 process.exitCode = await run(process.argv.slice(2));
