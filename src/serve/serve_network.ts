@@ -95,8 +95,10 @@ export async function serveNetwork(network: Module, options: ServeOptions = {}):
   const predictor = new Predictor(network, preprocessing);
   predictor.expectFit();
   const compute = (samples: Tensor) => {
+    const predictions = predictor.predict(samples);
+    // Not those of a batch that was refused, of which the good ones are computed again, each request by itself.
     metrics.batch(samples.shape[0]);
-    return predictor.predict(samples);
+    return predictions;
   };
   const batcher = new Batcher(compute, cat, maxSamples);
   const late = new WeakSet<Duplex>();

@@ -189,6 +189,16 @@ test("a sample that the network can't compute spoils nobody else's", async () =>
   expect(answers[1]).toMatchObject({ code: "NON_FINITE" });
 });
 
+test("samples count as computed that the network could compute, and once", async () => {
+  const network = small();
+  network.parameters()[0]?.data.fill(3e38);
+  const url = await serve(network);
+  await together(url, [Array(6).fill(0), Array(6).fill(3e38), Array(6).fill(0)]);
+  expect((await post(url, [[1, 2]])).status).toBe(400);
+  expect(await metric(url, "distillery_samples_total")).toBe(2);
+  expect(await metric(url, "distillery_batch_size_sum")).toBe(2);
+});
+
 test("health and metrics, in Prometheus' text format", async () => {
   const url = await serve(small());
   const health = await fetch(`${url}healthz`);
