@@ -50,6 +50,11 @@ class FrozenNetwork extends Module {
   }
 }
 
+/** Refuses a teacher that is of {@link freezeGraph}, or has such a part: its precision is not that of the run. */
+export function expectNotFrozen(teacher: Module): void {
+  for (const part of teacher.modules()) if (part instanceof FrozenNetwork) part.stateDict();
+}
+
 function refusal(text: string): DistilleryError {
   return argumentError("network", `is frozen by freezeGraph and ${text}`);
 }
@@ -58,7 +63,8 @@ function refusal(text: string): DistilleryError {
  * A network in eval mode as it is now, to be asked: its weights are copied and packed once, and its forward pass runs
  * as one native call. One sample takes a fraction of the time, and what it gets has the bits of `forward` in `noGrad`.
  * It has no parameters and no state dict, gives no gradients and stays in eval mode: as a teacher or in a file goes the
- * network itself. TensorFlow's `freeze_graph`, `torch.jit.freeze`.
+ * network itself. Its precision is that in which it was frozen, `withPrecision`'s or float32, wherever it is asked.
+ * TensorFlow's `freeze_graph`, `torch.jit.freeze`.
  *
  * A branch of `forward` on the number of rows is lost: it is refused if batches of 2, 3 and, of samples of up to 1024
  * values, 32 rows show it.

@@ -2,6 +2,7 @@ import { expectOneOf, expectOptions } from "../checks.js";
 import type { Batch } from "../data/dataset.js";
 import type { Outputs } from "../losses/loss.js";
 import { fitNetwork, inputsOf } from "../models/fit_network.js";
+import { expectNotFrozen } from "../models/freeze_graph.js";
 import { expectModule } from "../nn/expect_module.js";
 import { expectOutput } from "../nn/expect_output.js";
 import { Modes } from "../nn/modes.js";
@@ -43,6 +44,7 @@ export function live(module: Module, options: NetworkTeacherOptions = {}): Netwo
   expectOptions("live", options, ["mode", "taps"]);
   const { mode = "eval", taps = [] } = options;
   expectOneOf("mode", mode, ["eval", "train"]);
+  expectNotFrozen(module);
   return ofRuns(() => liveTeacher(module, { mode, taps }));
 }
 

@@ -91,7 +91,12 @@ describe("a frozen network", () => {
     await expect(TeacherCache.compute(frozen, data)).rejects.toThrow(refused);
     const cache = await TeacherCache.compute(network, data);
     expect(() => cache.expectOf(frozen, data)).toThrow(refused);
-    await expect(distill({ teacher: frozen, student: other, data, epochs: 1 })).rejects.toThrow(refused);
+    for (const teacher of [frozen, new Ensemble([frozen, other])]) {
+      await expect(distill({ teacher, student: other, data, epochs: 1 })).rejects.toThrow(refused);
+      // It would compute in float32 in a run in bfloat16, too.
+      const uncached = { teacherCache: false, precision: "bfloat16" } as const;
+      await expect(distill({ teacher, student: other, data, epochs: 1, ...uncached })).rejects.toThrow(refused);
+    }
     expect(() => freezeGraph(frozen, [784])).toThrow(refused);
     const state = new Sequential(network, new Sequential(other)).stateDict();
     expect(Object.keys(state).slice(5, 8)).toEqual(["0.fc3.bias", "1.0.fc1.weight", "1.0.fc1.bias"]);
