@@ -128,11 +128,10 @@ function cappedThreads<O extends Threads>(options: O): O {
 function sayCap({ threads }: Threads, { threads: used }: Threads, { quiet }: ShowFlags): void {
   if (quiet) return;
   const [cores, preset] = [numCores(), Number(process.env.DISTILLERY_THREADS ?? 0)];
-  if (threads !== used) {
-    printError(`--threads: ${threads} on ${used} cores would be slower: ${used} are used (--force-threads: all)`);
-  } else if (threads === undefined && preset > cores) {
-    printError(`DISTILLERY_THREADS: ${preset} on ${cores} cores would be slower: ${cores} are used`);
-  }
+  const capped = (wanted: number | undefined) =>
+    `${wanted} on ${cores === 1 ? "1 core would be slower: 1 is" : `${cores} cores would be slower: ${cores} are`} used`;
+  if (threads !== used) printError(`--threads: ${capped(threads)} (--force-threads: all)`);
+  else if (threads === undefined && preset > cores) printError(`DISTILLERY_THREADS: ${capped(preset)}`);
 }
 
 /** Those of the flags that `entries` name. */

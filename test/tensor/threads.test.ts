@@ -1,4 +1,4 @@
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { afterAll, describe, expect, it, vi } from "vitest";
 import {
@@ -17,6 +17,7 @@ import {
   type Tensor,
 } from "../../src/index.js";
 import { numCores } from "../../src/threads.js";
+import { MAIN } from "../cli/command_host.js";
 import { testWith } from "../helpers/needs.js";
 
 const before = getNumThreads();
@@ -103,6 +104,16 @@ describe("the number of threads", () => {
       ) as RegExpExecArray;
       const args = ["-c", core, process.execPath, "--input-type=module", "-e", PRINT];
       expect(execFileSync(TASKSET, args, { encoding: "utf8" })).toBe("1\n");
+      const command = ["-c", core, process.execPath, MAIN, "distill", "--dry-run"];
+      const saidOf = (flags: string[], preset: string) =>
+        spawnSync(TASKSET, [...command, ...flags], {
+          env: { ...process.env, DISTILLERY_THREADS: preset },
+          encoding: "utf8",
+        }).stderr;
+      expect(saidOf(["--threads", "2"], "")).toBe(
+        "--threads: 2 on 1 core would be slower: 1 is used (--force-threads: all)\n",
+      );
+      expect(saidOf([], "3")).toBe("DISTILLERY_THREADS: 3 on 1 core would be slower: 1 is used\n");
     },
   );
 
