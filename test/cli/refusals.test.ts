@@ -230,7 +230,10 @@ describe("--threads", () => {
   afterEach(() => void vi.unstubAllEnvs());
 
   test.each([
-    [["--threads", "1000"], /^--threads: 1000 on \d+ cores? would be slower: \d+ (are|is) used \(--force-threads: all\)\n$/],
+    [
+      ["--threads", "1000"],
+      /^--threads: 1000 on \d+ cores? would be slower: \d+ (are|is) used \(--force-threads: all\)\n$/,
+    ],
     [["--threads", `${availableParallelism() + 1}`, "--force-threads"], /^$/],
     [["--threads", "1000", "--quiet"], /^$/],
   ])("%j", async (flags, said) => {
