@@ -220,14 +220,14 @@ async function dryRunExperiment(
   const [teacher, student] = [teacherOf(task), task.student()];
   const common = { ...training, validation: source.validation ?? undefined };
   const losses = new Set(own.flatMap(({ kind, loss }) => (kind === "distilled" ? [loss] : [])));
-  const students = own.map(({ kind, loss, fraction = 1 }): PlannedRun => {
+  const students = own.map(({ kind, loss, fraction = 1, options: { labelSmoothing } }): PlannedRun => {
     const part = fraction === 1 ? data : fractionOf(data, fraction);
     const of = fraction === 1 ? "" : `, ${showCount(part.length)} samples`;
     if (kind === "baseline") {
       return { name: `a baseline student${of}`, times: 1, input: { ...common, data: part, model: student } };
     }
     const by = losses.size < 2 || loss === null ? "" : ` by ${labelOf(loss)}`;
-    const input = { ...common, data: part, teacher, student, loss: loss ?? undefined };
+    const input = { ...common, labelSmoothing, data: part, teacher, student, loss: loss ?? undefined };
     return { name: `a distilled student${by}${of}`, times: 1, input };
   });
   const planned = new Map<string, PlannedRun>();

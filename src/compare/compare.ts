@@ -32,7 +32,7 @@ import { pairedDifference } from "./statistics.js";
 import { hashOf, teacherSeedOf } from "./teacher.js";
 import { aggregate, type ExaminedStudents, TestEvaluator } from "./test_evaluator.js";
 import type { Trial } from "./trial.js";
-import { isOfBaseline, makeLosses, readsLogits } from "./trial_losses.js";
+import { isOfBaseline, makeLosses, readsLogits, withCacheUse } from "./trial_losses.js";
 
 /** What {@link compare} takes. */
 export interface CompareInput extends Omit<ExperimentInput, "calibrateTeacher"> {
@@ -100,9 +100,10 @@ export async function compareShare(options: CompareInput, share: Share): Promise
   return runShare(await planOf(options), share);
 }
 
-/** The students that {@link compare} would train, in their order; refuses what it refuses before. */
+/** The students that {@link compare} would train, as it would, in their order; refuses what it refuses before. */
 export async function compareTrials(options: CompareInput): Promise<readonly Trial[]> {
-  return (await planOf(options)).trials;
+  const { experiment, trials } = await planOf(options);
+  return withCacheUse(experiment, trials);
 }
 
 const OWN = ["seeds", "losses", "fractions"] as const satisfies readonly (keyof CompareInput)[];

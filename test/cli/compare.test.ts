@@ -140,6 +140,11 @@ test("a dry run says what would be trained, and writes nothing", async () => {
   expect(tree(folder)).toEqual([]);
 });
 
+test("a dry run takes a label smoothing that the baseline alone reads, as the comparison does", async () => {
+  const more = ["--losses", "kd, logit-mse", "--label-smoothing", "0.1", "--dry-run"];
+  expect(await succeed([...ARGS, ...more], newFolder(temporary))).toContain("Time of a distilled student by logit-mse");
+});
+
 test("a dry run of several losses counts the students of each, and of parts of the data", async () => {
   const more = ["--losses", "kd, cross-entropy + rkd", "--calibrate-teacher", "both", "--fractions", "0.5,1"];
   const folder = newFolder(temporary);
