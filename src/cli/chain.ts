@@ -21,18 +21,20 @@ import { taskOf } from "../tasks/index.js";
 import { mainMetric, metricsOf, testKey } from "../tasks/metrics.js";
 import { teacherSchema } from "../teachers/options.js";
 import { Generator } from "../tensor/random.js";
+import { expectDistillable } from "../train/distill.js";
 import { expectTrainable } from "../train/expect_trainable.js";
 import { evaluate } from "../train/index.js";
-import { expectSmoothed, makeLoss } from "../train/resolve_loss.js";
+import { makeLoss } from "../train/resolve_loss.js";
 import { without } from "../without.js";
 import { dryRun, type PlannedRun } from "./dry_run.js";
 import { UsageError } from "./error_boundary.js";
+import { expectDistillationBatches } from "./expect_batches.js";
 import { withoutTeacherColumn } from "./external_teacher.js";
 import { type LoadFlags, READING_FLAGS, type TrainingFlags } from "./flags.js";
 import { networkTable } from "./network_table.js";
 import { expectReadable, Networks } from "./networks.js";
 import { Printer } from "./printer.js";
-import { runDistill } from "./run_distill.js";
+import { runDistill, studentContext } from "./run_distill.js";
 import { type RunSummary, testEvaluationsText } from "./run_summary.js";
 import { only, type Settings, settingsFrom } from "./settings.js";
 import { type Source, setUp } from "./source.js";
@@ -138,21 +140,26 @@ async function train(
  */
 async function expectFitting(config: ResolvedConfig<"distill">, links: readonly Link[]): Promise<Link[]> {
   const source = await setUp(withoutTeacherColumn(config), undefined, { quiet: true });
-  const data = source.train();
-  const { loss, labelSmoothing, alpha, batchSize } = config;
+  const [data, validation] = [source.train(), source.validation ?? undefined];
+  const { loss, labelSmoothing, alpha, batchSize, teacherCache, calibrateTeacher } = config;
   const unsmoothed: Link[] = [];
   let teacher: Module | null = null;
   for (const link of links) {
-    const student = await madeFor(link, source);
-    const use = { student, teacher, data, labelSmoothing, generator: new Generator() };
+    const student = await madeFor(link, config, source);
     await underLink(link, async () => {
       expectReadable("student", student, data);
-      const made = loss !== undefined && teacher !== null ? await makeLoss(loss, use) : null;
-      const isRead = !link.isDistilled || (made?.isSmoothed ?? (loss !== undefined || alpha < 1));
+      // The first link's own run refuses what is left, before it trains.
+      if (teacher === null) {
+        const own = taskOf(data).hardLoss({ labelSmoothing });
+        return expectTrainable({ networks: { student }, loss: own, data, batchSize, isEvaluated: true });
+      }
+      const use = { student, teacher, data, labelSmoothing, generator: new Generator() };
+      const isRead = loss === undefined ? alpha < 1 : (await makeLoss(loss, use)).isSmoothed;
       if (!isRead && !links[0].isDistilled) unsmoothed.push(link);
-      else if (made !== null) expectSmoothed(made, use);
-      const own = made?.loss ?? taskOf(data).hardLoss({ labelSmoothing });
-      expectTrainable({ networks: { student }, teacher, loss: own, data, batchSize, isEvaluated: true });
+      const options = { ...distillationOptions(config), ...(unsmoothed.includes(link) && { labelSmoothing: 0 }) };
+      const input = { ...options, teacher, student, data, validation, teacherCache, calibrateTeacher };
+      await expectDistillationBatches(input);
+      await expectDistillable(input);
     });
     teacher = student;
   }
@@ -205,12 +212,15 @@ async function dryRunChain(
   const source = await setUp(withoutTeacherColumn(config), undefined, flags);
   const first = await networks.teacherOf(config, flags, source);
   const common = { data: source.train(), validation: source.validation ?? undefined };
-  const students = await Promise.all(links.map((link) => madeFor(link, source)));
-  const planned = links.map(({ name, isDistilled }, i): PlannedRun => {
+  const unsmoothed = await expectFitting(config, links);
+  const students = await Promise.all(links.map((link) => madeFor(link, config, source)));
+  const planned = links.map((link, i): PlannedRun => {
+    const { name, isDistilled } = link;
     const teacher = students[i - 1] ?? first;
+    const smoothing = unsmoothed.includes(link) && { labelSmoothing: 0 };
     const input =
       isDistilled && teacher !== null
-        ? { ...distillationOptions(config), ...common, teacher, student: students[i] }
+        ? { ...distillationOptions(config), ...smoothing, ...common, teacher, student: students[i] }
         : { ...trainingOptions(config), ...common, model: students[i] };
     return { name, input, times: 1 };
   });
@@ -218,7 +228,8 @@ async function dryRunChain(
   await dryRun({ teacher: network, student: students.at(-1) as Module }, planned, source, flags);
 }
 
-function madeFor(link: Link, { context }: Source): Promise<Module> {
+function madeFor(link: Link, config: ResolvedConfig<"distill">, source: Source): Promise<Module> {
+  const context = link.isDistilled ? studentContext(config, source) : source.context;
   return underLink(link, async () => (await Networks.open({ student: link.network })).make("student", context));
 }
 

@@ -1,9 +1,10 @@
 import type { Dataset } from "../data/dataset.js";
 import type { LossSpec } from "../losses/index.js";
-import type { Module } from "../nn/module.js";
+import { Module } from "../nn/module.js";
 import type { Issue } from "../registry/index.js";
 import { Generator } from "../tensor/random.js";
 import { type BatchOptions, singleFor, singleForLoss, singleIn } from "../train/batch_norms.js";
+import type { DistillInput } from "../train/index.js";
 import { type LossUse, resolveLoss } from "../train/resolve_loss.js";
 import { UsageError } from "./error_boundary.js";
 import { flagOf } from "./flag_names.js";
@@ -30,6 +31,16 @@ export async function expectLossBatches(
   const issue = singleForLoss(resolved, options, use, NAMES);
   if (issue !== null) throw refused(issue);
 }
+
+/** {@link expectBatches} of all that a distillation trains: the student, a teacher in train mode, the loss's modules. */
+export async function expectDistillationBatches(input: Distillation): Promise<void> {
+  const { student, teacher, teacherMode, data, loss } = input;
+  expectBatches(student, input, data);
+  if (teacherMode === "train" && teacher instanceof Module) expectBatches(teacher, input, data, "the teacher");
+  await expectLossBatches(loss, { student, teacher: teacher ?? null, data }, input);
+}
+
+type Distillation = BatchOptions & Pick<DistillInput, "student" | "teacher" | "teacherMode" | "data" | "loss">;
 
 function refused({ path: [option], text }: Issue): UsageError {
   return new UsageError(`${flagOf(option)}: ${text}`);

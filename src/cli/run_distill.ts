@@ -13,7 +13,7 @@ import { distill } from "../train/index.js";
 import { resolveLoss } from "../train/resolve_loss.js";
 import { dryRun } from "./dry_run.js";
 import { interruptible, UsageError } from "./error_boundary.js";
-import { expectBatches, expectLossBatches } from "./expect_batches.js";
+import { expectDistillationBatches } from "./expect_batches.js";
 import {
   columnTeacher,
   expectNoNetworkOptions,
@@ -60,9 +60,7 @@ export async function runDistill(settings: Settings<"distill">, flags: DistillFl
   expectReadable("student", student, input.data);
   if (teacher === null) await expectNoTeacherNeeded(config, student, input.data);
   if (config.teacher === undefined && network !== null) expectReadable("teacherNetwork", network, input.data);
-  expectBatches(student, input, input.data);
-  if (input.teacherMode === "train" && network !== null) expectBatches(network, input, input.data, "the teacher");
-  await expectLossBatches(config.loss, { ...input, teacher }, input);
+  await expectDistillationBatches(input);
   if (flags.dryRun) {
     await dryRun({ teacher: network, student }, [{ name: "the distillation", input, times: 1 }], source, flags);
     return null;
@@ -94,7 +92,10 @@ export async function runDistill(settings: Settings<"distill">, flags: DistillFl
 }
 
 /** What the student is made for: of vectors its dimensions may be others than the targets'. */
-function studentContext({ dimensions }: Settings<"distill">["config"], { context, train }: Source): NetworkContext {
+export function studentContext(
+  { dimensions }: Pick<Settings<"distill">["config"], "dimensions">,
+  { context, train }: Source,
+): NetworkContext {
   if (dimensions === undefined) return context;
   const { name, width } = taskOf(train());
   if (width(context.classes) < 0) return { ...context, classes: dimensions };

@@ -54,7 +54,7 @@ export async function openCache(teacher: Module, use: TeacherUse): Promise<Teach
     if (mode === "eval") onNote?.(notCached(reason));
     return null;
   }
-  if (reason !== null) throw argumentError("teacherCache", reason);
+  expectCacheable(teacher, use);
   if (teacherCache instanceof TeacherCache) {
     teacherCache.expectOf(teacher, data, precision);
     return teacherCache;
@@ -62,6 +62,13 @@ export async function openCache(teacher: Module, use: TeacherUse): Promise<Teach
   const cache = await TeacherCache.compute(teacher, data, { precision, signal, onWork });
   onNote?.(`teacher: ${cache}`);
   return cache;
+}
+
+/** Refuses a cache that is requested and not exact. `BAD_ARGUMENT`. */
+export function expectCacheable(teacher: Module, use: TeacherUse): void {
+  if (use.teacherCache === undefined || use.teacherCache === false) return;
+  const reason = whyNotCacheable(teacher, use);
+  if (reason !== null) throw argumentError("teacherCache", reason);
 }
 
 function whyNotCacheable(

@@ -11,6 +11,7 @@ import { Module } from "../nn/module.js";
 import { expectRead, taskOf } from "../tasks/index.js";
 import { expectCache } from "../teachers/choose.js";
 import type { Teacher, TeacherCache, TeacherFunction } from "../teachers/index.js";
+import { Generator } from "../tensor/random.js";
 import { closing } from "./closing.js";
 import { CONTROL_NAMES, type RunControls, splitControls } from "./controls.js";
 import { expectTrainable } from "./expect_trainable.js";
@@ -69,38 +70,11 @@ export const DISTILL_INPUT = [
 /** `distill` of the package, which src/report/ describes, without its report. */
 export function distill(input: DistillInput): RunHandle {
   return startRun(input, async (given, stream) => {
-    const [controls, { teacher: whole, student, data, validation, loss: spec, ...more }] = splitControls(given);
-    const { teacherCache, calibrateTeacher = false, ...rest } = more;
-    expectFlags({ calibrateTeacher });
-    expectModule("student", student);
-    if (whole === student) {
-      const text = "expected another network than the student, got the same object: it would be trained towards itself";
-      throw argumentError("teacher", text);
-    }
-    expectDataset(data, "data");
-    expectCache(teacherCache);
-    const source = whole instanceof Module ? fitNetwork(whole, data, "teacher") : whole;
-    if (validation !== undefined) expectDataset(validation, "validation");
-    const names = [...DISTILL_INPUT, ...CONTROL_NAMES];
-    const { temperature, alpha, teacherMode, ...options } = resolveOptions(distillationSchema, rest, names);
-    const { labelSmoothing, precision } = options;
-    const { generator } = stream;
-    const use = { student, teacher: source ?? null, data, generator, temperature, alpha, labelSmoothing };
-    const loss = await distillationLoss(spec, use);
-    if (source === undefined && readsTeacher(loss)) throw missingTeacher(loss.name, spec);
-    expectTrainable({
-      networks: { student },
-      teacher: source,
-      loss,
-      data,
-      batchSize: options.batchSize,
-      isEvaluated: validation !== undefined,
-    });
-    const asked = { student, data, validation, teacherCache, teacherMode, calibrateTeacher, precision, controls };
-    const taught = new RunTeacher(source, loss, asked);
+    const { controls, whole, student, data, validation, ...prepared } = await prepare(given, stream.generator);
+    const { source, loss, spec, taught, options, temperature, alpha, teacherMode } = prepared;
     let trainer: Trainer | null = null;
     const run = async () => {
-      taught.expectCalibratable(whole);
+      taught.expectUsable(whole);
       const module = source instanceof Module ? source : null;
       trainer = await Trainer.open({
         command: "distill",
@@ -126,6 +100,66 @@ export function distill(input: DistillInput): RunHandle {
     };
     return closing(run, [() => taught.close(), () => trainer?.close()], controls.onNote);
   });
+}
+
+/**
+ * Refuses what {@link distill} refuses of its networks, data and options, before it is to run: a chain's later link,
+ * whose teacher is yet to be trained.
+ */
+export async function expectDistillable(input: DistillInput): Promise<void> {
+  const { whole, taught } = await prepare(input, new Generator());
+  try {
+    taught.expectUsable(whole);
+  } finally {
+    await taught.close();
+  }
+}
+
+/** What a distillation is made of, with its loss and its teacher opened; nothing was asked or written yet. */
+async function prepare(given: DistillInput, generator: Generator) {
+  const [controls, { teacher: whole, student, data, validation, loss: spec, ...more }] = splitControls(given);
+  const { teacherCache, calibrateTeacher = false, ...rest } = more;
+  expectFlags({ calibrateTeacher });
+  expectModule("student", student);
+  if (whole === student) {
+    const text = "expected another network than the student, got the same object: it would be trained towards itself";
+    throw argumentError("teacher", text);
+  }
+  expectDataset(data, "data");
+  expectCache(teacherCache);
+  const source = whole instanceof Module ? fitNetwork(whole, data, "teacher") : whole;
+  if (validation !== undefined) expectDataset(validation, "validation");
+  const names = [...DISTILL_INPUT, ...CONTROL_NAMES];
+  const { temperature, alpha, teacherMode, ...options } = resolveOptions(distillationSchema, rest, names);
+  const { labelSmoothing, precision } = options;
+  const use = { student, teacher: source ?? null, data, generator, temperature, alpha, labelSmoothing };
+  const loss = await distillationLoss(spec, use);
+  if (source === undefined && readsTeacher(loss)) throw missingTeacher(loss.name, spec);
+  expectTrainable({
+    networks: { student },
+    teacher: source,
+    loss,
+    data,
+    batchSize: options.batchSize,
+    isEvaluated: validation !== undefined,
+  });
+  const asked = { student, data, validation, teacherCache, teacherMode, calibrateTeacher, precision, controls };
+  const taught = new RunTeacher(source, loss, asked);
+  return {
+    controls,
+    whole,
+    source,
+    student,
+    data,
+    validation,
+    spec,
+    loss,
+    taught,
+    options,
+    temperature,
+    alpha,
+    teacherMode,
+  };
 }
 
 /** The loss of a distillation: that of a specification, or without one the default with a temperature and an alpha. */

@@ -5,7 +5,7 @@ import { readsTeacher, readsTeacherLogits } from "../losses/loss.js";
 import { isLabelFree } from "../losses/trial_batch.js";
 import { Module } from "../nn/module.js";
 import { asTeacher } from "../teachers/as_teacher.js";
-import { chooseTeacher } from "../teachers/choose.js";
+import { chooseTeacher, expectCacheable } from "../teachers/choose.js";
 import { forRun } from "../teachers/for_run.js";
 import { hashOfTeacher, type Teacher, type TeacherCache, type TeacherFunction } from "../teachers/index.js";
 import { teacherHashes } from "../teachers/teacher_fingerprint.js";
@@ -62,8 +62,12 @@ export class RunTeacher {
     this.teacher?.open?.({ data, student, taps, validation, labelFree, precision });
   }
 
-  /** Refuses to calibrate a teacher that can't be, and logits that the loss does not read. `BAD_ARGUMENT`. */
-  expectCalibratable(given: unknown): void {
+  /**
+   * Refuses a cache that is not exact, to calibrate a teacher that can't be, and to do it for logits that the loss does
+   * not read. `BAD_ARGUMENT`.
+   */
+  expectUsable(given: unknown): void {
+    if (this.source instanceof Module && readsTeacher(this.loss)) expectCacheable(this.source, this.#ofNetwork());
     if (!this.use.calibrateTeacher) return;
     if (this.teacher === null || !readsTeacherLogits(this.loss)) throw logitsUnread([this.loss.name]);
     expectCalibratable(this.use.validation, this.teacher, given);
@@ -92,11 +96,14 @@ export class RunTeacher {
     const { source, use, loss } = this;
     if (!readsTeacher(loss)) return null;
     if (source instanceof Module) {
-      const { student, data, teacherCache, teacherMode: mode, precision, controls } = use;
-      const taps = loss.taps?.teacher ?? [];
-      this.#asked = await chooseTeacher(source, { student, data, teacherCache, mode, taps, precision, ...controls });
+      this.#asked = await chooseTeacher(source, { ...this.#ofNetwork(), ...use.controls });
     }
     return this.#asked;
+  }
+
+  #ofNetwork() {
+    const { student, data, teacherCache, teacherMode: mode, precision } = this.use;
+    return { student, data, teacherCache, mode, taps: this.loss.taps?.teacher ?? [], precision };
   }
 
   /** Releases what the teacher holds. */

@@ -169,6 +169,21 @@ describe("a chain and generations", () => {
       ["--loss", "hint(student=no, teacher=fc1)"],
       'loss: hint: student: no module "no". It has',
     ],
+    [
+      "mlp([4]) -> mlp([2])",
+      ["--loss", "cross-entropy + hint", "--calibrate-teacher"],
+      "calibrateTeacher: is for losses of the teacher's logits, and cross-entropy+hint does not read them",
+    ],
+    [
+      "mlp([4]) -> mlp([2])",
+      ["--loss", "cross-entropy + hint", "--teacher-cache"],
+      "teacherCache: the loss reads hidden outputs of the teacher",
+    ],
+    [
+      "mlp([4]) -> mlp([4], norm=batch)",
+      ["--batch-size", "1"],
+      "--batch-size: 1 makes batches of one sample, which BatchNorm can't take",
+    ],
   ])("a later link that does not fit is refused before the first is trained: %s %j", async (chain, more, text) => {
     const args = ["distill", ...common, "--chain", chain, ...more, "--out", "late"];
     expect(await refused(args, cwd, 2, "BAD_ARGUMENT")).toContain(`--chain: link 2: ${text}`);
@@ -200,6 +215,27 @@ describe("a chain and generations", () => {
     }
   });
 
+  test("a later link's dimensions are its own, and refused before the first is trained", async () => {
+    const [x, y] = [2, 4].map((k) =>
+      npy(
+        [40, k],
+        Float32Array.from({ length: 40 * k }, (_, i) => Math.sin(i * i)),
+      ),
+    );
+    mkdirSync(join(cwd, "vectors"));
+    writeFileSync(join(cwd, "vectors", "x.npy"), x);
+    writeFileSync(join(cwd, "vectors", "y.npy"), y);
+    const data = ["--data", "vectors", "--task", "vectors", "--epochs", "1", "--no-report"];
+    const chain = ["distill", ...data, "--chain", "mlp([4]) -> mlp([2])", "--dimensions", "3", "--out", "short"];
+    const { code, stderr } = await distillery(chain, cwd);
+    expect(code).toBe(1);
+    expect(stderr).toContain("--chain: link 2: student: expected the targets' 4 dimensions, as the default loss");
+    expect(existsSync(join(cwd, "short"))).toBe(false);
+    const projected = [...chain, "--loss", "vector-kd(projection=true)"];
+    expect(await succeed([...projected, "--dry-run"], cwd)).toMatch(/^student: Mlp.*\n.*\n.*\n.*out_features=3, /m);
+    await succeed(projected, cwd);
+  });
+
   test("generations from a teacher: the first is distilled from it", async () => {
     const first = ["--teacher-network", "mlp(hidden=[16])", "--out", "first"];
     await succeed(["train-teacher", ...common, ...first], cwd);
@@ -229,6 +265,11 @@ describe("a chain and generations", () => {
     const text = await succeed(["distill", ...common, ...chain], cwd);
     expect(text).toMatch(/^Time of link-1, about: .*\nTime of link-2, about: /m);
     expect(existsSync(join(cwd, "dry"))).toBe(false);
+    // The first link alone reads the label smoothing.
+    const smoothed = [...common, ...chain, "--alpha", "1", "--label-smoothing", "0.1"];
+    expect(await succeed(["distill", ...smoothed], cwd)).toMatch(/^Time of link-2, about: /m);
+    const refusedLate = ["--loss", "cross-entropy + hint", "--calibrate-teacher"];
+    await refused(["distill", ...common, ...chain, ...refusedLate], cwd, 2, "BAD_ARGUMENT");
   });
 });
 
