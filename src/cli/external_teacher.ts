@@ -49,11 +49,12 @@ export function expectNoNetworkOptions(
   if (given === undefined) return;
   const source = userOptions.teacherColumn === undefined ? "teacher" : "teacherColumn";
   const text = `${flagOf(source)} ${userOptions[source]} is no network of Distillery's, which takes it`;
-  throw new UsageError(`${flagOf(given)}: ${text}`);
+  throw new UsageError(`${flagOf(given, userOptions[given])}: ${text}`);
 }
 
 /** Refuses options of a teacher if there is none. */
-export function expectNoTeacherOptions(userOptions: object): void {
+export function expectNoTeacherOptions(userOptions: Readonly<Record<string, unknown>>): void {
   const given = [...OF_NETWORKS, "calibrateTeacher"].find((option) => Object.hasOwn(userOptions, option));
-  if (given !== undefined) throw new UsageError(`${flagOf(given)}: is of a teacher, and there is none (--teacher)`);
+  if (given !== undefined)
+    throw new UsageError(`${flagOf(given, userOptions[given])}: is of a teacher, and there is none (--teacher)`);
 }

@@ -2,6 +2,7 @@ import { show } from "../checks.js";
 import type { Schedule } from "../optim/schedules.js";
 import type { Issue } from "../registry/index.js";
 import { UNCACHEABLE } from "../teachers/logits_in_order.js";
+import { teacherSchema } from "../teachers/options.js";
 import { NEEDS_VALIDATION, type ShardOptions, shardIssue } from "../train/options.js";
 import { type ScheduleOptions, scheduleIssue } from "../train/run_schedule.js";
 import { AVERAGE_OPTIONS } from "./schemas.js";
@@ -67,6 +68,11 @@ export function rulesBroken(config: Ruled, userOptions: object): Issue[] {
   }
   for (const name of AVERAGE_OPTIONS) {
     refuse(name, `is for several teachers, got ${teachers}`, Object.hasOwn(userOptions, name) && teachers < 2);
+  }
+  for (const name of Object.keys(teacherSchema.entries)) {
+    const isOfColumn = name === "teacherClasses" && config.teacherColumn !== undefined;
+    const text = "is of a teacher's file, and there is none (--teacher)";
+    refuse(name, text, Object.hasOwn(userOptions, name) && teachers === 0 && !isOfColumn);
   }
   const weights = config.teacherWeights?.length ?? teachers;
   refuse(

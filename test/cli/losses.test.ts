@@ -74,6 +74,14 @@ describe("a user's loss and network", () => {
     [["--loss", "kd"], "--teacher: the loss kd needs one; `distillery train-teacher` makes it"],
     [["--loss", "hint"], "--loss: hint needs a teacher: give distill one"],
     [["--loss", "cross-entropy", "--teacher-cache"], "--teacher-cache: is of a teacher, and there is none (--teacher)"],
+    [
+      ["--loss", "cross-entropy", "--no-teacher-cache"],
+      "--no-teacher-cache: is of a teacher, and there is none (--teacher)",
+    ],
+    [
+      ["--loss", "cross-entropy", "--teacher-size", "8"],
+      "--teacher-size: is of a teacher's file, and there is none (--teacher)",
+    ],
   ])("without a teacher %s is refused", async (args, message) => {
     expect(await refused(["distill", ...COMMON, ...args, "--out", "none"], cwd, 2, "BAD_ARGUMENT")).toBe(
       `${message} (BAD_ARGUMENT)`,

@@ -352,6 +352,17 @@ const [A, B] = ["a.safetensors", "b.safetensors"];
 const chain = "mlp([16]) -> mlp([8])";
 test.each<[string, ConfigOf<"distill">, string]>([
   ["an average of one", { teacher: A, average: "logits" }, "average: is for several teachers, got 1"],
+  ["an ONNX teacher's size of none", { teacherSize: 8 }, "teacherSize: is of a teacher's file, and there is none"],
+  [
+    "an ONNX teacher's size of a column",
+    { teacherColumn: "scores", teacherClasses: ["a", "b"], teacherSize: 8 },
+    "teacherSize: is of a teacher's file, and there is none",
+  ],
+  [
+    "answers of a chain that asks none",
+    { chain: "mlp([4]) -> mlp([2])", teacherAnswers: "a" },
+    "teacherAnswers: is of",
+  ],
   ["weights of none", { teacherWeights: [1] }, "teacherWeights: is for several teachers, got 0"],
   ["a weight of 0", { teacher: [A, B], teacherWeights: [1, 0] }, "teacherWeights.1: expected a number above 0, got 0"],
   [
