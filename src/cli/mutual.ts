@@ -4,9 +4,10 @@ import { SCHEMAS, trainingOptions } from "../config/index.js";
 import { MODELS } from "../models/index.js";
 import type { Module } from "../nn/module.js";
 import { epochKey, mainMetric, metricsOf, testKey } from "../tasks/metrics.js";
+import { Generator } from "../tensor/random.js";
 import { TEST_SET } from "../train/evaluate_run.js";
 import { evaluate, mutual } from "../train/index.js";
-import { cohortOf, expectClasses, MUTUAL_LOSS } from "../train/mutual.js";
+import { cohortOf, expectClasses, MUTUAL_LOSS, termOf } from "../train/mutual.js";
 import { dryRun } from "./dry_run.js";
 import { interruptible } from "./error_boundary.js";
 import { expectBatches } from "./expect_batches.js";
@@ -54,6 +55,7 @@ async function runMutual({ config, userOptions }: Settings<"mutual">, flags: Tra
   }
   const model = cohortOf(students);
   if (flags.dryRun) {
+    await termOf(config.loss, { ...input, students, generator: new Generator() });
     // The labels alone: what the students cost each other is little beside their passes.
     const { loss: _, ...own } = input;
     return dryRun(

@@ -14,7 +14,7 @@ import { CONTROL_NAMES, type RunControls, splitControls } from "./controls.js";
 import { expectTrainable } from "./expect_trainable.js";
 import { fit } from "./fit.js";
 import { resolveOptions, type TrainingOptions, trainingSchema } from "./options.js";
-import { resolveLoss, tapShapeOf } from "./resolve_loss.js";
+import { type LossUse, resolveLoss, tapShapeOf } from "./resolve_loss.js";
 import { type RunHandle, startRun } from "./run_handle.js";
 import { Trainer } from "./trainer.js";
 
@@ -65,16 +65,15 @@ export function cohortOf(students: readonly Module[]): Ensemble {
  */
 export function mutual(input: MutualInput): RunHandle {
   return startRun(input, async (given, stream) => {
-    const [controls, { students, data, validation, loss: spec = MUTUAL_LOSS, ...rest }] = splitControls(given);
+    const [controls, { students, data, validation, loss: spec, ...rest }] = splitControls(given);
     expectStudents(students);
     expectDataset(data, "data");
     expectClasses(data);
     if (validation !== undefined) expectDataset(validation, "validation");
     const options = resolveOptions(trainingSchema, rest, [...MUTUAL_INPUT, ...CONTROL_NAMES]);
     const { labelSmoothing } = options;
-    const use = { student: students[0], teacher: null, data, labelSmoothing, generator: stream.generator };
     expectAlike(students, data);
-    const term = await resolveLoss(spec, use);
+    const term = await termOf(spec, { students, data, labelSmoothing, generator: stream.generator });
     const networks = Object.fromEntries(students.map((student, i) => [`students[${i}]`, student]));
     expectTrainable({
       networks,
@@ -114,16 +113,25 @@ export function expectClasses(data: Dataset): void {
   throw argumentError("data", `${text}: ${advice}`);
 }
 
+/** What each student learns with from each other one; refuses a loss that does not compare their logits alone. */
+export async function termOf(
+  spec: LossSpec | undefined,
+  { students, ...use }: Pick<LossUse, "data" | "labelSmoothing" | "generator"> & { students: readonly Module[] },
+): Promise<DistillationLoss> {
+  const [student, teacher] = students;
+  const term = await resolveLoss(spec ?? MUTUAL_LOSS, { ...use, student, teacher });
+  const { taps, modules = {} } = term;
+  if (readsTeacher(term) && !taps?.student?.length && !taps?.teacher?.length && Object.keys(modules).length === 0) {
+    return term;
+  }
+  throw argumentError("loss", `expected one that compares logits, as "${MUTUAL_LOSS}", got ${term.name}`);
+}
+
 /** The sum of all students' losses; each student is a constant in the others'. */
 function mutualLoss(
   term: DistillationLoss,
   students: readonly { readonly name: string; readonly path: string }[],
 ): DistillationLoss {
-  const { taps, modules = {} } = term;
-  if (!readsTeacher(term) || taps?.student?.length || taps?.teacher?.length || Object.keys(modules).length > 0) {
-    const text = `expected one that compares logits, as "${MUTUAL_LOSS}", got ${term.name}`;
-    throw argumentError("loss", text);
-  }
   return {
     name: "mutual",
     needsTeacher: false,

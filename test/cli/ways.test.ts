@@ -400,6 +400,15 @@ test("refused: one student of a mutual run", async () => {
   expect((await failure(one(), "BAD_CONFIG")).message).toBe(`student: ${expected}, got ["student(hidden=[512, 256])"]`);
 });
 
+test("refused: a loss that a mutual run does not take, before a dry run too", async () => {
+  const args = ["mutual", "--data", "flowers.csv", "--student", "mlp([4])", "--student", "mlp([4])", "--dry-run"];
+  expect(await refused([...args, "--loss", "cross-entropy + rkd"], cwd, 2, "BAD_ARGUMENT")).toMatch(
+    /^--loss: expected one that compares logits, as .*, got cross-entropy\+rkd /,
+  );
+  const unread = ["--loss", "kd(temperature=1)", "--label-smoothing", "0.1"];
+  expect(await refused([...args, ...unread], cwd, 2, "BAD_ARGUMENT")).toMatch(/^--label-smoothing: no term /);
+});
+
 test("refused: students of a mutual run that learn no classes, before a dry run too", async () => {
   const table = join(cwd, "numbers.csv");
   writeFileSync(table, ["a,y", ...Array.from({ length: 40 }, (_, i) => `${i / 7},${i / 3}`)].join("\n"));

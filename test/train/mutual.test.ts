@@ -171,6 +171,11 @@ test.each<[string, Partial<MutualInput>, string]>([
     "students: expected two networks or more, got [a value of type StudentNet]",
   ],
   ["a loss without the others", { loss: "cross-entropy" }, "loss: expected one that compares logits, as"],
+  [
+    "a loss of hidden outputs",
+    { loss: "cross-entropy + hint" },
+    'loss: expected one that compares logits, as "cross-entropy + kd(temperature=1)", got cross-entropy+hint',
+  ],
   ["an unknown option", { temprature: 2 } as object, "temprature: unknown"],
 ])("refused: %s", async (_, more, message) => {
   expect((await failure(run(more).done, "BAD_ARGUMENT")).message).toContain(message);
