@@ -46,10 +46,17 @@ export function expectTrainable({ networks, teacher, loss, data, batchSize, isEv
   const isAsked = teacher instanceof Module && (readsTeacher(loss) || isEvaluated);
   const taught = isAsked ? shapeOf("teacher", teacher) : null;
   const wrong = wrongOutputs(taught === null ? shapes : [...shapes, taught], 1, data);
-  if (wrong === null || widthFor(data) < 0) return;
+  if (wrong === null) return;
   const { classes } = data;
   const [student, ofTeacher] = [shapes[0], taught ?? ["", [1, classes]]].map(([, shape]) => shape.slice(1));
   const isRefused = () => isOfShapes(failureOn(loss, { student, teacher: ofTeacher, classes }));
+  if (widthFor(data) < 0) {
+    // Evaluations take other dimensions than the targets', and so may the loss.
+    if (taught === null || !readsOutputsAlone(loss) || !isRefused()) return;
+    const text = `gives ${student} dimensions a sample and the teacher ${ofTeacher}, which ${loss.name} compares`;
+    const advice = '"vector-kd(projection=true)" trains a Linear between them';
+    throw new DistilleryError("SHAPE_MISMATCH", `student: ${text}: ${advice}`);
+  }
   if (isEvaluated || (readsOutputsAlone(loss) && isRefused())) throw wrong;
 }
 

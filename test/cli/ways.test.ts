@@ -230,6 +230,10 @@ describe("a chain and generations", () => {
     const { code, stderr } = await distillery(chain, cwd);
     expect(code).toBe(1);
     expect(stderr).toContain("--chain: link 2: student: expected the targets' 4 dimensions, as the default loss");
+    const same = await distillery([...chain, "--loss", "logit-mse"], cwd);
+    expect(same.stderr).toContain(
+      "--chain: link 2: student: gives 3 dimensions a sample and the teacher 4, which logit-mse compares",
+    );
     expect(existsSync(join(cwd, "short"))).toBe(false);
     const projected = [...chain, "--loss", "vector-kd(projection=true)"];
     expect(await succeed([...projected, "--dry-run"], cwd)).toMatch(/^student: Mlp.*\n.*\n.*\n.*out_features=3, /m);
