@@ -1,6 +1,7 @@
 import { argumentError, expectNumber } from "../checks.js";
 import type { Dataset } from "../data/index.js";
 import { DistilleryError } from "../errors.js";
+import { stepsPerEpoch } from "../train/run_schedule.js";
 import { type Experiment, expectDistinct } from "./experiment.js";
 import { BASELINE, DISTILLED, differenceOf, type NamedMethod, teacherFolder } from "./methods.js";
 import type { FractionMetrics } from "./results.js";
@@ -9,7 +10,7 @@ import type { ExaminedStudents } from "./test_evaluator.js";
 import type { Trial } from "./trial.js";
 
 /** The fractions, the smallest first; 1, which is the comparison itself, is always among them. */
-export function readFractions(given: readonly number[], { task, external }: Experiment): number[] {
+export function readFractions(given: readonly number[], { task, options, external }: Experiment): number[] {
   const expected = "a number above 0, up to 1";
   const fractions = expectDistinct("fractions", given, (name, value) =>
     expectNumber(name, value, (x) => x > 0 && x <= 1, expected),
@@ -20,7 +21,7 @@ export function readFractions(given: readonly number[], { task, external }: Expe
   }
   for (const fraction of fractions) {
     try {
-      fractionOf(task.data, fraction);
+      stepsPerEpoch(fractionOf(task.data, fraction), options);
     } catch (error) {
       if (!(error instanceof DistilleryError)) throw error;
       const text = `${fraction} of ${task.data.length} samples: ${error.message}`;

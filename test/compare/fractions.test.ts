@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { fractionOf } from "../../src/compare/task.js";
@@ -20,6 +20,15 @@ import { failure, temporaryFolder } from "../support.js";
 import { compareInput, PROBLEM } from "./support.js";
 
 const temporary = temporaryFolder();
+
+test("a part that is less than a batch, which is dropped, is refused with its name before anything is written", async () => {
+  const out = join(temporary, "less");
+  const { message } = await failure(compare(compareInput(out, { fractions: [0.1], dropLast: true })), "BAD_ARGUMENT");
+  expect(message).toBe(
+    "fractions: 0.1 of 270 samples: batchSize: expected at most the 27 samples, as the last short batch is dropped, got 32",
+  );
+  expect(existsSync(out)).toBe(false);
+});
 
 test("a data-size curve: students of parts of the training data, as a run of their own trains them", async () => {
   const out = join(temporary, "curve");
