@@ -3,6 +3,7 @@ import { readsTeacherLogits } from "../losses/loss.js";
 import { taskOf } from "../tasks/index.js";
 import { Generator, withGenerator } from "../tensor/random.js";
 import { type MadeLoss, makeLoss, readsLogitsAlone } from "../train/resolve_loss.js";
+import { madeOf } from "../train/trainer_input.js";
 import type { Experiment } from "./experiment.js";
 import { teacherOf } from "./task.js";
 import type { Trial } from "./trial.js";
@@ -14,11 +15,11 @@ import type { Trial } from "./trial.js";
 type MadeLosses = ReadonlyMap<Trial["loss"], MadeLoss | null>;
 
 /**
- * Makes losses for an experiment's networks and data; refuses those that do not go with them, before anything is
- * written.
+ * Makes losses for an experiment's networks and data; refuses those that do not go with them, and an optimizer or a
+ * schedule that does not go with a student or a loss's modules, before anything is written.
  */
 export async function makeLosses(
-  { task, options: { labelSmoothing }, external }: Experiment,
+  { task, options, external }: Experiment,
   losses: readonly Trial["loss"][],
   { trained, nameOf = () => "loss" }: { trained?: unknown; nameOf?: (i: number) => string } = {},
 ): Promise<MadeLosses> {
@@ -26,11 +27,17 @@ export async function makeLosses(
   const teacher = trained ?? external?.teacher ?? teacherOf(task);
   const generator = new Generator(0);
   const student = withGenerator(generator, () => task.student());
+  const { labelSmoothing } = options;
+  const ofLabels = taskOf(data).hardLoss({ labelSmoothing });
+  const expectMade = (loss = ofLabels) => madeOf({ model: student, loss, lossSpec: undefined, data, options });
+  await expectMade();
   const made = new Map<Trial["loss"], MadeLoss | null>();
   for (const [i, loss] of losses.entries()) {
     if (made.has(loss)) continue;
     const use = { student, teacher, data, labelSmoothing, generator };
-    made.set(loss, loss === null ? null : await underName(nameOf(i), () => makeLoss(loss, use)));
+    const one = loss === null ? null : await underName(nameOf(i), () => makeLoss(loss, use));
+    if (one !== null) await expectMade(one.loss);
+    made.set(loss, one);
   }
   return made;
 }

@@ -21,6 +21,7 @@ import { expectSameDimensions, type LossUse, missingTeacher, resolveLoss } from 
 import { type RunHandle, startRun } from "./run_handle.js";
 import { RunTeacher } from "./run_teacher.js";
 import { Trainer } from "./trainer.js";
+import { madeOf } from "./trainer_input.js";
 
 /** What {@link distill} takes: the networks, the data, and options that may be left out. */
 export interface DistillInput extends DistillationOptions, RunControls {
@@ -107,9 +108,10 @@ export function distill(input: DistillInput): RunHandle {
  * whose teacher is yet to be trained.
  */
 export async function expectDistillable(input: DistillInput): Promise<void> {
-  const { whole, taught } = await prepare(input, new Generator());
+  const { whole, taught, student: model, spec: lossSpec, ...use } = await prepare(input, new Generator());
   try {
     taught.expectUsable(whole);
+    await madeOf({ model, lossSpec, ...use });
   } finally {
     await taught.close();
   }

@@ -144,7 +144,13 @@ interface MadeOfOptions {
 }
 
 /** Makes the optimizer, the schedule and the averaged weights of a run. */
-export async function madeOf({ model, loss, lossSpec, data, options }: TrainerInput): Promise<MadeOfOptions> {
+export async function madeOf({
+  model,
+  loss,
+  lossSpec,
+  data,
+  options,
+}: Pick<TrainerInput, "model" | "loss" | "lossSpec" | "data" | "options">): Promise<MadeOfOptions> {
   const { lr, weightDecay, epochs, ema, optimizer: optimizerSpec } = options;
   const { modules = {} } = loss;
   const parameters = new Set([model, ...Object.values(modules)].flatMap((module) => module.parameters()));

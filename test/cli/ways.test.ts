@@ -180,11 +180,18 @@ describe("a chain and generations", () => {
       "teacherCache: the loss reads hidden outputs of the teacher",
     ],
     [
+      "mlp([4]) -> mlp([2])",
+      ["--loss", "cross-entropy + hint", "--optimizer", "./first_two.mjs"],
+      "optimizer: does not move the parameters of hint",
+    ],
+    [
       "mlp([4]) -> mlp([4], norm=batch)",
       ["--batch-size", "1"],
       "--batch-size: 1 makes batches of one sample, which BatchNorm can't take",
     ],
   ])("a later link that does not fit is refused before the first is trained: %s %j", async (chain, more, text) => {
+    const optimizer = "({ params, lr }) => new SGD(params.slice(0, 2), { lr })";
+    writeFileSync(join(cwd, "first_two.mjs"), `import { SGD } from "distillery";\nexport default ${optimizer};\n`);
     const args = ["distill", ...common, "--chain", chain, ...more, "--out", "late"];
     expect(await refused(args, cwd, 2, "BAD_ARGUMENT")).toContain(`--chain: link 2: ${text}`);
     expect(existsSync(join(cwd, "late"))).toBe(false);

@@ -13,18 +13,36 @@ import {
   methodsSummary,
   pairedDifference,
   randn,
+  SGD,
+  sweep,
+  type Tensor,
   TensorDataset,
   withGenerator,
 } from "../../src/index.js";
 import { splitExpressions } from "../../src/registry/index.js";
 import { cpuTime } from "../helpers/cpu_time.js";
 import { failure, newFolders, temporaryFolder } from "../support.js";
-import { compareInput, SIZES } from "./support.js";
+import { compareInput, SIZES, sweepInput } from "./support.js";
 
 const temporary = temporaryFolder();
 const newRun = newFolders(temporary, "methods");
 const PLAIN = { calibrateTeacher: false, readsLogits: () => true };
 const accuracies = ({ methods }: CompareResult) => methods.map(({ best }) => best.accuracy.values);
+
+test.each([["compare"], ["sweep"]])(
+  "%s: an optimizer that leaves a loss's module is refused before the teacher is trained",
+  async (name) => {
+    const out = newRun();
+    const optimizer = (params: readonly Tensor[]) => new SGD(params.slice(0, 2), { lr: 0.01 });
+    const more = { loss: "kd + hint", optimizer, seeds: 1 };
+    const run =
+      name === "compare" ? compare(compareInput(out, more)) : sweep(sweepInput(out, { ...more, alphas: undefined }));
+    expect((await failure(run, "BAD_ARGUMENT")).message).toMatch(
+      /^optimizer: does not move the parameters of .*, a module of the loss/,
+    );
+    expect(existsSync(out)).toBe(false);
+  },
+);
 
 test("several losses stand side by side, against one baseline and the first", async () => {
   const out = newRun();
