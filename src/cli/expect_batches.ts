@@ -32,7 +32,7 @@ export async function expectLossBatches(
   if (issue !== null) throw refused(issue);
 }
 
-/** {@link expectBatches} of all that a distillation trains: the student, a teacher in train mode, the loss's modules. */
+/** {@link expectBatches} of all that is in train mode: the student, a teacher if it is, the loss's modules. */
 export async function expectDistillationBatches(input: Distillation): Promise<void> {
   const { student, teacher, teacherMode, data, loss } = input;
   expectBatches(student, input, data);
