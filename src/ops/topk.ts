@@ -2,12 +2,13 @@ import { expectInteger } from "../checks.js";
 import { native } from "../native.js";
 import { gatherStrided } from "../tensor/gather_strided.js";
 import { IntTensor } from "../tensor/int_tensor.js";
-import { axisOf, stridesOf } from "../tensor/shape.js";
+import { axisOrAll, stridesOf } from "../tensor/shape.js";
 import { expectTensor, type Tensor } from "../tensor/tensor.js";
 import { gather } from "./indexing.js";
 import type { ValuesAndIndices } from "./max.js";
 import { defineMethods } from "./methods.js";
 import { transpose } from "./permute.js";
+import { reshape } from "./reshape.js";
 
 declare module "../tensor/tensor.js" {
   interface Tensor {
@@ -27,7 +28,11 @@ declare module "../tensor/tensor.js" {
  */
 export function topk(x: Tensor, k: number, dim = -1, largest = true): ValuesAndIndices {
   expectTensor("topk: x", x);
-  const axis = axisOf(x.shape, dim);
+  const axis = axisOrAll(x.shape, dim);
+  if (axis === null) {
+    const { values, indices } = topk(reshape(x, [1]), expectInteger("topk: k", k, 1, 1), 0, largest);
+    return { values: reshape(values, []), indices: new IntTensor(indices.data, []) };
+  }
   const last = x.shape.length - 1;
   if (axis !== last) {
     const behind = topk(transpose(x, axis, last), k, -1, largest);

@@ -26,6 +26,8 @@ it("a tensor without axes is a vector of one value to what takes an axis, as PyT
     expect(of((x) => x.logsumexp(dim))).toEqual([[], -2, [], 1]);
     expect(of((x) => x.max(dim).values)).toEqual([[], -2, [], 1]);
     expect(of((x) => x.min(dim, true).values)).toEqual([[], -2, [], 1]);
+    expect(of((x) => x.topk(1, dim).values)).toEqual([[], -2, [], 1]);
+    expect(of((x) => x.topk(1, dim, false).indices.float().add(x))).toEqual([[], -2, [], 1]);
     expect(of((x) => x.softmax(dim))).toEqual([[], 1, [], 0]);
     expect(of((x) => x.logSoftmax(dim))).toEqual([[], 0, [], 0]);
     expect(of((x) => x.cumsum(dim))).toEqual([[], -2, [], 1]);
@@ -39,6 +41,7 @@ it("a tensor without axes is a vector of one value to what takes an axis, as PyT
   }
   expect(of((x) => x.t())).toEqual([[], -2, [], 1]);
   expect(tensor([1, 2]).t().shape).toEqual([2]);
+  expect(() => tensor(1).topk(2)).toThrow("topk: k: expected a whole number from 1 to 1, got 2");
   expect(() => tensor(1).sum(1)).toThrow("dim: expected a whole number from -1 to 0, got 1");
   expect(() => tensor(1).sum([0, -1])).toThrow("dim: expected each axis at most once, got [0, -1]");
   expect(() => cat([tensor(1)])).toThrow("dim: expected a tensor with at least one axis, got []");
