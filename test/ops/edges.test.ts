@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { cat, crossEntropy, F, IntTensor, type Tensor, tensor, zeros } from "../../src/index.js";
+import { cat, crossEntropy, F, IntTensor, ReLU6, type Tensor, tensor, zeros } from "../../src/index.js";
 
 const INFINITY = Number.POSITIVE_INFINITY;
 
@@ -57,6 +57,21 @@ describe("as PyTorch at the edges of single precision", () => {
       [2, -INFINITY, 2],
       [0, 1, 0],
     ]);
+  });
+
+  it("what is flat, or was not taken, gets the gradient 0 of an infinite one", () => {
+    const zero = tensor(0);
+    for (const body of [
+      (x: Tensor) => x.clamp(0),
+      (x: Tensor) => x.maximum(zero),
+      (x: Tensor) => zero.maximum(x),
+      (x: Tensor) => new ReLU6().forward(x),
+    ]) {
+      expect(gradientOf([-4, 0.25], (x) => body(x).sqrt())[1]).toEqual([0, 1]);
+    }
+    expect(gradientOf([4, -0.25], (x) => x.minimum(zero).neg().sqrt())[1]).toEqual([0, -1]);
+    expect(gradientOf([-4], (x) => F.hardswish(x).sqrt())[1]).toEqual([0]);
+    expect(gradientOf([0, 0], (x) => x.norm().sqrt())).toEqual([0, [0, 0]]);
   });
 
   it("normalize and cosineSimilarity of infinity are NaN and 0", () => {

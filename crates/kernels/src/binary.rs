@@ -161,9 +161,12 @@ fn exp_difference(a: f32, b: f32) -> f64 {
 
 impl Binary {
     /// grad_x = grad * the slope by a, or by b if `second`; of the output's length, to be summed over what is repeated.
+    /// An operand that was not taken gets 0 for any gradient.
     pub fn backward(self, second: bool, grad: &[f32], a: Operand, b: Operand, grad_x: &mut [f32]) -> Result<()> {
         expect_shape("backward", "grad_x", &[grad_x.len()], &[grad.len()])?;
         self.slope(second, a, b, grad_x)?;
+        let is_choice = matches!(self, Binary::Maximum | Binary::Minimum);
+        let multiply = if is_choice { multiply_chosen } else { multiply };
         parallel::for_each(grad_x, GRAIN, |first, part| multiply(&grad[first..], part));
         Ok(())
     }
@@ -172,6 +175,13 @@ impl Binary {
 vectorised! {
 fn multiply<'a>(x: &'a [f32], into: &'a mut [f32]) {
     into.iter_mut().zip(x).for_each(|(into, x)| *into *= x);
+}
+}
+
+vectorised! {
+/// The same for shares: infinity times none would be NaN.
+fn multiply_chosen<'a>(x: &'a [f32], into: &'a mut [f32]) {
+    into.iter_mut().zip(x).for_each(|(into, x)| *into = if *into == 0.0 { 0.0 } else { *into * x });
 }
 }
 

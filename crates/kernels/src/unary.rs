@@ -43,7 +43,7 @@ macro_rules! unary_table {
                 Ok(())
             }
 
-            /// grad_x = grad * f'(x), from the input x and the output y.
+            /// grad_x = grad * f'(x), from the input x and the output y; 0 for any gradient where f is flat.
             pub fn backward(self, grad: &[f32], x: &[f32], y: &[f32], p: Parameters, grad_x: &mut [f32]) -> Result<()> {
                 match self {
                     $(Unary::$variant => {
@@ -51,8 +51,12 @@ macro_rules! unary_table {
                         expect_shape($name, "y", &[y.len()], &[grad.len()])?;
                         expect_shape($name, "grad_x", &[grad_x.len()], &[grad.len()])?;
                         let f = slope($slope);
+                        let is_flat_at_0 = Unary::$variant.is_flat_at_slope_0();
                         parallel::for_each(grad_x, GRAIN, |first, part| {
-                            zip3(&grad[first..], &x[first..], &y[first..], part, &|grad, x, y| grad * f(x, y, p));
+                            zip3(&grad[first..], &x[first..], &y[first..], part, &|grad, x, y| {
+                                let slope = f(x, y, p);
+                                if is_flat_at_0 && slope == 0.0 { 0.0 } else { grad * slope }
+                            });
                         });
                     })*
                 }
@@ -104,6 +108,13 @@ unary_table! {
         };
     Power "power" |x, [n, _]| power(x, n), |x, _, [n, _]| if n == 0.0 { 0.0 } else { n * power(x, n - 1.0) };
     DivideBy "divideBy" |x, [by, _]| x / by, |_, _, [by, _]| 1.0 / by;
+}
+
+impl Unary {
+    /// Whether a slope of 0 lets nothing through, as PyTorch's masks do: infinity times 0 would be NaN.
+    const fn is_flat_at_slope_0(self) -> bool {
+        matches!(self, Unary::Root | Unary::Hardswish | Unary::Clamp)
+    }
 }
 
 const GELU_SCALE: f32 = 0.797_884_6;

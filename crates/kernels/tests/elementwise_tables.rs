@@ -100,6 +100,24 @@ fn unary_slopes_are_central_differences() {
     }
 }
 
+#[test]
+fn an_infinite_gradient_of_a_flat_part_is_0_as_pytorchs() {
+    let infinite = [f32::INFINITY, f32::NEG_INFINITY, f32::NAN];
+    for (name, flat) in [("clamp", [-0.5, -7.0, 0.75]), ("hardswish", [-3.0, -7.0, -3.5]), ("root", [0.0; 3])] {
+        let &(_, f) = Unary::ALL.iter().find(|row| row.0 == name).unwrap();
+        assert_eq!(backward(f, &infinite, &flat), [0.0; 3], "{name}");
+    }
+    let (large, small) = (Operand::whole(&[2.0, 5.0, 9.0]), Operand::whole(&[1.0]));
+    for (name, taken, other) in [("maximum", large, small), ("minimum", small, large)] {
+        let &(_, f) = Binary::ALL.iter().find(|row| row.0 == name).unwrap();
+        for (second, a, b) in [(true, taken, other), (false, other, taken)] {
+            let mut out = [f32::NAN; 3];
+            f.backward(second, &infinite, a, b, &mut out).unwrap();
+            assert_eq!(out, [0.0; 3], "{name} {second}");
+        }
+    }
+}
+
 /// An operand's elements, how often each stands in a row, and the output's length.
 const REPETITIONS: [[usize; 2]; 6] = [[60_000, 1], [1, 60_000], [300, 1], [200, 300], [25, 60], [1, 1]];
 
