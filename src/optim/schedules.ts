@@ -59,7 +59,8 @@ export function linearSchedule(options: { start?: number; end?: number } = {}): 
   const { start, end } = optionsOf("options", LINEAR_DEFAULTS, options);
   expectAtLeast0("start", start);
   expectAtLeast0("end", end);
-  return (step, steps) => start + ((end - start) * step) / steps;
+  // The end itself: the sum may come out a rounding error beside it, and below 0.
+  return (step, steps) => (step === steps ? end : start + ((end - start) * step) / steps);
 }
 
 /**

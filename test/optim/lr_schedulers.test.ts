@@ -210,6 +210,16 @@ describe("as in PyTorch 2.15", () => {
     expectClose(ratesOf(new ConstantLR(sgd(3)), 5), [1, 1, 1, 1, 3], { rel: 1e-12 });
   });
 
+  it("LinearLR ends at its end, whatever rounding makes of the way there", () => {
+    for (const startFactor of [0.1, 0.3, 0.7, 1 / 3]) {
+      for (const totalIters of [3, 6, 7, 49]) {
+        const linear = new LinearLR(sgd(0.1), { startFactor, endFactor: 0, totalIters });
+        expect(ratesOf(linear, totalIters + 2).slice(-3)).toEqual([0, 0, 0]);
+        linear.optimizer.step(); // refuses rates below 0
+      }
+    }
+  });
+
   it("a rate that was set at a cosine's lowest point rises by as much as the cosine does", () => {
     const optimizer = sgd(1);
     const scheduler = new CosineAnnealingLR(optimizer, { tMax: 2, etaMin: 0.1 });
