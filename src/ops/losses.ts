@@ -94,9 +94,9 @@ export function smoothL1Loss(
   expectAtLeast0("smoothL1Loss: beta", beta);
   if (beta === 0) return l1Loss(input, target, { reduction });
   const distance = abs(sub(input, target));
-  // min(d, beta)² / (2 beta) + (d - min(d, beta)) is both branches at once.
+  // With m = min(d, beta), m / beta (d - m / 2) is both branches at once, and no term of its gradient exceeds the sum.
   const near = clamp(distance, null, beta);
-  return reduce(add(div(mul(near, near), 2 * beta), sub(distance, near)), reduction);
+  return reduce(mul(div(near, beta), sub(distance, div(near, 2))), reduction);
 }
 
 /**

@@ -74,6 +74,19 @@ describe("as PyTorch at the edges of single precision", () => {
     expect(gradientOf([0, 0], (x) => x.norm().sqrt())).toEqual([0, [0, 0]]);
   });
 
+  it("smoothL1Loss of small differences has a gradient in proportion to them", () => {
+    const of = (beta: number) =>
+      gradientOf([1e-8, -1e-6, 0, 3, -INFINITY], (x) => F.smoothL1Loss(x, zeros([5]), { beta, reduction: "none" }));
+    const [tiny, small] = [1e-8, -1e-6].map(Math.fround);
+    expect(of(4)[1]).toEqual([tiny / 4, small / 4, 0, 3 / 4, -1]);
+    expect(of(2)[1]).toEqual([tiny / 2, small / 2, 0, 1, -1]);
+    expect(gradientOf([0.5, 3, INFINITY], (x) => F.smoothL1Loss(x, zeros([3]), { reduction: "none" }))[0]).toEqual([
+      0.125,
+      2.5,
+      INFINITY,
+    ]);
+  });
+
   it("normalize and cosineSimilarity of infinity are NaN and 0", () => {
     expect(F.normalize(tensor([[INFINITY, 1]])).toArray()).toEqual([[Number.NaN, 0]]);
     expect(F.cosineSimilarity(tensor([[INFINITY, 1]]), tensor([[0, 1]])).toArray()).toEqual([Number.NaN]);
