@@ -1,4 +1,4 @@
-import { expectElements, expectList } from "../checks.js";
+import { expectElements, expectList, showValue } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
 import { allocate } from "../tensor/buffer_pool.js";
@@ -57,7 +57,7 @@ export function expand(x: Tensor, shape: readonly number[]): Tensor {
   const full = shape.map((length, axis) => (length === -1 ? x.shape[axis - lead] : length));
   const fits = lead >= 0 && x.shape.every((length, axis) => length === 1 || length === full[axis + lead]);
   if (!fits || full.some((length) => !Number.isInteger(length) || length < 0)) {
-    const text = `expand: shape: expected one that [${x.shape.join(", ")}] broadcasts to, got [${shape.join(", ")}]`;
+    const text = `expand: shape: expected one that [${x.shape.join(", ")}] broadcasts to, got ${showValue(shape)}`;
     throw new DistilleryError("SHAPE_MISMATCH", text);
   }
   expectElements("expand: shape", full);

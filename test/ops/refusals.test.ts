@@ -129,6 +129,11 @@ describe("what an operation refuses, with its name, the argument and the shapes"
       "t: x: expected at most 2 axes, got shape [1, 2, 3]: transpose exchanges any two",
     ],
     [() => x.expand([3, 3]), "SHAPE_MISMATCH", "expand: shape: expected one that [2, 3] broadcasts to, got [3, 3]"],
+    [
+      () => x.expand([2, Symbol("3") as never]),
+      "SHAPE_MISMATCH",
+      "expand: shape: expected one that [2, 3] broadcasts to, got [2, Symbol(3)]",
+    ],
     [() => cat([x, zeros([2, 2])]), "SHAPE_MISMATCH", "cat: tensors[1]: expected shape [*, 3], got [2, 2]"],
     [() => stack([]), "BAD_ARGUMENT", "stack: tensors: expected a list of tensors, got an empty list"],
     [() => cat([]), "BAD_ARGUMENT", "cat: tensors: expected a list of tensors, got an empty list"],
