@@ -58,7 +58,7 @@ abstract class WholeNumbers<A extends Int32Array | BigInt64Array> {
 export class IntTensor extends WholeNumbers<Int32Array> implements Iterable<number> {
   readonly dtype = "int32";
 
-  constructor(data: Int32Array, shape: readonly number[] = [data.length]) {
+  constructor(data: Int32Array, shape: readonly number[] = [data?.length]) {
     if (!types.isInt32Array(data)) throw badDtype("data", "a Int32Array", data);
     super(data, shape);
   }
@@ -83,7 +83,7 @@ export class IntTensor extends WholeNumbers<Int32Array> implements Iterable<numb
 export class LongTensor extends WholeNumbers<BigInt64Array> {
   readonly dtype = "int64";
 
-  constructor(data: BigInt64Array, shape: readonly number[] = [data.length]) {
+  constructor(data: BigInt64Array, shape: readonly number[] = [data?.length]) {
     if (!types.isBigInt64Array(data)) throw badDtype("data", "a BigInt64Array", data);
     super(data, shape);
   }

@@ -75,7 +75,7 @@ export class Tensor {
   #grad: Tensor | null = null;
   #fusionStage: unknown = null;
 
-  constructor(data: Float32Array, shape: readonly number[] = [data.length], options?: { requiresGrad?: boolean }) {
+  constructor(data: Float32Array, shape: readonly number[] = [data?.length], options?: { requiresGrad?: boolean }) {
     if (!types.isFloat32Array(data)) throw badDtype("data", "a Float32Array", data);
     const size = numel(expectDimensions("shape", shape));
     if (data.length !== size) expectShape("data", [data.length], [size]);
@@ -255,7 +255,7 @@ export class Tensor {
 
 /** A tensor that a module trains: it requires a gradient, and belongs to `parameters()` and the state dict. */
 export class Parameter extends Tensor {
-  constructor(data: Float32Array, shape: readonly number[] = [data.length]) {
+  constructor(data: Float32Array, shape: readonly number[] = [data?.length]) {
     super(data, shape, { requiresGrad: true });
   }
 }

@@ -12,6 +12,7 @@ import {
   Linear,
   LongTensor,
   manualSeed,
+  Parameter,
   SGD,
   StepLR,
   Subset,
@@ -86,6 +87,12 @@ test("gradients, states and promises of another realm", async () => {
 test("what is no typed array is refused as before", () => {
   for (const value of [Object.create(Float32Array.prototype), [1, 2], { length: 2 }, null]) {
     expect(() => new Tensor(value as never, [2])).toThrow(expect.objectContaining({ code: "BAD_DTYPE" }));
+  }
+  const missing = undefined as never;
+  for (const make of [() => new Tensor(missing), () => new Parameter(missing), () => new IntTensor(missing)]) {
+    expect(make).toThrow(
+      expect.objectContaining({ code: "BAD_DTYPE", message: expect.stringMatching(/^data: .*undefined/) }),
+    );
   }
   expect(() => new Tensor(other("Float64Array.of(1)"))).toThrow(
     "expected a Float32Array, got a value of type Float64Array",
