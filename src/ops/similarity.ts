@@ -39,6 +39,7 @@ export function cosineSimilarity(a: Tensor, b: Tensor, options: { dim?: number; 
   const { dim = 1, eps = 1e-8 } = options;
   expectTensor("cosineSimilarity: a", a);
   expectTensor("cosineSimilarity: b", b);
+  expectAtLeast0("cosineSimilarity: eps", eps);
   const shape = broadcastShape("cosineSimilarity", a, b);
   const unit = (x: Tensor) => {
     const whole = isSameShape(a.shape, b.shape) ? x : expandAlong(x, shape, axisOf(shape, dim));

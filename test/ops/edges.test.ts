@@ -266,6 +266,11 @@ describe("arguments that are not of the kind expected are refused", () => {
       () => (x.expand as unknown as (...lengths: number[]) => Tensor)(4, 2, 3),
       "expand: shape: expected a list of whole numbers",
     ],
+    [() => F.cosineSimilarity(x, x, { eps: -1 }), "cosineSimilarity: eps: expected a number of at least 0, got -1"],
+    [
+      () => F.cosineSimilarity(x, x, { eps: Number.NaN }),
+      "cosineSimilarity: eps: expected a number of at least 0, got NaN",
+    ],
     [() => zeros([1, 1]).expand([2 ** 31, 2 ** 20]), "expand: shape: expected fewer than 2^31 elements"],
     [() => x.permute(null as never), "permute: dims: expected a list of whole numbers, got null"],
     [() => x.split("2" as never), 'split: size: expected a list of whole numbers, got "2"'],
