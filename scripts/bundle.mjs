@@ -9,7 +9,24 @@ import { ROOT } from "./shell.mjs";
 const ENTRIES = ["index", "cli/main", "cli/program", "cli/experiment", "compare/worker", "native"];
 const CHUNKS = join(ROOT, "dist", "chunks");
 
+// A chunk each: what a training loads in any case, as to find and open fifty takes longer than to compile them; and what
+// reports that something of that can't be loaded.
+const GROUPS = { reports: "cli/error_boundary", core: "cli/distill" };
+const groupOf = new Map();
+const collectGroups = {
+  name: "groups",
+  buildEnd() {
+    const add = (file, group) => {
+      if (groupOf.has(file)) return;
+      groupOf.set(file, group);
+      for (const imported of this.getModuleInfo(file)?.importedIds ?? []) add(imported, group);
+    };
+    for (const [group, name] of Object.entries(GROUPS)) add(join(ROOT, "src", `${name}.ts`), group);
+  },
+};
+
 const library = await rolldown({
+  plugins: [collectGroups],
   input: Object.fromEntries(ENTRIES.map((name) => [name, join(ROOT, "src", `${name}.ts`)])),
   platform: "node",
   tsconfig: join(ROOT, "tsconfig.build.json"),
@@ -24,6 +41,7 @@ const { output } = await library.write({
   dir: join(ROOT, "dist"),
   format: "esm",
   chunkFileNames: "chunks/[name].js",
+  codeSplitting: { groups: Object.keys(GROUPS).map((name) => ({ name, test: (file) => groupOf.get(file) === name })) },
   // Doc comments are in the types: here they would be a sixth of the bytes.
   comments: { jsdoc: false, legal: true, annotation: true },
   postBanner: ({ moduleIds }) =>

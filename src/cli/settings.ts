@@ -13,6 +13,7 @@ import {
   SCHEMAS,
   type serveSchema,
 } from "../config/index.js";
+import { detectFormat } from "../data/formats/index.js";
 import { DATASET_NAMES } from "../data/index.js";
 import { DistilleryError } from "../errors.js";
 import { kindOf } from "../files/index.js";
@@ -81,8 +82,6 @@ async function afterData<T>({ data, teacher }: { data?: unknown; teacher?: unkno
     return body();
   } catch (error) {
     const isFile = teacher === undefined && typeof data === "string" && extname(data) !== "" && !data.startsWith("~");
-    // Loaded late: the reference script starts without the readers of files.
-    const { detectFormat } = await import("../data/formats/index.js");
     if (isFile && (await kindOf(data)) === null) await detectFormat(data, DATASET_NAMES);
     throw error;
   }

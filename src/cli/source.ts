@@ -3,6 +3,7 @@ import type { dataSchema } from "../config/index.js";
 import { type AugmentOptions, augment } from "../data/augment.js";
 import { type Dataset, NO_LABEL } from "../data/dataset.js";
 import { labelsOf } from "../data/labels.js";
+import { loadData } from "../data/load_data.js";
 import { givenFormatOptions, onlyLoading } from "../data/load_options.js";
 import { type Preprocessing, textColumnOf } from "../data/preprocessing/spec.js";
 import { splitDataset } from "../data/split.js";
@@ -74,8 +75,6 @@ async function openSource(
   quiet: boolean,
 ): Promise<Source> {
   const { data, validation = 0, augment: changes } = options;
-  // Loaded late: the reference script starts without the readers of files.
-  const { loadData } = await import("../data/load_data.js");
   const {
     name,
     train: all,

@@ -1,5 +1,6 @@
 import { isAbort } from "../errors.js";
 import { isSilentRank, ranksOfJob } from "../mpi.js";
+import { joinRanks } from "../train/ranks.js";
 import { byFlag, exitCodeOf, oneLine, UsageError } from "./error_boundary.js";
 import type { ShowFlags } from "./flags.js";
 
@@ -11,8 +12,7 @@ export function withRanks<S, F extends ShowFlags, T>(
   body: (settings: S, flags: F) => Promise<T>,
 ): (settings: S, flags: F) => Promise<T | undefined> {
   return async (settings, flags) => {
-    // Loaded late: a command starts without what only ranks need.
-    const ranks = ranksOfJob() === 1 ? null : (await import("../train/ranks.js")).joinRanks();
+    const ranks = ranksOfJob() === 1 ? null : joinRanks();
     if (ranks === null) return body(settings, flags);
     try {
       const result = await body(settings, isSilentRank() ? { ...flags, quiet: true } : flags);

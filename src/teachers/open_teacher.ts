@@ -7,6 +7,7 @@ import { importModules, isModulePath, moduleHashes, Registry } from "../registry
 import { emaEntry } from "./ema.js";
 import { functionTeacher, type TeacherFunction } from "./function_teacher.js";
 import { logitsFile } from "./logits_file.js";
+import { onnxTeacher } from "./onnx_teacher.js";
 import { givenOptions, resolveTeacherOptions, type TeacherOptions } from "./options.js";
 import { ARRAY_FILES, isLogits } from "./stored_arrays.js";
 import { isTeacher, type Teacher } from "./teacher.js";
@@ -59,8 +60,7 @@ const KINDS: readonly Kind[] = [
       teacherSize: "size",
     },
     is: (file) => extensionOf(file) === ".onnx",
-    // Loaded late: the other teachers do without it.
-    open: async (file, given) => (await import("./onnx_teacher.js")).onnxTeacher(file, given),
+    open: onnxTeacher,
   },
   {
     name: "a module",
