@@ -1,12 +1,12 @@
 import { setTimeout } from "node:timers/promises";
-import { distill, withGenerator } from "distillery";
+import { bfloat16Unit, distill, type Precision, withGenerator } from "distillery";
 import { compareLosses } from "../agreement.js";
 import { startPasses, startTraining, TEACHER } from "../convolution.js";
 import type { Extent } from "../extent.js";
 import { estimate, ratios, takeTurns } from "../measure.js";
 import type { PeerRow, Peers } from "../results.js";
 import { epochsFor, type Paced, PacedRun, warmUp } from "../steps/paced_run.js";
-import { MODES, scriptSetup, start, TITLES } from "../steps/setup.js";
+import { MODES, type Mode, scriptSetup, start, TITLES } from "../steps/setup.js";
 import { type FoundPeers, findPeers, type Peer } from "./peer.js";
 
 /** Long enough for the other side's threads to stop waiting actively for more work. */
@@ -16,11 +16,16 @@ const PAUSE_MS = 250;
 export async function measurePeers(extent: Extent, onRow: (row: PeerRow) => void): Promise<Peers> {
   const found = await findPeers();
   const [rows, notes] = [[] as PeerRow[], [...found.notes]];
+  const unit = bfloat16Unit();
+  notes.push(`bfloat16: by ${unit}`);
+  const precisions: Precision[] = unit === "float32 arithmetic" ? ["float32"] : ["float32", "bfloat16"];
   try {
     const { trained, passes } = extent.convolution;
     const measures = [
-      ...MODES.map((mode) => measureMode(mode, TITLES[mode], () => PacedRun.start(scriptSetup(mode)))),
-      measureWholeRun,
+      ...precisions.flatMap((precision) => [
+        ...MODES.map((mode) => measureScript(mode, precision)),
+        measureWholeRun(precision),
+      ]),
       ...trained.map((name) => measureMode(name, `step of ${name}`, () => startTraining(name))),
       ...(passes ? [measureMode(`pass ${TEACHER}`, `forward of the frozen ${TEACHER}`, startPasses)] : []),
     ];
@@ -38,12 +43,22 @@ export async function measurePeers(extent: Extent, onRow: (row: PeerRow) => void
 
 type Measure = (found: FoundPeers, extent: Extent, notes: string[]) => Promise<PeerRow[]>;
 
-function measureMode(mode: string, work: string, start: () => Promise<Paced>): Measure {
+function measureScript(mode: Mode, precision: Precision): Measure {
+  const start = () => PacedRun.start({ ...scriptSetup(mode), precision });
+  return measureMode(mode, titled(TITLES[mode], precision), start, precision === "float32");
+}
+
+function titled(work: string, precision: Precision): string {
+  return precision === "float32" ? work : `${work}, ours in ${precision}`;
+}
+
+/** `isExact`: whether a peer's losses have to be ours. */
+function measureMode(mode: string, work: string, start: () => Promise<Paced>, isExact = true): Measure {
   return async ({ peers }, extent, notes) => {
     if (peers.length === 0) return [];
     const run = await start();
     const present: Peer[] = [];
-    for (const peer of peers) if (await opens(peer, mode, run.losses, notes)) present.push(peer);
+    for (const peer of peers) if (await opens(peer, mode, isExact ? run.losses : [], notes)) present.push(peer);
     const warmSteps = await warmUp(run, extent.turnMs);
     for (const peer of present) await ask(peer, { run: mode, steps: warmSteps });
     const epochs = await epochsFor(run, extent.turnMs);
@@ -82,29 +97,33 @@ async function opens(peer: Peer, mode: string, ours: readonly number[], notes: s
 }
 
 /** The script's run with the teacher in eval mode: the library caches its logits, its default. */
-async function measureWholeRun({ peers }: FoundPeers, extent: Extent): Promise<PeerRow[]> {
-  const eager = peers.filter(({ variant }) => variant === "eager");
-  if (eager.length === 0) return [];
-  const steps = (extent.epochs * 1024) / 64;
-  const [ours = [], ...theirs] = await takeTurns(extent.peerRuns, [
-    async () => {
-      await setTimeout(PAUSE_MS);
-      return wholeRunSeconds(extent.epochs);
-    },
-    ...eager.map((peer) => async () => {
-      await setTimeout(PAUSE_MS);
-      return ask(peer, { whole: "eval", steps });
-    }),
-  ]);
-  return eager.map((peer, i) => peerRow("whole run, teacher in eval mode", peer, ours, theirs[i], "s a run"));
+function measureWholeRun(precision: Precision): Measure {
+  return async ({ peers }, extent) => {
+    const eager = peers.filter(({ variant }) => variant === "eager");
+    if (eager.length === 0) return [];
+    const steps = (extent.epochs * 1024) / 64;
+    const [ours = [], ...theirs] = await takeTurns(extent.peerRuns, [
+      async () => {
+        await setTimeout(PAUSE_MS);
+        return wholeRunSeconds(extent.epochs, precision);
+      },
+      ...eager.map((peer) => async () => {
+        await setTimeout(PAUSE_MS);
+        return ask(peer, { whole: "eval", steps });
+      }),
+    ]);
+    const work = titled("whole run, teacher in eval mode", precision);
+    return eager.map((peer, i) => peerRow(work, peer, ours, theirs[i], "s a run"));
+  };
 }
 
 /** What `distill()` takes, from networks just made. */
-async function wholeRunSeconds(epochs: number): Promise<number> {
+async function wholeRunSeconds(epochs: number, precision: Precision): Promise<number> {
   const { teacher, student, data, generator } = start(scriptSetup("eval"));
   if (student === null) throw new Error("wholeRunSeconds: expected a student");
   const begun = performance.now();
-  await withGenerator(generator, () => distill({ teacher: teacher.freeze(), student, data, epochs, shuffle: false }));
+  const run = { teacher: teacher.freeze(), student, data, epochs, shuffle: false, precision };
+  await withGenerator(generator, () => distill(run));
   return (performance.now() - begun) / 1000;
 }
 

@@ -116,10 +116,10 @@ export class PacedRun implements Paced {
 }
 
 function scriptRun(setup: StepSetup, controls: PacedControls): Promise<unknown> {
-  const { mode, rows } = setup;
+  const { mode, rows, precision } = setup;
   const { teacher, student, data, generator } = start(setup);
   const { maxLr: lr, ...schedule } = SCHEDULE;
-  const run = { ...schedule, ...controls, lr, data, batchSize: rows, shuffle: false };
+  const run = { ...schedule, ...controls, lr, data, batchSize: rows, shuffle: false, precision };
   return withGenerator(generator, () => {
     if (student === null) return trainTeacher({ ...run, model: teacher });
     const teacherMode = mode === "train" ? "train" : "eval";

@@ -1,6 +1,7 @@
 import {
   Generator,
   Module,
+  type Precision,
   ReLU,
   Sequential,
   StudentNet,
@@ -34,6 +35,8 @@ export interface StepSetup {
   readonly mode: Mode;
   readonly rows: number;
   readonly width: number;
+  /** Default: float32. */
+  readonly precision?: Precision;
   /** The class of the teacher, whose layers are the same in each. Default: TeacherNet. */
   readonly teacherClass?: TeacherClass;
 }
