@@ -247,6 +247,7 @@ impl Gemm<'_> {
 }
 
 /// A microtile: its operands, and where its sums go.
+#[derive(Clone, Copy)]
 pub struct Tile {
     /// Pairs.
     pub kp: usize,
