@@ -7,7 +7,7 @@ import { badCheckpoint } from "./bad_checkpoint.js";
 import type { CheckpointValue } from "./checkpoint_value.js";
 import { otherFile } from "./other_files.js";
 import { plainValue } from "./plain_value.js";
-import { decodePth, openPth } from "./pth.js";
+import { decodePth, isPth, openPth } from "./pth.js";
 import { readStored } from "./safetensors.js";
 import type { AnyTensor, StoredDtype, StoredTensor } from "./stored_types.js";
 
@@ -111,7 +111,7 @@ export async function loadCheckpoint(file: string, options: LoadCheckpointOption
   expectOptions("loadCheckpoint", options, ["allowNonFinite"]);
   expectLoadOptions(options);
   const bytes = await readWhole(expectPath("file", file));
-  if (!startsWith(bytes, "PK")) {
+  if (!isPth(bytes)) {
     refuseOther(bytes, file);
     throw badCheckpoint(file, "a .safetensors file, which holds a state dict and no more: load(file) reads it");
   }
@@ -174,7 +174,7 @@ async function readContents(file: string, options: ReadOptions): Promise<Content
     throw badArgument("key", "the key of a state dict", key);
   }
   const bytes = await readWhole(expectPath("file", file));
-  if (startsWith(bytes, "PK")) {
+  if (isPth(bytes)) {
     return { format: "pth", bytes: bytes.length, stored: await decodePth(bytes, file, options), metadata: {} };
   }
   refuseOther(bytes, file);
@@ -185,10 +185,6 @@ async function readContents(file: string, options: ReadOptions): Promise<Content
 function refuseOther(bytes: Uint8Array, file: string): void {
   // A .safetensors file: the header's length in 8 bytes, then the header, which begins with {.
   if (bytes[8] !== 0x7b || bytes[7] !== 0) throw badCheckpoint(file, otherFile(bytes, file));
-}
-
-function startsWith(bytes: Uint8Array, magic: string): boolean {
-  return Buffer.from(bytes.subarray(0, magic.length)).toString("latin1") === magic;
 }
 
 function isParameter({ key, tensor }: StoredTensor): boolean {

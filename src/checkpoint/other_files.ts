@@ -3,7 +3,7 @@ import { show } from "../checks.js";
 import { shellQuoted } from "../shell_quoted.js";
 import { SAFE, saveAgain, TRUSTED } from "./bad_checkpoint.js";
 
-/** What PyTorch's format before 1.6 begins with: this number, pickled. */
+/** What PyTorch's format before 1.6 begins with, which is read if it is pickled by protocol 2: this number. */
 const LEGACY = "\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19";
 /** Where it lies: behind the protocol, from 4 on also behind the frame's length. */
 const LEGACY_AT = [2, 11];
@@ -44,7 +44,7 @@ const KINDS: readonly Kind[] = [
   [
     isLegacy,
     (file) =>
-      `a bare pickle, PyTorch's format before 1.6, which is not read: ${saveAgain(file, SAFE)}; if it is a whole network, ${saveAgain(file, TRUSTED, ".state_dict()")}`,
+      `PyTorch's format before 1.6, cut off or with another pickle protocol than 2, torch.save's default: ${saveAgain(file, TRUSTED)}`,
   ],
   [
     begins("\x80\x02", "\x80\x03", "\x80\x04", "\x80\x05"),

@@ -4,11 +4,14 @@ import type { ZipEntries } from "../files/zip_reader.js";
 import { badCheckpoint, SAFE, saveAgain, tooMany } from "./bad_checkpoint.js";
 import type { CheckpointValue } from "./checkpoint_value.js";
 import { findStateDict } from "./find_state_dict.js";
+import { isLegacyPth, openLegacyPth } from "./legacy_pth.js";
 import { otherArchive } from "./other_files.js";
-import { MAX_PICKLE_BYTES, readPickle } from "./pickle/reader.js";
+import { storageOf } from "./pickle/globals.js";
+import { MAX_PICKLE_BYTES } from "./pickle/machine.js";
+import { readPickle } from "./pickle/reader.js";
 import type { Value } from "./pickle/values.js";
 import { writePickle } from "./pickle/writer.js";
-import { type Files, StorageReader } from "./storage_reader.js";
+import { StorageReader } from "./storage_reader.js";
 import type { StoredTensor } from "./stored_types.js";
 import { type ZipEntry, zipStored } from "./zip_writer.js";
 
@@ -16,6 +19,14 @@ import { type ZipEntry, zipStored } from "./zip_writer.js";
 const FOLDER = "archive";
 const FORMAT_VERSION = "3\n";
 const MAX_SHOWN = 8;
+
+/** The bytes of a file in the archive; throws if there is none. */
+type Files = (path: string) => Uint8Array;
+
+/** Whether a file's first bytes are those of a `.pth` file: an archive, or PyTorch's format before 1.6. */
+export function isPth(bytes: Uint8Array): boolean {
+  return Buffer.from(bytes.subarray(0, 2)).toString("latin1") === "PK" || isLegacyPth(bytes);
+}
 
 /**
  * The bytes of a `.pth` file, as `torch.save(value)` lays it out; the same values give the same bytes. `ordered` makes
@@ -66,6 +77,7 @@ export async function openPth(
   name: string,
   leavesOut = false,
 ): Promise<{ root: Value; storages: StorageReader }> {
+  if (isLegacyPth(bytes)) return openLegacyPth(bytes, name, leavesOut);
   // Imported late: a program that never reads a .pth file does not load zip.js.
   const { readZip } = await import("../files/zip_reader.js");
   const entries = await readZip(bytes, {
@@ -80,8 +92,14 @@ export async function openPth(
   });
   const files = openArchive(entries, name);
   return {
-    root: readPickle(files("data.pkl"), name, leavesOut),
-    storages: new StorageReader(files, bytes.length, name),
+    root: readPickle({
+      bytes: files("data.pkl"),
+      file: name,
+      part: "data.pkl",
+      leavesOut,
+      persistent: storageOf,
+    }),
+    storages: new StorageReader((key) => files(`data/${key}`), bytes.length, name),
   };
 }
 

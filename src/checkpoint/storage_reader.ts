@@ -5,15 +5,15 @@ import type { Storage, StoredView } from "./pickle/values.js";
 import { elementCount, takeView } from "./shape.js";
 import type { AnyTensor, StoredArray } from "./stored_types.js";
 
-/** The bytes of a file in the archive; throws if there is none. */
-export type Files = (path: string) => Uint8Array;
+/** The bytes that a file has under the key of a storage; throws if there are none. */
+type StorageBytes = (key: string) => Uint8Array;
 
 /** Decodes storages, each once, and makes tensors that are views of them. */
 export class StorageReader {
   readonly #arrays = new Map<string, { storage: Storage; array: StoredArray }>();
 
   constructor(
-    private readonly files: Files,
+    private readonly bytes: StorageBytes,
     /** Bytes that copies of strided views may still take: no more in all than the file has. */
     private allowance: number,
     private readonly name: string,
@@ -24,7 +24,9 @@ export class StorageReader {
     const size = elementCount(key, view.shape);
     if ("problem" in size) throw badCheckpoint(this.name, size.problem);
     const width = view.storage.type.dtype === "int64" ? 8 : 4;
-    const taken = takeView(this.#array(key, view.storage), view, size.count);
+    const array = this.#array(key, view.storage);
+    const { offset, count } = view.storage.part ?? { offset: 0, count: array.length };
+    const taken = takeView(array.subarray(offset, offset + count), view, size.count);
     if ("problem" in taken) throw badCheckpoint(this.name, `${show(key)} ${taken.problem}`);
     if (taken.copied) this.allowance -= size.count * width;
     if (this.allowance < 0) throw badCheckpoint(this.name, "its strided views hold more than the file");
@@ -37,7 +39,7 @@ export class StorageReader {
       if (known.storage.type === storage.type && known.storage.count === storage.count) return known.array;
       throw badCheckpoint(this.name, `${show(key)} shares a storage with a tensor of another type`);
     }
-    const bytes = this.files(`data/${storage.key}`);
+    const bytes = this.bytes(storage.key);
     if (bytes.length !== storage.count * storage.type.width) {
       const expected = `${storage.count} elements of ${storage.type.width} bytes`;
       throw badCheckpoint(this.name, `${show(key)}: expected ${expected}, got ${bytes.length} bytes`);

@@ -141,7 +141,6 @@ describe("loadCheckpoint", () => {
     ["hostile.pth", /"posix\.system" is not allowed/],
     ["complex.pth", /ComplexFloatStorage": elements of this type are not read/],
     ["expanded.pth", /"x" is an expanded view/],
-    ["legacy.pth", /format before 1\.6/],
     ["script.pth", /TorchScript/],
   ])("refuses %s as load does", async (name, reason) => {
     expect((await failure(loadCheckpoint(fixture(name)), "BAD_CHECKPOINT")).message).toMatch(reason);

@@ -14,6 +14,7 @@ const state = {
 const files: [string, Uint8Array, (bytes: Uint8Array) => Promise<unknown>][] = [
   [".pth", encodePth(state, { ordered: true }), (bytes) => decodePth(bytes, "x")],
   ["PyTorch's .pth", bytesOfFixture("plain_dict.pth"), (bytes) => decodePth(bytes, "x")],
+  ["PyTorch's .pth before 1.6", bytesOfFixture("legacy/ckpt_epoch_240.pth"), (bytes) => decodePth(bytes, "x")],
   [".safetensors", encodeSafetensors(state, { k: "v" }), async (bytes) => decodeSafetensors(bytes, "x")],
 ];
 

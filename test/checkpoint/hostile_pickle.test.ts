@@ -22,7 +22,7 @@ describe("names that are not of a tensor dictionary", () => {
     ["__builtin__", "getattr"],
     ["subprocess", "Popen"],
     ["torch", "load"],
-    ["torch._utils", "_rebuild_tensor"],
+    ["torch._utils", "_rebuild_tensor_v1"],
     ["torch._utils", "_rebuild_device_tensor_from_numpy"],
     ["torch.storage", "_load_from_bytes"],
     ["collections", "Counter"],

@@ -10,10 +10,16 @@ import numpy as np
 import torch
 
 OUT = Path(__file__).parent / "fixtures"
+LEGACY = OUT / "legacy"
+# Too large, or not of torch.save's default.
+ONCE = {"large_values.pth", "training.pth", "protocol4.pth"}
 
 
 def save(name, value, **options):
+    """Writes a file, and a second one in the format before 1.6."""
     torch.save(value, OUT / name, **options)
+    if name not in ONCE:
+        torch.save(value, LEGACY / name, _use_new_zipfile_serialization=False)
 
 
 def network():
@@ -59,7 +65,7 @@ class Hostile:
 base = torch.arange(12, dtype=torch.float32).reshape(3, 4)
 values = torch.tensor([0.0, -0.0, 1.0, -2.5, 65504.0, 6e-8, 1e-5, float("inf"), -float("inf")])
 
-OUT.mkdir(exist_ok=True)
+LEGACY.mkdir(exist_ok=True, parents=True)
 save("state_dict.pth", network().state_dict())
 save("plain_dict.pth", {"a": torch.tensor([1.5, 2.5])})
 save("empty.pth", OrderedDict())
@@ -92,7 +98,6 @@ save("nested.pth", {"epoch": 3, "loss": 0.5, "best": None, "state_dict": network
 save("tensor.pth", torch.tensor([1.0]))
 save("module.pth", network())
 save("hostile.pth", {"a": Hostile()})
-save("legacy.pth", {"a": torch.tensor([1.0])}, _use_new_zipfile_serialization=False)
 save("protocol4.pth", {"a": torch.tensor([1.0])}, pickle_protocol=4)
 torch.jit.save(torch.jit.script(torch.nn.Linear(1, 1)), OUT / "script.pth")
 save("two_models.pth", {"model": network().state_dict(), "ema": network().state_dict()})

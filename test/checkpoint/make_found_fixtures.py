@@ -13,12 +13,18 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
 OUT = Path(__file__).parent / "fixtures" / "found"
+LEGACY = OUT.parent / "legacy"
 OUT.mkdir(parents=True, exist_ok=True)
+LEGACY.mkdir(exist_ok=True)
+TWICE = {"data_parallel.pth", "lightning.ckpt", "trained.pth", "protocol5.pth", "tagged.pth"}
 warnings.simplefilter("ignore")
 
 
 def save(name, value, **options):
+    """Writes a file and, of some, a second one in the format before 1.6."""
     torch.save(value, OUT / name, **options)
+    if name in TWICE:
+        torch.save(value, LEGACY / name, _use_new_zipfile_serialization=False, **options)
 
 
 def prefixed(prefix, state):

@@ -97,10 +97,6 @@ test.each([
   ["complex.pth", /"torch\.ComplexFloatStorage": elements of this type are not read, only FloatStorage/],
   ["expanded.pth", /"x" is an expanded view: write tensor\.clone\(\)/],
   ["protocol4.pth", /pickle protocol 4: only 2 is read/],
-  [
-    "legacy.pth",
-    /PyTorch's format before 1\.6.*torch\.save\(torch\.load\(".*legacy\.pth", weights_only=True\), "weights\.pth"\)/,
-  ],
   ["script.pth", /a TorchScript program: in PyTorch, torch\.save\(torch\.jit\.load\(".*script\.pth"\)\.state_dict\(\)/],
 ])("%s is refused with what to do", async (name, reason) => {
   const { message } = await failure(load(fixture(name)), "BAD_CHECKPOINT");

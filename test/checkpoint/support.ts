@@ -63,8 +63,29 @@ export function tensorOps(
   );
 }
 
-export function storageOps(key = "0", count = 4, type = "FloatStorage"): string {
-  return `${op.tuple(op.text("storage"), op.global("torch", type), op.text(key), op.text("cpu"), op.int(count))}Q`;
+/** A storage's instructions; `part`: the last item of its id in the format before 1.6. */
+export function storageOps(key = "0", count = 4, type = "FloatStorage", part = ""): string {
+  const items = [op.text("storage"), op.global("torch", type), op.text(key), op.text("cpu"), op.int(count), part];
+  return `${op.tuple(...items)}Q`;
+}
+
+/** The instructions of a storage in the format before 1.6. */
+export const legacyStorageOps = (key = "0", count = 4, type = "FloatStorage", part = "N"): string =>
+  storageOps(key, count, type, part);
+
+/** A file of PyTorch's format before 1.6 around a pickle, with storages of 4 bytes an element; parts can be replaced. */
+export function legacy(
+  pickle: string,
+  storages: Record<string, Uint8Array> = { 0: new Uint8Array(16) },
+  parts: Partial<Record<"version" | "machine" | "keys" | "rest", string>> = {},
+): Uint8Array {
+  const { version = op.int(1001), machine = `}${op.text("little_endian")}\x88s`, rest = "" } = parts;
+  const keys = parts.keys ?? `](${Object.keys(storages).map(op.text).join("")}e`;
+  const head = `${op.proto}\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.${op.proto}${version}.${op.proto}${machine}.`;
+  const contents = Object.values(storages).map(
+    (data) => little(data.length / 4, 8) + Buffer.from(data).toString("latin1"),
+  );
+  return Uint8Array.from(Buffer.from(`${head}${pickle}${op.proto}${keys}.${contents.join("")}${rest}`, "latin1"));
 }
 
 /** The pickle of a dict with one tensor under "w". */

@@ -53,6 +53,23 @@ describe("a checkpoint { epoch, model, accuracy } of PyTorch code", () => {
     expect(found).toMatchObject({ accuracy: METRICS.accuracy, loss: expect.closeTo(METRICS.loss, 5) });
   });
 
+  testWith(PYTORCH, "so in the format before 1.6, of DataParallel, and as the teacher", async () => {
+    const code = `
+import sys, torch
+value = torch.load(sys.argv[1], weights_only=True)
+value["model"] = {"module." + key: tensor for key, tensor in value["model"].items()}
+value["best_acc"] = torch.tensor([60.0])
+torch.save(value, sys.argv[2], _use_new_zipfile_serialization=False)
+print("null")`;
+    runPython(code, join(cwd, "resnet8.pth"), join(cwd, "ckpt_epoch_240.pth"));
+    const teacher = ["--teacher", "ckpt_epoch_240.pth", "--teacher-network", "resnet8()"];
+    const command = ["evaluate", "ckpt_epoch_240.pth", ...NETWORK, ...teacher, "--data", data, "--json"];
+    const [found] = jsonLines(await succeed(command, cwd));
+    expect(found).toMatchObject({ accuracy: METRICS.accuracy, loss: expect.closeTo(METRICS.loss, 5) });
+    expect(found).toMatchObject({ teacherAccuracy: METRICS.accuracy, agreement: 1 });
+    expect(await succeed(["inspect", "ckpt_epoch_240.pth"], cwd)).toContain("ckpt_epoch_240.pth: pth, ");
+  });
+
   test("tells the classes of new images, and is exported", async () => {
     const predicted = jsonLines(
       await succeed(

@@ -5,8 +5,17 @@ import type { CheckpointValue } from "../../src/checkpoint/index.js";
 import { plainValue } from "../../src/checkpoint/plain_value.js";
 import { decodePth, encodePth, openPth } from "../../src/checkpoint/pth.js";
 import { IntTensor, LongTensor, Tensor } from "../../src/index.js";
-import { archive, bytesOfFixture, dictOf, op, storageOps, tensorOps } from "../checkpoint/support.js";
-import { check, damaged, memoryOf, readOr, TIMEOUT } from "./support.js";
+import {
+  archive,
+  bytesOfFixture,
+  dictOf,
+  legacy,
+  legacyStorageOps,
+  op,
+  storageOps,
+  tensorOps,
+} from "../checkpoint/support.js";
+import { check, damaged, memoryOf, readOr, sometimes, TIMEOUT } from "./support.js";
 
 async function readAll(bytes: Uint8Array): Promise<CheckpointValue> {
   const { root, storages } = await openPth(bytes, "x");
@@ -48,6 +57,12 @@ const fixtures = [
   "narrow.pth",
   "numpy.pth",
   "others.pth",
+  "legacy/state_dict.pth",
+  "legacy/strided.pth",
+  "legacy/narrow.pth",
+  "legacy/views.pth",
+  "legacy/others.pth",
+  "legacy/module.pth",
 ];
 
 describe("a .pth file", () => {
@@ -64,6 +79,47 @@ describe("a .pth file", () => {
     async () => {
       const bytes = fc.uint8Array({ maxLength: 200 }).map((rest) => Uint8Array.from([0x50, 0x4b, 3, 4, ...rest]));
       await check([bytes], survives);
+    },
+    TIMEOUT,
+  );
+
+  it(
+    "before 1.6, of any storages, lengths and parts",
+    async () => {
+      const number = fc.oneof(fc.nat({ max: 5 }), fc.constantFrom(2 ** 31, 2 ** 40, 2 ** 53 - 1, 2 ** 53));
+      const all = { 0: new Uint8Array(16), 1: new Uint8Array(4), 2: new Uint8Array(0) };
+      const key = fc.constantFrom("0", "1", "2" as const);
+      const part = fc
+        .tuple(number, number)
+        .map(([offset, count]) => op.tuple(op.text("9"), op.int(offset), op.int(count)));
+      const type = fc.constantFrom("BoolStorage", "ComplexFloatStorage", "OddStorage");
+      const tensor = fc
+        .record({
+          key,
+          count: sometimes(number, 5),
+          type: sometimes(type, 8),
+          part: sometimes(part, 3),
+          offset: fc.nat({ max: 2 }),
+          length: fc.nat({ max: 3 }),
+        })
+        .map(({ key, count = all[key].length / 4, type, part, offset, length }) => ({
+          key,
+          ops: tensorOps({
+            storage: legacyStorageOps(key, count, type, part),
+            offset: op.int(offset),
+            shape: op.tuple(op.int(length)),
+          }),
+        }));
+      const keys = sometimes(fc.array(key, { maxLength: 3 }), 5);
+      await check(
+        [fc.array(tensor, { maxLength: 3 }), keys, sometimes(fc.uint8Array({ maxLength: 9 }), 5)],
+        async (tensors, keys, tail = new Uint8Array(0)) => {
+          const pickle = `${op.proto}}(${tensors.map(({ ops }, i) => op.text(`w${i}`) + ops).join("")}u.`;
+          const storages = Object.fromEntries(tensors.map(({ key }) => [key, all[key]]));
+          const listed = keys && `](${keys.map(op.text).join("")}e`;
+          await survives(legacy(pickle, storages, { keys: listed, rest: Buffer.from(tail).toString("latin1") }));
+        },
+      );
     },
     TIMEOUT,
   );

@@ -38,6 +38,8 @@ const ORDERED_DICT = "collections.OrderedDict";
 /** The milestones of a MultiStepLR. */
 const COUNTER = "collections.Counter";
 const REBUILD_TENSOR = "torch._utils._rebuild_tensor_v2";
+/** A tensor of PyTorch before 0.4, which has no gradient. */
+const REBUILD_OLD_TENSOR = "torch._utils._rebuild_tensor";
 const REBUILD_PARAMETER = "torch._utils._rebuild_parameter";
 /** A parameter, and a tensor, on which a program set attributes. */
 const REBUILD_WITH_STATE = "torch._utils._rebuild_parameter_with_state";
@@ -48,6 +50,7 @@ const TENSORS = [
   ORDERED_DICT,
   COUNTER,
   REBUILD_TENSOR,
+  REBUILD_OLD_TENSOR,
   REBUILD_PARAMETER,
   REBUILD_WITH_STATE,
   REBUILD_FROM_TYPE,
@@ -80,6 +83,7 @@ export function reduce(callee: Value, args: Value, reading: Reading): Value {
   }
   const { items } = args;
   if (callee.name === REBUILD_TENSOR) return tensorView(items, reading);
+  if (callee.name === REBUILD_OLD_TENSOR) return oldTensorView(items, reading);
   if (callee.name === REBUILD_PARAMETER) return parameterView(items, reading);
   if (callee.name === REBUILD_WITH_STATE) return parameterView(items.slice(0, -1), reading);
   if (callee.name === REBUILD_FROM_TYPE) return typedTensor(items, reading);
@@ -139,6 +143,12 @@ function tensorView(args: readonly Value[], { fail, foreign }: Reading): StoredV
   return { kind: "tensor", storage, offset, shape: lengths, strides: steps };
 }
 
+function oldTensorView(args: readonly Value[], reading: Reading): StoredView | Foreign {
+  const noHooks: Value = { kind: "dict", ordered: true, entries: [] };
+  if (args.length === 4) return tensorView([...args, false, noHooks], reading);
+  throw reading.fail("REDUCE of _rebuild_tensor with other arguments than PyTorch's");
+}
+
 function parameterView(args: readonly Value[], { fail }: Reading): StoredView | Foreign {
   const [data, requiresGrad, hooks] = args;
   if (isKind(data, "foreign")) return data;
@@ -165,7 +175,8 @@ function isEmptyDict(value: Value | undefined): boolean {
   return isKind(value, "dict") && value.entries.length === 0;
 }
 
-function isCount(value: Value | undefined): value is number {
+/** Whether a value is a number of elements, or the place of one. */
+export function isCount(value: Value | undefined): value is number {
   return typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
 }
 

@@ -1,29 +1,50 @@
-import { badCheckpoint } from "../bad_checkpoint.js";
+import { badCheckpoint, saveAgain, TRUSTED } from "../bad_checkpoint.js";
 import { MAX_OBJECTS } from "../checkpoint_value.js";
 import type { Reading } from "./globals.js";
 import { opcodeName } from "./opcodes.js";
 import { type Dict, type Foreign, isKind, kindOf, type Value } from "./values.js";
 
+export const MAX_PICKLE_BYTES = 2 ** 24;
 const MAX_NESTING = 100;
 
 const NO_UTF8 = "a text is not UTF-8";
 const UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
+/** A pickle in a file's bytes, and how it is read. */
+export interface PickleSource {
+  readonly bytes: Uint8Array;
+  /** Where in the bytes it begins; 0 by default. */
+  readonly start?: number;
+  /** The file's name, for messages. */
+  readonly file: string;
+  /** What of the file it is, for messages. */
+  readonly part: string;
+  /** Whether values of foreign classes are left out instead of refused. */
+  readonly leavesOut: boolean;
+  /** What a persistent id names. */
+  persistent(id: Value, reading: Reading): Value;
+}
+
 /** The state of a pickle being read: the position, the stack, the memo. Every step is bounded; nothing recurses. */
 export class PickleMachine implements Reading {
-  #at = 0;
-  #instruction = 0;
+  #at: number;
+  /** The end of the most bytes that it may have. */
+  readonly #most: number;
+  #instruction: number;
   #objects = 0;
   #stack: Value[] = [];
   readonly #outer: Value[][] = [];
   readonly #memo = new Map<number, Value>();
 
-  constructor(
-    private readonly bytes: Uint8Array,
-    private readonly file: string,
-    /** Whether values of foreign classes are left out instead of refused. */
-    readonly leavesOut = false,
-  ) {}
+  constructor(private readonly source: PickleSource) {
+    this.#at = source.start ?? 0;
+    this.#most = this.#at + MAX_PICKLE_BYTES;
+    this.#instruction = this.#at;
+  }
+
+  get leavesOut(): boolean {
+    return this.source.leavesOut;
+  }
 
   /** The error for a problem at the instruction that is being read. */
   readonly fail = (problem: string): Error => this.#failAt(this.#instruction, problem);
@@ -47,8 +68,10 @@ export class PickleMachine implements Reading {
 
   /** Takes the next `length` bytes. */
   take(length: number): Buffer {
-    if (length > this.bytes.length - this.#at) throw this.fail("the pickle ends too early");
-    const taken = Buffer.from(this.bytes.buffer, this.bytes.byteOffset + this.#at, length);
+    const { bytes } = this.source;
+    if (length > bytes.length - this.#at) throw this.fail("the pickle ends too early");
+    if (length > this.#most - this.#at) throw tooLong(this.source, `more than ${MAX_PICKLE_BYTES} bytes`);
+    const taken = Buffer.from(bytes.buffer, bytes.byteOffset + this.#at, length);
     this.#at += length;
     return taken;
   }
@@ -81,7 +104,7 @@ export class PickleMachine implements Reading {
 
   /** Takes the text before the next line feed. */
   line(): string {
-    const length = this.bytes.subarray(this.#at, this.#at + 256).indexOf(0x0a);
+    const length = this.source.bytes.subarray(this.#at, this.#at + 256).indexOf(0x0a);
     if (length < 0) throw this.fail("a name has no end");
     const bytes = this.take(length);
     this.#at++;
@@ -90,6 +113,11 @@ export class PickleMachine implements Reading {
     } catch {
       throw this.fail(NO_UTF8);
     }
+  }
+
+  /** What a persistent id names. */
+  persistent(id: Value): Value {
+    return this.source.persistent(id, this);
   }
 
   push(value: Value): void {
@@ -162,12 +190,11 @@ export class PickleMachine implements Reading {
     this.push(value);
   }
 
-  /** The result; throws if anything else is left. */
-  stop(): Value {
+  /** The result and where the pickle ends; throws if any other value is left. */
+  stop(): { value: Value; end: number } {
     const value = this.pop();
     if (this.#stack.length > 0 || this.#outer.length > 0) throw this.fail("values are left on the stack");
-    if (this.#at !== this.bytes.length) throw this.fail("something follows the end of the pickle");
-    return value;
+    return { value, end: this.#at };
   }
 
   #count(): void {
@@ -175,8 +202,15 @@ export class PickleMachine implements Reading {
   }
 
   #failAt(place: number, problem: string): Error {
-    const code = this.bytes[place];
+    const { bytes, file, part } = this.source;
+    const code = bytes[place];
     const position = code === undefined ? "the end" : `byte ${place} (${opcodeName(code)})`;
-    return badCheckpoint(this.file, `data.pkl at ${position}: ${problem}`);
+    return badCheckpoint(file, `${part} at ${position}: ${problem}`);
   }
+}
+
+/** The error of a pickle of so many bytes. */
+export function tooLong({ file, part }: PickleSource, length: string): Error {
+  const text = `${part}, what lies beside the tensors, has ${length}`;
+  return badCheckpoint(file, `${text}: for weights under "model", ${saveAgain(file, TRUSTED, '["model"]')}`);
 }

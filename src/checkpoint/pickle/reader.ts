@@ -1,11 +1,10 @@
 import { show } from "../../checks.js";
-import { badCheckpoint, saveAgain, TRUSTED } from "../bad_checkpoint.js";
-import { globalNamed, orderOf, reduce, storageOf } from "./globals.js";
-import { PickleMachine } from "./machine.js";
+import { saveAgain, TRUSTED } from "../bad_checkpoint.js";
+import { globalNamed, orderOf, reduce } from "./globals.js";
+import { MAX_PICKLE_BYTES, PickleMachine, type PickleSource, tooLong } from "./machine.js";
 import { opcodeName } from "./opcodes.js";
 import { isKind, type Value } from "./values.js";
 
-export const MAX_PICKLE_BYTES = 2 ** 24;
 const [PROTO, STOP, NEWOBJ] = [0x80, 0x2e, 0x81];
 
 type Step = (machine: PickleMachine) => void;
@@ -22,7 +21,7 @@ const STEPS: ReadonlyMap<number, Step> = new Map<number, Step>([
   [0x4b, (m) => m.push(m.uint(1))],
   [0x4d, (m) => m.push(m.uint(2))],
   [0x4e, (m) => m.push(null)],
-  [0x51, (m) => m.push(storageOf(m.pop(), m))],
+  [0x51, (m) => m.push(m.persistent(m.pop()))],
   [0x52, reduceTop],
   [0x58, (m) => m.push(m.text(m.uint(4)))],
   [0x5d, (m) => m.push({ kind: "list", items: [] })],
@@ -48,17 +47,26 @@ const STEPS: ReadonlyMap<number, Step> = new Map<number, Step>([
   [0x8b, (m) => m.push(m.long(m.uint(4)))],
 ]);
 
+/** Reads a pickle that is all of the bytes, as {@link readPickleIn} does. */
+export function readPickle(source: PickleSource): Value {
+  const { length } = source.bytes;
+  if (length > MAX_PICKLE_BYTES) throw tooLong(source, `${length} bytes, more than ${MAX_PICKLE_BYTES}`);
+  const machine = new PickleMachine(source);
+  const { value, end } = run(machine, source);
+  if (end !== length) throw machine.fail("something follows the end of the pickle");
+  return value;
+}
+
 /**
  * Reads a pickle as PyTorch writes it, by an allow-list of instructions and names. Nothing in it is run: a call is only
  * recognised, and only those that rebuild tensors and numbers are. The rest is `BAD_CHECKPOINT` with the instruction
- * and its place; with `leavesOut`, values of other classes are left out of what is read.
+ * and its place; with `leavesOut`, values of other classes are left out of what is read. `end`: where it ends.
  */
-export function readPickle(bytes: Uint8Array, file: string, leavesOut: boolean): Value {
-  if (bytes.length > MAX_PICKLE_BYTES) {
-    const text = `data.pkl, what lies beside the tensors, has ${bytes.length} bytes, more than ${MAX_PICKLE_BYTES}`;
-    throw badCheckpoint(file, `${text}: for weights under "model", ${saveAgain(file, TRUSTED, '["model"]')}`);
-  }
-  const machine = new PickleMachine(bytes, file, leavesOut);
+export function readPickleIn(source: PickleSource): { value: Value; end: number } {
+  return run(new PickleMachine(source), source);
+}
+
+function run(machine: PickleMachine, { file }: PickleSource): { value: Value; end: number } {
   if (machine.next() !== PROTO) throw machine.fail("a pickle begins with PROTO");
   const protocol = machine.uint(1);
   if (protocol !== 2) {

@@ -43,12 +43,14 @@ export interface Global {
   readonly place?: number;
 }
 
-/** The elements of one or more tensors: an entry of the archive, by its key. */
+/** The elements of one or more tensors: what the file keeps under its key. */
 export interface Storage {
   readonly kind: "storage";
   readonly type: StoredType;
   readonly key: string;
   readonly count: number;
+  /** The elements that it is of those under its key, all of them unless given. */
+  readonly part?: { readonly offset: number; readonly count: number };
 }
 
 /** A tensor: which elements of a storage, and how they are laid out; nothing is checked against the storage yet. */
