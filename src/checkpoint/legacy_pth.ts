@@ -1,5 +1,5 @@
 import { show } from "../checks.js";
-import { badCheckpoint, saveAgain, TRUSTED } from "./bad_checkpoint.js";
+import { badCheckpoint, SAFE, saveAgain } from "./bad_checkpoint.js";
 import { isCount, type Reading, storageOf } from "./pickle/globals.js";
 import type { PickleSource } from "./pickle/machine.js";
 import { readPickleIn } from "./pickle/reader.js";
@@ -62,7 +62,7 @@ function expectLittleEndian(machine: Value, name: string): void {
     throw badCheckpoint(name, 'does not say whether it is little-endian, as torch.save does under "little_endian"');
   }
   if (order[0][1]) return;
-  throw badCheckpoint(name, `of a big-endian machine; only little-endian is read: ${saveAgain(name, TRUSTED)}`);
+  throw badCheckpoint(name, `of a big-endian machine; only little-endian is read: ${saveAgain(name, SAFE)}`);
 }
 
 interface Extent {

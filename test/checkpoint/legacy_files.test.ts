@@ -221,6 +221,14 @@ describe("refused in one line", () => {
     }
   });
 
+  test("one that Python 2 wrote, with what mends it", async () => {
+    const message = await refusal(folder, legacy(weights(), data, { machine: "}U\x0dlittle_endian\x88s" }));
+    expect(message).toContain(
+      "(SHORT_BINSTRING): a text of Python 2, which is not read: in Python, torch.save(torch.load(",
+    );
+    expect(message).toContain('weights_only=True), "weights.pth") mends it');
+  });
+
   test("a tar archive of PyTorch before 0.1.10, with what mends it", async () => {
     const tar = new Uint8Array(1024);
     tar.set(Buffer.from("sys_info"));

@@ -1,11 +1,13 @@
 import { show } from "../../checks.js";
-import { saveAgain, TRUSTED } from "../bad_checkpoint.js";
+import { SAFE, saveAgain, TRUSTED } from "../bad_checkpoint.js";
 import { globalNamed, orderOf, reduce } from "./globals.js";
 import { MAX_PICKLE_BYTES, PickleMachine, type PickleSource, tooLong } from "./machine.js";
 import { opcodeName } from "./opcodes.js";
 import { isKind, type Value } from "./values.js";
 
 const [PROTO, STOP, NEWOBJ] = [0x80, 0x2e, 0x81];
+/** A text as Python 2 pickled it. */
+const SHORT_BINSTRING = 0x55;
 
 type Step = (machine: PickleMachine) => void;
 
@@ -76,7 +78,11 @@ function run(machine: PickleMachine, { file }: PickleSource): { value: Value; en
   }
   for (let code = machine.next(); code !== STOP; code = machine.next()) {
     const step = STEPS.get(code);
-    if (step === undefined) throw notAllowed(machine, code);
+    if (step === undefined) {
+      if (code === SHORT_BINSTRING)
+        throw machine.fail(`a text of Python 2, which is not read: ${saveAgain(file, SAFE)}`);
+      throw notAllowed(machine, code);
+    }
     step(machine);
   }
   return machine.stop();
