@@ -6,13 +6,13 @@ export function badCheckpoint(name: string, problem: string, cause?: unknown): D
   return new DistilleryError("BAD_CHECKPOINT", `${name}: ${problem}`, cause === undefined ? {} : { cause });
 }
 
-/** How `torch.load` is called for tensors alone, and for a file that may hold any code. */
+/** How to call `torch.load`, for tensors alone and for a file that may hold any code. */
 export const SAFE = ", weights_only=True";
 export const TRUSTED = ", weights_only=False";
 
 /**
- * The line of Python that writes what a file holds as a file that is read, with what of it is taken, and by which
- * function.
+ * A line of Python that writes the content of a file in a form that is read: which part of it to take, and which
+ * function to write it with.
  */
 export function saveAgain(file: string, how: string, part = "", by = ""): string {
   const value = `torch.load(${JSON.stringify(file)}${how})${part}`;
@@ -20,7 +20,7 @@ export function saveAgain(file: string, how: string, part = "", by = ""): string
   return `in Python, ${line} mends it${how === TRUSTED ? " (it runs the file's code: only if you trust it)" : ""}`;
 }
 
-/** The error of names and texts that fill more than a reader would accept. */
+/** The error for names and texts that are longer in total than a reader would accept. */
 export function tooMany(argument: string, bytes: number, most: number): DistilleryError {
   const text = `expected names and texts of at most ${most} bytes, got ${bytes}`;
   return argumentError(argument, text);

@@ -10,14 +10,14 @@ import { decodeSafetensors, type Safetensors, safetensorsOf } from "./safetensor
 
 const CHECKSUM = "checksum";
 
-/** A checkpoint that was read, and the file that it came from. */
+/** A checkpoint that was read, and its file. */
 export interface FoundCheckpoint extends Safetensors {
   file: string;
 }
 
 /**
- * The checkpoints of a run in its folder: `checkpoint.safetensors`, the newest, and `checkpoint.1.safetensors` and so
- * on, those before it. Each carries the CRC-32 of its content; a damaged one is skipped for the one before.
+ * The checkpoints in a run's folder: `checkpoint.safetensors` is the newest, `checkpoint.1.safetensors` and so on are
+ * older ones. Each carries the CRC-32 of its content; if one is damaged, the one before it is used.
  */
 export class CheckpointFiles {
   #writing: Promise<void> = Promise.resolve();
@@ -26,22 +26,22 @@ export class CheckpointFiles {
 
   constructor(
     private readonly folder: string,
-    /** How many are kept. */
+    /** How many checkpoints are kept. */
     private readonly keep: number,
   ) {}
 
-  /** Removes all, for a run that starts from its beginning. */
+  /** Removes all checkpoints, for a run that starts from the beginning. */
   remove(): void {
     for (const age of this.#ages()) this.#delete(age);
   }
 
-  /** Removes all but the newest, once that is written. */
+  /** Removes all checkpoints but the newest, once that one is written. */
   async removeOlder(): Promise<void> {
     await this.#writing;
     for (const age of this.#ages()) if (age > 0) this.#delete(age);
   }
 
-  /** The newest undamaged checkpoint, or null; `onDamage` is called for each damaged one that was skipped. */
+  /** The newest undamaged checkpoint, or null. `onDamage` is called for each damaged one that is skipped. */
   async newest(onDamage: (error: DistilleryError) => void): Promise<FoundCheckpoint | null> {
     const damages = new Map<number, DistilleryError>();
     for (const age of this.#ages()) {
@@ -63,22 +63,22 @@ export class CheckpointFiles {
   }
 
   /**
-   * Starts to write a checkpoint of the values at the time of the call, once the one before is written; resolves when
-   * the one before is written. {@link CheckpointFiles.written} waits for this one.
+   * Starts to write a checkpoint of the values as they are now, once the previous one is written; resolves when the
+   * previous one is written. {@link CheckpointFiles.written} waits for this one.
    */
   write(tensors: StateDict, metadata: Readonly<Record<string, string>>): Promise<void> {
     const bytes = safetensorsOf(tensors, { ...metadata, [CHECKSUM]: checksum({ tensors, metadata }) });
     const earlier = this.#writing;
     this.#writing = earlier.then(async () => {
-      // A damaged one would replace the one that was read, before there is another.
+      // A damaged checkpoint would replace the one that was read before a new one exists.
       if (this.#damaged.length === 0) this.#age();
       await writeWhole(this.#path(0), bytes);
       for (const age of this.#damaged) if (age > 0) this.#delete(age);
       this.#damaged = [];
-      // Of a run that kept more of them before it was resumed.
+      // Left by a run that kept more checkpoints before it was resumed.
       for (const age of this.#ages()) if (age >= this.keep) this.#delete(age);
     });
-    // written() reports a failure; until then it must not count as an unhandled rejection.
+    // `written()` reports a failure; until then it must not count as an unhandled rejection.
     this.#writing.catch(() => {});
     return earlier;
   }
@@ -92,7 +92,7 @@ export class CheckpointFiles {
     return join(this.folder, age === 0 ? "checkpoint.safetensors" : `checkpoint.${age}.safetensors`);
   }
 
-  /** Every checkpoint becomes one older; the newest keeps its name too, so that there is one at any moment. */
+  /** Every checkpoint becomes one older. The newest also keeps its name, so that there is one at any moment. */
   #age(): void {
     if (this.keep < 2) return;
     const beside = `${this.#path(1)}.new`;
@@ -104,7 +104,7 @@ export class CheckpointFiles {
       throw ioError("write", this.#path(0), error);
     }
     try {
-      // Those that are there, not the numbers that could be.
+      // Lists the existing ages, instead of trying every number.
       const older = this.#ages().filter((age) => age > 0 && age < this.keep - 1);
       for (const age of older.reverse()) replaceFile(this.#path(age), this.#path(age + 1));
       replaceFile(beside, this.#path(1));
@@ -113,7 +113,7 @@ export class CheckpointFiles {
     }
   }
 
-  /** The ages of the checkpoints that are there, the newest first. */
+  /** The ages of the existing checkpoints, newest first. */
   #ages(): number[] {
     const ages = namesIn(this.folder).map(ageOf);
     return ages.filter((age) => age !== null).sort((a, b) => a - b);
@@ -128,7 +128,7 @@ export class CheckpointFiles {
   }
 }
 
-/** A file under another name too; as a copy if the file system has no links, as exFAT, SMB and mounted buckets. */
+/** Gives a file a second name; copies it if the file system has no hard links (exFAT, SMB, mounted buckets). */
 function linkOrCopy(file: string, other: string): void {
   try {
     linkSync(file, other);
@@ -144,7 +144,7 @@ function verify({ tensors, metadata }: Safetensors, file: string): Safetensors {
   throw badCheckpoint(file, "is damaged: its checksum is wrong");
 }
 
-/** CRC-32, as zip archives have it: SHA-256 would take five times as long, a tenth of a short epoch. */
+/** CRC-32, as in zip archives. SHA-256 would take five times as long: a tenth of a short epoch. */
 function checksum({ tensors, metadata }: Safetensors): string {
   let crc = crc32(JSON.stringify(Object.entries(metadata)));
   for (const [key, tensor] of Object.entries(tensors)) {

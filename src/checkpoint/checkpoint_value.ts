@@ -30,17 +30,17 @@ export type CheckpointValue =
   | CheckpointDict
   | ReadonlyMap<string | number, CheckpointValue>;
 
-/** A dictionary whose keys are texts. */
+/** A dictionary with text keys. */
 export interface CheckpointDict {
   [key: string]: CheckpointValue;
 }
 
-/** How many values a reader accepts: far above what a file of PyTorch has, about 8 objects a tensor. */
+/** How many values a reader accepts: far more than any file of PyTorch has, which is about 8 objects per tensor. */
 export const MAX_OBJECTS = 2 ** 20;
-/** How deep dictionaries, lists and tuples may be nested. */
+/** How deeply dictionaries, lists and tuples may be nested. */
 export const MAX_DEPTH = 64;
 const MAX_TUPLE = 10_000;
-/** How many objects a reader counts for a tensor, at least. */
+/** The minimum number of objects that a reader counts per tensor. */
 const OBJECTS_A_TENSOR = 12;
 
 /** Whether a value is one of the library's tensors. */
@@ -48,22 +48,22 @@ export function isTensor(value: unknown): value is AnyTensor {
   return value instanceof Tensor || value instanceof IntTensor || value instanceof LongTensor;
 }
 
-/** Whether a value is an object of no class. */
+/** Whether a value is a plain object. */
 export function isRecord(value: unknown): value is Record<string, unknown> {
   if (typeof value !== "object" || value === null) return false;
   const prototype: unknown = Object.getPrototypeOf(value);
   return prototype === Object.prototype || prototype === null;
 }
 
-/** The pairs of a dictionary; null for what is none. */
+/** The pairs of a dictionary; null for any other value. */
 export function entriesOf(value: unknown): [unknown, unknown][] | null {
   if (types.isMap(value)) return [...value];
   return isRecord(value) ? Object.entries(value) : null;
 }
 
 /**
- * Refuses what a `.pth` file can't hold, or what `loadCheckpoint` would not read
- * back; gives the bytes of all tensors. `BAD_ARGUMENT` names the path: `value.optimizer.lr`.
+ * Refuses a value that a `.pth` file can't hold, or that `loadCheckpoint` would not read back; returns the bytes of all
+ * tensors. The `BAD_ARGUMENT` names the path: `value.optimizer.lr`.
  */
 export function checkValue(root: unknown, name: string): number {
   let [objects, bytes] = [0, 0];
@@ -76,7 +76,7 @@ export function checkValue(root: unknown, name: string): number {
     } else if (Array.isArray(value)) {
       if (Object.isFrozen(value) && value.length > MAX_TUPLE)
         throw badArgument(path, `a tuple of at most ${MAX_TUPLE}`, value);
-      // Not forEach, which skips the holes of a sparse array.
+      // `forEach` would skip the holes of a sparse array.
       for (let i = 0; i < value.length; i++) visit(value[i], `${path}[${i}]`, depth + 1);
     } else if (typeof value === "object" && value !== null) {
       const entries = entriesOf(value);
@@ -104,7 +104,7 @@ function checkScalar(value: unknown, path: string): void {
   else if (BigInt.asIntN(64, value) !== value) throw badArgument(path, "a whole number of 64 bits", value);
 }
 
-/** Half of a surrogate pair would be written as another character, and two keys could become one. */
+/** Half a surrogate pair would be written as another character, so that two keys could become one. */
 export function checkText(name: string, text: string): void {
   if (Buffer.from(text).toString() !== text) throw badArgument(name, "text that can be written in UTF-8", text);
 }

@@ -1,11 +1,12 @@
-/** What decides a run's numbers, as `config.json` keeps it: equal for two runs that end with the same bits. */
+/** What determines a run's numbers, as `config.json` keeps it: equal for two runs that end with the same bits. */
 export type RunConfig = Readonly<Record<string, unknown>>;
 
 /**
- * Paths may change: the hashes beside them say whether the content is the same. Looks at the test set change no number.
+ * Paths may change: the hashes beside them say whether the content is the same. Evaluations on the test set change no
+ * number.
  */
 const NOT_COMPARED: readonly string[] = ["userOptions", "extended", "testEvaluations"];
-/** What a hash is of, for a person. */
+/** What a hash belongs to, in words. */
 const HASHED: Readonly<Record<string, string>> = {
   dataHash: "the training data have changed",
   validationHash: "the validation data have changed",
@@ -19,32 +20,32 @@ const HASHED: Readonly<Record<string, string>> = {
 
 const NONE: ReadonlySet<string> = new Set();
 
-/** What differs between two configurations, in words, but for what is `free`. */
+/** How two configurations differ, in words, apart from what is `free` to change. */
 export function changesOf(before: RunConfig, now: RunConfig, free = NONE): string[] {
   const names = differing(before, now).filter((name) => !free.has(name));
-  // The options that the user wrote, if those explain the rest: more epochs explain another schedule alone.
-  // A command's own option says how the data are read.
+  // The options that the user wrote, if they explain the hashes: more epochs alone explain only another schedule. A
+  // command's own `chunk` follows from `stream`.
   const said = names.filter((name) => !name.endsWith("Hash") && !(name === "chunk" && names.includes("stream")));
   const isExplained = said.some((name) => name !== "epochs");
   const hashes = names.filter((name) => name.endsWith("Hash") && (said.length === 0 || name !== "scheduleHash"));
   return [...(isExplained ? [] : hashes), ...said].flatMap((name) => changeOf(name, before[name], now[name]));
 }
 
-/** What may differ if a run goes on. */
+/** What may differ when a run is resumed. */
 export interface Freedom {
   readonly free?: ReadonlySet<string>;
   /** Whether there may be more epochs; default true. */
   readonly longer?: boolean;
 }
 
-/** What keeps a run from going on with another configuration, in words. */
+/** Why a run can't be resumed with another configuration, in words. */
 export function obstaclesOf(before: RunConfig, now: RunConfig, { free = NONE, longer = true }: Freedom = {}): string[] {
   const isLonger = longer && isMore(before, now);
   const others = isLonger ? changesOf(before, now, new Set([...free, "epochs", "scheduleHash"])) : [];
   return others.length > 0 ? others : changesOf(before, now, free);
 }
 
-/** Whether a run can go on with another configuration. */
+/** Whether a run can be resumed with another configuration. */
 export function canGoOn(before: RunConfig, now: RunConfig, { free = NONE, longer = true }: Freedom = {}): boolean {
   const isLonger = longer && isMore(before, now);
   return differing(before, now).every((name) => free.has(name) || (name === "epochs" && isLonger));
@@ -69,12 +70,12 @@ function changeOf(name: string, before: unknown, now: unknown): string[] {
   return [ofLoss === undefined ? (HASHED[name] ?? `${name} has changed`) : `the loss's ${ofLoss} begins otherwise`];
 }
 
-/** Streamed data come in another order, that of their chunks. */
+/** Streamed data come in the order of their chunks. */
 function heldAs(chunk: unknown): string {
   return chunk === undefined ? "in memory" : `streamed by ${chunk} samples`;
 }
 
-/** `modules`: the hash of each by its path. */
+/** `modules`: the hash of each module by its path. */
 function modulesChanged(before: RunConfig, now: RunConfig): string[] {
   return differing(before, now).map((path) => {
     if (before[path] === undefined) return `${path} was not used`;

@@ -3,27 +3,27 @@ import { badCheckpoint, saveAgain, TRUSTED } from "./bad_checkpoint.js";
 import { type Dict, type Foreign, isKind, kindOf, type StoredView, type Value } from "./pickle/values.js";
 
 const PLAIN_ONLY = "only plain dictionaries of tensors are read";
-/** Usual keys of the weights in a checkpoint dictionary: tensors beside one are no weights. */
+/** Common keys of the weights in a checkpoint dictionary. Tensors beside such a key are not weights. */
 const USUAL_NAMES: readonly string[] = ["state_dict", "model_state_dict", "model"];
 const MAX_LEVELS = 4;
 const MAX_SHOWN = 8;
 
-/** The tensors of a state dict, in the file's order, and what beside and among them was left out, in words. */
+/** The tensors of a state dict in the file's order, and what was left out beside and among them, in words. */
 interface FoundStateDict {
   tensors: [key: string, view: StoredView][];
   leftOut: string[];
 }
 
-/** A dictionary of tensors and where it is: keys joined by points, empty for the file itself. */
+/** A dictionary of tensors and its path: keys joined by points, empty for the root. */
 interface Candidate {
   path: string;
   dict: Dict;
 }
 
 /**
- * The state dict of a checkpoint: the one under `key` if given, a key or keys joined by points; else the file itself,
- * or the only one in it that is nearest to its top. Two or more are refused with their names. Values of other kinds and
- * classes, beside the tensors and among them, are left out.
+ * The state dict of a checkpoint. If `key` is given, the one at that key or path of keys joined by points; otherwise
+ * the root, or the only one at the highest level that has any. Two or more at that level are refused with their names.
+ * Values of other types and classes, beside the tensors and among them, are left out.
  */
 export function findStateDict(root: Value, key: string | undefined, name: string): FoundStateDict {
   const { path, dict } = key === undefined ? onlyCandidate(root, name) : candidateAt(root, key, name);
@@ -56,7 +56,7 @@ function candidateAt(root: Value, key: string, name: string): Candidate {
   throw badCheckpoint(name, `holds ${held} under ${show(key)}; ${advice}`);
 }
 
-/** What is under a key, or under the keys that points join. */
+/** The value at a key, or at a path of keys joined by points. */
 function valueAt(root: Value, key: string, name: string): Value | undefined {
   if (key === "") return root;
   const found = entriesOf(root).filter((entry) => entry.key === key);
@@ -69,7 +69,7 @@ function valueAt(root: Value, key: string, name: string): Value | undefined {
   return undefined;
 }
 
-/** The dictionaries of a kind below a value, of the level nearest to its top that has any. */
+/** The dictionaries of a kind below a value, at the highest level that has any. */
 function nestedIn(root: Value, isWanted: (dict: Dict) => boolean): Candidate[] {
   let level = [{ path: "", value: root }];
   const seen = new Set<Value>([root]);
@@ -94,7 +94,7 @@ interface Entry {
   value: Value;
 }
 
-/** What a dictionary, a list or a tuple holds; an optimizer's state is no place for weights. */
+/** The values in a dictionary, a list or a tuple. An optimizer's state is not searched for weights. */
 function entriesOf(value: Value): Entry[] {
   if (isKind(value, "list") || isKind(value, "tuple")) {
     return value.items.map((item, i) => ({ key: String(i), value: item }));
@@ -107,7 +107,7 @@ function isOptimizer({ entries }: Dict): boolean {
   return entries.some(([key]) => key === "param_groups");
 }
 
-/** Whether a dictionary has a tensor that is no number by itself, no counter and no state of a random stream. */
+/** Whether a dictionary has a tensor that is not a scalar, a counter or the state of a random stream. */
 function hasWeights({ entries }: Dict): boolean {
   return entries.some(([key, value]) => typeof key === "string" && isWeight(value));
 }
@@ -127,7 +127,7 @@ function hasPaths({ entries }: Dict): boolean {
   return entries.some(([key, value]) => typeof key === "string" && key.includes(".") && isWeight(value));
 }
 
-/** A tensor whose elements are of a type that is not read: among weights it must not be left out. */
+/** A tensor of a type that is not read. Among weights it must not be left out. */
 function isOtherTensor(value: Value): value is Foreign {
   return isKind(value, "foreign") && /^torch\.(\w+Storage|Tensor)$|^torch\._utils\._rebuild_/.test(value.name);
 }
@@ -147,7 +147,10 @@ function tensorsOf({ entries }: Dict, name: string): [string, StoredView][] {
   });
 }
 
-/** Tensors of PyTorch that are not read, by the functions that make them, and what in Python makes them plain ones. */
+/**
+ * Kinds of PyTorch tensors that are not read, by the functions that make them, and the Python code that turns them into
+ * plain ones.
+ */
 const OTHER_TENSORS: Readonly<Record<string, string>> = {
   "torch._utils._rebuild_sparse_tensor": "is a sparse tensor, which is not read: in Python, save its .to_dense()",
   "torch._utils._rebuild_qtensor": "is a quantized tensor, which is not read: in Python, save its .dequantize()",
@@ -156,7 +159,10 @@ const OTHER_TENSORS: Readonly<Record<string, string>> = {
   "torch._utils._rebuild_meta_tensor_no_storage": "is a tensor without values, on the device meta",
 };
 
-/** What stays unread of a checkpoint: among the weights everything else, beside them other tensors and classes. */
+/**
+ * The parts of a checkpoint that are not read: among the weights everything else, beside them other tensors and
+ * classes.
+ */
 function leftOut(root: Value, { path, dict }: Candidate): string[] {
   const among = dict.entries.flatMap(([key, value]) =>
     isKind(value, "tensor") ? [] : [shown(path === "" || typeof key !== "string" ? key : `${path}.${key}`, value)],
@@ -178,7 +184,7 @@ function nameOf(key: Value): string {
   return typeof key === "string" ? show(key) : typeof key === "number" ? String(key) : `a ${kindOf(key)}`;
 }
 
-/** The first foreign value in a value, but not in `weights`; each is visited once, so that cycles end. */
+/** The first foreign value in a value, outside of `weights`. Each value is visited once, so cycles end. */
 function foreignIn(root: Value, weights: Dict): Foreign | null {
   const [seen, waiting] = [new Set<Value>([weights]), [root]];
   for (let value = waiting.pop(); value !== undefined; value = waiting.pop()) {
@@ -200,7 +206,7 @@ function choiceOf(root: Value, nested: readonly Candidate[]): string {
   return `state dicts are under ${some.join(", ")}${own}: ${choice}`;
 }
 
-/** The error of a file without weights: what it is, and what mends it. */
+/** The error for a file without weights: what it is, and how to fix it. */
 function noWeights(root: Value, file: string): Error {
   const entries: [Value, Value][] = isKind(root, "dict") ? root.entries : [];
   const [key, module] = [["", root] as const, ...entries].find(([, value]) => isModule(value)) ?? [];
@@ -224,8 +230,8 @@ function noWeights(root: Value, file: string): Error {
 }
 
 /**
- * The error of a value of a class, under the key that `part` takes: of one that is like a dictionary, what makes one of
- * it.
+ * The error for an instance of a class at the key that `part` selects. If the class is like a dictionary, it says how
+ * to make a dictionary of it.
  */
 function foreignValue(value: Foreign, part: string, file: string): Error {
   const [, kind] = /(dict|namespace)[^.]*$/i.exec(value.name) ?? [];

@@ -5,21 +5,21 @@ import { kindOf, readWhole, writeJson } from "../files/index.js";
 import { canGoOn, changesOf, type Freedom, obstaclesOf, type RunConfig } from "./config_changes.js";
 import { ageOf, CONFIG, hasResults, namesIn } from "./run_folder.js";
 
-/** Writes a run's configuration; the looks at test sets are the folder's and stay. */
+/** Writes a run's configuration. The number of test evaluations belongs to the folder and is kept. */
 export async function writeConfig(path: string, config: RunConfig): Promise<void> {
   const testEvaluations = await testEvaluationsIn(path);
   await writeJson(join(path, CONFIG), { ...config, ...(testEvaluations && { testEvaluations }) });
 }
 
-/** How often a test set, by its hash, was looked at from a folder. */
+/** How often each test set, by its hash, was evaluated in a folder. */
 interface TestEvaluations {
   readonly hash: string;
   readonly count: number;
 }
 
 /**
- * Counts a look at a test set under `testEvaluations` of a folder's `config.json`, through all runs that the folder
- * had; gives how many there were with this one.
+ * Counts an evaluation on a test set under `testEvaluations` in a folder's `config.json`, over all runs that the folder
+ * had; returns the new count.
  */
 export async function countTestEvaluation(path: string, hash: string): Promise<number> {
   const file = join(path, CONFIG);
@@ -33,13 +33,13 @@ export async function countTestEvaluation(path: string, hash: string): Promise<n
 async function testEvaluationsIn(path: string): Promise<TestEvaluations | null> {
   const file = join(path, CONFIG);
   if ((await kindOf(file)) === null) return null;
-  // A configuration that is damaged is replaced.
+  // A damaged configuration is replaced.
   const { testEvaluations } = await readFolderConfig(file).catch((): RunConfig => ({}));
   const { hash, count } = Object(testEvaluations) as Partial<TestEvaluations>;
   return typeof hash === "string" && Number.isSafeInteger(count) ? { hash, count: count as number } : null;
 }
 
-/** What a `config.json` holds; `BAD_CONFIG` if it is damaged. */
+/** The content of a `config.json`; `BAD_CONFIG` if it is damaged. */
 export async function readFolderConfig(file: string): Promise<Record<string, unknown>> {
   const text = Buffer.from(await readWhole(file)).toString();
   let config: unknown;
@@ -52,7 +52,7 @@ export async function readFolderConfig(file: string): Promise<Record<string, unk
   throw new DistilleryError("BAD_CONFIG", `${file}: expected a JSON object, got ${show(config)}`);
 }
 
-/** Refuses to go on in a folder with a configuration that differs in more than it may; gives whether there is one. */
+/** Refuses to continue in a folder whose configuration differs in more than it may; returns whether it has one. */
 export async function expectResumable(
   path: string,
   config: RunConfig,
@@ -67,8 +67,7 @@ export async function expectResumable(
 }
 
 /**
- * Refuses more epochs for the runs of a chain, in folders in their order, if the next one has learned from what would
- * change.
+ * Refuses more epochs for a run of a chain if the next run already learned from it. Folders are in the chain's order.
  */
 export async function expectLastLonger(folders: readonly string[], epochs: number): Promise<void> {
   for (const [i, folder] of folders.slice(0, -1).entries()) {
@@ -86,7 +85,7 @@ export function hasCheckpoint(path: string): boolean {
   return namesIn(path).some((name) => ageOf(name) !== null);
 }
 
-/** What to do about other options, if a run can be replaced. */
+/** Advice for a run with other options that may be replaced. */
 export const OVERWRITE_ADVICE = "give the options of before, choose another folder, or --overwrite instead of --resume";
 
 /** Refuses to resume, and says what differs. */
@@ -102,8 +101,8 @@ export function refuseOther(
 }
 
 /**
- * Refuses to replace a run of another configuration, unless it left nothing but that configuration. `unknown`: what is
- * not compared; `resumed`: what may differ if it is resumed.
+ * Refuses to replace a run with another configuration, unless it left nothing but that configuration. `unknown`: what
+ * is not compared; `resumed`: what may differ if it is resumed.
  */
 export async function expectReplaceable(
   path: string,

@@ -9,21 +9,24 @@ import { native } from "../native.js";
 
 /** The file that the operating system locks. */
 export const LOCK = "run.lock";
-/** The file that says which process has the folder, also to hosts that see no other's locks. */
+/** The file that names the process which owns the folder; hosts that do not see each other's locks read it. */
 export const OWNER = "run.owner";
 
 /** A lock on a folder. */
 export interface FolderLock {
-  /** Refuses to go on, `IN_USE`, if another host took the folder over. */
+  /** Refuses to continue, `IN_USE`, if another host took the folder over. */
   expectHeld(): void;
   release(): void;
 }
 
-/** The times of locks, in milliseconds. */
+/** Timing of locks, in milliseconds. */
 interface LockTimes {
-  /** Between two signs of life. */
+  /** Between two heartbeats. */
   beat: number;
-  /** How long an owner on another host shows none before it counts as dead: several beats, and what NFS caches. */
+  /**
+   * How long an owner on another host may miss heartbeats before it counts as dead: several beats, plus the time that
+   * NFS caches.
+   */
   silence: number;
   /** How long it takes until every host sees who took over. */
   settle: number;
@@ -33,29 +36,28 @@ const TIMES: LockTimes = { beat: 5000, silence: 30_000, settle: 2000 };
 
 /** How {@link takeLock} takes one. */
 export interface LockOptions {
-  /** Beside others that share it, none of whom is named as the owner. */
+  /** Shares the lock with others; no one is named as the owner. */
   shared?: boolean;
   onNote?: (text: string) => void;
   times?: LockTimes;
 }
 
-/** A process, by what tells it from others. */
+/** What identifies a process. */
 interface Owner {
   host: string;
-  /** Of the running system: equal in all containers of a host, another after it started again. */
+  /** Identifies the boot of the host: equal in all its containers, different after a restart. */
   boot: string;
-  /** What its number is one of: every container counts its own. */
+  /** The PID namespace: every container counts its own process ids. */
   pids: string;
   pid: number;
   id: string;
 }
 
 /**
- * Locks a folder for one process at a time: by the operating system's lock, which ends with the process, and by a file
- * with the owner's name, whose time of change the owner sets anew every few seconds. Where the first does not reach, on
- * another host or in another container that mounts the folder, the second tells. An owner on this host that holds no
- * lock is dead; one on another host or in another container that shows no sign of life for half a minute counts as
- * dead, is named in a note and replaced.
+ * Locks a folder for one process at a time. The operating system's lock ends with the process. A file names the owner,
+ * who updates its modification time every few seconds; it is what counts where the system's lock does not reach: on
+ * another host, or in another container that mounts the folder. An owner on this host without the lock is dead. An
+ * owner elsewhere that gives no heartbeat for half a minute counts as dead: it is named in a note and replaced.
  *
  * @throws DistilleryError `IN_USE` if another has it.
  */
@@ -78,8 +80,8 @@ export async function takeLock(path: string, options: LockOptions = {}): Promise
         try {
           if (readFresh(file)?.text === text) rmSync(file, { force: true });
         } catch {
-          // The disk takes no change any more: what is left names a process that holds no lock, and the next one
-          // replaces it.
+          // The disk accepts no more changes. The file that remains names a process without a lock, and the next
+          // process replaces it.
         }
         lock.release();
       },
@@ -90,7 +92,7 @@ export async function takeLock(path: string, options: LockOptions = {}): Promise
   }
 }
 
-/** Refuses a folder, `IN_USE`, that a process on this host has, and changes nothing. */
+/** Refuses a folder that a process on this host owns (`IN_USE`); changes nothing. */
 export function expectUnlocked(path: string): void {
   const lock = native.lockFile(join(path, LOCK));
   if (lock === null) throw inUse(path, readFresh(join(path, OWNER)));
@@ -98,7 +100,7 @@ export function expectUnlocked(path: string): void {
 }
 
 /**
- * A sign of life of a process that has a folder: its time by the clock of its host, and by this process's when it was
+ * A heartbeat of the process that owns a folder: its time by that host's clock, and by this process's clock when it was
  * seen.
  */
 export interface LifeSign {
@@ -107,9 +109,9 @@ export interface LifeSign {
 }
 
 /**
- * The last sign of life of the process that has a folder, of which `before` was seen earlier; null if nobody has it, or
- * no longer. Takes no lock, so that no run is refused meanwhile. Clocks of hosts may differ: they are compared at the
- * first look only.
+ * The last heartbeat of the process that owns a folder; null if no process owns it any more. `before` is the one seen
+ * earlier. It takes no lock, so that a run that starts meanwhile is not refused. Clocks of hosts may differ: they are
+ * compared only the first time.
  */
 export function lifeSign(path: string, before: LifeSign | null): LifeSign | null {
   const found = readFresh(join(path, OWNER));
@@ -121,12 +123,12 @@ export function lifeSign(path: string, before: LifeSign | null): LifeSign | null
   return { modified, at: performance.now() - age };
 }
 
-/** Whether a sign of life is recent. */
+/** Whether a heartbeat is recent. */
 export function isRecent(sign: LifeSign | null): boolean {
   return sign !== null && performance.now() - sign.at <= TIMES.silence;
 }
 
-/** Writes the owner's file, or, if the lock is shared, only waits until there is no other's. */
+/** Writes the owner's file. If the lock is shared, only waits until no other owner is named. */
 async function expectNoOther(path: string, text: string, isHeld: boolean, options: LockOptions): Promise<void> {
   const { shared = false, onNote = () => {}, times = TIMES } = options;
   const file = join(path, OWNER);
@@ -146,7 +148,7 @@ async function expectNoOther(path: string, text: string, isHeld: boolean, option
     if (!(await isSilent(file, times.silence))) throw inUse(path, readFresh(file));
     replace(file, text, shared);
     if (shared) return;
-    // Of several that replace it the last one has it.
+    // If several processes replace it, the last one owns the folder.
     await setTimeout(times.settle);
     if (readFresh(file)?.text !== text) throw inUse(path, readFresh(file));
     onNote(`${path}: ${nameOf(other)} gave no sign of life for ${seconds} s: taken over`);
@@ -154,7 +156,7 @@ async function expectNoOther(path: string, text: string, isHeld: boolean, option
   }
 }
 
-/** Whether nothing changes in a file for so long. */
+/** Whether a file stays unchanged for a time. */
 async function isSilent(file: string, milliseconds: number): Promise<boolean> {
   const before = readFresh(file);
   for (const start = performance.now(); performance.now() - start < milliseconds; ) {
@@ -166,8 +168,8 @@ async function isSilent(file: string, milliseconds: number): Promise<boolean> {
 }
 
 /**
- * A file's content and time of change, as its server has them: opening it passes by what NFS caches; null if it is
- * missing. Does not wait for what writes into a pipe.
+ * A file's content and modification time as its server has them, since opening a file bypasses NFS's cache; null if it
+ * is missing. Does not wait for the writer of a pipe.
  */
 export function readFresh(file: string): { text: string; modified: number } | null {
   try {
@@ -183,20 +185,20 @@ export function readFresh(file: string): { text: string; modified: number } | nu
   }
 }
 
-/** Makes a file that is not there, which one of several processes does; whether this one did. */
+/** Creates a file that does not exist; returns whether this process created it, of several that try. */
 function create(file: string, text: string): boolean {
   try {
     writeFileSync(file, text, { flag: "wx" });
     return true;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
-    // A full disk takes the name and no content, and nobody would know whose it is.
+    // A full disk stores the name without the content, and nobody would know whose file it is.
     if ((error as NodeJS.ErrnoException).syscall !== "open") rmSync(file, { force: true });
     throw ioError("write", file, error);
   }
 }
 
-/** Puts this process in the place of a dead one; or nobody. */
+/** Makes this process the owner in place of a dead one. If the lock is shared, only removes the file. */
 function replace(file: string, text: string, shared: boolean): void {
   const beside = `${file}.${randomInt(10 ** 8, 10 ** 9)}`;
   try {
@@ -225,7 +227,7 @@ function nameOf(found: { text: string } | null): string {
   return owner === null ? "another process" : `process ${owner.pid} on ${owner.host}`;
 }
 
-/** Whether an owner is a process that this one would see, and whose locks it shares. */
+/** Whether the owner is a process that this one could see and whose locks it shares. */
 function isHere({ host, boot, pids }: Owner): boolean {
   return boot === HERE.boot && pids === HERE.pids && (boot !== "" || host === hostname());
 }
@@ -249,7 +251,7 @@ function lost(path: string, found: { text: string } | null): DistilleryError {
   return new DistilleryError("IN_USE", text);
 }
 
-/** What tells the running system and this container's processes from any other; empty if the system does not say. */
+/** Identifies the boot of the host and this container's PID namespace; empty if the system does not say. */
 const HERE = {
   boot: orEmpty(() => readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim()),
   pids: orEmpty(() => readlinkSync("/proc/self/ns/pid")),

@@ -8,9 +8,9 @@ import type { NetworkEntry, NetworkSpec } from "../models/network.js";
 import { formatExpression } from "../registry/index.js";
 
 /**
- * Reads the `config.json` beside a file of weights: what gives the network that it describes, of at most so many ids,
- * or refuses it if the one that is named computes another; null if there is none. If none is named, it gives null for
- * what is no network's, too.
+ * Reads the `config.json` beside a file of weights. Returns the text of the network that it describes, for at most so
+ * many ids per text, or refuses it if the named network computes something else; null if there is no such file. If no
+ * network is named, it also returns null for a file that describes none.
  */
 export async function describedBeside(
   file: string,
@@ -33,7 +33,7 @@ export async function describedBeside(
 }
 
 /**
- * Where sentence-transformers keep what belongs to a transformer: its own folder, or the one above, whose
+ * Where sentence-transformers keep the files of a transformer: in its own folder, or in the one above if that one's
  * `modules.json` names it.
  */
 async function folderOfModules(own: string): Promise<string> {
@@ -44,7 +44,7 @@ async function folderOfModules(own: string): Promise<string> {
   return isNamed ? above : own;
 }
 
-/** Whether a `config.json` is of this network. */
+/** Whether a `config.json` belongs to this network. */
 function isOf({ pretrained }: NetworkEntry, config: unknown): boolean {
   return pretrained !== undefined && v.is(v.looseObject({ model_type: v.literal(pretrained.modelType) }), config);
 }
@@ -59,7 +59,7 @@ function optionsOf<T>(path: string, config: unknown, name: string, schema: v.Gen
   throw badData(path, `${key}: ${text}`);
 }
 
-/** What sentence-transformers make a vector by, one after the other, whatever module of theirs holds it. */
+/** The steps by which sentence-transformers make a vector, whichever of their modules holds them. */
 const MODULES = v.array(v.looseObject({ type: v.string(), path: v.optional(v.string()) }));
 const STEPS = ["Transformer", "Pooling", "Normalize"];
 
@@ -77,10 +77,7 @@ function isNormalized(path: string, modules: unknown, name: string): boolean {
 
 const MEAN = "pooling_mode_mean_tokens";
 
-/**
- * Refuses what sentence-transformers keep of a model that makes its vectors otherwise than by the mean over the tokens
- * alone.
- */
+/** Refuses a sentence-transformers model whose vectors are not the mean over the tokens alone. */
 function expectMean(path: string, pooling: unknown): void {
   if (pooling !== null && !v.is(v.record(v.string(), v.unknown()), pooling)) {
     throw badData(path, "expected a JSON object that names the pooling");
@@ -95,13 +92,16 @@ function expectMean(path: string, pooling: unknown): void {
   throw badData(path, `expected the mean over the tokens alone, ${MEAN}, got ${got}`);
 }
 
-/** What sentence-transformers say of the most ids of a text; and what is taken if they say nothing. */
+/**
+ * The file in which sentence-transformers state the maximum number of ids per text, and the number that is used without
+ * it.
+ */
 const CUT = v.object({ max_seq_length: v.pipe(v.number(), v.integer(), v.minValue(1)) });
 const USUAL_LENGTH = 128;
 
 /**
- * Reads the `tokenizer.json` beside a file of weights, with at most `positions` ids a text; null if there is none. A
- * note says it if nothing else does how many.
+ * Reads the `tokenizer.json` beside a file of weights, with at most `positions` ids per text; null if there is none. A
+ * note gives the number if no file states it.
  */
 export async function tokenizerBeside(
   file: string,
@@ -123,7 +123,7 @@ export async function tokenizerBeside(
   };
 }
 
-/** The JSON in a file; null if there is no file, undefined if it has none. */
+/** The JSON in a file; null if there is no file, undefined if its content is not JSON. */
 async function jsonOf(path: string): Promise<unknown> {
   if ((await kindOf(path)) !== "file") return null;
   try {

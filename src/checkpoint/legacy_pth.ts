@@ -6,12 +6,12 @@ import { readPickleIn } from "./pickle/reader.js";
 import { isKind, kindOf, type Storage, type Value } from "./pickle/values.js";
 import { StorageReader } from "./storage_reader.js";
 
-/** The number that the format begins with, pickled by protocol 2. */
+/** The magic number at the start of the format, pickled by protocol 2. */
 const MAGIC = "\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.";
 const VERSION = 1001;
 const COUNT_BYTES = 8;
 
-/** Bytes an element of storages that are left out, by their class: what lies behind them has to be found. */
+/** Bytes per element of the storages that are left out, by class, to find what follows them. */
 const OTHER_WIDTHS: ReadonlyMap<string, number> = new Map([
   ["torch.ComplexFloatStorage", 8],
   ["torch.ComplexDoubleStorage", 16],
@@ -23,15 +23,16 @@ const OTHER_WIDTHS: ReadonlyMap<string, number> = new Map([
   ["torch.storage.UntypedStorage", 1],
 ]);
 
-/** Whether a file is of PyTorch's format before 1.6, which `_use_new_zipfile_serialization=False` still writes. */
+/** Whether a file has PyTorch's format before 1.6, which `_use_new_zipfile_serialization=False` still writes. */
 export function isLegacyPth(bytes: Uint8Array): boolean {
   return Buffer.from(bytes.subarray(0, MAGIC.length)).toString("latin1") === MAGIC;
 }
 
 /**
- * The content of a file of that format, its storages not yet decoded: a magic number, the format's version, the machine
- * that wrote it, the value itself and the keys of its storages, each a pickle; then the storages in the order of the
- * keys, each its number of elements and these. With `leavesOut`, values of foreign classes are placeholders.
+ * The content of a file in that format, with its storages not yet decoded. The file has a magic number, the format's
+ * version, a description of the machine that wrote it, the value itself and the keys of its storages, each as a pickle;
+ * then the storages in the order of the keys, each as its number of elements and the elements. With `leavesOut`, values
+ * of foreign classes become placeholders.
  */
 export function openLegacyPth(
   bytes: Uint8Array,
@@ -73,23 +74,23 @@ interface Extent {
   readonly count: number;
 }
 
-/** The storages that a pickle's persistent ids name, also those of types that are left out. */
+/** The storages that a pickle's persistent ids name, including those of types that are left out. */
 class StorageIds {
   readonly #extents = new Map<string, Extent>();
 
   /**
-   * The storage of `("storage", torch.FloatStorage, "94025", "cpu", 6, None)`, whose last item is, of a part of a
-   * storage, `(key, offset, count)`. The class of a pickled network is `("module", class, file, source)`.
+   * The storage that `("storage", torch.FloatStorage, "94025", "cpu", 6, None)` names. The last item of a part of a
+   * storage is `(key, offset, count)`. The class of a pickled network is `("module", class, file, source)`.
    */
   storageOf(id: Value, reading: Reading): Value {
     const items = isKind(id, "tuple") ? id.items : [];
     const [tag, type, key, , count, part] = items;
     if (tag === "module" && items.length === 4 && isKind(type, "foreign")) return type;
-    // Without its last item it is an id of the archives; an empty one is none of them.
+    // An id without the last item belongs to the archive format; an empty one to neither.
     const storage = storageOf({ kind: "tuple", items: items.length === 6 ? items.slice(0, 5) : [] }, reading);
     if (!isCount(count)) throw reading.fail(`BINPERSID of a storage with ${String(count)} elements`);
     const width = isKind(storage, "foreign") ? OTHER_WIDTHS.get(storage.name) : storage.type.width;
-    // What lies behind it can't be found.
+    // What follows it in the file can't be found.
     if (width === undefined) throw isKind(storage, "foreign") ? storage.refusal() : storage;
     this.#add({ key: key as string, width, count }, reading);
     return part === null || isKind(storage, "foreign") ? storage : { ...storage, part: partOf(part, count, reading) };

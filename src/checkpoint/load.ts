@@ -20,25 +20,27 @@ export interface LoadCheckpointOptions {
 /** The options of {@link load}. */
 export interface LoadOptions extends LoadCheckpointOptions {
   /**
-   * In a checkpoint dictionary, the key of its state dict: `model`, or keys joined by points; empty for the tensors at
-   * the top.
+   * The key of the state dict in a checkpoint dictionary: `model`, or several keys joined by points; empty for the
+   * tensors at the root.
    */
   key?: string;
-  /** What the keys begin with and the network's do not: taken off; tensors under other keys are left out. */
+  /**
+   * A prefix of the file's keys that the network's keys lack. It is removed, and tensors under other keys are left out.
+   */
   stripPrefix?: string;
-  /** Called with a line on what was left out, beside the weights or among them. */
+  /** Called with a line about what was left out beside the weights or among them. */
   onNote?: (text: string) => void;
 }
 
-/** The options of {@link load} that say which tensors are read. */
+/** The options of {@link load} that select tensors. */
 export type ReadOptions = Pick<LoadOptions, "key" | "stripPrefix" | "onNote">;
 
-/** Their names. */
+/** The names of {@link ReadOptions}. */
 export const READ_OPTIONS = ["key", "stripPrefix", "onNote"] as const;
 /** The names of {@link LoadOptions}. */
 export const LOAD_OPTIONS = ["allowNonFinite", ...READ_OPTIONS] as const;
 
-/** Refuses options of reading that are of another kind. */
+/** Refuses reading options of the wrong type. */
 function expectLoadOptions({ allowNonFinite = false, onNote }: LoadOptions): void {
   expectFlags({ allowNonFinite });
   if (onNote !== undefined && typeof onNote !== "function") throw badArgument("onNote", "a function", onNote);
@@ -46,32 +48,32 @@ function expectLoadOptions({ allowNonFinite = false, onNote }: LoadOptions): voi
 
 /** What {@link inspectCheckpoint} returns. */
 export interface CheckpointSummary {
-  /** By its content, whatever its name. */
+  /** Determined by the content, whatever the file's name. */
   format: "pth" | "safetensors";
   /** The size of the file. */
   bytes: number;
-  /** The tensors in the file's order, with the types that they have there. */
+  /** The tensors in the file's order, with the types that they have in the file. */
   tensors: { key: string; dtype: StoredDtype; shape: readonly number[] }[];
   /** The number of elements of the floating-point tensors, without BatchNorm's running statistics. */
   parameters: number;
-  /** The texts that a `.safetensors` file keeps. */
+  /** The metadata of a `.safetensors` file. */
   metadata: Record<string, string>;
 }
 
 /**
- * Reads a `.pth` file of PyTorch that holds a state dict, or a `.safetensors` file; which of them, its content says.
- * Half, bfloat16 and double tensors become float32, int32 and int64 stay, bool and shorter integers become int32.
- * Nothing in the file is ever run, and nothing is allocated that its length does not back.
+ * Reads a `.pth` file of PyTorch that holds a state dict, or a `.safetensors` file; the content decides which. Half,
+ * bfloat16 and double tensors become float32; int32 and int64 stay; bool and shorter integers become int32. Nothing in
+ * the file is ever run, and nothing is allocated beyond what the file's length supports.
  *
- * From a checkpoint dictionary, `torch.save({"epoch": 3, "model": net.state_dict(), ...})`, it reads the state dict
- * under `key`, without one the only state dict in the file; if there are more, the error names them. Other values,
+ * From a checkpoint dictionary, such as `torch.save({"epoch": 3, "model": net.state_dict(), ...})`, it reads the state
+ * dict at `key` or, without a key, the only one in the file; if there are several, the error names them. Other values,
  * beside the weights and among them (numbers, an `argparse.Namespace`, a NumPy array), are left out.
  *
- * The keys are the file's. What a wrapper put before all of them (`module.`, `_orig_mod.`, ...) `loadStateDict` and
- * `loadNetwork` take off; `stripPrefix` takes off others.
+ * The keys are the file's. `loadStateDict` and `loadNetwork` remove prefixes that a wrapper put before all of them
+ * (`module.`, `_orig_mod.`, ...); `stripPrefix` removes others.
  *
- * @throws DistilleryError `NOT_FOUND`, `IO_ERROR` for a folder or what can't be read, `BAD_CHECKPOINT` for what is
- * damaged, foreign or holds no tensors, and for NaN and infinities unless `allowNonFinite`.
+ * @throws DistilleryError `NOT_FOUND`; `IO_ERROR` for a folder or an unreadable file; `BAD_CHECKPOINT` for a file that
+ * is damaged, foreign or holds no tensors, and for NaN and infinities unless `allowNonFinite`.
  * @example
  * ```ts
  * teacher.loadStateDict(await load("teacher.pth"));
@@ -82,7 +84,7 @@ export async function load(file: string, options: LoadOptions = {}): Promise<Sta
   return (await loadWithMetadata(file, options)).state;
 }
 
-/** A state dict with what its file keeps beside it, read as {@link load} does. */
+/** A state dict with its file's metadata, read as {@link load} does. */
 export async function loadWithMetadata(
   file: string,
   options: LoadOptions,
@@ -95,9 +97,9 @@ export async function loadWithMetadata(
 }
 
 /**
- * Reads all of a checkpoint that PyTorch's `torch.save` or `saveCheckpoint` wrote: dictionaries, lists, tuples, numbers
- * (NumPy's too), texts and tensors in each other, as {@link CheckpointValue} says, and nothing else: a value of another
- * class is refused. {@link load} is for the weights alone.
+ * Reads a whole checkpoint that PyTorch's `torch.save` or `saveCheckpoint` wrote: nested dictionaries, lists, tuples,
+ * numbers (including NumPy's), texts and tensors, as {@link CheckpointValue} describes. Values of other classes are
+ * refused. To read only the weights, use {@link load}.
  *
  * @throws DistilleryError as {@link load}.
  * @example
@@ -122,7 +124,7 @@ export async function loadCheckpoint(file: string, options: LoadCheckpointOption
 }
 
 /**
- * What is in a checkpoint, read and checked as {@link load} does, non-finite values or not.
+ * Describes the content of a checkpoint, which is read and checked as by {@link load}; NaN and infinities are allowed.
  *
  * @example
  * ```ts
@@ -153,7 +155,7 @@ async function read(file: string, options: ReadOptions): Promise<Contents> {
   return stripPrefix === undefined ? contents : { ...contents, stored: stripped(contents.stored, file, options) };
 }
 
-/** The tensors whose keys begin with a prefix, without it. */
+/** The tensors whose keys begin with a prefix, with the prefix removed. */
 function stripped(stored: readonly StoredTensor[], file: string, { stripPrefix, onNote }: ReadOptions): StoredTensor[] {
   if (typeof stripPrefix !== "string" || stripPrefix === "") {
     throw badArgument("stripPrefix", "what keys begin with", stripPrefix);
@@ -194,7 +196,7 @@ function isParameter({ key, tensor }: StoredTensor): boolean {
 type Entry = readonly [key: string, tensor: AnyTensor, dtype?: StoredDtype];
 
 /**
- * Refuses a float tensor that holds NaN or an infinity, by its key. Each buffer is searched once, however many
+ * Refuses a float tensor that holds NaN or an infinity, and names its key. Each buffer is searched once, however many
  * tensors share it.
  */
 function refuseNonFinite(tensors: Iterable<Entry>, name: string): void {
@@ -221,10 +223,10 @@ function shownNonFinite(x: number, dtype: StoredDtype | undefined): string {
   return dtype === "float64" && !Number.isNaN(x) ? `${x}, or a number beyond float32's range,` : String(x);
 }
 
-/** The places of more would fill the memory. */
+/** The positions of more would fill the memory. */
 const MAX_NON_FINITE = 1_000_000;
 
-/** The indices of NaN and infinities, in order, up to one more than may be. */
+/** The indices of NaN and infinities in order, one more than the limit at most. */
 function nonFinite(data: Float32Array): number[] {
   const places: number[] = [];
   const first = native.firstNonFinite(data);

@@ -18,12 +18,12 @@ import { LOAD_OPTIONS, type LoadOptions, loadWithMetadata, READ_OPTIONS, type Re
 export interface LoadNetworkOptions extends LoadOptions, Omit<NetworkOfState, "metadata" | "onNote"> {}
 
 /**
- * The network of a file, with its values: the one that the metadata of a `.safetensors` file name. A `.pth` file has no
- * place for metadata: those of a `.safetensors` file of the same name and weights beside it are taken; without one the
- * network is the one that is named, or a {@link TeacherNet} or {@link StudentNet}, which the keys tell.
+ * The network in a file, with its values: the one that the metadata of a `.safetensors` file name. A `.pth` file has no
+ * metadata. If a `.safetensors` file with the same name and weights is beside it, that file's metadata apply; otherwise
+ * the network is the one that is named, or a {@link TeacherNet} or {@link StudentNet}, recognised by its keys.
  *
- * What it was trained with comes with it: `distill`, `evaluate`, `compare` and `sweep` give it columns and classes by
- * their names, standardised by its own means and deviations.
+ * The network remembers what it was trained with: `distill`, `evaluate`, `compare` and `sweep` match columns and
+ * classes by name and standardise by the network's own means and deviations.
  *
  * @throws DistilleryError as {@link load} and {@link networkFrom}, with the file's name.
  * @example
@@ -42,17 +42,17 @@ export async function loadNetwork(file: string, options: LoadNetworkOptions = {}
   return (await openNetwork(file, { allowNonFinite, key, stripPrefix, onNote })).network(naming);
 }
 
-/** A network's file that was read. */
+/** The file of a network, read. */
 export interface NetworkFile {
-  /** What the network was trained with; null if the file does not say it. */
+  /** What the network was trained with; null if the file does not say. */
   readonly record: TrainingRecord | null;
   /** Makes the network, as {@link loadNetwork} does. */
   network(naming?: Omit<NetworkOfState, "metadata" | "onNote">): Module;
 }
 
 /**
- * Reads the file of {@link loadNetwork} before its network is made: what it was trained with says how data are read,
- * and these the shape of images.
+ * Reads the file for {@link loadNetwork} before the network is made: its training record says how to read the data, and
+ * the data give the shape of images.
  *
  * @throws DistilleryError as {@link load}.
  */
@@ -71,7 +71,7 @@ export async function openNetwork(file: string, options: LoadOptions): Promise<N
     network(naming = {}) {
       try {
         const known = isKnown ? naming : byConfig(naming, describe);
-        // A network of one's own may hold an encoder and more.
+        // A user's network may contain an encoder among other modules.
         const encoder = hasWords ? encoderOf(known.network)?.pretrained : undefined;
         const network = networkFrom(encoder?.state(state) ?? state, { ...known, metadata: texts, onNote });
         setRecord(network, record);
@@ -86,8 +86,8 @@ export async function openNetwork(file: string, options: LoadOptions): Promise<N
 }
 
 /**
- * Where the rest of the weights lies, if a file's name says that it is one of several; behind the reason why it does
- * not fit.
+ * If a file name says that it is one of several shards, where the rest of the weights is; appended to the reason why it
+ * does not fit.
  */
 function partNote(file: string): string {
   const [, of] = /-\d{5}-of-(\d{5})\.\w+$/.exec(file) ?? [];
@@ -96,13 +96,13 @@ function partNote(file: string): string {
     : `; it is one of ${Number(of)} files: load of the index.json beside them says how to join them`;
 }
 
-/** The encoder that a network's text names, of those that lie on Hugging Face. */
+/** The encoder that a network's text names, among those published on Hugging Face. */
 function encoderOf(network: NetworkOfState["network"]): NetworkEntry | undefined {
   const name = network === undefined ? undefined : parseExpression(network, "network")[0].name;
   return MODELS.entries.find((entry) => entry.name === name && entry.pretrained !== undefined);
 }
 
-/** The naming of a network that `config.json` describes: an encoder's name alone has the sizes that stand there. */
+/** The text of a network that `config.json` describes: an encoder's bare name takes its sizes from there. */
 function byConfig(
   naming: Omit<NetworkOfState, "metadata">,
   describe: Awaited<ReturnType<typeof describedBeside>>,
@@ -122,7 +122,7 @@ function byConfig(
 }
 
 /**
- * The texts that a file of weights keeps: of a `.pth` file those of a `.safetensors` file of the same name and weights
+ * The metadata of a file of weights: for a `.pth` file, those of a `.safetensors` file with the same name and weights
  * beside it.
  *
  * @throws DistilleryError as {@link load}.
@@ -133,11 +133,11 @@ export async function modelMetadata(file: string, options: ReadOptions): Promise
 }
 
 /**
- * How a network's inputs were made of the data that it was trained on, as the `.safetensors` file says that a run
- * wrote; of a `.pth` file, which has no place for it, the `.safetensors` file of the same name and weights beside it.
- * Null if neither says it. `key` and `stripPrefix` as with `load`.
+ * How a network's inputs were made from its training data, as written by a run into the `.safetensors` file. For a
+ * `.pth` file, which has no room for it, the `.safetensors` file with the same name and weights beside it is read. Null
+ * if neither says. `key` and `stripPrefix` as in `load`.
  *
- * @throws DistilleryError as `load` does; `BAD_DATA` if the file's metadata is no such description.
+ * @throws DistilleryError as `load` does; `BAD_DATA` if the file's metadata are not such a description.
  * @example
  * ```ts
  * const description = await readPreprocessing("runs/distill/distilled_student_model_lowest.safetensors");

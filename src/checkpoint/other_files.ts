@@ -3,14 +3,14 @@ import { show } from "../checks.js";
 import { shellQuoted } from "../shell_quoted.js";
 import { SAFE, saveAgain, TRUSTED } from "./bad_checkpoint.js";
 
-/** What PyTorch's format before 1.6 begins with, which is read if it is pickled by protocol 2: this number. */
+/** The number at the start of PyTorch's format before 1.6, which is read if it is pickled by protocol 2. */
 const LEGACY = "\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19";
-/** Where it lies: behind the protocol, from 4 on also behind the frame's length. */
+/** Its position: after the protocol and, from protocol 4 on, after the frame's length. */
 const LEGACY_AT = [2, 11];
 const HEAD = 512;
 const TAR_AT = 257;
 
-/** A kind of file that people have in the place of weights: how it is recognised, what it is and what mends it. */
+/** A kind of file that people pass instead of weights: how to recognise it, what it is, and how to fix it. */
 type Kind = readonly [is: (head: string) => boolean, text: (file: string) => string];
 
 const begins =
@@ -75,7 +75,7 @@ function isLegacy(head: string): boolean {
   return head.startsWith("\x80") && LEGACY_AT.some((at) => head.startsWith(LEGACY, at));
 }
 
-/** A protobuf of ONNX begins with its version, then the producer, the domain or the graph. */
+/** An ONNX protobuf begins with its version, followed by the producer, the domain or the graph. */
 function isOnnx(head: string): boolean {
   const [first, version, field] = [0, 1, 2].map((at) => head.charCodeAt(at));
   return first === 0x08 && version > 0 && version < 0x20 && [0x12, 0x1a, 0x22, 0x3a, 0x42].includes(field);
@@ -83,7 +83,7 @@ function isOnnx(head: string): boolean {
 
 const DOWNLOAD = ": a download got it in the place of the file: get the file itself, as curl -fLO URL does";
 
-/** What the bytes of a file are that is neither a `.pth` nor a `.safetensors` file, and what mends it. */
+/** What a file is that is neither a `.pth` nor a `.safetensors` file, by its bytes, and how to fix it. */
 export function otherFile(bytes: Uint8Array, file: string): string {
   if (bytes.length === 0) return "is empty";
   const head = Buffer.from(bytes.subarray(0, HEAD)).toString("latin1");
@@ -93,7 +93,7 @@ export function otherFile(bytes: Uint8Array, file: string): string {
     return `is a tar archive: unpack it; if it is of PyTorch before 0.1.10, ${saveAgain(file, SAFE)}`;
   }
   const neither = "is neither a .pth file of PyTorch nor a .safetensors file";
-  // Printable: the answer of a server, an index of other files.
+  // Printable text: a server's response, or an index of other files.
   return /^[\s!-~]+$/.test(head) ? `${neither}, but a text: ${show(head.trim())}` : neither;
 }
 
@@ -113,7 +113,7 @@ export function otherArchive(paths: readonly string[], file: string): string {
   return "a zip archive, but not one of PyTorch: it has no data.pkl";
 }
 
-/** A layer of Keras keeps its weights as inputs x outputs, PyTorch's as outputs x inputs. */
+/** Keras stores a layer's weights as inputs x outputs, PyTorch as outputs x inputs. */
 function keras(file: string): string {
   return (
     ", Keras's weights, which are not read: in Python, import keras, safetensors.numpy as s; " +

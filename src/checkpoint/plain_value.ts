@@ -9,7 +9,7 @@ interface Part {
   readonly value: CheckpointValue;
   /** The number of values in it; a shared value counts once per use. */
   readonly size: number;
-  /** How many levels it has. */
+  /** The number of levels. */
   readonly height: number;
 }
 
@@ -39,7 +39,7 @@ class PlainReader {
     // Also ends the recursion if a value contains itself.
     if (depth > MAX_DEPTH) throw this.#tooDeep();
     const part = this.#build(value, path, depth);
-    // A few values that hold each other twice would be more than any program could walk through.
+    // A few values that refer to each other twice would unfold into more than any program could traverse.
     if (part.size > MAX_OBJECTS) throw badCheckpoint(this.name, `holds more than ${MAX_OBJECTS} values`);
     if (part.height > MAX_DEPTH) throw this.#tooDeep();
     this.#known.set(value, part);

@@ -15,22 +15,22 @@ import { StorageReader } from "./storage_reader.js";
 import type { StoredTensor } from "./stored_types.js";
 import { type ZipEntry, zipStored } from "./zip_writer.js";
 
-/** The archive's folder. PyTorch takes the file's name; a fixed one keeps equal weights equal under any file name. */
+/** The archive's folder. PyTorch uses the file's name; a fixed name makes equal weights equal files. */
 const FOLDER = "archive";
 const FORMAT_VERSION = "3\n";
 const MAX_SHOWN = 8;
 
-/** The bytes of a file in the archive; throws if there is none. */
+/** The bytes of a file in the archive; throws if it does not exist. */
 type Files = (path: string) => Uint8Array;
 
-/** Whether a file's first bytes are those of a `.pth` file: an archive, or PyTorch's format before 1.6. */
+/** Whether the first bytes are those of a `.pth` file: an archive, or PyTorch's format before 1.6. */
 export function isPth(bytes: Uint8Array): boolean {
   return Buffer.from(bytes.subarray(0, 2)).toString("latin1") === "PK" || isLegacyPth(bytes);
 }
 
 /**
- * The bytes of a `.pth` file, as `torch.save(value)` lays it out; the same values give the same bytes. `ordered` makes
- * an OrderedDict of the root, as a `state_dict()` is one.
+ * The bytes of a `.pth` file, laid out as by `torch.save(value)`; equal values give equal bytes. With `ordered` the
+ * root becomes an OrderedDict, like a `state_dict()`.
  */
 export function encodePth(value: CheckpointValue, { ordered }: { ordered: boolean }): Uint8Array {
   const { pickle, tensors } = writePickle(value, ordered);
@@ -45,10 +45,10 @@ export function encodePth(value: CheckpointValue, { ordered }: { ordered: boolea
 }
 
 /**
- * The tensors of a state dict in a `.pth` file's bytes, in the file's order: of the one under `key`, or of the one that
- * {@link findStateDict} takes. Those that share a storage share memory, as in PyTorch; half, bfloat16 and double become
- * float32, integers of fewer than 32 bits int32. `onNote` gets what is left out; `BAD_CHECKPOINT` if there is no state
- * dict.
+ * The tensors of a state dict in the bytes of a `.pth` file, in the file's order: the one at `key`, or the one that
+ * {@link findStateDict} finds. Tensors that share a storage share memory, as in PyTorch; half, bfloat16 and double
+ * become float32, integers of fewer than 32 bits int32. `onNote` is told what is left out. `BAD_CHECKPOINT` if there is
+ * no state dict.
  */
 export async function decodePth(
   bytes: Uint8Array,
@@ -69,7 +69,7 @@ export async function decodePth(
 }
 
 /**
- * The content of a `.pth` file, its storages not yet decoded; with `leavesOut`, values of foreign classes are
+ * The content of a `.pth` file, with its storages not yet decoded; with `leavesOut`, values of foreign classes become
  * placeholders.
  */
 export async function openPth(
@@ -103,7 +103,7 @@ export async function openPth(
   };
 }
 
-/** The archive's one folder, once its names say that `torch.save` wrote it. */
+/** The archive's only folder, once its names show that `torch.save` wrote it. */
 function folderOf(paths: readonly string[], name: string): string {
   const pickle = paths.find((path) => /^[^/]+\/data\.pkl$/.test(path));
   if (pickle === undefined) throw badCheckpoint(name, otherArchive(paths, name));
@@ -117,7 +117,7 @@ function folderOf(paths: readonly string[], name: string): string {
   return folder;
 }
 
-/** Access to the archive's files, once it is known that they are of a known version and little-endian. */
+/** Access to the archive's files, once its version is known and it is little-endian. */
 function openArchive(entries: ZipEntries, name: string): Files {
   const folder = folderOf([...entries.keys()], name);
   const files = (path: string): Uint8Array => {
@@ -129,7 +129,7 @@ function openArchive(entries: ZipEntries, name: string): Files {
   if (!/^([1-9]|10)\n?$/.test(text("version"))) {
     throw badCheckpoint(name, `format version ${show(text("version"))} is not known`);
   }
-  // Files of PyTorch before 2.1 do not say.
+  // PyTorch before 2.1 did not write it.
   if (entries.has(`${folder}byteorder`) && text("byteorder") !== "little") {
     throw badCheckpoint(name, `byte order ${show(text("byteorder"))}; only "little" is read`);
   }

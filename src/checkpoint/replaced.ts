@@ -7,17 +7,17 @@ import { CONFIG, EXPERIMENT_FOLDER, EXPERIMENT_RESULTS, isOwnFile, namesIn, REPO
 
 /** The reference script's name for the student's weights, without extension. */
 export const STUDENT_FILE = "distilled_student_model_lowest";
-/** The weights of runs in a folder that an experiment or a chain made. */
+/** The weights of the runs in a folder that an experiment or a chain made. */
 const OF_RUNS = weightsOf(["teacher", "student", "student-1", STUDENT_FILE]);
 /** The folders of a chain's runs. */
 const LINKS = /^(link|generation)-\d+$/;
 
 type IsOurs = (config: RunConfig) => boolean;
-/** An experiment's own runs have no options of a user, but a seed. A run that a person put there is the person's. */
+/** An experiment's own runs have a seed and no user options. A run that a person put there belongs to the person. */
 const ofExperiment: IsOurs = ({ seed, userOptions }) => typeof seed === "number" && userOptions === undefined;
 const ofChain: IsOurs = () => true;
 
-/** Whether a file below the folder of an experiment or a chain is of a run that a new one removes. */
+/** Whether a file below the folder of an experiment or a chain belongs to a run that a new one removes. */
 export function isInReplacedRun(out: string, file: string): boolean {
   const [folder = "", ...rest] = relative(resolve(out), resolve(file)).split(sep);
   const isOurs = EXPERIMENT_FOLDER.test(folder) ? ofExperiment : LINKS.test(folder) ? ofChain : null;
@@ -25,13 +25,13 @@ export function isInReplacedRun(out: string, file: string): boolean {
   return config !== null && isOurs?.(config) === true;
 }
 
-/** The names of files that hold the weights of a run by its names; one with a number at its end may have had others. */
+/** The names of the weight files of a run. Names that end in a number may have had others. */
 export function weightsOf(names: readonly string[]): RegExp {
   const patterns = names.map((name) => name.replace(/\d+$/, "\\d+"));
   return new RegExp(`^(${patterns.join("|")})(_best)?\\.(pth|safetensors)$`);
 }
 
-/** Removes the weights and the report of another run, which would pass for those of the one that replaces it. */
+/** Removes the weights and the report of another run, which would be mistaken for those of the run that replaces it. */
 export function removeReplacedRun(path: string, config: RunConfig, weights: RegExp): void {
   if (!holdsOther(path, config)) return;
   for (const name of namesIn(path)) if (name === REPORT || weights.test(name)) removeFile(join(path, name));
@@ -45,18 +45,18 @@ export function removeReplacedExperiment(path: string, config: RunConfig): void 
     removeRuns(join(path, name), ofExperiment);
 }
 
-/** Removes the runs of a chain but those that a new one has. */
+/** Removes the runs of a chain, except those that a new one has too. */
 export function removeReplacedLinks(path: string, kept: readonly string[]): void {
   for (const name of namesIn(path)) if (LINKS.test(name) && !kept.includes(name)) removeRuns(join(path, name), ofChain);
 }
 
-/** Whether a run of other options is there. */
+/** Whether the folder has a run with other options. */
 function holdsOther(path: string, config: RunConfig): boolean {
   const before = configIn(path);
   return before !== null && changesOf(before, config).length > 0;
 }
 
-/** A run's configuration; null if there is none of ours. */
+/** A run's configuration; null if the folder has none of Distillery's. */
 function configIn(path: string): RunConfig | null {
   try {
     const config = JSON.parse(readFileSync(join(path, CONFIG), "utf8")) as RunConfig | null;
@@ -67,8 +67,8 @@ function configIn(path: string): RunConfig | null {
 }
 
 /**
- * Removes what runs wrote in a folder and below, and the folders that are empty then; all else stays. Links are not
- * followed.
+ * Removes the files that runs wrote in a folder and below it, and folders that become empty; everything else stays.
+ * Links are not followed.
  */
 function removeRuns(path: string, isOurs: IsOurs): void {
   if (!lstatSync(path).isDirectory()) return;

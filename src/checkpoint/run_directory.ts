@@ -31,17 +31,17 @@ interface RunDirectoryOptions {
   onNote: (text: string) => void;
 }
 
-/** What a run to resume is said to be that has not begun. */
+/** The note for a run that is to be resumed and has not begun. */
 export const NOTHING_TO_RESUME = "nothing to resume, starting from the beginning";
 
 /**
- * The folder of one run: `config.json`, `metrics.jsonl` with a line an epoch, the checkpoints to resume from, and the
- * weights that it ended with. Each file is written whole or not at all, but `metrics.jsonl`, which grows. One run at a
- * time: the folder is locked, as {@link takeLock} says.
+ * The folder of one run: `config.json`, `metrics.jsonl` with a line per epoch, the checkpoints to resume from, and the
+ * final weights. Each file is written whole or not at all, except `metrics.jsonl`, which grows. The folder is locked
+ * for one run at a time, as {@link takeLock} describes.
  */
 export class RunDirectory {
   readonly #lock: FolderLock;
-  /** The configuration of a run that becomes longer, and what says it. */
+  /** The configuration of a run that is extended, with the previous number of epochs. */
   #extended: { readonly config: RunConfig; note(): void } | null = null;
 
   private constructor(
@@ -53,10 +53,11 @@ export class RunDirectory {
   }
 
   /**
-   * Opens a folder for a run, with the checkpoint to continue from, or null if the run starts from its beginning: then
-   * the checkpoints and metrics of an earlier run are removed, and the weights and the report of one of other options.
+   * Opens a folder for a run. Returns the checkpoint to continue from, or null if the run starts from the beginning;
+   * then the checkpoints and metrics of an earlier run are removed and, if its options differ, its weights and report
+   * too.
    *
-   * @throws DistilleryError as {@link lockFolder}; `BAD_CONFIG` that names what differs if the folder has a run with
+   * @throws DistilleryError as {@link lockFolder}; `BAD_CONFIG` with the differences if the folder has a run with
    * another configuration that is to be resumed or must not be replaced; `BAD_CHECKPOINT` if all its checkpoints are
    * damaged.
    */
@@ -81,8 +82,8 @@ export class RunDirectory {
   }
 
   /**
-   * Refuses a folder that {@link RunDirectory.open} would refuse, and changes nothing: before work that costs
-   * something. What the configuration does not say yet, as the names `open`, may be anything.
+   * Refuses a folder that {@link RunDirectory.open} would refuse, before any work that costs something; changes
+   * nothing. Values that the configuration lacks so far (the names `open`) may be anything.
    */
   static async expectOpenable(
     path: string,
@@ -95,12 +96,12 @@ export class RunDirectory {
     if (resume && hasCheckpoint(path)) await expectResumable(path, config, { free: new Set(open) });
   }
 
-  /** Refuses to write on if another host has taken the folder over; `IN_USE`. */
+  /** Refuses to write (`IN_USE`) if another host has taken the folder over. */
   expectHeld(): void {
     this.#lock.expectHeld();
   }
 
-  /** Replaces `metrics.jsonl`, once the run is known to go on; `config.json` says it if the run became longer. */
+  /** Replaces `metrics.jsonl` once the run is known to proceed; updates `config.json` if the run became longer. */
   async writeMetrics(lines: readonly unknown[]): Promise<void> {
     if (this.#extended !== null) {
       await writeConfig(this.path, this.#extended.config);
@@ -120,7 +121,7 @@ export class RunDirectory {
     }
   }
 
-  /** Writes weights as `NAME.pth` and `NAME.safetensors`, which keeps the metadata too; gives the paths. */
+  /** Writes weights as `NAME.pth` and `NAME.safetensors`, the latter with metadata; returns the paths. */
   async writeWeights(state: StateDict, name: string, metadata: Readonly<Record<string, string>>): Promise<string[]> {
     this.expectHeld();
     const [pth, safetensors] = [".pth", ".safetensors"].map((extension) => join(this.path, name + extension)) as [
@@ -134,7 +135,7 @@ export class RunDirectory {
 
   /** Waits for pending writes and releases the lock. */
   async close(): Promise<void> {
-    // Its failure has ended the run already, or another one has.
+    // Its failure has already ended the run, or another failure has.
     await this.checkpoints.written().catch(() => {});
     this.#lock.release();
   }

@@ -4,46 +4,50 @@ import { DistilleryError } from "../errors.js";
 import { ioError, makeFolder } from "../files/index.js";
 import { expectUnlocked, type FolderLock, LOCK, type LockOptions, OWNER, takeLock } from "./folder_lock.js";
 
-/** The file of a run's options and of all else that determines its numbers. */
+/** The file with a run's options and everything else that determines its numbers. */
 export const CONFIG = "config.json";
-/** The file of a run's metrics, a line an epoch. */
+/** The file with a run's metrics, a line per epoch. */
 export const METRICS = "metrics.jsonl";
 
-/** The file of a run's or an experiment's report. */
+/** The report of a run or an experiment. */
 export const REPORT = "report.html";
-/** The results of experiments, and of the commands that train a chain or generations. */
+/** The result files of experiments, and of commands that train a chain or generations. */
 export const EXPERIMENT_RESULTS = ["compare.json", "sweep.json"];
 export const CHAIN_RESULTS = ["chain.json", "generations.json"];
 
-/** A regular expression of one of the names, as they are. */
+/** A regular expression that matches exactly these names. */
 const oneOf = (names: readonly string[]) => names.map((name) => name.replaceAll(".", "\\.")).join("|");
 const FINISHED = [METRICS, REPORT, ...EXPERIMENT_RESULTS, ...CHAIN_RESULTS];
-/** The files of a run and of an experiment that are theirs alone; weights beside them may be anyone's. */
+/** Files that only runs and experiments have. Weights beside them may belong to anyone. */
 const OWN = new RegExp(
   `^(${oneOf([...FINISHED, CONFIG, LOCK, OWNER, "teacher.json"])}|checkpoint(\\.\\d+)?\\.safetensors)$`,
 );
-/** The folders of runs below an experiment's. */
+/** The folders of an experiment's runs. */
 export const EXPERIMENT_FOLDER = /^(teacher|seed-\d+|(temperature|fraction)-[\d.e+-]+)$/;
-/** What else may lie where a run is to go: weights, logs, its own modules, what a person does not see. */
+/** Other files that a run's folder may contain: weights, logs, its own modules, hidden files. */
 const BESIDE =
   /^\.|\.(pth|pt|safetensors|onnx|csv|log|txt|ya?ml|[cm]?js|ts|py)$|^tensorboard$|^teacher(_answers|-\d+)$/;
 /**
- * What a process that was killed while it wrote leaves: a link that was to be renamed, or a file's name and a number.
+ * Files that a process leaves if it is killed while writing: a link that was to be renamed, or a file's name and a
+ * number.
  */
 const LEFT = /^checkpoint\.1\.safetensors\.new$|^(.+)\.\d{8,10}$/;
-/** A copy that a person numbered by its time, `date +%s`, day, or day and hour: a left-over may stay, a copy has to. */
+/**
+ * A copy that a person numbered by time: by `date +%s`, by day, or by day and hour. A left-over may stay; a copy has
+ * to.
+ */
 const DATED = /\.((1[5-9]|20)\d{8}|20\d{6})$/;
-/** What a run has that got beyond its first step. Weights are taken for its own, although they may be another's. */
+/** Files of a run that got beyond its first step. Weights count, although they may belong to another run. */
 const RESULT = new RegExp(`^(${oneOf(FINISHED)})$|\\.(safetensors|pth)$`);
 const ANY_FOLDER = /^/;
 /** Weights, which a run names after its networks. */
 const WEIGHTS = /\.(pth|safetensors)$/;
 
 /**
- * Makes a folder and locks it for one run at a time, and removes what a process that was killed left half written. A
- * lock that is `shared` is for processes which write different files.
+ * Creates a folder, locks it for one run at a time, and removes the partial files of a process that was killed. A
+ * `shared` lock is for processes that write different files.
  *
- * @throws DistilleryError `IN_USE` if another run has it; `BAD_ARGUMENT` if it lies in another run's folder, or holds
+ * @throws DistilleryError `IN_USE` if another run has it; `BAD_ARGUMENT` if it is in another run's folder, or contains
  * other things and no run; `IO_ERROR`.
  */
 export async function lockFolder(path: string, options: LockOptions): Promise<FolderLock> {
@@ -62,8 +66,8 @@ export async function lockFolder(path: string, options: LockOptions): Promise<Fo
 }
 
 /**
- * Locks a folder as {@link lockFolder} does while `body` runs in it. If that throws and nothing was written there, the
- * folder is left as it was found.
+ * Locks a folder as {@link lockFolder} does while `body` runs. If `body` throws and nothing was written, the folder is
+ * restored to what it was.
  */
 export async function withLockedFolder<T>(path: string, options: LockOptions, body: () => Promise<T>): Promise<T> {
   const isNew = !existsSync(join(path, LOCK));
@@ -80,42 +84,42 @@ export async function withLockedFolder<T>(path: string, options: LockOptions, bo
   }
 }
 
-/** The folders of a path that are not there, the innermost first. */
+/** The folders of a path that do not exist, innermost first. */
 function missingAbove(path: string): string[] {
   const missing: string[] = [];
   for (let at = resolve(path); !existsSync(at); at = dirname(at)) missing.push(at);
   return missing;
 }
 
-/** Removes the lock of a folder that holds nothing else, and folders that were made for it. */
+/** Removes the lock of a folder that contains nothing else, and the folders that were made for it. */
 function removeUnwritten(path: string, folders: readonly string[]): void {
   if (namesIn(path).some((name) => name !== LOCK)) return;
   try {
     rmSync(join(path, LOCK), { force: true });
     for (const folder of folders) rmdirSync(folder);
   } catch {
-    // Another run has come there.
+    // Another run has started there.
   }
 }
 
-/** Refuses a folder that {@link lockFolder} would refuse, as far as this host knows, and changes nothing. */
+/** Refuses a folder that {@link lockFolder} would refuse, as far as this host can tell; changes nothing. */
 export function expectFreeFolder(path: string): void {
   expectPlace(path);
   if (statusOf(join(path, LOCK))?.isFile()) expectUnlocked(path);
 }
 
-/** Whether a file's name is that of one that runs and experiments alone have; weights may be anyone's. */
+/** Whether only runs and experiments have a file with this name; weights may belong to anyone. */
 export function isOwnFile(name: string): boolean {
   return OWN.test(name);
 }
 
-/** Whether a file is one of a run in a folder, its weights among them, onto which nothing else may be written. */
+/** Whether a file belongs to a run in its folder, weights included, so that nothing else may be written over it. */
 export function isFileOfRun(file: string, folder: string): boolean {
   const name = basename(file);
   return real(dirname(resolve(file))) === real(resolve(folder)) && (OWN.test(name) || WEIGHTS.test(name));
 }
 
-/** A path without links, as far as it is there. */
+/** The path with links resolved, as far as it exists. */
 function real(path: string): string {
   try {
     return realpathSync(path);
@@ -124,13 +128,13 @@ function real(path: string): string {
   }
 }
 
-/** The number of a checkpoint by its file: 0 for the newest; null for another file. */
+/** The age of a checkpoint by its file name: 0 for the newest; null for another file. */
 export function ageOf(name: string): number | null {
   const [, age = ".0"] = /^checkpoint(\.\d+)?\.safetensors$/.exec(name) ?? [null, ""];
   return age === "" ? null : Number(age.slice(1));
 }
 
-/** The names in a folder; none if there is no such folder. */
+/** The names in a folder; none if it does not exist. */
 export function namesIn(path: string): string[] {
   try {
     return readdirSync(path);
@@ -141,8 +145,8 @@ export function namesIn(path: string): string[] {
 }
 
 /**
- * Whether a run in a folder, or in one below it, got as far as a checkpoint, an epoch, weights or a result. Without
- * these it failed in its first step.
+ * Whether a run in a folder, or in one below it, got as far as a checkpoint, an epoch, weights or a result. If not, it
+ * failed in its first step.
  */
 export function hasResults(path: string, folders = EXPERIMENT_FOLDER): boolean {
   return namesIn(path).some(
@@ -159,8 +163,8 @@ function expectPlace(path: string): void {
   }
   for (let at = resolve(path); dirname(at) !== at; ) {
     at = dirname(at);
-    // Asked by name: a folder above may hold any number of files, or not let itself be listed. One with a lock and no
-    // metrics is an experiment's, whose runs lie in it.
+    // Looked up by name: a parent folder may contain any number of files, or refuse to be listed. A folder with a lock
+    // and no metrics belongs to an experiment, whose runs are below it.
     if (![LOCK, METRICS].every((name) => existsSync(join(at, name)))) continue;
     throw new DistilleryError("BAD_ARGUMENT", `${path}: lies in the folder of another run, ${at}: choose another`);
   }
@@ -172,7 +176,7 @@ function expectFile(path: string): void {
   throw new DistilleryError("IO_ERROR", `${path}: expected a file of a run, found a pipe, folder or device: remove it`);
 }
 
-/** What a path leads to; undefined: nothing. */
+/** What a path leads to; undefined if it does not exist. */
 function statusOf(path: string): Stats | undefined {
   try {
     return statSync(path, { throwIfNoEntry: false });

@@ -21,9 +21,9 @@ import { jsonProblem } from "./strict_json.js";
 const LENGTH_BYTES = 8;
 /** The format's own limit. */
 const MAX_HEADER_BYTES = 100_000_000;
-/** What is left for the places of a network's tensors. */
+/** What remains for the entries of a network's tensors. */
 const MAX_METADATA_BYTES = 90_000_000;
-/** The header, a tensor, its shape. */
+/** Levels of the JSON: the header, a tensor, its shape. */
 const MAX_DEPTH = 3;
 export const METADATA_KEY = "__metadata__";
 
@@ -33,13 +33,13 @@ const TENSOR = v.strictObject({
   data_offsets: v.strictTuple([integer(0), integer(0)]),
 });
 
-/** What a `.safetensors` file holds. */
+/** The content of a `.safetensors` file. */
 export interface Safetensors {
   tensors: StateDict;
   metadata: Record<string, string>;
 }
 
-/** What `encodeSafetensors` gives for what it has checked. */
+/** What `encodeSafetensors` passes on after checking. */
 export function safetensorsOf(tensors: StateDict, metadata: Readonly<Record<string, string>>): Uint8Array {
   const places = layOut(tensors);
   const head = headOf(places, metadata);
@@ -49,17 +49,17 @@ export function safetensorsOf(tensors: StateDict, metadata: Readonly<Record<stri
   return bytes;
 }
 
-/** How many bytes {@link safetensorsOf} makes. */
+/** The number of bytes that {@link safetensorsOf} makes. */
 export function safetensorsBytes(tensors: StateDict, metadata: Readonly<Record<string, string>>): number {
   const places = layOut(tensors);
   return headOf(places, metadata).length + lengthOf(places);
 }
 
 /**
- * Reads the bytes of a `.safetensors` file: F32, F64, F16 and BF16 as float32, I32 and I64 as they are, I16, I8, U8
- * and BOOL as int32. The tensors are copies. Errors begin with `name`.
+ * Reads the bytes of a `.safetensors` file: F32, F64, F16 and BF16 as float32, I32 and I64 as they are, I16, I8, U8 and
+ * BOOL as int32. The tensors are copies. Errors begin with `name`.
  *
- * @throws DistilleryError `BAD_CHECKPOINT` when the header says anything that is not true of the bytes.
+ * @throws DistilleryError `BAD_CHECKPOINT` if the header does not describe the bytes exactly.
  */
 export function decodeSafetensors(bytes: Uint8Array, name: string): Safetensors {
   if (!types.isUint8Array(bytes)) throw badDtype("bytes", "a Uint8Array", bytes);
@@ -67,7 +67,7 @@ export function decodeSafetensors(bytes: Uint8Array, name: string): Safetensors 
   return { tensors: Object.fromEntries(stored.map(({ key, tensor }) => [key, tensor])), metadata };
 }
 
-/** As {@link decodeSafetensors}, with the types that the tensors have in the file. */
+/** {@link decodeSafetensors} with the types that the tensors have in the file. */
 export function readStored(
   bytes: Uint8Array,
   name: string,
@@ -81,14 +81,14 @@ export function readStored(
   return { stored, metadata };
 }
 
-/** A tensor of a `.safetensors` file that stays there. */
+/** A tensor that stays in its `.safetensors` file. */
 interface SafetensorsArray {
   readonly shape: readonly number[];
-  /** The elements of the rows `start` to `end` (not included) along the first axis. */
+  /** The elements of the rows `start` to `end` (exclusive) along the first axis. */
   read(start: number, end: number): StoredArray;
 }
 
-/** Opens a `.safetensors` file whose tensors are read piece by piece; the errors of {@link decodeSafetensors}. */
+/** Opens a `.safetensors` file whose tensors are read in parts; the errors are those of {@link decodeSafetensors}. */
 export async function openSafetensors(
   file: string,
 ): Promise<{ tensors: ReadonlyMap<string, SafetensorsArray>; metadata: Record<string, string> }> {
@@ -113,8 +113,8 @@ export async function openSafetensors(
 }
 
 /**
- * Refuses texts that {@link safetensorsOf} would not write beside the tensors of a network; before work that ends with
- * it.
+ * Refuses metadata that {@link safetensorsOf} would not write beside a network's tensors, before the work whose result
+ * is written.
  */
 export function expectMetadata(argument: string, metadata: Readonly<Record<string, string>>): void {
   const bytes = Buffer.byteLength(JSON.stringify(metadata));
@@ -162,7 +162,7 @@ interface HeaderField {
   readonly data_offsets: readonly [number, number];
 }
 
-/** What precedes the elements of a `.safetensors` file: the header's length and the header. */
+/** What precedes the elements in a `.safetensors` file: the header's length and the header. */
 export function safetensorsHead(
   argument: string,
   tensors: Readonly<Record<string, HeaderField>>,
@@ -170,7 +170,7 @@ export function safetensorsHead(
 ): Uint8Array {
   const hasTexts = Object.keys(metadata).length > 0;
   const json = JSON.stringify({ ...(hasTexts && { [METADATA_KEY]: metadata }), ...tensors });
-  // Spaces, as the format allows, so that the elements begin at a multiple of 8.
+  // Padded with spaces, as the format allows, so that the elements begin at a multiple of 8.
   const header = Buffer.from(json + " ".repeat((8 - (Buffer.byteLength(json) % 8)) % 8));
   if (header.length > MAX_HEADER_BYTES) throw tooMany(argument, header.length, MAX_HEADER_BYTES);
   const length = Buffer.alloc(LENGTH_BYTES);
@@ -183,7 +183,7 @@ interface HeaderTensor {
   readonly key: string;
   readonly type: StoredType;
   readonly shape: readonly number[];
-  /** Bytes from the file's begin to the elements, and past them. */
+  /** Offsets in the file: the first byte of the elements, and the byte after the last. */
   readonly start: number;
   readonly end: number;
 }
@@ -193,7 +193,7 @@ interface Header {
   readonly metadata: Record<string, string>;
 }
 
-/** The header of a .safetensors file of `size` bytes; `BAD_CHECKPOINT` unless everything it says is true of them. */
+/** The header of a .safetensors file of `size` bytes; `BAD_CHECKPOINT` unless it describes the bytes exactly. */
 function readHeader(bytes: Uint8Array, name: string, size: number): Header {
   const { json, dataStart } = headerText(bytes, name, size);
   const tensors: HeaderTensor[] = [];
@@ -250,7 +250,7 @@ function readTensor(key: string, value: unknown, dataStart: number, name: string
   return { key, type, shape, start: dataStart + offsets[0], end: dataStart + offsets[1] };
 }
 
-/** The texts of the metadata. By hand: valibot's record leaves out keys such as "constructor". */
+/** The metadata. Checked by hand: valibot's record drops keys such as "constructor". */
 function readTexts(value: unknown, name: string): Record<string, string> {
   const place = `in its header, ${show(METADATA_KEY)}`;
   if (!isObject(value)) {
@@ -283,7 +283,7 @@ function check<S extends v.GenericSchema>(schema: S, value: unknown, key: string
   const { success, output, issues } = v.safeParse(schema, value);
   if (success) return output;
   const [issue] = issues;
-  // A field that is unknown is a problem of the object.
+  // An unknown field is an issue of the object.
   const path = (issue.path ?? []).slice(0, issue.expected === "never" ? -1 : undefined);
   const place = [show(key), ...path.map((part) => show(String(part.key)))].join(".");
   throw badCheckpoint(name, `in its header, ${place}: ${issue.message}`);

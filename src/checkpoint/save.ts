@@ -7,19 +7,19 @@ import { METADATA_KEY, safetensorsOf } from "./safetensors.js";
 
 /** The options of {@link save}. */
 export interface SaveOptions {
-  /** Texts that a `.safetensors` file keeps beside the tensors; a `.pth` file cannot hold them. */
+  /** Metadata for a `.safetensors` file; a `.pth` file cannot hold any. */
   metadata?: Readonly<Record<string, string>>;
 }
 
 const MAX_TENSORS = 65_000;
 
 /**
- * Writes a state dict for PyTorch (`.pth`, as `torch.save(model.state_dict(), file)`) or as `.safetensors`, by the
- * file's name. What is written are the values at the time of the call. The file appears whole or not at all, and the
- * same values give the same bytes.
+ * Writes a state dict for PyTorch (`.pth`, as `torch.save(model.state_dict(), file)`) or as `.safetensors`, depending
+ * on the file's extension. It writes the values as they are at the call. The file appears whole or not at all, and
+ * equal values give equal bytes.
  *
- * @throws DistilleryError `BAD_ARGUMENT` for anything but a state dict, or another extension, `IO_ERROR` if the file
- * can't be written; an earlier file is then kept.
+ * @throws DistilleryError `BAD_ARGUMENT` for a value that is no state dict, or another extension; `IO_ERROR` if the
+ * file can't be written, in which case an earlier file is kept.
  * @example
  * ```ts
  * await save(student.stateDict(), "student.pth");
@@ -40,10 +40,10 @@ export async function save(state: StateDict, file: string, options: SaveOptions 
 }
 
 /**
- * The bytes of a `.safetensors` file: float32 tensors as F32, int32 as I32, int64 as I64, in the header under their
- * keys in the order given, and the optional texts of `metadata`. The same input gives the same bytes.
+ * The bytes of a `.safetensors` file: float32 tensors as F32, int32 as I32, int64 as I64, listed in the header in the
+ * order given, and the optional `metadata`. Equal input gives equal bytes.
  *
- * @throws DistilleryError `BAD_ARGUMENT` for anything but a state dict, and for metadata that are no texts.
+ * @throws DistilleryError `BAD_ARGUMENT` for a value that is no state dict, and for metadata that are not texts.
  * @example
  * ```ts
  * const bytes = encodeSafetensors(student.stateDict(), { epochs: "150" });
@@ -55,8 +55,9 @@ export function encodeSafetensors(state: StateDict, metadata: Readonly<Record<st
 }
 
 /**
- * Writes a whole checkpoint for PyTorch, as `torch.save({...}, file)`: dictionaries, lists, tuples, numbers, texts and
- * tensors in each other, as {@link CheckpointValue} says. Whole or not at all, and the values at the time of the call.
+ * Writes a whole checkpoint for PyTorch, as `torch.save({...}, file)`: nested dictionaries, lists, tuples, numbers,
+ * texts and tensors, as {@link CheckpointValue} describes. It writes the values as they are at the call; the file
+ * appears whole or not at all.
  *
  * @throws DistilleryError `BAD_ARGUMENT` with the path of the value that can't be written, and for another extension
  * than `.pth`; `IO_ERROR` if the file can't be written.

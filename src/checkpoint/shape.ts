@@ -5,8 +5,8 @@ import type { StoredArray } from "./stored_types.js";
 const MAX_RANK = 64;
 
 /**
- * The number of elements of a shape out of a file; a problem's text if a length is invalid, or their product is
- * more than any file can hold. Called before anything is allocated for the tensor.
+ * The number of elements of a shape from a file. Returns the text of an issue if a length is invalid, or if the product
+ * is larger than any file can hold. Called before anything is allocated for the tensor.
  */
 export function elementCount(key: string, shape: readonly unknown[]): { count: number } | { problem: string } {
   if (shape.length > MAX_RANK) return { problem: `${show(key)} has ${shape.length} axes, more than ${MAX_RANK}` };
@@ -17,7 +17,7 @@ export function elementCount(key: string, shape: readonly unknown[]): { count: n
     }
     count *= length;
     nonZero *= Math.max(length, 1);
-    // Also if another length is 0: the product must stay exact in any order of multiplication.
+    // Checked even if another length is 0: the product must stay exact in any order of multiplication.
     if (nonZero > Number.MAX_SAFE_INTEGER) return { problem: `${show(key)} has an impossible shape` };
   }
   return { count };
@@ -35,8 +35,8 @@ export function contiguousStrides(shape: readonly number[]): number[] {
 }
 
 /**
- * The elements of a view, row by row: a part of the same memory if they are contiguous, otherwise a copy. A problem's
- * text if the view passes its storage, or has more elements than it. `count` is the product of the shape.
+ * The elements of a view, row by row: a part of the same memory if they are contiguous, otherwise a copy. Returns the
+ * text of an issue if the view exceeds its storage, or has more elements than it. `count` is the product of the shape.
  */
 export function takeView(
   storage: StoredArray,

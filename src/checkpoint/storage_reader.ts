@@ -5,21 +5,21 @@ import type { Storage, StoredView } from "./pickle/values.js";
 import { elementCount, takeView } from "./shape.js";
 import type { AnyTensor, StoredArray } from "./stored_types.js";
 
-/** The bytes that a file has under the key of a storage; throws if there are none. */
+/** The bytes of the storage with a key; throws if there are none. */
 type StorageBytes = (key: string) => Uint8Array;
 
-/** Decodes storages, each once, and makes tensors that are views of them. */
+/** Decodes each storage once, and makes tensors that are views of it. */
 export class StorageReader {
   readonly #arrays = new Map<string, { storage: Storage; array: StoredArray }>();
 
   constructor(
     private readonly bytes: StorageBytes,
-    /** Bytes that copies of strided views may still take: no more in all than the file has. */
+    /** Bytes that copies of strided views may still take: in total no more than the file has. */
     private allowance: number,
     private readonly name: string,
   ) {}
 
-  /** The tensor of a view; `key` names it in errors. */
+  /** The tensor of a view; errors use `key` for its name. */
   tensor(key: string, view: StoredView): AnyTensor {
     const size = elementCount(key, view.shape);
     if ("problem" in size) throw badCheckpoint(this.name, size.problem);

@@ -2,7 +2,7 @@ import { fromFloat16 } from "../tensor/float16.js";
 import type { IntTensor, LongTensor } from "../tensor/int_tensor.js";
 import type { Tensor } from "../tensor/tensor.js";
 
-/** How the elements of a tensor lie in a file. */
+/** How the elements of a tensor are stored in a file. */
 export type StoredDtype =
   | "float32"
   | "float64"
@@ -17,20 +17,20 @@ export type StoredDtype =
 export type StoredArray = Float32Array | Int32Array | BigInt64Array;
 export type AnyTensor = Tensor | IntTensor | LongTensor;
 
-/** How elements of one type lie in a file, little-endian, and how they come into memory. */
+/** How the elements of one type are stored in a file (little-endian), and how they are loaded. */
 export interface StoredType {
   readonly dtype: StoredDtype;
   /** The storage's class in a pickle of PyTorch. */
   readonly torch: string;
   /** The name in the header of a .safetensors file. */
   readonly safetensors: string;
-  /** Bytes an element. */
+  /** Bytes per element. */
   readonly width: number;
-  /** A copy of the elements; the other floats become float32, rounded to the nearest, and narrower integers int32. */
+  /** A copy of the elements: other floats become float32, rounded to the nearest; narrower integers become int32. */
   decode(bytes: Uint8Array): StoredArray;
 }
 
-/** A tensor out of a file, with the type that it has there. */
+/** A tensor from a file, with its type there. */
 export interface StoredTensor {
   readonly key: string;
   readonly dtype: StoredDtype;
@@ -106,7 +106,7 @@ export const STORED_TYPES: readonly StoredType[] = [
   },
 ];
 
-/** The type that a tensor of the library is written as. */
+/** The type that a tensor of this library is written as. */
 export function storedTypeOf(tensor: AnyTensor): StoredType {
   return STORED_TYPES.find((type) => type.dtype === tensor.dtype) as StoredType;
 }

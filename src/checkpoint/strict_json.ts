@@ -1,6 +1,6 @@
 /**
- * Finds in JSON what `JSON.parse` accepts in silence: a key repeated in one object, or deep nesting.
- * Returns the problem's text, or null. Text that is no JSON is left to `JSON.parse`.
+ * Finds what `JSON.parse` accepts silently: a key that is repeated in an object, and deep nesting. Returns the issue's
+ * text, or null. Text that is not JSON is left to `JSON.parse`.
  */
 export function jsonProblem(json: string, maxDepth: number): string | null {
   const open: (Set<string> | null)[] = [];
@@ -21,7 +21,7 @@ export function jsonProblem(json: string, maxDepth: number): string | null {
   return null;
 }
 
-/** The place after the string that begins at a quote; of one without an end, the text's. */
+/** The position after the string that begins at a quote; the end of the text if the string has none. */
 function stringEnd(json: string, start: number): number {
   let at = start + 1;
   while (at < json.length && json[at] !== '"') at += json[at] === "\\" ? 2 : 1;
@@ -34,7 +34,7 @@ function isKey(json: string, end: number): boolean {
   return json.charAt(at) === ":";
 }
 
-/** Whether the key, as it reads without its escapes, is new. */
+/** Whether the key, with its escapes resolved, is new. */
 function addKey(keys: Set<string> | null | undefined, text: string): boolean {
   if (!keys) return true;
   const key = withoutEscapes(text);

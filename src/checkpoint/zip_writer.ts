@@ -9,12 +9,12 @@ const ALIGNMENT = 64;
 const [LOCAL_HEADER, CENTRAL_HEADER, END_RECORD] = [30, 46, 22];
 const VERSION = 20;
 const UTF8_NAMES = 0x0800;
-/** 1 January 1980, the earliest that the format can say: the same bytes at any time, in any time zone. */
+/** 1 January 1980, the format's earliest date: equal bytes at any time, in any time zone. */
 const DATE = 0x0021;
 
 /**
- * A zip archive of entries that are stored, not compressed, their data at multiples of 64 bytes with PyTorch's padding
- * field ("FB"), so that it can be mapped into memory. Only for what fits the plain format: 65,534 entries, 4 GiB.
+ * A zip archive of uncompressed entries whose data are at multiples of 64 bytes, with PyTorch's padding field ("FB"),
+ * so that it can be memory-mapped. Limited to the plain format: 65,534 entries, 4 GiB.
  */
 export function zipStored(entries: readonly ZipEntry[]): Uint8Array {
   const { places, end } = layOut(entries);
@@ -36,7 +36,7 @@ export function zipStored(entries: readonly ZipEntry[]): Uint8Array {
 
 interface Place {
   readonly start: number;
-  /** The length of the padding field, its own header included. */
+  /** The length of the padding field, including its own header. */
   readonly padding: number;
 }
 
@@ -52,7 +52,7 @@ function layOut(entries: readonly ZipEntry[]): { places: Place[]; end: number } 
   return { places, end };
 }
 
-/** The 26 bytes that a local and a central header have in common; names are ASCII. */
+/** The 26 bytes that local and central headers share; names are ASCII. */
 function commonFields({ name, data }: ZipEntry): Buffer {
   const fields = Buffer.alloc(26);
   fields.writeUInt16LE(VERSION, 0);

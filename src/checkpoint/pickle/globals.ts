@@ -12,36 +12,36 @@ import {
   type Value,
 } from "./values.js";
 
-/** What the reader offers at the current instruction. */
+/** What the reader provides at the current instruction. */
 export interface Reading {
-  /** Makes the error for a problem. */
+  /** Makes an error from an issue. */
   fail(problem: string): Error;
   /**
-   * The placeholder for a value that is not read, if only the weights are; otherwise throws. `place`: of its
-   * instruction.
+   * The placeholder for a value that is not read, if only the weights are read; otherwise throws. `place`: the position
+   * of its instruction.
    */
   foreign(name: string, problem: string, place?: number): Foreign;
-  /** The place of the current instruction. */
+  /** The position of the current instruction. */
   readonly place: number;
   /** Whether values of foreign classes are left out instead of refused. */
   readonly leavesOut: boolean;
 }
 
-/** NumPy's names for what makes a number: `np.float64(0.93)` is pickled as a call of `scalar`. NumPy 1 and 2. */
+/** NumPy's functions that make a scalar: `np.float64(0.93)` is pickled as a call of `scalar`. In NumPy 1 and 2. */
 const SCALARS: readonly string[] = ["numpy._core.multiarray.scalar", "numpy.core.multiarray.scalar"];
 const DTYPE = "numpy.dtype";
-/** Bytes, in Python's protocol 2: `_codecs.encode(text, "latin1")`. */
+/** Bytes in Python's protocol 2: `_codecs.encode(text, "latin1")`. */
 const ENCODE = "_codecs.encode";
 
 const STORAGES = new Map<string, StoredType>(STORED_TYPES.map((type) => [`torch.${type.torch}`, type]));
 const ORDERED_DICT = "collections.OrderedDict";
-/** The milestones of a MultiStepLR. */
+/** Holds the milestones of a MultiStepLR. */
 const COUNTER = "collections.Counter";
 const REBUILD_TENSOR = "torch._utils._rebuild_tensor_v2";
 /** A tensor of PyTorch before 0.4, which has no gradient. */
 const REBUILD_OLD_TENSOR = "torch._utils._rebuild_tensor";
 const REBUILD_PARAMETER = "torch._utils._rebuild_parameter";
-/** A parameter, and a tensor, on which a program set attributes. */
+/** A parameter and a tensor on which a program set attributes. */
 const REBUILD_WITH_STATE = "torch._utils._rebuild_parameter_with_state";
 const REBUILD_FROM_TYPE = "torch._tensor._rebuild_from_type_v2";
 const TENSOR_TYPES = ["torch.Tensor", "torch.nn.parameter.Parameter"];
@@ -58,7 +58,7 @@ const TENSORS = [
 ];
 const ALLOWED = new Set([...TENSORS, ...SCALARS, DTYPE, ENCODE]);
 
-/** The global of a name, if a dictionary of tensors may hold it; every other is foreign. */
+/** The global with a name, if a dictionary of tensors may contain it; every other is foreign. */
 export function globalNamed(name: string, reading: Reading): Global | Foreign {
   if (name === COUNTER) return { kind: "global", name, place: reading.place };
   if (ALLOWED.has(name)) return { kind: "global", name };
@@ -75,7 +75,7 @@ function notAllowed(name: string, { leavesOut }: Reading): string {
   return `GLOBAL ${show(name)} ${text}${advice}`;
 }
 
-/** What calling one of the globals would give, made without calling anything. */
+/** The result of calling one of the globals, made without calling anything. */
 export function reduce(callee: Value, args: Value, reading: Reading): Value {
   if (isKind(callee, "foreign")) return callee;
   if (!isKind(callee, "global") || !isKind(args, "tuple")) {
@@ -94,7 +94,7 @@ export function reduce(callee: Value, args: Value, reading: Reading): Value {
   throw reading.fail(`REDUCE of ${show(callee.name)} with ${items.length} arguments is not allowed`);
 }
 
-/** Values that are their arguments; null for other arguments than Python's. */
+/** Values that equal their arguments; null for arguments that Python would not write. */
 function madeOf(name: string, args: readonly Value[]): Value {
   if (name === DTYPE) return dtypeOf(args);
   if (name === ENCODE) return encoded(args);
@@ -158,7 +158,7 @@ function parameterView(args: readonly Value[], { fail }: Reading): StoredView | 
   return data;
 }
 
-/** A tensor on which a program set attributes, which are dropped; a class of its own is foreign. */
+/** A tensor on which a program set attributes, which are dropped; a subclass is foreign. */
 function typedTensor([callee, type, args]: readonly Value[], reading: Reading): StoredView | Foreign {
   const isTensor = isKind(type, "global") && TENSOR_TYPES.includes(type.name);
   if (isTensor && isKind(callee, "global") && isKind(args, "tuple")) {
@@ -175,7 +175,7 @@ function isEmptyDict(value: Value | undefined): boolean {
   return isKind(value, "dict") && value.entries.length === 0;
 }
 
-/** Whether a value is a number of elements, or the place of one. */
+/** Whether a value is a number of elements, or a placeholder for one. */
 export function isCount(value: Value | undefined): value is number {
   return typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
 }
@@ -188,7 +188,7 @@ const half = STORED_TYPES.find(({ dtype }) => dtype === "float16");
 
 type Read = (bytes: Buffer) => number | bigint | boolean;
 
-/** How a number of a type comes out of its little-endian bytes. */
+/** Reads a number of a type from its little-endian bytes. */
 const NUMBERS: ReadonlyMap<string, Read> = new Map<string, Read>([
   ["b1", (bytes) => bytes[0] !== 0],
   ["i1", (bytes) => bytes.readInt8()],
@@ -204,27 +204,27 @@ const NUMBERS: ReadonlyMap<string, Read> = new Map<string, Read>([
   ["f8", (bytes) => bytes.readDoubleLE()],
 ]);
 
-/** `numpy.dtype("f8", False, True)`; the order of its bytes comes after it. Null for other arguments. */
+/** `numpy.dtype("f8", False, True)`; its byte order follows later. Null for other arguments. */
 function dtypeOf(args: readonly Value[]): Dtype | null {
   const [code, align, copy] = args;
   if (args.length !== 3 || typeof code !== "string" || align !== false || copy !== true) return null;
   return { kind: "dtype", code, order: null };
 }
 
-/** The byte order in a dtype's state, `(3, "<", None, None, None, -1, -1, 0)`; null for what is no state of one. */
+/** The byte order in a dtype's state, `(3, "<", None, None, None, -1, -1, 0)`; null for any other value. */
 export function orderOf(state: Value): string | null {
   const [version, order] = isKind(state, "tuple") ? state.items : [];
   return version === 3 && typeof order === "string" ? order : null;
 }
 
-/** Null for anything but a text of bytes. */
+/** Null unless the value is a text of bytes. */
 function encoded(args: readonly Value[]): Bytes | null {
   const [text, codec] = args;
   if (args.length !== 2 || typeof text !== "string" || codec !== "latin1" || /[^\0-\xff]/.test(text)) return null;
   return { kind: "bytes", text };
 }
 
-/** The number that a type and its bytes are, or the text of a problem. */
+/** The number that a type and its bytes make, or the text of an issue. */
 function scalarOf(args: readonly Value[]): { value: number | bigint | boolean } | { problem: string } {
   const [type, bytes] = args;
   if (args.length !== 2 || !isKind(type, "dtype") || !isKind(bytes, "bytes")) {

@@ -13,22 +13,22 @@ const UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 /** A pickle in a file's bytes, and how it is read. */
 export interface PickleSource {
   readonly bytes: Uint8Array;
-  /** Where in the bytes it begins; 0 by default. */
+  /** The position at which it begins; default 0. */
   readonly start?: number;
   /** The file's name, for messages. */
   readonly file: string;
-  /** What of the file it is, for messages. */
+  /** Which part of the file it is, for messages. */
   readonly part: string;
   /** Whether values of foreign classes are left out instead of refused. */
   readonly leavesOut: boolean;
-  /** What a persistent id names. */
+  /** Resolves a persistent id. */
   persistent(id: Value, reading: Reading): Value;
 }
 
-/** The state of a pickle being read: the position, the stack, the memo. Every step is bounded; nothing recurses. */
+/** The state of a pickle reader: position, stack and memo. Every step is bounded, and nothing recurses. */
 export class PickleMachine implements Reading {
   #at: number;
-  /** The end of the most bytes that it may have. */
+  /** The position that it must not pass. */
   readonly #most: number;
   #instruction: number;
   #objects = 0;
@@ -46,7 +46,7 @@ export class PickleMachine implements Reading {
     return this.source.leavesOut;
   }
 
-  /** The error for a problem at the instruction that is being read. */
+  /** The error for an issue at the current instruction. */
   readonly fail = (problem: string): Error => this.#failAt(this.#instruction, problem);
 
   readonly foreign = (name: string, problem: string, place = this.#instruction): Foreign => {
@@ -55,7 +55,7 @@ export class PickleMachine implements Reading {
     throw refusal();
   };
 
-  /** The place of the instruction that is being read. */
+  /** The position of the current instruction. */
   get place(): number {
     return this.#instruction;
   }
@@ -80,10 +80,10 @@ export class PickleMachine implements Reading {
     return this.take(width).readUIntLE(0, width);
   }
 
-  /** Takes `length` bytes as a whole number with a sign; a bigint from 2^53 on. */
+  /** Reads `length` bytes as a signed whole number; a bigint from 2^53 on. */
   long(length: number): number | bigint | Foreign {
     const bytes = this.take(length);
-    // Python writes the fewest bytes that do, and PyTorch some numbers in 8.
+    // Python writes as few bytes as possible; PyTorch writes some numbers in 8.
     if (length > 8) return this.foreign("int", "a number is too large");
     const value = BigInt.asIntN(
       8 * length,
@@ -97,12 +97,12 @@ export class PickleMachine implements Reading {
     try {
       return UTF8.decode(bytes);
     } catch {
-      // Half of a surrogate pair, as Python has it in the names of files.
+      // Half a surrogate pair, as Python has it in file names.
       return this.foreign("str", NO_UTF8);
     }
   }
 
-  /** Takes the text before the next line feed. */
+  /** Reads the text up to the next line feed. */
   line(): string {
     const length = this.source.bytes.subarray(this.#at, this.#at + 256).indexOf(0x0a);
     if (length < 0) throw this.fail("a name has no end");
@@ -115,14 +115,14 @@ export class PickleMachine implements Reading {
     }
   }
 
-  /** What a persistent id names. */
+  /** Resolves a persistent id. */
   persistent(id: Value): Value {
     return this.source.persistent(id, this);
   }
 
   push(value: Value): void {
     if (typeof value === "object" && value !== null) this.#count();
-    // A tuple lies there as a whole.
+    // The stack holds a tuple as one value.
     if (this.#stack.push(value) > MAX_OBJECTS) throw this.fail("too many values on the stack");
   }
 
@@ -190,7 +190,7 @@ export class PickleMachine implements Reading {
     this.push(value);
   }
 
-  /** The result and where the pickle ends; throws if any other value is left. */
+  /** The result, and where the pickle ends; throws if other values are left. */
   stop(): { value: Value; end: number } {
     const value = this.pop();
     if (this.#stack.length > 0 || this.#outer.length > 0) throw this.fail("values are left on the stack");
@@ -209,7 +209,7 @@ export class PickleMachine implements Reading {
   }
 }
 
-/** The error of a pickle of so many bytes. */
+/** The error for a pickle of this many bytes. */
 export function tooLong({ file, part }: PickleSource, length: string): Error {
   const text = `${part}, what lies beside the tensors, has ${length}`;
   return badCheckpoint(file, `${text}: for weights under "model", ${saveAgain(file, TRUSTED, '["model"]')}`);

@@ -70,7 +70,7 @@ const NAMES: ReadonlyMap<number, string> = new Map([
   [0x98, "READONLY_BUFFER"],
 ]);
 
-/** An instruction as a message names it. */
+/** How messages name an instruction. */
 export function opcodeName(code: number): string {
   return NAMES.get(code) ?? `0x${code.toString(16).padStart(2, "0")}`;
 }

@@ -6,16 +6,16 @@ import { opcodeName } from "./opcodes.js";
 import { isKind, type Value } from "./values.js";
 
 const [PROTO, STOP, NEWOBJ] = [0x80, 0x2e, 0x81];
-/** A text as Python 2 pickled it. */
+/** A text as pickled by Python 2. */
 const SHORT_BINSTRING = 0x55;
 
 type Step = (machine: PickleMachine) => void;
 
-/** Every instruction that is understood: what PyTorch writes with its protocol 2. Each only moves data. */
+/** Every instruction that is supported: those that PyTorch writes with its protocol 2. They only move data. */
 const STEPS: ReadonlyMap<number, Step> = new Map<number, Step>([
   [0x28, (m) => m.mark()],
   [0x29, (m) => m.push({ kind: "tuple", items: [] })],
-  // Of a tuple that holds itself, which is then recalled.
+  // Of a tuple that contains itself, which is then fetched from the memo.
   [0x30, (m) => void m.pop()],
   [0x31, (m) => void m.popMark()],
   [0x47, (m) => m.push(m.take(8).readDoubleBE())],
@@ -49,7 +49,7 @@ const STEPS: ReadonlyMap<number, Step> = new Map<number, Step>([
   [0x8b, (m) => m.push(m.long(m.uint(4)))],
 ]);
 
-/** Reads a pickle that is all of the bytes, as {@link readPickleIn} does. */
+/** Reads a pickle that fills the bytes, as {@link readPickleIn} does. */
 export function readPickle(source: PickleSource): Value {
   const { length } = source.bytes;
   if (length > MAX_PICKLE_BYTES) throw tooLong(source, `${length} bytes, more than ${MAX_PICKLE_BYTES}`);
@@ -60,9 +60,10 @@ export function readPickle(source: PickleSource): Value {
 }
 
 /**
- * Reads a pickle as PyTorch writes it, by an allow-list of instructions and names. Nothing in it is run: a call is only
- * recognised, and only those that rebuild tensors and numbers are. The rest is `BAD_CHECKPOINT` with the instruction
- * and its place; with `leavesOut`, values of other classes are left out of what is read. `end`: where it ends.
+ * Reads a pickle of PyTorch by an allow-list of instructions and names. Nothing in it is run: calls are only
+ * recognised, and only those that rebuild tensors and numbers are accepted. Anything else is a `BAD_CHECKPOINT` with
+ * the instruction and its position; with `leavesOut`, values of other classes are left out of the result. `end`: where
+ * the pickle ends.
  */
 export function readPickleIn(source: PickleSource): { value: Value; end: number } {
   return run(new PickleMachine(source), source);
@@ -103,7 +104,7 @@ function setItem(machine: PickleMachine): void {
   machine.setItems([machine.pop(), value]);
 }
 
-/** An instance of a class, which can only be a foreign one. */
+/** An instance of a class, which is always a foreign one. */
 function newObject(machine: PickleMachine): void {
   const args = machine.pop();
   const made = machine.pop();
@@ -112,8 +113,8 @@ function newObject(machine: PickleMachine): void {
 }
 
 /**
- * BUILD sets attributes. A state_dict has `_metadata`, the versions of its modules, and what a program set: accepted
- * and dropped. A NumPy type gets its byte order. A network that was pickled whole has `_parameters`.
+ * BUILD sets attributes. Those of a state_dict, `_metadata` (the versions of its modules) and what a program set, are
+ * accepted and dropped. A NumPy type gets its byte order. A pickled network has `_parameters`.
  */
 function build(machine: PickleMachine): void {
   const state = machine.pop();
@@ -123,7 +124,7 @@ function build(machine: PickleMachine): void {
     return;
   }
   if (isKind(made, "dtype") && made.order === null) {
-    // Without one no number is read by it: of a date, or of a type of several fields.
+    // Without a byte order no number can be read: the type of a date, or one with several fields.
     made.order = orderOf(state) ?? machine.foreign(made.code, "the state of a NumPy type is none").name;
     return;
   }

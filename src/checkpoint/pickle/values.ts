@@ -1,7 +1,7 @@
 import { show } from "../../checks.js";
 import type { StoredType } from "../stored_types.js";
 
-/** What a pickle of tensors is made of: data only. Nothing here can be called. */
+/** The values in a pickle of tensors: data only, none of which can be called. */
 export type Value =
   | null
   | boolean
@@ -35,25 +35,25 @@ export interface Dict {
   readonly entries: [Value, Value][];
 }
 
-/** One of the names of {@link import("./globals.js").globalNamed}: a word, not a function. */
+/** One of the names of {@link import("./globals.js").globalNamed}: a name, not a function. */
 export interface Global {
   readonly kind: "global";
   readonly name: string;
-  /** The place of a name that is allowed with its usual arguments only. */
+  /** The position of a name that is allowed only with its usual arguments. */
   readonly place?: number;
 }
 
-/** The elements of one or more tensors: what the file keeps under its key. */
+/** The elements of one or more tensors, stored in the file under its key. */
 export interface Storage {
   readonly kind: "storage";
   readonly type: StoredType;
   readonly key: string;
   readonly count: number;
-  /** The elements that it is of those under its key, all of them unless given. */
+  /** Which of the elements under its key it consists of; default: all. */
   readonly part?: { readonly offset: number; readonly count: number };
 }
 
-/** A tensor: which elements of a storage, and how they are laid out; nothing is checked against the storage yet. */
+/** A tensor as a view of a storage, not yet checked against the storage. */
 export interface StoredView {
   readonly kind: "tensor";
   readonly storage: Storage;
@@ -62,7 +62,7 @@ export interface StoredView {
   readonly strides: readonly number[];
 }
 
-/** A type of NumPy's numbers: `f8`. */
+/** A numeric type of NumPy: `f8`. */
 export interface Dtype {
   readonly kind: "dtype";
   readonly code: string;
@@ -70,23 +70,23 @@ export interface Dtype {
   order: string | null;
 }
 
-/** Bytes as the text of their characters, 0 to 255. */
+/** Bytes as a text of characters from 0 to 255. */
 export interface Bytes {
   readonly kind: "bytes";
   readonly text: string;
 }
 
-/** A placeholder for a value that is not read: the name of its class. */
+/** A placeholder for a value that is not read, with the name of its class. */
 export interface Foreign {
   readonly kind: "foreign";
   readonly name: string;
-  /** The error of a file in which it stands where a tensor has to. */
+  /** The error for a file in which it is in place of a tensor. */
   refusal(): Error;
-  /** Whether it is a network, pickled whole. */
+  /** Whether it is a pickled network. */
   isModule?: boolean;
 }
 
-/** The name of a value's type for a message. */
+/** How messages name a value's type. */
 export function kindOf(value: Value): string {
   if (value === null) return "None";
   if (typeof value === "object") {

@@ -2,12 +2,12 @@ import { type CheckpointValue, entriesOf, isTensor } from "../checkpoint_value.j
 import { contiguousStrides } from "../shape.js";
 import { type AnyTensor, storedTypeOf } from "../stored_types.js";
 
-/** Values added by one instruction, as Python's pickler does. */
+/** Values per instruction, as in Python's pickler. */
 const BATCH = 1000;
 
 /**
- * The pickle of a value, in the instructions of PyTorch's own, and its tensors: the elements of the i-th are the
- * archive's entry of key i. With `ordered` the root is an OrderedDict.
+ * The pickle of a value, in the instructions that PyTorch writes, and its tensors: the elements of tensor i are the
+ * archive's entry with key i. With `ordered` the root is an OrderedDict.
  */
 export function writePickle(root: CheckpointValue, ordered: boolean): { pickle: Uint8Array; tensors: AnyTensor[] } {
   const writer = new PickleWriter();
@@ -68,7 +68,7 @@ class PickleWriter {
     this.#out.shared("X", "cpu").int(tensor.size).raw("tQ").int(0);
     ints(tensor.shape);
     ints(contiguousStrides(tensor.shape));
-    // requires_grad is False and there are no hooks, as in every state_dict.
+    // `requires_grad` is False and there are no hooks, as in every state_dict.
     this.#out.raw("\x89");
     this.#orderedDict();
     this.#out.raw("tR");
@@ -79,7 +79,7 @@ class PickleWriter {
   }
 }
 
-/** Writes the instructions of a pickle, protocol 2, as PyTorch's own are. */
+/** Writes the instructions of a pickle, protocol 2, as PyTorch does. */
 class PickleInstructions {
   readonly #parts: Buffer[] = [];
   readonly #memo = new Map<string, number>();
@@ -101,7 +101,7 @@ class PickleInstructions {
     return this;
   }
 
-  /** A name (`c`) or a text (`X`) that is written out once and recalled from the memo after that; for a few only. */
+  /** A name (`c`) or a text (`X`) that is written once and then fetched from the memo; only for a few. */
   shared(code: "c" | "X", text: string): this {
     const index = this.#memo.get(code + text);
     if (index !== undefined) return this.raw("h").#uint(index, 1);
@@ -133,7 +133,7 @@ class PickleInstructions {
     return this.raw(short ?? "t");
   }
 
-  /** Values that are added to what is on the stack: as Python does, no more than 1000 in one instruction. */
+  /** Adds values to the object on the stack, at most 1000 per instruction, as Python does. */
   batches<T>(values: readonly T[], write: (value: T) => void, add: "u" | "e"): this {
     for (let start = 0; start < values.length; start += BATCH) {
       this.raw("(");
