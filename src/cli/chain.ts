@@ -40,18 +40,18 @@ import { only, type Settings, settingsFrom } from "./settings.js";
 import { type Source, setUp } from "./source.js";
 import { runTrainTeacher } from "./train_teacher.js";
 
-/** Options and flags that say how the file of the first link's teacher is read. */
+/** Options and flags that say how to read the file of the first link's teacher. */
 const OF_FIRST_TEACHER = ["teacherNetwork", "teacherColumn", ...AVERAGE_OPTIONS, ...Object.keys(teacherSchema.entries)];
 
 type DistillSettings = Settings<"distill">;
 
-/** One run of a chain or of generations: what is trained, in a folder of its own, below the command's. */
+/** One run of a chain or of generations: what is trained, in its own folder below the command's. */
 interface Link extends PlannedLink {
   readonly network: string;
   readonly out: string;
 }
 
-/** The links of a chain, or the generations: each has the next seed. */
+/** The links of a chain, or the generations, with consecutive seeds. */
 function linksOf(config: ResolvedConfig<"distill">): Link[] {
   const { chain, generations = 0, student, teacherColumn, teacher = teacherColumn, seed, out } = config;
   const first = teacher === undefined && chain === undefined ? 0 : 1;
@@ -63,9 +63,9 @@ function linksOf(config: ResolvedConfig<"distill">): Link[] {
 }
 
 /**
- * Distils a chain of students, each from the one before, or generations of the same one. Each link is the run of the
- * command `distill` (the first one of `train-teacher`, if there is no teacher) with the next seed and a folder of its
- * own.
+ * Distils a chain of students, each from the previous one, or generations of the same network. Each link is a run of
+ * the command `distill` (the first one of `train-teacher`, if there is no teacher) with the next seed and its own
+ * folder.
  */
 export async function runChain(settings: DistillSettings, flags: TrainingFlags & LoadFlags): Promise<void> {
   const { config } = settings;
@@ -88,8 +88,8 @@ async function train(
   const folders = links.map(({ out }) => out);
   if (flags.resume) await expectLastLonger(folders, config.epochs);
   const unsmoothed = await expectFitting(config, links);
-  // Else each link's folder is checked when it is opened. What is replaced must not be resumed later, if this call is
-  // interrupted.
+  // Otherwise each link's folder is checked when it is opened. A run that is replaced must not be resumed later if this
+  // call is interrupted.
   const file = join(config.out, config.chain === undefined ? "generations.json" : "chain.json");
   if (flags.overwrite) {
     for (const { out } of links) new CheckpointFiles(out, config.keepCheckpoints).remove();
@@ -105,7 +105,7 @@ async function train(
     const options = unsmoothed.includes(link) ? without(userOptions, ["labelSmoothing"]) : userOptions;
     return runLink(link, options, before?.file ?? null, flags) as Promise<RunSummary>;
   });
-  // The links have said what there is to say of the data and the files.
+  // The links have already printed the notes about data and files.
   const source = await setUp(withoutTeacherColumn(config), undefined, { quiet: true });
   const [metric] = metricsOf(source.train());
   const ensemble = config.generations === undefined ? null : await ensembleFigure(config, links, summaries, source);
@@ -135,8 +135,8 @@ async function train(
 }
 
 /**
- * Refuses, before the first link is trained, a later one that does not fit the data or the network that teaches it.
- * Gives the links whose loss does not read the label smoothing that the first one, trained on the labels, has.
+ * Before the first link is trained, refuses a later link that does not fit the data or the network that teaches it.
+ * Returns the links whose loss does not read the label smoothing with which the first link is trained on the labels.
  */
 async function expectFitting(config: ResolvedConfig<"distill">, links: readonly Link[]): Promise<Link[]> {
   const source = await setUp(withoutTeacherColumn(config), undefined, { quiet: true });
@@ -148,7 +148,7 @@ async function expectFitting(config: ResolvedConfig<"distill">, links: readonly 
     const student = await madeFor(link, config, source);
     await underLink(link, async () => {
       expectReadable("student", student, data);
-      // The first link's own run refuses what is left, before it trains.
+      // The first link's own run refuses the rest before it trains.
       if (teacher === null) {
         const own = taskOf(data).hardLoss({ labelSmoothing });
         return expectTrainable({ networks: { student }, loss: own, data, batchSize, isEvaluated: true });
@@ -166,7 +166,7 @@ async function expectFitting(config: ResolvedConfig<"distill">, links: readonly 
   return unsmoothed;
 }
 
-/** Trains a link: by the options of the command, with those of the link; `before` is the file of the link before. */
+/** Trains a link with the command's options and its own; `before` is the previous link's file. */
 function runLink(
   { network, isDistilled, seed, out }: Link,
   options: ConfigOf<"distill">,
@@ -184,10 +184,7 @@ function runLink(
   return runDistill(settingsFrom("distill", later), without(flags, READING_FLAGS));
 }
 
-/**
- * The figure on the test set, such as accuracy, of all generations but the one that was trained on the labels, their
- * probabilities averaged.
- */
+/** The task's metric on the test set, such as accuracy, of the averaged probabilities of all distilled generations. */
 async function ensembleFigure(
   config: ResolvedConfig<"distill">,
   links: readonly Link[],
@@ -233,7 +230,7 @@ function madeFor(link: Link, config: ResolvedConfig<"distill">, source: Source):
   return underLink(link, async () => (await Networks.open({ student: link.network })).make("student", context));
 }
 
-/** Runs `body`, whose refusals name the link of a chain: a flag of its own for its network was not given. */
+/** Runs `body`, whose refusals name the link of a chain, since no flag gave its network. */
 async function underLink<T>({ name }: Link, body: () => Promise<T>): Promise<T> {
   try {
     return await body();

@@ -39,7 +39,7 @@ export function makeCommand(): Command {
   return command.action(() => configured("compare", runCompare)(givenFlags(command)));
 }
 
-/** Compares, prints a line a run, and at the end the figures and the conclusion. */
+/** Compares: prints a line per run, and the metrics and the conclusion at the end. */
 function runCompare(settings: Settings<"compare">, flags: ExperimentFlags): Promise<void> {
   const { temperature, alpha, losses, fractions, calibrateTeacher } = settings.config;
   return runExperimentCommand(settings, flags, {
@@ -85,7 +85,7 @@ function endOf(result: CompareResult, hasMethods: boolean): [object: object, lin
   ];
 }
 
-/** The figures of the result, without what only the file needs. */
+/** The metrics of the result, without what only the file needs. */
 function figures({ data, teacher, baseline, distilled }: CompareResult): Record<string, unknown> {
   const ofTeacher = metricsOf(data).flatMap((metric) => {
     const value = teacher.evaluation && metric.of(teacher.evaluation);
@@ -98,12 +98,12 @@ function figures({ data, teacher, baseline, distilled }: CompareResult): Record<
   };
 }
 
-/** Without those that nobody knows, as the agreement with a teacher that does not know the test set. */
+/** Leaves out unknown metrics, such as agreement with a teacher that does not know the test set. */
 function knownMetrics({ data, baseline }: CompareResult): Metric[] {
   return metricsOf(data).filter(({ name }) => name in baseline.best);
 }
 
-/** The figures, a network a column. */
+/** A table of metrics with a column per network. */
 function table(result: CompareResult): string {
   const { teacher, baseline, distilled, sizes, seeds } = result;
   const [main, ...others] = knownMetrics(result);
@@ -126,7 +126,7 @@ function table(result: CompareResult): string {
   ]);
 }
 
-/** The data-size curve, a fraction of the training data a row. */
+/** The data-size curve with a row per fraction of the training data. */
 function fractionsTable({ data, fractions = [] }: CompareResult): string {
   const [main] = metricsOf(data);
   const interval = ({ low, high }: { low: number; high: number }) =>
@@ -142,7 +142,7 @@ function fractionsTable({ data, fractions = [] }: CompareResult): string {
   ]);
 }
 
-/** The figures, a method a row. */
+/** A table of metrics with a row per method. */
 function methodsTable(result: CompareResult): string {
   const { teacher, baseline, methods, seeds } = result;
   const [main, ...others] = knownMetrics(result);
@@ -167,7 +167,7 @@ function testTitle(seeds: readonly number[]): string {
   return seeds.length < 2 ? "test set" : `test set, mean and sd of ${seeds.length}`;
 }
 
-/** Empty if there is no such figure, as a teacher's agreement with itself. */
+/** Empty if there is no such metric, as for a teacher's agreement with itself. */
 function shown(metric: Metric, evaluation: TaskEvaluation | null): string {
   const value = evaluation && metric.of(evaluation);
   return value == null ? "" : showMetric(metric, value);

@@ -47,7 +47,7 @@ async function download(name: string, from: string | undefined) {
     printError(text);
   };
   const onProgress = ({ file, received, bytes, allReceived, allBytes }: DownloadProgress) => {
-    // Printed when the first bytes arrive: if none do, the failure is all there is to print.
+    // Printed when the first bytes arrive. If none do, only the error is printed.
     if (hasCome !== undefined && hasCome < allReceived) {
       note(`${name}: downloading ${showBytes(allBytes, 1)}`);
       hasCome = Number.POSITIVE_INFINITY;

@@ -19,7 +19,7 @@ import type { Source } from "./source.js";
 import { formatTable } from "./table.js";
 import { print } from "./terminal.js";
 
-/** A part of what a command would do: a run, and how often it is made. */
+/** A part of what a command would do: a run, and how many times it is made. */
 export interface PlannedRun {
   name: string;
   input: DistillInput | TrainTeacherInput;
@@ -37,7 +37,7 @@ const PARTS: Readonly<Record<keyof RunMemory, string>> = {
   process: "Node.js and the code",
 };
 
-/** Prints what would be trained, run by run, and what it would take; nothing is written. */
+/** Prints what would be trained, run by run, with its time and memory; writes nothing. */
 export async function dryRun(
   networks: Readonly<Record<"teacher" | "student", Module | null>>,
   planned: readonly PlannedRun[],
@@ -86,10 +86,10 @@ export async function dryRun(
   print(lines.join("\n"));
 }
 
-/** The most columns that are shown. */
+/** The maximum number of columns that are shown. */
 const SHOWN = 30;
 
-/** What each column of a table was taken for. */
+/** The type that each column of a table was given. */
 function columnLines({ table, values, task, classes }: Dataset): string[] {
   if (values !== undefined) return [`Columns: ${showCount(values.mean.length)} of numbers, standardised`];
   if (table === undefined) return [];

@@ -9,37 +9,37 @@ import { fromUserCode } from "../user_code.js";
 import { namedByFlag } from "./flag_names.js";
 import { eraseInterrupt, printError, whileRead } from "./terminal.js";
 
-/** A command line that makes no sense: exit code 2. */
+/** An invalid command line: exit code 2. */
 export class UsageError extends DistilleryError {
   constructor(message: string, options?: { cause?: unknown }) {
     super("BAD_ARGUMENT", message, options);
   }
 }
 
-/** The message about an argument that is none of the known names. */
+/** The message about an argument that is not one of the known names. */
 export function unknownName(what: string, name: string, names: readonly string[]): string {
   return `unknown ${what} ${show(name)}${suggestion(name, names) || `, expected one of ${names.join(", ")}`}`;
 }
 
 /**
- * The exit codes of all commands. Those that a scheduler acts on are sysexits.h's: `requeue` (EX_TEMPFAIL) after
+ * The exit codes of all commands. Those that a scheduler acts on are from sysexits.h: `requeue` (EX_TEMPFAIL) after
  * SIGTERM or SIGUSR1, `configuration` (EX_CONFIG).
  */
 export const EXIT = { failed: 1, usage: 2, requeue: 75, configuration: 78, interrupted: 130 } as const;
 
 const STOPPING = ["SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1"] as const;
 /**
- * Node.js forgets that nohup had SIGHUP ignored. A process that nohup started has no terminal among its streams, whose
- * end could be meant: there it is ignored. On Windows the signal means that the window closes, whatever the streams
- * are.
+ * Node.js forgets that nohup had SIGHUP ignored. A process started by nohup has no terminal among its streams, so
+ * SIGHUP can't announce the end of one and is ignored. On Windows the signal means that the window closes, whatever the
+ * streams are.
  */
 const IGNORED = process.platform === "win32" || [0, 1, 2].some((descriptor) => isatty(descriptor)) ? [] : ["SIGHUP"];
 const ignore = () => {};
 
-/** What schedulers send ahead of a limit, or to make room. */
+/** Signals that schedulers send ahead of a time limit or a preemption. */
 const OF_SCHEDULERS: readonly unknown[] = ["SIGTERM", "SIGUSR1"];
 
-/** A command's body whose failure is printed as one line and sets the exit code. */
+/** Wraps a command's body: a failure is printed as one line and sets the exit code. */
 export function errorBoundary<F extends { debug?: boolean }>(
   body: (flags: F) => Promise<void>,
 ): (flags: F) => Promise<void> {
@@ -52,7 +52,7 @@ export function errorBoundary<F extends { debug?: boolean }>(
   };
 }
 
-/** An error about an option that a flag gave as wrong usage of the flag. */
+/** Turns an error about an option that came from a flag into a usage error of that flag. */
 export function byFlag(error: unknown, flags: object): unknown {
   if (!(error instanceof DistilleryError) || error.code !== "BAD_ARGUMENT") return error;
   const { argument, message } = error;
@@ -63,7 +63,7 @@ export function byFlag(error: unknown, flags: object): unknown {
 /** Prints one line on standard error that says what to do, and sets the exit code. */
 export function reportFailure(error: unknown, debug: boolean): void {
   if (error instanceof CommanderError) {
-    // Help was asked for, and may have failed to be printed.
+    // Help was requested, and printing it may have failed.
     if (error.exitCode !== 0) process.exitCode = EXIT.usage;
     return;
   }
@@ -71,7 +71,10 @@ export function reportFailure(error: unknown, debug: boolean): void {
   process.exitCode = exitCodeOf(error);
 }
 
-/** Says of a command whose process ends before it that it did not finish, and that it failed; gives what ends that. */
+/**
+ * If the process ends before the command does, reports that it did not finish and failed. Returns a function that stops
+ * this.
+ */
 export function expectEnd(): () => void {
   const fail = (text: string) => reportFailure(new DistilleryError("BAD_ARGUMENT", text), false);
   const onIdle = () => {
@@ -94,7 +97,7 @@ export function exitCodeOf(error: unknown): number {
   return error instanceof DistilleryError && error.code === "BAD_CONFIG" ? EXIT.configuration : EXIT.failed;
 }
 
-/** Whether it refuses a variable of the environment. */
+/** Whether the error is about an environment variable. */
 function isOfEnvironment(error: unknown): boolean {
   if (!(error instanceof DistilleryError) || error.code !== "BAD_ARGUMENT") return false;
   return /^DISTILLERY_[A-Z]+$/.test(error.argument ?? "");
@@ -108,7 +111,7 @@ export function oneLine(thrown: unknown): string {
   return isAbort(error) ? `distillery: ${text}` : `distillery: ${text} (${error.code})`;
 }
 
-/** The error of a working folder that was removed, which Node.js tells by a call of the system. */
+/** The error for a removed working folder, which Node.js reports as a system call. */
 function lostFolder(error: unknown): DistilleryError | null {
   if ((error as NodeJS.ErrnoException | null)?.syscall !== "uv_cwd") return null;
   const text = "the working folder is gone: change to one that exists";
@@ -119,18 +122,18 @@ function lostFolder(error: unknown): DistilleryError | null {
 let stoppedBy: string | null = null;
 
 /**
- * How long after the first a signal still is the same key press: npm hands Ctrl-C on to a process that had it from the
- * terminal, some milliseconds later if all cores are busy. Nobody presses twice within that, and a key that is held
- * repeats later.
+ * A signal this soon after the first is the same key press: npm forwards a Ctrl-C that the process already got from the
+ * terminal, some milliseconds later if all cores are busy. Nobody presses twice within that time, and a key that is
+ * held repeats later.
  */
 const WINDOW_MS = 50;
-/** How long a second signal leaves the event loop to end the process and clear the terminal. */
+/** How long the event loop has after a second signal to end the process and clear the terminal. */
 const GRACE_MS = 500;
 
 /**
  * Runs `body` with a signal that Ctrl-C, SIGTERM, SIGUSR1 or the end of the terminal aborts; `promise` says what the
- * command does then. Without a terminal SIGHUP is ignored, to the end of the process. A second Ctrl-C or SIGTERM ends
- * the process at once, also while the event loop is held up.
+ * command does then. Without a terminal, SIGHUP is ignored until the process ends. A second Ctrl-C or SIGTERM ends the
+ * process at once, even while the event loop is blocked.
  */
 export async function interruptible<T>(
   note: (text: string) => void,
@@ -142,26 +145,26 @@ export async function interruptible<T>(
   let isWatched = false;
   const stop = (name: string) => {
     const isFirst = !controller.signal.aborted;
-    // A terminal that closes, and a scheduler ahead of its limit, may send theirs again.
+    // A closing terminal, and a scheduler ahead of its limit, may send their signals again.
     if (!isFirst && !isWatched && name !== "SIGHUP" && name !== "SIGUSR1") end();
     if (name === "SIGINT") eraseInterrupt();
     if (isFirst) note(`${promise}; once more stops at once`);
     stoppedBy ??= name;
     controller.abort(name);
   };
-  // Loaded late: that the binding can't be loaded is reported from here.
+  // Loaded late, so that a binding that fails to load is reported from here.
   const { native } = await import("../native.js");
   const stopping = STOPPING.filter((name) => !IGNORED.includes(name));
   for (const name of IGNORED) process.off(name, ignore).on(name, ignore);
   for (const name of stopping) process.on(name, stop);
-  // In a thread, which has the signals' times while the event loop is in a step. It needs the handlers that are there
-  // by now.
+  // Runs in a thread, which sees the signals' times while the event loop is in a step. It needs the handlers that are
+  // installed by now.
   isWatched = native.endAtSecondSignal(end, EXIT.interrupted, WINDOW_MS, GRACE_MS);
   try {
     const gone = () => note("standard output was closed: nothing more is printed there; the work goes on");
     return await whileRead(gone, () => body(controller.signal));
   } finally {
-    // What was stopped is ending: its signal's second one may come only now.
+    // After a stop the handlers stay: the second signal may come only now.
     if (!controller.signal.aborted) for (const name of stopping) process.off(name, stop);
   }
 }

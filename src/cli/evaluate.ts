@@ -96,7 +96,7 @@ async function runEvaluate(flags: EvaluateFlags): Promise<void> {
   }
 }
 
-/** Refuses options of a teacher that nothing would read. */
+/** Refuses teacher options that nothing would read. */
 function expectTeacher({ teacher, teacherColumn }: Options, given: Readonly<Record<string, unknown>>): void {
   if (teacher !== undefined) return;
   const ofColumn = teacherColumn === undefined ? [] : ["teacherClasses"];
@@ -108,7 +108,7 @@ function expectTeacher({ teacher, teacherColumn }: Options, given: Readonly<Reco
 type Options = InferOutput<typeof evaluateSchema>;
 const OF_FILES = ["teacherNetwork", ...AVERAGE_OPTIONS, ...Object.keys(teacherSchema.entries)];
 
-/** The figures of another task. */
+/** The metrics of another task than classification. */
 function figureTable(evaluation: TaskEvaluation, data: Dataset, latencyMs: number): string {
   const rows = metricsOf(data).flatMap((metric) => {
     const value = metric.of(evaluation);
@@ -124,7 +124,7 @@ function figureTable(evaluation: TaskEvaluation, data: Dataset, latencyMs: numbe
   ]);
 }
 
-/** The figures with a teacher from elsewhere, which is asked about the samples. */
+/** The metrics with an external teacher, which is run on the samples. */
 async function evaluateAgainst(teacher: Teacher, model: Module, data: Dataset): Promise<TaskEvaluation> {
   try {
     teacher.open?.({ data, taps: [] });
@@ -148,7 +148,7 @@ function summary(
   if (agreement !== undefined) rows.push(["agreement with the teacher", showPercent(agreement), ""]);
   rows.push(["latency at batch 1", `${latencyMs.toFixed(3)} ms`, "median"]);
   const whole = formatTable(rows, Number.POSITIVE_INFINITY);
-  // On a narrow terminal the figures alone, which a part of notes would be wider than.
+  // On a narrow terminal only the numbers: one of the notes would be wider.
   return whole.indexOf("\n") <= widthOf(process.stdout) ? whole : formatTable(rows.map((row) => row.slice(0, 2)));
 }
 

@@ -10,7 +10,7 @@ import { unknownText } from "./networks.js";
 import type { DataOptions } from "./settings.js";
 import { type Source, setUp } from "./source.js";
 
-/** What a network is evaluated on. */
+/** The samples that a network is evaluated on. */
 export interface EvaluationData {
   source: Source;
   data: Dataset;
@@ -19,9 +19,9 @@ export interface EvaluationData {
 }
 
 /**
- * The samples that a network of a file is evaluated on, as it was trained to take them: the test part of the data; of
- * data without one all samples, or, if they are those that it was trained on, its held-out part. `--test-fraction` and
- * `--split-seed` split them all the same.
+ * The samples to evaluate a network from a file on, preprocessed as in its training: the test part of the data. Data
+ * without one give all samples or, if the network was trained on them, its held-out part. `--test-fraction` and
+ * `--split-seed` always split.
  */
 export async function evaluationData(
   file: string,
@@ -58,7 +58,7 @@ export async function evaluationData(
   throw new UsageError(`--data: ${text}: --test-fraction 0 evaluates on what it was trained on`);
 }
 
-/** The samples that have a label, which accuracy needs. */
+/** The labelled samples, which accuracy needs. */
 function labelledOf(data: Dataset, name: string): Dataset {
   if (data.unlabelled !== true || hasTargets(data)) return data;
   const labels = labelsOf(data);

@@ -12,8 +12,7 @@ import { flagOf } from "./flag_names.js";
 const NAMES = { dropLast: "--drop-last", batchNorm: "--batch-norm batch" };
 
 /**
- * Refuses batches of one sample, with shards also shards of one, which BatchNorm in train mode can't take, before
- * anything runs.
+ * Before anything runs, refuses batches of one sample, and shards of one, which BatchNorm in train mode can't process.
  */
 export function expectBatches(network: Module, options: BatchOptions, data: Dataset, whose?: string): void {
   const issue = singleFor(network, options, data, { names: NAMES, whose });
@@ -32,7 +31,10 @@ export async function expectLossBatches(
   if (issue !== null) throw refused(issue);
 }
 
-/** {@link expectBatches} of all that is in train mode: the student, a teacher if it is, the loss's modules. */
+/**
+ * {@link expectBatches} for everything in train mode: the student, the loss's modules, and the teacher if its mode is
+ * train.
+ */
 export async function expectDistillationBatches(input: Distillation): Promise<void> {
   const { student, teacher, teacherMode, data, loss } = input;
   expectBatches(student, input, data);

@@ -35,29 +35,29 @@ import { type Source, setUp } from "./source.js";
 /** The flags of a comparison or a sweep. */
 export type ExperimentFlags = TrainingFlags & LoadFlags & ShareFlags;
 
-/** What says which experiment it is, here and in a worker process. */
+/** Identifies the experiment, here and in a worker process. */
 type ExperimentSettings = (Settings<"compare"> | Settings<"sweep">) & { flags: ExperimentFlags };
 
-/** What a comparison and a sweep do in ways of their own. */
+/** How a comparison and a sweep differ. */
 interface ExperimentKind<O extends object, R extends CompareResult | SweepResult> {
-  /** Options that the other one does not take. */
+  /** Options that the other command does not have. */
   options: O;
-  /** What would be trained. */
+  /** The trials that would be trained. */
   trials: (input: Input<O>) => Promise<readonly Trial[]>;
   run: (input: Input<O>) => Promise<R>;
   runShare: (input: Input<O>, share: Share) => Promise<ShareResult>;
   report: (result: R, extras: ReportExtras) => Report;
   /** The weights of the student whose predictions the report shows. */
   studentFile: (result: R) => string;
-  /** What is printed at the end: with `--json` an object, and lines. */
+  /** What is printed at the end: lines, or with `--json` an object. */
   end: (result: R) => [object: object, lines: string[]];
 }
 
 type Input<O> = Omit<ExperimentInput, "temperature" | "alpha" | "calibrateTeacher"> & { seeds: number[] } & O;
 
 /**
- * Runs a comparison or a sweep, or a share of its runs: prints a line a run, and at the end the result; writes its
- * report.
+ * Runs a comparison or a sweep, or a share of its runs: prints a line per run, prints the result at the end and writes
+ * its report.
  */
 export async function runExperimentCommand<O extends object, R extends CompareResult | SweepResult>(
   settings: Settings<"compare"> | Settings<"sweep">,
@@ -112,18 +112,18 @@ export async function runExperimentCommand<O extends object, R extends CompareRe
   }
 }
 
-/** What the students of an experiment are trained on and compared with. */
+/** The data and the teacher of an experiment. */
 interface OpenExperiment {
   task: Task;
   source: Source;
   test: NonNullable<Source["test"]>;
-  /** Lines of at most `width` columns about data and networks. */
+  /** Lines about data and networks, at most `width` columns wide. */
   opening: (width: number) => string[];
-  /** How long it took to open. */
+  /** How long opening it took. */
   openSeconds: number;
 }
 
-/** Opens the data and reads the teacher, if it comes trained. */
+/** Opens the data, and reads the teacher if it is already trained. */
 async function openExperiment({ config, userOptions, flags }: ExperimentSettings): Promise<OpenExperiment> {
   const start = performance.now();
   const source = await setUp(withoutTeacherColumn(config), undefined, flags);
@@ -150,7 +150,7 @@ async function openExperiment({ config, userOptions, flags }: ExperimentSettings
   return { task, source, test, opening, openSeconds: (performance.now() - start) / 1000 };
 }
 
-/** Networks as the task has them; refuses batches that they, or the modules of the losses, can't be trained with. */
+/** Makes the networks of the task; refuses batch sizes that they, or the losses' modules, can't be trained with. */
 async function expectTaskBatches(
   { teacher: given, student: make, data }: Pick<Task, "teacher" | "student" | "data">,
   config: ExperimentSettings["config"],
@@ -174,17 +174,17 @@ async function expectTaskBatches(
 
 /** The task of an experiment in a worker process. */
 export default async function taskOf(settings: ExperimentSettings): Promise<Task> {
-  // Notes about the teacher's file were printed by the process that started this one.
+  // The process that started this one has printed the notes about the teacher's file.
   return (await openExperiment({ ...settings, flags: { ...settings.flags, quiet: true } })).task;
 }
 
-/** Processes that open the same task, as many as `parallel` says. */
+/** Worker processes that open the same task, as many as `parallel` says. */
 export function workersOf(settings: ExperimentSettings, { openSeconds }: OpenExperiment): Workers {
   const { parallel } = settings.config as ResolvedConfig<"compare">;
   return {
     module: new URL("dist/cli/experiment.js", ROOT),
     argument: settings,
-    // As long as it took here, on each core; and all of them at once on a slow disk.
+    // Ten times what it took here for each process: they may share a core, or a slow disk.
     startSeconds: Math.min(60 + 10 * openSeconds * (parallel ?? numCores()), MAX_START_SECONDS),
     count: parallel,
   };
@@ -205,8 +205,8 @@ async function networksOf(
 }
 
 /**
- * Prints what would be trained: the students that differ in what they learn, in a share its own, and the teacher if it
- * does not come trained.
+ * Prints what would be trained: the students that differ in what they learn (for a share only its own), and the teacher
+ * unless it is already trained.
  */
 async function dryRunExperiment(
   { task, source }: OpenExperiment,

@@ -47,9 +47,9 @@ type ExportFlags = ShowFlags &
 
 const DATA =
   "reports the test accuracy; if the network's file does not say how its inputs are made, give the data that it was trained on, whose preprocessing the export takes";
-/** Nothing is drawn. */
+/** No random numbers are drawn. */
 const DATA_FLAGS = { entries: without(dataSchema.entries, ["seed"]) };
-/** Those of `dataSchema` that say how the command runs. */
+/** Options of `dataSchema` that say how the command runs. */
 const RUNNING: readonly string[] = ["threads", "forceThreads"];
 const IMAGE_SIZE = `${PTH_IMAGE_SIZE}; with --data, what the images of a folder are resized to`;
 
@@ -77,7 +77,7 @@ export function makeCommand(): Command {
   ).action((file: string) => errorBoundary(runExport)({ ...givenFlags(command), file }));
 }
 
-/** Writes the files, says what is in each, and with data what it costs in accuracy. */
+/** Writes the files, describes their content and, with data, the cost in accuracy. */
 async function runExport(flags: ExportFlags): Promise<void> {
   const outs = outFiles(flags);
   const { embedNormalisation } = flags;
@@ -95,7 +95,7 @@ async function runExport(flags: ExportFlags): Promise<void> {
   if (embedNormalisation && record === null && test === null) {
     throw new UsageError("--embed-normalisation: needs --data, whose normalisation it is");
   }
-  // What the data are like, of a network that does not say it.
+  // For a network that does not say how its inputs were made: the preprocessing of the data.
   const known = test !== null && record === null ? preprocessingOf(test) : undefined;
   const original = test && mainMetric(test, evaluate(network, test));
   for (const { format, out } of outs) {
@@ -117,7 +117,7 @@ async function runExport(flags: ExportFlags): Promise<void> {
   }
 }
 
-/** What an export wrote: for people, for programs, and how well it does on the test samples. */
+/** What an export wrote, for people and for programs, and its metric on the test samples. */
 interface Written {
   lines: string[];
   values: object;
@@ -132,7 +132,7 @@ type Write = (
   test: Dataset | null,
 ) => Promise<Written>;
 
-/** The formats by their flags, each loaded when it is written. */
+/** The formats by flag; each is loaded when it is written. */
 const FORMATS = { onnx: writeOnnx, js: writeJs, html: writeHtml } satisfies Record<string, Write>;
 type Format = keyof typeof FORMATS;
 const ENDINGS: Readonly<Record<Format, string>> = { onnx: ".onnx", js: ".mjs", html: ".html" };
@@ -143,7 +143,7 @@ function outFiles(flags: ExportFlags): { format: Format; out: string }[] {
     const given = flags[format];
     if (given === undefined) return [];
     const out = given === true ? join(dir, `${name}${ENDINGS[format]}`) : given;
-    // Node.js knows modules by their ending, in small letters.
+    // Node.js recognises modules by a lower-case extension.
     const isJs = format === "js";
     const endings = isJs ? [".mjs", ".js"] : [ENDINGS[format]];
     if (!endings.includes(isJs ? extname(out) : extname(out).toLowerCase())) {
@@ -169,7 +169,7 @@ async function writeOnnx(
   known: Preprocessing | undefined,
   test: Dataset | null,
 ): Promise<Written> {
-  // Loaded late: the other commands start without it.
+  // Loaded late, so that other commands start without it.
   const { accuracyByOnnxRuntime, saveOnnx } = await import("../export/index.js");
   const summary = await saveOnnx(network, out, { quantize, preprocessing: known, embedNormalisation });
   const [input, output] = [summary.input, summary.output].map(described);
@@ -182,7 +182,7 @@ async function writeOnnx(
   }
   if (inputNames !== null) {
     lines.push(`Inputs: ${shortList(inputNames)}${summary.embedded ? ", as in the table" : ", standardised"}`);
-    // ONNX Runtime takes numbers: which category a text is stays outside.
+    // ONNX Runtime takes numbers: turning a text into its category is left to the caller.
     if (spec?.kind === "table" && spec.columns.some((column) => "categories" in column)) {
       lines.push("Left to the caller: for each text 1 at its category (column=text), 0 at the column's others");
     }
@@ -208,7 +208,7 @@ async function writeHtml(...args: Parameters<Write>): Promise<Written> {
   return writeJavaScript(args, saveHtml, (_, weights) => `a page to try the network${weights}`);
 }
 
-/** Writes a file with the network as JavaScript, and says what is in it. */
+/** Writes a file with the network as JavaScript, and describes its content. */
 async function writeJavaScript<S extends { bytes: number }>(
   [network, out, { quantize }, known, test]: Parameters<Write>,
   save: (network: Module, out: string, options: JsOptions) => Promise<S>,
@@ -222,7 +222,7 @@ async function writeJavaScript<S extends { bytes: number }>(
   };
 }
 
-/** How well the exported graph does by our own kernels. */
+/** The metric of the exported graph, computed by Distillery's own kernels. */
 async function byKernels(
   network: Module,
   test: Dataset,
@@ -242,7 +242,7 @@ function weightsText(quantize: ExportFlags["quantize"]): string {
   return quantize === "int8" ? ", weights in 8 bits" : ", weights in float16";
 }
 
-/** The samples that the file is tried on; null without `--data`. */
+/** The samples to test the file with; null without `--data`. */
 async function testOf(
   flags: ExportFlags,
   record: TrainingRecord | null,
@@ -263,7 +263,7 @@ async function testOf(
   return { source, data, notes };
 }
 
-/** Names in a line, the first few. */
+/** The first few names, in a line. */
 function shortList(names: readonly string[]): string {
   const most = 12;
   const shown = names.slice(0, most).map(printableInline).join(", ");

@@ -4,19 +4,19 @@ import { logitsColumn, type Teacher, type TeacherOptions } from "../teachers/ind
 import { UsageError } from "./error_boundary.js";
 import { flagOf } from "./flag_names.js";
 
-/** The options that say which column of the data is the teacher. */
+/** Options that name the column of the data which is the teacher. */
 export interface ColumnOptions extends TableOptions, Pick<TeacherOptions, "teacherClasses"> {
   data: string;
   teacherColumn?: string | undefined;
 }
 
-/** The same options with the teacher's column among those that are no part of the samples. */
+/** The same options, with the teacher's column added to those that are dropped from the samples. */
 export function withoutTeacherColumn<C extends Pick<ColumnOptions, "teacherColumn"> & LoadDataOptions>(config: C): C {
   const { teacherColumn, dropColumns = [] } = config;
   return teacherColumn === undefined ? config : { ...config, dropColumns: [...dropColumns, teacherColumn] };
 }
 
-/** The teacher that a column of the data is; null: none is. */
+/** The teacher in a column of the data; null if there is none. */
 export async function columnTeacher(config: ColumnOptions): Promise<Teacher | null> {
   const { data, teacherColumn, teacherClasses: classes, header, encoding, labelColumn, labelColumns } = config;
   if (teacherColumn === undefined) return null;
@@ -26,7 +26,7 @@ export async function columnTeacher(config: ColumnOptions): Promise<Teacher | nu
   return logitsColumn(data, teacherColumn, Object.fromEntries(options));
 }
 
-/** A teacher as the opening lines have it: a network, or what the options name. */
+/** How the opening lines describe a teacher: a network, or what the options name. */
 export function shownTeacher(
   teacher: unknown,
   {
@@ -41,7 +41,7 @@ export function shownTeacher(
 /** Options that say how a network is used as a teacher. */
 const OF_NETWORKS = ["teacherMode", "teacherCache", "teacherNetwork"] as const;
 
-/** Refuses options that say how a network is used beside a teacher that is none. */
+/** Refuses options that say how a network is used if the teacher is not a network. */
 export function expectNoNetworkOptions(
   userOptions: Readonly<Partial<Record<(typeof OF_NETWORKS)[number] | "teacher" | "teacherColumn", unknown>>>,
 ): void {
@@ -52,7 +52,7 @@ export function expectNoNetworkOptions(
   throw new UsageError(`${flagOf(given, userOptions[given])}: ${text}`);
 }
 
-/** Refuses options of a teacher if there is none. */
+/** Refuses teacher options if there is no teacher. */
 export function expectNoTeacherOptions(userOptions: Readonly<Record<string, unknown>>): void {
   const given = [...OF_NETWORKS, "calibrateTeacher"].find((option) => Object.hasOwn(userOptions, option));
   if (given !== undefined)

@@ -4,12 +4,12 @@ export function flagOf(option: string, value?: unknown): string {
   return value === false ? `--no-${name}` : `--${name}`;
 }
 
-/** Arguments of commands that are no flags. */
+/** Arguments of commands that have no flag. */
 const POSITIONAL: readonly string[] = ["file", "files", "name", "kind"];
 
 /**
- * An argument by the flag that gave it, or several by theirs: `--label-column` for `labelColumn`, `--augment crop` for
- * `crop`. Null for one that no flag gave.
+ * The flag, or flags, that gave an argument: `--label-column` for `labelColumn`, `--augment crop` for `crop`. Null if
+ * no flag gave it.
  */
 export function namedByFlag(argument: string, flags: Readonly<Record<string, unknown>>): string | null {
   const [first = "", ...more] = argument.split(": ");
@@ -25,7 +25,7 @@ export function namedByFlag(argument: string, flags: Readonly<Record<string, unk
   }
   const { augment } = flags;
   if (typeof augment !== "object" || augment === null) return null;
-  // What is changed is called by the function that changes it.
+  // `dataset` is the argument of `augment`.
   if (name === "dataset") return flagOf("augment") + rest;
   return Object.hasOwn(augment, name) ? `${flagOf("augment")} ${first}${rest}` : null;
 }

@@ -9,7 +9,7 @@ import { splitExpressions } from "../registry/index.js";
 import { FUNCTION_DEFAULTS } from "../teachers/function_teacher.js";
 import { toChanges, toInterval, toList, toNumber, toNumberOrNone, toNumbers, toSides, toTexts } from "./flag_values.js";
 
-/** The value, the text and the parser of a flag. */
+/** The value, the help text and the parser of a flag. */
 export type Flag = readonly [value: string, text: string, parse?: (text: string, before: unknown) => unknown];
 
 /** The group of the flags that say how a command runs. */
@@ -21,10 +21,10 @@ export const OWN = "./net.mjs#Tiny";
 export const TEACHER_TEXT =
   "teacher weights, .pth or .safetensors, or logits by sample, .npy, .npz or .safetensors, an ONNX network, or a function of your own, ./teacher.mjs; several times for several teachers, which are averaged";
 
-/** What `--image-size` is of a network whose file does not say it, for help texts. */
+/** The help of `--image-size` for a network whose file does not state the size. */
 export const PTH_IMAGE_SIZE = "pixels of the images that a .pth file's network is for, such as 32 or 32x48";
 
-/** The texts of a command that refuses the synthetic data. */
+/** Help texts of a command that refuses the synthetic data. */
 export const REAL_DATA = {
   data: `${DATASET_NAMES.join(", ")}; or ${FORMATS_HELP} (required)`,
   validation: "fraction of the training data to choose epochs by (default: 0.1)",
@@ -32,16 +32,16 @@ export const REAL_DATA = {
   teacher: `${TEACHER_TEXT} (default: one is trained)`,
 } as const;
 
-/** What the texts of flags mean. */
+/** How the texts of flags are parsed. */
 const PARSERS = { number: toNumber, numbers: toNumbers, sides: toSides, list: toTexts };
-/** The flags of what says how data are read. */
+/** The flags of the options that say how data are read. */
 const LOADING = Object.fromEntries(Object.entries(LOADING_FLAGS).map(([name, flag]) => [name, toFlag(flag)]));
 
 function toFlag({ value, help, parse }: OptionFlag): Flag {
   return parse === undefined ? [value, help] : [value, help, PARSERS[parse]];
 }
 
-/** What help texts say of options, in groups; types and defaults come from the schemas, names from the registries. */
+/** The help texts of options, in groups. Types and defaults come from the schemas, names from the registries. */
 export const GROUPS: Readonly<Record<string, Readonly<Record<string, Flag>>>> = {
   "Data:": {
     data: ["<name>", `synthetic, ${DATASET_NAMES.join(", ")}; or ${FORMATS_HELP}`],
@@ -225,7 +225,7 @@ function usual(schedule: string, option: string): string {
   return ` (default: ${SCHEDULES.optionsOf(schedule).find(({ name }) => name === option)?.default})`;
 }
 
-/** The texts of the flags that turn an option off. */
+/** The help texts of the flags that turn an option off. */
 export const NEGATED: Readonly<Record<string, string | undefined>> = {
   ...Object.fromEntries(Object.entries(LOADING_FLAGS).map(([name, { negated }]) => [name, negated])),
   teacherCache: "run the teacher at each step",

@@ -1,12 +1,12 @@
 import { show } from "../checks.js";
 import { UsageError } from "./error_boundary.js";
 
-/** A number, or the text if it is none. */
+/** A number, or the text itself if it is not one. */
 export function toNumber(text: string): number | string {
   return text.trim() === "" || Number.isNaN(Number(text)) ? text : Number(text);
 }
 
-/** What stands for null while commander parses, which takes null for a value that is missing. */
+/** Stands for null while commander parses, because it takes null for a missing value. */
 export const NONE = Symbol("none");
 
 /** A number, or `none`. */
@@ -24,17 +24,17 @@ export function toNumbers(text: string): unknown {
   return text.split(",").map(toNumber);
 }
 
-/** A flag that was given once, or the list of all. */
+/** Collects the values of a flag that may be repeated: one value, or a list. */
 export function toList(text: string, before: unknown): unknown {
   return before === undefined ? text : [before, text].flat();
 }
 
-/** `32`, or `48x64`: rows and columns. */
+/** `32`, or `48x64`: height and width. */
 export function toSides(text: string): unknown {
   return /^\d+x\d+$/.test(text) ? text.split("x").map(Number) : toNumber(text);
 }
 
-/** `5` means epochs, `100steps` steps. */
+/** `5` is a number of epochs, `100steps` one of steps. */
 export function toInterval(text: string): unknown {
   const steps = text.replace(/ ?steps?$/, "");
   return steps === text ? toNumber(text) : { steps: toNumber(steps) };

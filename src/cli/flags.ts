@@ -7,14 +7,14 @@ import { type Flag, GROUPS, NEGATED, NETWORK, OWN, RUNNING } from "./flag_table.
 import { NONE } from "./flag_values.js";
 import { printError } from "./terminal.js";
 
-/** How a command shows what it does; no configuration says it. */
+/** How a command shows its work; not part of a configuration. */
 export interface ShowFlags {
   json?: boolean;
   quiet?: boolean;
   debug?: boolean;
 }
 
-/** What a training command takes beside its configuration. */
+/** Flags of a training command besides its configuration. */
 export interface TrainingFlags extends ShowFlags {
   config?: string;
   resume?: boolean;
@@ -30,7 +30,7 @@ export interface LoadFlags {
   quiet?: boolean;
 }
 
-/** Those of {@link LoadFlags} that are of the file. */
+/** Those of {@link LoadFlags} that are about the file. */
 export const READING_FLAGS: readonly (keyof LoadFlags)[] = ["key", "stripPrefix", "allowNonFinite"];
 const READING = "Reading weights:";
 
@@ -38,7 +38,10 @@ interface Fields {
   readonly entries: Readonly<Record<string, Parameters<typeof getDefault>[0]>>;
 }
 
-/** Adds a flag for each option of a schema, with its default; `own` has a command's own texts and values. */
+/**
+ * Adds a flag with its default for each option of a schema; `own` has the texts and values that are specific to a
+ * command.
+ */
 export function addOptions(
   command: Command,
   { entries }: Fields,
@@ -65,12 +68,12 @@ export function addOptions(
   return command;
 }
 
-/** Adds what says how a command shows what it does. */
+/** Adds the flags that say how a command shows its work. */
 export function addShowing(command: Command, json = "print JSON lines"): Command {
   return addGroup(command, RUNNING, { "--json": json, "--debug": "print the stack trace of a failure" });
 }
 
-/** Adds what a training command takes beside its configuration. */
+/** Adds the flags of a training command besides its configuration. */
 export function addRunning(
   command: Command,
   resume = "resume from the checkpoint in --out; with more --epochs also a finished run",
@@ -95,7 +98,7 @@ export function addLoading(command: Command): Command {
   return addGroup(addPart(command), READING, { "--allow-non-finite": "accept weights that are NaN or infinite" });
 }
 
-/** Adds the flags that say which tensors of a file are meant. */
+/** Adds the flags that select the tensors of a file. */
 export function addPart(command: Command): Command {
   return addGroup(command, READING, {
     "--key <name>": "key of the state dict in a checkpoint that holds several, such as model",
@@ -104,28 +107,28 @@ export function addPart(command: Command): Command {
   });
 }
 
-/** Adds the flag that says which network a file holds. */
+/** Adds the flag that names the network of a file. */
 export function addNetwork(command: Command, flag = "--network"): Command {
   const text = `network of a .pth file, or a class of your own: "mlp(hidden=[64])", ${OWN} (default: what the file says)`;
   return addGroup(command, READING, { [`${flag} ${NETWORK}`]: text });
 }
 
-/** The same as the library takes it. */
+/** The same as options of the library. */
 export function loadOptions(flags: LoadFlags): LoadOptions {
   return { ...partOptions(flags), allowNonFinite: flags.allowNonFinite ?? false };
 }
 
-/** Which tensors of a file are meant; what was left out of it is printed to standard error. */
+/** Which tensors of a file to read; notes about what was left out are printed to standard error. */
 export function partOptions({ key, stripPrefix, quiet = false }: Omit<LoadFlags, "allowNonFinite">): ReadOptions {
   return { key, stripPrefix, onNote: quiet ? undefined : printError };
 }
 
-/** What was given on the command line, without defaults. */
+/** The flags that were given on the command line, without defaults. */
 export function givenFlags(command: Command): Record<string, unknown> {
   const files = command.options.filter(({ flags }) => /[<[](file|out|folder)[>\]]/.test(flags));
   const isFile = new Set(files.map((option) => option.attributeName()));
   const given = Object.entries(command.opts()).filter(([name]) => command.getOptionValueSource(name) === "cli");
-  // No shell knows the home folder after `=`.
+  // Shells do not expand `~` after `=`.
   const meant = (name: string, value: unknown) => (isFile.has(name) ? atHome(value) : value === NONE ? null : value);
   return Object.fromEntries(given.map(([name, value]) => [name, meant(name, value)]));
 }

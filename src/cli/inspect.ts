@@ -19,7 +19,7 @@ export function makeCommand(): Command {
   );
 }
 
-/** Prints a checkpoint's tensors, parameters and texts. */
+/** Prints a checkpoint's tensors, parameters and metadata. */
 async function runInspect({ file, json, ...part }: InspectFlags): Promise<void> {
   const { format, bytes, tensors, parameters, metadata } = await inspectCheckpoint(file, partOptions(part));
   if (json) {
@@ -32,7 +32,7 @@ async function runInspect({ file, json, ...part }: InspectFlags): Promise<void> 
   for (const [key, text] of Object.entries(metadata)) print(`\n${printableInline(key)}: ${shortened(text)}`);
 }
 
-/** The most characters of a text that are shown: the texts of a network hold its tokenizer. */
+/** The maximum number of characters of a text that are shown: a network's metadata may contain its tokenizer. */
 const SHOWN = 4000;
 
 function shortened(text: string): string {

@@ -15,7 +15,7 @@ import { errorBoundary, UsageError, unknownName } from "./error_boundary.js";
 import { addShowing, type ShowFlags } from "./flags.js";
 import { explained, hanging, print, widthOf } from "./terminal.js";
 
-/** What can be made by its name, as help texts and reference pages show it. */
+/** Something that can be made by name, as help texts and reference pages show it. */
 interface ReferenceEntry {
   readonly name: string;
   readonly help: string;
@@ -29,7 +29,7 @@ interface Reference {
   readonly entries: readonly ReferenceEntry[];
 }
 
-/** From the registries, so that a new entry appears by itself. */
+/** Taken from the registries, so that a new entry appears without further changes. */
 const KINDS: Readonly<Record<string, () => Promise<Reference>>> = {
   networks: async () => ({
     usage: 'distill --student "mlp(hidden=[64])", --teacher-network; evaluate --network; createNetwork() in programs',

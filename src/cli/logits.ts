@@ -44,7 +44,7 @@ export function makeCommand(): Command {
   );
 }
 
-/** Writes the file, and says what is in it. */
+/** Writes the file, and describes its content. */
 async function runLogits(flags: LogitsFlags): Promise<void> {
   const { teacher: file, out, data } = flags;
   if (file === undefined) throw new UsageError("--teacher: needed: whose logits are written");

@@ -1,8 +1,8 @@
 #!/usr/bin/env node
-// Nothing is imported before it is known that there is room for it; a failure to load is reported as any other.
+// Nothing is imported before it is known that memory suffices; a failure to load is reported like any other.
 import { readFileSync } from "node:fs";
 
-/** What every command needs, measured, with a margin: below it Node.js aborts, or fails in the middle of an import. */
+/** What every command needs, measured, with a margin. Below it Node.js aborts, or fails in the middle of an import. */
 const NEEDED = [
   {
     limit: "Max open files",
@@ -17,7 +17,7 @@ const NEEDED = [
   },
 ];
 
-// Ignored, a write beyond the limit of a file's size (ulimit -f) fails as any other.
+// If the signal is ignored, a write beyond the file size limit (ulimit -f) fails like any other.
 process.on("SIGXFSZ", () => {});
 
 const shortage = tooLittle();
@@ -34,7 +34,7 @@ if (shortage === null) {
   process.stderr.write(`distillery: ${shortage} (IO_ERROR)\n`);
 }
 
-/** Which limit of this process leaves too little; null if none does, or if the system does not tell. */
+/** The limit of this process that leaves too little memory; null if none does, or if the system does not report it. */
 function tooLittle(): string | null {
   let limits: string;
   try {

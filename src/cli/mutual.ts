@@ -34,7 +34,10 @@ export function makeCommand(): Command {
   );
 }
 
-/** Trains, prints a line an epoch, and says where the students are and how accurate each and all together are. */
+/**
+ * Trains, prints a line per epoch, and reports where the students are and how accurate each of them and their ensemble
+ * are.
+ */
 async function runMutual({ config, userOptions }: Settings<"mutual">, flags: TrainingFlags): Promise<void> {
   const { out } = config;
   const source = await setUp(config, undefined, flags);
@@ -56,7 +59,7 @@ async function runMutual({ config, userOptions }: Settings<"mutual">, flags: Tra
   const model = cohortOf(students);
   if (flags.dryRun) {
     await termOf(config.loss, { ...input, students, generator: new Generator() });
-    // The labels alone: what the students cost each other is little beside their passes.
+    // Estimated with the labels alone: compared with the passes, what the students cost each other is small.
     const { loss: _, ...own } = input;
     return dryRun(
       { teacher: null, student: model },

@@ -2,16 +2,16 @@ import { showCount } from "../show.js";
 import { epochKey, type Metric, showMetric, testKey } from "../tasks/metrics.js";
 import { formatTable } from "./table.js";
 
-/** A network that was trained, with the task's figures by their names, as `testAccuracy`. */
+/** A trained network with the task's metrics by name, such as `testAccuracy`. */
 interface NetworkRow {
   readonly name: string;
   readonly network: string;
-  /** Undefined: not of interest. */
+  /** Undefined: not shown. */
   readonly parameters?: number;
   readonly [metric: string]: unknown;
 }
 
-/** What several networks of one call came to, a network a row. */
+/** The results of several networks of one call, with a row per network. */
 export function networkTable(metric: Metric, rows: readonly NetworkRow[]): string {
   const shown = (value: unknown) => (typeof value === "number" ? showMetric(metric, value) : "");
   return formatTable([

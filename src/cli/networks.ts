@@ -23,14 +23,14 @@ import { type LoadFlags, loadOptions } from "./flags.js";
 import { type Source, vectorsAdvice } from "./source.js";
 import { printError } from "./terminal.js";
 
-/** Makes networks by the options of a configuration, and reads them from files. */
+/** Makes networks from the options of a configuration, and reads them from files. */
 export class Networks {
   private constructor(
     private readonly options: Readonly<NetworkOptions>,
     readonly modules: UserModules,
   ) {}
 
-  /** Imports the modules that the options name: only here does a user's code run. */
+  /** Imports the modules that the options name. This is the only place where a user's code is loaded. */
   static async open(options: NetworkOptions): Promise<Networks> {
     const named = NETWORK_OPTIONS.flatMap((option) => {
       const network = options[option];
@@ -49,7 +49,7 @@ export class Networks {
     );
   }
 
-  /** The teacher that the options name: a column of the data, or that of files; null: none. */
+  /** The teacher that the options name: a column of the data, or files; null if there is none. */
   async teacherOf<C extends ColumnOptions & Omit<TeacherConfig, "teacher">>(
     config: C & { teacher?: TeacherConfig["teacher"] | undefined },
     flags: LoadFlags,
@@ -60,7 +60,7 @@ export class Networks {
     return column ?? (teacher === undefined ? null : this.readTeacher({ ...config, teacher }, flags, source));
   }
 
-  /** The teacher of a file, or the average of several. */
+  /** The teacher in a file, or the average of several. */
   async readTeacher(config: TeacherConfig, flags: LoadFlags, source: Source): Promise<Module | Teacher> {
     const teachers = await openTeachers([config.teacher].flat(), teacherOptions(config), {
       readNetwork: (file) => this.read(file, "teacherNetwork", flags, source),
@@ -74,7 +74,7 @@ export class Networks {
     return teachers[0];
   }
 
-  /** Makes the network that an option names, which starts from the weights of a file if there is one. */
+  /** Makes the network that an option names, with the weights of a file if one is given. */
   async makeFrom(
     option: keyof NetworkOptions,
     context: NetworkContext,
@@ -92,8 +92,8 @@ export class Networks {
   }
 
   /**
-   * The network of a file, which has to fit the data: columns and classes by their names. The file says which network
-   * it is; if it does not, or is of a class of the user's own, the option does.
+   * The network of a file, which has to fit the data: columns and classes are matched by name. The file says which
+   * network it is; if it does not, or names a user's class, the option does.
    */
   async read(file: string, option: keyof NetworkOptions, flags: LoadFlags, source: Source): Promise<Module> {
     const module = this.of(await openNetwork(file, loadOptions(flags)), option, source.context.shape);
@@ -101,7 +101,7 @@ export class Networks {
     const fitted = source.isSynthetic ? module : fitNetwork(module, data(), file);
     if (source.isSynthetic || recordOf(module) === null) {
       const { context } = source;
-      // One that encodes texts itself takes any length.
+      // A network that encodes texts itself accepts any length.
       const shape = (encodingOf(fitted) === null ? null : networkSpecOf(module))?.shape ?? context.shape;
       expectFits(file, module, { ...source, context: { ...context, shape } });
       const isTable = !source.isSynthetic && source.train().table !== undefined;
@@ -110,7 +110,7 @@ export class Networks {
     return module;
   }
 
-  /** The network of a file that was read, for images of a shape. */
+  /** Makes the network of a file that was read, for images of a shape. */
   of(opened: NetworkFile, option: keyof NetworkOptions, imageShape: readonly number[] | undefined): Module {
     const network = this.options[option];
     return opened.network({
@@ -121,12 +121,12 @@ export class Networks {
   }
 }
 
-/** Refuses a network that an option names for data whose samples it can't read. */
+/** Refuses a network named by an option if it can't read the samples of the data. */
 export function expectReadable(option: keyof NetworkOptions, network: Module, data: Dataset): void {
   underFlag(option, () => expectReads(network, data, flagOf(option)));
 }
 
-/** Runs `body`, whose refusals of the network are wrong usage of the flag that names it. */
+/** Runs `body`; if it refuses the network, reports a usage error of the flag that names it. */
 function underFlag<T>(option: keyof NetworkOptions, body: () => T): T {
   try {
     return body();
@@ -137,7 +137,7 @@ function underFlag<T>(option: keyof NetworkOptions, body: () => T): T {
   }
 }
 
-/** Where a teacher is read from, and how several become one. */
+/** Where a teacher is read from, and how several are combined. */
 interface TeacherConfig extends TeacherOptions {
   teacher: string | readonly string[];
   average?: "logits" | "probabilities" | undefined;
@@ -145,12 +145,12 @@ interface TeacherConfig extends TeacherOptions {
   teacherConfidence?: boolean | undefined;
 }
 
-/** [height, width] of `--image-size`, which was checked. */
+/** [height, width] from `--image-size`, which is already checked. */
 export function sidesOf(size: number | readonly number[] | undefined): readonly number[] | undefined {
   return typeof size === "number" ? [size, size] : size;
 }
 
-/** Which networks a command is about, as the user named them. */
+/** The networks of a command, as the user named them. */
 export interface NetworkOptions {
   network?: Expression | undefined;
   student?: Expression | undefined;
@@ -160,7 +160,7 @@ export interface NetworkOptions {
 const DEFAULTS = { network: "student", student: "student", teacherNetwork: "teacher" } as const;
 const NETWORK_OPTIONS = Object.keys(DEFAULTS) as (keyof NetworkOptions)[];
 
-/** That nothing says which columns and classes a network of a file was trained with. */
+/** A note that nothing says which columns and classes a file's network was trained with. */
 export function unknownText(file: string, source: Source): string {
   const { name } = source;
   const given = `it gets the columns and classes of ${name} in their order, by the statistics of ${name}`;
@@ -169,7 +169,7 @@ export function unknownText(file: string, source: Source): string {
   return `${file}: does not say what it was trained with, as the .safetensors files of runs do: ${given}${taken}`;
 }
 
-/** Refuses a network that does not fit the data, naming its file. */
+/** Refuses a network that does not fit the data, and names its file. */
 export function expectFits(
   file: string,
   network: Module,
@@ -197,14 +197,14 @@ export function expectFits(
 }
 
 /**
- * The configuration with the network that the teacher's file names, or the sum of several, if the teacher is read from
- * one; without any, if none of Distillery's networks teaches.
+ * The configuration with the network that the teacher's file names, or the sum of several networks if the teacher has
+ * several files. No network is named if the teacher is not one of Distillery's.
  */
 export function withTeacherNetwork<
   C extends { teacher?: string | readonly string[] | undefined; teacherNetwork: string },
 >(config: C, teacher: Module | Teacher | (() => Module) | null): Omit<C, "teacherNetwork"> {
   const { teacherNetwork, ...others } = config;
-  // One that is made is of the configuration's network.
+  // A network that was made here has the configuration's name.
   if (typeof teacher === "function" || (config.teacher === undefined && teacher instanceof Module)) return config;
   if (!(teacher instanceof Module)) return others;
   const networks = teacher instanceof Ensemble ? teacher.networks : [teacher];

@@ -15,14 +15,14 @@ interface Parts {
 }
 
 /**
- * The networks of a command by their roles, in the order in which they are printed; a teacher that is none as it was
- * named.
+ * The networks of a command by role, in the order in which they are printed; a teacher that is not a network as the
+ * user named it.
  */
 type Roles = Readonly<Record<string, Module | string>>;
 
 /**
- * Two lines about what is trained: the data; the networks with their parameters, and the threads. On a narrow terminal
- * they say less.
+ * Two lines about what is trained: the data; and the networks with their parameters, and the threads. Shorter on a
+ * narrow terminal.
  */
 export function openingLines(parts: Parts, networks: Roles, width: number): string[] {
   return [dataForms(parts), networkForms(networks)].map(
@@ -30,7 +30,7 @@ export function openingLines(parts: Parts, networks: Roles, width: number): stri
   );
 }
 
-/** What the data are, from the longest form to the shortest. */
+/** Descriptions of the data, from the longest to the shortest. */
 export function dataForms({ source, training, validation }: Parts): [string, ...string[]] {
   const { name, context, test } = source;
   const values = `${showCount(numel(context.shape))} values`;

@@ -57,18 +57,18 @@ interface Read extends FileSamples {
   readonly file: string;
 }
 
-/** A sample of a file, and what the network says of it. */
+/** A sample of a file, and the network's prediction for it. */
 interface Predicted {
   readonly read: Read;
   readonly index: number;
-  /** Where it is; in the file, if there is one alone. */
+  /** Its location; within the file if there is only one file. */
   readonly location: string;
   readonly prediction: TaskPrediction;
 }
 
 const DATA = "the data that the network was trained on (default: the preprocessing that its file describes)";
 
-/** Nothing is drawn. */
+/** No random numbers are drawn. */
 const DATA_FLAGS = { entries: without(dataSchema.entries, ["seed"]) };
 
 const TOP = 3;
@@ -111,7 +111,7 @@ async function runPredict(flags: PredictFlags): Promise<void> {
   else print(tableOf(predicted, reads, Math.min(top, classes), classNames).join("\n"));
 }
 
-/** One sample after another: the probabilities of all classes are not held for all samples. */
+/** One batch after the other: the probabilities of all classes are not kept for all samples. */
 function* predictions(network: Module, reads: readonly Read[], preprocessing: Preprocessing): Generator<Predicted> {
   const { classNames } = preprocessing;
   for (const read of reads) {
@@ -131,7 +131,7 @@ function* predictions(network: Module, reads: readonly Read[], preprocessing: Pr
   }
 }
 
-/** What the network was trained with or, if it does not say it, what the data are like; and the shape of a sample. */
+/** The network's preprocessing or, if its file does not state one, that of the data; and the shape of a sample. */
 async function descriptionFor(
   student: string,
   own: Preprocessing | null,
@@ -152,17 +152,17 @@ async function descriptionFor(
   throw new UsageError(`--data: ${reason}: give such a file as --student, or name the data it was trained on`);
 }
 
-/** Of the options of data, new samples take those that say how a file is read. */
+/** Of the data options, new samples use those that say how a file is read. */
 const OF_SAMPLES: readonly string[] = ["encoding", "exifOrientation"];
 
 /**
- * Refuses options of data that the network's own preprocessing decides, and those of training data, of which there are
- * none.
+ * Refuses data options that the network's own preprocessing decides, and options of training data, which `predict` does
+ * not read.
  */
 function expectOfSamples(flags: PredictFlags, own: Preprocessing): void {
   const { dropColumns = [], ...given } = onlyLoading({ ...flags });
   const labels = own.kind === "table" ? (own.labels ?? [own.label]).map(({ name }) => name) : [];
-  // New samples need no label: without its column they are read as if the file had none.
+  // New samples need no label: if the label column is missing, they are read as unlabelled.
   const others = dropColumns.filter((column) => !labels.includes(String(column)));
   expectUndecided({ ...given, ...(others.length > 0 && { dropColumns: others }) }, own);
   const foreign = Object.keys(given).find((name) => !isDecided(name) && !OF_SAMPLES.includes(name));
@@ -179,10 +179,10 @@ function printJson({ read, index, prediction }: Predicted, { classes }: Preproce
   print(JSON.stringify({ file, index, ...prediction, ...label }));
 }
 
-/** The most values of a vector that the table shows. */
+/** The maximum number of values of a vector that the table shows. */
 const SHOWN = 8;
 
-/** The values or labels of each sample, with what the file says of them. */
+/** The predicted values or labels of each sample, with those in the file. */
 function targetTable(predicted: Iterable<Predicted>, reads: readonly Read[], description: Preprocessing): string {
   const { classes, classNames } = description;
   const isGiven = reads.some(({ targets }) => targets !== undefined);
@@ -227,7 +227,7 @@ function tableOf(
   return isLabelled ? [table, "", `${right} of ${total} as labelled, ${showPercent(right / total)}`] : [table];
 }
 
-/** The places of the `count` largest values, the largest first; of equal ones the first. */
+/** The indices of the `count` largest values, largest first; among equal values the first. */
 function topOf(values: readonly number[], count: number): number[] {
   const top: number[] = [];
   for (let i = 0; i < values.length; i++) {

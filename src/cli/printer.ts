@@ -6,9 +6,7 @@ import { metricsOfEpoch } from "../train/trainer_state.js";
 import type { ShowFlags } from "./flags.js";
 import { print, printError, widthOf, wrapped } from "./terminal.js";
 
-/**
- * How a training command shows what happens: lines or JSON on standard output, progress and notes on standard error.
- */
+/** How a training command shows its work: lines or JSON on standard output, progress and notes on standard error. */
 export class Printer {
   #isOpen = false;
 
@@ -17,14 +15,17 @@ export class Printer {
     private readonly bar: Pick<Progress<unknown>, "clear" | "stop" | "work"> | null = null,
   ) {}
 
-  /** What is trained, once: before the first step, other work or note; what fails earlier says one line. */
+  /**
+   * Prints what is trained, once: before the first step, other work or note. A command that fails earlier prints one
+   * line.
+   */
   protected open(opening: Opening): void {
     if (this.#isOpen) return;
     this.#isOpen = true;
     if (!this.flags.json) this.note(opening(widthOf(process.stderr)).join("\n"));
   }
 
-  /** What is called of work beside the steps, and of notes. */
+  /** Called for work besides the steps, and for notes. */
   protected reports(opening: Opening): Required<Pick<RunControls, "onWork" | "onNote">> {
     return {
       onWork: (progress) => {
@@ -38,19 +39,19 @@ export class Printer {
     };
   }
 
-  /** The lines at the end, or one JSON object. */
+  /** Prints the lines at the end, or one JSON object. */
   end(object: Record<string, unknown>, lines: readonly string[]): void {
     this.print({ event: "end", ...object }, () => wrapped(lines.join("\n"), widthOf(process.stdout)));
   }
 
-  /** A line on standard error. */
+  /** Prints a line on standard error. */
   readonly note = (text: string): void => {
     if (this.flags.quiet) return;
     this.bar?.clear();
     printError(text);
   };
 
-  /** Leaves the terminal as it was. */
+  /** Restores the terminal. */
   close(): void {
     this.bar?.stop();
   }
@@ -62,12 +63,12 @@ export class Printer {
   }
 }
 
-/** Lines of at most `width` columns that say what is trained. */
+/** Lines that say what is trained, at most `width` columns wide. */
 type Opening = (width: number) => readonly string[];
 
-/** Shows one run: a line an epoch. */
+/** Shows one run: a line per epoch. */
 export class RunPrinter extends Printer {
-  /** What a run calls. */
+  /** The callbacks of a run. */
   readonly controls: Pick<RunControls, "onStep" | "onEpoch" | "onWork" | "onNote">;
 
   /** `details`: whether the line of an epoch shows the loss's own metrics. */
@@ -91,9 +92,9 @@ export class RunPrinter extends Printer {
   }
 }
 
-/** Shows an experiment of several runs: a line a run. */
+/** Shows an experiment of several runs: a line per run. */
 export class ExperimentPrinter extends Printer {
-  /** What a comparison or sweep calls. */
+  /** The callbacks of a comparison or sweep. */
   readonly controls: Pick<ExperimentControls, "onProgress" | "onTrial" | "onWork" | "onNote">;
 
   constructor(flags: ShowFlags, opening: Opening) {
@@ -111,7 +112,7 @@ export class ExperimentPrinter extends Printer {
   }
 }
 
-/** A run that is done; on a narrow terminal without what the value is of, or without its seconds. */
+/** A finished run. On a narrow terminal the metric's name, or the seconds, are left out. */
 function trialLine({ name, epochs, best, seconds }: TrialRecord, width: number): string {
   const [[key, value]] = Object.entries(metricsOfEpoch(best)).filter(([key]) => key !== "validationLoss");
   const metric = metricOfKey(key) as Metric;

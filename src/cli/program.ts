@@ -9,7 +9,7 @@ import { refuseRanks } from "./with_ranks.js";
 const EXIT_CODES =
   "Exit codes: 0 done; 1 failed; 2 wrong usage; 78 a mistake in a configuration file, or other options than those of the run in --out; 75 stopped by SIGTERM or SIGUSR1, 130 by Ctrl-C or SIGHUP, with the checkpoint saved: run it again with --resume.";
 
-/** In the order of the help. A command starts without what only the others need. */
+/** In the order of the help. Each command is loaded alone, so that it starts without what only the others need. */
 const COMMANDS: Readonly<Record<string, () => Promise<{ makeCommand(): Command }>>> = {
   distill: () => import("./distill.js"),
   "train-teacher": () => import("./train_teacher.js"),
@@ -27,7 +27,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<{ makeCommand(): Command }
   data: () => import("./data.js"),
 };
 
-/** Runs the command that `process.argv` asks for. A failure is printed, and sets the exit code. */
+/** Runs the command in `process.argv`. A failure is printed, and sets the exit code. */
 export async function run(): Promise<void> {
   const onEnd = expectEnd();
   try {
@@ -78,7 +78,10 @@ async function programOf(names: readonly string[]): Promise<Command> {
   return program;
 }
 
-/** That a flag without a value was given one, which would be an argument of the command; null if none was. */
+/**
+ * The error for a flag without a value that was given one, which would become an argument of the command; null if there
+ * is none.
+ */
 function valueOfNone({ args, options, registeredArguments }: Command): string | null {
   const value = args[registeredArguments.length];
   const flag = process.argv[process.argv.lastIndexOf(value) - 1];
@@ -88,14 +91,14 @@ function valueOfNone({ args, options, registeredArguments }: Command): string | 
   return `${flag}: takes no value, got ${show(value)}${isOfCompare ? ", which compare alone takes" : ""}`;
 }
 
-/** The same of a value after `=`, with which the flag counts as unknown; null if it is. */
+/** The same for a value after `=`, which makes the flag unknown; null if there is none. */
 function valueGlued({ options }: Command, text: string): string | null {
   const [, flag, value] = /^error: unknown option '(--[\w-]+)=(.*)'/s.exec(text) ?? [];
   const isKnown = options.some((option) => option.long === flag && option.isBoolean());
   return isKnown ? `${flag}: takes no value, got ${show(value)}` : null;
 }
 
-/** Refuses a flag that is given again, which would replace the first one, unless it makes a list of all. */
+/** Refuses a repeated flag, which would replace the first one, unless the flag collects a list. */
 function refuseRepeated(command: Command): void {
   const given = new Map<string, string>();
   for (const option of command.options.filter(({ parseArg }) => parseArg !== toList)) {

@@ -6,10 +6,10 @@ import { joinRanks } from "../train/ranks.js";
 import type { TrainingFlags } from "./flags.js";
 import type { Settings } from "./settings.js";
 
-/** The options of all training commands. */
+/** Options that all training commands share. */
 type Kept = Pick<ResolvedConfig<RunName>, keyof ResolvedConfig<RunName>>;
 
-/** How a training command's run is kept, by its configuration. */
+/** The controls of a training command's run, from its configuration. */
 export async function controlsOf(
   { config, userOptions }: { config: Kept; userOptions: Settings<RunName>["userOptions"] },
   { resume = false, overwrite = false }: TrainingFlags,

@@ -32,11 +32,11 @@ import { type Source, setUp } from "./source.js";
 
 type DistillFlags = TrainingFlags & LoadFlags;
 
-/** What the reference script does, which looks like a mistake. */
+/** Explains what looks like a mistake in the reference script. */
 const ON_NOISE =
   "The reference script: an untrained teacher is distilled on random data, on purpose, to compare numbers with PyTorch's. --data and --teacher take real ones.";
 
-/** Distils, prints a line an epoch, and says where the student is and how accurate it is; nothing for a dry run. */
+/** Distils, prints a line per epoch, and reports where the student is and how accurate it is; null for a dry run. */
 export async function runDistill(settings: Settings<"distill">, flags: DistillFlags): Promise<RunSummary | null> {
   const { config, userOptions } = settings;
   const { out, report, teacherCache, calibrateTeacher } = config;
@@ -76,7 +76,7 @@ export async function runDistill(settings: Settings<"distill">, flags: DistillFl
     );
   const printer = new RunPrinter(flags, { lossName, epochs: config.epochs, details: !isDefault, opening });
   const overlap = source.test && network && overlapOf(network, source.test, "teacher");
-  // Of `npm start` alone: scripts compare what the command prints with PyTorch's.
+  // For `npm start` only: scripts compare the command's output with PyTorch's.
   const isStart = process.env.npm_lifecycle_event === "start";
   if (isStart && config.data === "synthetic" && config.teacher === undefined) printer.note(ON_NOISE);
   try {
@@ -91,7 +91,7 @@ export async function runDistill(settings: Settings<"distill">, flags: DistillFl
   }
 }
 
-/** What the student is made for: of vectors its dimensions may be others than the targets'. */
+/** What the student is made for: vectors may have other dimensions than the targets. */
 export function studentContext(
   { dimensions }: Pick<Settings<"distill">["config"], "dimensions">,
   { context, train }: Source,
@@ -102,7 +102,7 @@ export function studentContext(
   throw new UsageError(`--dimensions: are of vectors (--task vectors), and the data are for ${name}`);
 }
 
-/** The teacher of a file; without one a network as it is drawn for synthetic data, and none for others. */
+/** The teacher in a file. Without one: for synthetic data a network with random weights, otherwise none. */
 async function teacherOf(
   config: Settings<"distill">["config"],
   networks: Networks,
@@ -114,7 +114,7 @@ async function teacherOf(
   return networks.readTeacher({ ...config, teacher }, flags, source);
 }
 
-/** Refuses a loss that needs a teacher, of which there is none. */
+/** Refuses a loss that needs a teacher if there is none. */
 async function expectNoTeacherNeeded(
   { loss, labelSmoothing }: Settings<"distill">["config"],
   student: Module,

@@ -24,10 +24,10 @@ import type { Source } from "./source.js";
 
 /** A run that has ended. */
 interface FinishedRun {
-  /** What was trained, with its last weights: `student` or `teacher`, and its network. */
+  /** The role of `network`, which was trained and has its last weights. */
   role: "student" | "teacher";
   network: Module;
-  /** The teacher of a distillation, null if it is no network of Distillery's. */
+  /** The teacher of a distillation; null if it is not a network of Distillery's. */
   teacher?: Module | null;
   /** The test samples that the teacher was trained on. */
   overlap?: Overlap | null;
@@ -39,21 +39,21 @@ interface FinishedRun {
 
 /** The student, or teacher, of a run. */
 export interface RunSummary {
-  /** Its `.safetensors` file: of the best epoch on the validation set or, without one, of the last. */
+  /** Its `.safetensors` file: of the best epoch on the validation set or, without one, of the last epoch. */
   file: string;
   parameters: number;
-  /** How often runs in its folder looked at the test set; null without one. */
+  /** How often runs in its folder were evaluated on the test set; null without one. */
   testEvaluations: number | null;
   /**
-   * The task's figure, such as `validationAccuracy`, null without a validation set; and on the test set with the
-   * weights of that file, `testAccuracy`, null without a test set.
+   * The task's metrics: `validationAccuracy` and the like, null without a validation set; and `testAccuracy` with the
+   * weights of that file, null without a test set.
    */
   [metric: `validation${string}` | `test${string}`]: number | null;
 }
 
 /**
- * Evaluates the network with its last and its best weights on the test set, writes the report, and prints all that; the
- * files' names also if the report can't be written.
+ * Evaluates the network with its last and its best weights on the test set, writes the report, and prints the results.
+ * The file names are printed even if the report can't be written.
  */
 export async function summarizeRun(printer: RunPrinter, run: FinishedRun): Promise<RunSummary> {
   const { role, network, teacher, overlap, result, source } = run;
@@ -114,14 +114,14 @@ export async function summarizeRun(printer: RunPrinter, run: FinishedRun): Promi
   };
 }
 
-/** What test figures are for, and how often they were looked at. */
+/** What test metrics are for, and how often the test set was evaluated. */
 export function testEvaluationsText(looks: number, isValidated: boolean): string {
   const by = isValidated ? "choose by the validation set" : "choose by a validation set (--validation 0.1)";
   const often = looks === 1 ? "" : `; runs in this folder looked at it ${looks} times`;
   return `The test set is for the end: ${by}${often}.`;
 }
 
-/** The figure of the validation set that the best epoch was chosen by, under its name in an epoch's record. */
+/** The validation metric that the best epoch was chosen by, under its name in an epoch's record. */
 function chosenBy(best: BestWeights): Metrics {
   const { validationLoss: _, ...figures } = metricsOfEpoch(best);
   return figures;
@@ -144,7 +144,7 @@ function figuresText(role: string, evaluation: TaskEvaluation, data: Dataset | n
   return `${own}, teacher ${showMetric(metric, teacher)}, agreement ${showMetric(agreement, agreed)}`;
 }
 
-/** Writes the report of a run into its folder; gives its file. */
+/** Writes the report of a run into its folder; returns the file. */
 export async function writeReportOf(
   run: Pick<FinishedRun, "network" | "teacher" | "source" | "out"> & {
     result: Pick<RunResult, "history" | "steps" | "best">;
@@ -163,7 +163,7 @@ export async function writeReportOf(
   });
 }
 
-/** The command that repeats all of it, quoted for a shell. */
+/** The command that repeats the run, quoted for a shell. */
 export function commandLine(): string {
   const args = process.argv.slice(2).filter((argument) => argument !== "--collect");
   return ["distillery", ...args.map(shellQuoted)].join(" ");

@@ -57,7 +57,7 @@ export function makeCommand(): Command {
   );
 }
 
-/** Serves until Ctrl-C or SIGTERM, then answers what came and ends. */
+/** Serves until Ctrl-C or SIGTERM; then answers the requests that have arrived, and ends. */
 async function runServe(flags: ServeFlags): Promise<void> {
   const { file, port, host, maxBody, maxSamples, timeout, json } = flags;
   const { imageSize, threads } = optionsOf(serveSchema, { ...flags });

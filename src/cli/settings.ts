@@ -25,16 +25,19 @@ import { flagOf } from "./flag_names.js";
 import { READING_FLAGS, type ShowFlags } from "./flags.js";
 import { printError } from "./terminal.js";
 
-/** What a command runs with. */
+/** A command's resolved settings. */
 export interface Settings<C extends ConfigName> {
   config: ResolvedConfig<C>;
-  /** From the configuration file and the flags, without defaults: `config.json` keeps them to configure another run. */
+  /**
+   * The options of the configuration file and the flags, without defaults; `config.json` keeps them to configure
+   * another run.
+   */
   userOptions: ConfigOf<C>;
 }
 
 /**
- * A command's body behind an error boundary. Its configuration is read and checked first; if it has a log file, what is
- * printed goes there too.
+ * Wraps a command's body in an error boundary. Its configuration is read and checked first; if it has a log file, the
+ * output is also written there.
  */
 export function configured<C extends ConfigName, F extends ShowFlags>(
   command: C,
@@ -51,20 +54,20 @@ export function configured<C extends ConfigName, F extends ShowFlags>(
     if (given.overwrite === true) expectKept(command, settings.config);
     const run = errorBoundary<F>(async (flags) => void (await body(settings, flags)));
     const { logFile } = settings.config;
-    // The first of several ranks prints. A dry run writes nothing.
+    // Only the first of several ranks prints. A dry run writes nothing.
     if (logFile === false || isSilentRank() || given.dryRun === true) return run(flags);
     const file = logFile === true ? DEFAULT_LOG_FILE : logFile;
     await logged(() => run(flags), file, { onFailure: logFailed, isKept: given.resume === true });
   });
 }
 
-/** A log that can't be written ends no work, but the command has failed. */
+/** A log that can't be written does not stop the work, but the command has failed. */
 function logFailed({ message, code }: DistilleryError): void {
   process.exitCode ??= EXIT.failed;
   printError(`distillery: ${message}: the log ends here (${code})`);
 }
 
-/** A command's configuration: from its file, if one is given; flags take precedence. */
+/** A command's configuration, from its file if one is given; flags take precedence. */
 async function settingsOf<C extends ConfigName>(
   command: C,
   flags: Readonly<Record<string, unknown>>,
@@ -76,7 +79,7 @@ async function settingsOf<C extends ConfigName>(
   return settings;
 }
 
-/** If the data file is missing, that is the error; the options beside it are checked when it is there. */
+/** A missing data file is reported first; the options beside it are checked once it exists. */
 async function afterData<T>({ data, teacher }: { data?: unknown; teacher?: unknown }, body: () => T): Promise<T> {
   try {
     return body();
@@ -87,15 +90,15 @@ async function afterData<T>({ data, teacher }: { data?: unknown; teacher?: unkno
   }
 }
 
-/** A command's configuration by the user's options. */
+/** A command's configuration from the user's options. */
 export function settingsFrom<C extends ConfigName>(command: C, userOptions: ConfigOf<C>): Settings<C> {
   return { config: cappedThreads(byFlags(() => resolveConfig(command, userOptions, nameOf))), userOptions };
 }
 
-/** What says which samples there are. */
+/** Options that determine the samples. */
 export type DataOptions = InferOutput<typeof dataSchema>;
 
-/** The options of a schema among the flags of a command without a configuration. */
+/** The flags that are options of a schema, for a command without a configuration. */
 export function optionsOf<S extends typeof dataSchema | typeof evaluateSchema | typeof serveSchema>(
   schema: S,
   flags: Readonly<Record<string, unknown>>,
@@ -115,7 +118,7 @@ interface Threads {
   forceThreads?: boolean | undefined;
 }
 
-/** No more threads than cores unless that is forced: with more a run takes longer, with the same bits. */
+/** Refuses more threads than cores unless forced: they make a run slower, with the same bits. */
 function cappedThreads<O extends Threads>(options: O): O {
   const { threads = 1, forceThreads = false } = options;
   if (forceThreads && options.threads === undefined) {
@@ -133,7 +136,7 @@ function sayCap({ threads }: Threads, { threads: used }: Threads, { quiet }: Sho
   else if (threads === undefined && preset > cores) printError(`DISTILLERY_THREADS: ${capped(preset)}`);
 }
 
-/** Those of the flags that `entries` name. */
+/** Those of the flags that are in `entries`. */
 export function only(entries: object, flags: Readonly<Record<string, unknown>>): object {
   return Object.fromEntries(Object.entries(flags).filter(([name]) => Object.hasOwn(entries, name)));
 }
@@ -143,7 +146,7 @@ function nameOf([option = "", ...rest]: readonly string[]): string {
   return [flagOf(option), ...rest.filter((name) => name !== "steps" && !/^\d+$/.test(name))].join(" ");
 }
 
-/** Mistakes in options are wrong usage here. */
+/** Turns mistakes in options into usage errors. */
 function byFlags<T>(body: () => T): T {
   try {
     return body();
@@ -153,7 +156,7 @@ function byFlags<T>(body: () => T): T {
   }
 }
 
-/** The options of a command that name a file which is read. */
+/** The options of a command that name an input file. */
 const INPUTS = ["data", "teacher", "from"] as const;
 
 type Paths = Partial<Record<(typeof INPUTS)[number], string | readonly string[] | undefined>> & {
@@ -162,20 +165,20 @@ type Paths = Partial<Record<(typeof INPUTS)[number], string | readonly string[] 
   logFile: string | boolean;
 };
 
-/** Refuses flags that say how weights are read if none are. */
+/** Refuses flags that say how weights are read if no weights are. */
 function expectReading({ teacher, from }: Paths, flags: Readonly<Record<string, unknown>>): void {
   const name = READING_FLAGS.find((flag) => flags[flag] !== undefined);
   if (name === undefined || (teacher ?? from) !== undefined) return;
   throw new UsageError(`${flagOf(name)}: is of a file of weights, and none is read (--teacher, --from)`);
 }
 
-/** What the weights of a command's run are called. */
+/** The names of the weight files of a command's run. */
 const OWN_WEIGHTS: Partial<Record<ConfigName, readonly string[]>> = {
   "train-teacher": ["teacher"],
   distill: [STUDENT_FILE],
 };
 
-/** Refuses to read what `--overwrite` removes before the run has come to its end. */
+/** Refuses inputs that `--overwrite` would remove before the run has ended. */
 function expectKept(command: ConfigName, { teacher, from, out }: Paths): void {
   const own = weightsOf(OWN_WEIGHTS[command] ?? []);
   for (const [name, files] of Object.entries({ teacher, from })) {
@@ -187,7 +190,7 @@ function expectKept(command: ConfigName, { teacher, from, out }: Paths): void {
   }
 }
 
-/** Refuses logs that would be written onto a file of the run itself, onto one that is read, or onto each other. */
+/** Refuses a log file that is also a file of the run, an input, or another log. */
 function expectOutputs(paths: Paths, configFile: string | undefined): void {
   const { out, csv = false, logFile } = paths;
   const read = new Map<string, string>();

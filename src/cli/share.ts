@@ -6,7 +6,7 @@ import { toNumber } from "./flag_values.js";
 import { addRunning } from "./flags.js";
 import { printError } from "./terminal.js";
 
-/** What says which share of an experiment's runs a process trains. */
+/** Which share of an experiment's runs a process trains. */
 export interface ShareFlags {
   index?: number;
   of?: number;
@@ -16,7 +16,7 @@ export interface ShareFlags {
 
 const GROUP = "On several machines:";
 
-/** Adds what `compare` and `sweep` take beside their configuration. */
+/** Adds the flags of `compare` and `sweep` besides their configuration. */
 export function addExperiment(command: Command): Command {
   const flag = (form: string, text: string) => new Option(form, text).helpGroup(GROUP);
   const index =
@@ -32,8 +32,8 @@ export function addExperiment(command: Command): Command {
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
- * The share of this process: by its flags or, without, by what SLURM tells the tasks of an array and Kubernetes the
- * pods of an Indexed Job; null if it is none, and all is run.
+ * The share of this process: from its flags or, without them, from what SLURM tells the tasks of an array and
+ * Kubernetes the pods of an Indexed Job. Null if there is none and everything is run.
  */
 export function shareOf(
   { index, of, collect = false, quiet }: ShareFlags,
@@ -65,7 +65,10 @@ export function shareOf(
   throw new UsageError(`${share.by}: expected an index from 0 to ${share.of - 1}, got ${share.index}`);
 }
 
-/** What the scheduler says; with the number of shares its own index counts as it is, so that some can be run again. */
+/**
+ * The share that the scheduler assigns. If the number of shares is given, the scheduler's index is used unchanged, so
+ * that some shares can be run again.
+ */
 function scheduled(of: number | undefined, env: Environment): (Share & { by: string }) | null {
   const number = (name: string, usual?: number) => {
     const text = env[name];
@@ -99,7 +102,7 @@ function scheduled(of: number | undefined, env: Environment): (Share & { by: str
   throw new UsageError(`JOB_COMPLETION_INDEX: ${text}`);
 }
 
-/** Says that a share is done, and what comes next. */
+/** Reports that a share is done, and what comes next. */
 export function shareLine({ share, runs }: ShareResult, out: string): string {
   const { index, of } = share;
   const done = `share ${index} of ${of} (from 0 to ${of - 1}) is done, ${counted(runs.length, "run")} in ${out}`;

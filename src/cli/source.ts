@@ -21,30 +21,30 @@ import { flagOf } from "./flag_names.js";
 import type { ShowFlags } from "./flags.js";
 import { printError } from "./terminal.js";
 
-/** What says where a command's data come from and how they are split. */
+/** Where a command's data come from, and how they are split. */
 type SourceOptions = InferOutput<typeof dataSchema> & {
   /** The fraction of the training data that is held out; default: none. */
   validation?: number;
   augment?: AugmentOptions | undefined;
 };
 
-/** Where a command's data come from. `train` draws the synthetic data: call it after the networks were made. */
+/** The data of a command. `train` draws the synthetic data: call it after the networks are made. */
 export interface Source {
   name: string;
   isSynthetic: boolean;
   /** What a network for these data is made for. */
   context: NetworkContext;
   train(): Dataset;
-  /** Held out of the training data; null if none is, and for synthetic data. */
+  /** Held out of the training data; null for synthetic data, and if nothing is held out. */
   validation: Dataset | null;
-  /** Null for synthetic data, and if there is none. */
+  /** Null for synthetic data, and if there is no test set. */
   test: Dataset | null;
-  /** Whether a network may give what it does for any data, whatever the labels are. */
+  /** Whether a network may have any outputs, whatever the labels are. */
   takesVectors?: boolean;
 }
 
 /**
- * Sets threads and seed, and opens the data, with a network's preprocessing if that is given; the random stream has
+ * Sets threads and seed, and opens the data, with a network's preprocessing if that is given. The random stream has
  * drawn nothing afterwards.
  */
 export async function setUp(
@@ -128,7 +128,7 @@ function split(
   }
 }
 
-/** How a student learns the vectors of a network, in two commands. */
+/** How to distil a network's vectors in two commands. */
 export function vectorsAdvice(file: string, data: string): string {
   const [teacher, samples] = [file, data].map(shellQuoted);
   const first = `\`distillery logits --teacher ${teacher} --data ${samples} --out vectors.npy\``;

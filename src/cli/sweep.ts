@@ -20,13 +20,13 @@ export function makeCommand(): Command {
   return command.action(() => configured("sweep", runSweep)(givenFlags(command)));
 }
 
-/** Tries every temperature with every alpha, prints a line a run, and at the end the grid and the best. */
+/** Tries every temperature with every alpha: prints a line per run, and the grid and the best point at the end. */
 function runSweep({ config, userOptions }: Settings<"sweep">, flags: ExperimentFlags): Promise<void> {
   const { loss, calibrateTeacher } = config;
   return runExperimentCommand({ config, userOptions }, flags, {
     // Only the lists that were given: the loss may lack the other argument.
     options: { temperatures: userOptions.temperatures, alphas: userOptions.alphas, calibrateTeacher },
-    // What is swept changes no times.
+    // The values that are swept do not affect times.
     trials: async (input) => (await sweepTrials(input)).map((trial) => ({ ...trial, loss: loss ?? null })),
     run: sweep,
     runShare: sweepShare,
@@ -45,7 +45,7 @@ function endOf(result: SweepResult): [object: object, lines: string[]] {
   return [object, ["", table(result), "", answer, ...sweepCaveats(result)]];
 }
 
-/** The figure of the validation set, a temperature a row and an alpha a column. */
+/** The validation metric, with a row per temperature and a column per alpha. */
 function table({ data, seeds, temperatures, alphas, points, best, swept }: SweepResult): string {
   const [metric] = metricsOf(data);
   const name = epochKey(metric);
@@ -56,7 +56,7 @@ function table({ data, seeds, temperatures, alphas, points, best, swept }: Sweep
     const { spread } = point;
     return `${showMetric(metric, point[name])}${spread ? ` ± ${showChange(metric, spread.figure.std)}` : ""}${mark}`;
   };
-  // One that the loss does not read has no name.
+  // An argument that the loss does not read has no heading.
   const head = (name: "temperature" | "alpha", value: number) =>
     swept?.includes(name) === false ? "" : `${name} ${value}`;
   return formatTable([

@@ -5,8 +5,8 @@ import { widthOf } from "./terminal.js";
 type Rows = readonly (readonly string[])[];
 
 /**
- * Rows as aligned columns: the first to the left, the others to the right. What the first row's first cell says gets a
- * line of its own if the table is too wide with it; one that is still too wide is written in parts, each with the first
+ * Rows as aligned columns: the first one left-aligned, the others right-aligned. If the table is too wide, the first
+ * cell of the first row gets a line of its own; if it is still too wide, it is written in parts, each with the first
  * column.
  */
 export function formatTable(given: Rows, width = widthOf(process.stdout)): string {
@@ -36,7 +36,7 @@ function widthsOf(rows: Rows): number[] {
   return (rows[0] ?? []).map((_, i) => rows.reduce((most, row) => Math.max(most, columns(row[i] ?? "")), 0));
 }
 
-/** The width of a line: two spaces between columns. */
+/** The width of a line, with two spaces between columns. */
 function total(widths: readonly number[]): number {
   return widths.reduce((sum, one) => sum + one + 2, -2);
 }

@@ -1,9 +1,9 @@
-// All that the command line prints goes through here.
+// All output of the command line goes through this file.
 import { ioError } from "../files/index.js";
 import { printable } from "../log/index.js";
 import { ERASE } from "../log/terminal_line.js";
 
-/** The codes of a reader that is gone: a pipe that was closed, as `| head` does, or a terminal. */
+/** Error codes of a reader that has gone: a closed pipe, as with `| head`, or a terminal. */
 const GONE: readonly unknown[] = ["EPIPE", "EIO", "ENXIO", "ECONNRESET"];
 
 let isOutputFailed = false;
@@ -22,8 +22,8 @@ export function printError(text: string): void {
 }
 
 /**
- * Lines of a text broken between words if they are longer; a table's, whose cells have two spaces between
- * them, are not.
+ * The lines of a text, broken between words if they are too long. Lines of tables, whose cells have two spaces between
+ * them, are not broken.
  */
 export function wrapped(text: string, width: number): string {
   const broken = (line: string) => {
@@ -41,27 +41,24 @@ export function wrapped(text: string, width: number): string {
     .join("\n");
 }
 
-/**
- * A text behind what begins its line, broken between words; lines after the first begin below it, or after `indent`
- * spaces.
- */
+/** A text after a prefix, broken between words. Later lines begin below the text, or after `indent` spaces. */
 export function hanging(start: string, text: string, width: number, indent = start.length): string {
   return `${start}${wrapped(text, width - indent).replaceAll("\n", `\n${" ".repeat(indent)}`)}`;
 }
 
-/** What is explained, and its text, which begins at a column, or below it where that leaves few. */
+/** A term and its explanation, which begins at a column, or on the next line if little room is left. */
 export function explained(form: string, text: string, column: number, width: number): string {
   if (text === "") return form;
   if (width - column < MIN_TEXT_COLUMNS) return `${form}\n${hanging(" ".repeat(8), text, width)}`;
   return hanging(form.padEnd(column), text, width);
 }
 
-/** The width that lines have to fit: that of a terminal; a file and a pipe take any. */
+/** The width that lines have to fit: that of a terminal; unlimited for a file or a pipe. */
 export function widthOf({ isTTY, columns }: Pick<typeof process.stdout, "isTTY" | "columns">): number {
   return isTTY && columns > 0 ? columns : Infinity;
 }
 
-/** Prints a text on standard output as it is, but for what a terminal would obey. */
+/** Prints a text on standard output unchanged, except for sequences that a terminal would interpret. */
 export function writeOutput(text: string): void {
   process.stdout.write(printable(text));
 }
@@ -71,7 +68,7 @@ export function writeError(text: string): void {
   process.stderr.write(printable(text));
 }
 
-/** Erases the `^C` that a terminal shows where Ctrl-C is pressed. */
+/** Erases the `^C` that a terminal shows when Ctrl-C is pressed. */
 export function eraseInterrupt(): void {
   if (process.stderr.isTTY) process.stderr.write(ERASE);
 }
@@ -86,7 +83,7 @@ export async function whileRead<T>(listener: () => void, body: () => Promise<T>)
   }
 }
 
-// A failure to print ends no work: it is said once, and what can't be written at all is a failed command.
+// A failure to print does not stop the work: it is reported once, and the command counts as failed.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   if (isOutputFailed) return;
   isOutputFailed = true;

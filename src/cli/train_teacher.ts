@@ -25,7 +25,7 @@ export function makeCommand(): Command {
   );
 }
 
-/** Trains, prints a line an epoch, and says where the teacher is and how accurate it is; nothing for a dry run. */
+/** Trains, prints a line per epoch, and reports where the teacher is and how accurate it is; null for a dry run. */
 export async function runTrainTeacher(
   settings: Settings<"train-teacher">,
   flags: TrainingFlags & LoadFlags,

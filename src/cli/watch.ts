@@ -29,7 +29,7 @@ export function makeCommand(): Command {
 async function runWatch({ folder, port, json }: WatchFlags): Promise<void> {
   expectInteger("port", port, 0, MAX_PORT);
   const kind = await kindOf(folder);
-  // The first run makes the folder that all commands write to by default.
+  // The first run creates the folder that all commands write to by default.
   if (kind !== "folder" && !(kind === null && folder === FOLDER)) {
     throw new DistilleryError("NOT_FOUND", `${folder}: ${kind === null ? "no such folder" : "is no folder"}`);
   }

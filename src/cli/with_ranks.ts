@@ -5,8 +5,8 @@ import { byFlag, exitCodeOf, oneLine, UsageError } from "./error_boundary.js";
 import type { ShowFlags } from "./flags.js";
 
 /**
- * Runs a command as one of the ranks that `mpirun` started, or alone. All but the first are silent; a failure of one
- * ends all. A stopped run has stopped on all.
+ * Runs a command as one of the ranks that `mpirun` started, or alone. All ranks but the first are silent, and a failure
+ * of one ends all. A run that is stopped has stopped on all ranks.
  */
 export function withRanks<S, F extends ShowFlags, T>(
   body: (settings: S, flags: F) => Promise<T>,
@@ -20,7 +20,7 @@ export function withRanks<S, F extends ShowFlags, T>(
       return result;
     } catch (error) {
       if (!isAbort(error)) {
-        // Several ranks need the flag, given or not.
+        // An error about `shards` is reported as one about `--shards`, even if that was not given.
         const named = byFlag(error, { shards: 1, ...flags });
         return ranks.fail(oneLine(named), exitCodeOf(named));
       }
@@ -35,7 +35,7 @@ export function withRanks<S, F extends ShowFlags, T>(
 /** The commands that {@link withRanks} runs. */
 const RANKED: readonly string[] = ["distill", "train-teacher"];
 
-/** Refuses several ranks of a command that would do its whole work on each of them. */
+/** Refuses several ranks for a command that would do all of its work on each of them. */
 export function refuseRanks(command: string): void {
   const ranks = ranksOfJob();
   if (!(ranks > 1) || RANKED.includes(command)) return;
