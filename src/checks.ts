@@ -3,7 +3,7 @@ import { types } from "node:util";
 import leven, { closestMatch } from "leven";
 import { DistilleryError, type ErrorCode } from "./errors.js";
 
-/** `BAD_ARGUMENT`, or another code, about an argument. */
+/** An error about an argument: `BAD_ARGUMENT` unless another code is given. */
 export function argumentError(
   argument: string,
   problem: string,
@@ -12,7 +12,7 @@ export function argumentError(
   return new DistilleryError(code, `${argument}: ${problem}`, { argument, ...options });
 }
 
-/** An error about the argument `from` under what that is called elsewhere; any other as it is. */
+/** If an error is about the argument `from`, the same error about `to`; otherwise the error unchanged. */
 export function renamed(error: unknown, from: string, to: string): unknown {
   const argument = error instanceof DistilleryError ? error.argument : null;
   if (!argument?.startsWith(from) || /^\w/.test(argument.slice(from.length))) return error;
@@ -21,51 +21,55 @@ export function renamed(error: unknown, from: string, to: string): unknown {
   return new DistilleryError(code, text, { argument: to + argument.slice(from.length), cause: error });
 }
 
-/** `BAD_ARGUMENT`: what an argument is expected to be, and what came. */
+/** A `BAD_ARGUMENT` error that says what was expected of an argument, and what came. */
 export function badArgument(name: string, expected: string, got: unknown): DistilleryError {
   return argumentError(name, `expected ${expected}, got ${showValue(got)}`);
 }
 
-/** `BAD_DTYPE`: of which type an argument is expected to be, and what came. */
+/** A `BAD_DTYPE` error that says which type was expected of an argument, and what came. */
 export function badDtype(name: string, expected: string, got: unknown): DistilleryError {
   return argumentError(name, `expected ${expected}, got ${showValue(got)}`, { code: "BAD_DTYPE" });
 }
 
-/** `LABEL_OUT_OF_RANGE`: what came instead of a class. */
+/** A `LABEL_OUT_OF_RANGE` error that says what came instead of a class. */
 export function outOfRange(name: string, classes: number, got: unknown): DistilleryError {
   const text = `expected a class from 0 to ${classes - 1}, got ${show(got)}`;
   return argumentError(name, text, { code: "LABEL_OUT_OF_RANGE" });
 }
 
-/** A whole number of [min, max]; otherwise `BAD_ARGUMENT` that names the argument. */
+/** Returns a whole number in [min, max]; throws a `BAD_ARGUMENT` that names the argument otherwise. */
 export function expectInteger(name: string, value: unknown, min: number, max = Number.MAX_SAFE_INTEGER): number {
   if (typeof value === "number" && Number.isInteger(value) && value >= min && value <= max) return value;
   throw badArgument(name, `a whole number ${integerRange(min, max, value)}`, value);
 }
 
-/** What a whole number is expected to be in: without its end unless that is what is wrong with the value. */
+/** The range that a whole number is expected to be in. The upper end is left out unless the value exceeds it. */
 export function integerRange(min: number, max: number, value: unknown): string {
   const isShort = max === Number.MAX_SAFE_INTEGER && !(Number.isInteger(value) && (value as number) > max);
   return isShort ? `of at least ${min}` : `from ${min} to ${max}`;
 }
 
-/** The most elements along an axis, or in a typed array. */
+/** The maximum number of elements along an axis, or in a typed array. */
 export const MAX_LENGTH = 2 ** 31 - 1;
 
 /**
- * A count of what an array holds: a whole number from 1 to 2^31 - 1; otherwise `BAD_ARGUMENT` that names the argument.
+ * Returns a number of elements, a whole number from 1 to 2^31 - 1; throws a `BAD_ARGUMENT` that names the argument
+ * otherwise.
  */
 export function expectLength(name: string, value: unknown): number {
   return expectInteger(name, value, 1, MAX_LENGTH);
 }
 
-/** A finite number for which `ok` holds; otherwise `BAD_ARGUMENT` that names the argument and `expected`. */
+/**
+ * Returns a finite number for which `ok` holds; throws a `BAD_ARGUMENT` with the argument's name and `expected`
+ * otherwise.
+ */
 export function expectNumber(name: string, value: unknown, ok: (x: number) => boolean, expected: string): number {
   if (typeof value === "number" && Number.isFinite(value) && ok(value)) return value;
   throw badArgument(name, expected, value);
 }
 
-/** What numbers are expected to be, in errors. */
+/** How errors describe the numbers that are expected. */
 export const RANGES = {
   finite: "a finite number",
   atLeast0: "a number of at least 0",
@@ -74,38 +78,38 @@ export const RANGES = {
   fractionBelow1: "a number from 0 to below 1",
 } as const;
 
-/** Any number but NaN and the infinities; otherwise `BAD_ARGUMENT` that names the argument. */
+/** Returns a finite number; throws a `BAD_ARGUMENT` that names the argument otherwise. */
 export function expectFinite(name: string, value: unknown): number {
   return expectNumber(name, value, () => true, RANGES.finite);
 }
 
-/** A finite number of at least 0; otherwise `BAD_ARGUMENT` that names the argument. */
+/** Returns a finite number of at least 0; throws a `BAD_ARGUMENT` that names the argument otherwise. */
 export function expectAtLeast0(name: string, value: unknown): number {
   return expectNumber(name, value, (x) => x >= 0, RANGES.atLeast0);
 }
 
-/** A finite number above 0; otherwise `BAD_ARGUMENT` that names the argument. */
+/** Returns a finite number above 0; throws a `BAD_ARGUMENT` that names the argument otherwise. */
 export function expectPositive(name: string, value: unknown): number {
   return expectNumber(name, value, (x) => x > 0, RANGES.positive);
 }
 
-/** A number from 0 to 1; otherwise `BAD_ARGUMENT` that names the argument. */
+/** Returns a number from 0 to 1; throws a `BAD_ARGUMENT` that names the argument otherwise. */
 export function expectFraction(name: string, value: unknown): number {
   return expectNumber(name, value, (x) => x >= 0 && x <= 1, RANGES.fraction);
 }
 
-/** A number from 0 to below 1; otherwise `BAD_ARGUMENT` that names the argument. */
+/** Returns a number in [0, 1); throws a `BAD_ARGUMENT` that names the argument otherwise. */
 export function expectFractionBelow1(name: string, value: unknown): number {
   return expectNumber(name, value, (x) => x >= 0 && x < 1, RANGES.fractionBelow1);
 }
 
-/** Refuses what is neither true nor false. */
+/** Refuses options that are neither true nor false. */
 export function expectFlags(flags: Record<string, unknown>): void {
-  // Without an array of entries: optimizers come here at each step.
+  // No array of entries is allocated: optimizers call this at each step.
   for (const name in flags) if (typeof flags[name] !== "boolean") throw badArgument(name, "true or false", flags[name]);
 }
 
-/** One of the names; otherwise `BAD_ARGUMENT` that names the argument and the nearest name. */
+/** Returns one of the names; throws a `BAD_ARGUMENT` with the argument and the nearest name otherwise. */
 export function expectOneOf<N extends string>(name: string, value: unknown, names: readonly N[]): N {
   const found = names.find((known) => known === value);
   if (found !== undefined) return found;
@@ -114,13 +118,13 @@ export function expectOneOf<N extends string>(name: string, value: unknown, name
   throw argumentError(name, `expected ${quoted}, got ${show(value)}${advice}`);
 }
 
-/** A path that was given as an argument. */
+/** Checks a path that was passed as an argument. */
 export function expectPath(name: string, path: unknown, expected = "the name of a file"): string {
   if (typeof path === "string" && path !== "" && !path.includes("\0")) return path;
   throw badArgument(name, expected, path);
 }
 
-/** The extension of a file's name, one of those given, in small letters; otherwise `BAD_ARGUMENT`. */
+/** Returns the lower-case extension of a file name if it is one of those given; throws `BAD_ARGUMENT` otherwise. */
 export function expectExtension<E extends string>(name: string, file: unknown, extensions: readonly E[]): E {
   const expected = `a name that ends in ${extensions.join(" or ")}`;
   const extension = extname(expectPath(name, file, expected)).toLowerCase();
@@ -129,14 +133,17 @@ export function expectExtension<E extends string>(name: string, file: unknown, e
   throw badArgument(name, expected, file);
 }
 
-/** What the body of a function gave; `BAD_ARGUMENT` for a promise, as the function ends at the body's first `await`. */
+/**
+ * Returns what the body of a function returned. Throws `BAD_ARGUMENT` for a promise, since the function ends at the
+ * body's first `await`.
+ */
 export function expectSync<T>(name: string, result: T): T {
   if (!types.isPromise(result)) return result;
   result.catch(() => {});
   throw isAsync(name);
 }
 
-/** Refuses an `async` body; one that gives a promise otherwise, as that of a run, is taken. */
+/** Refuses an `async` body. A body that returns a promise in another way, such as that of a run, is accepted. */
 export function expectNotAsync(name: string, body: unknown): void {
   if (types.isAsyncFunction(body)) throw isAsync(name);
 }
@@ -146,10 +153,12 @@ function isAsync(name: string): DistilleryError {
   return argumentError("body", text);
 }
 
-/** The given shape, -1 standing for any length; otherwise `SHAPE_MISMATCH`. */
+/**
+ * Checks a shape against the expected one, in which -1 stands for any length; throws `SHAPE_MISMATCH` if it differs.
+ */
 export function expectShape(name: string, got: readonly number[], expected: readonly number[]): void {
   let isAlike = got.length === expected.length;
-  // A loop: every operation comes here.
+  // A loop instead of `every`: all operations call this.
   for (let i = 0; isAlike && i < expected.length; i++) isAlike = expected[i] === -1 || expected[i] === got[i];
   if (isAlike) return;
   const wanted = expected.map((n) => (n === -1 ? "*" : n)).join(", ");
@@ -157,9 +166,9 @@ export function expectShape(name: string, got: readonly number[], expected: read
   throw argumentError(name, text, { code: "SHAPE_MISMATCH" });
 }
 
-/** A list, of what `expected` says; otherwise `BAD_ARGUMENT` that names the argument. */
+/** Returns a list whose items are as `expected` says; throws a `BAD_ARGUMENT` that names the argument otherwise. */
 export function expectList<T>(name: string, value: readonly T[], expected = "a list of whole numbers"): readonly T[] {
-  // A hole would be passed over.
+  // Array methods would skip holes.
   if (Array.isArray(value) && !value.includes(undefined)) return value;
   throw badArgument(name, expected, value);
 }
@@ -167,7 +176,7 @@ export function expectList<T>(name: string, value: readonly T[], expected = "a l
 /** A list of whole, non-negative lengths. */
 export function expectDimensions(name: string, shape: unknown): readonly number[] {
   if (!Array.isArray(shape)) throw badArgument(name, "a list of lengths", shape);
-  // In the path of each step: the name of a length is put together for the message alone.
+  // Runs at each step: the name of a length is built for the message only.
   for (let i = 0; i < shape.length; i++) {
     const length = shape[i];
     if (!(Number.isInteger(length) && length >= 0 && length <= MAX_LENGTH))
@@ -176,10 +185,10 @@ export function expectDimensions(name: string, shape: unknown): readonly number[
   return shape;
 }
 
-/** What is too large for an array: `BAD_ARGUMENT`. */
+/** A `BAD_ARGUMENT` error about something that is too large for an array. */
 export class TooManyElements extends DistilleryError {}
 
-/** Refuses a shape of more elements than an array holds. */
+/** Refuses a shape with more elements than an array can hold. */
 export function expectElements(name: string, shape: readonly number[]): void {
   const count = shape.reduce((product, length) => product * length, 1);
   if (count < 2 ** 31) return;
@@ -187,11 +196,11 @@ export function expectElements(name: string, shape: readonly number[]): void {
   throw new TooManyElements("BAD_ARGUMENT", text);
 }
 
-/** How a value is shown in an error: short, and telling its type. */
+/** How errors show a value: short, with its type. */
 export function show(value: unknown): string {
   if (typeof value === "string") return JSON.stringify(value.length > 80 ? `${value.slice(0, 80)}...` : value);
   if (types.isPromise(value)) {
-    // Nobody waits for what is refused: if it rejects, the refusal says enough.
+    // Nobody awaits a refused promise. If it rejects, the refusal is enough.
     value.catch(() => {});
     return "a promise";
   }
@@ -211,33 +220,33 @@ function typeName(value: object): string {
   }
 }
 
-/** How a value is shown that may be a short list of others: `[4, "a"]`. */
+/** How errors show a value that may be a short list: `[4, "a"]`. */
 export function showValue(value: unknown): string {
-  // Array.isArray refuses a revoked proxy.
+  // `Array.isArray` throws for a revoked proxy.
   if (types.isProxy(value) || !Array.isArray(value)) return show(value);
   if (value.length === 0) return "an empty list";
   return value.length > 8 ? `a list of ${value.length}` : `[${value.map(show).join(", ")}]`;
 }
 
-/** Texts in an error: the first few, quoted. */
+/** How errors list texts: the first few, quoted. */
 export function showList(texts: readonly string[], most = 5): string {
   const shown = texts.slice(0, most).map((text) => show(text));
   return texts.length > most ? `${shown.join(", ")} and ${texts.length - most} more` : shown.join(", ");
 }
 
-/** The options with defaults in place of what is not given; `undefined` counts as not given. */
+/** The options, with defaults in place of those that are missing or `undefined`. */
 export function withDefaults<O extends object, D extends Partial<O>>(
   defaults: D,
   options: O,
 ): O & Required<Pick<O, keyof D & keyof O>> {
   expectObject("options", options);
   const all: Record<string, unknown> = { ...defaults };
-  // A loop: losses come here at each step.
+  // A loop: losses call this at each step.
   for (const [name, value] of Object.entries(options)) if (value !== undefined) all[name] = value;
   return all as unknown as O & Required<Pick<O, keyof D & keyof O>>;
 }
 
-/** {@link withDefaults}, of the names in `defaults` and in `more` and no others. */
+/** {@link withDefaults} that accepts only the names in `defaults` and `more`. */
 export function optionsOf<O extends object, D extends Partial<O>>(
   name: string,
   defaults: D,
@@ -251,10 +260,10 @@ export function optionsOf<O extends object, D extends Partial<O>>(
 /** The same properties, each of which may be left out or undefined. */
 export type Optional<T> = { [K in keyof T]?: T[K] | undefined };
 
-/** Refuses options that do not exist, with the nearest name that does; `undefined` counts as not given. */
+/** Refuses options that do not exist, and suggests the nearest name; `undefined` counts as not given. */
 export function expectOptions(what: string, options: object, names: readonly string[]): void {
   expectObject(what, options);
-  // Without an array of entries: layers and losses come here at each step.
+  // No array of entries is allocated: layers and losses call this at each step.
   for (const name in options) {
     if (names.includes(name) || !Object.hasOwn(options, name)) continue;
     if ((options as Record<string, unknown>)[name] === undefined) continue;
@@ -263,21 +272,21 @@ export function expectOptions(what: string, options: object, names: readonly str
   }
 }
 
-/** Whether a value holds others by their names: an object that is no array. */
+/** Whether a value is an object of named values, and not an array. */
 export function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** An object of options; otherwise `BAD_ARGUMENT` that names what takes them. */
+/** Returns an object of options; throws a `BAD_ARGUMENT` that names the function otherwise. */
 export function expectObject(what: string, options: unknown): void {
   if (isObject(options)) return;
   throw badArgument(what, "options by their names", options);
 }
 
-/** What other libraries call an option. */
+/** Names that other libraries give to an option. */
 const OTHERS: Readonly<Record<string, string>> = { learningrate: "lr", tau: "temperature", randomstate: "seed" };
 
-/** `, did you mean NAME?` with the nearest of the names, or nothing if none is near. */
+/** `, did you mean NAME?` with the nearest of the names; empty if none is near. */
 export function suggestion(name: string, names: readonly string[]): string {
   const meant = OTHERS[name.toLowerCase().replaceAll(/[_-]/g, "")];
   const near = meant !== undefined && names.includes(meant) ? meant : nearest(name, names);
@@ -290,7 +299,7 @@ function nearest(name: string, names: readonly string[]): string | undefined {
   if (beginning.length === 1) return beginning[0];
   const near = closestMatch(name, [...names], { maxDistance: Math.ceil(name.length / 3) });
   if (near !== undefined && leven(near, name) < 2) return near;
-  // Two letters that are swapped have a distance of 2, as two that are wrong.
+  // Two swapped letters have a distance of 2, like two wrong ones.
   const letters = (text: string) => [...text].sort().join("");
   return names.find((known) => letters(known) === letters(name)) ?? near;
 }

@@ -56,7 +56,7 @@ export type ErrorCode =
 export class DistilleryError extends Error {
   override readonly name = "DistilleryError";
   readonly code: ErrorCode;
-  /** No property of its own: errors of one code and message compare as equal. */
+  /** Not a property of its own, so that errors with the same code and message compare as equal. */
   readonly #argument: string | null;
 
   constructor(
@@ -70,15 +70,15 @@ export class DistilleryError extends Error {
   }
 
   /**
-   * The argument or option that it is about, as the message begins with it: `batchSize`, `losses[1]`; null for another
-   * matter, as a file.
+   * The argument or option that the error is about, which its message begins with: `batchSize`, `losses[1]`. Null if it
+   * is about something else, such as a file.
    */
   get argument(): string | null {
     return this.#argument;
   }
 }
 
-/** Whether work ended because its signal said so. */
+/** Whether work ended because its signal was aborted. */
 export function isAbort(error: unknown): boolean {
   return error instanceof DistilleryError && error.code === "ABORTED";
 }
@@ -98,13 +98,13 @@ const NATIVE_CODES: ReadonlyMap<unknown, ErrorCode> = new Map([
   ["ArrayExpected", "BAD_DTYPE"],
 ]);
 
-/** What a kernel's error begins with: `kd_loss` of `kdLoss`. */
+/** The prefix of a kernel's error: `kd_loss` for `kdLoss`. */
 const KERNEL_NAME = /^[a-z]+(_[a-z]+)+(?=: )/;
 
 /** The one place where an error of the native binding becomes a {@link DistilleryError}. */
 export function fromNative(error: unknown): DistilleryError {
   const { code, message } = (error ?? {}) as { code?: unknown; message?: string };
-  // V8's own, when a kernel's object of arguments is null or undefined.
+  // V8 throws it when a kernel's object of arguments is null or undefined.
   const fallback = types.isNativeError(error) && error.name === "TypeError" ? "BAD_DTYPE" : "INTERNAL";
   const text = (message ?? String(error)).replace(KERNEL_NAME, (name) =>
     name.replace(/_(.)/g, (_, x) => x.toUpperCase()),

@@ -3,11 +3,12 @@ import type { AddressInfo } from "node:net";
 import { DistilleryError } from "./errors.js";
 
 /**
- * Has a server listen, and gives its port; port 0 takes any that is free. `IN_USE` if the port is taken, `IO_ERROR`.
+ * Makes a server listen, and returns its port; port 0 takes any free one. Throws `IN_USE` if the port is taken, else
+ * `IO_ERROR`.
  */
 export async function listen(server: Server, port: number, host: string): Promise<number> {
   await new Promise<void>((resolve, reject) => {
-    // Never taken off: an error of a later connection, as with too many files open, must not end the server.
+    // Never removed: an error of a later connection, such as too many open files, must not end the server.
     server.on("error", (error: NodeJS.ErrnoException) => {
       const isTaken = error.code === "EADDRINUSE";
       const text = isTaken

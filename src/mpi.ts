@@ -7,13 +7,13 @@ import { DistilleryError } from "./errors.js";
 import { bindingFile } from "./native.js";
 import { codeFolder, ROOT } from "./package.js";
 
-/** What `npm run build:mpi` makes of crates/mpi. */
+/** The file that `npm run build:mpi` builds from crates/mpi. */
 export interface Mpi {
-  /** Starts MPI; once a process. */
+  /** Starts MPI; may be called once per process. */
   start(): { rank: number; size: number; host: string };
-  /** Sends message i to rank i; gives what each rank sent here. */
+  /** Sends message i to rank i; returns what each rank sent to this one. */
   exchange(messages: readonly Uint8Array[]): Promise<Uint8Array[]>;
-  /** Ends MPI, once all ranks are here. */
+  /** Ends MPI once all ranks have called this. */
   stop(): void;
   /** Ends all ranks with an exit code and a line on stderr. */
   abort(line: string, code: number): never;
@@ -23,14 +23,14 @@ const FILE = "distillery-mpi.node";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** How many ranks `mpirun` started, by what Open MPI, MPICH and SLURM's PMI tell their processes; 1 without. */
+/** How many ranks `mpirun` started, as Open MPI, MPICH and SLURM's PMI tell their processes; 1 if nothing says so. */
 export function ranksOfJob(environment: Environment = process.env): number {
-  // A job's environment may hand on a name without its number.
+  // A job's environment may pass on such a variable without a number in it.
   const size = Number(environment.OMPI_COMM_WORLD_SIZE || environment.PMI_SIZE);
   return Number.isSafeInteger(size) && size > 1 ? size : 1;
 }
 
-/** Whether another process of the job prints and writes for this one: all but rank 0 are silent. */
+/** Whether another process of the job prints and writes for this one: only rank 0 does. */
 export function isSilentRank(): boolean {
   const { env } = process;
   const rank = Number(env.OMPI_COMM_WORLD_RANK || env.PMI_RANK || 0);
@@ -38,8 +38,8 @@ export function isSilentRank(): boolean {
 }
 
 /**
- * SHA-256 of the code that runs: its JavaScript and the native bindings. One version may be built twice; ranks of
- * different code would give other bits than one process.
+ * SHA-256 of the running code: its JavaScript and the native bindings. One version can be built in different ways, and
+ * ranks with different code would produce other bits than one process.
  */
 export function codeHash(): string {
   const folder = fileURLToPath(codeFolder());
@@ -74,7 +74,7 @@ export function loadMpi(): Mpi {
   return guarded(mpi);
 }
 
-/** The binding with its errors as `NATIVE`. */
+/** The binding, which throws its errors as `NATIVE`. */
 export function guarded({ start, exchange, stop, abort }: Mpi): Mpi {
   const refuse = (error: unknown) => {
     throw new DistilleryError("NATIVE", `MPI: ${(error as Error).message}`, { cause: error });

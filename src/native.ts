@@ -4,7 +4,9 @@ import { fileURLToPath } from "node:url";
 import { DistilleryError, fromNative } from "./errors.js";
 import { MANIFEST, ROOT } from "./package.js";
 
-/** Its functions; what is only in the generated loader, and classes, which functions return, are left out. */
+/**
+ * The binding's functions. Names that only the generated loader has, and classes, which functions return, are left out.
+ */
 type Binding = Omit<typeof import("../index.js"), "__napiBindingTarget" | "FileLock" | "Heartbeat" | "ExternalObject">;
 type Kernel = (...args: unknown[]) => unknown;
 
@@ -33,8 +35,9 @@ function guard(kernel: Kernel): Kernel {
 }
 
 /**
- * The binary beside package.json, which a build puts there, else that of the platform's own package at this version.
- * The first that is there has to load: no error is a reason to try the next.
+ * The binary beside package.json, where a build puts it; otherwise the one in the platform's own package of this
+ * version.
+ * The first one that exists has to load: an error is no reason to try the next.
  */
 function loadBinding(): Binding {
   const platform = platformName();
@@ -91,7 +94,7 @@ function libc(): "gnu" | "musl" {
   try {
     return readFileSync("/usr/bin/ldd", "latin1").includes("musl") ? "musl" : "gnu";
   } catch {
-    // Node's own report knows too, in 10 ms; without this setting it queries the name server.
+    // Node's report knows it too, in 10 ms; without this setting it would query the name server.
     Object.assign(process.report, { excludeNetwork: true });
     const { header } = process.report.getReport() as { header: { glibcVersionRuntime?: string } };
     return header.glibcVersionRuntime ? "gnu" : "musl";

@@ -9,19 +9,19 @@ interface Manifest {
   readonly napi: { readonly binaryName: string; readonly targets: readonly string[] };
 }
 
-// Bundlers replace the address if they see it: by nothing, or by where this file was when they ran.
+// Bundlers replace this address if they recognise it: by nothing, or by the file's path at build time.
 const HERE: string | undefined = import.meta.url;
 
 /**
- * The package's folder: the nearest one above the code that runs, in `src/` or in a chunk of `dist/`, with a
- * package.json.
+ * The package's folder: the nearest folder with a package.json above the running code, which is in `src/` or in a chunk
+ * of `dist/`.
  */
 export const ROOT: URL = packageFolder();
 
 /** What package.json says. */
 export const MANIFEST: Manifest = readManifest(ROOT);
 
-/** The folder of the code that runs: `src/` of a checkout, else `dist/`. */
+/** The folder of the running code: `src/` in a checkout, otherwise `dist/`. */
 export function codeFolder(): URL {
   const [folder] = (HERE as string).slice(ROOT.href.length).split("/");
   return new URL(`${folder}/`, ROOT);
@@ -48,7 +48,7 @@ function isOwn({ name, napi }: Partial<Manifest>): boolean {
 }
 
 /**
- * Whether the code that runs is the file with this address: an error's stack tells, unless somebody has changed stacks.
+ * Whether the running code is the file with this address. The stack of an error says so, unless stacks were customised.
  */
 function runsHere(): boolean {
   const { stack = "" } = new Error();

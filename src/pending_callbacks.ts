@@ -1,20 +1,20 @@
 import { types } from "node:util";
 
 /**
- * What the caller's functions answer that nothing waits for. A promise that rejects is no unhandled one: the work that
- * called the function ends with its reason.
+ * Promises that the caller's callbacks return and that nothing awaits. If one rejects, it does not count as unhandled:
+ * the work that called it fails with the same reason.
  */
 export class PendingCallbacks {
   readonly #promises = new Set<Promise<unknown>>();
 
-  /** The same function, or none if none was given; its promises are kept. */
+  /** Wraps a function so that its promises are kept; undefined stays undefined. */
   of<A extends unknown[]>(callback: ((...args: A) => unknown) | undefined): ((...args: A) => void) | undefined {
     if (callback === undefined) return undefined;
     return (...args) => {
       const answer = callback(...args);
       if (!types.isPromise(answer)) return;
       this.#promises.add(answer);
-      // A resolved one is of no interest any more; that of a rejected one is awaited at the end.
+      // A resolved promise is dropped; a rejected one is awaited at the end.
       answer.then(
         () => this.#promises.delete(answer),
         () => {},

@@ -1,4 +1,4 @@
-/** A word of a command as a POSIX shell takes it: in quotes if it has other characters than those of plain paths. */
+/** A word of a command as a POSIX shell reads it: quoted if it has other characters than plain paths have. */
 export function shellQuoted(text: string): string {
   return /^[\w./=,:@%+-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 }

@@ -12,7 +12,7 @@ export const SHORTAGES: Readonly<Record<string, string>> = {
 const NO_MEMORY =
   /Array buffer allocation failed|Invalid typed array length|out of memory|memory allocation of \d+ bytes failed/i;
 
-/** The error of a system that ran out of something as one that says so; null for any other. */
+/** The error of a system that ran out of a resource, as one that says so; null for any other error. */
 export function shortageOf(error: unknown): DistilleryError | null {
   if (!(error instanceof Error) || error instanceof DistilleryError) return null;
   const { code = "", syscall = "", message } = error as NodeJS.ErrnoException;
@@ -21,7 +21,7 @@ export function shortageOf(error: unknown): DistilleryError | null {
   return text === null || text === undefined ? null : new DistilleryError("IO_ERROR", text, { cause: error });
 }
 
-/** What a process that died had run out of, by what it printed; null if that says nothing of it. */
+/** Which resource a dead process had run out of, according to what it printed; null if the text does not say. */
 export function shortageIn(printed: string): string | null {
   const code = Object.keys(SHORTAGES).find((name) => new RegExp(`\\b${name}\\b`).test(printed));
   if (code !== undefined) return SHORTAGES[code];

@@ -1,11 +1,11 @@
 import { setImmediate } from "node:timers/promises";
 
-/** The ranges, from `start` to before `end`, in which `length` things are taken: `step` at a time, from `from` on. */
+/** Ranges of `step` that cover `from` to `length`, as `start` and `end` (exclusive). */
 export function* slices(length: number, step: number, from = 0): Generator<[start: number, end: number], void> {
   for (let start = from; start < length; start += step) yield [start, Math.min(start + step, length)];
 }
 
-/** {@link slices}; other work of the event loop gets its turn before each. */
+/** {@link slices} that yields to the event loop before each range. */
 export async function* turns(...args: Parameters<typeof slices>): AsyncGenerator<[start: number, end: number], void> {
   for (const slice of slices(...args)) {
     await setImmediate();

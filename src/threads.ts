@@ -3,14 +3,17 @@ import { native } from "./native.js";
 
 export const MAX_THREADS = 1024;
 
-/** The cores that this process may use: of a container or a batch job those that it was given, not all of the host. */
+/**
+ * The number of cores that this process may use. In a container or a batch job, that is its share and not the whole
+ * host.
+ */
 export function numCores(): number {
   return native.cores();
 }
 
 /**
- * Sets how many threads the kernels may use. The default is `$DISTILLERY_THREADS`, but at most the cores that the
- * process may use, or else all of these. Results are the same bits at any number.
+ * Sets how many threads the kernels may use. The default is `$DISTILLERY_THREADS`, limited to the cores that the
+ * process may use, or else all of these. Results have the same bits for any number.
  *
  * @example
  * ```ts

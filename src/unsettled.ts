@@ -1,13 +1,13 @@
-/** What the user's own code is to answer still. */
+/** Promises of the user's code that have not settled yet. */
 const awaited = new Set<() => string>();
 
-/** A promise of the user's own code; `text` names it while it has not settled. */
+/** Tracks a promise of the user's code; `text` describes it until it settles. */
 export function settling<T>(promise: Promise<T>, text: () => string): Promise<T> {
   awaited.add(text);
   return promise.finally(() => awaited.delete(text));
 }
 
-/** The first of those that have not settled; null if there is none. */
+/** The first promise that has not settled; null if all have. */
 export function unsettled(): string | null {
   const [text] = awaited;
   return text?.() ?? null;

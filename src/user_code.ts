@@ -5,10 +5,10 @@ import { show } from "./checks.js";
 import { DistilleryError } from "./errors.js";
 import { ROOT } from "./package.js";
 
-/** A path may have spaces and brackets: it begins with the first slash or drive. */
+/** A path may contain spaces and brackets: it begins with the first slash or drive letter. */
 const FRAME = /(?:\(|at (?:async )?)((?:file:\/\/)?(?:\/|[A-Za-z]:[\\/]).*?):(\d+):(\d+)\)?$/;
 
-/** Where a module of the user's own threw an error, as `my_loss.mjs:3:9`; null if other code threw it. */
+/** The location at which a user's module threw an error, such as `my_loss.mjs:3:9`; null if other code threw it. */
 function placeInUserCode({ stack = "" }: Error): string | null {
   for (const line of stack.split("\n").filter((line) => /^\s+at /.test(line))) {
     const [, path = "", row, column] = FRAME.exec(line.trim()) ?? [];
@@ -23,8 +23,8 @@ function placeInUserCode({ stack = "" }: Error): string | null {
 const OWN_FOLDERS = ["src/", "dist/"].map((folder) => fileURLToPath(new URL(folder, ROOT)));
 
 /**
- * What the user's own code threw, an error or, as the library never does, something else, as a `BAD_ARGUMENT` with the
- * file and the line; null for any other error.
+ * What the user's code threw (an error, or a value that is none, which the library never throws), as a `BAD_ARGUMENT`
+ * with file and line; null for any other error.
  *
  * @param place what the library was doing, as `epoch 1, step 1 of 4`.
  */
