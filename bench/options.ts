@@ -66,7 +66,14 @@ function benchCommand(): Command {
     .option("--json [file]", "write JSON to a file; without one, print it in place of the tables")
     .option("--draw <folder>", "draw roofline.svg and scaling.svg there")
     .option("--peers", "PyTorch ($DISTILLERY_PYTHON or python3) and TensorFlow.js beside it, if they are found")
-    .option("--soak <steps>", "only run this many steps of the script and print the memory in use")
+    .addOption(
+      new Option("--soak <steps>", "only run this many steps of the script and print the memory in use").conflicts([
+        "quick",
+        "json",
+        "draw",
+        "peers",
+      ]),
+    )
     .addOption(
       new Option("--against <commit>", "only build another commit and compare with it, in turns").conflicts([
         "peers",

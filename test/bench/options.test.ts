@@ -26,16 +26,17 @@ describe("the options of the benchmark", () => {
   });
 
   it("are read", () => {
-    const args = ["--quick", "--peers", "--threads", "3", "--json", "out.json", "--draw", "docs/", "--soak", "20000"];
+    const args = ["--quick", "--peers", "--threads", "3", "--json", "out.json", "--draw", "docs/"];
     expect(readOptions(args)).toEqual({
       quick: true,
       peers: true,
       threads: 3,
       json: "out.json",
       draw: "docs/",
-      soak: 20000,
+      soak: null,
       against: null,
     });
+    expect(readOptions(["--soak", "20000", "--threads", "2"])).toMatchObject({ soak: 20000, threads: 2 });
     expect(readOptions(["--against", "HEAD~3", "--quick"])).toMatchObject({ against: "HEAD~3", quick: true });
   });
 
@@ -51,6 +52,11 @@ describe("the options of the benchmark", () => {
     [["--threads", "0"], 'whole number of at least 1, got "0"'],
     [["--threads", "two"], 'whole number of at least 1, got "two"'],
     [["--against", "main", "--peers"], "cannot be used with option '--peers'"],
+    [["--soak", "20", "--quick"], "'--soak <steps>' cannot be used with option '--quick'"],
+    [["--json", "out.json", "--soak", "20"], "cannot be used with option '--json [file]'"],
+    [["--soak", "20", "--draw", "docs"], "cannot be used with option '--draw <folder>'"],
+    [["--soak", "20", "--peers"], "cannot be used with option '--peers'"],
+    [["--soak", "20", "--against", "HEAD"], "cannot be used with option '--soak <steps>'"],
     [["--soak", "1.5"], 'whole number of at least 1, got "1.5"'],
   ])("refuse %j with exit code 2", (args, text) => {
     const { message, exitCode } = mistake(...args);
