@@ -1,7 +1,7 @@
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { cpSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, sep } from "node:path";
 import { ROOT } from "../library.js";
 
 /** Another commit of this repository, built, with the benchmark of this checkout. */
@@ -31,14 +31,14 @@ export async function withCheckout<T>(ref: string, body: (checkout: Checkout) =>
   const build = new Build(folder);
   const interrupted = (signal: NodeJS.Signals) => {
     build.end();
-    remove(folder);
+    removeCheckout(folder);
     unlock();
     process.exit(signal === "SIGINT" ? 130 : 143);
   };
   process.once("SIGINT", interrupted).once("SIGTERM", interrupted);
   try {
     // What a process that was killed left behind.
-    remove(folder);
+    removeCheckout(folder);
     git("worktree", "add", "--quiet", "--detach", folder, commit);
     symlinkSync(join(ROOT, "node_modules"), join(folder, "node_modules"), "junction");
     console.error(`preparing: ${commit}, its native addon and its TypeScript`);
@@ -47,7 +47,7 @@ export async function withCheckout<T>(ref: string, body: (checkout: Checkout) =>
     return await body({ folder, commit });
   } finally {
     process.off("SIGINT", interrupted).off("SIGTERM", interrupted);
-    remove(folder);
+    removeCheckout(folder);
     unlock();
   }
 }
@@ -110,11 +110,25 @@ class Build {
   }
 }
 
-function remove(folder: string): void {
+/** Removes a checkout and what its repository keeps about it, and nothing about those of others, as a prune would. */
+export function removeCheckout(folder: string, repository = ROOT): void {
   rmSync(folder, { recursive: true, force: true });
-  git("worktree", "prune");
+  const known = gitIn(repository, "worktree", "list", "--porcelain").split("\n");
+  // Twice forced: git locks one while it makes it.
+  if (known.includes(`worktree ${slashed(folder)}`)) {
+    gitIn(repository, "worktree", "remove", "--force", "--force", folder);
+  }
+}
+
+/** A path as git writes it. */
+function slashed(path: string): string {
+  return path.replaceAll(sep, "/");
 }
 
 function git(...args: string[]): string {
-  return execFileSync("git", args, { cwd: ROOT, encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] }).trim();
+  return gitIn(ROOT, ...args);
+}
+
+function gitIn(repository: string, ...args: string[]): string {
+  return execFileSync("git", args, { cwd: repository, encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] }).trim();
 }

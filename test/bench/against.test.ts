@@ -1,8 +1,8 @@
 import { execFileSync } from "node:child_process";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { commitOf, lock } from "../../bench/against/checkout.js";
+import { commitOf, lock, removeCheckout } from "../../bench/against/checkout.js";
 import { workloadsOf } from "../../bench/against/workloads.js";
 import { TITLES } from "../../bench/steps/setup.js";
 import { temporaryFolder } from "../support.js";
@@ -40,6 +40,32 @@ describe("a comparison with another commit", () => {
     lock(folder)();
     expect(existsSync(file)).toBe(false);
   });
+
+  it.skipIf(!isCheckout)(
+    "removes its own checkout and leaves what git keeps of others, whose folders may be away",
+    () => {
+      const repository = join(realpathSync(folder), "repository");
+      const [own, others] = ["own", "others"].map((name) => join(realpathSync(folder), name));
+      mkdirSync(repository);
+      const git = (...args: string[]) =>
+        execFileSync("git", args, { cwd: repository, encoding: "utf8", stdio: "pipe" });
+      git("init", "--quiet");
+      const author = ["-c", "user.name=a", "-c", "user.email=a@b"];
+      git(...author, "commit", "--quiet", "--allow-empty", "--message", "first");
+      for (const checkout of [own, others]) git("worktree", "add", "--quiet", "--detach", checkout);
+      // A disk that is not mounted just now.
+      rmSync(others, { recursive: true });
+      git("worktree", "lock", own);
+      removeCheckout(own, repository);
+      expect(existsSync(own)).toBe(false);
+      const known = () => git("worktree", "list", "--porcelain").match(/(?<=^worktree ).*/gm);
+      expect(known()).toEqual([repository, others]);
+      // One that is not there, and one that a process that was killed left half.
+      removeCheckout(own, repository);
+      removeCheckout(others, repository);
+      expect(known()).toEqual([repository]);
+    },
+  );
 
   it("compares steps, convolutions and few samples", async () => {
     expect([...(await workloadsOf("steps")).keys()]).toEqual(Object.values(TITLES));
