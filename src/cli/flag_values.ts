@@ -43,7 +43,9 @@ export function toInterval(text: string): unknown {
 /** `shift=2,flip=0.5` as an object: what `--augment` takes. */
 export function toChanges(text: string): unknown {
   const parts = text.split(",").map((part) => part.split("="));
-  if (parts.some(({ length }) => length !== 2)) return text;
+  if (parts.some(({ length }) => length !== 2)) {
+    throw new UsageError(`--augment: expected each change with its number, as shift=2,flip=0.5, got ${show(text)}`);
+  }
   const names = parts.map(([name = ""]) => name.trim());
   const twice = names.find((name, i) => names.indexOf(name) < i);
   if (twice !== undefined) throw new UsageError(`--augment: ${show(twice)} is given twice: give it once`);

@@ -99,7 +99,13 @@ describe("--config", () => {
         '--csv: expected a file, got "" (BAD_ARGUMENT)',
     );
     expect(await refused(["distill", "--augment", "mirror"], cwd, 2, "BAD_ARGUMENT")).toBe(
-      '--augment: expected shift, flip, crop, noise and mixup by their names, got "mirror" (BAD_ARGUMENT)',
+      '--augment: expected each change with its number, as shift=2,flip=0.5, got "mirror" (BAD_ARGUMENT)',
+    );
+    expect(await refused(["distill", "--augment", "noise=0.1,mixup"], cwd, 2, "BAD_ARGUMENT")).toBe(
+      '--augment: expected each change with its number, as shift=2,flip=0.5, got "noise=0.1,mixup" (BAD_ARGUMENT)',
+    );
+    expect(await refused(["distill", "--augment", "mirror=1"], cwd, 2, "BAD_ARGUMENT")).toBe(
+      "--augment mirror: unknown option (BAD_ARGUMENT)",
     );
     expect(await refused(["distill", "--data", "rows"], cwd, 2, "BAD_ARGUMENT")).toBe(
       "--teacher: needed with data rows; `distillery train-teacher` makes one (BAD_ARGUMENT)",
