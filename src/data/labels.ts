@@ -90,7 +90,7 @@ function highestOf(labels: Int32Array): number {
   return labels.reduce((a, b) => Math.max(a, b));
 }
 
-/** Refuses a test label of a class that no training sample has: one that no model can have learnt. */
+/** Refuses a test label of a class that no training sample has: one that no network can have learnt. */
 export function expectSeen(
   training: Int32Array,
   testing: Int32Array,
@@ -99,7 +99,12 @@ export function expectSeen(
 ): void {
   const seen = new Set<number>(training);
   const at = testing.findIndex((label) => !seen.has(label));
-  if (at >= 0) throw badData(file, `${locationOf(at)}: class ${testing[at]} is not in the training set`);
+  if (at < 0) return;
+  const lacking = testing.filter((label) => !seen.has(label));
+  const others = new Set(lacking).size - 1;
+  const more = others === 0 ? "" : `, nor ${others === 1 ? "is one other" : `are ${others} others`}`;
+  const advice = `no network can learn what it has no sample of: add some there, or leave ${lacking.length} out here`;
+  throw badData(file, `${locationOf(at)}: class ${testing[at]} is not in the training set${more}: ${advice}`);
 }
 
 /** More numbers than these as labels are classes only if that is certain. */

@@ -116,7 +116,8 @@ describe("refused", () => {
       "a class that training lacks",
       { "data_batch_1.bin": file(record(0, 1)), "test_batch.bin": file(record(9, 1), record(9, 0)) },
       "test_batch.bin",
-      "byte 3073: class 0 is not in the training set",
+      "byte 3073: class 0 is not in the training set: " +
+        "no network can learn what it has no sample of: add some there, or leave 1 out here",
     ],
     [
       "nine names",
@@ -159,6 +160,17 @@ describe("refused", () => {
     const folder = folderOf({ ...hundred(), "train.bin": file(record(0, 4, 0), record(1, 200, 100)) });
     const problem = "byte 3075: expected a class from 0 to 99, got 100";
     expect(await refusal("BAD_DATA", () => loadData(folder))).toBe(`${join(folder, "train.bin")}: ${problem}`);
+  });
+
+  test.each([
+    [[99, 5], "byte 3075: class 5 is not in the training set", 1],
+    [[5, 5, 0, 7], "byte 1: class 5 is not in the training set, nor is one other", 3],
+    [[99, 7, 5, 6], "byte 3075: class 7 is not in the training set, nor are 2 others", 3],
+  ])("classes %j of CIFAR-100 of which training has 0 and 99", async (labels, problem, left) => {
+    const folder = folderOf({ ...hundred(), "test.bin": file(...labels.map((label, i) => record(i, 0, label))) });
+    const advice = `no network can learn what it has no sample of: add some there, or leave ${left} out here`;
+    const text = `${join(folder, "test.bin")}: ${problem}: ${advice}`;
+    expect(await refusal("BAD_DATA", () => loadData(folder))).toBe(text);
   });
 
   test("files that are missing are all named", async () => {
