@@ -2,6 +2,8 @@ import { badArgument, expectFinite, expectOptions } from "../checks.js";
 import { numel } from "../tensor/shape.js";
 import { expectTensor, type Tensor } from "../tensor/tensor.js";
 import { div, mul, sub } from "./binary.js";
+import { eq, where } from "./compare.js";
+import { defineFunction } from "./define_function.js";
 import { amax, max } from "./max.js";
 import { defineMethods } from "./methods.js";
 import { permute } from "./permute.js";
@@ -36,8 +38,21 @@ export function variance(x: Tensor, dim?: number | readonly number[], options: V
   expectKeepdim("var", keepdim);
   const axes = axesOf(x.shape, dim);
   const count = axes === null ? x.size : numel(axes.map((axis) => x.shape[axis]));
-  const centred = sub(x, mean(x, dim, true));
-  return div(sum(mul(centred, centred), dim, keepdim), Math.max(0, count - correction));
+  const by = Math.max(0, count - correction);
+  const ofSquares = (centred: Tensor) => div(sum(mul(centred, centred), dim, keepdim), by);
+  const centredOf = (of: Tensor) => sub(of, mean(of, dim, true));
+  if (by > 0) return ofSquares(centredOf(x));
+  // Divided by 0: through the mean the gradient would be the difference of infinities.
+  return defineFunction<[Tensor]>({
+    name: "var",
+    forward: (_, of) => ofSquares(centredOf(of)),
+    backward: (_, grad) => {
+      if (dim === undefined) return mul(where(eq(x, mean(x)), Number.NaN, Number.POSITIVE_INFINITY), grad);
+      const kept = x.shape.map((length, axis) => (axes === null || axes.includes(axis) ? 1 : length));
+      // With the count less the correction as it is, as PyTorch has it along axes.
+      return mul(mul(reshape(grad, kept), 2 / (count - correction)), centredOf(x));
+    },
+  })(x);
 }
 
 /** The standard deviation: the root of the {@link variance}. `torch.std`. */

@@ -252,6 +252,115 @@ describe("what a caller changes after a call does not change its gradient", () =
   });
 });
 
+describe("var and std whose correction leaves nothing to divide by, as in PyTorch 2.15", () => {
+  const rows = [
+    [1, 2],
+    [3, 5],
+    [4, 4],
+  ];
+  const TINY = 1 / 3;
+  it.each<
+    [op: "var" | "std", x: unknown, dim: number | number[] | undefined, correction: number, y: unknown, grad: unknown]
+  >([
+    ["var", [3], undefined, 1, NaN, [NaN]],
+    ["var", 3, undefined, 2, NaN, NaN],
+    ["var", [1, 2, 4], undefined, 3, INFINITY, [INFINITY, INFINITY, INFINITY]],
+    ["var", [1, 2, 4], undefined, 5, INFINITY, [INFINITY, INFINITY, INFINITY]],
+    ["var", [1, 2, 3], undefined, 3, INFINITY, [INFINITY, NaN, INFINITY]],
+    ["var", [2, 2], undefined, 2, NaN, [NaN, NaN]],
+    ["var", [1, INFINITY], undefined, 2, NaN, [INFINITY, NaN]],
+    ["var", [NaN, 1, 2], undefined, 3, NaN, [INFINITY, INFINITY, INFINITY]],
+    [
+      "var",
+      rows,
+      1,
+      2,
+      [INFINITY, INFINITY, NaN],
+      [
+        [-INFINITY, INFINITY],
+        [-INFINITY, INFINITY],
+        [NaN, NaN],
+      ],
+    ],
+    [
+      "var",
+      rows,
+      1,
+      3,
+      [INFINITY, INFINITY, NaN],
+      [
+        [1, -1],
+        [4, -4],
+        [-0, -0],
+      ],
+    ],
+    [
+      "var",
+      rows,
+      1,
+      5,
+      [INFINITY, INFINITY, NaN],
+      [
+        [TINY, -TINY],
+        [4 * TINY, -4 * TINY],
+        [-0, -0],
+      ],
+    ],
+    [
+      "var",
+      rows,
+      [0, 1],
+      6,
+      INFINITY,
+      [
+        [-INFINITY, -INFINITY],
+        [-INFINITY, INFINITY],
+        [INFINITY, INFINITY],
+      ],
+    ],
+    ["std", [1, 2, 4], undefined, 3, INFINITY, [NaN, NaN, NaN]],
+    ["std", [2, 2], undefined, 3, NaN, [NaN, NaN]],
+    [
+      "std",
+      rows,
+      1,
+      2,
+      [INFINITY, INFINITY, NaN],
+      [
+        [NaN, NaN],
+        [NaN, NaN],
+        [NaN, NaN],
+      ],
+    ],
+    [
+      "std",
+      rows,
+      1,
+      3,
+      [INFINITY, INFINITY, NaN],
+      [
+        [0, -0],
+        [0, -0],
+        [NaN, NaN],
+      ],
+    ],
+  ])("%s of %j along %j less %d", (op, values, dim, correction, y, grad) => {
+    for (const keepdim of [false, true]) {
+      const x = tensor(values as number[], { requiresGrad: true });
+      const out = x[op](dim, { correction, keepdim });
+      expect(keepdim ? out.flatten().toArray() : out.toArray()).toEqual(keepdim ? [y].flat() : y);
+      // Rows count 1, 2, 3, as in the lines of PyTorch's.
+      out
+        .mul(tensor(Float32Array.from({ length: out.size }, (_, i) => i + 1)).reshape(out.shape))
+        .sum()
+        .backward();
+      expect(flat(x.grad?.toArray()).map((g) => g + 0)).toEqual(flat(grad).map((g) => Math.fround(g) + 0));
+    }
+  });
+});
+
+const flat = (values: unknown) => [values].flat(2) as number[];
+
 describe("arguments that are not of the kind expected are refused", () => {
   const x = zeros([2, 3]);
   it.each<[call: () => unknown, message: string]>([
