@@ -8,11 +8,11 @@ import type { DistillationLoss, LossContext } from "./loss.js";
  * of one output it is always 1, from which nothing is learnt. `BAD_ARGUMENT` that names the losses of `entries` for
  * that task alone.
  */
-export function expectForTask(
-  loss: DistillationLoss,
+export function expectForTask<L extends { readonly name: string; readonly tasks?: readonly string[] | undefined }>(
+  loss: L,
   task: TaskName = "classification",
   entries: readonly Entry<DistillationLoss, LossContext>[],
-): DistillationLoss {
+): L {
   const { name, tasks } = loss;
   if (tasks === undefined || tasks.includes(task)) return loss;
   const others = entries.filter((entry) => entry.tasks?.includes(task)).map((entry) => entry.name);

@@ -1,5 +1,5 @@
 import { badArgument, expectInteger, expectOptions } from "../checks.js";
-import { type Expression, Registry, type UserModules } from "../registry/index.js";
+import { type Expression, parseExpression, Registry, type UserModules } from "../registry/index.js";
 import { attentionTransferEntry } from "./attention_transfer_loss.js";
 import { cosineFeatureEntry } from "./cosine_feature_loss.js";
 import { crdEntry } from "./crd_loss.js";
@@ -170,6 +170,11 @@ export function createLoss(
   if (isDistillationLoss(spec)) return checked(expectDistillationLoss(forClasses(spec, context.classes), "loss"));
   if (typeof spec !== "string" && (typeof spec !== "object" || spec === null)) {
     throw badArgument("loss", "an expression, a loss or a function of the batch", spec);
+  }
+  // Before it is made: of data without labels some losses have nothing to be made of.
+  for (const { name } of parseExpression(spec, "loss")) {
+    const entry = LOSSES.entries.find((one) => one.name === name);
+    if (entry !== undefined) expectForTask(entry, context.task, LOSSES.entries);
   }
   const terms = LOSSES.resolveSum(spec, context, { argument: "loss", ...options });
   for (const [, term] of terms) checked(term);

@@ -69,6 +69,8 @@ describe("a regression of one target", () => {
     ["cross-entropy", crossEntropyDistillationLoss()],
     ["vector-kd", vectorKdDistillationLoss()],
     ["kd by its name", "kd"],
+    ["crd, which is made of labels", "crd"],
+    ["crd beside a loss that is for the data", "mse + 0.5*crd(warmup=2)"],
     ["kd in an expression, warmed up", "0.5*mse + [0.5, 0]*kd(warmup=2)"],
     ["a sum with a loss for every task", weightedSum([[1, logitMseDistillationLoss()], [1, kdDistillationLoss()]])], // biome-ignore format: one line
     ["a sum in a sum", weightedSum([[1, weightedSum([[[1, 0], kdDistillationLoss()]])]])],
