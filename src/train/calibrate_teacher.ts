@@ -104,8 +104,8 @@ export function fitTemperature(logits: Float64Array, labels: Int32Array, classes
   if (!Number.isFinite(loss)) {
     const text = Number.isNaN(loss)
       ? "logits of the validation set are NaN or infinite"
-      : "the teacher rules out the label of a sample of the validation set, at any temperature";
-    throw new DistilleryError("NON_FINITE", `calibrateTeacher: ${text}`);
+      : "it rules out the label of a sample of the validation set, at any temperature";
+    throw new DistilleryError("NON_FINITE", `the teacher can't be calibrated: ${text}`);
   }
   // Wider for logits that are very small, as cosines, or very large.
   const spread = spreadOf(logits, classes);
@@ -117,7 +117,7 @@ export function fitTemperature(logits: Float64Array, labels: Int32Array, classes
       spread > 0 && at(most).slope < 0
         ? "the teacher has every label of the validation set right: the smaller the temperature, the better"
         : "the teacher does no better than chance on the validation set: the larger the temperature, the better";
-    throw argumentError("calibrateTeacher", `${reason}; there is no best one: leave calibrateTeacher out`);
+    throw argumentError("calibrateTeacher", `${reason}; there is no best one: leave it out`);
   }
   for (let i = 0; i < 60; i++) {
     const middle = (low + high) / 2;

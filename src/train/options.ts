@@ -180,11 +180,10 @@ export const NEEDS_VALIDATION = {
 /** What is wrong with the shards of a batch; null if nothing is. */
 export function shardIssue({ batchSize, shards, batchNorm, teacherMode }: ShardOptions): Issue | null {
   if (batchSize % shards !== 0) {
-    return { path: ["shards"], text: `expected a divisor of batchSize (${batchSize}), got ${shards}` };
+    return { path: ["shards"], text: `expected a divisor of the batch size (${batchSize}), got ${shards}` };
   }
   if (shards > 1 && batchNorm === "batch" && teacherMode === "train") {
-    const text =
-      '"batch" is for the student, and a teacher in train mode has statistics of each shard: use teacherMode "eval"';
+    const text = '"batch" is for the student, and a teacher in train mode has statistics of each shard: use eval mode';
     return { path: ["batchNorm"], text };
   }
   return null;

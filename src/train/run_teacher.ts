@@ -70,7 +70,10 @@ export class RunTeacher {
     if (this.source instanceof Module && readsTeacher(this.loss)) expectCacheable(this.source, this.#ofNetwork());
     if (!this.use.calibrateTeacher) return;
     if (this.teacher === null || !readsTeacherLogits(this.loss)) throw logitsUnread([this.loss.name]);
-    expectCalibratable(this.use.validation, this.teacher, given);
+    const { name, evaluate, isFixed } = this.teacher;
+    const isNetwork = this.source instanceof Module;
+    const shown = isNetwork && this.use.teacherMode === "train" ? "a teacher in train mode" : name;
+    expectCalibratable(this.use.validation, { name: shown, evaluate, isFixed }, given);
   }
 
   /** What takes time or money before the first step; null: nothing. */

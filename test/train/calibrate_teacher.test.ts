@@ -73,13 +73,15 @@ describe("the temperature", () => {
       fitTemperature(Float64Array.of(4, 1, ruledOut, 2, 5, 0, 3, 0, 1, 1, 2, ruledOut), labels, 3);
     expectClose(Object.values(of(Number.NEGATIVE_INFINITY)), Object.values(of(-1e6)), { rel: 1e-9 });
     const label = () => fitTemperature(Float64Array.of(0, Number.NEGATIVE_INFINITY, 1, 0), Int32Array.of(1, 0), 2);
-    expect(label).toThrow(/rules out the label of a sample/);
+    expect(label).toThrow(/^the teacher can't be calibrated: it rules out the label of a sample/);
   });
 
   test("is refused where there is no best one", () => {
     const right = Float64Array.of(2, 0, 0, 3);
     expect(() => fitTemperature(right, Int32Array.of(0, 1), 2)).toThrow(/every label of the validation set right/);
-    expect(() => fitTemperature(right, Int32Array.of(1, 0), 2)).toThrow(/no better than chance/);
+    expect(() => fitTemperature(right, Int32Array.of(1, 0), 2)).toThrow(
+      /^calibrateTeacher: the teacher does no better than chance .*; there is no best one: leave it out$/,
+    );
     const code = (call: () => unknown) => expect(call).toThrow(expect.objectContaining({ code: "NON_FINITE" }));
     for (const wrong of [Number.NaN, Number.POSITIVE_INFINITY])
       code(() => fitTemperature(Float64Array.of(2, 0, wrong, 3), Int32Array.of(0, 1), 2));
@@ -168,7 +170,9 @@ describe("a calibrated teacher", () => {
     const changes = "calibrateTeacher: ema(decay=0.9) changes with the run, and its temperature is chosen before";
     expect(moving.message).toBe(changes);
     const { message } = await failure(start({ ...run, teacherMode: "train" }).done, "BAD_ARGUMENT");
-    expect(message).toMatch(/^calibrateTeacher: .* changes with the run/);
+    const training =
+      "calibrateTeacher: a teacher in train mode changes with the run, and its temperature is chosen before";
+    expect(message).toBe(training);
     const model = withGenerator(new Generator(0), () => setting().teacher);
     for (const parameter of model.parameters()) parameter.requiresGrad = true;
     await trainTeacher({ model, data, epochs: 1 });

@@ -329,7 +329,7 @@ test("a teacher that follows the student is what the steps made of it", async ()
 });
 
 test.each<[Options, RegExp]>([
-  [{ shards: 3 }, /^shards: expected a divisor of batchSize \(16\), got 3$/],
+  [{ shards: 3 }, /^shards: expected a divisor of the batch size \(16\), got 3$/],
   [{ shards: 2, batchNorm: "batch", teacherMode: "train" }, /^batchNorm: "batch" is for the student/],
   [{ shards: 0 }, /^shards: expected a whole number of at least 1, got 0$/],
 ])("refused: %o", async (wrong, message) => {
