@@ -17,7 +17,9 @@ export function namedByFlag(argument: string, flags: Readonly<Record<string, unk
   const rest = more.map((part) => `: ${part}`).join("");
   if (all.length > 1 && all.some((name) => Object.hasOwn(flags, name)))
     return all.map((name) => flagOf(name, flags[name])).join(", ") + rest;
-  const [, name = "", path = ""] = /^(\w+)(.*)$/.exec(first) ?? [];
+  const [, option = "", path = ""] = /^(\w+)(.*)$/.exec(first) ?? [];
+  const isColumn = option === "teacher" && !Object.hasOwn(flags, option) && Object.hasOwn(flags, "teacherColumn");
+  const name = isColumn ? "teacherColumn" : option;
   if (Object.hasOwn(flags, name)) {
     return POSITIONAL.includes(name)
       ? argument

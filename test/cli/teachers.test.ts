@@ -148,6 +148,11 @@ test("a module that is no teacher, options of another kind", async () => {
   expect(await refused(of("--teacher-column", "width", "--teacher-mode", "eval"), cwd, 2, "BAD_ARGUMENT")).toBe(
     "--teacher-mode: --teacher-column width is no network of Distillery's, which takes it (BAD_ARGUMENT)",
   );
+  const augmented = "the data are augmented at random, and its logits are those of the samples as they are";
+  const scored = ["distill", "--data", "scored.csv", "--teacher-column", "scores", "--augment", "noise=0.1"];
+  expect(await refused(scored, cwd, 2, "BAD_ARGUMENT")).toBe(
+    `--teacher-column: scored.csv: "scores": ${augmented}: leave the augmentation out (BAD_ARGUMENT)`,
+  );
   writeFileSync(join(cwd, "short.mjs"), "export default ({ samples }) => new Float32Array(samples.length);");
   expect(await refused(of("--teacher", "./short.mjs"), cwd, 2, "BAD_ARGUMENT")).toBe(
     "--teacher: samples 0 to 63: expected 64 x 3 = 192 numbers, got 64 (BAD_ARGUMENT)",
