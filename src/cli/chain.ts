@@ -27,7 +27,7 @@ import { evaluate } from "../train/index.js";
 import { makeLoss } from "../train/resolve_loss.js";
 import { without } from "../without.js";
 import { dryRun, type PlannedRun } from "./dry_run.js";
-import { UsageError } from "./error_boundary.js";
+import { byFlag, UsageError } from "./error_boundary.js";
 import { expectDistillationBatches } from "./expect_batches.js";
 import { withoutTeacherColumn } from "./external_teacher.js";
 import { type LoadFlags, READING_FLAGS, type TrainingFlags } from "./flags.js";
@@ -87,7 +87,7 @@ async function train(
 ): Promise<void> {
   const folders = links.map(({ out }) => out);
   if (flags.resume) await expectLastLonger(folders, config.epochs);
-  const unsmoothed = await expectFitting(config, links);
+  const unsmoothed = await expectFitting(config, links, flags);
   // Otherwise each link's folder is checked when it is opened. A run that is replaced must not be resumed later if this
   // call is interrupted.
   const file = join(config.out, config.chain === undefined ? "generations.json" : "chain.json");
@@ -138,15 +138,19 @@ async function train(
  * Before the first link is trained, refuses a later link that does not fit the data or the network that teaches it.
  * Returns the links whose loss does not read the label smoothing with which the first link is trained on the labels.
  */
-async function expectFitting(config: ResolvedConfig<"distill">, links: readonly Link[]): Promise<Link[]> {
+async function expectFitting(
+  config: ResolvedConfig<"distill">,
+  links: readonly Link[],
+  flags: TrainingFlags & LoadFlags,
+): Promise<Link[]> {
   const source = await setUp(withoutTeacherColumn(config), undefined, { quiet: true });
   const [data, validation] = [source.train(), source.validation ?? undefined];
   const { loss, labelSmoothing, alpha, batchSize, teacherCache, calibrateTeacher } = config;
   const unsmoothed: Link[] = [];
   let teacher: Module | null = null;
   for (const link of links) {
-    const student = await madeFor(link, config, source);
-    await underLink(link, async () => {
+    const student = await madeFor(link, config, source, flags);
+    await underLink(link, flags, async () => {
       expectReadable("student", student, data);
       // The first link's own run refuses the rest before it trains.
       if (teacher === null) {
@@ -209,8 +213,8 @@ async function dryRunChain(
   const source = await setUp(withoutTeacherColumn(config), undefined, flags);
   const first = await networks.teacherOf(config, flags, source);
   const common = { data: source.train(), validation: source.validation ?? undefined };
-  const unsmoothed = await expectFitting(config, links);
-  const students = await Promise.all(links.map((link) => madeFor(link, config, source)));
+  const unsmoothed = await expectFitting(config, links, flags);
+  const students = await Promise.all(links.map((link) => madeFor(link, config, source, flags)));
   const planned = links.map((link, i): PlannedRun => {
     const { name, isDistilled } = link;
     const teacher = students[i - 1] ?? first;
@@ -225,16 +229,17 @@ async function dryRunChain(
   await dryRun({ teacher: network, student: students.at(-1) as Module }, planned, source, flags);
 }
 
-function madeFor(link: Link, config: ResolvedConfig<"distill">, source: Source): Promise<Module> {
+function madeFor(link: Link, config: ResolvedConfig<"distill">, source: Source, flags: object): Promise<Module> {
   const context = link.isDistilled ? studentContext(config, source) : source.context;
-  return underLink(link, async () => (await Networks.open({ student: link.network })).make("student", context));
+  return underLink(link, flags, async () => (await Networks.open({ student: link.network })).make("student", context));
 }
 
 /** Runs `body`, whose refusals name the link of a chain, since no flag gave its network. */
-async function underLink<T>({ name }: Link, body: () => Promise<T>): Promise<T> {
+async function underLink<T>({ name }: Link, flags: object, body: () => Promise<T>): Promise<T> {
   try {
     return await body();
-  } catch (error) {
+  } catch (thrown) {
+    const error = byFlag(thrown, flags);
     if (!(error instanceof DistilleryError) || !name.startsWith("link")) throw error;
     const { code, message } = error;
     const text = `--chain: ${name.replace("-", " ")}: ${message.replace(/^--student: /, "")}`;

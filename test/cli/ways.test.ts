@@ -167,22 +167,27 @@ describe("a chain and generations", () => {
     [
       "mlp([4]) -> mlp([2])",
       ["--loss", "hint(student=no, teacher=fc1)"],
-      'loss: hint: student: no module "no". It has',
+      '--loss: hint: student: no module "no". It has',
     ],
     [
       "mlp([4]) -> mlp([2])",
       ["--loss", "cross-entropy + hint", "--calibrate-teacher"],
-      "calibrateTeacher: is for losses of the teacher's logits, and cross-entropy+hint does not read them",
+      "--calibrate-teacher: is for losses of the teacher's logits, and cross-entropy+hint does not read them",
     ],
     [
       "mlp([4]) -> mlp([2])",
       ["--loss", "cross-entropy + hint", "--teacher-cache"],
-      "teacherCache: the loss reads hidden outputs of the teacher",
+      "--teacher-cache: the loss reads hidden outputs of the teacher",
     ],
     [
       "mlp([4]) -> mlp([2])",
       ["--loss", "cross-entropy + hint", "--optimizer", "./first_two.mjs"],
-      "optimizer: does not move the parameters of hint",
+      "--optimizer: does not move the parameters of hint",
+    ],
+    [
+      "mlp([4]) -> mlp([2])",
+      ["--calibrate-teacher", "--teacher-mode", "train"],
+      "--calibrate-teacher: a teacher in train mode changes with the run",
     ],
     [
       "mlp([4]) -> mlp([4], norm=batch)",
