@@ -118,6 +118,11 @@ export function expectOneOf<N extends string>(name: string, value: unknown, name
   throw argumentError(name, `expected ${quoted}, got ${show(value)}${advice}`);
 }
 
+/** Refuses what can't stop a computation; `undefined` counts as not given. */
+export function expectSignal(signal: unknown): void {
+  if (signal !== undefined && !(signal instanceof AbortSignal)) throw badArgument("signal", "an AbortSignal", signal);
+}
+
 /** Checks a path that was passed as an argument. */
 export function expectPath(name: string, path: unknown, expected = "the name of a file"): string {
   if (typeof path === "string" && path !== "" && !path.includes("\0")) return path;

@@ -1,6 +1,6 @@
 import type * as v from "valibot";
 import { parse } from "valibot";
-import { expectOneOf } from "../checks.js";
+import { expectObject, expectOneOf } from "../checks.js";
 import { VALIDATION_FRACTION } from "../compare/options.js";
 import { DistilleryError } from "../errors.js";
 import { type Issue, issuesOf, moduleHashes, type ObjectSchema } from "../registry/index.js";
@@ -77,11 +77,13 @@ export function parseOptions<S extends ObjectSchema>(
 
 /** The options of a configuration that every training run takes. */
 export function trainingOptions(config: ResolvedConfig<ConfigName>): ResolvedTraining {
+  expectObject("config", config);
   return pick(config, (name) => Object.hasOwn(trainingSchema.entries, name)) as unknown as ResolvedTraining;
 }
 
 /** The options of a configuration that `distill` takes. */
 export function distillationOptions(config: ResolvedConfig<"distill">): ResolvedDistillation & { loss?: string } {
+  expectObject("config", config);
   const options = pick(config, (name) => Object.hasOwn(distillationSchema.entries, name));
   return { ...(options as unknown as ResolvedDistillation), loss: config.loss };
 }

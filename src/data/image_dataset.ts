@@ -1,5 +1,5 @@
 import { types } from "node:util";
-import { badArgument, badDtype, expectFlags, expectInteger, expectOptions, expectShape } from "../checks.js";
+import { badArgument, badDtype, expectFlags, expectInteger, expectOptions, expectShape, isObject } from "../checks.js";
 import { native } from "../native.js";
 import type { ImageLayout } from "./dataset.js";
 import { expectNormalisation, type Normalisation } from "./statistics.js";
@@ -76,6 +76,7 @@ export class ImageDataset extends InMemoryDataset implements Normalisation {
 /** The number of values of an image. */
 function expectFeatures({ features, image }: ImageDatasetOptions): number {
   if (image === undefined) return expectInteger("features", features, 1, 2 ** 31 - 1);
+  if (!isObject(image)) throw badArgument("image", "{ channels, height, width }", image);
   const lengths = (["channels", "height", "width"] as const).map((axis) =>
     expectInteger(`image.${axis}`, image[axis], 1, 2 ** 31 - 1),
   );

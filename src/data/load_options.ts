@@ -308,6 +308,12 @@ function withTokenizer<T extends Pick<Options, "tokenizer" | "textEncoding">>(op
   throw badArgument("tokenizer", "none beside textEncoding", file);
 }
 
+/** Refuses options of {@link LoadDataOptions} that are of no use, with every mistake. */
+export function expectLoading(options: LoadDataOptions): void {
+  const issues = issuesOf(loadSchema, options);
+  if (issues.length > 0) throw issuesError(issues);
+}
+
 /** The options with their defaults; `BAD_ARGUMENT` that lists every mistake. */
 export function resolveLoading(options: LoadDataOptions): ResolvedLoading {
   expectOptions("loadData", options, [...NAMES, "onNote"]);
@@ -315,7 +321,6 @@ export function resolveLoading(options: LoadDataOptions): ResolvedLoading {
   if (onNote !== undefined && typeof onNote !== "function") {
     throw badArgument("onNote", "a function", onNote);
   }
-  const issues = issuesOf(loadSchema, rest);
-  if (issues.length === 0) return { ...withTokenizer(v.parse(loadSchema, rest)), onNote };
-  throw issuesError(issues);
+  expectLoading(rest);
+  return { ...withTokenizer(v.parse(loadSchema, rest)), onNote };
 }

@@ -1,6 +1,14 @@
 import { createHash } from "node:crypto";
 import { types } from "node:util";
-import { badArgument, badDtype, expectLength, expectNumber, expectOptions, expectShape } from "../checks.js";
+import {
+  badArgument,
+  badDtype,
+  expectFlags,
+  expectLength,
+  expectNumber,
+  expectOptions,
+  expectShape,
+} from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
 import { detach, slice } from "../ops/index.js";
@@ -64,6 +72,7 @@ export abstract class InMemoryDataset implements Dataset {
       classes = expectClassNames(classNames)?.length,
       unlabelled = false,
     } = options;
+    expectFlags({ unlabelled });
     const features = numel(shape);
     this.length = expectLength("samples", size);
     this.features = expectLength("features", features);

@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { argumentError, badArgument, expectPositive, expectShape, optionsOf } from "../checks.js";
+import { argumentError, badArgument, badDtype, expectPositive, expectShape, optionsOf } from "../checks.js";
 import type { DistilleryError } from "../errors.js";
 import { expectModule } from "../nn/expect_module.js";
 import { Linear } from "../nn/linear.js";
@@ -78,6 +78,7 @@ export function crdLoss(
     if (embedding !== undefined) expectModule(`${name}: ${key}`, embedding);
   const features = expectFeatures(name, studentFeatures, teacherFeatures);
   const [samples, dimension] = memory.student.shape;
+  if (!(indices instanceof Int32Array)) throw badDtype(`${name}: indices`, "an Int32Array", indices);
   expectShape(`${name}: indices`, [indices.length], [studentFeatures.shape[0]]);
   const embedded = (x: Tensor, by: CrdEmbedding | undefined) => by?.forward(flatRows(x)) ?? flatRows(x);
   const [s, t] = [embedded(features.student, student), embedded(features.teacher, teacher)];

@@ -43,8 +43,12 @@ export function defineOp<A, S>(op: Op<A, S>): OpFunction<A, S> {
     "view",
     "random",
   ]);
-  expectDefinition("defineOp", op, ["forward"], ["backward"]);
-  expectFlags({ random: op.random ?? false });
+  expectDefinition("defineOp", op, ["forward"], ["backward", "barrier", "backwardRows", "lower", "js"]);
+  const { random = false, view = false, onnx } = op;
+  expectFlags({ random, view });
+  if (onnx !== undefined && typeof onnx !== "string" && typeof onnx !== "function") {
+    throw badArgument(`defineOp: ${op.name}: onnx`, "the name of an operator, or a function", onnx);
+  }
   const withSaved = (inputs: readonly Tensor[], attributes: A) => {
     if (!Array.isArray(inputs)) throw badArgument(`${op.name}: inputs`, "a list of tensors", inputs);
     for (let i = 0; i < inputs.length; i++) expectTensor(`${op.name}: input ${i}`, inputs[i]);

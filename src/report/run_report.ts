@@ -54,6 +54,7 @@ export function runReport(input: RunReportInput): RunReport {
   ]);
   const { config, history, steps = [], networks, data = {}, evaluation: known, ...options } = input;
   expectObject("networks", networks);
+  expectObject("data", data);
   const { student, teacher, best = null } = networks;
   expectConfig(config);
   expectHistory(history);

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { types } from "node:util";
-import { argumentError, badArgument, expectInteger, expectNumber, expectOptions, show } from "../checks.js";
+import { argumentError, badArgument, expectInteger, expectNumber, expectOptions, expectPath, show } from "../checks.js";
 import { type Batch, type Dataset, fingerprintOf } from "../data/dataset.js";
 import { type RawSample, samplesOf } from "../data/preprocessing/encode.js";
 import { takeBatch } from "../data/take_batch.js";
@@ -89,12 +89,15 @@ export function functionTeacher(ask: TeacherFunction, options: FunctionTeacherOp
     concurrency = FUNCTION_DEFAULTS.concurrency,
     retries,
     backoff,
+    answers,
     version = ask.toString(),
   } = options;
   expectInteger("batchSize", batchSize, 1);
   expectInteger("concurrency", concurrency, 1, 1024);
   if (retries !== undefined) expectInteger("retries", retries, 0);
   if (backoff !== undefined) expectNumber("backoff", backoff, (x) => x >= 0, "a number of milliseconds");
+  if (answers !== undefined && answers !== false) expectPath("answers", answers, "a folder, or false");
+  if (typeof version !== "string") throw badArgument("version", "a text", version);
   return ofRuns(() => new FunctionTeacher(ask, { ...options, batchSize, concurrency, version }));
 }
 

@@ -1,10 +1,10 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
-import { argumentError, expectOptions, expectPath, show } from "../checks.js";
+import { argumentError, badArgument, expectOptions, expectPath, show } from "../checks.js";
 import { openTableRecords } from "../data/formats/index.js";
 import { filesOf } from "../data/formats/part_names.js";
 import { expectClassNames } from "../data/labels.js";
-import type { TableOptions } from "../data/load_options.js";
+import { expectLoading, type TableOptions } from "../data/load_options.js";
 import { indexOf, readTableHeader, type TableHeader } from "../data/table_header.js";
 import { badData, kindOf, listFiles } from "../files/index.js";
 import { rowOf } from "../slices.js";
@@ -36,7 +36,12 @@ export async function logitsColumn(
   options: LogitsColumnOptions = {},
 ): Promise<Teacher> {
   expectOptions("logitsColumn", options, ["header", "encoding", "labelColumn", "labelColumns", "classes"]);
-  const { classes: names, encoding, ...table } = options;
+  const { classes: names, ...table } = options;
+  const { encoding } = table;
+  if (typeof column !== "string" && typeof column !== "number") {
+    throw badArgument("column", "a column's name, or its index", column);
+  }
+  expectLoading(table);
   const file = await tableOf(expectPath("path", path, "a table, .csv, .tsv or .jsonl, or its folder"));
   const records = await openTableRecords(file, encoding);
   if (records === null) {

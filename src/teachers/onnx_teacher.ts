@@ -13,6 +13,7 @@ import { ofRuns } from "./for_run.js";
 import { expectNotStopped, notCached, UNCACHEABLE } from "./logits_in_order.js";
 import type { TeacherInputs } from "./onnx_inputs.js";
 import { OnnxNetwork, type OnnxSetting } from "./onnx_network.js";
+import { expectOnnxOptions } from "./options.js";
 import { logitsAt } from "./sample_logits.js";
 import type { PreparedRun, Teacher, TeacherRun } from "./teacher.js";
 
@@ -68,9 +69,10 @@ export async function onnxTeacher(file: string, options: OnnxTeacherOptions = {}
   if (classes !== undefined && !(Array.isArray(classes) && classes.every((name) => typeof name === "string"))) {
     throw badArgument("classes", "a list of texts", classes);
   }
+  const lists = { ...(mean !== undefined && { mean: [mean].flat() }), ...(std !== undefined && { std: [std].flat() }) };
+  expectOnnxOptions({ ...rest, ...lists, size });
   const inputs: TeacherInputs = {
-    ...(mean !== undefined && { mean: [mean].flat() }),
-    ...(std !== undefined && { std: [std].flat() }),
+    ...lists,
     ...(size !== undefined && { size: typeof size === "number" ? [size, size] : size }),
   };
   const bytes = await readWhole(file);

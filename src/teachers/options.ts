@@ -31,6 +31,22 @@ export const teacherSchema = v.strictObject({
   teacherAnswers: v.optional(v.union([v.literal(false), path("a folder")], expected("a folder, or false"))),
 });
 
+const { teacherInput, teacherOutput, teacherMean, teacherStd, teacherSize } = teacherSchema.entries;
+/** The same of an ONNX network, under the names of a program. */
+const onnxSchema = v.strictObject({
+  input: teacherInput,
+  output: teacherOutput,
+  mean: teacherMean,
+  std: teacherStd,
+  size: teacherSize,
+});
+
+/** Refuses options of an ONNX network that are of no use, with every mistake. */
+export function expectOnnxOptions(options: v.InferInput<typeof onnxSchema>): void {
+  const issues = issuesOf(onnxSchema, options);
+  if (issues.length > 0) throw issuesError(issues);
+}
+
 /** The options of {@link openTeacher}; those of another kind than the teacher's are refused. */
 export interface TeacherOptions extends Readonly<v.InferInput<typeof teacherSchema>> {}
 type Name = keyof TeacherOptions;

@@ -113,7 +113,8 @@ export function computed(outputs: Outputs): Outputs {
 
 /** What a teacher's {@link Teacher.fingerprint} gives; `BAD_DTYPE` unless it is a text or null. */
 export function hashOfTeacher(teacher: Teacher): string | null {
-  const hash: unknown = teacher.fingerprint();
+  if (!isTeacher(teacher)) throw badDtype("teacher", "a Teacher", teacher);
+  const hash: unknown = (teacher as Teacher).fingerprint();
   if (typeof hash === "string" || hash === null) return hash;
   throw badDtype(`teacher ${show(teacher.name)}: fingerprint()`, "a text or null", hash);
 }

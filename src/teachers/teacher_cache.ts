@@ -9,6 +9,7 @@ import {
   expectOneOf,
   expectOptions,
   expectShape,
+  expectSignal,
   show,
 } from "../checks.js";
 import { type Dataset, expectDataset, fingerprintOf } from "../data/dataset.js";
@@ -80,7 +81,7 @@ export class TeacherCache {
   ): Promise<TeacherCache> {
     expectOptions("TeacherCache.compute", options, ["signal", "precision", "onWork"]);
     const { signal, precision = currentPrecision() } = options;
-    if (signal !== undefined && !(signal instanceof AbortSignal)) throw badArgument("signal", "an AbortSignal", signal);
+    expectSignal(signal);
     if (options.onWork !== undefined && typeof options.onWork !== "function") {
       throw badArgument("onWork", "a function", options.onWork);
     }

@@ -2,7 +2,16 @@ import { createHash } from "node:crypto";
 import { rm } from "node:fs/promises";
 import { safetensorsHead } from "../checkpoint/safetensors.js";
 import { zipStored } from "../checkpoint/zip_writer.js";
-import { argumentError, expectExtension, expectFlags, expectInteger, expectOneOf, expectOptions } from "../checks.js";
+import {
+  argumentError,
+  badArgument,
+  expectExtension,
+  expectFlags,
+  expectInteger,
+  expectOneOf,
+  expectOptions,
+  expectSignal,
+} from "../checks.js";
 import { type Dataset, expectDataset, fingerprintOf } from "../data/dataset.js";
 import { sourceOf } from "../data/derived_dataset.js";
 import { encodeNpyTexts, npyHeader } from "../data/formats/npy.js";
@@ -78,6 +87,8 @@ export async function writeLogits(
   const { batchSize = LOGITS_BATCH, dtype = "float32", overwrite = false, signal, onNote } = options;
   expectFlags({ overwrite });
   expectInteger("batchSize", batchSize, 1);
+  expectSignal(signal);
+  if (onNote !== undefined && typeof onNote !== "function") throw badArgument("onNote", "a function", onNote);
   expectOneOf("dtype", dtype, LOGITS_DTYPES);
   const extension = expectExtension("file", file, ARRAY_FILES);
   if (!overwrite && (await kindOf(file)) !== null) {

@@ -2,8 +2,9 @@ import { argumentError, badDtype, expectOptions, expectShape } from "../checks.j
 import { expectUnaugmented } from "../data/augment.js";
 import { type Batch, expectDataset } from "../data/dataset.js";
 import type { Dataset } from "../data/index.js";
+import { expectClassNames } from "../data/labels.js";
 import { DataLoader } from "../data/loader.js";
-import type { Preprocessing } from "../data/preprocessing/spec.js";
+import { expectSpec, type Preprocessing } from "../data/preprocessing/spec.js";
 import { takeSlice } from "../data/take_batch.js";
 import { hasTargets } from "../data/task_name.js";
 import { DistilleryError } from "../errors.js";
@@ -81,7 +82,7 @@ export function evaluate<E extends TaskEvaluation = Evaluation>(
   expectOptions("evaluate", options, ["teacher", "batchSize"]);
   const { teacher, batchSize } = options;
   const network = fitted(model, data);
-  const other = teacher && fitted(teacher, data, "teacher");
+  const other = teacher === undefined ? undefined : fitted(teacher, data, "teacher");
   const task = taskOf(data);
   const evaluator = task.evaluator(data);
   eachBatch([network, ...(other ? [other] : [])], data, batchSize, ({ logits, batch }) => {
@@ -154,6 +155,9 @@ export function* batchesOfPredictions<P extends TaskPrediction>(
 ): Generator<P[]> {
   expectModule("model", model);
   expectOptions("predict", options, ["classNames", "preprocessing"]);
+  expectClassNames(options.classNames ?? undefined);
+  if (options.preprocessing !== null && options.preprocessing !== undefined)
+    expectSpec(options.preprocessing, "preprocessing");
   if (!(inputs instanceof Tensor)) throw badDtype("inputs", "a Tensor [n, features]", inputs);
   if (inputs.shape.length < 2) expectShape("inputs", inputs.shape, [-1, -1]);
   const spec = options.preprocessing ?? recordOf(model)?.preprocessing ?? null;

@@ -2,7 +2,7 @@ import { basename, extname, parse, resolve } from "node:path";
 import { argumentError, expectOptions, expectPath, showList, suggestion } from "../../checks.js";
 import { DistilleryError } from "../../errors.js";
 import { badData, kindOf, listFiles, listFolders } from "../../files/index.js";
-import { givenFormatOptions, type LoadDataOptions } from "../load_options.js";
+import { expectLoading, givenFormatOptions, type LoadDataOptions } from "../load_options.js";
 import { samplesText } from "../preprocessing/adapt.js";
 import { expectPreprocessing, type Preprocessing } from "../preprocessing/spec.js";
 import { cifar } from "./cifar.js";
@@ -88,6 +88,7 @@ export async function readSamples(
   options: SampleOptions = {},
 ): Promise<FileSamples> {
   expectOptions("readSamples", options, ["encoding", "exifOrientation", "dropColumns"]);
+  expectLoading(options);
   expectPath("file", file);
   expectPreprocessing(spec);
   const readers = FORMATS.flatMap(({ samples }) => (samples?.accepts(spec) ? [samples] : []));

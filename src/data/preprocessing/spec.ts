@@ -234,11 +234,11 @@ export function expectPreprocessing(value: unknown): void {
  * Refuses a description of samples that is none, has a field of another name, or lacks one that says what inputs are:
  * classes may be left out.
  */
-export function expectSpec(spec: unknown): void {
+export function expectSpec(spec: unknown, argument = "spec"): void {
   if (CHECKED.has(Object(spec))) return;
   const isObject = typeof spec === "object" && spec !== null;
   const whole = isObject ? { classes: 1, classNames: null, ...spec } : spec;
-  expectKept("spec", whole, "what preprocessingOf(dataset) or parsePreprocessing gives,");
+  expectKept(argument, whole, "what preprocessingOf(dataset) or parsePreprocessing gives,");
   if (isObject) CHECKED.add(spec);
 }
 
