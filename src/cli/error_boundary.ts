@@ -138,7 +138,7 @@ const GRACE_MS = 500;
 export async function interruptible<T>(
   note: (text: string) => void,
   body: (signal: AbortSignal) => Promise<T>,
-  promise = "finishing the step and saving",
+  promise: string | (() => string) = "finishing the step and saving",
 ): Promise<T> {
   const controller = new AbortController();
   const end = () => process.exit(EXIT.interrupted);
@@ -148,7 +148,7 @@ export async function interruptible<T>(
     // A closing terminal, and a scheduler ahead of its limit, may send their signals again.
     if (!isFirst && !isWatched && name !== "SIGHUP" && name !== "SIGUSR1") end();
     if (name === "SIGINT") eraseInterrupt();
-    if (isFirst) note(`${promise}; once more stops at once`);
+    if (isFirst) note(`${typeof promise === "string" ? promise : promise()}; once more stops at once`);
     stoppedBy ??= name;
     controller.abort(name);
   };

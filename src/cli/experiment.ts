@@ -31,6 +31,7 @@ import { commandLine } from "./run_summary.js";
 import type { Settings } from "./settings.js";
 import { type ShareFlags, shareLine, shareOf } from "./share.js";
 import { type Source, setUp } from "./source.js";
+import { stoppableRun } from "./stoppable_run.js";
 
 /** The flags of a comparison or a sweep. */
 export type ExperimentFlags = TrainingFlags & LoadFlags & ShareFlags;
@@ -92,21 +93,23 @@ export async function runExperimentCommand<O extends object, R extends CompareRe
   const metadata = await runMetadata(withTeacherNetwork(config, task.teacher), userOptions);
   const printer = new ExperimentPrinter(flags, opened.opening);
   try {
-    const started = <T>(start: (input: Input<O>) => Promise<T>) =>
-      interruptible(printer.note, (signal) => start({ ...input, signal, metadata, ...printer.controls }));
+    const started = (signal: AbortSignal) => ({ ...input, signal, metadata, ...printer.controls });
     if (share !== null) {
-      const done = await started((input) => kind.runShare(input, share));
+      const done = await interruptible(printer.note, (signal) => kind.runShare(started(signal), share));
       return printer.end({ ...done, out }, [shareLine(done, out)]);
     }
-    const result = await started(kind.run);
-    const files = [join(out, `${result.kind}.json`)];
-    if (config.report) {
-      const networks = await networksOf(task, result.teacher.file, kind.studentFile(result));
-      files.push(join(out, REPORT));
-      await writeReport(files[1], kind.report(result, { networks, test, command: commandLine() }));
-    }
-    const [object, lines] = kind.end(result);
-    printer.end({ ...object, files }, [...lines, `Written to ${files.join(" and ")}`]);
+    const train = (signal: AbortSignal) => kind.run(started(signal));
+    await stoppableRun(printer, out, train, async (result, expectGoing) => {
+      const files = [join(out, `${result.kind}.json`)];
+      if (config.report) {
+        await expectGoing("the report");
+        const networks = await networksOf(task, result.teacher.file, kind.studentFile(result));
+        files.push(join(out, REPORT));
+        await writeReport(files[1], kind.report(result, { networks, test, command: commandLine() }));
+      }
+      const [object, lines] = kind.end(result);
+      printer.end({ ...object, files }, [...lines, `Written to ${files.join(" and ")}`]);
+    });
   } finally {
     printer.close();
   }

@@ -9,7 +9,6 @@ import { TEST_SET } from "../train/evaluate_run.js";
 import { evaluate, mutual } from "../train/index.js";
 import { cohortOf, expectClasses, MUTUAL_LOSS, termOf } from "../train/mutual.js";
 import { dryRun } from "./dry_run.js";
-import { interruptible } from "./error_boundary.js";
 import { expectBatches } from "./expect_batches.js";
 import { addOptions, addRunning, givenFlags, type TrainingFlags } from "./flags.js";
 import { networkTable } from "./network_table.js";
@@ -20,6 +19,7 @@ import { controlsOf } from "./run_controls.js";
 import { testEvaluationsText, writeReportOf } from "./run_summary.js";
 import { configured, type Settings } from "./settings.js";
 import { setUp } from "./source.js";
+import { stoppableRun } from "./stoppable_run.js";
 
 const STUDENT = `network that is trained, ${MODELS.names.join(", ")} or a class of your own; once for each student (default: student, twice)`;
 const LOSS = `what each student learns with from each other one (default: ${MUTUAL_LOSS})`;
@@ -77,39 +77,39 @@ async function runMutual({ config, userOptions }: Settings<"mutual">, flags: Tra
     );
   const printer = new RunPrinter(flags, { lossName: "Loss", epochs: config.epochs, details: false, opening });
   try {
-    const result = await interruptible(printer.note, (signal) =>
-      mutual({ ...input, ...controls, students, signal, ...printer.controls }),
-    );
-    const { best, files, history, steps } = result;
-    if (best !== null) model.loadStateDict(best.state);
-    const [metric] = metricsOf(input.data);
-    const names = students.map((_, i) => `student-${i + 1}`);
-    const networks = [...students, model];
-    const tell = (done: number) => printer.controls.onWork?.({ work: TEST_SET, done, total: networks.length });
-    const onTest = (network: Module, done: number) => {
-      if (source.test === null) return null;
-      if (done === 1) tell(0);
-      const value = mainMetric(source.test, evaluate(network, source.test));
-      tell(done);
-      return value;
-    };
-    const results = networks.map((network, i) => ({
-      name: names[i] ?? "together",
-      network: config.student[i] ?? "mean of the probabilities",
-      parameters: network.parameterCount(),
-      [epochKey(metric)]: source.validation && mainMetric(source.validation, evaluate(network, source.validation)),
-      [testKey(metric)]: onTest(network, i + 1),
-    }));
-    const testEvaluations = source.test && (await countTestEvaluation(out, source.test.fingerprint()));
-    const kept = files.filter((file) => file.endsWith(".safetensors")).slice(-students.length);
-    const report = config.report
-      ? await writeReportOf({ network: model, result: { history, steps, best }, source, out }, null)
-      : null;
-    const lines = ["", networkTable(metric, results), "", `Students saved to ${kept.join(", ")}`];
-    if (best !== null) lines.push(`Best epoch, of all together: ${best.epoch} of ${history.length}`);
-    if (testEvaluations !== null) lines.push(testEvaluationsText(testEvaluations, best !== null));
-    if (report !== null) lines.push(`Report: ${report}`);
-    printer.end({ students: results, files, ...(testEvaluations !== null && { testEvaluations }), report }, lines);
+    const train = (signal: AbortSignal) => mutual({ ...input, ...controls, students, signal, ...printer.controls });
+    await stoppableRun(printer, out, train, async ({ best, files, history, steps }, expectGoing) => {
+      if (best !== null) model.loadStateDict(best.state);
+      const [metric] = metricsOf(input.data);
+      const names = students.map((_, i) => `student-${i + 1}`);
+      const networks = [...students, model];
+      const tell = (done: number) => printer.controls.onWork?.({ work: TEST_SET, done, total: networks.length });
+      const onTest = (network: Module, done: number) => {
+        if (source.test === null) return null;
+        if (done === 1) tell(0);
+        const value = mainMetric(source.test, evaluate(network, source.test));
+        tell(done);
+        return value;
+      };
+      const results = networks.map((network, i) => ({
+        name: names[i] ?? "together",
+        network: config.student[i] ?? "mean of the probabilities",
+        parameters: network.parameterCount(),
+        [epochKey(metric)]: source.validation && mainMetric(source.validation, evaluate(network, source.validation)),
+        [testKey(metric)]: onTest(network, i + 1),
+      }));
+      const testEvaluations = source.test && (await countTestEvaluation(out, source.test.fingerprint()));
+      const kept = files.filter((file) => file.endsWith(".safetensors")).slice(-students.length);
+      if (config.report) await expectGoing("the report");
+      const report = config.report
+        ? await writeReportOf({ network: model, result: { history, steps, best }, source, out }, null)
+        : null;
+      const lines = ["", networkTable(metric, results), "", `Students saved to ${kept.join(", ")}`];
+      if (best !== null) lines.push(`Best epoch, of all together: ${best.epoch} of ${history.length}`);
+      if (testEvaluations !== null) lines.push(testEvaluationsText(testEvaluations, best !== null));
+      if (report !== null) lines.push(`Report: ${report}`);
+      printer.end({ students: results, files, ...(testEvaluations !== null && { testEvaluations }), report }, lines);
+    });
   } finally {
     printer.close();
   }

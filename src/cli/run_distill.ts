@@ -12,7 +12,7 @@ import { Generator } from "../tensor/random.js";
 import { distill } from "../train/index.js";
 import { resolveLoss } from "../train/resolve_loss.js";
 import { dryRun } from "./dry_run.js";
-import { interruptible, UsageError } from "./error_boundary.js";
+import { UsageError } from "./error_boundary.js";
 import { expectDistillationBatches } from "./expect_batches.js";
 import {
   columnTeacher,
@@ -29,6 +29,7 @@ import { controlsOf } from "./run_controls.js";
 import { type RunSummary, summarizeRun } from "./run_summary.js";
 import type { Settings } from "./settings.js";
 import { type Source, setUp } from "./source.js";
+import { stoppableRun } from "./stoppable_run.js";
 
 type DistillFlags = TrainingFlags & LoadFlags;
 
@@ -80,12 +81,12 @@ export async function runDistill(settings: Settings<"distill">, flags: DistillFl
   const isStart = process.env.npm_lifecycle_event === "start";
   if (isStart && config.data === "synthetic" && config.teacher === undefined) printer.note(ON_NOISE);
   try {
-    const result = await interruptible(printer.note, (signal) =>
-      distill({ ...input, ...controls, signal, ...printer.controls }),
-    );
-    if (isSilentRank()) return null;
-    const run = { role: "student", network: student, ...(teacher && { teacher: network }), overlap } as const;
-    return await summarizeRun(printer, { ...run, result, source, out, report });
+    const train = (signal: AbortSignal) => distill({ ...input, ...controls, signal, ...printer.controls });
+    return await stoppableRun(printer, out, train, async (result, expectGoing) => {
+      if (isSilentRank()) return null;
+      const run = { role: "student", network: student, ...(teacher && { teacher: network }), overlap } as const;
+      return summarizeRun(printer, { ...run, result, source, out, report, expectGoing });
+    });
   } finally {
     printer.close();
   }

@@ -21,6 +21,7 @@ import type { BestWeights, RunResult } from "../train/index.js";
 import { metricsOfEpoch } from "../train/trainer_state.js";
 import type { RunPrinter } from "./printer.js";
 import type { Source } from "./source.js";
+import type { ExpectGoing } from "./stoppable_run.js";
 
 /** A run that has ended. */
 interface FinishedRun {
@@ -35,6 +36,7 @@ interface FinishedRun {
   source: Source;
   out: string;
   report: boolean;
+  expectGoing: ExpectGoing;
 }
 
 /** The student, or teacher, of a run. */
@@ -80,7 +82,10 @@ export async function summarizeRun(printer: RunPrinter, run: FinishedRun): Promi
   if (testEvaluations !== null) lines.push(testEvaluationsText(testEvaluations, best !== null));
   let report: string | null = null;
   try {
-    if (run.report) report = await writeReportOf(run, onTest);
+    if (run.report) {
+      await run.expectGoing("the report");
+      report = await writeReportOf(run, onTest);
+    }
     if (report !== null) lines.push(`Report: ${report}`);
   } finally {
     const summary = best && { epoch: best.epoch, ...chosenBy(best), evaluation: bestEvaluation };

@@ -3,7 +3,6 @@ import { SCHEMAS, trainingOptions } from "../config/index.js";
 import { isSilentRank } from "../mpi.js";
 import { trainTeacher } from "../train/index.js";
 import { dryRun } from "./dry_run.js";
-import { interruptible } from "./error_boundary.js";
 import { expectBatches, expectLossBatches } from "./expect_batches.js";
 import { addLoading, addOptions, addRunning, givenFlags, type LoadFlags, type TrainingFlags } from "./flags.js";
 import { expectReadable, Networks } from "./networks.js";
@@ -13,6 +12,7 @@ import { controlsOf } from "./run_controls.js";
 import { type RunSummary, summarizeRun } from "./run_summary.js";
 import { configured, type Settings } from "./settings.js";
 import { setUp } from "./source.js";
+import { stoppableRun } from "./stoppable_run.js";
 import { withRanks } from "./with_ranks.js";
 
 const LOSS = "a loss that needs no teacher: cross-entropy (default), or a module of your own, ./my_loss.mjs";
@@ -58,11 +58,11 @@ export async function runTrainTeacher(
       openingLines({ source, training: input.data, validation: source.validation }, { teacher: model }, width),
   });
   try {
-    const result = await interruptible(printer.note, (signal) =>
-      trainTeacher({ ...input, ...controls, signal, ...printer.controls }),
-    );
-    if (isSilentRank()) return null;
-    return await summarizeRun(printer, { role: "teacher", network: model, result, source, out, report });
+    const train = (signal: AbortSignal) => trainTeacher({ ...input, ...controls, signal, ...printer.controls });
+    return await stoppableRun(printer, out, train, async (result, expectGoing) => {
+      if (isSilentRank()) return null;
+      return summarizeRun(printer, { role: "teacher", network: model, result, source, out, report, expectGoing });
+    });
   } finally {
     printer.close();
   }

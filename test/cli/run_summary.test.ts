@@ -65,6 +65,7 @@ test.each([
         teacher,
         out,
         report: true,
+        expectGoing: async () => {},
         result: { history, files: ["a.pth", "a.safetensors", "b.pth"], best, stoppedEarly: false, steps: [] },
         source: { test: data, validation: data } as unknown as Source,
       },

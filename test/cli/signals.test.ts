@@ -1,7 +1,8 @@
 import { type ChildProcess, spawnSync } from "node:child_process";
-import { existsSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { temporaryFolder } from "../support.js";
 import { ended, launch, lines, MAIN, newFolder, printed, SMALL, succeed } from "./support.js";
@@ -32,6 +33,30 @@ function folder(): string {
   const rows = Array.from({ length: 60 }, (_, i) => `${i % 7},${i % 5},${i % 2}`);
   writeFileSync(join(cwd, "rows.csv"), ["a,b,label", ...rows].join("\n"));
   writeFileSync(join(cwd, "stuck.mjs"), "export default () => { console.error('in the step'); for (;;); };");
+  return cwd;
+}
+
+/** A table, and a network that sends its process a signal, once, as the 12 test samples are evaluated. */
+function ending(signal: NodeJS.Signals): string {
+  const cwd = folder();
+  mkdirSync(join(cwd, "node_modules"));
+  symlinkSync(fileURLToPath(new URL("../..", import.meta.url)), join(cwd, "node_modules", "distillery"), "dir");
+  const text = `import { existsSync, writeFileSync } from "node:fs";
+import { Mlp } from "distillery";
+export default class Ending extends Mlp {
+  constructor({ classes }) {
+    super({ inFeatures: 2, hidden: [4], classes });
+  }
+  forward(x) {
+    if (!this.training && x.shape[0] === 12 && !existsSync("sent")) {
+      writeFileSync("sent", "");
+      process.kill(process.pid, "${signal}");
+    }
+    return super.forward(x);
+  }
+}
+`;
+  writeFileSync(join(cwd, "ending.mjs"), text);
   return cwd;
 }
 
@@ -123,6 +148,36 @@ export default () => new Promise(() => setInterval(() => {}, 1000) && console.er
     killTillItEnds(child, "SIGINT");
     const { code, stderr } = await end;
     expect([code, lines(stderr).at(-1)]).toEqual([130, "cleaned up"]);
+  });
+
+  test.each([
+    ["SIGINT", 130],
+    ["SIGTERM", 75],
+  ] as const)(
+    "%s while the test set is evaluated ends with %i before the report, which --resume writes",
+    async (signal, exit) => {
+      const cwd = ending(signal);
+      const args = ["train-teacher", "--data", "rows.csv", "--teacher-network", "./ending.mjs", "--epochs", "2"];
+      const { code, stdout, stderr } = await ended(launch([...args, "--out", "run"], cwd));
+      expect([code, ...lines(stderr)]).toEqual([
+        exit,
+        "finishing the part at hand; once more stops at once",
+        "distillery: stopped before the report; the training is done and saved in run: re-run with --resume for the rest",
+      ]);
+      expect(stdout).toMatch(/^Teacher saved to run.teacher\.pth\n(.*\n)*Test accuracy: teacher /m);
+      expect(existsSync(join(cwd, "run", "report.html"))).toBe(false);
+      expect(await succeed([...args, "--out", "run", "--resume"], cwd)).toMatch(/^Report: run.report\.html$/m);
+    },
+  );
+
+  test("while a chain evaluates a link: the next one is not trained", async () => {
+    const cwd = ending("SIGINT");
+    const args = ["distill", "--data", "rows.csv", "--chain", "./ending.mjs -> mlp([4])", "--epochs", "2"];
+    const run = [...args, "--no-report", "--out", "run"];
+    const { code, stderr } = await ended(launch(run, cwd));
+    const text = "stopped; the training and all that follows it is done and saved in run/link-1";
+    expect([code, lines(stderr).at(-1)]).toEqual([130, `distillery: ${text}`]);
+    expect(existsSync(join(cwd, "run", "link-2"))).toBe(false);
   });
 
   test("to all processes of the terminal while compare starts its own: stopped, not failed", async () => {
