@@ -69,14 +69,6 @@ const CALLS: readonly [argument: string, name: string, call: (value: never) => u
       (v) => D.runReport({ config: {}, history: [], networks: { student: net() }, data: v }),
       [null, 7],
     ],
-    ["result", "compareSummary", (v) => D.compareSummary(v), [null, 7, {}]],
-    ["weights", "compareSummary", (v) => D.compareSummary({ difference: {} } as never, v), ["first", 7]],
-    ["result", "compareCaveats", (v) => D.compareCaveats(v), [null, 7, {}]],
-    ["result", "scopeOf", (v) => D.scopeOf(v), [null, 7, {}]],
-    ["result", "methodsSummary", (v) => D.methodsSummary(v), [null, 7, {}]],
-    ["result", "calibrationSummary", (v) => D.calibrationSummary(v), [null, 7, {}]],
-    ["result", "sweepSummary", (v) => D.sweepSummary(v), [null, 7, {}]],
-    ["result", "sweepCaveats", (v) => D.sweepCaveats(v), [null, 7, {}]],
   ];
 
 test.each(CALLS)("%s of %s is refused by its name where it is of no use", async (argument, _name, call, values) => {

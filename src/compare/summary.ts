@@ -1,4 +1,3 @@
-import { badArgument, expectOneOf, isObject } from "../checks.js";
 import {
   epochKey,
   isBetter,
@@ -23,10 +22,7 @@ import type { PairedDifference, SampleStats } from "./statistics.js";
  * // "Distilling raised test accuracy by 0.55 points (95% interval 0.31 to 0.79, 5 seeds): distinguishable from chance."
  * ```
  */
-export function compareSummary(result: CompareResult, weights: "best" | "last" = "best"): string {
-  expectResult("compare", result, "difference");
-  expectOneOf("weights", weights, ["best", "last"]);
-  const { data, difference, seeds } = result;
+export function compareSummary({ data, difference, seeds }: CompareResult, weights: "best" | "last" = "best"): string {
   const { mean, low, high, confidence, distinguishable } = difference[weights];
   const [metric] = metricsOf(data);
   const what = `${weights === "best" ? "" : "the last epoch's "}test ${metric.label}`;
@@ -51,9 +47,7 @@ export function compareSummary(result: CompareResult, weights: "best" | "last" =
 }
 
 /** What the intervals of a comparison have in them, and what they have not. */
-export function scopeOf(result: CompareResult): string {
-  expectResult("compare", result, "difference");
-  const { best } = result.difference;
+export function scopeOf({ difference: { best } }: CompareResult): string {
   const [kind, missing] = hasSamples(best) ? [" of the same kind", ""] : ["", "other test samples, "];
   return `Intervals are for ${chanceIn(best)}${kind}, not for ${missing}another teacher, data set, split or setting.`;
 }
@@ -73,7 +67,6 @@ function hasSamples({ samples }: CrossedDifference): boolean {
  * other, and what the interval does not cover.
  */
 export function compareCaveats(result: CompareResult): string[] {
-  expectResult("compare", result, "difference");
   const { data, difference, seeds } = result;
   const { best, last, validation } = difference;
   const [metric] = metricsOf(data);
@@ -95,9 +88,7 @@ export function compareCaveats(result: CompareResult): string[] {
  * How well the networks know how sure to be, and what temperature scaling makes of it; null of another task than
  * classification.
  */
-export function calibrationSummary(result: CompareResult): string | null {
-  expectResult("compare", result, "changes");
-  const { changes, methods } = result;
+export function calibrationSummary({ changes, methods }: CompareResult): string | null {
   if (changes === null) return null;
   const shown = (x: number) => showMetric({ kind: "fraction" }, x);
   const parts = (["teacher", "baseline", "distilled"] as const).flatMap((name) => {
@@ -116,7 +107,6 @@ export function calibrationSummary(result: CompareResult): string | null {
  * methods to each other, and whether that is distinguishable from chance after Holm's correction.
  */
 export function methodsSummary(result: CompareResult): string[] {
-  expectResult("compare", result, "methods");
   const { methods } = result;
   const ofBaseline = methods.map((method) => {
     const compared = { against: "the baseline", among: methods.length, what: "methods", difference: method.difference };
@@ -181,7 +171,6 @@ function differenceSentence(
 
 /** What a sweep finds, in one sentence; with several seeds by their mean, with the standard deviation. */
 export function sweepSummary(result: SweepResult): string {
-  expectResult("sweep", result, "best");
   const { data, best, seeds = [] } = result;
   const { evaluation, spread, test } = best;
   const [metric] = metricsOf(data);
@@ -198,20 +187,13 @@ export function sweepSummary(result: SweepResult): string {
     .join(" and ")}: ${figures}${over}.`;
 }
 
-/** Refuses what lacks the part of a result that is asked for. */
-function expectResult(kind: "compare" | "sweep", result: unknown, part: string): void {
-  if (!isObject(result) || result[part] === undefined) throw badArgument("result", `what ${kind}() gives`, result);
-}
-
 /** What a sweep's points differ in. */
 export function sweptIn({ swept = ["temperature", "alpha"] }: Pick<SweepResult, "swept">) {
   return swept;
 }
 
 /** What has to be known beside {@link sweepSummary}: whether the best point can be told from the others. */
-export function sweepCaveats(result: SweepResult): string[] {
-  expectResult("sweep", result, "points");
-  const { data, points, seeds } = result;
+export function sweepCaveats({ data, points, seeds }: SweepResult): string[] {
   if (points.length < 2) return [];
   if (seeds.length < 2) return ["1 seed can't tell its lead from chance; give more seeds."];
   const [metric] = metricsOf(data);
