@@ -13,8 +13,10 @@ import { depth, exactly, type NetworkCost } from "./network.js";
 const WIDTHS = [64, 128, 256, 512, 512] as const;
 /** Each of three maxima halves the sides: of 8 pixels one is left. */
 const MIN_SIDE = 8;
-/** RepDistiller's fourth maximum, for Tiny ImageNet. */
-const TINY_IMAGENET_SIDE = 64;
+/** The height of Tiny ImageNet's images, of which RepDistiller takes a fourth maximum. */
+const TINY_IMAGENET_HEIGHT = 64;
+/** The least width of which a fourth maximum leaves a pixel. */
+const MIN_WIDTH_OF_FOUR = 2 * MIN_SIDE;
 
 const OPTIONS = {
   convolutions: exactly(5, depth(), "the convolutions of each of 5 blocks, as [1, 1, 1, 1, 1]"),
@@ -34,9 +36,10 @@ export interface VggOptions {
 /**
  * VGG (Simonyan and Zisserman, 2015) with BatchNorm for small images, as RepDistiller and mdistiller have it, with
  * their state dict keys, initial values and draws: five blocks of 3x3 convolutions, a 2x2 maximum after each of the
- * first three (and after the fourth for images 64 high), the mean over all positions, a Linear. The blocks `block0` to
- * `block4` end before their ReLU; what comes after it is `pool0:input`, `pool1:input`, `pool2:input`, `block4:input`
- * and `pool4:input`. x [rows, channels, height, width], at least 8 x 8, to logits [rows, classes].
+ * first three (and after the fourth for images 64 high that are 16 wide or wider), the mean over all positions, a
+ * Linear. The blocks `block0` to `block4` end before their ReLU; what comes after it is `pool0:input`, `pool1:input`,
+ * `pool2:input`, `block4:input` and `pool4:input`. x [rows, channels, height, width], at least 8 x 8, to logits [rows,
+ * classes].
  *
  * @example
  * ```ts
@@ -74,8 +77,8 @@ export class Vgg extends Module {
     const second = this.pool1.forward(this.block1.forward(first).relu());
     const third = this.pool2.forward(this.block2.forward(second).relu());
     const fourth = this.block3.forward(third).relu();
-    const isTinyImageNet = x.shape[2] === TINY_IMAGENET_SIDE;
-    const maps = this.block4.forward(isTinyImageNet ? this.pool3.forward(fourth) : fourth).relu();
+    const hasFour = x.shape[2] === TINY_IMAGENET_HEIGHT && x.shape[3] >= MIN_WIDTH_OF_FOUR;
+    const maps = this.block4.forward(hasFour ? this.pool3.forward(fourth) : fourth).relu();
     return this.classifier.forward(this.pool4.forward(maps).flatten(1));
   }
 }

@@ -1,4 +1,4 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import {
   Conv2d,
   createNetwork,
@@ -13,6 +13,7 @@ import {
   randint,
   type Tensor,
   trainTeacher,
+  type Vgg,
   zeros,
 } from "../../src/index.js";
 
@@ -68,6 +69,17 @@ describe("images that a network can't take are refused in one line with both sha
         expect((error as Error).message, name).toMatch(/^network: \w+ takes images .*got samples of \[3, 1, 1\]$/);
       }
     }
+  });
+
+  // Images 64 high have a fourth maximum, which needs a width of 16: below that there are three, as of any other height.
+  test.each([
+    [15, 8],
+    [16, 4],
+  ])("vgg8 takes images of 64 x %d pixels: its last block reads %d rows", (width, rows) => {
+    const network = createNetwork("vgg8", { shape: [1, 64, width], classes: 4 }).eval() as Vgg;
+    const read = vi.spyOn(network.block4, "forward");
+    expect(network.forward(zeros([1, 1, 64, width])).shape).toEqual([1, 4]);
+    expect(read.mock.calls[0][0].shape).toEqual([1, 512, rows, 1]);
   });
 
   test("a network made for another size than the data's", async () => {
