@@ -1,9 +1,10 @@
 import { show } from "../checks.js";
 import { UsageError } from "./error_boundary.js";
 
-/** A number, or the text itself if it is not one. */
+/** A decimal number, or the text itself if it is not one. */
 export function toNumber(text: string): number | string {
-  return text.trim() === "" || Number.isNaN(Number(text)) ? text : Number(text);
+  // JavaScript also reads 0x10, 0o17 and 0b11.
+  return text.trim() === "" || Number.isNaN(Number(text)) || /^\s*0[xob]/i.test(text) ? text : Number(text);
 }
 
 /** Stands for null while commander parses, because it takes null for a missing value. */
@@ -34,10 +35,10 @@ export function toSides(text: string): unknown {
   return /^\d+x\d+$/.test(text) ? text.split("x").map(Number) : toNumber(text);
 }
 
-/** `5` is a number of epochs, `100steps` one of steps. */
+/** `5` or `5epochs` means epochs, `100steps` steps. */
 export function toInterval(text: string): unknown {
-  const steps = text.replace(/ ?steps?$/, "");
-  return steps === text ? toNumber(text) : { steps: toNumber(steps) };
+  const [, count = text, unit] = /^(.*?) ?(epoch|step)s?$/.exec(text) ?? [];
+  return unit === "step" ? { steps: toNumber(count) } : toNumber(count);
 }
 
 /** `shift=2,flip=0.5` as an object: what `--augment` takes. */

@@ -81,6 +81,11 @@ describe("wrong usage: exit code 2", () => {
     ["distill --epochs 0", "--epochs: expected a whole number of at least 1, got 0 (BAD_ARGUMENT)"],
     ["distill --epochs many", '--epochs: expected a whole number of at least 1, got "many" (BAD_ARGUMENT)'],
     ["distill --epochs 1e400", "--epochs: expected a whole number of at least 1, got Infinity (BAD_ARGUMENT)"],
+    ["distill --epochs 0x10", '--epochs: expected a whole number of at least 1, got "0x10" (BAD_ARGUMENT)'],
+    [
+      "distill --checkpoint-every 0epochs",
+      "--checkpoint-every: expected a whole number of at least 1, got 0 (BAD_ARGUMENT)",
+    ],
     ["distill --batch-size 0", "--batch-size: expected a whole number of at least 1, got 0 (BAD_ARGUMENT)"],
     ["train-teacher --lr -1", "--lr: expected a number above 0, got -1 (BAD_ARGUMENT)"],
     [
