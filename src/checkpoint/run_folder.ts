@@ -15,6 +15,9 @@ export const REPORT = "report.html";
 export const EXPERIMENT_RESULTS = ["compare.json", "sweep.json"];
 export const CHAIN_RESULTS = ["chain.json", "generations.json"];
 
+/** The table of a run's metrics, unless `--csv` names another. */
+export const CSV = "metrics.csv";
+
 /** A regular expression that matches exactly these names. */
 const oneOf = (names: readonly string[]) => names.map((name) => name.replaceAll(".", "\\.")).join("|");
 const FINISHED = [METRICS, REPORT, ...EXPERIMENT_RESULTS, ...CHAIN_RESULTS];
@@ -188,7 +191,7 @@ function statusOf(path: string): Stats | undefined {
 function isLeftOver(name: string): boolean {
   const [match, base] = LEFT.exec(name) ?? [];
   if (match === undefined || DATED.test(name)) return false;
-  return base === undefined || OWN.test(base) || WEIGHTS.test(base);
+  return base === undefined || OWN.test(base) || WEIGHTS.test(base) || base === CSV;
 }
 
 function removeLeftOvers(path: string): void {

@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { CSV } from "../checkpoint/run_folder.js";
 import { type ResolvedConfig, type RunName, runMetadata } from "../config/index.js";
 import { csvLog, type MetricsLog, tensorBoardLog } from "../log/index.js";
 import type { RunControls } from "../train/index.js";
@@ -29,6 +30,6 @@ export async function controlsOf(
 
 function logsOf({ out, tensorboard, csv }: Kept): MetricsLog[] {
   const path = (given: string | boolean, usual: string) => (given === true ? join(out, usual) : given);
-  const [folder, file] = [path(tensorboard, "tensorboard"), path(csv, "metrics.csv")];
+  const [folder, file] = [path(tensorboard, "tensorboard"), path(csv, CSV)];
   return [...(folder === false ? [] : [tensorBoardLog(folder)]), ...(file === false ? [] : [csvLog(file)])];
 }

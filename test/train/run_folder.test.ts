@@ -230,6 +230,7 @@ test("what a killed process left half written is removed at the next start, and 
   const left = [
     "checkpoint.safetensors.123456789",
     "metrics.jsonl.65433968",
+    "metrics.csv.1213706598",
     "checkpoint.1.safetensors.new",
     "config.json.987654321",
     "run.owner.3000000000",
