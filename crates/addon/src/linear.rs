@@ -61,5 +61,5 @@ pub fn bfloat16_unit() -> &'static str {
 }
 
 pub(crate) fn precision(bfloat16: bool) -> Precision {
-    if bfloat16 { Precision::Bfloat16 } else { Precision::Float32 }
+    if bfloat16 { Precision::bfloat16() } else { Precision::Float32 }
 }

@@ -49,15 +49,15 @@ pub fn forward<'a>(
     check(&x, &weight, bias.as_ref(), &mut out)?;
     let bias = bias.as_ref().map(|bias| contiguous(OP, "bias", bias)).transpose()?;
     let epilogue = Epilogue { bias: bias.map_or(Bias::None, Bias::Columns), relu, ..Epilogue::default() };
-    let rounded = |b: Rhs, out| bf16::gemm(Unit::best(), OP, x, b, bias, relu, out);
+    let rounded = |unit, b: Rhs, out| bf16::gemm(unit, OP, x, b, bias, relu, out);
     match weight {
         Weight::Matrix(weight, Precision::Float32) => gemm_nt(OP, x, weight, epilogue, out),
-        Weight::Matrix(weight, Precision::Bfloat16) => rounded(Rhs::Matrix(weight.reversed_axes()), out),
+        Weight::Matrix(weight, Precision::Bfloat16(unit)) => rounded(unit, Rhs::Matrix(weight.reversed_axes()), out),
         Weight::Packed(PackedB::Float32(panels)) => {
             panels.multiply(&x, epilogue, &mut out);
             Ok(())
         }
-        Weight::Packed(PackedB::Bfloat16(packed)) => rounded(Rhs::Packed(packed), out),
+        Weight::Packed(PackedB::Bfloat16(packed)) => rounded(Unit::best(), Rhs::Packed(packed), out),
     }
 }
 

@@ -131,12 +131,12 @@ fn a_batch_of_products_has_the_bits_of_one_after_the_other() {
                 .collect()
         };
         let (lefts, rights) = (pieces(&lefts, m), pieces(&rights, k));
-        for precision in [Precision::Float32, Precision::Bfloat16] {
+        for precision in Precision::all() {
             let one = |(a, b): (&Array2<f32>, &Array2<f32>)| {
                 let mut out = blank(m, n);
                 match precision {
                     Precision::Float32 => matmul(a.view(), b.view(), out.view_mut()).unwrap(),
-                    Precision::Bfloat16 => out = product(Unit::best(), a, b, LAYOUTS[0], false),
+                    Precision::Bfloat16(unit) => out = product(unit, a, b, LAYOUTS[0], false),
                 }
                 out
             };
@@ -154,7 +154,7 @@ fn a_batch_of_products_has_the_bits_of_one_after_the_other() {
         }
     }
     let result =
-        batched_matmul(Precision::Bfloat16, [false; 2], 2, [2, 3, 4], [&[0.0; 12], &[0.0; 23]], &mut [0.0; 16]);
+        batched_matmul(Precision::bfloat16(), [false; 2], 2, [2, 3, 4], [&[0.0; 12], &[0.0; 23]], &mut [0.0; 16]);
     refuses(result, "SHAPE_MISMATCH", "batched_matmul: b: expected shape [24], got [23]");
 }
 

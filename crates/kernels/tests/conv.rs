@@ -5,7 +5,7 @@ use distillery_kernels::conv::{
     Epilogue, Gradients, Operands, RowNorm, Shape, Weight, Window, backward, forward, transform,
 };
 use distillery_kernels::matmul::Precision;
-use distillery_kernels::matmul::bf16::{from_bits, to_bits};
+use distillery_kernels::matmul::bf16::{Unit, from_bits, to_bits};
 
 /// Images, channels, height, width; outputs, kernel; stride, padding, dilation; groups.
 type Case = ([usize; 4], [usize; 3], [usize; 2], [usize; 2], [usize; 2], usize);
@@ -283,34 +283,37 @@ fn depthwise_gradients_of_large_planes_are_the_naive_loops() {
 /// Operands in bfloat16 are rounded, unless each channel has kernels of its own.
 #[test]
 fn products_in_bfloat16_are_those_of_rounded_operands() {
-    let round = |data: &[f32]| data.iter().map(|&x| from_bits(to_bits(x))).collect::<Vec<_>>();
     for case in CASES {
         let shape = shape_of(case);
-        let data = data(&shape);
-        let out = run_in(Precision::Bfloat16, &shape, &data, true, true);
-        let [x, weight, bias] = gradients_in(Precision::Bfloat16, &shape, &data);
-        let [plain_x, plain_weight, plain_bias] = gradients(&shape, &data);
-        assert_eq!(bias, plain_bias, "{shape:?}");
-        if shape.weight[1] == 1 && shape.groups > 1 {
-            assert_eq!((out, x, weight), (run(&shape, &data, true, true), plain_x, plain_weight), "{shape:?}");
-            continue;
+        for precision in Unit::all().into_iter().map(Precision::Bfloat16) {
+            products_of_rounded(precision, &shape);
         }
-        let rounded =
-            Data { x: round(&data.x), weight: round(&data.weight), grad: round(&data.grad), bias: data.bias.clone() };
-        let plane: usize = shape.output().unwrap()[2..].iter().product();
-        let mut want: Vec<f64> = (0..out.len()).map(|i| f64::from(data.bias[i / plane % data.bias.len()])).collect();
-        let (mut want_x, mut want_weight) = (vec![0.0; x.len()], vec![0.0; weight.len()]);
-        products(&shape, |out, x, weight| {
-            want[out] += f64::from(rounded.x[x]) * f64::from(rounded.weight[weight]);
-            want_x[x] += f64::from(rounded.grad[out]) * f64::from(rounded.weight[weight]);
-            want_weight[weight] += f64::from(rounded.grad[out]) * f64::from(rounded.x[x]);
-        });
-        want.iter_mut().for_each(|y| *y = y.max(0.0));
-        close(&format!("{shape:?}"), &out, &want, 2e-5);
-        close(&format!("grad_x {shape:?}"), &x, &want_x, 2e-5);
-        let terms = (data.grad.len() / shape.weight[0]) as f64;
-        close(&format!("grad_weight {shape:?}"), &weight, &want_weight, 2e-6 * terms.sqrt().max(1.0));
     }
+}
+
+fn products_of_rounded(precision: Precision, shape: &Shape) {
+    let round = |data: &[f32]| data.iter().map(|&x| from_bits(to_bits(x))).collect::<Vec<_>>();
+    let (data, name) = (data(shape), format!("{precision:?} {shape:?}"));
+    let out = run_in(precision, shape, &data, true, true);
+    let [x, weight, bias] = gradients_in(precision, shape, &data);
+    let [plain_x, plain_weight, plain_bias] = gradients(shape, &data);
+    assert_eq!(bias, plain_bias, "{name}");
+    if shape.weight[1] == 1 && shape.groups > 1 {
+        return assert_eq!((out, x, weight), (run(shape, &data, true, true), plain_x, plain_weight), "{name}");
+    }
+    let rounded =
+        Data { x: round(&data.x), weight: round(&data.weight), grad: round(&data.grad), bias: data.bias.clone() };
+    let plane: usize = shape.output().unwrap()[2..].iter().product();
+    let [mut want, mut want_x, mut want_weight] = [out.len(), x.len(), weight.len()].map(Sums::new);
+    (0..out.len()).for_each(|i| want.add(i, data.bias[i / plane % data.bias.len()], 1.0));
+    products(shape, |out, x, weight| {
+        want.add(out, rounded.x[x], rounded.weight[weight]);
+        want_x.add(x, rounded.grad[out], rounded.weight[weight]);
+        want_weight.add(weight, rounded.grad[out], rounded.x[x]);
+    });
+    want.expect(&name, &out, |y| y.max(0.0));
+    want_x.expect(&format!("grad_x {name}"), &x, |sum| sum);
+    want_weight.expect(&format!("grad_weight {name}"), &weight, |sum| sum);
 }
 
 #[test]
@@ -323,7 +326,7 @@ fn threads_do_not_change_the_bits() {
                 let out = run_in(precision, &shape, &data, true, false);
                 [vec![out], gradients_in(precision, &shape, &data).to_vec()].concat().concat()
             };
-            let all = [of(Precision::Float32), of(Precision::Bfloat16)].concat();
+            let all = Precision::all().into_iter().map(of).collect::<Vec<_>>().concat();
             all.into_iter().map(f64::from).collect()
         });
     }
@@ -344,7 +347,7 @@ fn threads_do_not_change_the_bits() {
                 let out = run_in(precision, &shape, &data, true, false);
                 [vec![out], gradients_in(precision, &shape, &data).to_vec()].concat().concat()
             };
-            let all = [of(Precision::Float32), of(Precision::Bfloat16)].concat();
+            let all = Precision::all().into_iter().map(of).collect::<Vec<_>>().concat();
             all.into_iter().map(f64::from).collect()
         });
     }
@@ -389,8 +392,7 @@ fn what_follows_has_the_bits_of_its_steps() {
 
 #[test]
 fn an_image_alone_has_the_bits_that_it_has_in_a_batch() {
-    alone_and_in_a_batch(Precision::Float32);
-    alone_and_in_a_batch(Precision::Bfloat16);
+    Precision::all().into_iter().for_each(alone_and_in_a_batch);
 }
 
 fn alone_and_in_a_batch(precision: Precision) {
@@ -441,7 +443,7 @@ fn no_outputs_are_computed_without_harm() {
     ] {
         let shape = shape_of(case);
         let data = data(&shape);
-        for precision in [Precision::Float32, Precision::Bfloat16] {
+        for precision in Precision::all() {
             assert!(run_in(precision, &shape, &data, true, true).is_empty());
             let [grad_x, grad_weight, _] = gradients_in(precision, &shape, &data);
             assert!(grad_x.iter().chain(&grad_weight).all(|gradient| *gradient == 0.0));

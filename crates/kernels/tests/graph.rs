@@ -84,7 +84,7 @@ fn network(train: bool, fused: bool) -> InferenceQueue {
 }
 
 fn network_in(precision: Precision, train: bool, fused: bool) -> InferenceQueue {
-    let of_linear = [("bfloat16", Flag(precision == Precision::Bfloat16))];
+    let of_linear = [("bfloat16", Flag(precision != Precision::Float32))];
     let state = State::new();
     let mut graph = GraphBuilder::new(rows_of(WIDTHS[0]));
     let mut value = 0;
@@ -162,8 +162,9 @@ fn batches() -> Vec<Array2<f32>> {
 #[test]
 fn passes_in_flight_have_the_bits_of_the_kernels() {
     let modes = [(false, false), (false, true), (true, false), (true, true)];
-    let modes =
-        [Precision::Float32, Precision::Bfloat16].into_iter().flat_map(|precision| modes.map(|mode| (precision, mode)));
+    let modes = [Precision::Float32, Precision::bfloat16()]
+        .into_iter()
+        .flat_map(|precision| modes.map(|mode| (precision, mode)));
     for (threads, (precision, (train, fused))) in
         [1, 2, 3].into_iter().flat_map(|threads| modes.clone().map(move |mode| (threads, mode)))
     {

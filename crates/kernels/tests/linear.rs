@@ -222,13 +222,13 @@ fn products_in_bfloat16_have_their_own_bits() {
         let (x, weight, grad) = (matrix(rows, inputs, 1), matrix(outputs, inputs, 2), matrix(rows, outputs, 4));
         let (mut out, mut packed, mut grad_x, mut grad_weight) =
             (blank(rows, outputs), blank(rows, outputs), blank(rows, inputs), blank(outputs, inputs));
-        let of_weight = Weight::Matrix(weight.view(), Precision::Bfloat16);
+        let of_weight = Weight::Matrix(weight.view(), Precision::bfloat16());
         forward(x.view(), of_weight, None, false, out.view_mut()).unwrap();
-        let panels = PackedB::new(Precision::Bfloat16, weight.t());
+        let panels = PackedB::new(Precision::bfloat16(), weight.t());
         forward(x.view(), Weight::Packed(&panels), None, false, packed.view_mut()).unwrap();
         let into =
             Gradients { x: Some(grad_x.view_mut()), weight: Some(grad_weight.view_mut()), ..Gradients::default() };
-        backward(Precision::Bfloat16, grad.view(), x.view(), weight.view(), into).unwrap();
+        backward(Precision::bfloat16(), grad.view(), x.view(), weight.view(), into).unwrap();
         assert_eq!(out, multiply(x.view(), weight.t()), "forward {rows}x{inputs}x{outputs}");
         assert_eq!(packed, out, "packed {rows}x{inputs}x{outputs}");
         assert_eq!(grad_x, multiply(grad.view(), weight.view()), "input {rows}x{inputs}x{outputs}");
@@ -241,7 +241,7 @@ fn products_in_bfloat16_have_their_own_bits() {
 fn a_packed_weight_without_inputs_gives_the_bias() {
     for (rows, outputs) in [(1, 129), (20, 1), (3, 1000)] {
         let (x, weight, bias) = (Array2::zeros((rows, 0)), Array2::<f32>::zeros((outputs, 0)), vector(outputs, 3));
-        for precision in [Precision::Float32, Precision::Bfloat16] {
+        for precision in Precision::all() {
             let panels = PackedB::new(precision, weight.t());
             let mut out = blank(rows, outputs);
             forward(x.view(), Weight::Packed(&panels), Some(bias.view()), false, out.view_mut()).unwrap();

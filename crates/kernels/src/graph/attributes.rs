@@ -85,7 +85,7 @@ impl Attributes {
 
     /// What the operands of a product are rounded to.
     pub(super) fn precision(&mut self) -> Result<Precision> {
-        Ok(if self.flag("bfloat16")? { Precision::Bfloat16 } else { Precision::Float32 })
+        Ok(if self.flag("bfloat16")? { Precision::bfloat16() } else { Precision::Float32 })
     }
 
     /// Refuses those that were not read.

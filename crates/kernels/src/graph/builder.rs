@@ -52,7 +52,7 @@ impl GraphBuilder {
         }
         let op = op::named(name, inputs.len(), attributes.clone())?;
         let weight = match op.product {
-            Some(Precision::Bfloat16) => pack(Precision::Bfloat16, &self.values[inputs[1]], &self.constants),
+            Some(precision @ Precision::Bfloat16(_)) => pack(precision, &self.values[inputs[1]], &self.constants),
             Some(Precision::Float32) => None,
             None => self.transformed(&op, &inputs)?,
         };

@@ -137,27 +137,30 @@ impl WithSimd for Convolution<'_> {
         // What is computed for nothing reads a vector beyond the copy.
         let room = layout.len(tasks.images) + LINE;
         let edges = parts.len() * EDGE;
+        let panels: usize = parts.iter().map(|part| part.panel * nr::<S>()).sum();
         parallel::for_each_chunk(0..tasks.count, threads.saturating_mul(TASKS_PER_THREAD), |chunk| {
-            pack::with_buffer(room + edges + k * nr::<S>(), |copy| {
+            pack::with_buffer(room + edges + panels, |copy| {
                 // Parts without taps are zeros.
                 // SAFETY: the buffer is longer.
                 unsafe { std::slice::from_raw_parts_mut(copy, room + edges) }.fill(0.0);
-                for task in chunk {
-                    let (group, band) = (task / tasks.bands, task % tasks.bands);
-                    let images = group * tasks.images..self.images.min((group + 1) * tasks.images);
-                    let rows = band * tasks.rows..self.window.grid[0].min((band + 1) * tasks.rows);
-                    let edges_at = copy.wrapping_add(room);
-                    simd.vectorize(Task {
-                        call: &self,
-                        layout: &layout,
-                        parts: &parts,
-                        images,
-                        rows,
-                        copy,
-                        edges: edges_at,
-                        packed: edges_at.wrapping_add(edges),
-                    });
-                }
+                self.elements.with_registers(|| {
+                    for task in chunk {
+                        let (group, band) = (task / tasks.bands, task % tasks.bands);
+                        let images = group * tasks.images..self.images.min((group + 1) * tasks.images);
+                        let rows = band * tasks.rows..self.window.grid[0].min((band + 1) * tasks.rows);
+                        let edges_at = copy.wrapping_add(room);
+                        simd.vectorize(Task {
+                            call: &self,
+                            layout: &layout,
+                            parts: &parts,
+                            images,
+                            rows,
+                            copy,
+                            edges: edges_at,
+                            packed: edges_at.wrapping_add(edges),
+                        });
+                    }
+                });
             });
         });
     }
@@ -171,13 +174,14 @@ impl Convolution<'_> {
             let channels = 0..self.source.channels;
             let offsets: Vec<usize> =
                 channels.flat_map(|c| taps.iter().map(move |tap| c * layout.plane + tap)).collect();
+            let side = self.elements.side();
             let packed_rows = match self.elements {
-                Elements::Numbers => Vec::new(),
-                Elements::Pairs(_) => (0..offsets.len()).map(|row| row * nr::<S>()).collect(),
+                Elements::Pairs(_) if side == 1 => (0..offsets.len()).map(|row| row * nr::<S>()).collect(),
+                _ => Vec::new(),
             };
             let a = MatRef { ptr: a.as_ptr(), rs: a.strides()[0], cs: a.strides()[1] };
-            let part = Part { a, packed_rows, before, offsets };
-            before += part.offsets.len();
+            let part = Part { a, packed_rows, panel: offsets.len().next_multiple_of(side), before, offsets };
+            before += part.panel;
             part
         };
         self.a.iter().zip(&self.window.taps).map(part).collect()

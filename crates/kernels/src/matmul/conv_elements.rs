@@ -2,6 +2,8 @@
 
 use super::in_place::Vectors;
 use super::microkernel::MicroTile;
+use super::params::{LINE, MR, mr};
+use pulp::Simd;
 
 /// The elements of both operands.
 #[derive(Clone, Copy)]
@@ -12,12 +14,63 @@ pub(super) enum Elements {
     Pairs(&'static PairKernels),
 }
 
+/// Rows of a microtile, at most.
+pub(super) const ROWS_MAX: usize = 2 * LINE;
+
+impl Elements {
+    /// Rows of a full microtile of so many columns of outputs.
+    #[inline(always)]
+    pub fn rows<S: Simd>(self, columns: usize) -> usize {
+        match self {
+            Self::Pairs(PairKernels { tile: Some(_), .. }) => ROWS_MAX,
+            _ => mr::<S>(columns),
+        }
+    }
+
+    /// Rows of a full tile of the gradient of a weight.
+    pub fn rows_of_weight(self) -> usize {
+        if self.tile().is_some() { ROWS_MAX } else { MR }
+    }
+
+    /// What steps over k, and rows of the gradient of a weight, are filled up to a multiple of: the side of a tile.
+    pub fn side(self) -> usize {
+        if self.tile().is_some() { LINE } else { 1 }
+    }
+
+    /// Calls `f` while this thread's registers are set up.
+    #[inline(always)]
+    pub fn with_registers(self, f: impl FnOnce()) {
+        if let Some(tile) = self.tile() {
+            (tile.enter)();
+            f();
+            (tile.leave)();
+        } else {
+            f();
+        }
+    }
+
+    #[inline(always)]
+    fn tile(self) -> Option<&'static TileRegisters> {
+        if let Self::Pairs(PairKernels { tile, .. }) = self { tile.as_ref() } else { None }
+    }
+}
+
 /// The innermost loops for pairs, with vectors of 16, on a processor that has what they take.
 pub(super) struct PairKernels {
-    /// As `in_place::compute` for a microtile of rows and vectors, without its epilogue.
+    /// If they read whole tiles of 16 x 16 pairs: patches are then packed, and what fills tiles up is zero.
+    pub tile: Option<TileRegisters>,
+    /// As `in_place::compute` for a microtile of rows and vectors, without its epilogue. Tiles read the packed panel.
     pub multiply: unsafe fn(usize, usize, MicroTile, Vectors),
     /// As `WeightTile::by_size` for a number of rows.
     pub add_products: unsafe fn(usize, WeightTile),
+}
+
+/// How a thread's tiles are set up.
+pub(super) struct TileRegisters {
+    /// Called before kernels run.
+    pub enter: fn(),
+    /// Called after them, on the same thread.
+    pub leave: fn(),
 }
 
 /// Rows of gradients times vectors of the source, in registers while the outputs of some images run.
@@ -25,6 +78,8 @@ pub(super) struct PairKernels {
 pub(super) struct WeightTile<'a> {
     pub grad: *const f32,
     pub rs_grad: usize,
+    /// From one row of outputs to the next in the gradients.
+    pub pitch: usize,
     pub images: usize,
     pub grid: [usize; 2],
     pub source: *const f32,

@@ -6,3 +6,10 @@ pub(crate) struct ConvParams {
     pub padding: [usize; 2],
     pub dilation: [usize; 2],
 }
+
+impl ConvParams {
+    /// The rows and columns that some outputs, at least one, read.
+    pub fn extent(&self, outputs: [usize; 2], kernel: [usize; 2]) -> [usize; 2] {
+        [0, 1].map(|axis| (outputs[axis] - 1) * self.stride[axis] + (kernel[axis] - 1) * self.dilation[axis] + 1)
+    }
+}

@@ -1,11 +1,11 @@
 //! One task of a convolution: the outputs of some images, or of rows of one, panel by panel and microtile by microtile.
 
-use super::conv_elements::Elements;
+use super::conv_elements::{Elements, ROWS_MAX};
 use super::epilogue::Epilogue;
 use super::in_place::{self, Vectors};
 use super::mat::MatRef;
 use super::microkernel::{self, MicroTile};
-use super::params::{MR_NARROW, NR_MAX, kc_sum, mr, nr};
+use super::params::{NR_MAX, kc_sum, nr};
 use super::patches::{Images, Layout, Segment, Window};
 use super::prefetch::Prefetch;
 use super::runs;
@@ -16,7 +16,7 @@ use pulp::{Simd, WithSimd};
 use std::ops::Range;
 
 /// Elements of the sums of a microtile on their way to outputs that can't take whole vectors.
-pub(super) const EDGE: usize = MR_NARROW * NR_MAX;
+pub(super) const EDGE: usize = ROWS_MAX * NR_MAX;
 
 /// Where outputs go: element (n, m, y, x) to `n * image + m * row + y * self.y + x`, of rows of `width`.
 #[derive(Clone, Copy)]
@@ -48,8 +48,10 @@ pub(super) struct Part {
     pub a: MatRef,
     /// How far the element of each row of patches lies from the first.
     pub offsets: Vec<usize>,
-    /// Of pairs: how far each row of a packed panel lies from the first.
+    /// Of pairs that are no tiles: how far each row of a packed panel lies from the first.
     pub packed_rows: Vec<usize>,
+    /// Rows of a packed panel: those of the offsets, and zeros.
+    pub panel: usize,
     /// Rows of the packed panels of the parts before.
     pub before: usize,
 }
@@ -94,7 +96,10 @@ impl WithSimd for Task<'_, '_> {
             let is_flat = layout.is_flat(width);
             let from = self.segments(&columns, is_flat, 1, &mut segments, |n, y| n * layout.image + y * layout.pitch);
             // What a copy's last vector reads beyond it is never used; there is room.
-            let in_place = Vectors::of::<S>(source, &[], from, !layout.in_place);
+            let in_place = match call.elements.side() {
+                1 => Vectors::of::<S>(source, &[], from, !layout.in_place),
+                _ => None,
+            };
             if in_place.is_none() {
                 // SAFETY: the segments lie in the source for each offset, and there is room for a panel of each part.
                 self.parts.iter().for_each(|part| unsafe { self.pack(simd, part, source, from, columns.len()) });
@@ -154,11 +159,12 @@ impl Task<'_, '_> {
     #[inline(always)]
     unsafe fn pack<S: Simd>(&self, simd: S, part: &Part, source: *const f32, segments: &[Segment], columns: usize) {
         let width = columns.next_multiple_of(S::F32_LANES);
-        let pitch = match self.call.elements {
-            Elements::Numbers => width,
-            Elements::Pairs(_) => nr::<S>(),
-        };
+        let pitch = if part.packed_rows.is_empty() { width } else { nr::<S>() };
         let to = self.packed_panel::<S>(part);
+        for at in (part.offsets.len() * pitch..part.panel * pitch).step_by(S::F32_LANES) {
+            // SAFETY: the buffer has room for the rows of a panel.
+            unsafe { to.add(at).cast::<S::f32s>().write_unaligned(simd.splat_f32s(0.0)) };
+        }
         for (k, offset) in part.offsets.iter().enumerate() {
             let (from, to) = (source.wrapping_add(*offset), to.wrapping_add(k * pitch));
             // SAFETY: as promised by the caller; the buffer has room for k rows of a panel.
@@ -183,7 +189,7 @@ impl Task<'_, '_> {
     #[inline(always)]
     fn multiply<S: Simd>(&self, simd: S, columns: usize, in_place: Option<Vectors>, segments: &[Segment]) {
         let Convolution { rows: m, epilogue, target, .. } = *self.call;
-        let mr = mr::<S>(columns);
+        let mr = self.call.elements.rows::<S>(columns);
         let (vectors, width) = (columns.div_ceil(S::F32_LANES), columns.next_multiple_of(S::F32_LANES));
         // Rows of outputs are often a multiple of 4 KiB apart, so that their lines share a set of the cache: what is
         // more than a write of each waits in the edge tile.

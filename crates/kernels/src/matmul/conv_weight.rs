@@ -9,7 +9,7 @@ use super::conv_params::ConvParams;
 use super::mat::vector;
 use super::microkernel::by_size;
 use super::pack;
-use super::params::{LINE, MR, nr_vectors, threads_for};
+use super::params::{LINE, nr_vectors, threads_for};
 use super::patches::Images;
 use super::winograd;
 use crate::parallel::{self, Rows};
@@ -26,42 +26,71 @@ const SUMS: usize = 1 << 21;
 /// Outputs that are summed in one accumulator, at most, if they are of several images.
 const OUTPUTS: usize = 128;
 
+/// The gradients of outputs[images, m, height, width].
+#[derive(Clone, Copy)]
+pub(super) struct Gradients {
+    pub data: *const f32,
+    pub shape: [usize; 4],
+    /// From one image to the next, from one row m to the next and, of tiles, from one row of outputs to the next.
+    pub image: usize,
+    pub plane: usize,
+    pub pitch: usize,
+}
+
+// SAFETY: as for `Images`.
+unsafe impl Send for Gradients {}
+// SAFETY: as for `Images`.
+unsafe impl Sync for Gradients {}
+
+impl Gradients {
+    pub fn new(grad: &ArrayView4<f32>) -> Self {
+        let ((images, m, height, width), Images { data, image, plane, .. }) = (grad.dim(), Images::new(grad));
+        Self { data, shape: [images, m, height, width], image, plane, pitch: width }
+    }
+}
+
 /// grad_weight[m, c, ky, kx] = the sum over images and outputs of grad[n, m, y, x] x[n, c, what the tap reads for (y,
 /// x)].
 pub(super) fn weight_gradient(
-    elements: Elements,
     grad: ArrayView4<f32>,
     x: ArrayView4<f32>,
     params: ConvParams,
     mut grad_weight: ArrayViewMut4<f32>,
 ) {
-    let ((images, m, height, width), (_, channels, ..)) = (grad.dim(), x.dim());
-    let (m_out, c_out, ky, kx) = grad_weight.dim();
-    assert_eq!((images, m, channels), (x.dim().0, m_out, c_out));
     if grad.is_empty() || x.is_empty() {
         return grad_weight.fill(0.0);
     }
-    if matches!(elements, Elements::Numbers) && winograd::weight_gradient(grad, x, params, &mut grad_weight) {
-        return;
+    if !winograd::weight_gradient(grad, x, params, &mut grad_weight) {
+        weight_gradient_of(Elements::Numbers, Gradients::new(&grad), x, params, grad_weight);
     }
-    let extent = |axis: usize, outputs: usize, taps: usize| {
-        (outputs - 1) * params.stride[axis] + (taps - 1) * params.dilation[axis] + 1
-    };
+}
+
+/// The same of these elements, of which there are some, as a sum over outputs.
+pub(super) fn weight_gradient_of(
+    elements: Elements,
+    grad: Gradients,
+    x: ArrayView4<f32>,
+    params: ConvParams,
+    grad_weight: ArrayViewMut4<f32>,
+) {
+    let ([images, m, height, width], (_, channels, ..)) = (grad.shape, x.dim());
+    let (m_out, c_out, ky, kx) = grad_weight.dim();
+    assert_eq!((images, m, channels), (x.dim().0, m_out, c_out));
     let mut call = Problem {
         elements,
-        grad: Images::new(&grad),
+        grad,
         source: Images::new(&x),
         images,
         m,
         kernel: [ky, kx],
         grid: [height, width],
         params,
-        extent: [extent(0, height, ky), extent(1, width, kx)],
+        extent: params.extent([height, width], [ky, kx]),
     };
     if call.together() > 1 && ([ky, kx], params.stride, params.padding) == ([1, 1], [1, 1], [0, 0]) {
         // Each output reads the place where it is: short rows are one.
         (call.grid, call.extent) = ([1, height * width], [1, height * width]);
-        (call.source.height, call.source.width) = (1, height * width);
+        (call.source.height, call.source.width, call.grad.pitch) = (1, height * width, height * width);
     }
     Arch::new().dispatch(WeightGradient { call, grad_weight });
 }
@@ -69,7 +98,7 @@ pub(super) fn weight_gradient(
 #[derive(Clone, Copy)]
 struct Problem {
     elements: Elements,
-    grad: Images,
+    grad: Gradients,
     source: Images,
     images: usize,
     m: usize,
@@ -92,6 +121,22 @@ impl Problem {
     /// add to them.
     fn together(&self) -> usize {
         (OUTPUTS / (self.grid[0] * self.grid[1])).max(1)
+    }
+
+    /// Elements of a padded source with channels last, and of what is read beyond it: by the last vector of a run, and
+    /// by the outputs that fill a tile up.
+    fn room(&self, vectors: &[usize]) -> usize {
+        let [step, jump] = self.steps();
+        let outputs = (self.grid[0] * self.grad.pitch).next_multiple_of(self.elements.side());
+        let rows = outputs.div_ceil(self.grad.pitch);
+        let last = (rows - 1) * jump + (self.grad.pitch - 1) * step + vectors.last().copied().unwrap_or(0);
+        (self.extent[0] * self.extent[1] * self.source.channels).max(last) + LINE
+    }
+
+    /// From what an output reads to what the next one does, and the one below.
+    fn steps(&self) -> [usize; 2] {
+        let [down, across] = self.params.stride;
+        [across * self.source.channels, down * self.extent[1] * self.source.channels]
     }
 
     /// Where a vector of each run begins, and which part of a run it holds.
@@ -124,12 +169,13 @@ impl WithSimd for WeightGradient<'_> {
         let together = call.together();
         let groups = (SUMS / (call.m * width)).clamp(1, GROUPS).min(call.images.div_ceil(together));
         let row = vectors.len() * S::F32_LANES;
-        pack::with_scratch(groups * call.m * row, |sums| {
+        let of_group = call.m.next_multiple_of(call.elements.side()) * row;
+        pack::with_scratch(groups * of_group, |sums| {
             sums.fill(0.0);
             call.add_groups(simd, &vectors, groups, width, sums);
-            let (sums, others) = sums.split_at_mut(call.m * row);
+            let (sums, others) = sums.split_at_mut(of_group);
             parallel::for_each(&mut *sums, 1 << 14, |first, part| {
-                for other in others.chunks(call.m * row) {
+                for other in others.chunks(of_group) {
                     part.iter_mut().zip(&other[first..]).for_each(|(sum, other)| *sum += other);
                 }
             });
@@ -146,11 +192,12 @@ impl Problem {
         let work = call.m * width * call.images * call.grid[0] * call.grid[1];
         let threads = threads_for(work);
         // A task is a part of the rows of a group.
-        let parts = (2 * threads).div_ceil(groups).min(call.m.div_ceil(MR)).max(1);
+        let of_tile = call.elements.rows_of_weight();
+        let parts = (2 * threads).div_ceil(groups).min(call.m.div_ceil(of_tile)).max(1);
         let parts = if threads == 1 { 1 } else { parts };
-        let part = call.m.div_ceil(parts).next_multiple_of(MR);
+        let part = call.m.div_ceil(parts).next_multiple_of(of_tile);
         let mut pieces: Vec<_> = sums
-            .chunks_mut(call.m * row)
+            .chunks_mut(sums.len() / groups)
             .enumerate()
             .flat_map(|(group, sums)| {
                 let images = group * call.images / groups..(group + 1) * call.images / groups;
@@ -160,8 +207,7 @@ impl Problem {
                 })
             })
             .collect();
-        // The last vector of a run may reach beyond the source.
-        let room = call.extent[0] * call.extent[1] * call.source.channels + LINE;
+        let room = call.room(vectors);
         let at_once = (COPY_ELEMS / room).clamp(1, call.images.div_ceil(groups));
         let grain = if threads == 1 { pieces.len() } else { 1 };
         parallel::for_each(&mut pieces[..], grain, |_, pieces| {
@@ -169,10 +215,12 @@ impl Problem {
                 // The padding stays zero: each image is copied inside of it.
                 // SAFETY: the buffer is this long.
                 unsafe { std::slice::from_raw_parts_mut(source, at_once * room).fill(0.0) };
-                for (images, rows, sums) in pieces {
-                    let (images, rows) = (images.clone(), rows.clone());
-                    simd.vectorize(Group { call, vectors, images, rows, sums, source, room, at_once });
-                }
+                call.elements.with_registers(|| {
+                    for (images, rows, sums) in pieces {
+                        let (images, rows) = (images.clone(), rows.clone());
+                        simd.vectorize(Group { call, vectors, images, rows, sums, source, room, at_once });
+                    }
+                });
             });
         });
     }
@@ -215,7 +263,7 @@ impl WithSimd for Group<'_> {
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { call, vectors, images, rows, sums, source, room, at_once } = self;
         let (row, channels) = (vectors.len() * S::F32_LANES, call.source.channels);
-        let together = call.together();
+        let (together, of_tile, [step, jump]) = (call.together(), call.elements.rows_of_weight(), call.steps());
         for first_image in images.clone().step_by(at_once) {
             let images = first_image..images.end.min(first_image + at_once);
             for (i, n) in images.clone().enumerate() {
@@ -232,25 +280,27 @@ impl WithSimd for Group<'_> {
                 for i in (0..images.len()).step_by(together) {
                     let n = images.start + i;
                     // The rows one after the other while the cache holds what they read of the images.
-                    for m in rows.clone().step_by(MR) {
+                    for m in rows.clone().step_by(of_tile) {
                         let tile = WeightTile {
                             grad: call.grad.data.wrapping_add(n * call.grad.image + m * call.grad.plane),
                             rs_grad: call.grad.plane,
+                            pitch: call.grad.pitch,
                             images: together.min(images.len() - i),
                             grid: call.grid,
                             source: source.wrapping_add(i * room),
                             of_image: [call.grad.image, room],
-                            step: call.params.stride[1] * channels,
-                            jump: call.params.stride[0] * call.extent[1] * channels,
+                            step,
+                            jump,
                             vectors: &vectors[first..first + count],
                             sums: sums[(m - rows.start) * row + first * S::F32_LANES..].as_mut_ptr(),
                             rs_sums: row,
                         };
+                        let rows = of_tile.min(rows.end - m);
                         // SAFETY: gradients, source and sums reach what the sizes say.
                         unsafe {
                             match call.elements {
-                                Elements::Numbers => tile.by_size(simd, MR.min(rows.end - m)),
-                                Elements::Pairs(kernels) => (kernels.add_products)(MR.min(rows.end - m), tile),
+                                Elements::Numbers => tile.by_size(simd, rows),
+                                Elements::Pairs(kernels) => (kernels.add_products)(rows, tile),
                             }
                         }
                     }

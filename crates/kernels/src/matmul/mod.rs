@@ -83,8 +83,20 @@ pub enum Precision {
     /// Single precision: as they are.
     #[default]
     Float32,
+    /// bfloat16, by a unit.
+    Bfloat16(Unit),
+}
+
+impl Precision {
     /// bfloat16, by the best unit of this processor.
-    Bfloat16,
+    pub fn bfloat16() -> Self {
+        Self::Bfloat16(Unit::best())
+    }
+
+    /// Single precision, and bfloat16 by each unit that this processor has.
+    pub fn all() -> Vec<Self> {
+        [Self::Float32].into_iter().chain(Unit::all().into_iter().map(Self::Bfloat16)).collect()
+    }
 }
 
 /// out[m, n] = a[m, k] b[k, n].
@@ -97,7 +109,7 @@ pub(crate) fn product(
 ) -> Result<()> {
     match precision {
         Precision::Float32 => gemm_on(Arch::new(), op, a, b, Epilogue::default(), out),
-        Precision::Bfloat16 => bf16::gemm(Unit::best(), op, a, Rhs::Matrix(b), None, false, out),
+        Precision::Bfloat16(unit) => bf16::gemm(unit, op, a, Rhs::Matrix(b), None, false, out),
     }
 }
 
@@ -112,7 +124,7 @@ pub(crate) fn convolve(
     out: ArrayViewMut4<f32>,
 ) {
     match precision {
-        Precision::Bfloat16 if !x.is_empty() => bf16::convolve(a, x, window, epilogue, addend, out),
+        Precision::Bfloat16(unit) if !x.is_empty() => bf16::convolve(unit, a, x, window, epilogue, addend, out),
         _ => conv::convolve(conv::Weight::Parts(Elements::Numbers, a), x, window, epilogue, addend, out),
     }
 }
@@ -143,8 +155,10 @@ pub(crate) fn weight_gradient(
     grad_weight: ArrayViewMut4<f32>,
 ) {
     match precision {
-        Precision::Bfloat16 if !grad.is_empty() && !x.is_empty() => bf16::weight_gradient(grad, x, params, grad_weight),
-        _ => conv_weight::weight_gradient(Elements::Numbers, grad, x, params, grad_weight),
+        Precision::Bfloat16(unit) if !grad.is_empty() && !x.is_empty() => {
+            bf16::weight_gradient(unit, grad, x, params, grad_weight);
+        }
+        _ => conv_weight::weight_gradient(grad, x, params, grad_weight),
     }
 }
 

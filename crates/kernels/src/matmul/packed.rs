@@ -1,6 +1,7 @@
 //! B packed once, for products that read it many times: the weight of a frozen network. The sums are those of the loop
 //! nest, and with few rows nothing but the panels is read from memory.
 
+use super::Precision;
 use super::bf16;
 use super::epilogue::Epilogue;
 use super::macrokernel::{MacroKernel, NextBlock};
@@ -8,7 +9,6 @@ use super::mat::MatRef;
 use super::pack::{Line, PackB};
 use super::params::{LINE, PARALLEL_MIN, TASKS_PER_THREAD, kc_sum, nr};
 use super::problem::Gemm;
-use super::{Precision, bf16::Unit};
 use crate::parallel;
 use ndarray::{ArrayView2, ArrayViewMut2};
 use pulp::{Arch, Simd, WithSimd};
@@ -21,7 +21,7 @@ const SHARED_MIN: usize = 1 << 18;
 pub enum PackedB {
     /// Single precision.
     Float32(PackedF32),
-    /// bfloat16, by the best unit of this processor.
+    /// bfloat16, by a unit.
     Bfloat16(bf16::PackedBf16),
 }
 
@@ -38,7 +38,7 @@ impl PackedB {
     pub fn new(precision: Precision, b: ArrayView2<f32>) -> Self {
         match precision {
             Precision::Float32 => Self::Float32(PackedF32::new(Arch::new(), b)),
-            Precision::Bfloat16 => Self::Bfloat16(bf16::PackedBf16::new(Unit::best(), b)),
+            Precision::Bfloat16(unit) => Self::Bfloat16(bf16::PackedBf16::new(unit, b)),
         }
     }
 

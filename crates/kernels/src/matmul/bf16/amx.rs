@@ -21,7 +21,7 @@ use std::ptr::null;
 use std::sync::LazyLock;
 
 /// Rows of a tile, and pairs or sums of its rows.
-const SIDE: usize = LINE;
+pub const SIDE: usize = LINE;
 /// Bytes of a row of a tile.
 const ROW: usize = 4 * SIDE;
 
@@ -124,7 +124,7 @@ struct Config {
 }
 
 /// Sets up this thread's eight tiles.
-fn configure() {
+pub fn configure() {
     static CONFIG: Config = Config {
         palette: 1,
         start_row: 0,
@@ -146,7 +146,7 @@ fn configure() {
 }
 
 /// Empties them: the operating system need not save them.
-fn release() {
+pub fn release() {
     // SAFETY: as in `configure`.
     unsafe {
         asm!(
@@ -187,10 +187,16 @@ unsafe fn compute<const R: usize>(rows: usize, vectors: usize, mut tile: Tile) {
 unsafe fn compute_part<const R: usize, const V: usize>(rows: usize, vectors: usize, first: usize, tile: &mut Tile) {
     let mut sums = Sums([const { MaybeUninit::uninit() }; _]);
     let sums: *mut f32 = sums.0.as_mut_ptr().cast();
-    let first = first * SIDE;
+    let (first, width, kp) = (first * SIDE, vectors * SIDE, tile.kp);
+    let (a, b) = (tile.a, tile.b.wrapping_add(first));
+    let steps = (0..kp / SIDE).map(|step| {
+        tile.prefetch.issue();
+        let b = b.wrapping_add(step * SIDE * width);
+        (a.wrapping_add(step * SIDE), [b, b.wrapping_add(SIDE)])
+    });
     // SAFETY: as promised by the caller; there are R rows of V tiles of sums.
     unsafe {
-        multiply::<R, V>(tile, vectors * SIDE, first, sums);
+        multiply::<R, V>(steps, Strides { a: kp, below: SIDE * kp, b: width, c: V * SIDE }, Start::Zeros, sums);
         let bias = if tile.bias.is_null() { null() } else { tile.bias.add(first) };
         let part = Tile { c: tile.c.add(first), columns: (tile.columns - first).min(V * SIDE), bias, ..*tile };
         for i in 0..rows {
@@ -203,14 +209,39 @@ unsafe fn compute_part<const R: usize, const V: usize>(rows: usize, vectors: usi
     }
 }
 
-/// Writes the sums of R x V tiles, from the `first` of `width` columns of a panel on, as rows of V vectors.
+/// How far the rows of a tile of each operand are from each other, and a tile of A from the one above, in elements.
+#[derive(Clone, Copy)]
+pub struct Strides {
+    pub a: usize,
+    pub below: usize,
+    pub b: usize,
+    pub c: usize,
+}
+
+/// What the products are added to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    Zeros,
+    /// What C holds.
+    Sums,
+}
+
+/// Computes R x V tiles of C, V of them beside each other. Each step multiplies the tile of A at its first place, and
+/// the one below, by the tiles of B at the others.
 ///
 /// # Safety
-/// As in `compute`; `sums` holds them.
-unsafe fn multiply<const R: usize, const V: usize>(tile: &mut Tile, width: usize, first: usize, sums: *mut f32) {
+/// This thread's tiles are those of `configure`; the places and strides reach what the sizes say, and nobody else
+/// accesses C.
+#[inline(always)]
+pub unsafe fn multiply<const R: usize, const V: usize>(
+    steps: impl Iterator<Item = (*const u32, [*const u32; 2])>,
+    strides: Strides,
+    start: Start,
+    c: *mut f32,
+) {
     // The tiles keep their values from one to the next: nothing else uses them.
     macro_rules! with_tiles {
-        ($($line:expr,)* ; $($operand:tt)*) => {
+        ([$($line:literal)*] $($operand:tt)*) => {
             asm!(
                 $($line,)*
                 $($operand)*
@@ -220,46 +251,64 @@ unsafe fn multiply<const R: usize, const V: usize>(tile: &mut Tile, width: usize
             )
         };
     }
+    macro_rules! with_sums {
+        ([$($line:literal)*]) => {
+            with_tiles!(
+                [$($line)* "/* {below} */"]
+                c = in(reg) c,
+                below = in(reg) c.wrapping_add(SIDE * strides.c),
+                rs = in(reg) 4 * strides.c,
+            )
+        };
+    }
     macro_rules! run {
-        ([$($start:literal)*] [$($step:literal)*] [$($end:literal)*]) => {{
-            with_tiles!($($start,)* ;);
-            for step in 0..tile.kp / SIDE {
-                tile.prefetch.issue();
-                with_tiles!($($step,)* "/* {below} */",;
-                    a = in(reg) tile.a.wrapping_add(step * SIDE),
-                    below = in(reg) tile.a.wrapping_add(SIDE * tile.kp + step * SIDE),
-                    rs_a = in(reg) 4 * tile.kp,
-                    b = in(reg) tile.b.wrapping_add(step * SIDE * width + first),
-                    rs_b = in(reg) 4 * width,);
+        ([$($zero:literal)*] [$($load:literal)*] [$($step:literal)*] [$($store:literal)*]) => {{
+            match start {
+                Start::Zeros => with_tiles!([$($zero)*]),
+                Start::Sums => with_sums!([$($load)*]),
             }
-            with_tiles!($($end,)* ; c = in(reg) sums, rs_c = in(reg) V * ROW,);
+            for (a, [b, beside]) in steps {
+                with_tiles!(
+                    [$($step)* "/* {below} {beside} */"]
+                    a = in(reg) a,
+                    below = in(reg) a.wrapping_add(strides.below),
+                    rs_a = in(reg) 4 * strides.a,
+                    b = in(reg) b,
+                    beside = in(reg) beside,
+                    rs_b = in(reg) 4 * strides.b,
+                );
+            }
+            with_sums!([$($store)*]);
         }};
     }
-    // SAFETY: as promised by the caller; the tiles are those of `configure`.
+    // SAFETY: as promised by the caller.
     unsafe {
         match (R, V) {
             (1, 1) => run!(
                 ["tilezero tmm0"]
+                ["tileloadd tmm0, [{c} + {rs}]"]
                 [
                     "tileloadd tmm6, [{b} + {rs_b}]"
                     "tileloadd tmm4, [{a} + {rs_a}]"
                     "tdpbf16ps tmm0, tmm4, tmm6"
                 ]
-                ["tilestored [{c} + {rs_c}], tmm0"]
+                ["tilestored [{c} + {rs}], tmm0"]
             ),
             (1, 2) => run!(
                 ["tilezero tmm0" "tilezero tmm1"]
+                ["tileloadd tmm0, [{c} + {rs}]" "tileloadd tmm1, [{c} + {rs} + 64]"]
                 [
                     "tileloadd tmm6, [{b} + {rs_b}]"
                     "tileloadd tmm4, [{a} + {rs_a}]"
                     "tdpbf16ps tmm0, tmm4, tmm6"
-                    "tileloadd tmm7, [{b} + {rs_b} + 64]"
+                    "tileloadd tmm7, [{beside} + {rs_b}]"
                     "tdpbf16ps tmm1, tmm4, tmm7"
                 ]
-                ["tilestored [{c} + {rs_c}], tmm0" "tilestored [{c} + {rs_c} + 64], tmm1"]
+                ["tilestored [{c} + {rs}], tmm0" "tilestored [{c} + {rs} + 64], tmm1"]
             ),
             (2, 1) => run!(
                 ["tilezero tmm0" "tilezero tmm2"]
+                ["tileloadd tmm0, [{c} + {rs}]" "tileloadd tmm2, [{below} + {rs}]"]
                 [
                     "tileloadd tmm6, [{b} + {rs_b}]"
                     "tileloadd tmm4, [{a} + {rs_a}]"
@@ -267,25 +316,31 @@ unsafe fn multiply<const R: usize, const V: usize>(tile: &mut Tile, width: usize
                     "tileloadd tmm5, [{below} + {rs_a}]"
                     "tdpbf16ps tmm2, tmm5, tmm6"
                 ]
-                ["tilestored [{c} + {rs_c}], tmm0" "tilestored [{c} + {rs_c} + 1024], tmm2"]
+                ["tilestored [{c} + {rs}], tmm0" "tilestored [{below} + {rs}], tmm2"]
             ),
             (2, 2) => run!(
                 ["tilezero tmm0" "tilezero tmm1" "tilezero tmm2" "tilezero tmm3"]
                 [
+                    "tileloadd tmm0, [{c} + {rs}]"
+                    "tileloadd tmm1, [{c} + {rs} + 64]"
+                    "tileloadd tmm2, [{below} + {rs}]"
+                    "tileloadd tmm3, [{below} + {rs} + 64]"
+                ]
+                [
                     "tileloadd tmm6, [{b} + {rs_b}]"
                     "tileloadd tmm4, [{a} + {rs_a}]"
                     "tdpbf16ps tmm0, tmm4, tmm6"
-                    "tileloadd tmm7, [{b} + {rs_b} + 64]"
+                    "tileloadd tmm7, [{beside} + {rs_b}]"
                     "tdpbf16ps tmm1, tmm4, tmm7"
                     "tileloadd tmm5, [{below} + {rs_a}]"
                     "tdpbf16ps tmm2, tmm5, tmm6"
                     "tdpbf16ps tmm3, tmm5, tmm7"
                 ]
                 [
-                    "tilestored [{c} + {rs_c}], tmm0"
-                    "tilestored [{c} + {rs_c} + 64], tmm1"
-                    "tilestored [{c} + {rs_c} + 2048], tmm2"
-                    "tilestored [{c} + {rs_c} + 2112], tmm3"
+                    "tilestored [{c} + {rs}], tmm0"
+                    "tilestored [{c} + {rs} + 64], tmm1"
+                    "tilestored [{below} + {rs}], tmm2"
+                    "tilestored [{below} + {rs} + 64], tmm3"
                 ]
             ),
             _ => unreachable!("there are four shapes"),

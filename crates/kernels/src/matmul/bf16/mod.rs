@@ -6,6 +6,8 @@
 #[cfg(target_arch = "x86_64")]
 mod amx;
 #[cfg(target_arch = "x86_64")]
+mod amx_conv;
+#[cfg(target_arch = "x86_64")]
 mod avx512;
 #[cfg(target_arch = "x86_64")]
 mod few_rows;
@@ -19,6 +21,8 @@ mod round;
 
 use super::conv;
 use super::conv_elements::Elements;
+#[cfg(target_arch = "x86_64")]
+use super::conv_elements::PairKernels;
 use super::conv_params::ConvParams;
 use super::conv_weight;
 use super::{Bias, Epilogue, Window, gemm_on};
@@ -77,6 +81,17 @@ impl Unit {
             Self::Portable => return None,
         };
         self.is_available().then_some(kernel)
+    }
+
+    /// The innermost loops of its convolutions, if it has some of its own and this processor has the unit.
+    #[cfg(target_arch = "x86_64")]
+    fn pair_kernels(self) -> Option<&'static PairKernels> {
+        let kernels = match self {
+            Self::Amx => &amx_conv::KERNELS,
+            Self::Avx512 => &pairs::KERNELS,
+            Self::Portable => return None,
+        };
+        (self.is_available() && matches!(Arch::new(), Arch::V4(_))).then_some(kernels)
     }
 
     /// As it is printed.
@@ -210,6 +225,7 @@ fn pairs<'a>(unit: Unit, b: &Rhs<'a>) -> Option<gemm::Rhs<'a>> {
 
 /// As `matmul::convolve`, of rounded operands.
 pub(super) fn convolve(
+    unit: Unit,
     a: &[ArrayView2<f32>],
     x: ArrayView4<f32>,
     window: &Window,
@@ -218,9 +234,10 @@ pub(super) fn convolve(
     out: ArrayViewMut4<f32>,
 ) {
     #[cfg(target_arch = "x86_64")]
-    if has_pairs() {
-        return pairs::convolve(a, x, window, epilogue, addend, out);
+    if let Some(kernels) = unit.pair_kernels() {
+        return pairs::convolve(kernels, a, x, window, epilogue, addend, out);
     }
+    let _ = unit;
     let a: Vec<_> = a.iter().map(|a| rounded(*a)).collect();
     let a: Vec<_> = a.iter().map(|a| a.view()).collect();
     conv::convolve(
@@ -235,23 +252,19 @@ pub(super) fn convolve(
 
 /// As `matmul::weight_gradient`, of rounded operands.
 pub(super) fn weight_gradient(
+    unit: Unit,
     grad: ArrayView4<f32>,
     x: ArrayView4<f32>,
     params: ConvParams,
     grad_weight: ArrayViewMut4<f32>,
 ) {
     #[cfg(target_arch = "x86_64")]
-    if has_pairs() {
-        return pairs::weight_gradient(grad, x, params, grad_weight);
+    if let Some(kernels) = unit.pair_kernels() {
+        return pairs::weight_gradient(kernels, grad, x, params, grad_weight);
     }
+    let _ = unit;
     let (grad, x) = (rounded_images(&grad), rounded_images(&x));
-    conv_weight::weight_gradient(Elements::Numbers, grad.view(), x.view(), params, grad_weight);
-}
-
-/// Whether convolutions multiply pairs, with vectors of 16.
-#[cfg(target_arch = "x86_64")]
-fn has_pairs() -> bool {
-    Unit::Avx512.is_available() && matches!(Arch::new(), Arch::V4(_))
+    conv_weight::weight_gradient(grad.view(), x.view(), params, grad_weight);
 }
 
 /// Images as convolutions take them, each element as bfloat16 has it.

@@ -9,12 +9,13 @@
 //!
 //! A pair is as wide as a number in single precision, so that the product of pairs is the one of such numbers with half
 //! the channels, or half the images (`conv.rs`, `conv_weight.rs`): the same tasks, copies and places. Only the
-//! innermost loop is another one.
+//! innermost loop is another one: here that of AVX512-BF16, in `amx_conv.rs` that of tiles, for which weights and
+//! gradients are filled up to whole ones.
 
 use super::super::conv;
 use super::super::conv_elements::{Elements, PairKernels, WeightTile};
 use super::super::conv_params::ConvParams;
-use super::super::conv_weight;
+use super::super::conv_weight::{Gradients, weight_gradient_of};
 use super::super::epilogue::Epilogue;
 use super::super::in_place::Vectors;
 use super::super::mat::MatRef;
@@ -22,10 +23,11 @@ use super::super::microkernel::{MicroTile, by_size};
 use super::super::params::LINE;
 use super::super::patches::Window;
 use super::super::with_scratch;
+use super::amx_conv;
 use super::avx512::bf16s;
 use super::pack::{across, mask};
 use crate::parallel::{self, Rows};
-use ndarray::{ArrayView2, ArrayView4, ArrayViewMut4, Axis};
+use ndarray::{ArrayView2, ArrayView4, ArrayViewMut4, Axis, ShapeBuilder};
 use std::arch::x86_64::*;
 use std::ptr::null;
 
@@ -34,11 +36,12 @@ const PAIRS: usize = 128;
 /// Elements of x that are worth a thread.
 const GRAIN: usize = 1 << 16;
 
-/// The elements of both operands.
-const ELEMENTS: Elements = Elements::Pairs(&PairKernels { multiply, add_products });
+/// The innermost loops of AVX512-BF16.
+pub static KERNELS: PairKernels = PairKernels { tile: None, multiply, add_products };
 
-/// As `matmul::convolve`, by this unit, which the processor has.
+/// As `matmul::convolve`, by a unit that the processor has.
 pub fn convolve(
+    kernels: &'static PairKernels,
     a: &[ArrayView2<f32>],
     x: ArrayView4<f32>,
     window: &Window,
@@ -48,9 +51,13 @@ pub fn convolve(
 ) {
     let (images, channels, height, width) = x.dim();
     let (pairs, plane, m) = (channels.div_ceil(2), height * width, a.first().map_or(0, ArrayView2::nrows));
-    let taps: usize = window.taps.iter().map(Vec::len).sum();
+    let elements = Elements::Pairs(kernels);
+    let (rows, pitch) =
+        (m.next_multiple_of(elements.side()), |taps: usize| (pairs * taps).next_multiple_of(elements.side()));
+    let len = window.taps.iter().map(|taps| rows * pitch(taps.len())).sum();
     with_scratch(images * pairs * plane, |planes| {
-        with_scratch(m * pairs * taps, |left| {
+        with_scratch(len, |left| {
+            left.fill(0.0);
             parallel::for_each(
                 Rows(planes, pairs * plane),
                 (GRAIN / (channels * plane)).max(1),
@@ -68,9 +75,10 @@ pub fn convolve(
             );
             let (mut rest, mut parts) = (left, Vec::new());
             for (a, taps) in a.iter().zip(&window.taps) {
-                let (left, behind) = rest.split_at_mut(m * pairs * taps.len());
+                let pitch = pitch(taps.len());
+                let (left, behind) = rest.split_at_mut(rows * pitch);
                 let rows = a.outer_iter().filter(|_| !taps.is_empty());
-                for (row, to) in rows.zip(left.chunks_exact_mut((pairs * taps.len()).max(1))) {
+                for (row, to) in rows.zip(left.chunks_exact_mut(pitch.max(1))) {
                     let row = row.to_slice().expect("the rows of a weight are contiguous");
                     for (taps_of_pair, to) in row.chunks(2 * taps.len()).zip(to.chunks_exact_mut(taps.len())) {
                         let second = (taps_of_pair.len() > taps.len()).then(|| taps_of_pair[taps.len()..].as_ptr());
@@ -78,21 +86,34 @@ pub fn convolve(
                         unsafe { pair(taps_of_pair.as_ptr(), second, to) };
                     }
                 }
-                parts.push(ArrayView2::from_shape((m, pairs * taps.len()), &*left).expect("as long as its shape says"));
+                let shape = (m, pairs * taps.len()).strides((pitch, 1));
+                parts.push(ArrayView2::from_shape(shape, &*left).expect("as long as its shape says"));
                 rest = behind;
             }
             let planes =
                 ArrayView4::from_shape((images, pairs, height, width), &*planes).expect("as long as its shape says");
-            conv::convolve(conv::Weight::Parts(ELEMENTS, &parts), planes, window, epilogue, addend, out);
+            conv::convolve(conv::Weight::Parts(elements, &parts), planes, window, epilogue, addend, out);
         });
     });
 }
 
-/// As `matmul::weight_gradient`, by this unit, which the processor has.
-pub fn weight_gradient(grad: ArrayView4<f32>, x: ArrayView4<f32>, params: ConvParams, grad_weight: ArrayViewMut4<f32>) {
-    with_image_pairs(&grad, |grad| {
-        with_image_pairs(&x, |x| conv_weight::weight_gradient(ELEMENTS, grad, x, params, grad_weight));
-    });
+/// As `matmul::weight_gradient`, by a unit that the processor has.
+pub fn weight_gradient(
+    kernels: &'static PairKernels,
+    grad: ArrayView4<f32>,
+    x: ArrayView4<f32>,
+    params: ConvParams,
+    grad_weight: ArrayViewMut4<f32>,
+) {
+    let (_, _, ky, kx) = grad_weight.dim();
+    let multiply = |grad: Gradients| {
+        with_image_pairs(&x, |x| weight_gradient_of(Elements::Pairs(kernels), grad, x, params, grad_weight));
+    };
+    if kernels.tile.is_some() {
+        amx_conv::with_tiles(&grad, params, [ky, kx], multiply);
+    } else {
+        with_image_pairs(&grad, |grad| multiply(Gradients::new(&grad)));
+    }
 }
 
 /// Calls `f` with the images in pairs, the last one with zeros if their number is odd.
