@@ -23,11 +23,8 @@ export function precisionNote(network: Module): string {
   const unit = bfloat16Unit();
   const convolutions = network.modules().filter((module) => module instanceof Conv);
   const slower = unit === "float32 arithmetic" ? ", which is slower than float32" : "";
-  // The unit of AMX multiplies matrices alone.
-  const isOther = unit === "AMX-BF16" && !convolutions.every(isDepthwise);
-  const other = isOther ? ", of convolutions AVX512-BF16" : "";
   const float32 = convolutions.some(isDepthwise) ? "; depthwise convolutions stay in float32" : "";
-  return `bfloat16: ${unit}${slower}${other}${float32}`;
+  return `bfloat16: ${unit}${slower}${float32}`;
 }
 
 function isDepthwise({ groups, inChannels }: Conv): boolean {

@@ -123,21 +123,6 @@ describe("what is said at the start", () => {
     expect(precisionNote(network(4))).toMatch(/^bfloat16: .*; depthwise convolutions stay in float32$/);
     expect(precisionNote(network(2))).not.toContain("depthwise");
   });
-
-  test("that another unit than AMX multiplies in convolutions", () => {
-    const unit = vi.spyOn(native, "bfloat16Unit").mockReturnValue("AMX-BF16");
-    const [depthwise, mixed] = [new Conv2d(4, 4, 1, { groups: 4 }), new Conv2d(4, 4, 1)];
-    const noteOf = (...convolutions: Module[]) => precisionNote(new Sequential(...convolutions, new Flatten()));
-    expect(noteOf()).toBe("bfloat16: AMX-BF16");
-    expect(noteOf(mixed)).toBe("bfloat16: AMX-BF16, of convolutions AVX512-BF16");
-    expect(noteOf(depthwise)).toBe("bfloat16: AMX-BF16; depthwise convolutions stay in float32");
-    expect(noteOf(depthwise, mixed)).toBe(
-      "bfloat16: AMX-BF16, of convolutions AVX512-BF16; depthwise convolutions stay in float32",
-    );
-    unit.mockReturnValue("AVX512-BF16");
-    expect(noteOf(mixed)).toBe("bfloat16: AVX512-BF16");
-    unit.mockRestore();
-  });
 });
 
 describe("teacher logits", () => {
