@@ -75,6 +75,24 @@ test("no files import each other in a circle", () => {
   expect(found).toEqual([]);
 });
 
+test("the code of a page reaches nothing of Node.js", () => {
+  const pages = ENTRIES.filter((file) => file.endsWith("page/main.ts"));
+  const reached = new Set(pages);
+  for (const file of reached) for (const target of valueImports(file)) if (target.endsWith(".ts")) reached.add(target);
+  const wrong = [...reached].flatMap((file) =>
+    valueImports(file).flatMap((target) => (target.startsWith("node:") ? [`${file} imports ${target}`] : [])),
+  );
+  expect(wrong).toEqual([]);
+});
+
+/** What a file imports of values: files of src/ by their paths, packages by their names. */
+function valueImports(file: string): string[] {
+  const text = readFileSync(join(SRC, file), "utf8");
+  return [...text.matchAll(/^(?:import|export)(?! type)[^;"]*"([^"]+)"/gm)].map(([, path]) =>
+    path.startsWith(".") ? posix.join(dirname(file), path.replace(/\.js$/, ".ts")) : path,
+  );
+}
+
 test("a file of fewer than 40 lines has a second importer", () => {
   const importers = importersOf(imports);
   const short = [...imports.keys()].filter((file) => {
