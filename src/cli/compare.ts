@@ -33,7 +33,7 @@ const CALIBRATE: Flag = [
 /** `distillery compare`. */
 export function makeCommand(): Command {
   const command = new Command("compare").description(
-    "does distilling help? baseline and distilled students of several seeds, on the same data with the same budget",
+    "does distillation help? train baseline and distilled students with several seeds, on the same data with the same budget",
   );
   addLoading(addExperiment(addOptions(command, SCHEMAS.compare, { ...REAL_DATA, calibrateTeacher: CALIBRATE })));
   return command.action(() => configured("compare", runCompare)(givenFlags(command)));

@@ -44,7 +44,7 @@ interface EvaluateFlags extends ShowFlags, LoadFlags, Pick<NetworkOptions, "netw
 /** `distillery evaluate FILE`. */
 export function makeCommand(): Command {
   const command = new Command("evaluate").description(
-    "accuracy or the figures of another task, agreement with the teacher, figures by class, latency, size",
+    "measure accuracy (or another task's metrics), agreement with the teacher, metrics by class, latency and size",
   );
   command.argument("<file>", "the network's weights, .pth or .safetensors");
   addNetwork(addNetwork(command), "--teacher-network");

@@ -64,11 +64,11 @@ export function makeCommand(): Command {
     .addOption(new Option("--quantize <type>", "store the weights in 8 or 16 bits").choices(WEIGHT_TYPES))
     .option(
       "--embed-normalisation",
-      "compute in the graph what made the inputs: of images, it then takes pixels in bytes",
+      "include the normalisation in the graph: a network of images then takes pixels in bytes",
     )
     .option(
       "--no-embed-normalisation",
-      "take inputs as the network does (default for images; tables: numbers as they are)",
+      "take normalised inputs, as the network does (default for images; for tables the default is raw numbers)",
     );
   return addNetwork(
     addLoading(

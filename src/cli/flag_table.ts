@@ -19,7 +19,7 @@ export const OWN = "./net.mjs#Tiny";
 
 /** What `--teacher` takes, for help texts. */
 export const TEACHER_TEXT =
-  "teacher weights, .pth or .safetensors, or logits by sample, .npy, .npz or .safetensors, an ONNX network, or a function of your own, ./teacher.mjs; several times for several teachers, which are averaged";
+  "teacher weights, .pth or .safetensors, or logits by sample, .npy, .npz or .safetensors, an ONNX network, or your own function, ./teacher.mjs; repeat it for several teachers, which are averaged";
 
 /** The help of `--image-size` for a network whose file does not state the size. */
 export const PTH_IMAGE_SIZE = "pixels of the images that a .pth file's network is for, such as 32 or 32x48";
@@ -28,7 +28,7 @@ export const PTH_IMAGE_SIZE = "pixels of the images that a .pth file's network i
 export const REAL_DATA = {
   data: `${DATASET_NAMES.join(", ")}; or ${FORMATS_HELP} (required)`,
   validation: "fraction of the training data to choose epochs by (default: 0.1)",
-  shuffle: "a new order each epoch (default: true)",
+  shuffle: "shuffle the samples in each epoch (default: true)",
   teacher: `${TEACHER_TEXT} (default: one is trained)`,
 } as const;
 
@@ -53,34 +53,34 @@ export const GROUPS: Readonly<Record<string, Readonly<Record<string, Flag>>>> = 
     ],
     augment: [
       "<changes>",
-      "random changes: of images shift=2,flip=0.5, also crop=4 (pixels); of any samples noise=0.1,mixup=1",
+      "random changes: for images shift=2,flip=0.5 or crop=4 (pixels); for any samples noise=0.1,mixup=1",
       toChanges,
     ],
   },
   "Networks:": {
-    student: [NETWORK, `network that is trained, ${MODELS.names.join(", ")} or a class of your own, ${OWN}`, toList],
-    teacherNetwork: [NETWORK, "network of the teacher, if its file does not say it"],
+    student: [NETWORK, `network to train: ${MODELS.names.join(", ")} or your own class, ${OWN}`, toList],
+    teacherNetwork: [NETWORK, "network of the teacher, if its file does not name it"],
     dimensions: [
       "<number>",
-      "of --task vectors: length of the student's vectors; if it is not the targets', add --loss \"vector-kd(projection=true)\", whose projection is trained beside the student and dropped at the end (default: the targets')",
+      "with --task vectors: length of the student's vectors; if it differs from the targets', add --loss \"vector-kd(projection=true)\", whose projection is trained beside the student and dropped at the end (default: the targets')",
       toNumber,
     ],
     from: ["<file>", "weights that training starts from (default: drawn from the seed)"],
     teacher: ["<file>", TEACHER_TEXT, toList],
     average: [
       "<what>",
-      `what is averaged of several teachers: ${AVERAGES.join(" or ")} (default: ${AVERAGE_DEFAULTS.average})`,
+      `what to average for several teachers: ${AVERAGES.join(" or ")} (default: ${AVERAGE_DEFAULTS.average})`,
     ],
     teacherWeights: ["<list>", "weights of several teachers, in their order, as 2,1 (default: equal)", toNumbers],
-    teacherConfidence: ["", "weigh each of several teachers by its highest probability for the sample too"],
+    teacherConfidence: ["", "also weight each of several teachers by its highest probability for the sample"],
     teacherClasses: ["<names>", "the classes in the order of the teacher's outputs, a,b,c", toTexts],
     chain: [
       "<networks>",
-      'students, each distilled from the one before, "mlp(hidden=[256]) -> mlp(hidden=[64])"; the first from --teacher, or without one trained on the labels',
+      'students, each distilled from the previous one, "mlp(hidden=[256]) -> mlp(hidden=[64])"; the first is distilled from --teacher or, without it, trained on the labels',
     ],
     generations: [
       "<number>",
-      "students of the same network, each distilled from the one before; the first from --teacher, or without one from generation 0, which is trained on the labels",
+      "students of the same network, each distilled from the previous one; the first from --teacher or, without it, from generation 0, which is trained on the labels",
       toNumber,
     ],
     teacherColumn: ["<name>", "column of a table with the teacher's logits, a cell such as [0.1, 2.5, -1]"],
@@ -88,40 +88,32 @@ export const GROUPS: Readonly<Record<string, Readonly<Record<string, Flag>>>> = 
     teacherOutput: ["<name>", "output of an ONNX teacher (default: the one with a number for each class)"],
     teacherMean: [
       "<list>",
-      "what is taken off pixels / 255, or a table's numbers, for an ONNX teacher, as 0.485,0.456,0.406 (default: as for the student)",
+      "mean to subtract from pixels / 255, or from a table's numbers, for an ONNX teacher, as 0.485,0.456,0.406 (default: as for the student)",
       toNumbers,
     ],
-    teacherStd: ["<list>", "what the rest is divided by, as 0.229,0.224,0.225", toNumbers],
+    teacherStd: ["<list>", "standard deviation to divide by for an ONNX teacher, as 0.229,0.224,0.225", toNumbers],
     teacherSize: ["<pixels>", "resize images for an ONNX teacher, such as 224 or 48x64", toSides],
     teacherConcurrency: [
       "<number>",
-      `batches that a function is asked about at the same time (default: ${FUNCTION_DEFAULTS.concurrency})`,
+      `concurrent calls of a function (default: ${FUNCTION_DEFAULTS.concurrency})`,
       toNumber,
     ],
     teacherRetries: [
       "<number>",
-      `times that a batch is asked for again (default: ${FUNCTION_DEFAULTS.retries} if the error says so)`,
+      `times to repeat a failed call of a function (default: ${FUNCTION_DEFAULTS.retries} if the error asks for it)`,
       toNumber,
     ],
-    teacherBatch: [
-      "<number>",
-      `samples that a function is asked about at once (default: ${FUNCTION_DEFAULTS.batchSize})`,
-      toNumber,
-    ],
-    teacherAnswers: ["<folder>", "what a function answered is kept here (default: in the run's folder)"],
+    teacherBatch: ["<number>", `samples per call of a function (default: ${FUNCTION_DEFAULTS.batchSize})`, toNumber],
+    teacherAnswers: ["<folder>", "folder for the answers of a function (default: in the run's folder)"],
     teacherMode: ["<mode>", "train or eval (default: train for synthetic data, as in the reference script, else eval)"],
     calibrateTeacher: ["", "divide the teacher's logits by the temperature that fits the validation set best"],
     teacherCache: ["", "cache teacher logits (default: if that is exact)"],
   },
   "Experiment:": {
-    losses: [
-      "<list>",
-      'losses to set side by side, instead of --loss: "kd, dkd(warmup=20), kd + rkd"',
-      splitExpressions,
-    ],
+    losses: ["<list>", 'losses to compare, instead of --loss: "kd, dkd(warmup=20), kd + rkd"', splitExpressions],
     fractions: [
       "<list>",
-      "fractions of the training data to train pairs of students on too, 0.03,0.1,0.3,1: a data-size curve",
+      "fractions of the training data on which to train pairs of students too, 0.03,0.1,0.3,1: a data-size curve",
       toNumbers,
     ],
     seeds: ["<number>", "number of seeds, starting at --seed", toNumber],
@@ -131,17 +123,17 @@ export const GROUPS: Readonly<Record<string, Readonly<Record<string, Flag>>>> = 
   },
   "Training:": {
     epochs: ["<number>", "passes over the training data", toNumber],
-    batchSize: ["<number>", "samples a step", toNumber],
-    shuffle: ["", "a new order each epoch (default: true, except for synthetic data)"],
+    batchSize: ["<number>", "samples per step", toNumber],
+    shuffle: ["", "shuffle the samples in each epoch (default: true, except for synthetic data)"],
     dropLast: ["", "leave out a last, short batch"],
     lr: ["<number>", "highest learning rate", toNumber],
     optimizer: [
       "<name>",
-      `${OPTIMIZERS.names.join(", ")}; with arguments as "sgd(momentum=0.9)"; or a module of your own, ./two_rates.mjs`,
+      `${OPTIMIZERS.names.join(", ")}; with arguments as "sgd(momentum=0.9)"; or your own module, ./two_rates.mjs`,
     ],
     schedule: [
       "<name>",
-      `learning rate schedule: ${SCHEDULES.names.join(", ")}; with arguments as "cosine(end=0.1)"; or a module of your own, ./rate.mjs`,
+      `learning rate schedule: ${SCHEDULES.names.join(", ")}; with arguments as "cosine(end=0.1)"; or your own module, ./rate.mjs`,
     ],
     pctStart: [
       "<fraction>",
@@ -166,12 +158,12 @@ export const GROUPS: Readonly<Record<string, Readonly<Record<string, Flag>>>> = 
       toNumber,
     ],
     weightDecay: ["<number>", "weight decay: decoupled in adamw, added to the gradient in adam and sgd", toNumber],
-    maxGradNorm: ["<number>", "clip the gradient to this norm; none: do not", toNumberOrNone],
+    maxGradNorm: ["<number>", "clip the gradient to this norm; none: no clipping", toNumberOrNone],
     temperature: ["<number>", "divides both networks' logits", toNumber],
     alpha: ["<fraction>", "weight of the soft targets, from 0 to 1", toNumber],
     loss: [
       "<loss>",
-      `terms with weights, "0.1*cross-entropy + 0.9*kd(temperature=4)": ${LOSSES.names.join(", ")} or a module of your own, ./my_loss.mjs`,
+      `terms with weights, "0.1*cross-entropy + 0.9*kd(temperature=4)": ${LOSSES.names.join(", ")} or your own module, ./my_loss.mjs`,
     ],
     labelSmoothing: ["<fraction>", "fraction of a label's probability that is spread over all classes", toNumber],
     ema: [
@@ -182,10 +174,10 @@ export const GROUPS: Readonly<Record<string, Readonly<Record<string, Flag>>>> = 
     accumulate: ["<number>", "batches whose gradients are averaged before each step", toNumber],
     precision: [
       "<name>",
-      "of linear layers', attention's and convolutions' products: float32, or bf16, by AMX or AVX512-BF16 if the processor has it; float32 sums",
+      "precision of the products of linear layers, attention and convolutions: float32, or bf16, with AMX or AVX512-BF16 if the processor has it; sums are float32",
     ],
-    shards: ["<number>", "equal parts of a batch whose gradients are computed apart", toNumber],
-    batchNorm: ["<whose>", "with --shards, whose statistics BatchNorm takes: shard or batch"],
+    shards: ["<number>", "equal parts of a batch whose gradients are computed separately", toNumber],
+    batchNorm: ["<whose>", "with --shards, the statistics that BatchNorm uses: those of the shard or of the batch"],
     patience: [
       "<epochs>",
       "early stopping: epochs without improvement on the validation set (default: none)",
@@ -201,7 +193,7 @@ export const GROUPS: Readonly<Record<string, Readonly<Record<string, Flag>>>> = 
     ],
     keepCheckpoints: [
       "<n>",
-      "checkpoints kept, the newest included; 0: of a finished run none with the optimizer's state",
+      "checkpoints kept, including the newest; 0: none with the optimizer's state once the run has finished",
       toNumber,
     ],
     report: ["", "write report.html"],
@@ -216,7 +208,7 @@ export const GROUPS: Readonly<Record<string, Readonly<Record<string, Flag>>>> = 
       "compute threads, at most the cores (default: $DISTILLERY_THREADS, else the cores)",
       toNumber,
     ],
-    forceThreads: ["", "take more threads than cores"],
+    forceThreads: ["", "allow more threads than cores"],
   },
 };
 
@@ -229,7 +221,7 @@ function usual(schedule: string, option: string): string {
 export const NEGATED: Readonly<Record<string, string | undefined>> = {
   ...Object.fromEntries(Object.entries(LOADING_FLAGS).map(([name, { negated }]) => [name, negated])),
   teacherCache: "run the teacher at each step",
-  teacherAnswers: "ask a function at each step, and keep nothing",
-  shuffle: "the data's own order each epoch",
+  teacherAnswers: "call a function at each step, and store no answers",
+  shuffle: "keep the order of the data in each epoch",
   report: "write no report.html",
 };

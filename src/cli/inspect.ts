@@ -12,7 +12,7 @@ type InspectFlags = ShowFlags & { file: string; key?: string; stripPrefix?: stri
 /** `distillery inspect FILE`. */
 export function makeCommand(): Command {
   const command = new Command("inspect")
-    .description("what is in a checkpoint")
+    .description("list the content of a checkpoint")
     .argument("<file>", ".pth or .safetensors");
   return addShowing(addPart(command), "print a JSON object").action((file: string, flags: Omit<InspectFlags, "file">) =>
     errorBoundary(runInspect)({ ...flags, file }),

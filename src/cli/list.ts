@@ -87,7 +87,7 @@ type ListFlags = ShowFlags & { kind?: string };
 /** `distillery list [KIND]`. */
 export function makeCommand(): Command {
   const command = new Command("list")
-    .description("what has a name: networks, losses and more, with their options and defaults")
+    .description("list networks, losses and everything else that has a name, with options and defaults")
     .addArgument(new Argument("[kind]", `only this kind: ${Object.keys(KINDS).join(", ")}`));
   return addShowing(command, "print a JSON object").action((kind: string | undefined, flags: ListFlags) =>
     errorBoundary(runList)({ ...flags, kind }),

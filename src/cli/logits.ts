@@ -33,10 +33,10 @@ export function makeCommand(): Command {
     .description(
       "write a teacher's logits, or a text encoder's vectors, for all samples to a file that --teacher takes, and --targets if it holds vectors; continues where it was interrupted",
     )
-    .option("--teacher <file>", "weights, an ONNX network, a file of logits, or a function of your own, ./teacher.mjs")
-    .option("--out <file>", "what is written: .npy, .npz or .safetensors")
-    .option("--batch-size <number>", `samples at once (default: ${LOGITS_BATCH})`, toNumber)
-    .option("--overwrite", "replace a file that is there")
+    .option("--teacher <file>", "weights, an ONNX network, a file of logits, or your own function, ./teacher.mjs")
+    .option("--out <file>", "file to write: .npy, .npz or .safetensors")
+    .option("--batch-size <number>", `samples per batch (default: ${LOGITS_BATCH})`, toNumber)
+    .option("--overwrite", "replace an existing file")
     .option("--dtype <name>", `how numbers are stored: ${LOGITS_DTYPES.join(" or ")} (default: ${LOGITS_DTYPES[0]})`);
   addOptions(command, { entries: { ...teacherSchema.entries, ...dataSchema.entries } }, { data: DATA });
   return addLoading(addShowing(addNetwork(command, "--teacher-network"), "print a JSON object")).action(() =>

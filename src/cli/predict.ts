@@ -76,9 +76,12 @@ const TOP = 3;
 /** `distillery predict FILE...`. */
 export function makeCommand(): Command {
   const command = new Command("predict")
-    .description("classify new samples, or tell the values or labels of another task")
+    .description("classify new samples, or predict the values or labels of another task")
     .argument("<file...>", SAMPLES_HELP)
-    .requiredOption("--student <file>", "the network's weights; a run's .safetensors describes their preprocessing")
+    .requiredOption(
+      "--student <file>",
+      "the network's weights; a run's .safetensors file describes their preprocessing",
+    )
     .addOption(new Option("--top <n>", `classes that the table shows (default: ${TOP})`).argParser(toNumber));
   return addNetwork(addLoading(addShowing(addOptions(command, DATA_FLAGS, { data: DATA })))).action((files: string[]) =>
     errorBoundary(runPredict)({ ...givenFlags(command), files }),

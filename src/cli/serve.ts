@@ -34,20 +34,15 @@ interface ServeFlags extends ShowFlags, LoadFlags, Pick<NetworkOptions, "network
 export function makeCommand(): Command {
   const { port, host, maxBody, maxSamples, timeout } = SERVE_DEFAULTS;
   const command = new Command("serve")
-    .description("predictions over HTTP: POST /predict takes a list of samples as JSON")
-    .argument("<file>", "the network's weights; a run's .safetensors describes what samples are")
-    .option("--port <number>", "port to listen at, 0 for any that is free", toNumber, port)
-    .option("--host <address>", "address to listen at; 0.0.0.0 for all of the machine", host)
-    .option("--max-body <bytes>", "the most bytes of a request", toNumber, maxBody)
-    .option(
-      "--max-samples <number>",
-      "the most samples of a request, and of what is computed at once",
-      toNumber,
-      maxSamples,
-    )
+    .description("serve predictions over HTTP: POST /predict takes a list of samples as JSON")
+    .argument("<file>", "the network's weights; a run's .safetensors file describes their preprocessing")
+    .option("--port <number>", "port to listen on, 0 for any free one", toNumber, port)
+    .option("--host <address>", "address to listen on; 0.0.0.0 for all of the machine's", host)
+    .option("--max-body <bytes>", "maximum size of a request in bytes", toNumber, maxBody)
+    .option("--max-samples <number>", "maximum number of samples in a request, and in a batch", toNumber, maxSamples)
     .option(
       "--timeout <ms>",
-      "the most milliseconds in which a request has to arrive, and its answer to be read",
+      "milliseconds within which a request has to arrive, and its response to be read",
       toNumber,
       timeout,
     );

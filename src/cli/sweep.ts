@@ -14,7 +14,7 @@ import { formatTable } from "./table.js";
 /** `distillery sweep`. */
 export function makeCommand(): Command {
   const command = new Command("sweep").description(
-    "the best temperature and alpha: a student of each pair, chosen by the validation set",
+    "find the best temperature and alpha: train a student for each pair, and choose on the validation set",
   );
   addLoading(addExperiment(addOptions(command, SCHEMAS.sweep, REAL_DATA)));
   return command.action(() => configured("sweep", runSweep)(givenFlags(command)));

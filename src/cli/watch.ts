@@ -17,9 +17,9 @@ const FOLDER = "runs";
 /** `distillery watch [FOLDER]`. */
 export function makeCommand(): Command {
   const command = new Command("watch")
-    .description("a page on this machine that follows the runs in a folder, also those of other processes")
+    .description("serve a page, on this machine, that follows the runs in a folder, including those of other processes")
     .argument("[folder]", "folder with runs, comparisons and sweeps", FOLDER)
-    .option("--port <number>", "port of the page, 0 for any that is free", toNumber, PORT);
+    .option("--port <number>", "port of the page, 0 for any free one", toNumber, PORT);
   return addShowing(command, "print a JSON object").action((folder: string, flags: Omit<WatchFlags, "folder">) =>
     errorBoundary(runWatch)({ ...flags, folder }),
   );

@@ -76,7 +76,7 @@ export const loadSchema = v.strictObject({
   labelColumn: v.optional(
     flag(column(), {
       value: "<name>",
-      help: "label column of a table, or its place: 0 the first, -1 the last (default: label, class, target, y, or the last)",
+      help: "label column of a table, or its index: 0 is the first, -1 the last (default: label, class, target, y, or the last)",
     }),
   ),
   /** Several label columns of a table, instead of one: targets of a regression, or labels that are 0 or 1. */
@@ -94,7 +94,7 @@ export const loadSchema = v.strictObject({
   task: v.optional(
     flag(oneOf(TASK_NAMES), {
       value: "<name>",
-      help: `${TASK_NAMES.join(", ")} (default: found from the labels, and said)`,
+      help: `${TASK_NAMES.join(", ")} (default: detected from the labels, and printed)`,
     }),
   ),
   /**
@@ -105,7 +105,7 @@ export const loadSchema = v.strictObject({
   textColumn: v.optional(
     flag(column(), {
       value: "<name>",
-      help: "column of a table whose texts the network reads (default: text, or a column of many texts if it is the only one)",
+      help: "column of a table whose texts the network reads (default: text, or the only other column if it has many texts)",
     }),
   ),
   /** How texts become ids, as `hash(buckets=20000, words=1)`; default: `hash`. */
@@ -124,7 +124,7 @@ export const loadSchema = v.strictObject({
       v.pipe(v.string(expected("the path of a tokenizer.json")), v.nonEmpty("expected the path of a tokenizer.json")),
       {
         value: "<file>",
-        help: 'tokenizer.json whose ids texts become, short for --text-encoding "tokenizer(file=tokenizer.json)"',
+        help: 'tokenizer.json that encodes texts, short for --text-encoding "tokenizer(file=tokenizer.json)"',
       },
     ),
   ),
@@ -135,7 +135,7 @@ export const loadSchema = v.strictObject({
   targets: v.optional(
     flag(v.pipe(v.string(expected("the path of a .npy file")), v.nonEmpty("expected the path of a .npy file")), {
       value: "<file>",
-      help: "targets of the texts of a table, .npy [rows, outputs], instead of a label column (default task: vectors)",
+      help: "file with the targets of a table of texts, .npy [rows, outputs], instead of a label column (default task: vectors)",
     }),
   ),
   /** Whether the first line of a table names the columns; default: whether it has no number. */
@@ -165,14 +165,14 @@ export const loadSchema = v.strictObject({
   missing: v.optional(
     flag(oneOf(["error", "mean", "category"]), {
       value: "<what>",
-      help: "missing cells of a table: error, mean of their column, or category: a value of its own says it (default: error)",
+      help: "missing cells of a table: error; mean, of their column; or category, with an extra value that marks them (default: error)",
     }),
   ),
   /** Whether samples may have no label: an empty or missing cell of a table, -1 in NumPy's arrays. */
   unlabelled: v.optional(
     flag(boolean(), {
       value: "",
-      help: "samples may have no label: an empty cell of a table, -1 in NumPy's arrays; only the teacher says what they are",
+      help: "samples may have no label (an empty cell of a table, -1 in NumPy's arrays) and are learned from the teacher alone",
     }),
   ),
   /** Whether the columns of tables and of matrices of numbers are standardised by the training rows. */
@@ -180,7 +180,7 @@ export const loadSchema = v.strictObject({
     flag(boolean(), {
       value: "",
       help: "standardise the columns of tables and of matrices of numbers",
-      negated: "leave the numbers of tables and matrices as they are",
+      negated: "do not standardise the numbers of tables and matrices",
     }),
     true,
   ),
@@ -199,7 +199,7 @@ export const loadSchema = v.strictObject({
   grey: v.optional(
     flag(boolean(), {
       value: "",
-      help: "convert the images of a folder to grey (default: as the first one is)",
+      help: "convert the images of a folder to grey (default: as the first image)",
       negated: "convert the images of a folder to colour",
     }),
   ),
@@ -208,7 +208,7 @@ export const loadSchema = v.strictObject({
    * for, otherwise they stay as stored, as Pillow opens them.
    */
   exifOrientation: v.optional(
-    flag(boolean(), { value: "", help: "turn images as their EXIF orientation says (default: as they are stored)" }),
+    flag(boolean(), { value: "", help: "rotate images as their EXIF orientation says (default: as stored)" }),
     false,
   ),
   /**
@@ -218,12 +218,18 @@ export const loadSchema = v.strictObject({
   mean: v.optional(
     flag(numbers(), {
       value: "<list>",
-      help: "what pixels / 255 are normalised with, as 0.5071,0.4867,0.4408 (default: the data set's, or measured)",
+      help: "mean to subtract from pixels / 255, as 0.5071,0.4867,0.4408 (default: the data set's, or measured)",
       parse: "numbers",
     }),
   ),
   /** What the rest is divided by, a number for each channel or one for all. */
-  std: v.optional(flag(numbers(), { value: "<list>", help: "the same, as 0.2675,0.2565,0.2761", parse: "numbers" })),
+  std: v.optional(
+    flag(numbers(), {
+      value: "<list>",
+      help: "standard deviation to divide by, as 0.2675,0.2565,0.2761",
+      parse: "numbers",
+    }),
+  ),
   /** Whether the values stay on the disk and are read in shuffled chunks, for data that do not fit into memory. */
   stream: v.optional(flag(boolean(), { value: "", help: "stream from disk in shuffled chunks" }), false),
   /** The fraction of each class that is held out as test set if the source has none; 0: none is. */
