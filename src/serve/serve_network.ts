@@ -102,6 +102,7 @@ export async function serveNetwork(network: Module, options: ServeOptions = {}):
   };
   const batcher = new Batcher(compute, cat, maxSamples);
   const late = new WeakSet<Duplex>();
+  const latest = new WeakMap<Duplex, ServerResponse>();
   const inFlight = new Set<ServerResponse>();
   let isClosing = false;
 
@@ -168,6 +169,7 @@ export async function serveNetwork(network: Module, options: ServeOptions = {}):
     requireHostHeader: false,
   };
   const handle = (request: IncomingMessage, response: ServerResponse) => {
+    latest.set(request.socket, response);
     void answer(request, response)
       .catch(() => response.destroy())
       // A client that does not read its answer would keep it in memory.
@@ -180,12 +182,16 @@ export async function serveNetwork(network: Module, options: ServeOptions = {}):
   });
   server.on("checkExpectation", (request: IncomingMessage, response: ServerResponse) => {
     const text = `Expect: expected 100-continue, got ${show(request.headers.expect)}`;
+    latest.set(request.socket, response);
     refuse(response, new Refusal(417, "BAD_EXPECTATION", text));
   });
   let connections = 0;
   server.on("connection", () => connections++);
   server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
-    if (!socket.writable) return void socket.destroy();
+    const response = latest.get(socket);
+    // A request has one answer: what is wrong with the rest of one that was refused gets none.
+    const isAnswered = response?.headersSent === true && !response.req.complete;
+    if (isAnswered || !socket.writable) return void socket.destroy();
     const { status, code, message } = CLIENT_ERRORS[error.code ?? ""] ?? NO_HTTP;
     if (status === 408) late.add(socket);
     endWith(socket, status, { code, message: message(timeout) });

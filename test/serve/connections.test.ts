@@ -94,3 +94,23 @@ test("headers that are too large", async () => {
   const message = "headers: expected at most 16384 bytes, got more";
   expect(JSON.parse(body ?? "")).toEqual({ code: "TOO_LARGE", message });
 });
+
+test.each<[string, string, number?]>([
+  ["is too long and does not arrive", "Content-Length: 99999999999\r\n\r\n["],
+  ["has a bad chunk after what is too long", `Transfer-Encoding: chunked\r\n\r\n10\r\n${" ".repeat(16)}\r\nzz\r\n`],
+  ["does not arrive after an Expect", "Expect: 200-ok\r\nContent-Length: 5\r\n\r\n[", 417],
+])("a request whose body %s is answered once", async (_, rest, status = 413) => {
+  served = await serveNetwork(new Linear(2, 2).eval(), { port: 0, timeout: 500, maxBody: 8 });
+  const socket = connect(Number(new URL(served.url).port), "127.0.0.1").on("error", () => {});
+  const [head, body] = rest.split(/(?<=\n10\r\n {16}\r\n)/);
+  socket.write(`POST /predict HTTP/1.1\r\nHost: x\r\n${head}`);
+  const parts: Buffer[] = [];
+  socket.on("data", (part) => parts.push(part));
+  await once(socket, "data");
+  if (body !== undefined) socket.write(body);
+  await once(socket, "close");
+  const statuses = Buffer.concat(parts)
+    .toString()
+    .match(/HTTP\/1\.1 \d+/g);
+  expect(statuses).toEqual([`HTTP/1.1 ${status}`]);
+});
