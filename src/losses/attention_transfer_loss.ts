@@ -1,9 +1,9 @@
 import * as v from "valibot";
-import { argumentError, expectOptions, expectShape, show } from "../checks.js";
+import { expectOptions, expectShape } from "../checks.js";
 import { mseLoss } from "../ops/index.js";
 import { defineEntry, described } from "../registry/index.js";
 import type { Tensor } from "../tensor/tensor.js";
-import { expectFeatures, flatRows, type Layers, layerPath, ofLayers, sameSize, unit } from "./features.js";
+import { expectFeatures, expectLayer, flatRows, type Layers, layerPath, ofLayers, sameSize, unit } from "./features.js";
 import { expectFiniteOutput } from "./logits.js";
 import type { DistillationLoss, LossContext } from "./loss.js";
 
@@ -45,17 +45,6 @@ export function attentionTransferDistillationLoss(layers: Layers): DistillationL
   return ofLayers("attention-transfer", layers, (student, teacher) => attentionTransferLoss(student, teacher));
 }
 
-/** Refuses layers without positions. */
-function expectMaps(layers: Layers, context: LossContext): void {
-  const networks = ["student", "teacher"] as const;
-  const shapes = networks.map((network) => context.tapShape(network, layers[network]));
-  const at = shapes.findIndex(({ length }) => length !== 3);
-  if (at < 0) return;
-  const network = networks[at];
-  const text = `expected the path of a layer that gives [channels, height, width], got ${show(layers[network])}, which gives [${shapes[at].join(", ")}]`;
-  throw argumentError("attention-transfer", `${network}: ${text}`);
-}
-
 /** `attention-transfer` in expressions. */
 export const attentionTransferEntry = defineEntry({
   name: "attention-transfer",
@@ -66,7 +55,9 @@ export const attentionTransferEntry = defineEntry({
   },
   create({ student, teacher = student }, context: LossContext) {
     const layers = { student, teacher };
-    expectMaps(layers, context);
+    for (const network of ["student", "teacher"] as const) {
+      expectLayer("attention-transfer", context, network, layers[network], true);
+    }
     return attentionTransferDistillationLoss(layers);
   },
 });

@@ -41,7 +41,7 @@ export const cosineFeatureEntry = defineEntry({
   help: "1 - cosine of a hidden output, through a regressor if the widths differ (Sanh et al., 2019)",
   options: LAYER_OPTIONS,
   create(paths, context: LossContext): DistillationLoss {
-    const layers = layersOf(paths, context);
+    const layers = layersOf("cosine-feature", paths, context);
     expectAlike("cosine-feature", layers, context);
     const isSame = channelsOf(context, "student", layers.student) === channelsOf(context, "teacher", layers.teacher);
     const regressor: Module | undefined = isSame ? undefined : regressorBetween("cosine-feature", layers, context);

@@ -176,7 +176,7 @@ export const crdEntry = defineEntry({
   },
   create({ dimension, negatives, tau, momentum, ...paths }, context: LossContext): DistillationLoss {
     if (context.mixed === true) throw mixedSamples();
-    const layers = layersOf(paths, context);
+    const layers = layersOf("crd", paths, context);
     const embedding = (network: "student" | "teacher") => {
       const shape = context.tapShape(network, layers[network]);
       return new CrdEmbedding(numel(shape), dimension);

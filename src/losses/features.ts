@@ -101,12 +101,41 @@ export interface Layers {
   teacher: string;
 }
 
-/** The layers that were named, or what the networks' last ones read. */
+/**
+ * The layers that were named, or what the networks' last ones read.
+ *
+ * @throws DistilleryError `BAD_ARGUMENT` that begins with `name`, as {@link expectLayer}.
+ */
 export function layersOf(
-  { student, teacher }: { student?: string | undefined; teacher?: string | undefined },
+  name: string,
+  paths: { student?: string | undefined; teacher?: string | undefined },
   context: LossContext,
 ): Layers {
-  return { student: student ?? context.features("student"), teacher: teacher ?? context.features("teacher") };
+  const layerOf = (network: "student" | "teacher") => {
+    const path = paths[network] ?? context.features(network);
+    expectLayer(name, context, network, path);
+    return path;
+  };
+  return { student: layerOf("student"), teacher: layerOf("teacher") };
+}
+
+const IMAGE = "[channels, height, width]";
+
+/**
+ * Refuses a layer that gives neither [features] nor [channels, height, width], or with `isImage` no image;
+ * `BAD_ARGUMENT` that names it.
+ */
+export function expectLayer(
+  name: string,
+  context: LossContext,
+  network: "student" | "teacher",
+  path: string,
+  isImage = false,
+): void {
+  const shape = context.tapShape(network, path);
+  if (shape.length === 3 || (shape.length === 1 && !isImage)) return;
+  const text = `expected the path of a layer that gives ${isImage ? "" : "[features] or "}${IMAGE}`;
+  throw argumentError(name, `${network}: ${text}, got ${show(path)}, which gives [${shape.join(", ")}]`);
 }
 
 /** A loss of hidden outputs as a loss of `distill`; `config` is what its value depends on beside the layers. */

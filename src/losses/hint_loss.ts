@@ -100,7 +100,7 @@ export const hintEntry = defineEntry({
     regressor: described(v.optional(boolean(), true), "whether a Linear makes the student's channels the teacher's"),
   },
   create({ regressor, ...paths }, context: LossContext): DistillationLoss {
-    const layers = layersOf(paths, context);
+    const layers = layersOf("hint", paths, context);
     return hintDistillationLoss(layers, {
       regressor: regressor ? regressorBetween("hint", layers, context) : undefined,
     });

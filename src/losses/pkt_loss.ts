@@ -54,5 +54,5 @@ export const pktEntry = defineEntry({
   name: "pkt",
   help: "probabilities of similarity within a batch (Passalis and Tefas, 2018)",
   options: LAYER_OPTIONS,
-  create: (paths, context: LossContext) => pktDistillationLoss(layersOf(paths, context)),
+  create: (paths, context: LossContext) => pktDistillationLoss(layersOf("pkt", paths, context)),
 });

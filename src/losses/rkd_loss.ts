@@ -97,5 +97,5 @@ export const rkdEntry = defineEntry({
   help: "distances and angles between the samples of a batch (Park et al., 2019)",
   options: { ...OPTIONS, ...LAYER_OPTIONS },
   create: ({ student, teacher, ...options }, context: LossContext) =>
-    rkdDistillationLoss(layersOf({ student, teacher }, context), options),
+    rkdDistillationLoss(layersOf("rkd", { student, teacher }, context), options),
 });

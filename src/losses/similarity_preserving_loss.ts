@@ -49,5 +49,6 @@ export const similarityPreservingEntry = defineEntry({
   name: "similarity-preserving",
   help: "similarities between the samples of a batch (Tung and Mori, 2019)",
   options: LAYER_OPTIONS,
-  create: (paths, context: LossContext) => similarityPreservingDistillationLoss(layersOf(paths, context)),
+  create: (paths, context: LossContext) =>
+    similarityPreservingDistillationLoss(layersOf("similarity-preserving", paths, context)),
 });

@@ -103,7 +103,7 @@ export const vidEntry = defineEntry({
     initialVariance: described(v.optional(positive(), DEFAULTS.initialVariance), "variance that training starts from"),
   },
   create({ initialVariance, ...paths }, context: LossContext): DistillationLoss {
-    const layers = layersOf(paths, context);
+    const layers = layersOf("vid", paths, context);
     expectAlike("vid", layers, context);
     const widths = [channelsOf(context, "student", layers.student), channelsOf(context, "teacher", layers.teacher)];
     return vidDistillationLoss(layers, { regressor: new VidRegressor(widths[0], widths[1], { initialVariance }) });

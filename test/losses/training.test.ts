@@ -1,8 +1,10 @@
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { fingerprint } from "../../src/checkpoint/fingerprint.js";
 import {
   attentionTransferLoss,
+  Conv1d,
   createNetwork,
   type DistillInput,
   distill,
@@ -132,6 +134,40 @@ test("attention transfer teaches a resnet8 by its name from the feature maps of 
       const isSame = values.every((x, i) => x === student.stateDict()[path].data[i]);
       expect(isSame, path).toBe(!hidden(path));
     }
+  });
+});
+
+/** Its hidden layer `c` gives so many channels of 6 places each. */
+class SequenceNet extends Module {
+  readonly c: Conv1d;
+  readonly fc: Linear;
+
+  constructor(channels: number) {
+    super();
+    this.c = new Conv1d(1, channels, 3, { padding: 1 });
+    this.fc = new Linear(channels, 4);
+  }
+
+  forward(x: Tensor): Tensor {
+    return this.fc.forward(this.c.forward(x.reshape([x.shape[0], 1, 6])).mean(2));
+  }
+}
+
+describe("a layer that gives [channels, length] is refused by its path, before anything is written", () => {
+  const one = "student=c, teacher=fc:input";
+  const both = "expected the path of a layer that gives [features] or [channels, height, width]";
+  test.each([
+    ...["hint", "cosine-feature", "rkd", "similarity-preserving", "pkt", "vid", "crd"].map((name) => [name, one, both]),
+    ["review-kd", "student=[c], teacher=[fc:input]", both],
+    ["attention-transfer", one, "expected the path of a layer that gives [channels, height, width]"],
+  ])("%s", async (name, layers, text) => {
+    const out = join(folder, `sequence-${name}`);
+    const data = synthetic({ samples: 8, features: 6, classes: 4 });
+    const loss = `cross-entropy + ${name}(${layers})`;
+    const run = distill({ teacher: new SequenceNet(3), student: new SequenceNet(2), data, loss, epochs: 1, out });
+    const { message } = await failure(run, "BAD_ARGUMENT");
+    expect(message).toBe(`loss: ${name}: student: ${text}, got "c", which gives [2, 6]`);
+    expect(existsSync(out)).toBe(false);
   });
 });
 
