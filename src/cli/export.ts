@@ -28,7 +28,7 @@ import {
   loadOptions,
   type ShowFlags,
 } from "./flags.js";
-import { expectFits, type NetworkOptions, Networks, sidesOf } from "./networks.js";
+import { expectFits, type NetworkOptions, Networks, sidesFor } from "./networks.js";
 import { only, optionsOf } from "./settings.js";
 import { print, printError } from "./terminal.js";
 
@@ -89,7 +89,8 @@ async function runExport(flags: ExportFlags): Promise<void> {
   const opened = await openNetwork(flags.file, loadOptions(flags));
   const { record } = opened;
   const { source, data: test, notes } = await testOf(flags, record);
-  const network = networks.of(opened, "network", source?.context.shape ?? sidesOf(flags.imageSize));
+  const shape = source === null ? sidesFor(flags.file, record, flags.imageSize) : source.context.shape;
+  const network = networks.of(opened, "network", shape);
   if (source !== null && record === null) expectFits(flags.file, network, source);
   for (const note of notes) printError(note);
   if (embedNormalisation && record === null && test === null) {
@@ -249,9 +250,8 @@ async function testOf(
 ): Promise<EvaluationData | { source: null; data: null; notes: [] }> {
   const options = optionsOf(dataSchema, { ...flags });
   if (flags.data === undefined) {
-    const isOfNetwork = (name: string) => RUNNING.includes(name) || (name === "imageSize" && record === null);
     const given = Object.entries(only(dataSchema.entries, { ...flags }));
-    const [name, value] = given.find(([option]) => !isOfNetwork(option)) ?? [];
+    const [name, value] = given.find(([option]) => option !== "imageSize" && !RUNNING.includes(option)) ?? [];
     if (name !== undefined) {
       throw new UsageError(`${flagOf(name, value)}: is an option of --data: give it too, or leave this out`);
     }

@@ -3,6 +3,7 @@ import { renamed } from "../checks.js";
 import { teacherOptions } from "../config/index.js";
 import { AVERAGE_OPTIONS } from "../config/schemas.js";
 import type { Dataset } from "../data/dataset.js";
+import { samplesText } from "../data/preprocessing/adapt.js";
 import { DistilleryError } from "../errors.js";
 import { createNetwork, networkSpecOf, vectorsOf } from "../models/create_network.js";
 import { Ensemble } from "../models/ensemble.js";
@@ -10,12 +11,12 @@ import { encodingOf, expectReads, fitNetwork } from "../models/fit_network.js";
 import { forOutputs } from "../models/for_outputs.js";
 import { MODELS } from "../models/index.js";
 import type { NetworkContext } from "../models/network.js";
-import { parseRecord, recordOf, setRecord } from "../models/training_record.js";
+import { parseRecord, recordOf, setRecord, type TrainingRecord } from "../models/training_record.js";
 import { Module } from "../nn/module.js";
 import { misfitOf } from "../nn/state_dict.js";
 import { type Expression, importModules, type UserModules } from "../registry/index.js";
 import { averaged, openTeachers, type Teacher, type TeacherOptions } from "../teachers/index.js";
-import { numel } from "../tensor/shape.js";
+import { isSameShape, numel } from "../tensor/shape.js";
 import { UsageError } from "./error_boundary.js";
 import { type ColumnOptions, columnTeacher } from "./external_teacher.js";
 import { flagOf } from "./flag_names.js";
@@ -145,9 +146,22 @@ interface TeacherConfig extends TeacherOptions {
   teacherConfidence?: boolean | undefined;
 }
 
-/** [height, width] from `--image-size`, which is already checked. */
-export function sidesOf(size: number | readonly number[] | undefined): readonly number[] | undefined {
-  return typeof size === "number" ? [size, size] : size;
+/**
+ * [height, width] from `--image-size`, which is already checked, for a network whose file does not say what it takes; a
+ * usage error if the file says otherwise.
+ */
+export function sidesFor(
+  file: string,
+  record: TrainingRecord | null,
+  size: number | readonly number[] | undefined,
+): readonly number[] | undefined {
+  const sides = typeof size === "number" ? [size, size] : size;
+  if (sides === undefined || record === null) return sides;
+  const { preprocessing } = record;
+  const isSame = preprocessing.kind === "image" && isSameShape(sides, [preprocessing.height, preprocessing.width]);
+  if (isSame) return sides;
+  const text = `is for a .pth file that does not say what it takes: ${file} takes ${samplesText(preprocessing)}`;
+  throw new UsageError(`${flagOf("imageSize")}: ${text}: leave this out`);
 }
 
 /** The networks of a command, as the user named them. */

@@ -17,7 +17,7 @@ import {
   loadOptions,
   type ShowFlags,
 } from "./flags.js";
-import { type NetworkOptions, Networks, sidesOf } from "./networks.js";
+import { type NetworkOptions, Networks, sidesFor } from "./networks.js";
 import { optionsOf } from "./settings.js";
 import { print, printError, widthOf, wrapped } from "./terminal.js";
 
@@ -58,7 +58,8 @@ async function runServe(flags: ServeFlags): Promise<void> {
   const { imageSize, threads } = optionsOf(serveSchema, { ...flags });
   if (threads !== undefined) setNumThreads(threads);
   const networks = await Networks.open(flags);
-  const network = networks.of(await openNetwork(file, loadOptions(flags)), "network", sidesOf(imageSize));
+  const opened = await openNetwork(file, loadOptions(flags));
+  const network = networks.of(opened, "network", sidesFor(file, opened.record, imageSize));
   await interruptible(
     printError,
     async (signal) => {

@@ -141,6 +141,16 @@ describe("what does not fit is one line", () => {
     expect(await refused(["evaluate", "resnet8.pth", ...NETWORK], cwd, 1, "BAD_ARGUMENT")).toContain(text);
   });
 
+  test("a size of images that is not the one that the file says", async () => {
+    const student = await distilled("sized");
+    const text = `--image-size: is for a .pth file that does not say what it takes: ${student} takes images of 1 x 32 x 32: leave this out (BAD_ARGUMENT)`;
+    const size = ["--image-size", "24x32"];
+    expect(await refused(["export", student, "--onnx", "other.onnx", ...size], cwd, 2, "BAD_ARGUMENT")).toBe(text);
+    expect(await refused(["serve", student, ...size], cwd, 2, "BAD_ARGUMENT")).toBe(text);
+    const same = ["export", student, "--onnx", "same.onnx", "--image-size", "32"];
+    expect(await succeed(same, cwd)).toContain("[batch, 1, 32, 32]");
+  });
+
   test("a checkpoint of another width or depth", async () => {
     const evaluated = (network: string) =>
       refused(["evaluate", "resnet8.pth", "--network", network, "--data", data], cwd, 1, "STATE_DICT_MISMATCH");
