@@ -172,7 +172,7 @@ export const loadSchema = v.strictObject({
   unlabelled: v.optional(
     flag(boolean(), {
       value: "",
-      help: "samples may have no label (an empty cell of a table, -1 in NumPy's arrays) and are learned from the teacher alone",
+      help: "samples may have no label (an empty cell of a table, -1 in NumPy's arrays): these are learned from the teacher alone",
     }),
   ),
   /** Whether the columns of tables and of matrices of numbers are standardised by the training rows. */
