@@ -8,10 +8,10 @@ import type { Issue } from "../registry/index.js";
 import type { ResolvedTraining, ShardOptions } from "./options.js";
 import { type LossUse, tapShapeOf } from "./resolve_loss.js";
 
-/** The options that say how many samples normalise each other. */
+/** Options that determine how many samples normalise each other. */
 export type BatchOptions = ShardOptions & Pick<ResolvedTraining, "dropLast">;
 
-/** What advice in an error calls options. */
+/** How advice in an error names these options. */
 interface AdviceNames {
   readonly dropLast: string;
   readonly batchNorm: string;
@@ -20,8 +20,8 @@ interface AdviceNames {
 const IN_PROGRAMS: AdviceNames = { dropLast: "dropLast: true", batchNorm: 'batchNorm: "batch"' };
 
 /**
- * What is wrong with the run's batches if one of them, or one of their shards, has one sample; else null. `what` can't
- * take it.
+ * What is wrong with the run's batches if one of them, or one of their shards, has a single sample; otherwise null.
+ * `what` names the module that can't process it.
  */
 export function singleIn(
   { batchSize, shards, dropLast, batchNorm, teacherMode }: BatchOptions,
@@ -32,7 +32,7 @@ export function singleIn(
   const size = batchNorm === "batch" ? batchSize : batchSize / shards;
   const rest = dropLast ? 0 : samples % batchSize;
   const cannot = `of one sample, which ${what} can't take`;
-  // Only for the student: a teacher in train mode has statistics of each shard.
+  // Only for the student: a teacher in train mode uses the statistics of each shard.
   const together = teacherMode === "train" ? "" : `${names.batchNorm} normalises over all shards`;
   if (size === 1) {
     if (batchSize === 1) return { path: ["batchSize"], text: `1 makes batches ${cannot}: give at least 2` };
@@ -49,10 +49,10 @@ export function singleIn(
 }
 
 /**
- * {@link singleIn} for a network with a BatchNorm that gets one number of each sample: images of several positions have
+ * {@link singleIn} for a network with a BatchNorm that gets one number per sample; images with several positions have
  * more.
  *
- * @param whose what errors call the network, if it is not the one that is trained.
+ * @param whose how errors name the network, if it is not the one that is trained.
  */
 export function singleFor(
   network: Module,
@@ -75,7 +75,7 @@ export function singleForLoss(
   return issue !== null && lossNormalizesSingles(loss, use) ? issue : null;
 }
 
-/** Whether a loss's modules may normalise one number of each sample. */
+/** Whether a loss's modules may normalise one number per sample. */
 function lossNormalizesSingles(
   { modules = {}, taps = {} }: DistillationLoss,
   use: Pick<LossUse, "student" | "teacher" | "data">,
@@ -85,7 +85,7 @@ function lossNormalizesSingles(
   if (all.length === 0) return false;
   return (["student", "teacher"] as const).some((name) => {
     const network = use[name];
-    // The taps of a teacher that is no network are unknown before it gives them.
+    // The taps of a teacher that is not a network are unknown until it returns them.
     if (!(network instanceof Module)) return false;
     return (taps[name] ?? []).some((path) => {
       const [, ...positions] = tapShapeOf(network, use.data, name, path);
@@ -96,7 +96,7 @@ function lossNormalizesSingles(
 
 function normalizesSingles(network: Module, data: Dataset): boolean {
   let isSingle = false;
-  // Those that the network's own train() leaves in eval mode take any batch.
+  // Layers that the network's own `train()` leaves in eval mode accept any batch.
   const inTraining = new Modes([[network, true]]).run(() => batchNormsOf(network).filter(({ training }) => training));
   const restore = inTraining.map((module) =>
     hook(module, ({ shape: [, , ...positions] }) => {
@@ -112,12 +112,12 @@ function normalizesSingles(network: Module, data: Dataset): boolean {
   return isSingle;
 }
 
-/** The layers of BatchNorm in a module. */
+/** The BatchNorm layers in a module. */
 function batchNormsOf(module: Module): BatchNorm[] {
   return module.modules().filter((one) => one instanceof BatchNorm);
 }
 
-/** What a run has to say of `batchNorm` "batch" if it changes nothing; else null. */
+/** A note if `batchNorm` "batch" has no effect on the run; otherwise null. */
 export function idleBatchNorm(network: Module, { shards, batchNorm }: BatchOptions): string | null {
   if (batchNorm !== "batch") return null;
   if (shards === 1) return 'batchNorm: "batch" changes nothing without shards: statistics are the whole batch\'s';

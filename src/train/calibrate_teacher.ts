@@ -16,10 +16,10 @@ import { inPrecision, type Precision } from "../tensor/precision.js";
 import { Generator, withGenerator } from "../tensor/random.js";
 import { NEEDS_VALIDATION } from "./options.js";
 
-/** The search for logits of a usual size. */
+/** Where the search starts for logits of a usual size. */
 const [MIN, MAX] = [0.01, 100];
 
-/** A teacher's temperature, with what it changes on the validation set. */
+/** A teacher's temperature, and its effect on the validation set. */
 export interface TemperatureFit {
   temperature: number;
   /** The mean negative log-likelihood of the labels, before and after. */
@@ -28,11 +28,11 @@ export interface TemperatureFit {
 }
 
 /**
- * The temperature that divides a teacher's logits so that the likelihood of the validation set's labels is largest (Guo
- * et al., ICML 2017): the loss is convex in 1 / T, and the root of its slope is found by bisection in double precision.
- * The logits are those of a run's precision; the event loop gets its turn before each batch.
+ * The temperature by which a teacher's logits are divided so that the labels of the validation set are most likely (Guo
+ * et al., ICML 2017). The loss is convex in 1 / T, and the root of its slope is found by bisection in double precision.
+ * The logits are computed in the run's precision; the event loop gets a turn before each batch.
  *
- * @throws DistilleryError `BAD_ARGUMENT` that says why there is none, `ABORTED` by the signal.
+ * @throws DistilleryError `BAD_ARGUMENT` that says why there is no such temperature, `ABORTED` by the signal.
  */
 export async function calibrateTeacher(
   teacher: Teacher,
@@ -56,8 +56,8 @@ export async function calibrateTeacher(
 }
 
 /**
- * Refuses a teacher that can't be calibrated, before it is asked for any logits: one that gives none for the validation
- * set, changes with the run, or is a `network` that was trained on that set. `BAD_ARGUMENT`.
+ * Refuses a teacher that can't be calibrated (`BAD_ARGUMENT`), before any logits are computed: one that has no outputs
+ * for the validation set, one that changes with the run, or a `network` that was trained on that set.
  */
 export function expectCalibratable(
   given: Dataset | undefined,
@@ -75,8 +75,8 @@ export function expectCalibratable(
 }
 
 /**
- * Refuses data that no teacher can be calibrated on: none, those of another task, or those that the network was trained
- * on. `BAD_ARGUMENT`.
+ * Refuses data on which no teacher can be calibrated (`BAD_ARGUMENT`): none, data of another task, or data that the
+ * network was trained on.
  */
 export function expectCalibrationSet(validation: Dataset | undefined, network?: unknown): Dataset {
   const refuse = (text: string) => argumentError("calibrateTeacher", text);
@@ -87,14 +87,14 @@ export function expectCalibrationSet(validation: Dataset | undefined, network?: 
   return validation;
 }
 
-/** The refusal to calibrate a teacher whose logits none of these losses reads. */
+/** The error for calibrating a teacher whose logits none of these losses reads. */
 export function logitsUnread(losses: readonly string[]): DistilleryError {
   const none = losses.length === 1 ? `${losses[0]} does not read them` : `none of ${losses.join(", ")} reads them`;
   return argumentError("calibrateTeacher", `is for losses of the teacher's logits, and ${none}`);
 }
 
 /**
- * The temperature of logits, row by row in one array, and their labels.
+ * The temperature for logits, given row by row in one array, and their labels.
  *
  * @throws DistilleryError `BAD_ARGUMENT` that says why there is none; `NON_FINITE`.
  */
@@ -107,11 +107,11 @@ export function fitTemperature(logits: Float64Array, labels: Int32Array, classes
       : "it rules out the label of a sample of the validation set, at any temperature";
     throw new DistilleryError("NON_FINITE", `the teacher can't be calibrated: ${text}`);
   }
-  // Wider for logits that are very small, as cosines, or very large.
+  // Wider for logits that are very small, such as cosines, or very large.
   const spread = spreadOf(logits, classes);
   const [least, most] = [Math.min(MIN, spread / 1000), Math.max(MAX, 10 * spread)];
   let [low, high] = [Math.log(least), Math.log(most)];
-  // The slope by 1 / T rises with 1 / T: below 0 if T is too large.
+  // The slope by 1 / T grows with 1 / T: it is below 0 if T is too large.
   if (!(spread > 0 && at(least).slope > 0 && at(most).slope < 0)) {
     const reason =
       spread > 0 && at(most).slope < 0
@@ -128,7 +128,7 @@ export function fitTemperature(logits: Float64Array, labels: Int32Array, classes
   return { temperature, before: at(1).loss, after: at(temperature).loss };
 }
 
-/** The largest difference of two logits of a row; those of -Infinity rule a class out. */
+/** The largest difference between two logits of a row; logits of -Infinity, which rule a class out, do not count. */
 function spreadOf(logits: Float64Array, classes: number): number {
   let spread = 0;
   for (let start = 0; start < logits.length; start += classes) {
@@ -168,7 +168,10 @@ export function calibrated(loss: DistillationLoss, temperature: number): Distill
   return sum;
 }
 
-/** The batch with the teacher's logits divided; a spread would read its labels, and who reads them is watched. */
+/**
+ * The batch with the teacher's logits divided. Property descriptors are copied: object spread would read the labels, and
+ * reads of labels are tracked.
+ */
 function divided(batch: LossBatch, temperature: number): LossBatch {
   const { taps, logits } = batch.teacher;
   const fields = Object.getOwnPropertyDescriptors(batch);

@@ -1,6 +1,6 @@
 /**
- * What `body` gives, once all of `closers` were called one after the other, also if it fails. The first error is
- * thrown, and those after it are noted.
+ * Returns what `body` returns, after calling all of `closers` one after the other, even if it fails. The first error is
+ * thrown, and later ones are noted.
  */
 export async function closing<T>(
   body: () => Promise<T>,

@@ -8,50 +8,50 @@ import type { BestWeights } from "./trainer_state.js";
 
 /** What a run reports after a step. */
 export interface StepRecord extends StepProgress {
-  /** The gradient's norm before it was clipped. */
+  /** The gradient's norm before clipping. */
   gradNorm: number;
 }
 
 /** What a whole run gives. */
 export interface RunResult {
-  /** A record an epoch, those from before the run was resumed included. */
+  /** One record per epoch, including those from before the run was resumed. */
   history: EpochRecord[];
-  /** Loss and gradient norm by step; of a run of more than 600 steps every 2nd, 4th, ... of them. */
+  /** Loss and gradient norm by step; for a run of more than 600 steps only every 2nd, 4th, ... step. */
   steps: StepPoint[];
-  /** The files of weights that were written: the last ones, and the best on the validation set if there is one. */
+  /** The weight files that were written: the last weights, and the best on the validation set if there is one. */
   files: string[];
-  /** The epoch that did best on the validation set, with its weights; null without one. */
+  /** The best epoch on the validation set, with its weights; null without a validation set. */
   best: BestWeights | null;
-  /** Whether it ended before its last epoch, by early stopping. */
+  /** Whether early stopping ended it before its last epoch. */
   stoppedEarly: boolean;
 }
 
-/** How a run is watched, stopped and kept. If a callback gives a promise, the run waits for it. */
+/** How a run is watched, stopped and saved. If a callback returns a promise, the run awaits it. */
 export interface RunControls {
-  /** The folder for configuration, metrics, checkpoints and the weights at the end; without it nothing is written. */
+  /** The folder for configuration, metrics, checkpoints and the final weights; without it nothing is written. */
   out?: string;
-  /** Whether to continue the run in `out`, if there is one; with more `epochs` also a finished one. */
+  /** Whether to continue the run in `out`, if there is one; with more `epochs` even a finished one. */
   resume?: boolean;
   /**
-   * Whether a run with other options in `out` is replaced, its weights and report as the new one begins; default: it is
-   * refused.
+   * Whether a run with other options in `out` is replaced, its weights and report when the new one starts. By default
+   * it is refused.
    */
   overwrite?: boolean;
   /** Epochs, or steps, between checkpoints; default: every epoch, but at most one a second. */
   checkpointEvery?: number | { steps: number };
   /**
-   * How many checkpoints are kept, the newest included; default 2. 0: two while the run goes on, and when it has
-   * finished what it came to, without the optimizer's state: it can't go on with more epochs then.
+   * How many checkpoints are kept, including the newest; default 2. With 0, two are kept during the run, and once it
+   * has finished only its result, without the optimizer's state: such a run can't be extended.
    */
   keepCheckpoints?: number;
   /**
-   * What `config.json` keeps beside the options. A resumed run must have the same, except for `userOptions`: the
+   * What `config.json` keeps besides the options. A resumed run must have the same, except for `userOptions`, the
    * options as the user wrote them.
    */
   metadata?: Readonly<Record<string, unknown>>;
   /**
-   * Stops the run after the step that it is in, or before it if that waits for a function as its teacher; with `out`,
-   * once its state is saved. It ends with `ABORTED`.
+   * Stops the run after its current step (before it, if the step is waiting for a function as its teacher), and with
+   * `out` after its state is saved. The run then fails with `ABORTED`.
    */
   signal?: AbortSignal;
   /** Called after each step. */
@@ -60,14 +60,15 @@ export interface RunControls {
   onEpoch?: (record: EpochRecord) => unknown;
   /** Called once, when the run has ended and its files are written. */
   onEnd?: (result: RunResult) => unknown;
-  /** Called during what a run does beside its steps, as it begins and after each part: the teacher's logits. */
+  /** Called for work besides the steps, when it starts and after each part: the teacher's logits. */
   onWork?: (progress: WorkProgress) => unknown;
-  /** Where the metrics go beside `metrics.jsonl`: `tensorBoardLog(folder)`, `csvLog(file)`, for this run alone. */
+  /** Where metrics go besides `metrics.jsonl`: `tensorBoardLog(folder)`, `csvLog(file)`. A log belongs to one run. */
   logs?: readonly MetricsLog[];
   /** Called with a line for the user, such as where a run is resumed. */
   onNote?: (text: string) => unknown;
   /**
-   * The processes that share the run, as {@link joinRanks} gives them: of each batch each takes a part of the `shards`.
+   * The processes that share the run, as {@link joinRanks} returns them: each takes a part of the `shards` of every
+   * batch.
    */
   ranks?: Ranks;
 }
@@ -75,7 +76,7 @@ export interface RunControls {
 /** How many checkpoints a run keeps by default. */
 export const KEPT_CHECKPOINTS = 2;
 
-/** Refuses a control that is not what it has to be; `BAD_ARGUMENT`. */
+/** Refuses an invalid control; `BAD_ARGUMENT`. */
 export type Check = (name: string, value: unknown) => void;
 
 const has = (value: unknown, ...methods: string[]) =>
@@ -123,7 +124,7 @@ export const RUN_CONTROLS: Readonly<Record<keyof RunControls, Check>> = {
   ranks: must((value) => value instanceof Ranks, "what joinRanks() gives"),
 };
 
-/** Refuses what JSON can't hold as it is; a key whose value is undefined is left out. */
+/** Refuses values that JSON can't represent exactly; a key whose value is undefined is left out. */
 function expectJson(name: string, value: unknown, inside: readonly object[] = []): void {
   if (value === undefined || value === null || typeof value === "string" || typeof value === "boolean") return;
   if (Number.isFinite(value)) return;
@@ -141,7 +142,7 @@ function isPlain(value: object): boolean {
 /** The names of the controls, and of the report's, which the package adds. */
 export const CONTROL_NAMES: readonly string[] = [...Object.keys(RUN_CONTROLS), "report"];
 
-/** Refuses controls of an input that are not what they have to be; `BAD_ARGUMENT` that names the first. */
+/** Refuses invalid controls in an input; the `BAD_ARGUMENT` names the first. */
 export function checkControls<C extends object>(input: C, checks: Readonly<Record<keyof C, Check>>): void {
   for (const [name, check] of Object.entries<Check>(checks)) {
     const value: unknown = input[name as keyof C];
@@ -149,16 +150,16 @@ export function checkControls<C extends object>(input: C, checks: Readonly<Recor
   }
 }
 
-/** What says how the files of a run are kept. */
+/** Controls that say how the files of a run are kept. */
 const OF_FOLDER = ["resume", "overwrite", "checkpointEvery", "keepCheckpoints", "report"] as const;
 
-/** Refuses what would say something of the run's folder if there is none. */
+/** Refuses controls about the run's folder if there is none. */
 export function expectFolder(input: RunControls & { report?: boolean }): void {
   const name = OF_FOLDER.find((option) => input[option] !== undefined && input[option] !== false);
   if (input.out === undefined && name !== undefined) throw argumentError(name, "needs out, the folder of the run");
 }
 
-/** The controls of an input that were given, and the rest. */
+/** Splits an input into the controls that were given, and the rest. */
 export function splitControls<T extends RunControls>(input: T): [RunControls, Omit<T, keyof RunControls>];
 export function splitControls<C extends object, T extends C>(
   input: T,

@@ -23,41 +23,41 @@ import { RunTeacher } from "./run_teacher.js";
 import { Trainer } from "./trainer.js";
 import { madeOf } from "./trainer_input.js";
 
-/** What {@link distill} takes: the networks, the data, and options that may be left out. */
+/** The input of {@link distill}: the networks, the data, and optional settings. */
 export interface DistillInput extends DistillationOptions, RunControls {
   /**
-   * A network, whose parameters do not change; another {@link Teacher}; or a function of the batch that gives logits.
-   * None if the loss needs none.
+   * A network, whose parameters do not change; another {@link Teacher}; or a function of the batch that returns logits.
+   * May be left out if the loss needs no teacher.
    */
   teacher?: Module | Teacher | TeacherFunction;
-  /** Trained. */
+  /** The network to train. */
   student: Module;
   data: Dataset;
   /**
-   * Evaluated on after each epoch: accuracy, agreement, the best weights. Not the test set, which is not to be chosen
-   * on.
+   * Evaluated after each epoch: accuracy, agreement, and the choice of the best weights. Do not pass the test set,
+   * which must not influence that choice.
    */
   validation?: Dataset;
   /**
-   * What the student is trained with: an expression such as `"0.1*cross-entropy + 0.9*kd(temperature=4)"`, a
-   * {@link DistillationLoss}, or a function of the batch that gives a scalar. Default: the loss of Hinton, Vinyals and
-   * Dean with `temperature` and `alpha`, `kd(temperature, alpha)`.
+   * What the student is trained with: an expression such as `"0.1*cross-entropy + 0.9*kd(temperature=4)"`, a {@link
+   * DistillationLoss}, or a function of the batch that returns a scalar. Default: the loss of Hinton, Vinyals and Dean
+   * with `temperature` and `alpha`, `kd(temperature, alpha)`.
    */
   loss?: LossSpec;
   /**
-   * Whether the teacher's logits are computed once for each sample and not at each step; or logits computed before. The
-   * same bits either way. Default: if that is exact, for a network in eval mode, data that do not change and networks
-   * that share no parameter.
+   * Whether the teacher's logits are computed once for each sample instead of at each step; or a cache of logits. The
+   * bits are the same. Default: true if it is exact, that is for a network in eval mode, data that do not change, and
+   * networks that share no parameter.
    */
   teacherCache?: boolean | TeacherCache;
   /**
-   * Whether the teacher's logits are divided by the temperature that makes the validation set's labels most likely
-   * (temperature scaling: Guo et al., 2017), before the loss reads them. Default false.
+   * Whether the teacher's logits are divided, before the loss reads them, by the temperature that makes the validation
+   * set's labels most likely (temperature scaling: Guo et al., 2017). Default false.
    */
   calibrateTeacher?: boolean;
 }
 
-/** What it takes beside options and controls. */
+/** Properties besides options and controls. */
 export const DISTILL_INPUT = [
   "teacher",
   "student",
@@ -68,7 +68,7 @@ export const DISTILL_INPUT = [
   "calibrateTeacher",
 ] as const satisfies readonly (keyof DistillInput)[];
 
-/** `distill` of the package, which src/report/ describes, without its report. */
+/** The `distill` of the package (documented in src/report/) without its report. */
 export function distill(input: DistillInput): RunHandle {
   return startRun(input, async (given, stream) => {
     const { controls, whole, student, data, validation, ...prepared } = await prepare(given, stream.generator);
@@ -83,7 +83,7 @@ export function distill(input: DistillInput): RunHandle {
         model: student,
         loss,
         lossSpec: spec,
-        // Another teacher than a network was opened only if the loss reads it.
+        // A teacher that is not a network is opened only if the loss reads it.
         teacher: readsTeacher(loss) || module !== null ? taught.teacher : null,
         teacherNetwork: readsTeacher(loss) && module !== null ? { module, mode: teacherMode } : null,
         data,
@@ -104,8 +104,8 @@ export function distill(input: DistillInput): RunHandle {
 }
 
 /**
- * Refuses what {@link distill} refuses of its networks, data and options, before it is to run: a chain's later link,
- * whose teacher is yet to be trained.
+ * Refuses networks, data and options that {@link distill} would refuse, before it is run: for a later link of a chain,
+ * whose teacher is not yet trained.
  */
 export async function expectDistillable(input: DistillInput): Promise<void> {
   const { whole, taught, student: model, spec: lossSpec, ...use } = await prepare(input, new Generator());
@@ -117,7 +117,9 @@ export async function expectDistillable(input: DistillInput): Promise<void> {
   }
 }
 
-/** What a distillation is made of, with its loss and its teacher opened; nothing was asked or written yet. */
+/**
+ * The parts of a distillation, with its loss made and its teacher opened; nothing has been requested or written yet.
+ */
 async function prepare(given: DistillInput, generator: Generator) {
   const [controls, { teacher: whole, student, data, validation, loss: spec, ...more }] = splitControls(given);
   const { teacherCache, calibrateTeacher = false, ...rest } = more;
@@ -164,7 +166,7 @@ async function prepare(given: DistillInput, generator: Generator) {
   };
 }
 
-/** The loss of a distillation: that of a specification, or without one the default with a temperature and an alpha. */
+/** The loss of a distillation: from a specification or, without one, the default with a temperature and an alpha. */
 export async function distillationLoss(
   spec: LossSpec | undefined,
   { temperature, alpha, ...use }: LossUse & { temperature: number; alpha: number },
@@ -180,7 +182,7 @@ export async function distillationLoss(
   return taskOf(use.data).distillationLoss({ temperature, alpha, labelSmoothing: use.labelSmoothing });
 }
 
-/** Refuses a temperature or an alpha beside a loss, which has its own. */
+/** Refuses a temperature or an alpha besides a loss, which has its own. */
 function refuseBoth(loss: LossSpec | undefined, given: { temperature: number; alpha: number }): void {
   const name = (["temperature", "alpha"] as const).find((option) => given[option] !== KD_DEFAULTS[option]);
   if (loss === undefined || name === undefined) return;

@@ -35,11 +35,11 @@ import { cloneState } from "./trainer_state.js";
 
 type Input = DistillInput | TrainTeacherInput;
 
-/** What a run would take. */
+/** The estimated cost of a run. */
 export interface RunEstimate {
   /** Of the whole run. */
   steps: number;
-  /** The mean of those that were tried. */
+  /** The mean over the steps that were tried. */
   stepSeconds: number;
   /** Of the whole run: its steps, the teacher's cached logits, the validation passes. */
   seconds: number;
@@ -47,13 +47,13 @@ export interface RunEstimate {
 }
 
 const SECONDS_TO_TRY = 0.5;
-/** Steps that allocate memory and start threads. */
+/** Warm-up steps, which allocate memory and start threads. */
 const COLD_STEPS = 3;
 const SAMPLES = 512;
 
 /**
- * Estimates the time and memory of a run: tries some of its steps, for half a second, and restores the networks and the
- * random stream. Nothing is written. The time includes what else the machine does.
+ * Estimates the time and memory of a run: tries some of its steps for half a second, and then restores the networks and
+ * the random stream. Nothing is written. The time includes whatever else the machine is doing.
  *
  * @throws DistilleryError as `distill` and `trainTeacher` do.
  * @example
@@ -64,7 +64,7 @@ const SAMPLES = 512;
 export async function estimateRun(input: DistillInput | TrainTeacherInput): Promise<RunEstimate> {
   expectObject("estimateRun", input);
   const run = "student" in input ? distillation(input) : training(input);
-  // The modules of a loss that is given as such.
+  // The modules of a loss that is passed as an object.
   const modules = isDistillationLoss(input.loss) ? Object.values(input.loss.modules ?? {}) : [];
   const networks = [...run.networks, ...modules];
   const states = networks.map((network) => cloneState(network.stateDict()));
@@ -81,17 +81,17 @@ export async function estimateRun(input: DistillInput | TrainTeacherInput): Prom
   }
 }
 
-/** What the estimate of a run takes of its kind. */
+/** What the estimate needs to know about a kind of run. */
 interface EstimatedRun {
   /** The trained network first. */
   networks: readonly [Module, ...Module[]];
   /** With their defaults. */
   options: ResolvedTraining;
-  /** The teacher whose predictions for the validation set are others after each epoch. */
+  /** A teacher whose predictions for the validation set change after each epoch. */
   changingTeacher: Module | null;
   /**
-   * The seconds that computing the teacher's cached logits takes, and a cache of those of the samples `first`; null
-   * without one.
+   * The seconds that it takes to compute the teacher's cached logits, and a cache for the samples `first`; null without
+   * a cache.
    */
   timeLogits(first: Dataset): Promise<{ seconds: number; cache: TeacherCache | null }>;
   start(changes: TrainingOptions & RunControls & { data: Dataset }, cache: TeacherCache | null): RunHandle;
@@ -132,7 +132,7 @@ function distillation(input: DistillInput): EstimatedRun {
       const use = { student, data: first, teacherCache, precision, mode, taps: loss.taps?.teacher ?? [] };
       const cache = await openCache(network, use);
       if (cache === null) return NO_LOGITS;
-      // That was the first pass, with cold caches and threads: a warm one is timed.
+      // The first pass had cold caches and threads: a warm one is timed.
       const start = performance.now();
       await TeacherCache.compute(network, first, { precision });
       const seconds = (performance.now() - start) / 1000;
@@ -155,7 +155,7 @@ async function estimate(input: Input, run: EstimatedRun, modules: readonly Modul
   // Samples that give whole batches.
   const first = firstOf(data, Math.max(SAMPLES, 2 * (input.batchSize ?? 0)));
   const logits = await run.timeLogits(first);
-  // The cache may have logits for the first samples only.
+  // The cache may contain logits for the first samples only.
   const { stepSeconds, optimizer } = await trySteps(run, logits.cache === null ? data : first, logits.cache);
   const validationPasses = validation === undefined ? 0 : timeValidation(run, validation) * epochs;
   const memory = memoryOf({
@@ -173,14 +173,16 @@ async function estimate(input: Input, run: EstimatedRun, modules: readonly Modul
   return { steps, stepSeconds, seconds: logits.seconds + steps * stepSeconds + validationPasses, memory };
 }
 
-/** The loss of a distillation, whose modules are drawn from a stream of its own. */
+/** The loss of a distillation, with modules drawn from a separate stream. */
 function lossOf(input: DistillInput): Promise<DistillationLoss> {
   const { temperature = KD_DEFAULTS.temperature, alpha = KD_DEFAULTS.alpha, labelSmoothing = 0, ...rest } = input;
   const generator = new Generator(0);
   return distillationLoss(input.loss, { teacher: null, ...rest, temperature, alpha, labelSmoothing, generator });
 }
 
-/** Makes steps as the run would, with hardly any learning rate: the seconds that one takes, the optimizer's bytes. */
+/**
+ * Makes steps as the run would, with almost no learning rate: returns the seconds per step and the optimizer's bytes.
+ */
 async function trySteps(
   run: EstimatedRun,
   data: Dataset,
@@ -206,13 +208,13 @@ async function trySteps(
   await tried.catch((error: unknown) => {
     if (!signal.aborted) throw error;
   });
-  // Their mean: with a prefetched teacher one step waits for its logits and the next finds its own.
+  // The mean: with a prefetched teacher one step waits for its logits, and the next finds them ready.
   const [first, last] = [times[COLD_STEPS], times.at(-1) as number];
   const stepSeconds = (last - first) / (times.length - 1 - COLD_STEPS) / 1000;
   return { stepSeconds, optimizer: made === null ? 0 : stateBytes(made) };
 }
 
-/** A teacher that is no network is not asked, as that may cost something: its logits are zeros. */
+/** A teacher that is not a network is not called, since that may cost something: its logits are zeros. */
 function withoutAsking(teacher: NonNullable<DistillInput["teacher"]>): Module | Teacher {
   if (teacher instanceof Module) return teacher;
   let classes = 0;

@@ -17,7 +17,7 @@ export interface EvaluatedLogits {
   evaluation: TaskEvaluation;
 }
 
-/** The networks of a finished run on one held-out data set. */
+/** The networks of a finished run, and a held-out data set. */
 export interface RunEvaluation {
   /** The student with its last weights. */
   last: EvaluatedLogits;
@@ -31,7 +31,7 @@ export const TEST_SET = "test set";
 
 /**
  * Evaluates the networks of a finished run: one pass over the data for the teacher, and one for each set of weights.
- * `onWork` is called as it begins and after each.
+ * `onWork` is called when it starts and after each pass.
  *
  * @example
  * ```ts

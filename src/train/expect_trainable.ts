@@ -11,20 +11,20 @@ import { tapShapeOf } from "./resolve_loss.js";
 
 /** What is trained, and for what. */
 interface Trainee {
-  /** By what errors call them; the first one is taught by the teacher. */
+  /** By the name that errors use; the teacher teaches the first one. */
   networks: Readonly<Record<string, Module>>;
-  /** A network is tried too, if it is asked. */
+  /** A teacher that is a network is tried too, if the loss reads it. */
   teacher?: unknown;
   loss: DistillationLoss;
   data: Dataset;
   batchSize: number;
-  /** Whether they are evaluated on such data too, which takes no other outputs. */
+  /** Whether they are also evaluated on such data, for which the outputs have to fit. */
   isEvaluated: boolean;
 }
 
 /**
- * Refuses, before anything is trained or written, networks without a parameter to train, that do not take the data's
- * samples, or whose outputs are others than the loss or an evaluation takes: each is tried on the first sample.
+ * Before anything is trained or written, refuses networks that have no parameter to train, that can't process the
+ * data's samples, or whose outputs do not fit the loss or the evaluation: each is tried on the first sample.
  */
 export function expectTrainable({ networks, teacher, loss, data, batchSize, isEvaluated }: Trainee): void {
   const ofLoss = Object.values(loss.modules ?? {}).flatMap((module) => module.parameters());
@@ -38,7 +38,7 @@ export function expectTrainable({ networks, teacher, loss, data, batchSize, isEv
     try {
       return tapShapeOf(network, data, name, "");
     } catch {
-      // It may take a whole batch alone.
+      // It may accept only a whole batch.
       return tapShapeOf(network, data, name, "", Math.min(batchSize, data.length));
     }
   };
@@ -51,7 +51,7 @@ export function expectTrainable({ networks, teacher, loss, data, batchSize, isEv
   const [student, ofTeacher] = [shapes[0], taught ?? ["", [1, classes]]].map(([, shape]) => shape.slice(1));
   const isRefused = () => isOfShapes(failureOn(loss, { student, teacher: ofTeacher, classes }));
   if (widthFor(data) < 0) {
-    // Evaluations take other dimensions than the targets', and so may the loss.
+    // Evaluations accept other dimensions than the targets', and so may the loss.
     if (taught === null || !readsOutputsAlone(loss) || !isRefused()) return;
     const text = `gives ${student} dimensions a sample and the teacher ${ofTeacher}, which ${loss.name} compares`;
     const advice = '"vector-kd(projection=true)" trains a Linear between them';
@@ -60,12 +60,12 @@ export function expectTrainable({ networks, teacher, loss, data, batchSize, isEv
   if (isEvaluated || (readsOutputsAlone(loss) && isRefused())) throw wrong;
 }
 
-/** Whether an error may come of a network that gives outputs of a wrong shape. */
+/** Whether an error may be caused by a network whose outputs have a wrong shape. */
 export function isOfShapes(error: unknown): boolean {
   return error instanceof DistilleryError && ["SHAPE_MISMATCH", "LABEL_OUT_OF_RANGE"].includes(error.code);
 }
 
-/** The refusal of the first network whose outputs for `rows` samples are not a number for each output of the data. */
+/** The error for the first network whose outputs for `rows` samples lack a number for each output of the data. */
 export function wrongOutputs(
   shapes: readonly (readonly [name: string, shape: readonly number[]])[],
   rows: number,

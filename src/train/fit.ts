@@ -26,9 +26,7 @@ import { Shards } from "./shards.js";
 import { expectFiniteLoss, type Step } from "./train_step.js";
 import type { Trainer } from "./trainer.js";
 
-/**
- * Trains a trainer's model with a loss: the one training loop. A teacher is given if the loss needs one.
- */
+/** Trains a trainer's model with a loss: the only training loop. A teacher is given if the loss needs one. */
 export async function fit(trainer: Trainer, loss: DistillationLoss, teacher: Teacher | null): Promise<RunResult> {
   const { model, role, data, clipGroups, optimizer, scheduler, average, options } = trainer;
   const place = `loss ${loss.name}`;
@@ -94,7 +92,7 @@ export async function fit(trainer: Trainer, loss: DistillationLoss, teacher: Tea
   return trainer.finish();
 }
 
-/** Refuses a loss that would teach a parameter which nobody moves. */
+/** Refuses a loss with a gradient for a parameter that no optimizer updates. */
 function expectOwnLeaves(root: Tensor, modules: readonly Module[]): void {
   const own = new Set<object>(modules.flatMap((module) => module.parameters()));
   const other = leavesOf(root).find((leaf) => !own.has(leaf));
@@ -103,7 +101,7 @@ function expectOwnLeaves(root: Tensor, modules: readonly Module[]): void {
   throw argumentError("loss", `${text}: name its module in the modules of a DistillationLoss, or freeze() it`);
 }
 
-/** A loss; if it refuses the logits of a network that gives others than one for each sample and class, says which. */
+/** Computes a loss; if it refuses logits that are not one number per sample and class, the error names the network. */
 function computed(role: string, loss: DistillationLoss, batch: LossBatch, mixture: Mixture | undefined, data: Dataset) {
   try {
     return mixture === undefined ? computeLoss(loss, batch) : computeMixedLoss(loss, batch, mixture);
@@ -116,7 +114,7 @@ function computed(role: string, loss: DistillationLoss, batch: LossBatch, mixtur
   }
 }
 
-/** What a loss gets of the labels of data that may lack some. */
+/** The labels as a loss gets them for data in which some may be missing. */
 class Labelling {
   readonly #mayLack: boolean;
   readonly #lacksAll: boolean;
@@ -137,7 +135,7 @@ class Labelling {
   }
 }
 
-/** Refuses a teacher's outputs that lack hidden ones which the loss reads. */
+/** Refuses a teacher's outputs without the hidden ones that the loss reads. */
 function expectTaps({ name }: Teacher, loss: DistillationLoss, { taps }: Outputs): void {
   const missing = loss.taps?.teacher?.find((path) => !(taps[path] instanceof Tensor));
   if (missing === undefined) return;

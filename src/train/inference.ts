@@ -25,7 +25,7 @@ import { Tensor } from "../tensor/tensor.js";
 
 const BATCH = 1000;
 
-/** How many outputs a network for the data has; -1: any number. */
+/** The number of outputs that a network for the data has; -1: any. */
 export function widthFor(data: Pick<Dataset, "task" | "classes">): number {
   return taskOf(data).width(data.classes);
 }
@@ -63,10 +63,10 @@ export function logitsOf(model: Module, data: Dataset, options: { batchSize?: nu
 }
 
 /**
- * Evaluates a network on a data set in eval mode, by the labels or targets, and by what a teacher says if one is given.
- * The networks' modes are restored. A network that knows what it was trained with, as one of {@link loadNetwork} does,
- * gets columns and classes by their names, standardised by its own means and deviations. The type of the result is that
- * of a classification; of another task it is the argument: `evaluate<RegressionEvaluation>(...)`.
+ * Evaluates a network on a data set in eval mode, against labels or targets, and against a teacher if one is given. The
+ * networks' modes are restored. A network with a training record, such as one from {@link loadNetwork}, gets columns
+ * and classes matched by name, standardised by its own means and deviations. The result has the type for
+ * classification; for another task pass the type as an argument: `evaluate<RegressionEvaluation>(...)`.
  *
  * @throws DistilleryError `SHAPE_MISMATCH` if a network does not fit the data.
  * @example
@@ -96,13 +96,16 @@ interface LogitBatch {
   batch: Batch;
 }
 
-/** A network as it reads the data. */
+/** A network adapted to the data. */
 function fitted(model: Module, data: Dataset, name = "model"): Module {
   expectModule(name, model);
   return fitNetwork(model, expectDataset(data, "data"), name);
 }
 
-/** Calls `body` with the logits of the first of `networks`; the others, which it runs too, count for the memory. */
+/**
+ * Calls `body` with the logits of the first of `networks`; the others, which `body` also runs, count towards the memory
+ * limit.
+ */
 function eachBatch(
   networks: readonly [Module, ...Module[]],
   data: Dataset,
@@ -124,14 +127,13 @@ function eachBatch(
 }
 
 /**
- * What a network says of samples without labels, in eval mode: of a classification the softmax of its logits. Inputs
- * are [n, features] or [n, channels, height, width], as `encodeSamples` makes them. The network's modes are restored.
- * What the network was trained for, and in what unit its targets are, is what its record says, or `preprocessing`;
- * without either its outputs are logits of classes. Of another task the result's type is the argument:
- * `predict<ValuePrediction>(...)`.
+ * Predicts for samples without labels, in eval mode: for a classification the softmax of the logits. Inputs are [n,
+ * features] or [n, channels, height, width], as `encodeSamples` makes them. The network's modes are restored. The task,
+ * and the unit of the targets, come from the network's training record or from `preprocessing`; without either, outputs
+ * are logits of classes. For another task pass the result's type as an argument: `predict<ValuePrediction>(...)`.
  *
- * @throws DistilleryError `SHAPE_MISMATCH` if the network does not fit the inputs or the names of the classes,
- * `NON_FINITE` if its outputs are not finite, `BAD_ARGUMENT` for a single output that nothing says the task of.
+ * @throws DistilleryError `SHAPE_MISMATCH` if the network does not fit the inputs or the class names, `NON_FINITE` if
+ * its outputs are not finite, `BAD_ARGUMENT` for a single output whose task is unknown.
  * @example
  * ```ts
  * const inputs = encodeSamples(preprocessingOf(train), [{ height: 1.62, colour: "red" }]);
@@ -147,7 +149,7 @@ export function predict<P extends TaskPrediction = Prediction>(
   return [...batchesOfPredictions<P>(model, inputs, options)].flat();
 }
 
-/** The same, one batch after another: what is done with one is let go before the next. */
+/** The same, batch by batch: the memory of a batch is released before the next one. */
 export function* batchesOfPredictions<P extends TaskPrediction>(
   model: Module,
   inputs: Tensor,
@@ -194,12 +196,13 @@ const THROUGHPUT_PASSES = 15;
 const THROUGHPUT_BATCH = 256;
 /** However long one takes. */
 const FEWEST_PASSES = 5;
-/** Of passes that take long, fewer are enough. The time is that of PyTorch's `blocked_autorange`. */
+/** If passes are slow, fewer are enough. The time is that of PyTorch's `blocked_autorange`. */
 const ENOUGH_MS = 200;
 const WARM_MS = 50;
 
 /**
- * Milliseconds that a network in eval mode takes for one sample of a data set: the median of many runs, once warm.
+ * The milliseconds that a network in eval mode takes for one sample of a data set: the median of many runs, after
+ * warming up.
  *
  * @example
  * ```ts
@@ -211,8 +214,8 @@ export function measureLatency(model: Module, data: Dataset): number {
 }
 
 /**
- * Samples of a data set that a network in eval mode classifies in a second, in batches of 256 (or of all samples, if
- * there are fewer, or as many images as 128 MB of activations are of): the median of several runs, once warm.
+ * The samples per second that a network in eval mode classifies, in batches of 256 (or of all samples, if there are
+ * fewer; for images limited to 128 MB of activations): the median of several runs, after warming up.
  *
  * @example
  * ```ts

@@ -4,12 +4,12 @@ import type { MetricsLog } from "../log/metrics_log.js";
 import { Module } from "../nn/module.js";
 import { Parameter, type Tensor } from "../tensor/tensor.js";
 
-/** The parameters that some run moves, and the logs that it writes. */
+/** The parameters that running runs update, and the logs that they write. */
 const CLAIMED = new WeakSet<Tensor | MetricsLog>();
 
 /**
- * Makes parameters and logs a run's own until what it gives is called; refuses those that another run has at the same
- * time.
+ * Reserves parameters and logs for a run until the returned function is called; refuses those that another run has at
+ * the same time.
  */
 export function claim(parameters: ReadonlySet<Tensor>, logs: readonly MetricsLog[] = []): () => void {
   const moved = [...parameters].filter(({ requiresGrad }) => requiresGrad);
@@ -26,7 +26,7 @@ export function claim(parameters: ReadonlySet<Tensor>, logs: readonly MetricsLog
   };
 }
 
-/** Which modules and parameters some networks are made of, as they are now: to tell later whether that has changed. */
+/** A snapshot of the modules and parameters that some networks consist of, to detect later changes. */
 export class Layout {
   readonly #parts: ReadonlyMap<string, Module | Parameter>;
   readonly #modules: readonly Module[];
@@ -39,10 +39,10 @@ export class Layout {
   }
 
   /**
-   * What has become of a module or parameter since then: `student: its fc1 was taken out`; null if all is as it was.
+   * How a module or parameter has changed since the snapshot: `student: its fc1 was taken out`; null if nothing has.
    */
   change(): string | null {
-    // Twice an epoch: paths are put together only if something differs.
+    // Called twice per epoch: paths are built only if something differs.
     const held = heldBy(this.#modules);
     if (held.length === this.#held.length && held.every((part, i) => part === this.#held[i])) return null;
     const now = partsOf(this.networks);
@@ -59,7 +59,7 @@ function describeChange(path: string, what: string): string {
   return `${network}: its ${rest.join(".")} ${what}`;
 }
 
-/** The modules and parameters that the properties of some modules hold, alone or in lists. */
+/** The modules and parameters that the properties of some modules hold, directly or in lists. */
 function heldBy(modules: readonly Module[]): unknown[] {
   const isPart = (value: unknown) => value instanceof Module || value instanceof Parameter;
   return modules.flatMap((module) => Object.values(module).flat().filter(isPart));
@@ -74,7 +74,7 @@ function partsOf(networks: Readonly<Record<string, Module>>): Map<string, Module
   return parts;
 }
 
-/** The error of a network whose layers are others than those that the run trains. */
+/** The error for a network whose layers are no longer those that the run trains. */
 export function changed(change: string, cause?: unknown): DistilleryError {
   const text = `${change} while it was trained: change a network before the run, or after it`;
   return new DistilleryError("BAD_ARGUMENT", text, { cause });

@@ -18,19 +18,19 @@ import { type LossUse, resolveLoss, tapShapeOf } from "./resolve_loss.js";
 import { type RunHandle, startRun } from "./run_handle.js";
 import { Trainer } from "./trainer.js";
 
-/** What {@link mutual} takes: the networks, the data, and options that may be left out. */
+/** The input of {@link mutual}: the networks, the data, and optional settings. */
 export interface MutualInput extends TrainingOptions, RunControls {
-  /** Two or more, which are all trained; they share no parameters. */
+  /** Two or more networks, all of which are trained; they share no parameters. */
   students: readonly Module[];
   data: Dataset;
   /**
-   * Evaluated on after each epoch: the accuracy of each student, and of the mean of their probabilities, which chooses
-   * the best epoch.
+   * Evaluated after each epoch: the accuracy of each student, and of the mean of their probabilities, which chooses the
+   * best epoch.
    */
   validation?: Dataset;
   /**
-   * What each student learns with from each other one as its teacher; the mean over the others is its loss. It reads
-   * logits and labels only. Default: `cross-entropy + kd(temperature=1)`, as the paper has it.
+   * The loss between a student and each other one as its teacher; a student's loss is the mean over the others. It
+   * reads only logits and labels. Default: `cross-entropy + kd(temperature=1)`, as in the paper.
    */
   loss?: LossSpec;
 }
@@ -46,14 +46,15 @@ export function cohortOf(students: readonly Module[]): Ensemble {
 }
 
 /**
- * Deep mutual learning (Zhang, Xiang, Hospedales and Lu, 2018): students that teach each other, without a teacher. Of
- * student i the loss is crossEntropy_i + the mean over the others j of KL(p_j ‖ p_i); the gradient of each loss flows
- * to its student alone. All students compute a batch once and then take their steps together, as the authors' code
- * does; in the paper's algorithm each later one sees what the ones before have learnt from the batch. Each student's
- * gradient is clipped by its own norm.
+ * Deep mutual learning (Zhang, Xiang, Hospedales and Lu, 2018): students that teach each other, without a teacher. The
+ * loss of student i is crossEntropy_i + the mean over the others j of KL(p_j ‖ p_i), and its gradient flows to student
+ * i alone. All students compute a batch once and then take their steps together, as in the authors' code; in the
+ * paper's algorithm each later student sees what the earlier ones have learned from the batch. Each student's gradient
+ * is clipped by its own norm.
  *
- * `out` gets a file for each: `student-1`, `student-2`, ... The metrics `validationLoss` and `validationAccuracy` are
- * those of the mean of their probabilities, `student-1.validationAccuracy` and so on of each.
+ * `out` gets a file for each student: `student-1`, `student-2`, ... The metrics `validationLoss` and
+ * `validationAccuracy` are those of the mean of their probabilities; `student-1.validationAccuracy` and so on are those
+ * of each student.
  *
  * @throws DistilleryError the errors of {@link distill}.
  * @example
@@ -113,7 +114,7 @@ export function expectClasses(data: Dataset): void {
   throw argumentError("data", `${text}: ${advice}`);
 }
 
-/** What each student learns with from each other one; refuses a loss that does not compare their logits alone. */
+/** The loss between two students; refuses one that does not compare only their logits. */
 export async function termOf(
   spec: LossSpec | undefined,
   { students, ...use }: Pick<LossUse, "data" | "labelSmoothing" | "generator"> & { students: readonly Module[] },
@@ -127,7 +128,7 @@ export async function termOf(
   throw argumentError("loss", `expected one that compares logits, as "${MUTUAL_LOSS}", got ${term.name}`);
 }
 
-/** The sum of all students' losses; each student is a constant in the others'. */
+/** The sum of all students' losses; in the loss of one student the others are constants. */
 function mutualLoss(
   term: DistillationLoss,
   students: readonly { readonly name: string; readonly path: string }[],
@@ -154,7 +155,7 @@ function mutualLoss(
   };
 }
 
-/** The mean of a student's losses with each of the others as its teacher, and of their metrics. */
+/** The mean over the others, as teachers, of a student's loss, and of its metrics. */
 function learnFrom(term: DistillationLoss, batch: LossBatch, own: Tensor, others: readonly Tensor[]) {
   const metrics: Record<string, number> = {};
   let sum: Tensor | null = null;
@@ -170,7 +171,7 @@ function learnFrom(term: DistillationLoss, batch: LossBatch, own: Tensor, others
   return { loss: others.length === 1 ? loss : loss.mul(1 / others.length), metrics };
 }
 
-/** Refuses students that give other numbers of logits; `SHAPE_MISMATCH`. */
+/** Refuses students with different numbers of logits; `SHAPE_MISMATCH`. */
 function expectAlike(students: readonly Module[], data: Dataset): void {
   const shapes = students.map((student, i) => tapShapeOf(student, data, `students[${i}]`, "").join(", "));
   const other = shapes.findIndex((shape) => shape !== shapes[0]);

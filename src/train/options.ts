@@ -21,37 +21,37 @@ import {
 import type { Tensor } from "../tensor/tensor.js";
 import { precision } from "./run_precision.js";
 
-/** An expression, or what `accepts` tells. */
+/** An expression, or a value that `accepts` accepts. */
 const spec = <T>(what: string, accepts: (value: unknown) => boolean) =>
   v.custom<T>(
     (value) => typeof value === "string" || (typeof value === "object" && value !== null) || accepts(value),
     expected(what),
   );
 
-/** Makes an optimizer of a run's parameters: those of the student and of the loss's modules. */
+/** Makes an optimizer for a run's parameters: those of the student and of the loss's modules. */
 type MakeOptimizer = (params: readonly Tensor[]) => Optimizer;
 
-/** The options of a training run, with the reference script's values as defaults: the only place that has them. */
+/** The options of a training run, with the reference script's values as defaults. They are defined only here. */
 const TRAINING = {
   epochs: v.optional(integer(1), 150),
   batchSize: v.optional(integer(1), 64),
   /** The highest learning rate of the cycle. */
   lr: v.optional(positive(), 6e-4),
   weightDecay: v.optional(nonNegative(), 1e-5),
-  /** For the schedule one-cycle, as the next two: options that `schedule` may leave out. */
+  /** For the schedule one-cycle, like the next two: shorthands for the arguments of `schedule`. */
   pctStart: v.optional(fraction()),
   divFactor: v.optional(positive()),
   finalDivFactor: v.optional(positive()),
-  /** What the norm of the gradient is clipped to, of the student and the loss's modules together; null: it is not. */
+  /** The norm to which the gradient of the student and the loss's modules together is clipped; null: no clipping. */
   maxGradNorm: v.optional(v.nullable(positive()), 1),
-  /** Whether each epoch takes the samples in a new random order. */
+  /** Whether the samples are shuffled in each epoch. */
   shuffle: v.optional(boolean(), true),
-  /** Whether a last batch that is short is left out. */
+  /** Whether a short last batch is left out. */
   dropLast: v.optional(boolean(), false),
   /**
-   * By name, with its arguments, which go before `lr` and `weightDecay`: `"sgd(momentum=0.9)"`. Or a function of the
-   * parameters that makes one, for parameter groups:
-   * `() => new AdamW([{ params: head, lr: 1e-3 }, { params: body, lr: 1e-4 }])`.
+   * A name with arguments, which take precedence over `lr` and `weightDecay`: `"sgd(momentum=0.9)"`. Or a function of
+   * the parameters that makes an optimizer, for parameter groups: `() => new AdamW([{ params: head, lr: 1e-3 }, {
+   * params: body, lr: 1e-4 }])`.
    */
   optimizer: v.optional(
     spec<Expression | MakeOptimizer>(
@@ -60,7 +60,7 @@ const TRAINING = {
     ),
     "adamw",
   ),
-  /** The learning rate's schedule: by name, as `"multi-step(milestones=[60, 80])"`, or a function of the step. */
+  /** The learning rate schedule: a name, such as `"multi-step(milestones=[60, 80])"`, or a function of the step. */
   schedule: v.optional(
     spec<Expression | Schedule>(
       'a schedule, as "multi-step(milestones=[60, 80])", or a function of the step',
@@ -68,7 +68,7 @@ const TRAINING = {
     ),
     "one-cycle",
   ),
-  /** Steps over which the rate rises first; one-cycle has a rise of its own. */
+  /** Steps over which the rate first rises; one-cycle has its own rise. */
   warmupSteps: v.optional(integer(0)),
   /** For the schedule step: epochs between decays. */
   stepSize: v.optional(integer(1)),
@@ -79,34 +79,35 @@ const TRAINING = {
   /** Batches whose gradients are averaged before each step of the optimizer. */
   accumulate: v.optional(integer(1), 1),
   /**
-   * Equal parts that each batch is cut into: each has a forward and a backward pass and random numbers of its own, and
-   * their gradients are added in a fixed order. A divisor of `batchSize`.
+   * Equal parts that each batch is cut into. Each has its own forward and backward pass and random numbers, and their
+   * gradients are added in a fixed order. Must divide `batchSize`.
    */
   shards: v.optional(integer(1), 1),
   /**
-   * Whose statistics normalise a shard in train mode: its own, or the whole batch's as without shards
+   * Which statistics normalise a shard in train mode: its own, or those of the whole batch, as without shards
    * (`torch.nn.SyncBatchNorm`).
    */
   batchNorm: v.optional(oneOf(["shard", "batch"]), "shard"),
   /**
-   * What the operands of linear layers', attention's and convolutions' products are rounded to, in the student's
-   * forward and backward passes and in the teacher's forward pass: "bfloat16" (or "bf16") multiplies by AMX or
+   * The precision to which the operands of the products of linear layers, attention and convolutions are rounded, in
+   * the student's forward and backward passes and in the teacher's forward pass: "bfloat16" (or "bf16") uses AMX or
    * AVX512-BF16 if the processor has it. Sums, weights, depthwise convolutions, all other operations and evaluations
    * are float32.
    */
   precision: v.optional(precision(), "float32"),
   /**
-   * The decay of an exponential moving average of the weights and of BatchNorm's running statistics
-   * (`use_buffers=True` in PyTorch), such as 0.999: validation, the best epoch and the weights that the run ends with
-   * are then the average's. Null: none.
+   * The decay of an exponential moving average of the weights and of BatchNorm's running statistics (`use_buffers=True`
+   * in PyTorch), such as 0.999. Validation, the best epoch and the final weights then use the average. Null: none.
    */
   ema: v.optional(v.nullable(fractionBelow1()), null),
-  /** Early stopping: epochs without improvement on the validation set after which a run ends; null: never. */
+  /**
+   * Early stopping: the number of epochs without improvement on the validation set after which a run ends; null: never.
+   */
   patience: v.optional(v.nullable(integer(1)), null),
 } as const;
 
 export const trainingSchema = v.strictObject(TRAINING);
-/** What distillation adds. */
+/** Options that distillation adds. */
 export const distillationSchema = v.strictObject({
   ...TRAINING,
   temperature: v.optional(temperature(), KD_DEFAULTS.temperature),
@@ -120,7 +121,7 @@ type OptionsSchema = typeof trainingSchema | typeof distillationSchema;
 type OptionsInput<S extends OptionsSchema> = {
   [K in keyof S["entries"]]?: v.InferInput<Extract<S["entries"][K], v.GenericSchema>>;
 };
-// Interfaces, so that the documentation lists them.
+// Interfaces, so that the documentation lists the properties.
 /** The options of a training run; each may be left out. */
 export interface TrainingOptions extends OptionsInput<typeof trainingSchema> {}
 /** The options of a training run with their defaults. */
@@ -131,7 +132,7 @@ export interface DistillationOptions extends OptionsInput<typeof distillationSch
 export interface ResolvedDistillation extends v.InferOutput<typeof distillationSchema> {}
 
 /**
- * The options with their defaults. `others` are the names that the call takes beside them.
+ * The options with their defaults. `others` are further names that the call accepts.
  *
  * @throws DistilleryError `BAD_ARGUMENT` that lists every mistake, with the nearest name for an unknown option.
  */
@@ -145,7 +146,7 @@ export function resolveOptions<S extends OptionsSchema>(
   throw issuesError(issues);
 }
 
-/** Where a program gives what the command line has as an option of the run. */
+/** How a program writes what is an option on the command line. */
 const ELSEWHERE: Readonly<Record<string, string>> = {
   seed: "call manualSeed(seed) before the networks are made",
   threads: "call setNumThreads(threads) before",
@@ -160,7 +161,7 @@ function withAdvice({ path, text }: Issue): Issue {
   return { path, text: isElsewhere ? `${text}: ${ELSEWHERE[name]}` : text };
 }
 
-/** The options that say how a batch is cut. */
+/** Options that say how a batch is cut. */
 export type ShardOptions = Pick<ResolvedTraining, "batchSize" | "shards" | "batchNorm"> & {
   teacherMode?: ResolvedDistillation["teacherMode"];
 };
@@ -171,7 +172,7 @@ function expectShards<O extends ShardOptions>(options: O): O {
   throw issuesError([issue]);
 }
 
-/** What a run without a validation set is told of options that need one. */
+/** The refusal of an option that needs a validation set, in a run without one. */
 export const NEEDS_VALIDATION = {
   patience: "needs a validation set, which tells which epoch is better",
   calibrateTeacher: "needs a validation set, on which the temperature is chosen",

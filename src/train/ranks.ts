@@ -8,18 +8,18 @@ import { codeHash, loadMpi, type Mpi, ranksOfJob } from "../mpi.js";
 import { MANIFEST } from "../package.js";
 import { type PartialSum, ShardSum } from "./shard_sum.js";
 
-/** How long the failure of another rank waits for the first one to tell its own, which is often the same. */
+/** How long the failure of another rank waits for the first rank to report its own, which is often the same. */
 const FIRST_RANK_MS = 1000;
 const WORD = Float32Array.BYTES_PER_ELEMENT;
 
 /**
- * The processes of one run that `mpirun` started: each takes a part of every batch's shards, the first one, rank 0,
- * writes. What they add is added in one order, so that the bits do not depend on how many there are.
+ * The processes of one run that `mpirun` started: each takes a part of the shards of every batch, and the first one,
+ * rank 0, writes. Sums over ranks are added in a fixed order, so that the bits do not depend on their number.
  */
 export class Ranks {
   /** Bytes that this rank has sent to others. */
   bytesSent = 0;
-  /** Seconds that exchanges took, waiting included. */
+  /** Seconds spent in exchanges, including waiting. */
   seconds = 0;
   #isStopped = false;
   #isTaken = false;
@@ -31,13 +31,13 @@ export class Ranks {
     private readonly host: string,
   ) {}
 
-  /** The shards of this rank: those that follow each other from `start` to `end` (not included). @internal */
+  /** The shards of this rank: consecutive, from `start` to `end` (exclusive). @internal */
   shardsOf(shards: number): { start: number; end: number } {
     const { rank, size } = this;
     return { start: Math.floor((rank * shards) / size), end: Math.floor(((rank + 1) * shards) / size) };
   }
 
-  /** Refuses ranks of other code, options, data or weights than the first one's. @internal */
+  /** Refuses ranks whose code, options, data or weights differ from those of the first. @internal */
   async expectSame(config: RunConfig): Promise<void> {
     const { userOptions: _, ...own } = config;
     const mine = { version: MANIFEST.version, code: codeHash(), node: process.versions.node.split(".")[0], ...own };
@@ -62,18 +62,20 @@ export class Ranks {
     return given.length === 0 ? null : { ...decodeSafetensors(given.slice(), file), file };
   }
 
-  /** Whether any of them says so. @internal */
+  /** Whether any rank passes true. @internal */
   async any(flag: boolean): Promise<boolean> {
     return (await this.texts(flag ? "1" : "")).includes("1");
   }
 
-  /** A value of JSON that the first rank computes. @internal */
+  /** A JSON value that the first rank computes. @internal */
   async fromFirst<T>(compute: () => Promise<T>): Promise<T> {
     const [text] = await this.texts(this.rank === 0 ? JSON.stringify(await compute()) : "");
     return JSON.parse(text) as T;
   }
 
-  /** An array, not empty, that the first rank computes; `ABORTED` on all if it is stopped meanwhile. @internal */
+  /**
+   * A non-empty array that the first rank computes; `ABORTED` on all ranks if that one is stopped meanwhile. @internal
+   */
   async arrayFromFirst(compute: () => Promise<Float32Array>): Promise<Float32Array> {
     let own: Uint8Array = new Uint8Array();
     let stop: unknown = new DistilleryError("ABORTED", "stopped, as rank 0 was");
@@ -94,7 +96,7 @@ export class Ranks {
     return received.map((bytes) => new TextDecoder().decode(bytes));
   }
 
-  /** The arrays of all ranks, of one length on each, in their order. @internal */
+  /** The arrays of all ranks, in their order; they have the same length. @internal */
   async numbers(own: readonly Float64Array[]): Promise<Float64Array[]> {
     const length = own[0]?.length ?? 0;
     const message = new Float64Array(1 + length * own.length);
@@ -110,9 +112,9 @@ export class Ranks {
   }
 
   /**
-   * The sum over all shards: each rank adds a slice of the arrays, then the slices are gathered. A rank sends its sums'
-   * slices to all others and its own slice of the result: for arrays of n bytes and R ranks with a power of two of
-   * shards 2 n (R - 1) / R bytes. @internal
+   * The sum over all shards: each rank adds a slice of the arrays, then the slices are gathered. A rank sends slices of
+   * its sums to all others, and its own slice of the result: for arrays of n bytes and R ranks, each with a power of
+   * two of shards, 2 n (R - 1) / R bytes. @internal
    */
   async sum(partial: readonly PartialSum[], length: number): Promise<Float32Array> {
     const bounds = Array.from({ length: this.size + 1 }, (_, i) => Math.floor((i * length) / this.size));
@@ -129,7 +131,9 @@ export class Ranks {
     return result;
   }
 
-  /** Gives the ranks to one run until what it returns is called: messages of two would get mixed up. @internal */
+  /**
+   * Reserves the ranks for one run until the returned function is called: the messages of two runs would mix. @internal
+   */
   take(): () => void {
     this.expectJoined();
     if (this.#isTaken) {
@@ -141,7 +145,9 @@ export class Ranks {
     };
   }
 
-  /** Ends MPI, once all ranks are here. It starts once a process: no run can have these ranks afterwards. */
+  /**
+   * Ends MPI once all ranks have called this. MPI can start only once per process, so no later run can use these ranks.
+   */
   stop(): void {
     this.mpi.stop();
     this.#isStopped = true;
@@ -154,7 +160,7 @@ export class Ranks {
     throw argumentError("ranks", text);
   }
 
-  /** Ends all ranks with a line that says which one failed and why. @internal */
+  /** Ends all ranks, with a line that says which one failed and why. @internal */
   async fail(text: string, code: number): Promise<never> {
     if (this.rank > 0) await setTimeout(FIRST_RANK_MS);
     const line = text
@@ -182,7 +188,7 @@ let joined: Ranks | null = null;
 /**
  * The ranks that `mpirun` started this process with; null if it is alone.
  *
- * @throws DistilleryError `NATIVE` if crates/mpi is not built, or MPI does not start or finds another number of
+ * @throws DistilleryError `NATIVE` if crates/mpi is not built, or if MPI does not start or finds another number of
  * processes; `BAD_ARGUMENT` after {@link Ranks.stop}.
  * @example
  * ```ts
@@ -204,7 +210,7 @@ export function joinRanks(): Ranks | null {
   return joined;
 }
 
-/** The slices of sums from `start` to `end`: how many there are, the shards of each, the values. */
+/** The slices of sums from `start` to `end`: their number, the shards of each, the values. */
 function packed(partial: readonly PartialSum[], start: number, end: number): Uint8Array {
   const header = 1 + 2 * partial.length;
   const words = new Float32Array(header + partial.length * (end - start));

@@ -20,31 +20,31 @@ import { fromUserCode } from "../user_code.js";
 /** What a loss is made for: the networks and the data of a run. */
 export interface LossUse {
   student: Module;
-  /** A teacher that is no network has no hidden layers; null in a run that takes none. */
+  /** A teacher that is not a network has no hidden layers; null in a run without a teacher. */
   teacher: unknown;
   data: Dataset;
   labelSmoothing: number;
-  /** What the loss's modules are drawn from. */
+  /** The stream from which the loss's modules are drawn. */
   generator: Generator;
 }
 
-/** Whether a loss is given by an expression. */
+/** Whether a loss is given as an expression. */
 export function isExpression(spec: LossSpec | undefined): spec is Expression {
   return typeof spec === "string" || (typeof spec === "object" && spec !== null && !isDistillationLoss(spec));
 }
 
-/** A loss, and whether it asked for the run's label smoothing when it was made. */
+/** A loss, and whether it read the run's label smoothing when it was made. */
 export interface MadeLoss {
   readonly loss: DistillationLoss;
   readonly isSmoothed: boolean;
 }
 
-/** {@link makeLoss}, whose loss has to read a label smoothing. */
+/** {@link makeLoss}, which refuses a label smoothing that the loss does not read. */
 export async function resolveLoss(spec: LossSpec, use: LossUse): Promise<DistillationLoss> {
   return expectSmoothed(await makeLoss(spec, use), use);
 }
 
-/** Refuses a label smoothing that no term of the loss reads, rather than train as if it was not given. */
+/** Refuses a label smoothing that no term of the loss reads, instead of ignoring it. */
 export function expectSmoothed(
   { loss, isSmoothed }: MadeLoss,
   { labelSmoothing }: Pick<LossUse, "labelSmoothing">,
@@ -54,7 +54,7 @@ export function expectSmoothed(
   throw argumentError("labelSmoothing", text);
 }
 
-/** The loss that a run's specification says; imports the modules of the user's own that it names. */
+/** Makes the loss that a run's specification describes; imports the user's modules that it names. */
 export async function makeLoss(spec: LossSpec, use: LossUse): Promise<MadeLoss> {
   const modules = isExpression(spec)
     ? await importModules([formatExpression(parseExpression(spec, "loss"))])
@@ -82,21 +82,21 @@ export async function makeLoss(spec: LossSpec, use: LossUse): Promise<MadeLoss> 
     mixed: data.mixed,
     labels: (loss = "loss") => expectLabelled(loss, labelsOf(data)),
   };
-  // From a copy: a run sees the same batches, whatever its loss draws for its modules.
+  // Drawn from a copy: a run sees the same batches, whatever its loss draws for its modules.
   const own = new Generator().copyFrom(generator);
   const loss = withGenerator(own, () => createLoss(spec, context, modules && { modules }));
   expectApart(loss, use.teacher);
   return { loss, isSmoothed };
 }
 
-/** The names of an expression's losses, as their sum has them. */
+/** The names of an expression's losses, as in their sum. */
 function namesOf(expression: Expression): string {
   return parseExpression(expression, "loss")
     .map(({ name }) => name)
     .join("+");
 }
 
-/** The error of a loss that reads a teacher, in a run that has none. */
+/** The error for a loss that reads a teacher, in a run without one. */
 export function missingTeacher(loss: string, spec?: LossSpec): DistilleryError {
   if (typeof spec === "function") {
     const text = "a function is taken to read the teacher, and there is none";
@@ -108,7 +108,7 @@ export function missingTeacher(loss: string, spec?: LossSpec): DistilleryError {
 }
 
 /**
- * Refuses a student whose vectors have other dimensions than the targets' or the teacher's, as the default loss
+ * Refuses a student whose vectors have other dimensions than the targets or the teacher's, since the default loss
  * compares them.
  */
 export function expectSameDimensions({ student, teacher, data }: LossUse, alpha: number): void {
@@ -125,7 +125,7 @@ export function expectSameDimensions({ student, teacher, data }: LossUse, alpha:
   throw new DistilleryError("SHAPE_MISMATCH", `student: expected ${text}: ${advice}`);
 }
 
-/** Refuses a loss that would train the teacher: the loss's modules are trained. */
+/** Refuses a loss that would train the teacher, because it has the teacher's modules. */
 function expectApart({ modules = {} }: DistillationLoss, teacher: unknown): void {
   if (!(teacher instanceof Module)) return;
   const taught = new Set(teacher.parameters());
@@ -136,7 +136,7 @@ function expectApart({ modules = {} }: DistillationLoss, teacher: unknown): void
   }
 }
 
-/** Whether a loss reads a teacher's logits and nothing else of it, so that they can be computed once. */
+/** Whether a loss reads only a teacher's logits, so that they can be computed once. */
 export function readsLogitsAlone(loss: DistillationLoss): boolean {
   return readsTeacher(loss) && !loss.taps?.teacher?.length;
 }
@@ -150,7 +150,7 @@ export function tapShapeOf(
   rows = 1,
 ): readonly number[] {
   const module = expectNetwork(network, argument);
-  // Ids that name no row are refused by what they come from.
+  // Ids that index no row are refused with the name of their source.
   expectReads(module, data, `the ${argument}`);
   if (path === "") return forwardOnce(module, data, argument, rows).shape.slice(1);
   const { taps } = new Taps(module, [path], argument).record(() => forwardOnce(module, data, argument));
@@ -169,7 +169,7 @@ function forwardOnce(network: Module, data: Dataset, argument: string, rows = 1)
     try {
       return noGrad(() => withEvalMode(network, () => expectOutput(argument, network.forward(inputs))));
     } catch (error) {
-      // What it gave was no tensor.
+      // The network did not return a tensor.
       if (error instanceof DistilleryError && error.message.startsWith(`${error.argument}: forward: `)) throw error;
       const place = `${argument}: does not take samples of ${data.name}, [${inputs.shape.slice(1).join(", ")}]`;
       if (!(error instanceof DistilleryError)) throw fromUserCode(error, place) ?? error;

@@ -11,7 +11,7 @@ import { runState, type TrainerState } from "./trainer_state.js";
 
 const MIN_SECONDS_BETWEEN_CHECKPOINTS = 1;
 
-/** The files of a run: metrics, checkpoints when they are due, and the weights at its end; none without a folder. */
+/** The files of a run: metrics, checkpoints at their intervals, and the final weights; none without a folder. */
 export class RunFiles {
   #checkpointTime = performance.now();
   /** The step of the newest checkpoint. */
@@ -24,8 +24,8 @@ export class RunFiles {
   ) {}
 
   /**
-   * Refuses what {@link RunFiles.open} would refuse, and changes nothing; the names `open` are not in the configuration
-   * yet.
+   * Refuses what {@link RunFiles.open} would refuse; changes nothing. The configuration lacks the names in `open` so
+   * far.
    */
   static async expectOpenable(
     { out, resume = false, overwrite = false, logs = [] }: RunControls,
@@ -37,7 +37,7 @@ export class RunFiles {
     await RunDirectory.expectOpenable(out, config(), { resume, overwrite }, open);
   }
 
-  /** Opens them, with the checkpoint to resume from; null if the run starts from its beginning. */
+  /** Opens the files; returns the checkpoint to resume from, or null if the run starts from the beginning. */
   static async open(
     controls: RunControls,
     config: () => RunConfig,
@@ -52,7 +52,7 @@ export class RunFiles {
     return { files: new RunFiles(directory, checkpointEvery, logs), checkpoint };
   }
 
-  /** Begins the metrics; a resumed run gives the step of its checkpoint and the epochs before. */
+  /** Starts the metrics; a resumed run passes the step of its checkpoint and the epochs before it. */
   async begin(resumedAt: number | null, history: readonly EpochRecord[]): Promise<void> {
     this.#savedStep = resumedAt;
     if (resumedAt !== null) await this.directory?.writeMetrics(history.map(flattenRecord));
@@ -65,7 +65,9 @@ export class RunFiles {
     for (const log of this.logs) await log.epoch(record);
   }
 
-  /** Whether a checkpoint is due after a step; `epochs` is the number of epochs if one has just ended, else null. */
+  /**
+   * Whether a checkpoint is due after a step; `epochs` is the number of epochs if one has just ended, otherwise null.
+   */
   isDue(step: number, epochs: number | null): boolean {
     if (typeof this.every === "object") return step - (this.#savedStep ?? 0) >= this.every.steps;
     if (epochs === null) return false;
@@ -74,8 +76,8 @@ export class RunFiles {
   }
 
   /**
-   * Starts to write the state after a step, unless that was done and nothing changed it since;
-   * {@link RunFiles.written} waits for it.
+   * Starts to write the state after a step, unless it was written already and has not changed since; {@link
+   * RunFiles.written} waits for it.
    */
   async checkpoint(step: number, state: TrainerState, { again = false } = {}): Promise<void> {
     if (this.directory === null || (this.#savedStep === step && !again)) return;
@@ -101,7 +103,7 @@ export class RunFiles {
   }
 
   /**
-   * Writes the weights of a model's parts, the best ones under NAME_best, with what they were trained with; gives the
+   * Writes the weights of a model's parts with their training records, the best ones under NAME_best; returns the
    * files.
    */
   async weights(
@@ -122,7 +124,7 @@ export class RunFiles {
     return files;
   }
 
-  /** Waits until everything is written: afterwards nothing in the folder changes. */
+  /** Waits until everything is written: nothing in the folder changes afterwards. */
   async close(): Promise<void> {
     const closed = await Promise.allSettled(this.logs.map(async (log) => log.close()));
     await this.directory?.close();
@@ -130,14 +132,14 @@ export class RunFiles {
   }
 }
 
-/** What a state dict of the whole model has of a part. */
+/** The state dict of a part, taken from that of the whole model. */
 function stateOf({ path }: Part, state: StateDict): StateDict {
   if (path === "") return state;
   const own = Object.entries(state).filter(([key]) => key.startsWith(`${path}.`));
   return Object.fromEntries(own.map(([key, tensor]) => [key.slice(path.length + 1), tensor]));
 }
 
-/** Refuses logs onto the run's own files. */
+/** Refuses logs that are files of the run itself. */
 function expectOther(logs: readonly MetricsLog[], out: string): void {
   for (const [i, { path }] of logs.entries()) {
     if (path === undefined || !isFileOfRun(path, out)) continue;

@@ -6,10 +6,10 @@ import { currentGenerator, Generator } from "../tensor/random.js";
 import { checkControls, expectFolder, RUN_CONTROLS, type RunControls, type RunResult } from "./controls.js";
 
 /**
- * A run: the promise of its result and, iterated over, its epochs as they end. An iteration begins with the first epoch
- * that this call makes and throws if the run fails. Leaving the loop early stops the run after its step, saved as by a
- * signal; the promise then rejects with `ABORTED`. A run that is to go on is awaited instead. Its own callbacks can't
- * wait for it, as it waits for them: they stop it by its `signal`.
+ * A run: the promise of its result and, as an async iterable, its epochs as they end. Iteration starts with the first
+ * epoch of this call, and throws if the run fails. Leaving the loop early stops the run after its current step and
+ * saves it, as a signal does; the promise then rejects with `ABORTED`. To let a run continue, await it instead. The
+ * run's own callbacks can't await it, because it awaits them: they stop it through its `signal`.
  *
  * @example
  * ```ts
@@ -20,13 +20,16 @@ import { checkControls, expectFolder, RUN_CONTROLS, type RunControls, type RunRe
  */
 export type RunHandle = Promise<RunResult> & AsyncIterable<EpochRecord>;
 
-/** The random stream of a run: its own, and the caller's that it was copied from and that continues where it ends. */
+/**
+ * The random stream of a run: its own, and the caller's, from which it was copied and which continues where the run's
+ * ends.
+ */
 export interface RunStream {
   readonly generator: Generator;
   readonly origin: Generator;
 }
 
-/** Of all runs, also of those that have ended. */
+/** Of all runs, including those that have ended. */
 const STREAMS = new WeakSet<Generator>();
 
 /** Starts a run, whose random stream begins where the current one is now. */
@@ -39,12 +42,13 @@ export function startRun<I extends RunControls>(
   const isInside = STREAMS.has(origin);
   STREAMS.add(stream.generator);
   const answers = new PendingCallbacks();
-  // Also for teachers: aborted by the caller's signal, if the loop over the epochs is left, and as the run ends.
+  // Passed to teachers too: aborted by the caller's signal, when the loop over the epochs is left, and when the run
+  // ends.
   const stop = new AbortController();
   let loops = 0;
   const epochs: EpochRecord[] = [];
   let isEnded = false;
-  /** Ends the waits of the loops over the epochs. */
+  /** Ends the waits of loops over the epochs. */
   const waits: (() => void)[] = [];
   const announce = () => {
     for (const end of waits.splice(0)) end();
@@ -74,7 +78,7 @@ export function startRun<I extends RunControls>(
   const result = run();
   return Object.assign(result, {
     async *[Symbol.asyncIterator](): AsyncGenerator<EpochRecord, void> {
-      // The iteration throws the failure: it is not unhandled.
+      // The iteration throws the failure, so it does not count as unhandled.
       result.catch(() => {});
       loops += 1;
       let isOver = false;
@@ -98,7 +102,7 @@ export function startRun<I extends RunControls>(
   });
 }
 
-/** Aborts a controller as a signal is, until what it gives is called. */
+/** Aborts a controller when a signal is aborted, until the returned function is called. */
 function follow(signal: AbortSignal | undefined, controller: AbortController): () => void {
   const abort = () => controller.abort(signal?.reason);
   if (signal?.aborted) abort();

@@ -7,17 +7,17 @@ import type { Module } from "../nn/module.js";
 export interface RunMemory {
   /** Of all networks. */
   weights: number;
-  /** With shards also those of each shard, and their sums. */
+  /** With shards, this includes those of each shard and their sums. */
   gradients: number;
   /** The optimizer's state, such as AdamW's moments. */
   optimizer: number;
-  /** Everything that a step and a validation pass hold, the gradients of activations included. */
+  /** Everything that a step and a validation pass hold, including the gradients of activations. */
   activations: number;
   data: number;
   teacherLogits: number;
   /** The averaged and the best weights, and checkpoints that are being written. */
   copies: number;
-  /** Node.js, the code and what else the process has. */
+  /** Node.js, the code and everything else in the process. */
   process: number;
 }
 
@@ -25,7 +25,7 @@ export interface RunMemory {
 interface MemoryInputs {
   /** The trained one first. */
   networks: readonly [Module, ...Module[]];
-  /** Trained with it: the loss's. */
+  /** Trained with the network: the modules of the loss. */
   modules: readonly Module[];
   data: Dataset;
   validation?: Dataset | undefined;
@@ -41,7 +41,9 @@ interface MemoryInputs {
 
 const FLOAT = 4;
 
-/** The memory of a run, part by part. Call it while the process holds the networks, the data and what a step needs. */
+/**
+ * The memory of a run, part by part. Call it while the process holds the networks, the data and the memory of a step.
+ */
 export function memoryOf({ networks, modules, data, validation, ...more }: MemoryInputs): RunMemory {
   const { optimizer, activations, hasAverage, isCached, shards, batchNorm } = more;
   const size = (network: Module) => FLOAT * network.parameterCount();
@@ -59,22 +61,22 @@ export function memoryOf({ networks, modules, data, validation, ...more }: Memor
   return {
     ...parts,
     teacherLogits: isCached ? FLOAT * data.length * data.classes : 0,
-    // Of checkpoints and of the best weights two: the garbage collector lets one go when the next is there.
+    // Checkpoints and best weights count twice: the garbage collector releases one only after the next exists.
     copies: average + 2 * best + 2 * (trained + optimizer + average + best),
     process: Math.max(0, process.memoryUsage.rss() - here),
   };
 }
 
 /**
- * How often the gradients are there beside those of the parameters: the sums of a binary tree, and of all shards that
- * wait for each other.
+ * How many copies of the gradients exist besides those of the parameters: the sums of a binary tree, and those of all
+ * shards if they wait for each other.
  */
 function shardCopies(shards: number, batchNorm: "shard" | "batch"): number {
   if (shards === 1) return 0;
   return 1 + Math.ceil(Math.log2(shards)) + (batchNorm === "batch" ? shards : 0);
 }
 
-/** Of the data sets behind these, each once. */
+/** Of the data sets that these are made of, each counted once. */
 function dataBytes(datasets: readonly Dataset[]): number {
   const bases = new Set(datasets.map(baseOf));
   return [...bases].reduce((sum, base) => sum + ownBytes(base), 0);
@@ -86,6 +88,6 @@ function baseOf(dataset: Dataset): Dataset {
 
 function ownBytes(dataset: Dataset): number {
   if (dataset instanceof ImageDataset) return dataset.pixels.byteLength + dataset.labels.data.byteLength;
-  // What is read from a disk stays there, but for a chunk.
+  // Data that are read from disk stay there, except for a chunk.
   return FLOAT * Math.min(dataset.length, dataset.chunk ?? dataset.length) * (dataset.features + 1);
 }

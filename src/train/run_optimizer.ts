@@ -10,8 +10,8 @@ import type { ResolvedTraining } from "./options.js";
 type OptimizerOption = ResolvedTraining["optimizer"];
 
 /**
- * The optimizer that the option names or makes; `BAD_ARGUMENT` if it moves parameters that are not the run's, or leaves
- * those of the loss's modules as they were drawn.
+ * The optimizer that the option names or makes; `BAD_ARGUMENT` if it updates parameters that are not the run's, or
+ * leaves out those of the loss's modules.
  */
 export function createOptimizer(
   option: OptimizerOption,
@@ -32,7 +32,9 @@ export function createOptimizer(
   return optimizer;
 }
 
-/** Refuses a momentum, or first beta, other than its default that the schedule replaces from the first step on. */
+/**
+ * Refuses a momentum, or first beta, that differs from its default if the schedule replaces it from the first step on.
+ */
 export function expectMomentum(
   option: Exclude<OptimizerOption, (...args: never[]) => unknown>,
   scheduler: LRScheduler,
@@ -62,8 +64,8 @@ function ownOptimizer(option: Extract<OptimizerOption, (...args: never[]) => unk
 }
 
 /**
- * An optimizer as `config.json` keeps it: its expression with every option written out, or the class and the options of
- * each of its groups.
+ * An optimizer as stored in `config.json`: its expression with every option written out, or the class and the options
+ * of each of its groups.
  */
 export function describeOptimizer(option: OptimizerOption, optimizer: Optimizer): string {
   if (typeof option !== "function") return OPTIMIZERS.canonical(option, { argument: "optimizer" });

@@ -6,7 +6,7 @@ import { bfloat16Unit, type Precision } from "../tensor/precision.js";
 
 const NAMES = ["float32", "bfloat16", "bf16"] as const;
 
-/** A precision by its name or, on a command line, by the short one. */
+/** A precision by its name or, on a command line, by its short form. */
 export function precision() {
   const known = v.picklist(NAMES, ({ input }) => {
     const advice = typeof input === "string" ? suggestion(input, NAMES) : "";
@@ -18,7 +18,7 @@ export function precision() {
   );
 }
 
-/** What multiplies in bfloat16, and what of a network does not. */
+/** A note on what multiplies in bfloat16, and which layers of a network do not. */
 export function precisionNote(network: Module): string {
   const unit = bfloat16Unit();
   const convolutions = network.modules().filter((module) => module instanceof Conv);

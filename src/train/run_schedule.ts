@@ -18,7 +18,9 @@ import {
 } from "../registry/index.js";
 import type { ResolvedTraining } from "./options.js";
 
-/** Options of a run that are short forms of its schedule's, which the expression leaves out. */
+/**
+ * Options of a run that are shorthands for arguments of its schedule, and are used if the expression leaves these out.
+ */
 export const SCHEDULE_OPTIONS = [
   "pctStart",
   "divFactor",
@@ -31,7 +33,7 @@ export const SCHEDULE_OPTIONS = [
 /** The schedule options of a run. */
 export type ScheduleOptions = Partial<Pick<ResolvedTraining, (typeof SCHEDULE_OPTIONS)[number]>>;
 
-/** The schedule of a run with every option written out; `BAD_ARGUMENT` for options that it does not have. */
+/** The schedule of a run with every option written out; `BAD_ARGUMENT` for options that the schedule does not have. */
 export function resolveSchedule(schedule: Expression | Schedule, options: ScheduleOptions): string | Schedule {
   const issue = scheduleIssue(schedule, options);
   if (issue !== null) throw issuesError([issue]);
@@ -47,7 +49,10 @@ export function resolveSchedule(schedule: Expression | Schedule, options: Schedu
   return SCHEDULES.canonical(formatExpression(terms), { argument: "schedule" });
 }
 
-/** What is wrong with the first option that the schedule does not have, or says otherwise; null if nothing is. */
+/**
+ * What is wrong with the first option that the schedule does not have, or whose value its expression contradicts; null
+ * if nothing is.
+ */
 export function scheduleIssue(schedule: Expression | Schedule, options: ScheduleOptions): Issue | null {
   const { name, taken, written } = typeof schedule === "function" ? OWN : namedSchedule(schedule);
   const foreign = givenOptions(options).find(([option]) => !taken.includes(option));
@@ -86,7 +91,7 @@ function optionNames(name: string): readonly string[] {
   return isModulePath(name) ? [] : Object.keys(SCHEDULES.get(name, "schedule").options);
 }
 
-/** No steps of warm-up are none. */
+/** Zero warm-up steps mean none. */
 function givenOptions(options: ScheduleOptions): [name: string, value: number][] {
   return SCHEDULE_OPTIONS.flatMap((name) => {
     const value = options[name];
@@ -94,14 +99,14 @@ function givenOptions(options: ScheduleOptions): [name: string, value: number][]
   });
 }
 
-/** The other options: a resolved schedule has those of the schedule. */
+/** The other options: a resolved schedule contains those of the schedule. */
 export function withoutScheduleOptions<T extends ScheduleOptions>(options: T): Omit<T, keyof ScheduleOptions> {
   const isOther = ([name]: [string, unknown]) => !(SCHEDULE_OPTIONS as readonly string[]).includes(name);
   return Object.fromEntries(Object.entries(options).filter(isOther)) as Omit<T, keyof ScheduleOptions>;
 }
 
 /**
- * A resolved schedule as `config.json` keeps it: its expression, or for a function the SHA-256 of its values at all
+ * A resolved schedule as stored in `config.json`: its expression, or for a function the SHA-256 of its values at all
  * steps.
  */
 export function describeSchedule(schedule: string | Schedule, totalSteps: number): Readonly<Record<string, string>> {
@@ -110,7 +115,7 @@ export function describeSchedule(schedule: string | Schedule, totalSteps: number
   return { schedule: "function", scheduleHash: createHash("sha256").update(values).digest("hex") };
 }
 
-/** The optimizer's steps of an epoch: `accumulate` batches each, the last of what remains. */
+/** The optimizer's steps in an epoch: one for every `accumulate` batches, the last for those that remain. */
 export function stepsPerEpoch(
   data: Dataset,
   { batchSize, dropLast, accumulate }: Pick<ResolvedTraining, "batchSize" | "dropLast" | "accumulate">,
@@ -118,13 +123,13 @@ export function stepsPerEpoch(
   return Math.ceil(new DataLoader(data, { batchSize, dropLast }).length / accumulate);
 }
 
-/** Refuses a scheduler that ends before the run does, rather than stop there. */
+/** Refuses a scheduler that ends before the run does, instead of stopping there. */
 export function expectLongEnough({ totalSteps }: LRScheduler, steps: number): void {
   if (totalSteps >= steps) return;
   throw argumentError("schedule", `expected at least the ${steps} steps of the run, got ${totalSteps}`);
 }
 
-/** Refuses a rate that a callback set in a run whose schedule would undo it at the end of the next step. */
+/** Refuses a rate set by a callback if the run's schedule would overwrite it at the end of the next step. */
 export function expectRatesStay(scheduler: LRScheduler): void {
   if (!(scheduler instanceof LambdaLR || scheduler instanceof OneCycleLR)) return;
   const text = 'was set by hand, and the schedule sets it anew at each step: take schedule "constant", which leaves it';

@@ -20,7 +20,7 @@ import {
 import type { RunControls } from "./controls.js";
 import type { Preparation } from "./trainer_input.js";
 
-/** What a distillation's teacher is for. */
+/** What a distillation's teacher is used for. */
 interface TeacherUse {
   student: Module;
   data: Dataset;
@@ -33,16 +33,16 @@ interface TeacherUse {
 }
 
 /**
- * The teacher of a distillation from its first question to its last: it is opened for the run, prepared and calibrated
- * once the run's folder is known to be free, and taken in its fastest exact form when steps remain.
+ * The teacher of a distillation during a run: it is opened for the run, prepared and calibrated once the run's folder
+ * is known to be free, and used in its fastest exact form if steps remain.
  */
 export class RunTeacher {
-  /** As validation asks it; null: there is none. */
+  /** As used for validation; null: there is none. */
   readonly teacher: Teacher | null;
-  /** What the student is trained with: from {@link Preparation.run} on with the calibrated logits. */
+  /** The loss of the student; from {@link Preparation.run} on it reads the calibrated logits. */
   loss: DistillationLoss;
   #calibration: TemperatureFit | null = null;
-  /** What the steps ask. */
+  /** As used by the steps. */
   #asked: Teacher | null;
 
   /** Opens the teacher if the loss reads it. */
@@ -63,8 +63,8 @@ export class RunTeacher {
   }
 
   /**
-   * Refuses a cache that is not exact, to calibrate a teacher that can't be, and to do it for logits that the loss does
-   * not read. `BAD_ARGUMENT`.
+   * Refuses a cache that is not exact, calibration of a teacher that can't be calibrated, and calibration if the loss
+   * does not read the logits. `BAD_ARGUMENT`.
    */
   expectUsable(given: unknown): void {
     if (this.source instanceof Module && readsTeacher(this.loss)) expectCacheable(this.source, this.#ofNetwork());
@@ -76,14 +76,14 @@ export class RunTeacher {
     expectCalibratable(this.use.validation, { name: shown, evaluate, isFixed }, given);
   }
 
-  /** What takes time or money before the first step; null: nothing. */
+  /** Work that takes time or money before the first step; null: none. */
   get preparation(): Preparation | null {
     const { calibrateTeacher: isCalibrated } = this.use;
     if (!isCalibrated && (!readsTeacher(this.loss) || this.teacher?.prepare === undefined)) return null;
     return { run: (controls) => this.#prepare(controls), gives: isCalibrated ? ["teacherTemperature"] : [] };
   }
 
-  /** What `config.json` keeps of it. */
+  /** What `config.json` stores about it. */
   config(): Readonly<Record<string, unknown>> {
     const { source, teacher } = this;
     return {
@@ -94,7 +94,7 @@ export class RunTeacher {
     };
   }
 
-  /** What the steps ask; null: the loss reads no teacher. */
+  /** The teacher that the steps use; null: the loss reads none. */
   async forSteps(): Promise<Teacher | null> {
     const { source, use, loss } = this;
     if (!readsTeacher(loss)) return null;
@@ -129,9 +129,7 @@ export class RunTeacher {
     this.loss = calibrated(this.loss, this.#calibration.temperature);
   }
 
-  /**
-   * Refuses options that ask something of a network as the teacher if there is none, or if the loss does not read it.
-   */
+  /** Refuses options about a network as the teacher if there is none, or if the loss does not read it. */
   #expectNetworkOptions(): void {
     const { source, loss } = this;
     const { teacherCache, teacherMode } = this.use;
