@@ -10,12 +10,12 @@ import { IntTensor } from "../tensor/int_tensor.js";
 import { Generator, withGenerator } from "../tensor/random.js";
 import { Tensor } from "../tensor/tensor.js";
 
-/** Samples that are read before other work gets its turn. */
+/** Samples that are read before the event loop gets a turn. */
 const TURN = 4096;
 
 /**
- * Says how many of the labelled training samples a teacher classifies right, whose logits are all known, with a warning
- * if it does worse than always naming the most frequent class: its rows or columns are then not in the data's order.
+ * Reports how many of the labelled training samples a teacher with known logits classifies correctly, and warns if
+ * always naming the most frequent class would be better: then its rows or columns are not in the data's order.
  */
 export async function noteAccuracy(
   teacher: string,
@@ -48,7 +48,7 @@ export async function noteAccuracy(
   onNote(`warning: ${text}, less than the ${showPercent(chance)} of their most frequent class: ${advice}`);
 }
 
-/** Warns of the outputs [samples, classes] of some samples if they are probabilities. */
+/** Warns if the outputs [samples, classes] for some samples are probabilities. */
 export function noteProbabilities(
   teacher: string,
   data: Dataset,
@@ -72,12 +72,12 @@ function isProbabilities(outputs: Float32Array): boolean {
   return outputs.every((x) => x >= 0) && Math.abs(total - 1) < 1e-3;
 }
 
-/** How far above chance, of the way to 1, what says nothing of finitely many samples may come. */
+/** How far above chance, as a fraction of the way to 1, a metric of finitely many samples may be by chance. */
 const MARGIN = 0.02;
 
 /**
- * The same of another task: its figure, with a warning if the teacher does hardly better than one that says nothing of
- * them.
+ * The same for another task: reports the metric, and warns if the teacher is hardly better than outputs that ignore the
+ * sample.
  */
 async function noteFigure(
   teacher: string,

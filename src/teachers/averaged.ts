@@ -22,10 +22,10 @@ import type { TeacherFunction } from "./function_teacher.js";
 import { expectOutputs, hashOfTeacher, type Teacher } from "./teacher.js";
 
 /**
- * Several teachers as one, whose logits are the average of theirs: of the logits, or of the probabilities at
- * temperature 1 (the two differ), weighted. Networks alone become an {@link Ensemble}: a network, which `distill`
- * caches and prefetches as any other, and whose hidden outputs a loss reads as `networks.0.fc1`. Other teachers have no
- * hidden outputs here.
+ * Several teachers as one, whose output is the weighted average of their logits, or of their probabilities at
+ * temperature 1 (the two differ). If all are networks, the result is an {@link Ensemble}: a network, which `distill`
+ * caches and prefetches like any other, and whose hidden outputs a loss reads as `networks.0.fc1`. Other teachers have
+ * no hidden outputs here.
  *
  * @throws DistilleryError `BAD_ARGUMENT` for fewer than two teachers and options out of range.
  * @example
@@ -81,16 +81,16 @@ function averageOf(members: readonly Teacher[], averaging: Averaging): Teacher {
         const text = `${name} has no output of the module "${run.taps[0]}", which the loss reads`;
         throw argumentError("teacher", `${text}: an average of networks alone has those of each network`);
       }
-      // Of several teachers the others have something to teach.
+      // If one of several teachers has nothing to teach, the others may.
       for (const member of members) member.open?.({ ...run, labelFree: () => false });
     },
     async prepare(run) {
-      // Functions of the same text keep their answers apart.
+      // Functions with the same text store their answers separately.
       const folder = (i: number) => (run.out === null ? null : join(run.out, `teacher-${i}`));
       for (const [i, member] of members.entries()) await member.prepare?.({ ...run, out: folder(i) });
     },
     outputs: (batch) => collect(members.map((member) => member.outputs(batch))),
-    // Asked when the run is set up: some know only then what they can evaluate.
+    // Read when the run is set up: some teachers only then know what they can evaluate.
     get evaluate() {
       const given = members.filter((member): member is Evaluating => member.evaluate !== undefined);
       return given.length < members.length

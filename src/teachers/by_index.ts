@@ -11,7 +11,7 @@ import { ofRuns } from "./for_run.js";
 import { logitsAt } from "./sample_logits.js";
 import type { PreparedRun, Teacher, TeacherRun } from "./teacher.js";
 
-/** Logits by the index of a sample, in memory or on the disk. */
+/** Logits by sample index, in memory or on disk. */
 export interface LogitsRows {
   /** For errors. */
   readonly name: string;
@@ -24,24 +24,24 @@ export interface LogitsRows {
   /** The fingerprint of the data that they belong to, if that is known. */
   readonly dataHash?: string;
   /**
-   * Whether values of a regression are standardised as the data's targets are; default: in the unit of their columns.
+   * Whether the values of a regression are standardised like the data's targets; default: in the unit of their columns.
    */
   readonly isStandardized?: boolean;
   /** The precision in which they were computed, if that is known. */
   readonly precision?: Precision;
-  /** Tells them from others. */
+  /** Distinguishes them from others. */
   readonly hash: string;
   /** The logits of a sample, one for each class. */
   read(index: number, out: Float32Array): void;
 }
 
-/** Logits that are there, by the index of each sample, as a teacher; also for a validation set of the same source. */
+/** Existing logits, by sample index, as a teacher; also for a validation set from the same source. */
 export function byIndex(name: string, rows: LogitsRows): Teacher {
   return ofRuns(() => new ByIndex(name, rows));
 }
 
 class ByIndex implements Teacher {
-  /** Where each sample of the training data is among the rows. */
+  /** The row of each sample of the training data. */
   #training: Int32Array | null = null;
   #validation: Int32Array | null = null;
   #data: Dataset | null = null;
@@ -109,13 +109,13 @@ class ByIndex implements Teacher {
       for (let c = 0; c < out.length; c++) out[c] = this.#row[columns[c]];
     }
     if (scale === undefined || this.rows.isStandardized === true) return out;
-    // Values in the unit of their columns, as the data are before they are standardised.
+    // Values in the unit of their columns, as the data have them before standardisation.
     for (let c = 0; c < out.length; c++) out[c] = (out[c] - scale.mean[c]) / scale.std[c];
     return out;
   }
 }
 
-/** Refuses data whose samples change at random, for a teacher whose logits are fixed. */
+/** Refuses data whose samples change at random, since the teacher's logits are fixed. */
 export function expectNotAugmented(data: Dataset, teacher: string, otherwise?: string): void {
   if (data.augmented !== true) return;
   const text = "the data are augmented at random, and its logits are those of the samples as they are";
@@ -125,11 +125,11 @@ export function expectNotAugmented(data: Dataset, teacher: string, otherwise?: s
   );
 }
 
-/** Refuses another number of columns than the data's classes. */
+/** Refuses a number of columns other than the data's classes. */
 function expectClasses(rows: LogitsRows, data: Dataset): void {
   const { name, classes } = data;
   const { classes: columns, lowestClasses, classNames } = rows;
-  // Then each class is looked for by its name.
+  // With names, each class is looked up by its name.
   if (classNames !== undefined && lowestClasses <= classNames.length) return;
   if (columns !== null ? columns !== classes : lowestClasses > classes) {
     const got = columns === null ? `the class ${lowestClasses - 1}` : `${columns} columns`;
@@ -137,7 +137,7 @@ function expectClasses(rows: LogitsRows, data: Dataset): void {
   }
 }
 
-/** The data set that the rows belong to: the training data, or what they are a part of. */
+/** The data set that the rows belong to: the training data, or the data set from which they were selected. */
 function baseOf(rows: LogitsRows, data: Dataset): Base {
   const bases = basesOf(data).reverse();
   const fitting = bases.filter(({ dataset }) => dataset.length === rows.samples);

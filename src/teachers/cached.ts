@@ -6,9 +6,9 @@ import { isTeacher, type Teacher } from "./teacher.js";
 import { TeacherCache } from "./teacher_cache.js";
 
 /**
- * Logits that were computed before, by the index of each sample in the training data. Outside of the training data
- * `inner` gives the outputs; without it no agreement is reported. A run on other data than the cache's, or in another
- * precision, is refused.
+ * Logits that were computed before, by the index of each sample in the training data. For samples outside of the
+ * training data `inner` computes the outputs; without it no agreement is reported. Refuses a run on other data than the
+ * cache's, or in another precision.
  *
  * @example
  * ```ts

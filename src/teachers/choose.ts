@@ -10,7 +10,7 @@ import { notCached } from "./logits_in_order.js";
 import type { Teacher } from "./teacher.js";
 import { TeacherCache } from "./teacher_cache.js";
 
-/** What a network's kind of teacher is chosen by. */
+/** What determines how a network is used as a teacher. */
 interface TeacherUse extends NetworkTeacherOptions {
   student: Module;
   data: Dataset;
@@ -50,7 +50,7 @@ export async function openCache(teacher: Module, use: TeacherUse): Promise<Teach
   if (teacherCache === false) return null;
   const reason = whyNotCacheable(teacher, use);
   if (reason !== null && teacherCache === undefined) {
-    // In train mode, as the reference script has it, that is expected.
+    // In train mode, as in the reference script, this is expected.
     if (mode === "eval") onNote?.(notCached(reason));
     return null;
   }

@@ -3,9 +3,7 @@ import type { Dataset } from "../data/dataset.js";
 import { classNamesOf, classPlaces } from "../data/labels.js";
 import { DistilleryError } from "../errors.js";
 
-/**
- * The names of a teacher's classes: those that its file says, or those that are given; `BAD_ARGUMENT` if they differ.
- */
+/** The names of a teacher's classes, from its file or from the options; `BAD_ARGUMENT` if they differ. */
 export function namesOf(
   teacher: string,
   own: readonly string[] | null | undefined,
@@ -18,8 +16,8 @@ export function namesOf(
 }
 
 /**
- * The place of each of the data's classes among a teacher's outputs, which have these names; null: they are the same,
- * or nothing is known of them. `BAD_ARGUMENT` for other classes.
+ * The index of each of the data's classes among a teacher's outputs, which have these names; null if the order is the
+ * same, or the names are unknown. `BAD_ARGUMENT` if the classes differ.
  */
 export function columnsOf(
   teacher: string,

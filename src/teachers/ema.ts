@@ -10,18 +10,18 @@ import { computed, type Teacher } from "./teacher.js";
 
 /** The options of {@link emaTeacher}. */
 export interface EmaTeacherOptions {
-  /** What of the average remains in each step, from 0 to 1; default 0.999. */
+  /** The fraction of the average that remains in each step, from 0 to 1; default 0.999. */
   decay?: number;
 }
 
 const DEFAULTS = { decay: 0.999 } as const;
 
 /**
- * The student's own moving average as its teacher: self-distillation ("mean teacher", Tarvainen and Valpola, 2017). The
- * average is of weights and buffers; it runs in eval mode and moves after each step of the optimizer, by average = d
- * average + (1 - d) weights with d = min(decay, 1 - 1 / step): at first it is the mean of all weights so far, as the
- * authors' code has it, whose count is one further. Before the first step it is the student as it began. The average is
- * part of the run's checkpoints. As teacher and student are alike at first, a loss needs the labels too.
+ * The student's own moving average as its teacher: self-distillation ("mean teacher", Tarvainen and Valpola, 2017). It
+ * averages weights and buffers, runs in eval mode and is updated after each step of the optimizer: average = d average
+ * + (1 - d) weights with d = min(decay, 1 - 1 / step). At first it is thus the mean of all weights so far, as in the
+ * authors' code, whose count is one higher. Before the first step it equals the initial student. The average is part of
+ * the run's checkpoints. Since teacher and student are equal at first, the loss also needs the labels.
  *
  * @throws DistilleryError `BAD_ARGUMENT` for options that are unknown or out of range.
  * @example

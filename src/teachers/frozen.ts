@@ -16,20 +16,20 @@ import { ofRuns } from "./for_run.js";
 import { live, type NetworkTeacherOptions } from "./live.js";
 import { computed, type Teacher } from "./teacher.js";
 
-/** Forward passes in flight, at most: enough that no thread waits for the next one. */
+/** The maximum number of forward passes in flight: enough that no thread waits for the next one. */
 const PREFETCH_DEPTH = 4;
-/** The bytes that these may hold together: kernels of larger batches use all threads anyway. */
+/** The maximum number of bytes that these hold together: with larger batches, kernels use all threads anyway. */
 const MAX_PREFETCH_BYTES = 128e6;
 
 /**
- * A network as it is when its outputs are first requested, at the start of a run: its weights are copied then, and what
- * becomes of its own afterwards does not matter. Its forward passes for the next batches run ahead, on the threads that
- * the student's small kernels leave idle, with the same bits. In "train" mode the network's own running statistics
- * move.
+ * A network as it is when its outputs are first requested, at the start of a run: its weights are copied then, so later
+ * changes to the network have no effect. Its forward passes for the next batches run ahead, on threads that the
+ * student's small kernels leave idle, with the same bits. In "train" mode the network's own running statistics are
+ * updated.
  *
- * Any network of the library's operations can be frozen. If its forward depends on the batch (on its number of rows as
- * far as the first batch shows), draws random numbers by itself or has operations that only run in TypeScript, or in
- * another precision than that of the first request, it runs in each step, with the weights that were copied.
+ * Any network made of the library's operations can be frozen. If its forward depends on the batch (as far as the first
+ * batch shows), draws random numbers itself or has operations that only run in TypeScript, or if another precision than
+ * that of the first request is used, it runs in each step, with the copied weights.
  *
  * @example
  * ```ts
@@ -45,19 +45,19 @@ function frozenTeacher(module: Module, options: NetworkTeacherOptions): Teacher 
   const { mode = "eval", taps = [] } = options;
   const training = mode === "train";
   const alive = live(module, options);
-  /** Null if there can be none. */
+  /** Null if it can't be frozen. */
   let model: FrozenModel | null | undefined;
   /** For passes of the network itself. */
   let weights: KeptWeights | null = null;
   let network = module;
   const modelFor = (inputs: Tensor): FrozenModel | null => {
     if (model === undefined) {
-      // Its first batch is among what it is traced with: a branch on the number of rows shows.
+      // The first batch is one of those it is traced with, so that a branch on the number of rows is detected.
       const [rows, ...sampleShape] = inputs.shape;
       model = freeze(network, sampleShape, { training, taps, rows });
       weights = new KeptWeights(module, training);
     }
-    // In another precision the network runs itself, with the copies.
+    // In another precision the network itself runs, with the copied weights.
     return model?.fits(inputs) && model.precision === currentPrecision() ? model : null;
   };
   const withWeights = (pass: () => Outputs) => weights?.run(pass) ?? pass();
@@ -89,7 +89,7 @@ function frozenTeacher(module: Module, options: NetworkTeacherOptions): Teacher 
     prefetchDepth(rows) {
       const threads = getNumThreads();
       if (threads < 2 || model === null) return 0;
-      // Before the first pass nobody knows how much memory one takes.
+      // The memory of a pass is unknown before the first one.
       if (model === undefined) return 1;
       return Math.min(PREFETCH_DEPTH, threads + 1, Math.floor(MAX_PREFETCH_BYTES / model.activationBytes(rows)));
     },
@@ -111,7 +111,7 @@ class KeptWeights {
     this.#kept = [...module.parameters(), ...buffers].map((own) => ({ own, copy: own.data.slice() }));
   }
 
-  /** The outputs of a pass with the copies in the network, which has its own again afterwards. */
+  /** The outputs of a pass with the copies in the network; its own tensors are put back afterwards. */
   run(pass: () => Outputs): Outputs {
     const changed = this.#kept.filter(({ own, copy }) => Buffer.compare(bytesOf(own.data), bytesOf(copy)) !== 0);
     if (changed.length === 0) return pass();
@@ -127,10 +127,10 @@ class KeptWeights {
 
 function freeze(module: Module, sampleShape: readonly number[], options: TraceOptions): FrozenModel | null {
   try {
-    // Once in a run: the arena of a step would keep what it needs.
+    // Happens once per run: the arena of a step would retain the memory that it needs.
     return outsideStep(() => FrozenModel.from(module, sampleShape, options));
   } catch (error) {
-    // The live network says by itself what is wrong with the inputs.
+    // The live network reports what is wrong with the inputs.
     if (error instanceof DistilleryError) return null;
     throw error;
   }

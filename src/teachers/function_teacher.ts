@@ -21,11 +21,11 @@ import { runConcurrently, unlessStopped } from "./run_concurrently.js";
 import { expectFiniteLogits, logitsAt } from "./sample_logits.js";
 import type { PreparedRun, Teacher, TeacherRun } from "./teacher.js";
 
-/** What a function is asked about. */
+/** The samples that a function is called with. */
 export interface TeacherBatch extends Batch {
   /**
-   * The samples as they were before they became values: of a table its cells by column, of images their bytes, channel
-   * after channel; otherwise the values.
+   * The samples before preprocessing: the cells of a table by column, or the bytes of images, channel after channel;
+   * otherwise the values.
    */
   readonly samples: readonly RawSample[];
   /** Aborted when the run is stopped, when the loop over its epochs is left, and when it ends. */
@@ -33,46 +33,46 @@ export interface TeacherBatch extends Batch {
 }
 
 /**
- * Logits of the samples of a batch: a list of numbers for each, one array of them all, a tensor [n, classes]; or with
- * hidden outputs.
+ * Logits for the samples of a batch: a list of numbers for each, one flat array, or a tensor [n, classes]; or an object
+ * with hidden outputs too.
  */
 export type TeacherAnswer = readonly Row[] | Float32Array | Tensor | Outputs;
 type Row = readonly number[] | Float32Array | Float64Array;
 
 /**
- * Gives the teacher's logits for the samples of a batch: an HTTP API, transformers.js, a tree ensemble. Its answer for
- * a sample may not depend on the others.
+ * Returns the teacher's logits for the samples of a batch, for example from an HTTP API, transformers.js or a tree
+ * ensemble. The answer for a sample must not depend on the others.
  */
 export type TeacherFunction = (batch: TeacherBatch) => TeacherAnswer | Promise<TeacherAnswer>;
 
-/** How a function is asked, and what becomes of its answers. */
+/** How a function is called, and what happens to its answers. */
 export interface FunctionTeacherOptions extends RetryOptions {
-  /** The samples that it is asked about at once; default 64. */
+  /** Samples per call; default 64. */
   batchSize?: number;
-  /** How many batches it is asked about at the same time; default 4. */
+  /** Concurrent calls; default 4. */
   concurrency?: number;
   /**
-   * The folder that answers are kept in, each at once, so that no run asks twice; default: `teacher_answers` in the
-   * run's `out`, without one the memory. False: it is asked at each step, one batch at a time, about the samples as
-   * they then are.
+   * The folder in which each answer is stored immediately, so that no run asks twice; default: `teacher_answers` in the
+   * run's `out`, or memory if there is none. False: it is called at each step, one batch at a time, with the augmented
+   * samples.
    */
   answers?: string | false;
-  /** What tells its answers from those of others; default: the function's text. */
+  /** Distinguishes its answers from those of other functions; default: the function's text. */
   version?: string;
 }
 
 export const FUNCTION_DEFAULTS = { batchSize: 64, concurrency: 4, retries: RETRIES } as const;
-/** The milliseconds between notes of how many answers there are. */
+/** The milliseconds between notes about the number of answers. */
 const SAY_EVERY_MS = 10_000;
 const NAMES = ["batchSize", "concurrency", "answers", "version", "retries", "backoff"];
 
 /**
- * A function as a teacher. It is asked once about each sample of the training data, in the order of their indices,
- * before the first step; an interrupted run asks about the rest. It may know the training data alone: no agreement on
- * the validation set is reported. Data that are augmented at random are refused unless `answers` is false.
+ * A function as a teacher. It is called once for each sample of the training data, in the order of their indices,
+ * before the first step; a resumed run asks about the remaining ones. Since it may know only the training data, no
+ * agreement on the validation set is reported. Randomly augmented data are refused unless `answers` is false.
  *
- * @throws DistilleryError `BAD_ARGUMENT` for an answer of another length or that is not finite, and for an error of the
- * function, with the index of the sample.
+ * @throws DistilleryError `BAD_ARGUMENT`, with the index of the sample, for an answer with the wrong length or numbers
+ * that are not finite, and for an error of the function.
  * @example
  * ```ts
  * const teacher = functionTeacher(async ({ samples, signal }) => fetchLogits(samples, signal), { concurrency: 8, retries: 5 });
@@ -125,7 +125,7 @@ class FunctionTeacher implements Teacher {
 
   open({ data, taps }: TeacherRun): void {
     this.#answers = null;
-    // Hidden outputs are too many to be kept.
+    // Hidden outputs are too large to be stored.
     this.#isKept = this.options.answers !== false && taps.length === 0;
     if (this.#isKept) expectNotAugmented(data, this.name, "answers: false (--no-teacher-answers) asks at each step");
     this.#data = data;
@@ -144,7 +144,7 @@ class FunctionTeacher implements Teacher {
       .update(`${this.fingerprint()} ${fingerprintOf(data)}`)
       .digest("hex");
     const of = { key, samples: data.length, classes: data.classes };
-    // The text of a function that was bound, or is not written in JavaScript, tells it from no other.
+    // The text of a bound function, or of one not written in JavaScript, does not identify it.
     const isTold = !this.options.version.endsWith("{ [native code] }");
     const kept = typeof folder === "string" ? folder : out === null || !isTold ? null : join(out, "teacher_answers");
     const answers = await LogitsStore.open(of, kept);
@@ -195,13 +195,13 @@ class FunctionTeacher implements Teacher {
       labels,
       indices,
       signal: this.#signal,
-      // Few functions read them, and a table's take long.
+      // Computed on demand: few functions read them, and for a table they take long.
       get samples() {
         samples ??= data === null ? [] : samplesOf(data, batch);
         return samples;
       },
     };
-    // What a network gives for a sample is then the same in any batch.
+    // Without recording, the output of a network for a sample is the same in any batch.
     const given = unrecorded(() => this.ask(question));
     return types.isPromise(given)
       ? settling(given, () => `teacher: ${samplesText(indices)}`).then((answer) => asOutputs(answer, indices, data))

@@ -14,7 +14,7 @@ import type { Ranks } from "./ranks.js";
 /** The forward pass of some samples. */
 export type Forward = (batch: Batch, teacher: Outputs) => ForwardResult;
 
-/** What a shard tells of its samples. */
+/** What a shard reports about its samples. */
 export interface ShardResult {
   readonly loss: number;
   /** Means over the samples. */
@@ -30,11 +30,11 @@ interface ForwardResult extends ShardResult {
 
 export type Values = Float32Array | BigInt64Array;
 
-/** What all shards of a rank have in common. */
+/** What all shards of a rank share. */
 interface Shared {
   readonly parameters: readonly Tensor[];
   readonly buffers: readonly (Tensor | LongTensor)[];
-  /** Whose updates wait for the end of the batch. */
+  /** Memories, whose updates wait for the end of the batch. */
   readonly memories: readonly ShardedMemory[];
 }
 
@@ -44,7 +44,7 @@ interface ShardInput {
   readonly batch: Batch;
   readonly outputs: Outputs;
   readonly generator: Generator;
-  /** The gradients of the parameters while other shards pass. */
+  /** The gradients of the parameters while other shards run. */
   readonly gradients: Gradient[];
 }
 
@@ -86,12 +86,15 @@ export class ShardPass {
     this.moved = this.shared.buffers.map(({ data }) => data.slice());
   }
 
-  /** Runs the backward pass to its end: adds the gradients of the loss times a weight to those of the parameters. */
+  /** Runs the backward pass to its end: adds the gradients of the weighted loss to those of the parameters. */
   backward(weight: number): void {
     weighted((this.#forward as ForwardResult).root, weight).backward();
   }
 
-  /** Runs the forward pass from its beginning to the first barrier that waits, which it gives; null: it has ended. */
+  /**
+   * Runs the forward pass from its beginning to the first barrier that has to wait, which it returns; null: it has
+   * ended.
+   */
   replay(forward: Forward): Barrier | null {
     if (this.#forward !== null) return null;
     for (const [i, { data }] of this.shared.buffers.entries()) setAll(data, this.#start[i]);
@@ -138,7 +141,7 @@ export class ShardPass {
   }
 }
 
-/** Who takes part in a batch. */
+/** The shards and ranks that take part in a batch. */
 interface Parties {
   /** How many shards have samples, on all ranks. */
   readonly shards: number;
@@ -146,8 +149,9 @@ interface Parties {
 }
 
 /**
- * Runs a rank's parts of a batch from barrier to barrier, until all have ended: `turn` goes on with one, and gives the
- * barrier that it waits at. What all shards of all ranks give there is combined in the shards' order.
+ * Runs a rank's shards of a batch from barrier to barrier until all have ended: `turn` continues one and returns the
+ * barrier at which it waits. The values that all shards of all ranks bring to a barrier are combined in the shards'
+ * order.
  */
 export async function lockstep<P>(
   parts: readonly P[],

@@ -1,6 +1,6 @@
 import { native } from "../native.js";
 
-/** The sum of the arrays of some shards that follow each other. */
+/** The sum of the arrays of some consecutive shards. */
 export interface PartialSum {
   /** The number of the first shard. */
   readonly first: number;
@@ -10,9 +10,9 @@ export interface PartialSum {
 }
 
 /**
- * The sum of an array of each shard, added as a binary tree over the shards' numbers: ((0 + 1) + (2 + 3)) + ((4 + 5) +
- * (6 + 7)). The order does not depend on who computed which shards, and whoever has neighbouring ones can add them
- * before they are handed on.
+ * The sum of one array per shard, added as a binary tree over the shards' numbers: ((0 + 1) + (2 + 3)) + ((4 + 5) + (6
+ * + 7)). The order does not depend on which rank computed which shards, and a rank with neighbouring shards can add
+ * them before it sends their sum.
  */
 export class ShardSum {
   #stack: PartialSum[] = [];
@@ -20,7 +20,7 @@ export class ShardSum {
 
   constructor(readonly length: number) {}
 
-  /** Adds the sum of the shards that come next; `fill` writes it. */
+  /** Adds the sum of the next shards; `fill` writes it. */
   add(first: number, shards: number, fill: (into: Float32Array) => void): void {
     const values = this.#spare.pop() ?? new Float32Array(this.length);
     fill(values);
@@ -28,7 +28,7 @@ export class ShardSum {
     while (this.#canMerge()) this.#merge();
   }
 
-  /** The sums that wait for shards of others, in their order. */
+  /** The sums that wait for shards of other ranks, in order. */
   get partial(): readonly PartialSum[] {
     return this.#stack;
   }
@@ -41,7 +41,7 @@ export class ShardSum {
     return values;
   }
 
-  /** Begins anew. */
+  /** Starts again. */
   clear(): void {
     this.#spare.push(...this.#stack.splice(0).map(({ values }) => values));
   }

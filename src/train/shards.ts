@@ -22,7 +22,7 @@ interface WeightedResult {
   readonly result: ShardResult;
 }
 
-/** Which shards of a batch pass, and who takes what each gives. */
+/** Which shards of a batch are run here, and where their results go. */
 interface Passes {
   readonly start: number;
   /** Not included. */
@@ -34,28 +34,28 @@ interface Passes {
 }
 
 /**
- * Takes the batches of a run shard by shard. Each shard has the random stream of a seed that is drawn once a batch,
- * plus the shard's number, and starts from the same buffers. The gradients are those of the batch's mean: each shard's
- * are weighted by its share of the samples, and so are the changes of the buffers. Both are added in the order of a
- * {@link ShardSum}, whoever computed them. With `batchNorm` "batch" all shards wait for each other at each BatchNorm,
- * forward and backward.
+ * Runs the batches of a run shard by shard. Each shard has the random stream of a seed that is drawn once per batch,
+ * plus the shard's number, and all shards start from the same buffers. The gradients are those of the batch's mean: the
+ * gradients of each shard, and the changes of its buffers, are weighted by its fraction of the samples. Both are added
+ * in the order of a {@link ShardSum}, whichever rank computed them. With `batchNorm` "batch" all shards wait for each
+ * other at each BatchNorm, forward and backward.
  */
 export class Shards {
   readonly #parameters: readonly Tensor[];
-  /** What a pass may change, as running statistics. */
+  /** Buffers that a pass may change, such as running statistics. */
   readonly #buffers: readonly (Tensor | LongTensor)[];
   readonly #memories: readonly ShardedMemory[];
   readonly #ranks: Ranks | null;
   /**
-   * Of each parameter whether it has a gradient; of each row of a matrix too; the gradients; the changes of the
-   * buffers.
+   * A shard's result: for each parameter whether it has a gradient; for each row of a matrix too; the gradients; the
+   * changes of the buffers.
    */
   readonly #sum: ShardSum;
   /** Of the first three. */
   readonly #length: number;
   /** Memory for the gradients of each shard while others pass. */
   readonly #kept: Gradient[][] = [];
-  /** The gradients of the batches before, of an optimizer's step. */
+  /** The gradients of the previous batches of the same optimizer step. */
   #group: Float32Array | null = null;
 
   constructor(
@@ -77,7 +77,7 @@ export class Shards {
     this.#sum = new ShardSum(this.#length + sizeOf(this.#buffers));
   }
 
-  /** The passes of a batch; after the last one of a group the parameters have its gradients. */
+  /** Runs the passes of a batch; after the last batch of a group the parameters have the group's gradients. */
   async run(step: Step, forward: Forward): Promise<void> {
     const { shards, batchNorm } = this.options;
     const ranks = this.#ranks;
@@ -120,7 +120,7 @@ export class Shards {
     }
   }
 
-  /** All shards at once, from barrier to barrier. */
+  /** Runs all shards together, from barrier to barrier. */
   async #together(step: Step, forward: Forward, { start, end, seed, before, take }: Passes): Promise<void> {
     const passes: ShardPass[] = [];
     for (let shard = start; shard < end; shard++) {
@@ -143,7 +143,7 @@ export class Shards {
     }
   }
 
-  /** A shard's samples and what the teacher gives for them; null for a shard of a short batch that has none. */
+  /** A shard's samples and the teacher's outputs for them; null if a short batch has no samples for it. */
   async #open(step: Step, shard: number, seed: bigint): Promise<ShardPass | null> {
     const { shards } = this.options;
     const generator = new Generator(seed + BigInt(shard));
@@ -170,7 +170,7 @@ export class Shards {
     for (const [i, { data }] of this.#buffers.entries()) setAll(data, before[i]);
   }
 
-  /** Writes what a shard gives to the sum. */
+  /** Adds a shard's result to the sum. */
   #collect(into: Float32Array, before: readonly Values[], moved: readonly Values[], weight: number): void {
     let at = this.#parameters.length;
     for (const [i, parameter] of this.#parameters.entries()) {
@@ -187,14 +187,14 @@ export class Shards {
       at += parameter.size;
     }
     for (const [i, data] of moved.entries()) {
-      // What stayed moves by nothing, infinity too.
+      // A value that did not change has a change of 0, even if it is infinite.
       for (let j = 0; j < data.length; j++)
         into[at + j] = data[j] === before[i][j] ? 0 : weight * (Number(data[j]) - Number(before[i][j]));
       at += data.length;
     }
   }
 
-  /** Moves the buffers by the sum, and gives the parameters the gradients of the group so far. */
+  /** Changes the buffers by the sum, and gives the parameters the gradients of the group so far. */
   #deliver(sum: Float32Array, before: readonly Values[], { isFirstOfGroup, isLastOfGroup }: Step): void {
     let at = this.#length;
     for (const [i, { data }] of this.#buffers.entries()) {
@@ -244,7 +244,7 @@ function rowsWith(counts: Float32Array): Int32Array {
   return Int32Array.from(rows);
 }
 
-/** The results of all ranks. JSON has no NaN and no infinity: they go as texts. */
+/** The results of all ranks. JSON has no NaN and no infinity, so these are sent as texts. */
 async function exchanged(results: readonly WeightedResult[], ranks: Ranks): Promise<WeightedResult[]> {
   const sent = JSON.stringify(results, (_, value) =>
     typeof value === "number" && !Number.isFinite(value) ? String(value) : value,

@@ -1,9 +1,9 @@
 import * as v from "valibot";
 import { finite, integer } from "../registry/index.js";
 
-/** Loss and gradient norm of the steps that a run keeps, as its checkpoint has them. */
+/** Loss and gradient norm of the steps that a run records, as stored in its checkpoint. */
 export const stepTraceSchema = v.strictObject({
-  /** Every how many steps one is kept. */
+  /** The interval between recorded steps. */
   every: integer(1),
   points: v.array(v.tuple([integer(1), finite(), finite()])),
 });
@@ -27,8 +27,8 @@ export function newStepTrace(): StepTrace {
 }
 
 /**
- * Keeps a step, with six digits; if there are too many by then, every second one goes. Which ones stay depends on their
- * number alone.
+ * Records a step with six digits. If there are too many, every second one is dropped, so that which steps remain
+ * depends only on their number.
  */
 export function keepStep(trace: StepTrace, { step, loss, gradNorm }: StepPoint): void {
   if (step % trace.every !== 0) return;

@@ -10,30 +10,30 @@ import { fromUserCode } from "../user_code.js";
 import { changed, type Layout } from "./module_layout.js";
 import type { RunStream } from "./run_handle.js";
 
-/** What a step is made of. */
+/** What a step needs. */
 interface StepInput {
   epoch: EpochBatches;
   index: number;
-  /** The metrics of the epoch's steps before; null in its first one. */
+  /** The metrics of the epoch's previous steps; null in the first one. */
   known: readonly string[] | null;
-  /** Where the run is, for errors. */
+  /** The position in the run, for errors. */
   place: () => string;
-  /** What all its steps have in common. */
+  /** What all steps share. */
   run: { accumulate: number; modes: Modes; stream: RunStream; precision: Precision; layout: Layout };
 }
 
 /**
- * One batch of a run: the parts of its work run in the run's modes and precision, with its random stream and its own
- * arena.
+ * One batch of a run: its parts run in the run's modes and precision, with the run's random stream and an arena of
+ * their own.
  */
 export class Step {
   readonly epoch: EpochBatches;
-  /** The batch's number in the epoch. */
+  /** The index of the batch in the epoch. */
   readonly index: number;
   /** Of its loss, by name. */
   metrics: Metrics = {};
   gradNorm = Number.NaN;
-  /** The batches of the optimizer's step that this one belongs to. */
+  /** The number of batches in the optimizer step that this one belongs to. */
   readonly groupSize: number;
   readonly isFirstOfGroup: boolean;
   readonly isLastOfGroup: boolean;
@@ -71,8 +71,8 @@ export class Step {
   }
 
   /**
-   * Takes down the loss, and the numbers that it reports; `NON_FINITE` if one is not finite, `BAD_ARGUMENT` if they are
-   * others than those of the epoch's steps before, whose mean over the steps is logged.
+   * Records the loss and the numbers that it reports. `NON_FINITE` if one is not finite; `BAD_ARGUMENT` if their names
+   * differ from those of the epoch's previous steps, since their means over the steps are logged.
    */
   report(loss: number, metrics: Metrics): void {
     const { known } = this.of;
@@ -95,7 +95,7 @@ export class Step {
     this.#arena.release();
   }
 
-  /** Adds to an error where the run was. */
+  /** Adds the position in the run to an error. */
   #located(error: unknown): unknown {
     const place = this.of.place();
     const change = this.of.run.layout.change();
@@ -105,7 +105,7 @@ export class Step {
   }
 }
 
-/** Refuses NaN and infinity, before they reach the weights. */
+/** Refuses NaN and infinity before they reach the weights. */
 export function expectFiniteLoss(name: string, value: number): number {
   if (Number.isFinite(value)) return value;
   throw new DistilleryError("NON_FINITE", `${name}: is not finite (got ${value}): lower the learning rate`);

@@ -15,17 +15,17 @@ import { missingTeacher, resolveLoss } from "./resolve_loss.js";
 import { type RunHandle, startRun } from "./run_handle.js";
 import { Trainer } from "./trainer.js";
 
-/** What {@link trainTeacher} takes: the network, the data, and options that may be left out. */
+/** The input of {@link trainTeacher}: the network, the data, and optional settings. */
 export interface TrainTeacherInput extends TrainingOptions, RunControls {
-  /** Trained. */
+  /** The network to train. */
   model: Module;
   data: Dataset;
   /**
-   * Evaluated on after each epoch: the task's figures, the best weights. Not the test set, which is not to be chosen
-   * on.
+   * Evaluated after each epoch: the task's metrics, and the choice of the best weights. Do not pass the test set, which
+   * must not influence that choice.
    */
   validation?: Dataset;
-  /** The name of its files of weights in `out`, without extension; default: `teacher`. */
+  /** The name of its weight files in `out`, without extension; default: `teacher`. */
   name?: string;
   /** A loss that needs no teacher; default: cross-entropy with `labelSmoothing`. */
   loss?: LossSpec;
@@ -40,7 +40,7 @@ export const TRAINING_INPUT = [
   "loss",
 ] as const satisfies readonly (keyof TrainTeacherInput)[];
 
-/** `trainTeacher` of the package, which src/report/ describes, without its report. */
+/** The `trainTeacher` of the package (documented in src/report/) without its report. */
 export function trainTeacher(input: TrainTeacherInput): RunHandle {
   return startRun(input, async (given, stream) => {
     const [controls, { model, data, validation, name = "teacher", loss: spec, ...rest }] = splitControls(given);

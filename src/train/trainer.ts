@@ -31,24 +31,24 @@ import { configOf, madeOf, type TrainerInput, validateInput } from "./trainer_in
 import { bestWeights, isBetterEpoch, loadRunState, metricsOfEpoch, type TrainerState } from "./trainer_state.js";
 import { Validator } from "./validator.js";
 
-/** What a run that is resumed is said to be when nothing is left to do. */
+/** The note for a resumed run that has nothing left to do. */
 export const RUN_FINISHED = "this run is finished";
 
 /**
- * Everything around the training loop: optimizer, schedule and batches, a random stream of its own, turns for the event
+ * Everything around the training loop: optimizer, schedule, batches, the run's random stream, yielding to the event
  * loop, abortion, validation, metrics and checkpoints.
  */
 export class Trainer {
   readonly model: Module;
-  /** What errors call the model. */
+  /** How errors name the model. */
   readonly role: "student" | "model";
   readonly data: Dataset;
   readonly options: ResolvedTraining;
   /** Of the model and of the loss's modules. */
   readonly parameters: readonly Tensor[];
   /**
-   * The same in groups, each of which is clipped by its own norm: those of each of the model's parts that the optimizer
-   * moves.
+   * The same in groups, each of which is clipped by its own norm: those of each part of the model that the optimizer
+   * updates.
    */
   readonly clipGroups: readonly (readonly Tensor[])[];
   readonly #validator: Validator | null;
@@ -56,9 +56,9 @@ export class Trainer {
   readonly #layout: Layout;
   /** Of the whole run. */
   readonly totalSteps: number;
-  /** The rates as the schedule set them, to see those that were set by hand since. */
+  /** The rates as the schedule set them, to detect rates that were set by hand since then. */
   #rates: readonly number[];
-  /** The metrics of the present group of batches. */
+  /** The metrics of the current group of batches. */
   #group: Record<string, number> = {};
 
   private constructor(
@@ -68,9 +68,9 @@ export class Trainer {
     private readonly loader: DataLoader,
     private readonly state: TrainerState,
     private readonly files: RunFiles,
-    /** The present epoch, if its order is drawn. */
+    /** The current epoch, if its order is drawn. */
     private epoch: EpochBatches | null,
-    /** Ends the claim to the parameters and the ranks. */
+    /** Releases the parameters and the ranks. */
     private readonly letGo: () => void,
   ) {
     const { model, loss, data, validation, teacher, options } = input;
@@ -90,19 +90,19 @@ export class Trainer {
     this.#validator = validation && new Validator(validation, teacher, options.precision, input.parts);
   }
 
-  /** Sets a run up; with `resume` in the state of its checkpoint. */
+  /** Sets a run up; with `resume`, in the state of its checkpoint. */
   static async open(input: TrainerInput): Promise<Trainer> {
     validateInput(input);
     const { model, teacher, data, options, controls, stream } = input;
     const { ranks } = controls;
-    // The first of several ranks writes.
+    // Only the first of several ranks writes.
     const ownControls =
       ranks === undefined || ranks.rank === 0 ? controls : (without(controls, ["out", "logs"]) as RunControls);
     const { batchSize, shuffle, dropLast, accumulate } = options;
     const loader = new DataLoader(data, { batchSize, shuffle, dropLast, order: "randperm" });
     const made = await madeOf(input);
     const { modules, parameters, optimizer, scheduler, average } = made;
-    // Before the folder is opened, which clears it.
+    // Before the folder is opened, since that clears it.
     const free = claim(parameters, controls.logs);
     let giveBack: (() => void) | undefined;
     const letGo = () => {
@@ -112,14 +112,14 @@ export class Trainer {
     let files: RunFiles | null = null;
     try {
       giveBack = ranks?.take();
-      // Each unit adds in an order of its own.
+      // Each unit adds in its own order.
       const unit = options.precision === "bfloat16" && { bfloat16Unit: bfloat16Unit() };
       const expectSame = () => ranks?.expectSame({ ...configOf(input, made), ...unit });
       await expectSame();
       if (input.preparation) {
         await RunFiles.expectOpenable(ownControls, () => configOf(input, made), input.preparation.gives);
         await input.preparation.run(ownControls);
-        // What it gives, too.
+        // The hashes that the preparation adds are compared too.
         await expectSame();
       }
       const progress = { epoch: 0, step: 0, sums: {}, seconds: 0, history: [], steps: newStepTrace(), ...unit };
@@ -159,12 +159,12 @@ export class Trainer {
     }
   }
 
-  /** The averaged weights that the loop updates; null without. */
+  /** The averaged weights that the loop updates; null without an average. */
   get average(): ExponentialMovingAverage | null {
     return this.state.average;
   }
 
-  /** Whose parameters a loss may compute with: what is trained, and the teacher. */
+  /** The modules whose parameters a loss may compute with: what is trained, and the teacher. */
   get reachable(): readonly Module[] {
     const { model, loss, teacherNetwork } = this.input;
     return [model, ...Object.values(loss.modules ?? {}), ...(teacherNetwork ? [teacherNetwork.module] : [])];
@@ -186,8 +186,8 @@ export class Trainer {
   }
 
   /**
-   * Makes the remaining steps, a batch each, in all epochs. Between them the event loop gets its turn, checkpoints are
-   * written and the run stops if its signal says so; after each epoch it is validated and recorded.
+   * Makes the remaining steps of all epochs, one batch each. Between steps the event loop gets a turn, checkpoints are
+   * written, and the run stops if its signal is aborted; after each epoch it is validated and recorded.
    */
   async eachStep(body: (step: Step) => void | Promise<void>): Promise<void> {
     const { progress } = this.state;
@@ -209,7 +209,7 @@ export class Trainer {
           const pending = body(step);
           if (pending !== undefined) await pending;
         } catch (error) {
-          // Stopped while it waited for its teacher, the step has changed nothing but the stream.
+          // If it is stopped while waiting for its teacher, the step has changed nothing but the stream.
           const isStopped = isAbort(error) && controls.signal?.aborted === true;
           if (!isStopped || controls.ranks !== undefined || !step.isFirstOfGroup) throw error;
           generator.copyFrom(drawn);
@@ -251,7 +251,7 @@ export class Trainer {
     return result;
   }
 
-  /** Waits until everything is written: afterwards nothing in the folder changes. */
+  /** Waits until everything is written: nothing in the folder changes afterwards. */
   async close(): Promise<void> {
     await this.files.close().finally(this.letGo);
   }
@@ -262,7 +262,7 @@ export class Trainer {
     return patience !== null && best !== null && progress.epoch - best.epoch >= patience;
   }
 
-  /** The present epoch; a run that was stopped before an epoch's first step has drawn its order already. */
+  /** The current epoch; a run that was stopped before an epoch's first step has already drawn its order. */
   #beginEpoch(): EpochBatches {
     this.epoch ??= withGenerator(this.input.stream.generator, () => this.loader.epoch());
     this.state.order = this.epoch.order;
@@ -280,7 +280,7 @@ export class Trainer {
     if (await (controls.ranks?.any(isOver) ?? isOver)) await this.#stop(epoch);
   }
 
-  /** Gives what `onStep` answers. */
+  /** Returns what `onStep` returns. */
   #recordStep(step: Step): unknown {
     const { progress } = this.state;
     for (const [name, value] of Object.entries(step.metrics)) {
@@ -323,7 +323,7 @@ export class Trainer {
     this.#expectLayers();
   }
 
-  /** The epoch's record, validated with the model's present weights, which are kept if they are the best. */
+  /** The epoch's record, validated with the model's current weights, which are kept if they are the best. */
   async #validated(): Promise<EpochRecord> {
     const record = await this.#epochRecord();
     const { best } = this.state;
@@ -344,13 +344,13 @@ export class Trainer {
     return { epoch: epoch + 1, epochs: this.options.epochs, lr, seconds, samplesPerSecond, metrics };
   }
 
-  /** Samples a second, of the epoch so far. */
+  /** Samples per second in the epoch so far. */
   #speed(): number {
     const { step, seconds } = this.state.progress;
     return Math.min(this.data.length, step * this.options.batchSize) / seconds;
   }
 
-  /** Keeps rates that a callback set, if the schedule goes on from them; gives whether there are any. */
+  /** Keeps rates that a callback set if the schedule continues from them; returns whether there are any. */
   #takeRates(): boolean {
     const rates = this.scheduler.getLastLr();
     if (rates.every((lr, i) => lr === (this.#rates[i] ?? lr))) return false;
@@ -360,7 +360,10 @@ export class Trainer {
     return true;
   }
 
-  /** Refuses a network whose layers a callback took out or replaced: the optimizer moves those that it had. */
+  /**
+   * Refuses a network from which a callback removed layers, or in which it replaced some: the optimizer still updates
+   * the old ones.
+   */
   #expectLayers(): void {
     const change = this.#layout.change();
     if (change !== null) throw changed(change);

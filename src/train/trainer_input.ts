@@ -34,25 +34,25 @@ import {
 } from "./run_schedule.js";
 import { randomState } from "./trainer_state.js";
 
-/** A network in a run's model that is trained for itself: clipped, validated and saved. */
+/** A network in a run's model that is trained by itself: clipped, validated and saved separately. */
 export interface Part {
-  /** Of its files of weights, without extension, and of its metrics. */
+  /** The prefix of its weight files and of its metrics. */
   name: string;
   /** In the model, as `networks.0`. */
   path: string;
   module: Module;
 }
 
-/** What a trainer is made of. */
+/** The input of a trainer. */
 export interface TrainerInput {
   command: string;
   /** The name of the files of weights, without extension. */
   name: string;
   model: Module;
-  /** The networks in the model that are each trained for itself; default: the model is the only one. */
+  /** The networks in the model that are trained separately; default: the model is the only one. */
   parts?: readonly Part[];
   loss: DistillationLoss;
-  /** What `loss` was made of; undefined: the default. */
+  /** The specification of `loss`; undefined: the default. */
   lossSpec: LossSpec | undefined;
   /** For the agreement on the validation set, and for its buffers if they change. */
   teacher: Teacher | null;
@@ -62,9 +62,9 @@ export interface TrainerInput {
   /** Evaluated on after each epoch; null: none. */
   validation: Dataset | null;
   options: ResolvedTraining;
-  /** What else determines the figures, for `config.json`; called only if there is one. */
+  /** What else determines the metrics, for `config.json`; called only if that is written. */
   config: () => Readonly<Record<string, unknown>>;
-  /** What takes time or money before the run: done once the run's folder is known to be free for it. */
+  /** Work that takes time or money before the run; done once the run's folder is known to be free. */
   preparation?: Preparation | null;
   controls: RunControls;
   stream: RunStream;
@@ -79,8 +79,8 @@ export interface Preparation {
 }
 
 /**
- * Refuses weights of another order, a validation set that is missing or does not fit, batches of one sample for
- * BatchNorm, preprocessing that no file keeps, and fewer shards than ranks.
+ * Refuses weights in another order, a missing or unsuitable validation set, batches of one sample for BatchNorm,
+ * preprocessing that no file can store, and fewer shards than ranks.
  */
 export function validateInput(input: TrainerInput): void {
   const { model, parts, data, validation, options, controls } = input;
@@ -105,8 +105,8 @@ export function validateInput(input: TrainerInput): void {
 }
 
 /**
- * Refuses a held-out set that networks can't be evaluated on: for another task than the training data's, augmented, or
- * with samples without labels.
+ * Refuses a held-out set on which the networks can't be evaluated: for another task than the training data, augmented,
+ * or with unlabelled samples.
  */
 export function expectEvaluable(name: string, heldOut: Dataset, data: Dataset): void {
   expectUnaugmented(name, heldOut);
@@ -168,7 +168,7 @@ export async function madeOf({
   return { modules, parameters, optimizer, schedule, scheduler, average, hashes };
 }
 
-/** Everything that determines a run's figures: what `config.json` keeps, and what a resumed run must have too. */
+/** Everything that determines a run's metrics: stored in `config.json`, and required to be equal in a resumed run. */
 export function configOf(input: TrainerInput, made: MadeOfOptions): RunConfig {
   const { command, model, loss, data, validation, options, config, controls, stream } = input;
   const lossModules = Object.entries(loss.modules ?? {});

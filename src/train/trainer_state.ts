@@ -33,25 +33,25 @@ const progressSchema = v.strictObject({
   sums: metrics,
   seconds: number,
   history: v.array(epochRecord),
-  /** Absent in checkpoints of before. */
+  /** Absent in older checkpoints. */
   steps: v.optional(stepTraceSchema, newStepTrace),
   /** The learning rate of each group, if a callback set one. */
   rates: v.optional(v.array(number)),
-  /** What multiplied where a run in bfloat16 began. */
+  /** The unit that multiplied when a bfloat16 run started. */
   bfloat16Unit: v.optional(v.string()),
 });
 const bestEpoch = v.objectWithRest({ epoch: count, validationLoss: number }, number);
 const storedSchema = v.strictObject({
   ...progressSchema.entries,
-  /** The names of the optimizer's tensors: a parameter that never moved has none. */
+  /** The names of the optimizer's tensors: parameters that were never updated have none. */
   moments: v.array(v.string()),
-  /** Of a finished run whose optimizer was left out. */
+  /** Set for a finished run without its optimizer's state. */
   withoutOptimizer: v.optional(v.literal(true)),
   best: v.nullable(bestEpoch),
 });
 
 /**
- * The progress of a run, beside its tensors: epochs done; of the present epoch the batches done, the sums of their
+ * The progress of a run, besides its tensors: the epochs done; of the current epoch the batches done, the sums of their
  * metrics and their seconds; the records of the epochs before.
  */
 type RunProgress = v.InferOutput<typeof progressSchema>;
@@ -61,7 +61,7 @@ export interface BestEpoch {
   /** From 1. */
   epoch: number;
   validationLoss: number;
-  /** The figure that it was chosen by: `validationAccuracy` of a classification. */
+  /** The metric that it was chosen by: `validationAccuracy` for a classification. */
   [metric: `validation${string}`]: number;
 }
 
@@ -70,7 +70,7 @@ export interface BestWeights extends BestEpoch {
   state: StateDict;
 }
 
-/** Whether an epoch did better than the best so far: by the figure of the task or, if that is the same, in loss. */
+/** Whether an epoch is better than the best so far: by the task's metric or, if that is equal, by the loss. */
 export function isBetterEpoch(metric: Metric, metrics: Metrics, best: Metrics | null): boolean {
   const name = epochKey(metric);
   const { [name]: value, validationLoss: loss } = metrics;
@@ -79,7 +79,7 @@ export function isBetterEpoch(metric: Metric, metrics: Metrics, best: Metrics | 
   return value === best[name] && loss < best.validationLoss;
 }
 
-/** What is kept of the best epoch's record, with a copy of the model's present weights. */
+/** What is kept of the best epoch's record, with a copy of the model's current weights. */
 export function bestWeights(metric: Metric, { epoch, metrics }: EpochRecord, model: Module): BestWeights {
   const name = epochKey(metric);
   const { [name]: value, validationLoss } = metrics;
@@ -94,7 +94,7 @@ export function metricsOfEpoch({ epoch: _, ...best }: BestEpoch): Metrics {
   );
 }
 
-/** A state dict of the same values in memory of its own. */
+/** A state dict with copies of the same values. */
 export function cloneState(state: StateDict): StateDict {
   const copy = (tensor: StateDict[string]) => {
     if (tensor instanceof Tensor) return new Tensor(tensor.data.slice(), tensor.shape);
@@ -109,20 +109,20 @@ export interface TrainerState {
   model: Module;
   /** What the loss trains beside the model, by name. */
   modules: Readonly<Record<string, Module>>;
-  /** What changes with the run in the teacher: the buffers of one in train mode. */
+  /** What changes in the teacher during the run: its buffers in train mode. */
   teacher: StateDict;
   optimizer: Optimizer;
   /** The averaged weights; null without. */
   average: ExponentialMovingAverage | null;
   generator: Generator;
-  /** The order of the present epoch; null if it is the data's own. */
+  /** The order of the current epoch; null if it is the data's own. */
   order: Int32Array | null;
   progress: RunProgress;
   /** The epoch that did best so far, with its weights; null before there is one. */
   best: BestWeights | null;
 }
 
-/** A run's state as tensors and texts, sharing memory with it. */
+/** A run's state as tensors and metadata that share its memory. */
 export function runState(state: TrainerState, { withOptimizer = true } = {}): Safetensors {
   const { optimizer, order, progress, best } = state;
   const moments = withOptimizer ? momentsOf(optimizer) : {};
@@ -143,8 +143,8 @@ export function runState(state: TrainerState, { withOptimizer = true } = {}): Sa
 }
 
 /**
- * Loads a state dict into a run that was set up the same way, all or nothing; gives the batches of its epoch if that
- * had begun.
+ * Loads a state dict into a run that was set up in the same way, all or nothing; returns the batches of its epoch if
+ * that had started.
  *
  * @throws DistilleryError `BAD_CHECKPOINT` if it does not fit the run.
  */
@@ -181,8 +181,8 @@ export function loadRunState(
 }
 
 /**
- * Whether the run in a folder is done, and its present epoch, by its newest checkpoint; null if it has none. `patience`
- * stops a run early.
+ * Whether the run in a folder has finished, and its current epoch, according to its newest checkpoint; null if it has
+ * none. `patience` may end a run early.
  */
 export async function progressOf(
   folder: string,
@@ -221,7 +221,7 @@ function momentsOf(optimizer: Optimizer): StateDict {
   return Object.fromEntries(entries);
 }
 
-/** Loads the optimizer's tensors, which must be those of the list; gives the others. */
+/** Loads the optimizer's tensors, which must be those in the list; returns the other tensors. */
 function loadMoments(optimizer: Optimizer, names: readonly string[], tensors: StateDict): StateDict {
   const others = { ...tensors };
   const state: Record<string, StateDict> = {};

@@ -21,8 +21,9 @@ import { expectFiniteLoss } from "./train_step.js";
 import type { Part } from "./trainer_input.js";
 
 /**
- * Evaluates on a validation set after each epoch of a run; the event loop gets its turn after each batch. What a fixed
- * teacher says is computed once. Draws are of streams of its own: that of the run goes on as without it.
+ * Evaluates on a validation set after each epoch of a run; the event loop gets a turn after each batch. The outputs of
+ * a fixed teacher are computed once. Random draws come from separate streams, so that the run's stream is the same with
+ * and without validation.
  */
 export class Validator {
   readonly #task: Task;
@@ -37,7 +38,7 @@ export class Validator {
     teacher: Teacher | null,
     /** Of the teacher; the model is evaluated in float32, as it will be used. */
     private readonly precision: Precision,
-    /** Networks in the model whose own figure is reported too. */
+    /** Networks in the model whose own metrics are reported too. */
     private readonly parts: readonly Part[] = [],
   ) {
     this.#task = taskOf(data);
@@ -45,7 +46,7 @@ export class Validator {
   }
 
   /**
-   * The metrics of an epoch: `validationLoss`, the task's figures as `validationAccuracy`, and with a teacher
+   * The metrics of an epoch: `validationLoss`, the task's metrics, such as `validationAccuracy`, and with a teacher
    * `agreement`.
    */
   async validate(model: Module): Promise<Record<string, number>> {
@@ -93,7 +94,7 @@ export class Validator {
     };
   }
 
-  /** Figures as an epoch's record has them. */
+  /** Metrics under their names in an epoch's record. */
   #figures(evaluation: TaskEvaluation, figures: readonly Metric[]): Record<string, number> {
     const shown = figures.filter(({ perEpoch }) => perEpoch).map((metric) => [epochKey(metric), metric.of(evaluation)]);
     return Object.fromEntries(shown.filter(([, value]) => value !== undefined));
@@ -102,7 +103,7 @@ export class Validator {
   async #keep(teacher: Teacher, batch: Batch, run: <T>(body: () => T) => T): Promise<TeacherOutputs | null> {
     if (teacher.evaluate === undefined) return null;
     const evaluate = () => inPrecision(this.precision, () => teacher.evaluate?.(batch));
-    // A stream of its own: the model's draws are the same if what the teacher says is known.
+    // A separate stream: the model's draws are the same if the teacher's outputs are already known.
     const given = run(() => withGenerator(new Generator(), evaluate));
     const outputs = expectOutputs(teacher, types.isPromise(given) ? await given : given);
     const { indices } = batch;
@@ -110,7 +111,7 @@ export class Validator {
       indices.length,
       this.data.classes,
     ]);
-    // The step's memory is used again.
+    // The memory of the step is reused.
     return run(() => this.#task.keep(outputs.logits).slice());
   }
 }
