@@ -16,23 +16,23 @@ import { teacherFingerprint } from "./teacher_fingerprint.js";
 /** How a network is used as a teacher. */
 export interface NetworkTeacherOptions {
   /**
-   * In "eval", the default, the outputs depend on the weights and the inputs only; in "train" dropout is active, batch
-   * statistics are used and running statistics move, as in the reference script.
+   * In "eval", the default, the outputs depend only on the weights and the inputs. In "train" dropout is active, batch
+   * statistics are used and running statistics are updated, as in the reference script.
    */
   mode?: "train" | "eval";
   /** The paths of modules whose outputs a loss reads. */
   taps?: readonly string[];
 }
 
-/** A teacher made of a network, whose outputs are no promises. */
+/** A teacher made from a network, whose outputs are not promises. */
 export interface NetworkTeacher extends Teacher {
   outputs(batch: Batch): Outputs;
   evaluate(batch: Batch): Outputs;
 }
 
 /**
- * A network whose forward pass runs in each step, with the weights that it then has. Outside of the pass it is in the
- * modes that the caller left it in.
+ * A network whose forward pass runs in each step, with its current weights. Outside of the pass it is in the modes that
+ * the caller left it in.
  *
  * @example
  * ```ts

@@ -19,11 +19,11 @@ export interface LogitsColumnOptions
 }
 
 /**
- * The logits in a column of a `.csv`, `.tsv` or `.jsonl` table as a teacher: a cell has a number for each class, as
- * `[0.1, 2.5, -1]` or `0.1 2.5 -1`. The data are loaded without the column, by `dropColumns`.
+ * The logits in a column of a `.csv`, `.tsv` or `.jsonl` table as a teacher: a cell has a number for each class, such
+ * as `[0.1, 2.5, -1]` or `0.1 2.5 -1`. Load the data without this column, by `dropColumns`.
  *
- * @throws DistilleryError `BAD_DATA` with the line of a cell that holds anything else, `BAD_ARGUMENT` if there is no
- * such column.
+ * @throws DistilleryError `BAD_DATA` with the line of a cell that contains anything else, `BAD_ARGUMENT` if the column
+ * does not exist.
  * @example
  * ```ts
  * const { train } = await loadData("flowers.csv", { dropColumns: ["scores"] });
@@ -82,7 +82,7 @@ export async function logitsColumn(
   });
 }
 
-/** The file of a table, or the training file of a folder. */
+/** The file of a table, or the training file in a folder. */
 async function tableOf(path: string): Promise<string> {
   if ((await kindOf(path)) !== "folder") return path;
   const names = await listFiles(path);
@@ -90,7 +90,7 @@ async function tableOf(path: string): Promise<string> {
   return join(path, name);
 }
 
-/** The numbers of a cell; null if it has anything else. */
+/** The numbers in a cell; null if it contains anything else. */
 function numbersOf(cell: string): number[] | null {
   const inside = /^\s*\[(.*)\]\s*$/s.exec(cell)?.[1] ?? cell;
   const texts = inside.trim().split(/[\s,;]+/);

@@ -11,28 +11,28 @@ import type { Teacher } from "./teacher.js";
 
 /** How {@link logitsFile} reads a file. */
 export interface LogitsFileOptions {
-  /** The names of the classes in the order of the columns; default: what the file says, or else the data's order. */
+  /** The names of the classes in the order of the columns; default: those in the file, otherwise the data's order. */
   classes?: readonly string[];
   /**
-   * The bytes of float32 up to which the logits are held in memory; more are read by index from the disk. Default 2^29.
+   * The maximum size of the logits, in bytes of float32, that is held in memory; larger ones are read from disk by
+   * index. Default 2^29.
    */
   memory?: number;
 }
 
 /**
  * The logits in a `.npy`, `.npz` or `.safetensors` file as a teacher: `logits` [samples, classes], or `ids` and
- * `logprobs` [samples, k], whose remaining probability is spread evenly over the classes that are not named. A single
- * array may have any name. Log-probabilities are logits. Of a regression they are the teacher's values [samples,
- * targets], or [samples], in the unit of the columns, but in a file of `TeacherCache.save` standardised, as its
- * metadata say. Row i belongs to sample i of the source, in the order of its file, or of the training data as they are
- * given.
+ * `logprobs` [samples, k], whose remaining probability is spread evenly over the other classes. A single array may have
+ * any name. Log-probabilities are logits. For a regression they are the teacher's values [samples, targets], or
+ * [samples], in the unit of the columns; in a file of `TeacherCache.save` they are standardised, as its metadata say.
+ * Row i belongs to sample i of the source, in the order of its file, or of the training data that are passed.
  *
- * All numbers are checked when the file is opened; the number of rows, the classes and, if the file keeps it, the hash
- * of the data when a run begins; logits that the file says were computed in bfloat16 are refused by a run in float32.
- * Data that are augmented at random are refused.
+ * All numbers are checked when the file is opened. The number of rows, the classes and, if the file has it, the hash of
+ * the data are checked when a run starts. A run in float32 refuses logits that, according to the file, were computed in
+ * bfloat16. Randomly augmented data are refused.
  *
  * @throws DistilleryError `BAD_DATA` or `BAD_CHECKPOINT` with the file, the row and the column, `NOT_FOUND`,
- * `IO_ERROR`; of a run that the file does not fit `BAD_ARGUMENT`.
+ * `IO_ERROR`; `BAD_ARGUMENT` in a run that the file does not fit.
  * @example
  * ```ts
  * await distill({ teacher: await logitsFile("logits.npy"), student, data });
@@ -65,7 +65,7 @@ export async function logitsFile(file: string, options: LogitsFileOptions = {}):
   return byIndex("file", rows);
 }
 
-/** What a file says of its classes; what is wrong in that is a fault of the file. */
+/** What a file says about its classes; mistakes in it are reported as mistakes of the file. */
 function namesIn(file: string, names: readonly string[] | undefined, classes: number | undefined) {
   try {
     return expectClassNames(names, classes);
@@ -119,9 +119,9 @@ function dense(logits: StoredArray): Source {
   };
 }
 
-/** What is left of the probability if those that are named sum to 1: float32's rounding error. */
+/** The remaining probability if the named ones sum to 1: float32's rounding error. */
 const MIN_REST = 2 ** -24;
-/** The most that probabilities in half precision sum to. */
+/** The maximum sum of probabilities in half precision. */
 const MAX = 1 + 2e-3;
 
 function topK(ids: StoredArray, logprobs: StoredArray): Source {
@@ -173,17 +173,17 @@ function finite({ where, shape, read }: StoredArray, start: number, end: number)
   for (let i = 0; i < values.length; i++) {
     if (Number.isFinite(values[i])) continue;
     const place = `row ${start + Math.floor(i / shape[1])}, column ${i % shape[1]}`;
-    // A log-probability of what a tree never saw.
+    // The log-probability of a class that a tree has never seen.
     const advice = values[i] === Number.NEGATIVE_INFINITY ? ": np.maximum(logits, -30) keeps it nearly impossible" : "";
     throw badData(where, `${place}: expected a finite number of float32's range, got ${given[i]}${advice}`);
   }
   return values;
 }
 
-/** Numbers that are read before other work gets its turn. */
+/** Numbers that are read before the event loop gets a turn. */
 const TURN = 2 ** 18;
 
-/** Reads all rows once: checks them, hashes them, and keeps them if they are not too many. */
+/** Reads all rows once: checks and hashes them, and keeps them if there are not too many. */
 async function scan(source: Source, memory: number): Promise<{ hash: string; values: Float32Array | null }> {
   const { samples, width } = source;
   const values = 4 * samples * width <= memory ? new Float32Array(samples * width) : null;

@@ -15,8 +15,8 @@ export type OutputsOf = (batch: Batch) => Outputs | Promise<Outputs>;
 export const LOGITS_BATCH = 256;
 
 /**
- * The logits [n, classes] that a teacher gives for the samples of a data set from `start` on, batch by batch in the
- * order of their indices; the event loop gets its turn before each. `SHAPE_MISMATCH`, and `NON_FINITE` with the
+ * The logits [n, classes] of a teacher for the samples of a data set from `start` on, batch by batch in the order of
+ * their indices; the event loop gets a turn before each batch. Throws `SHAPE_MISMATCH`, and `NON_FINITE` with the
  * sample's index.
  */
 export async function* logitsInOrder(
@@ -32,7 +32,7 @@ export async function* logitsInOrder(
 /** The work of computing a teacher's logits, as progress names it. */
 export const TEACHER_LOGITS = "teacher logits";
 
-/** Why a teacher's logits are not kept. */
+/** Why a teacher's logits are not cached. */
 export const UNCACHEABLE = {
   augmented: "the data are augmented at random",
   notByRow: "the teacher's logits depend on the other samples of a batch",
@@ -43,7 +43,7 @@ export function notCached(reason: string): string {
   return `teacher logits not cached: ${reason}`;
 }
 
-/** Ends the computing of a teacher's logits, `ABORTED`, if the signal says so. */
+/** Stops computing a teacher's logits (`ABORTED`) if the signal is aborted. */
 export function expectNotStopped(signal: AbortSignal | undefined): void {
   if (signal?.aborted) throw new DistilleryError("ABORTED", "stopped while the teacher's logits were computed");
 }
@@ -67,7 +67,7 @@ export async function allLogits(
   return all;
 }
 
-/** Whether a teacher's logits of a sample are the same whatever samples are beside it: a probe of three. */
+/** Whether a teacher's logits for a sample do not depend on the other samples of a batch: tested on three. */
 export async function isRowByRow(outputsOf: OutputsOf, data: Dataset): Promise<boolean> {
   const [together, alone] = [
     await logitsBetween(outputsOf, data, 0, Math.min(3, data.length)),

@@ -8,7 +8,7 @@ import { rowOf } from "../slices.js";
 
 /** What answers belong to. */
 interface StoredOf {
-  /** A hash of the teacher and the data: each has a file of its own. */
+  /** A hash of the teacher and the data; each has its own file. */
   readonly key: string;
   readonly samples: number;
   readonly classes: number;
@@ -20,9 +20,9 @@ const RECORD_HEAD = 8;
 const READ = 2 ** 20;
 
 /**
- * Logits that a teacher gave, by the index of their sample. In a folder each answer is on the disk before the next
- * step: a file of records (index, CRC-32, logits) that grows. What a killed process left unfinished at its end is not
- * counted. The file is made when there is an answer, and one process at a time has it.
+ * A teacher's logits by the index of their sample. In a folder, each answer is on disk before the next step: a file of
+ * records (index, CRC-32, logits) to which new ones are appended. An incomplete record that a killed process left at
+ * the end does not count. The file is created with the first answer, and belongs to one process at a time.
  */
 export class LogitsStore {
   readonly #values: Float32Array;
@@ -40,7 +40,7 @@ export class LogitsStore {
     this.#known = new Uint8Array(of.samples);
   }
 
-  /** The store of a folder; null: in memory. `IN_USE` if another process has them. */
+  /** The store in a folder, or for null in memory. `IN_USE` if another process has it open. */
   static async open(of: StoredOf, folder: string | null): Promise<LogitsStore> {
     const answers = new LogitsStore(of, folder);
     const { file } = answers;
@@ -75,19 +75,19 @@ export class LogitsStore {
   }
 
   /**
-   * Keeps the logits [n, classes] of samples; resolves when they are on the disk. After `close` they come too late and
-   * are dropped.
+   * Stores the logits [n, classes] of samples; resolves when they are on disk. After `close` they are too late and
+   * dropped.
    */
   async add(indices: Int32Array, logits: Float32Array): Promise<void> {
     const { classes } = this.of;
     if (this.#isClosed) return;
-    // Before anything is awaited: the next answer may come in the same memory.
+    // Before anything is awaited: the next answer may reuse the same memory.
     for (const [i, index] of indices.entries()) {
       this.#values.set(rowOf(logits, i, classes), index * classes);
     }
     if (this.folder !== null) {
       const records = this.#records(indices, logits);
-      // One after the other: each record is whole before the next one.
+      // One after the other: each record is complete before the next one.
       this.#written = this.#written.then(() => this.#append(records));
       await this.#written;
     }
@@ -97,10 +97,10 @@ export class LogitsStore {
     }
   }
 
-  /** Lets others have the file, once what came so far is in it. */
+  /** Releases the file for others, once everything so far is in it. */
   async close(): Promise<void> {
     this.#isClosed = true;
-    // Its failure has ended the call that added it.
+    // Its failure has already ended the call that added it.
     await this.#written.catch(() => {});
     this.#lock?.release();
     this.#lock = null;

@@ -14,7 +14,7 @@ export interface TeacherInputs {
   readonly size?: readonly [height: number, width: number];
 }
 
-/** An input of a network: a sample's shape, whose lengths may be open, and the type of its numbers. */
+/** An input of a network: the shape of a sample, whose lengths may be open, and the type of its numbers. */
 interface InputSpec {
   /** For errors. */
   readonly name: string;
@@ -32,7 +32,7 @@ export interface InputPlan {
 const ARRAYS = { float32: Float32Array, float64: Float64Array, uint8: Uint8Array } as const;
 type Type = keyof typeof ARRAYS;
 
-/** How samples of the data become the input; `BAD_ARGUMENT` with the two shapes if they can't. */
+/** How samples of the data become the input; `BAD_ARGUMENT` with both shapes if they can't. */
 export function planInputs(spec: InputSpec, data: Dataset, inputs: TeacherInputs): InputPlan {
   if (!Object.hasOwn(ARRAYS, spec.type)) {
     throw refused(spec, `expected an input of float32, float64 or uint8, got ${spec.type}`);
@@ -42,7 +42,7 @@ export function planInputs(spec: InputSpec, data: Dataset, inputs: TeacherInputs
   return image === undefined ? planValues(spec, data, inputs) : planImages(spec, data.name, image, inputs);
 }
 
-/** Values that become those of a file's own preprocessing; `columns` null: they go in as they are. */
+/** Values converted to those of the file's own preprocessing; `columns` null: fed unchanged. */
 export function planColumns(spec: InputSpec, data: Dataset, columns: Adaptation["inputs"]): InputPlan {
   if (columns === null) return planInputs(spec, data, {});
   const { index, scale, offset, missing } = columns;
@@ -119,7 +119,7 @@ function planImages(spec: InputSpec, name: string, image: ImageLayout, inputs: T
   const [from, plane] = [image.height * image.width, height * width];
   const convert = (values: Float32Array, rows: number) => {
     const size = rows * channels * plane;
-    // Noise may have moved pixels beyond bytes.
+    // Noise may have moved pixels out of the range of a byte.
     const out = isBytes ? new Uint8ClampedArray(size) : new ARRAYS[spec.type as Type](size);
     for (let row = 0; row < rows; row++) {
       const own = values.subarray(row * image.channels * from, (row + 1) * image.channels * from);
@@ -143,7 +143,7 @@ function normalised(pixel: number, mean: number, std: number): number {
   return Math.fround(Math.fround(Math.fround(pixel / 255) - Math.fround(mean)) / Math.fround(std));
 }
 
-/** Where the channels are in an input, how many, and its shape; null if images of the size do not fit it. */
+/** The axis of the channels in an input, their number, and its shape; null if images of this size do not fit it. */
 function layoutOf({ shape }: InputSpec, own: number, height: number, width: number) {
   const counts = own === 1 ? [1, 3] : [own];
   for (const channels of counts) {
@@ -156,7 +156,7 @@ function layoutOf({ shape }: InputSpec, own: number, height: number, width: numb
       if (fits(shape, whole)) return { channels, isLast: false, shape: whole };
     }
     const [first, last] = [fits(shape, planes), fits(shape, pixels)];
-    // Where both fit by open lengths, the one whose number of channels is said.
+    // If open lengths allow both layouts, the one with a fixed number of channels.
     const isLast = last && (!first || (typeof shape[2] === "number" && typeof shape[0] !== "number"));
     if (first || last) return { channels, isLast, shape: isLast ? pixels : planes };
   }

@@ -39,7 +39,7 @@ export interface OnnxSetting {
   readonly rows: number | null;
   readonly plan: InputPlan;
   readonly encoding: RecordedUse["encoding"];
-  /** The number of its outputs, and the place of each of the data's classes among them; null: they are the same. */
+  /** The number of its outputs, and the index of each of the data's classes among them; null: the order is the same. */
   readonly outputs: number;
   readonly classes: Int32Array | null;
 }
@@ -51,9 +51,9 @@ export class OnnxNetwork {
     private readonly session: InferenceSession,
     private readonly makeTensor: MakeTensor,
     private readonly use: OnnxUse,
-    /** What a file of Distillery's own says of itself. */
+    /** The record in a file that Distillery wrote. */
     readonly record: OnnxRecord | null,
-    /** SHA-256 in hex over the file, and over those beside it that its weights lie in. */
+    /** SHA-256 in hex over the file, and over the files beside it that contain its weights. */
     readonly hashes: readonly string[],
   ) {}
 
@@ -68,7 +68,7 @@ export class OnnxNetwork {
       throw badData(file, `is no ONNX file that ONNX Runtime reads: ${lineOf(error)}`, error);
     });
     const makeTensor: MakeTensor = (data, dims) => new runtime.Tensor(...tensorOf(data, dims));
-    // Loaded late: it brings the reader of protobuf.
+    // Loaded late: it loads the protobuf reader.
     const { externalFilesOf, onnxRecordOf } = await import("../export/onnx_record.js");
     const files = [file, ...externalFilesOf(bytes).map((name) => join(dirname(file), name))];
     const hashes = await Promise.all(files.map(hashFile));
@@ -92,7 +92,7 @@ export class OnnxNetwork {
     const [inputs, outputs] = [session.inputMetadata, session.outputMetadata].map((values) => values.map(valueFrom));
     const [input, plan] = this.#inputOf(inputs, data, recorded);
     const isFitting = ({ shape, type }: Value) => {
-      // An open length has a name, or none.
+      // An open length has a name or none.
       const lengths = shape.slice(1).map(Number);
       const isOpen = shape.length === 0 || !lengths.every((length) => length > 0);
       return FLOATS.includes(type) && (isOpen || numel(lengths) === width);
@@ -135,7 +135,7 @@ export class OnnxNetwork {
     return [input, plan(input)];
   }
 
-  /** The value of a name; the only one; or the only one that fits. */
+  /** The value with a name; the only one; or the only one that fits. */
   #pick(
     kind: "input" | "output",
     values: readonly Value[],
@@ -183,7 +183,7 @@ export class OnnxNetwork {
     const width = numel(plan.shape);
     let own = values.subarray(start * width, (start + count) * width);
     if (count < rows) {
-      // A network of a fixed batch size: the last row again.
+      // For a fixed batch size, the last row is repeated.
       const padded = new (values.constructor as Float32ArrayConstructor)(rows * width);
       padded.set(own);
       for (let row = count; row < rows; row++) padded.copyWithin(row * width, (count - 1) * width, count * width);

@@ -8,12 +8,12 @@ import type { OnnxRecord } from "../export/onnx_record.js";
 import { namesOf } from "./class_columns.js";
 import type { TeacherInputs } from "./onnx_inputs.js";
 
-/** How samples of some data go into a file of Distillery's own, and its classes out of it. */
+/** How samples of some data are fed to a file that Distillery wrote, and how its outputs map to the data's classes. */
 export interface RecordedUse {
   readonly inputs: TeacherInputs;
-  /** Of a table or of numbers: what they become; null: they go in as they are. Undefined: `inputs` says it. */
+  /** For a table or for numbers: what they become; null: fed unchanged. Undefined: `inputs` decides. */
   readonly columns?: Adaptation["inputs"];
-  /** How it reads texts that the data have by another encoding; null: by the ids that are their values. */
+  /** How it encodes texts that the data have in another encoding; null: the ids are used. */
   readonly encoding: Adaptation["encoding"];
   /** The number of the network's classes. */
   readonly outputs: number;
@@ -22,12 +22,12 @@ export interface RecordedUse {
 }
 
 /**
- * The use that a file's record says: columns and classes by their names, numbers by both means and deviations, as those
- * of a network in a `.safetensors` file. What is given takes precedence: a size, the names of the classes, and, but for
- * the columns of a table, a mean and a deviation.
+ * The use that a file's record describes: columns and classes are matched by name, numbers are converted by both means
+ * and deviations, as for a network in a `.safetensors` file. Options take precedence: a size, the names of the classes
+ * and, except for the columns of a table, a mean and a deviation.
  *
- * @throws DistilleryError `SHAPE_MISMATCH` that names the columns or classes that are missing; `BAD_ARGUMENT` for data
- * that do not keep the texts which it reads, and for a mean or deviation of a table's columns.
+ * @throws DistilleryError `SHAPE_MISMATCH` that names the missing columns or classes; `BAD_ARGUMENT` for data that do
+ * not keep the texts which it reads, and for a mean or deviation of a table's columns.
  */
 export function recordedUse(
   record: OnnxRecord,
@@ -59,7 +59,7 @@ export function recordedUse(
     : { ...use, inputs, columns: adaptation?.inputs ?? null };
 }
 
-/** What normalises images; nothing if the data's own are the same. */
+/** The normalisation of images; nothing if it equals that of the data. */
 function statisticsOf(spec: Preprocessing, { image }: Dataset): Pick<TeacherInputs, "mean" | "std"> {
   if (spec.kind !== "image" || image === undefined) return {};
   const { mean, std } = spec;

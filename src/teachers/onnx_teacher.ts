@@ -23,38 +23,39 @@ export interface OnnxTeacherOptions {
   input?: string;
   /** The name of its output; default: the only one, or the one with a number for each class. */
   output?: string;
-  /**
-   * What pixels / 255, or a table's numbers, are normalised with; default: what its file says, or as for the student.
-   */
+  /** What pixels / 255, or a table's numbers, are normalised with; default: as the file says, or as for the student. */
   mean?: number | readonly number[];
   std?: number | readonly number[];
   /** The rows and columns that images are resized to, or one number for both; default: as they are. */
   size?: number | readonly [height: number, width: number];
-  /** The names of the classes in the order of its outputs; default: what its file says, or the data's order. */
+  /** The names of the classes in the order of its outputs; default: as the file says, or the data's order. */
   classes?: readonly string[];
 }
 
 const NAMES = ["input", "output", "mean", "std", "size", "classes"];
-/** Rows that are run at once if the network takes any number. */
+/** Rows per batch if the network accepts any number. */
 const BATCH = 256;
-/** The most bytes of logits that are kept. */
+/** The maximum number of bytes of logits that are cached. */
 const MAX_KEPT = 2 ** 31;
 const PREFETCH_DEPTH = 2;
-/** By so much, as a share of the largest, logits differ from batch to batch that are computed row by row. */
+/**
+ * How much the logits of a network that treats each row alone may differ from batch to batch, as a fraction of the
+ * largest.
+ */
 const ROUNDING = 1e-3;
 
 /**
- * A network in an ONNX file as a teacher, by ONNX Runtime on the CPU: the package `onnxruntime-node`, which is
- * installed beside Distillery. Images go in as [channels, height, width], [height, width, channels] or flat, as its
- * input says; a grey image as three equal channels. Its batch size may be fixed. Logits are computed once for each
- * sample if that is exact, as those of a network of Distillery's.
+ * A network in an ONNX file as a teacher, run by ONNX Runtime on the CPU: the package `onnxruntime-node`, which is
+ * installed beside Distillery. Images are fed as [channels, height, width], [height, width, channels] or flat,
+ * depending on its input; a grey image as three equal channels. Its batch size may be fixed. Logits are computed once
+ * for each sample if that is exact, as for a network of Distillery's.
  *
- * A file that {@link saveOnnx} wrote says what it was trained with: columns and classes go by their names, numbers go
- * in as it takes them, as they are or standardised by its own statistics, and texts are encoded as it reads them. Any
- * other file gets the values that the student gets, a table's standardised ones, unless `mean` and `std` say otherwise:
- * 0 and 1 are the numbers as they are.
+ * A file that {@link saveOnnx} wrote records what it was trained with: columns and classes are matched by name, numbers
+ * are fed as the file takes them (raw, or standardised by its own statistics), and texts are encoded as it reads them.
+ * Any other file gets the values that the student gets, for a table the standardised ones, unless `mean` and `std` say
+ * otherwise: 0 and 1 feed the raw numbers.
  *
- * @throws DistilleryError `BAD_ARGUMENT` if the package is not installed, and of data that it does not fit; `BAD_DATA`
+ * @throws DistilleryError `BAD_ARGUMENT` if the package is not installed, and for data that it does not fit; `BAD_DATA`
  * for a file that ONNX Runtime can't read; `NOT_FOUND`, `IO_ERROR`.
  * @example
  * ```ts
@@ -95,7 +96,7 @@ class OnnxTeacher implements Teacher {
     private readonly file: string,
     private readonly hash: string,
     private readonly network: OnnxNetwork,
-    /** Whether nothing is said of what its inputs are normalised with. */
+    /** Whether no option says how its inputs are normalised. */
     private readonly isPlain: boolean,
   ) {}
 
@@ -113,7 +114,7 @@ class OnnxTeacher implements Teacher {
     this.#kept = null;
   }
 
-  /** Computes the logits of all samples, if that is exact. */
+  /** Computes the logits of all samples if that is exact. */
   async prepare({ once = false, signal, onNote }: PreparedRun): Promise<void> {
     const setting = this.#setting;
     if (setting === null) return;
@@ -122,7 +123,7 @@ class OnnxTeacher implements Teacher {
       const raw = "mean 0 and std 1 (--teacher-mean 0 --teacher-std 1) feed it the numbers as they are";
       onNote?.(`teacher: ${this.file} is fed the standardised values that the student gets: ${raw}`);
     }
-    // Also finds what it can't run, before anything is written.
+    // Also detects inputs that it can't process, before anything is written.
     const together = await this.network.run(setting, takeSlice(data, 0, Math.min(3, data.length)));
     const bytes = 4 * data.length * data.classes;
     const alone = await this.network.run(setting, takeSlice(data, 0, 1));
@@ -144,7 +145,7 @@ class OnnxTeacher implements Teacher {
     await noteAccuracy(this.file, data, onNote, (index) => rowOf(kept, index, classes));
   }
 
-  /** Warns of outputs that are no logits, or not those of a sample alone. */
+  /** Warns if outputs are not logits, or depend on other samples. */
   #noteRows(data: Dataset, onNote: PreparedRun["onNote"], alone: Float32Array, together: Float32Array): void {
     noteProbabilities(this.file, data, onNote, together);
     const most = ROUNDING * alone.reduce((largest, x) => Math.max(largest, Math.abs(x)), 0);

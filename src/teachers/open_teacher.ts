@@ -19,10 +19,10 @@ export const TEACHERS = new Registry<Teacher>("teacher", [emaEntry]);
 interface Kind {
   /** For errors. */
   readonly name: string;
-  /** Its options, with the names that what makes it has for them. */
+  /** Its options, by the names that its constructor uses for them. */
   readonly takes: Readonly<Partial<Record<keyof TeacherOptions, string>>>;
   is(file: string): boolean | Promise<boolean>;
-  /** `given`: those of its options that are given. */
+  /** `given`: those of its options that were given. */
   open(
     file: string,
     given: object,
@@ -32,7 +32,7 @@ interface Kind {
 
 const extensionOf = (file: string) => extname(file).toLowerCase();
 
-/** A file is of the first kind that says so. */
+/** A file is of the first kind that accepts it. */
 const KINDS: readonly Kind[] = [
   {
     name: "a teacher by its name",
@@ -83,13 +83,13 @@ export interface OpenTeacherUse {
 }
 
 /**
- * The teacher of a file: the default export of a module (`./teacher.mjs`), a {@link TeacherFunction} or a
- * {@link Teacher}; an ONNX network ({@link onnxTeacher}); the logits in a `.npy`, `.npz` or `.safetensors` file
- * ({@link logitsFile}), or the network whose weights a `.pth` or `.safetensors` file holds. A network is given as it
- * is, for `distill` to choose how it runs.
+ * The teacher in a file: the default export of a module (`./teacher.mjs`), a {@link TeacherFunction} or a {@link
+ * Teacher}; an ONNX network ({@link onnxTeacher}); the logits in a `.npy`, `.npz` or `.safetensors` file ({@link
+ * logitsFile}), or the network whose weights a `.pth` or `.safetensors` file contains. A network is returned as it is;
+ * `distill` chooses how to run it.
  *
- * @throws DistilleryError `BAD_ARGUMENT` for options that a teacher of this kind does not take, and what reading the
- * file throws.
+ * @throws DistilleryError `BAD_ARGUMENT` for options that this kind of teacher does not have, and the errors of reading
+ * the file.
  * @example
  * ```ts
  * await distill({ teacher: await openTeacher("logits.npy"), student, data });
@@ -104,8 +104,8 @@ export async function openTeacher(
 }
 
 /**
- * The teachers of several files, each with those of the options that its kind takes; each option needs one that takes
- * it.
+ * The teachers in several files. Each gets those of the options that its kind takes, and each option needs a teacher
+ * that takes it.
  */
 export async function openTeachers(
   files: readonly string[],

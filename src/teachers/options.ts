@@ -3,7 +3,7 @@ import { expectOptions } from "../checks.js";
 import { sides } from "../data/load_options.js";
 import { expected, finite, integer, issuesError, issuesOf, list, path, positive, text } from "../registry/index.js";
 
-/** What is said of a teacher that was trained elsewhere: the only place that has these options and their defaults. */
+/** The options of a teacher that was trained elsewhere, with their defaults. They are defined only here. */
 export const teacherSchema = v.strictObject({
   /**
    * The names of the classes in the order of the teacher's outputs; default: what its file says, or the data's order.

@@ -5,7 +5,7 @@ import { DistilleryError } from "../errors.js";
 import { bytesOf, ioError, kindOf, makeFolder, openSliced, readWhole, writeWhole } from "../files/index.js";
 import { native } from "../native.js";
 
-/** Rows of logits in a file that grows, with what they are of beside it. */
+/** Rows of logits in a growing file, with a file beside it that says what they belong to. */
 export class PartialLogits {
   private constructor(
     readonly file: string,
@@ -17,7 +17,7 @@ export class PartialLogits {
     private lock: { release(): void } | null,
   ) {}
 
-  /** The logits of a folder, if they are of the same teacher and data; otherwise none, and nothing is written yet. */
+  /** The logits in a folder, if they belong to the same teacher and data; otherwise none. Nothing is written yet. */
   static async open(folder: string, teacher: string | null, data: Dataset): Promise<PartialLogits> {
     const identity = JSON.stringify({
       teacher,
@@ -34,7 +34,7 @@ export class PartialLogits {
     return new PartialLogits(file, folder, identity, width, Math.min(Math.floor(size / width), data.length), lock);
   }
 
-  /** Adds rows, which are on the disk when it resolves. */
+  /** Appends rows, which are on disk when the promise resolves. */
   async append(logits: Float32Array): Promise<void> {
     try {
       if (this.count === 0) {
@@ -45,7 +45,7 @@ export class PartialLogits {
       }
       const handle = await open(this.file, this.count === 0 ? "w" : "r+");
       try {
-        // What a killed process left of a row is written over.
+        // A partial row that a killed process left is overwritten.
         await handle.truncate(this.count * this.width);
         const bytes = bytesOf(logits);
         for (let at = 0; at < bytes.length; ) {
@@ -61,7 +61,7 @@ export class PartialLogits {
     this.count += (4 * logits.length) / this.width;
   }
 
-  /** Lets others have the folder. */
+  /** Releases the folder for others. */
   close(): void {
     this.lock?.release();
     this.lock = null;

@@ -14,9 +14,9 @@ export interface TaughtBatch extends Batch {
 
 /**
  * The batches of an epoch with the teacher's outputs, for a custom training loop. A teacher that can prefetch computes
- * those of the next batches beside the loop's own work; the numbers and the random stream are those of a loop that
- * calls it batch by batch. If the loop draws random numbers itself, what was prefetched is discarded. The tensors of a
- * batch are valid until the next one is taken.
+ * the outputs for the next batches while the loop works; the numbers and the random stream equal those of a loop that
+ * calls the teacher batch by batch. If the loop draws random numbers itself, prefetched outputs are discarded. The
+ * tensors of a batch are valid until the next one is requested.
  *
  * @throws DistilleryError `BAD_ARGUMENT` for a teacher whose outputs are a promise.
  * @example
@@ -55,7 +55,7 @@ export function* prefetch(loader: DataLoader, teacher: Teacher): Generator<Taugh
       }
     }
   } finally {
-    // What is in flight belongs to batches that nobody takes any more.
+    // The passes in flight belong to batches that will not be requested any more.
     teacher.discard?.();
   }
 }

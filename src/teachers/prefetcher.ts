@@ -5,28 +5,28 @@ import { currentGenerator, Generator, withGenerator } from "../tensor/random.js"
 import { expectNoPromise, type Teacher } from "./teacher.js";
 
 /**
- * Hands out the batches of a run with the teacher's outputs, and lets a teacher that can prefetch start on the batches
- * to come, whose random draws are made ahead from a copy of the run's stream.
+ * Provides the batches of a run with the teacher's outputs, and lets a teacher that can prefetch start on the next
+ * batches, for which random numbers are drawn ahead from a copy of the run's stream.
  *
- * That is exact: batches are prefetched only while nothing but batches and teacher draws from the stream, and what was
- * prefetched counts only if the stream is then where it was expected to be; otherwise it is discarded.
+ * This is exact: batches are prefetched only if nothing but batches and teacher draws from the stream, and prefetched
+ * outputs are used only if the stream is then in the expected state; otherwise they are discarded.
  */
 export class TeacherPrefetcher {
   readonly #teacher: Teacher;
   readonly #drawsOtherwise: (sampleShape: readonly number[]) => boolean;
   /** Known from the first batch on. */
   #canPrefetch: boolean | null = null;
-  /** The stream as it will be after the draws of all batches in flight. */
+  /** The stream after the draws of all batches in flight. */
   readonly #prefetchGenerator = new Generator();
   /** The stream's state before the teacher's draws of each batch in flight. */
   readonly #expected: Uint32Array[] = [];
   readonly #spare: Uint32Array[] = [];
-  /** The stream after the last batch and its teacher's outputs, and whether the rest of a step leaves it there. */
+  /** The stream after the last batch and its teacher's outputs, and whether the rest of a step leaves it unchanged. */
   readonly #after = new Generator();
   #isQuiet = true;
   #epoch: EpochBatches | null = null;
 
-  /** `drawsOtherwise` says of samples of a shape whether student or loss draw too: then nothing is prefetched. */
+  /** `drawsOtherwise` says whether student or loss also draw for samples of a shape: then nothing is prefetched. */
   constructor(teacher: Teacher, data: Dataset, drawsOtherwise: (sampleShape: readonly number[]) => boolean) {
     this.#teacher = teacher;
     this.#drawsOtherwise = drawsOtherwise;
@@ -37,7 +37,7 @@ export class TeacherPrefetcher {
   next(epoch: EpochBatches, i: number): { batch: Batch; outputs: Outputs | Promise<Outputs> } {
     const teacher = this.#teacher;
     const { state } = currentGenerator();
-    // Between epochs the order is drawn.
+    // The order is drawn between epochs.
     if (epoch === this.#epoch) this.#isQuiet = same(state, this.#after.state);
     const batch = epoch.batch(i);
     this.#canPrefetch ??= !this.#drawsOtherwise(batch.inputs.shape.slice(1));

@@ -5,14 +5,14 @@ import { DistilleryError } from "../errors.js";
 import { fromUserCode } from "../user_code.js";
 import { expectGoing } from "./run_concurrently.js";
 
-/** How a teacher is asked again after a failure. */
+/** How a teacher is called again after a failure. */
 export interface RetryOptions {
   /**
-   * How often a batch is asked for again after an error, with waits that double. Default: 5 times after an error that
-   * says so (`retry: true`, or `retryAfter`: seconds), never after others; if it is given, after any error.
+   * How often a failed call is repeated, with doubling waits. Default: 5 times after an error that asks for it (`retry:
+   * true`, or `retryAfter`: seconds), never after others; if given, after any error.
    */
   retries?: number;
-  /** The milliseconds before the first of them; default 500. */
+  /** The milliseconds before the first retry; default 500. */
   backoff?: number;
 }
 
@@ -21,8 +21,8 @@ const BACKOFF = 500;
 const LONGEST = 60_000;
 
 /**
- * What `ask` gives, asked again as the options and its errors say; at once if it is no promise. An error that remains
- * names the `samples`.
+ * Returns what `ask` returns, repeating it as the options and its errors say; synchronously if it is not a promise. The
+ * last error names the `samples`.
  */
 export function retry<T>(
   ask: () => T | Promise<T>,
@@ -54,14 +54,14 @@ export function retry<T>(
   }
 }
 
-/** The milliseconds until it is asked again; throws the error if it is not. */
+/** The milliseconds until the next attempt; throws the error if there is none. */
 function waitAfter(
   error: unknown,
   tries: number,
   { retries, backoff = BACKOFF }: RetryOptions,
   samples: () => string,
 ): number {
-  // A wrong answer is not better the next time.
+  // A wrong answer would not be better the next time.
   if (error instanceof DistilleryError) throw error;
   const { retry: isAsked, retryAfter } = (error ?? {}) as { retry?: unknown; retryAfter?: unknown };
   const says = isAsked === true || typeof retryAfter === "number";

@@ -2,8 +2,8 @@ import { setImmediate } from "node:timers/promises";
 import { DistilleryError } from "../errors.js";
 
 /**
- * Runs `work` for each item, up to `concurrency` at once, in order. After a failure none is begun; those that run end
- * first, so that what they give is kept.
+ * Runs `work` for each item, up to `concurrency` at once, in order. After a failure no further one is started; those
+ * that are running end first, so that their results are kept.
  */
 export async function runConcurrently<T>(
   items: readonly T[],

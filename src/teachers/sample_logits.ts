@@ -16,8 +16,8 @@ export function logitsAt(
 }
 
 /**
- * Refuses logits [n, classes] that are not finite, with the sample's index and the class. The samples are those of
- * `indices`, or, if that is a number, those from there on.
+ * Refuses logits [n, classes] that are not finite, with the sample's index and the class. `indices` lists the samples,
+ * or is the index of the first.
  */
 export function expectFiniteLogits(
   place: string,

@@ -5,7 +5,7 @@ import { openNpyFile, openNpz } from "../data/formats/npy.js";
 import { badData, readWhole } from "../files/index.js";
 import type { Precision } from "../tensor/precision.js";
 
-/** An array of a file, whose rows are read piece by piece. */
+/** An array in a file, whose rows are read in parts. */
 export interface StoredArray {
   /** The file, and the array's name in it. */
   readonly where: string;
@@ -14,7 +14,7 @@ export interface StoredArray {
   read(start: number, end: number): ArrayLike<number | bigint>;
 }
 
-/** The arrays of a file by name, and what it says of them. */
+/** The arrays of a file by name, and its metadata. */
 interface StoredArrays {
   readonly arrays: ReadonlyMap<string, StoredArray>;
   readonly classNames?: readonly string[];
@@ -32,7 +32,7 @@ export const STANDARDIZED = "standardized";
 /** The extensions of files that hold arrays. */
 export const ARRAY_FILES = [".npy", ".npz", ".safetensors"] as const;
 
-/** Whether arrays of these names are the logits of samples, not the weights of a network. */
+/** Whether arrays with these names are the logits of samples, and not the weights of a network. */
 export function isLogits(names: { has(name: string): boolean; readonly size: number }): boolean {
   return (names.has("logits") && names.size === 1) || (names.has("ids") && names.has("logprobs"));
 }

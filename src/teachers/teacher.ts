@@ -8,18 +8,18 @@ import type { StateDict } from "../nn/state_dict.js";
 import type { Precision } from "../tensor/precision.js";
 import { Tensor } from "../tensor/tensor.js";
 
-/** What a teacher is opened for. */
+/** What a teacher is opened with. */
 export interface TeacherRun {
   readonly data: Dataset;
   /** The paths of modules whose outputs the loss reads. */
   readonly taps: readonly string[];
-  /** The network that is taught; in a loop of a program's own undefined. */
+  /** The network that is taught; undefined in a program's own loop. */
   readonly student?: Module;
   /** Whether the loss is known to read logits alone, and no labels. */
   readonly labelFree?: () => boolean;
-  /** What `evaluate` is called for; null: nothing. */
+  /** What `evaluate` will be called for; null: nothing. */
   readonly validation?: Dataset | null;
-  /** Of the products of its linear layers; default: the one that is current. */
+  /** The precision of the products of its linear layers; default: the current one. */
   readonly precision?: Precision;
 }
 
@@ -27,10 +27,10 @@ export interface TeacherRun {
 export interface PreparedRun {
   /** The run's folder; null: none. */
   readonly out: string | null;
-  /** Whether each sample's outputs are taken once: nothing need be computed before. Default false. */
+  /** Whether each sample's outputs are requested once, so that nothing needs to be computed ahead. Default false. */
   readonly once?: boolean;
   readonly signal?: AbortSignal;
-  /** Of a run that several ranks share: what the first one computes, on all of them. */
+  /** In a run that several ranks share: computes something on the first rank, and returns it on all of them. */
   readonly fromFirst?: (compute: () => Promise<Float32Array>) => Promise<Float32Array>;
   /** Called with a line for the user. */
   readonly onNote?: (text: string) => void;
@@ -52,60 +52,61 @@ export interface PreparedRun {
  * ```
  */
 export interface Teacher {
-  /** As logs and `config.json` call it. */
+  /** Its name in logs and in `config.json`. */
   readonly name: string;
-  /** Tells teachers of other outputs apart, as the SHA-256 of their weights; null if that is not known. */
+  /** Distinguishes teachers with different outputs, like the SHA-256 of their weights; null if unknown. */
   fingerprint(): string | null;
   /**
-   * Called before a run is set up; refuses one that it has no outputs for: other data, another precision, or hidden
-   * outputs that it does not have. `BAD_ARGUMENT`. One of your own that keeps something of the run teaches one at a
-   * time; the library's teach any number.
+   * Called before a run is set up. Refuses (`BAD_ARGUMENT`) a run for which it has no outputs: other data, another
+   * precision, or hidden outputs that it does not have. If your own teacher keeps state of the run, it can teach one
+   * run at a time; the library's teach any number.
    */
   open?(run: TeacherRun): void;
   /**
-   * Called once before the first step of a run, after `open`, for what takes time, such as asking a server. A dry run
-   * does not.
+   * Called once after `open`, before the first step of a run, for slow work such as querying a server. Not called in a
+   * dry run.
    */
   prepare?(run: PreparedRun): Promise<void>;
   /**
    * The outputs for a batch of the training data. The batch's tensors are valid until the step ends. A teacher that
-   * gives a promise draws no random numbers from the run's stream.
+   * returns a promise must draw no random numbers from the run's stream.
    */
   outputs(batch: Batch): Outputs | Promise<Outputs>;
   /**
-   * The outputs for samples outside of the training data, in eval mode: a run's agreement. Without it none is reported.
+   * The outputs for samples outside of the training data, in eval mode, for a run's agreement. Without it no agreement
+   * is reported.
    */
   evaluate?(batch: Batch): Outputs | Promise<Outputs>;
-  /** Whether `evaluate` gives the same outputs after each epoch. Default true. */
+  /** Whether `evaluate` returns the same outputs after each epoch. Default true. */
   readonly isFixed?: boolean;
-  /** Starts the outputs of a later batch; `outputs` is called for the batches in the same order. */
+  /** Starts computing the outputs of a later batch; `outputs` is called for the batches in the same order. */
   prefetch?(batch: Batch): void;
-  /** How many batches of this many rows may be prefetched and not yet taken. Default 1. */
+  /** How many batches with this many rows may be prefetched and not yet requested. Default 1. */
   prefetchDepth?(rows: number): number;
-  /** Forgets what was prefetched. */
+  /** Discards what was prefetched. */
   discard?(): void;
   /** Called after each step of the optimizer. */
   afterStep?(): void;
-  /** The tensors that change with the run, such as BatchNorm's buffers in train mode: kept in its checkpoints. */
+  /** The tensors that change during the run, such as BatchNorm's buffers in train mode; stored in its checkpoints. */
   state?(): StateDict;
-  /** Releases what it holds; called when the run ends, also without `open` if the loss reads no teacher. */
+  /** Releases its resources. Called when the run ends, even without `open` if the loss reads no teacher. */
   close?(): void | Promise<void>;
 }
 
-/** Refuses a promise of a method that nothing waits for. */
+/** Refuses a promise from a method that nothing awaits. */
 export function expectNoPromise({ name }: Teacher, method: string, answer: unknown): void {
   if (types.isPromise(answer))
     throw badArgument(`teacher: ${name}: ${method}`, "no promise: nothing waits for it", answer);
 }
 
-/** What a teacher gave for a batch, if that is {@link Outputs}; otherwise `BAD_ARGUMENT` that names the teacher. */
+/** Checks that a teacher returned {@link Outputs} for a batch; the `BAD_ARGUMENT` names the teacher. */
 export function expectOutputs({ name }: Pick<Teacher, "name">, outputs: unknown): Outputs {
   const { logits, taps } = Object(outputs) as Partial<Outputs>;
   if (logits instanceof Tensor) return { logits, taps: taps ?? {} };
   throw badArgument(`teacher: ${name}`, "{ logits, taps } with a Tensor of logits", logits ?? outputs);
 }
 
-/** Outputs whose fused chains, which are computed when they are read, are computed: with the present weights. */
+/** Outputs whose deferred chains, which are computed when they are read, are computed now, with the current weights. */
 export function computed(outputs: Outputs): Outputs {
   for (const tensor of [outputs.logits, ...Object.values(outputs.taps)]) void tensor.data;
   return outputs;
@@ -125,7 +126,7 @@ export function isTeacher(value: unknown): value is Teacher {
   return typeof name === "string" && typeof fingerprint === "function" && typeof outputs === "function";
 }
 
-/** What a loss that needs no teacher finds if it reads one. */
+/** The outputs that a loss with `needsTeacher: false` gets: reading them throws. */
 export const NO_TEACHER: Outputs = {
   get logits(): Tensor {
     throw noTeacher();

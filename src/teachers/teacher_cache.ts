@@ -38,9 +38,9 @@ import { STANDARDIZED } from "./stored_arrays.js";
 import { teacherFingerprint } from "./teacher_fingerprint.js";
 
 /**
- * A teacher's logits for every sample of a data set, computed once in eval mode and kept by the sample's index. Tied to
- * the teacher's weights, to how it reads texts and to the data by their hashes, and to the precision: it is refused for
- * any other.
+ * A teacher's logits for every sample of a data set, computed once in eval mode and stored by the sample's index.
+ * Hashes tie it to the teacher's weights, to its text encoding, to the data and to the precision: it is refused for any
+ * other.
  *
  * @example
  * ```ts
@@ -59,9 +59,9 @@ export class TeacherCache {
     readonly teacherHash: string,
     private readonly dataHash: string,
     samples: number,
-    /** Whether they are the values of a regression, standardised as its targets are. */
+    /** Whether they are values of a regression, standardised like its targets. */
     private readonly isStandardized: boolean,
-    /** What the products of the teacher's linear layers were computed in. */
+    /** The precision of the products of the teacher's linear layers. */
     readonly precision: Precision,
   ) {
     this.samples = samples;
@@ -69,7 +69,7 @@ export class TeacherCache {
   }
 
   /**
-   * Computes all logits; the event loop gets its turn after each batch.
+   * Computes all logits; the event loop gets a turn after each batch.
    *
    * @throws DistilleryError `BAD_ARGUMENT` if there is a {@link TeacherCache.whyNotCacheable} reason, `ABORTED` by the
    * signal.
@@ -104,15 +104,15 @@ export class TeacherCache {
     }
     onWork?.({ work: TEACHER_LOGITS, done: loader.length, total: loader.length });
     await answers.settled();
-    // The run that follows takes arrays of other lengths.
+    // The following run needs arrays of other lengths.
     emptyCache();
     const isStandardized = data.targetScale !== undefined;
     return new TeacherCache(concatenated(logits), hash, fingerprintOf(data), data.length, isStandardized, precision);
   }
 
   /**
-   * Logits [samples, classes] that another teacher gave for data in a run's precision: `teacherHash` tells it from
-   * others.
+   * Logits [samples, classes] that another teacher computed for data in a run's precision; `teacherHash` distinguishes
+   * it from others.
    *
    * @throws DistilleryError `SHAPE_MISMATCH` for another number of them, `NON_FINITE` if one is not finite.
    */
@@ -131,9 +131,9 @@ export class TeacherCache {
   }
 
   /**
-   * Why a teacher's logits can't be cached; null if they can. They can't if the data are augmented at random, or if a
-   * network draws random numbers in eval mode or its logits depend on the other samples of a batch (a probe of three
-   * rows, in the precision of the run).
+   * Why a teacher's logits can't be cached; null if they can. They can't if the data are randomly augmented, or if a
+   * network draws random numbers in eval mode or its logits depend on the other samples of a batch (tested on three
+   * rows, in the run's precision).
    */
   static whyNotCacheable(teacher: Module, data: Dataset, precision: Precision = currentPrecision()): string | null {
     expectModule("teacher", teacher);
@@ -156,9 +156,10 @@ export class TeacherCache {
   }
 
   /**
-   * Reads what {@link TeacherCache.save} wrote. It stays tied to its teacher and its data.
+   * Reads a file written by {@link TeacherCache.save}. The cache stays tied to its teacher and its data.
    *
-   * @throws DistilleryError `BAD_CHECKPOINT` if the file is damaged or holds something else, and those of {@link load}.
+   * @throws DistilleryError `BAD_CHECKPOINT` if the file is damaged or contains something else, and the errors of
+   * {@link load}.
    */
   static async load(file: string): Promise<TeacherCache> {
     const { metadata } = await inspectCheckpoint(file);
@@ -178,9 +179,9 @@ export class TeacherCache {
   }
 
   /**
-   * Writes the logits and the two hashes as `.safetensors`, for another process or another day. Values of a regression
-   * stay standardised, for the same bits later; the metadata then say `unit: "standardized"`, which a run that gets the
-   * file as its teacher reads.
+   * Writes the logits and both hashes as `.safetensors`, for another process or later use. Values of a regression stay
+   * standardised, so that the bits are the same later; the metadata then say `unit: "standardized"`, which a run with
+   * this file as its teacher reads.
    *
    * @example
    * ```ts
@@ -208,7 +209,7 @@ export class TeacherCache {
     return `${showCount(this.samples)} x ${this.classes} logits computed once, ${size}`;
   }
 
-  /** Refuses a teacher, data or a precision other than those that it was computed with; `BAD_ARGUMENT`. @internal */
+  /** Refuses a teacher, data or a precision other than those it was computed with; `BAD_ARGUMENT`. @internal */
   expectOf(teacher: Module, data: Dataset, precision: Precision = "float32"): void {
     this.expectPrecision(precision);
     this.expectData(data);
@@ -216,13 +217,13 @@ export class TeacherCache {
     if (teacherFingerprint(network) !== this.teacherHash) throw fromAnother("teacher");
   }
 
-  /** Refuses a precision other than that which it was computed in; `BAD_ARGUMENT`. @internal */
+  /** Refuses a precision other than the one it was computed in; `BAD_ARGUMENT`. @internal */
   expectPrecision(precision: Precision): void {
     expectPrecision("teacherCache", this.precision, precision);
   }
 
   /**
-   * Refuses data other than those that it was computed from, and those of them that are augmented; `BAD_ARGUMENT`.
+   * Refuses data other than those it was computed from, and augmented versions of them; `BAD_ARGUMENT`. @internal
    * @internal
    */
   expectData(data: Dataset): void {

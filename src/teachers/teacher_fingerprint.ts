@@ -4,8 +4,8 @@ import { encodingOf } from "../models/fit_network.js";
 import type { Module } from "../nn/module.js";
 
 /**
- * SHA-256 that tells a network, as `fitNetwork` gives it, from other teachers: of its weights, and of how it reads
- * texts if not by the ids of the data.
+ * SHA-256 that distinguishes a network, as `fitNetwork` returns it, from other teachers: over its weights and, if it
+ * does not use the data's ids, its text encoding.
  */
 export function teacherFingerprint(fitted: Module): string {
   const { teacherHash, teacherEncodingHash } = teacherHashes(fitted);

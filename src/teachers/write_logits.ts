@@ -32,15 +32,15 @@ import { TeacherCache } from "./teacher_cache.js";
 
 /** How {@link writeLogits} works. */
 export interface WriteLogitsOptions {
-  /** Samples that are asked about at once; default 256. */
+  /** Samples per batch; default 256. */
   batchSize?: number;
-  /** How the numbers are stored; default float32. In float16 they take half the space and are rounded to 11 bits. */
+  /** How the numbers are stored; default float32. With float16 they take half the space and are rounded to 11 bits. */
   dtype?: LogitsDtype;
-  /** Whether a file that is there is replaced; default false. */
+  /** Whether an existing file is replaced; default false. */
   overwrite?: boolean;
-  /** Stops after the batch that it is in: the next call goes on from there. */
+  /** Stops after the current batch; the next call continues from there. */
   signal?: AbortSignal;
-  /** Called with lines for the user, such as where it goes on. */
+  /** Called with lines for the user, such as where the work continues. */
   onNote?: (text: string) => void;
 }
 
@@ -61,17 +61,17 @@ const STORED = {
   float32: { bytes: 4, npy: "<f4", safetensors: "F32" },
   float16: { bytes: 2, npy: "<f2", safetensors: "F16" },
 } as const;
-/** The most bytes of an archive, which is put together in memory. */
+/** The maximum size of an archive, which is assembled in memory. */
 const MAX_ARCHIVED = 2 ** 31 - 2 ** 20;
 
 /**
- * Writes a teacher's logits, or the vectors of a network such as BERT, for all samples of the source that data are made
- * of, in the order of their indices, as a `.npy`, `.npz` or `.safetensors` file that {@link logitsFile} reads. The file
- * is written whole or not at all: what is done is kept in the folder `FILE.part` until then, and another call with the
- * same teacher, data and file goes on from there.
+ * Writes a teacher's logits, or the vectors of a network such as BERT, for all samples of the source of the data, in
+ * the order of their indices, as a `.npy`, `.npz` or `.safetensors` file that {@link logitsFile} reads. The file is
+ * written whole or not at all: until then partial results are in the folder `FILE.part`, and another call with the same
+ * teacher, data and file continues from there.
  *
- * @throws DistilleryError `BAD_ARGUMENT` for samples that change at random and a network whose rows depend on each
- * other, and if the file is there, `ABORTED` by the signal, `IN_USE` if another process writes the file, `IO_ERROR`.
+ * @throws DistilleryError `BAD_ARGUMENT` for samples that change at random, for a network whose rows depend on each
+ * other, and if the file exists; `ABORTED` by the signal, `IN_USE` if another process writes the file, `IO_ERROR`.
  * @example
  * ```ts
  * await writeLogits(teacher, train, "logits.safetensors");
@@ -102,7 +102,7 @@ export async function writeLogits(
   if (extension === ".npz" && bytes > MAX_ARCHIVED) {
     throw new DistilleryError("BAD_ARGUMENT", `${file}: ${bytes} bytes are too many for an archive: write a .npy file`);
   }
-  // Before a teacher is asked for hours.
+  // Checked before hours of work.
   if (extension === ".safetensors") headOf(whole, dtype, {});
   const reason = teacher instanceof Module ? TeacherCache.whyNotCacheable(teacher, whole) : null;
   if (reason !== null) throw argumentError("teacher", reason);
@@ -110,7 +110,7 @@ export async function writeLogits(
   const part = `${file}.part`;
   try {
     opened.open?.({ data: whole, taps: [] });
-    // The first batch tells what is wrong before anything is written.
+    // The first batch shows what is wrong before anything is written.
     await opened.prepare?.({ out: part, once: true, signal, onNote });
     const rows = await PartialLogits.open(part, opened.fingerprint(), whole);
     try {
@@ -160,9 +160,9 @@ async function assemble(
   const shape = [data.length, data.classes];
   if (extension === ".safetensors") {
     const head = headOf(data, dtype, {
-      // A cache holds values as they are standardised, this file those in the unit of their columns.
+      // A cache holds standardised values, this file values in the unit of their columns.
       ...(teacher !== null && data.targetScale === undefined && { teacherHash: teacher }),
-      // Of rounded ones no cache can be made, which is exact.
+      // Rounded logits can't be made into a cache, which is exact.
       ...(dtype === "float32" && { logitsHash: hashOf(rows, shape) }),
     });
     return writeWhole(file, joined(head, rows, dtype));
