@@ -17,15 +17,15 @@ import type { DistillationLoss, LossBatch, LossContext } from "./loss.js";
 const DEFAULTS = { tau: 0.07 } as const;
 const EPSILON = 1e-7;
 
-/** What {@link crdLoss} takes beside the features. */
+/** The arguments of {@link crdLoss} besides the features. */
 export interface CrdLossOptions {
-  /** The embeddings of all samples; each call moves those of its batch. */
+  /** The embeddings of all samples; each call updates those of its batch. */
   memory: CrdMemory;
-  /** Make features to embeddings of the memory's dimension and of length 1; default: features are embeddings. */
+  /** Turn features into embeddings of the memory's dimension and of length 1; default: the features are embeddings. */
   student?: CrdEmbedding | undefined;
   teacher?: CrdEmbedding | undefined;
   /**
-   * The temperature: what the cosines are divided by. Default 0.07. Not `temperature`, which a sweep sets in all terms.
+   * The temperature that divides the cosines. Default 0.07. Not called `temperature`, which a sweep sets in all terms.
    */
   tau?: number;
 }
@@ -45,16 +45,16 @@ export class CrdEmbedding extends Module {
 }
 
 /**
- * Contrastive representation distillation (Tian et al., ICLR 2020), a scalar: each network's embedding of a sample is
- * to be recognised among the other network's embeddings of K other samples, which a memory keeps by index. With h =
- * exp(cos / tau) / Z: -mean over rows of (log(h / (h + K / N)) + sum over the negatives of log((K / N) / (h + K / N))),
- * for student against teacher and the other way; N is the number of samples, Z the mean of exp(cos / tau) times N in
- * the first batch. Features are [rows, ...], flattened; `indices` [rows] are the samples' places in the data set. After
- * the loss the memory takes the new embeddings.
+ * Contrastive representation distillation (Tian et al., ICLR 2020), a scalar: each network's embedding of a sample has
+ * to be recognised among the other network's embeddings of K other samples, which a memory stores by index. With h =
+ * exp(cos / tau) / Z it is -mean over rows of (log(h / (h + K / N)) + sum over the negatives of log((K / N) / (h + K /
+ * N))), for student against teacher and the reverse; N is the number of samples, Z the mean of exp(cos / tau) times N
+ * in the first batch. Features are [rows, ...], flattened; `indices` [rows] are the samples' indices in the data set.
+ * After the loss is computed, the memory is updated with the new embeddings.
  *
  * RepDistiller (crd/) has the same formula, with weight 0.8 beside the cross-entropy, and draws its negatives with
- * NumPy in the data loader, from other classes and, if there are enough, without repetition; here they follow from the
- * run's seed, and samples repeat. Both embeddings are trained, the teacher's features are constants.
+ * NumPy in the data loader, from other classes and, if there are enough, without repetition. Here they follow from the
+ * run's seed, and samples may repeat. Both embeddings are trained; the teacher's features are constants.
  *
  * @throws DistilleryError `BAD_DTYPE`, `SHAPE_MISMATCH`, `BAD_ARGUMENT`, `NON_FINITE`.
  * @example
@@ -101,7 +101,7 @@ function expectMemory(name: string, memory: unknown): void {
   if (!(memory instanceof CrdMemory)) throw badArgument(`${name}: memory`, "a CrdMemory", memory);
 }
 
-/** The memory moves before the backward pass reads it. */
+/** The memory is updated before the backward pass reads it. */
 function copyOf(bank: Tensor): Tensor {
   const kept = allocate(bank.size);
   kept.set(bank.data);
@@ -109,7 +109,7 @@ function copyOf(bank: Tensor): Tensor {
 }
 
 /**
- * Of h [rows, 1 + negatives], the positive first. Ratios: a sum of many logarithms that nearly cancel would lose
+ * For h [rows, 1 + negatives], the positive first. Uses ratios: a sum of many logarithms that nearly cancel would lose
  * digits.
  */
 function contrasted(h: Tensor, negatives: number, samples: number): Tensor {

@@ -25,22 +25,22 @@ export interface CrdMemoryOptions {
   dimension?: number;
   /** Negatives of each sample, at most `samples - 1`. Default 16384. */
   negatives?: number;
-  /** The share of the old embedding when a new one comes, from 0 to below 1. Default 0.5. */
+  /** The fraction of the old embedding that remains when a new one comes, in [0, 1). Default 0.5. */
   momentum?: number;
-  /** The class of each sample: negatives are of other classes; default: any other sample. */
+  /** The class of each sample: negatives are samples of other classes; default: any other sample. */
   labels?: Int32Array;
 }
 
-/** How far the streams of a batch's parts are from each other. */
+/** The distance between the seeds of a batch's parts. */
 const SHARD_STEP = 0x9e3779b1n;
 
 /** The defaults of the authors' code. */
 export const CRD_MEMORY_DEFAULTS = { dimension: 128, negatives: 16384, momentum: 0.5 } as const;
 
 /**
- * The embeddings of all samples by their index, student's and teacher's, as {@link crdLoss} compares with. They start
- * at random, from the current stream; which samples are the negatives of a batch follows from a seed that is drawn with
- * them and the number of batches so far. All of it are buffers, so a state dict keeps it: a resumed run has the same
+ * The embeddings of all samples by index, the student's and the teacher's, which {@link crdLoss} compares with. They
+ * are initialised at random from the current stream. The negatives of a batch follow from a seed drawn then and the
+ * number of batches so far. All of this is stored in buffers, and so in the state dict: a resumed run has the same
  * bits.
  */
 export class CrdMemory extends Module implements ShardedMemory {
@@ -48,14 +48,14 @@ export class CrdMemory extends Module implements ShardedMemory {
   readonly student: Tensor;
   /** [samples, dimension] */
   readonly teacher: Tensor;
-  /** What student's and teacher's exponentials are divided by, set by the first batch; before that 0. [2] */
+  /** The normalizers of the student's and the teacher's exponentials, set by the first batch; 0 before. [2] */
   readonly normalizers: Tensor;
   readonly negatives: number;
   readonly momentum: number;
   readonly #seed: LongTensor;
   readonly #batches: LongTensor;
   readonly #classes: Classes;
-  /** The part of a batch that is computed now, and where its new embeddings wait; null: a whole batch. */
+  /** The part of a batch that is being computed, and where its new embeddings wait; null: a whole batch. */
   #shard: { readonly number: number; readonly rows: Float64Array[] } | null = null;
 
   constructor(options: CrdMemoryOptions) {
@@ -84,7 +84,7 @@ export class CrdMemory extends Module implements ShardedMemory {
     return x;
   }
 
-  /** Each sample itself and then its negatives, for the next batch [n, 1 + negatives]. */
+  /** The index of each sample followed by its negatives, for the next batch [n, 1 + negatives]. */
   contrast(indices: Int32Array): IntTensor {
     this.#expectSamples(indices);
     const salt = SHARD_STEP * BigInt(this.#shard?.number ?? 0);
@@ -109,8 +109,8 @@ export class CrdMemory extends Module implements ShardedMemory {
   }
 
   /**
-   * As {@link ShardedMemory}: each shard has negatives of its own; rows are a sample's index and new embeddings,
-   * student's and teacher's.
+   * As in {@link ShardedMemory}: each shard has its own negatives; a row has a sample's index and its new embeddings,
+   * the student's and the teacher's.
    */
   asShard<T>(number: number, rows: Float64Array[], body: () => T): T {
     this.#shard = { number, rows };
@@ -130,7 +130,7 @@ export class CrdMemory extends Module implements ShardedMemory {
     }
   }
 
-  /** Moves the samples' embeddings towards new ones [n, dimension], and makes them of length 1 again. */
+  /** Moves the embeddings of samples towards new ones [n, dimension], and scales them to length 1 again. */
   update(indices: Int32Array, student: Float32Array, teacher: Float32Array): void {
     const dimension = this.student.shape[1];
     this.#expectSamples(indices);
@@ -152,7 +152,7 @@ export class CrdMemory extends Module implements ShardedMemory {
           old[i] = this.momentum * old[i] + (1 - this.momentum) * fresh[row * dimension + i];
           squares += old[i] ** 2;
         }
-        // Opposite ones of equal length leave nothing to keep a direction of.
+        // Opposite embeddings of equal length leave no direction.
         const length = Math.sqrt(squares) || 1;
         for (let i = 0; i < dimension; i++) old[i] /= length;
       }
@@ -192,7 +192,9 @@ class Classes {
     for (let c = 1; c < classes; c++) this.#start[c] = this.#start[c - 1] + this.#count[c - 1];
   }
 
-  /** A sample of another class than that of `index`, chosen by a number; if all are of one class, another sample. */
+  /**
+   * A sample of another class than that of `index`, selected by a number; if there is only one class, another sample.
+   */
   other(index: number, number: number): number {
     const label = this.labels[index];
     const [start, count] = [this.#start[label], this.#count[label]];

@@ -27,12 +27,12 @@ const EPSILON = 1e-8;
 
 /**
  * DIST (Huang et al., NeurIPS 2022), a scalar: T² (beta (1 - mean over rows of rho) + gamma (1 - mean over classes of
- * rho)), where rho is Pearson's correlation of the probabilities softmax(logits / T) of student and teacher, of a row
- * over the classes, or of a class over the batch: sum (a - mean a)(b - mean b) / (|a - mean a| |b - mean b| + 1e-8).
- * Logits are [rows, classes]; no gradient flows to the teacher. A class that is alike in all rows, as in a batch of one
- * row, has rho 0.
+ * rho)). rho is Pearson's correlation between the probabilities softmax(logits / T) of student and teacher, for a row
+ * over the classes, or for a class over the batch: sum (a - mean a)(b - mean b) / (|a - mean a| |b - mean b| + 1e-8).
+ * Logits are [rows, classes]; no gradient flows to the teacher. A class with equal values in all rows, as in a batch of
+ * one row, has rho 0.
  *
- * The authors' code (`dist_kd.py`) has T² since its second revision only, and takes T 4 on CIFAR, 1 on ImageNet, with
+ * The authors' code (`dist_kd.py`) has T² only since its second revision, and uses T 4 on CIFAR, 1 on ImageNet, with
  * weight 2 beside the cross-entropy: `cross-entropy + 2*dist`.
  *
  * @throws DistilleryError `BAD_DTYPE`, `SHAPE_MISMATCH`, `BAD_ARGUMENT`, `NON_FINITE`.

@@ -13,7 +13,7 @@ export interface DkdLossOptions {
   /** The weight of the label's class against all others. Default 1. */
   alpha?: number;
   /**
-   * The weight of the distribution among the other classes. Default 8; the authors take 2 to 8, by the pair of
+   * The weight of the distribution among the other classes. Default 8; the authors use 2 to 8, depending on the pair of
    * networks.
    */
   beta?: number;
@@ -31,10 +31,10 @@ const OPTIONS = {
 /**
  * Decoupled knowledge distillation (Zhao et al., CVPR 2022), a scalar: T² (alpha TCKD + beta NCKD), averaged over the
  * rows. TCKD is KL([p_y, 1 - p_y] of the teacher ‖ that of the student) with p = softmax(logits / T) and y the label;
- * NCKD is KL(teacher ‖ student) of the softmax over the classes that are not y. Logits are [rows, classes], labels
- * [rows]; no gradient flows to the teacher. Of two classes NCKD is 0.
+ * NCKD is KL(teacher ‖ student) of the softmax over the classes other than y. Logits are [rows, classes], labels
+ * [rows]; no gradient flows to the teacher. With two classes NCKD is 0.
  *
- * The authors' code (`mdistiller`, DKD.py) adds the cross-entropy and multiplies this by min(epoch / 20, 1): here
+ * The authors' code (`mdistiller`, DKD.py) adds the cross-entropy and multiplies this loss by min(epoch / 20, 1): here
  * `cross-entropy + dkd(warmup=20)`. It hides y by subtracting 1000 from logits / T, which is not enough for logits of
  * that size, and takes the logarithm of a sum of probabilities, whose gradient is NaN if the sum is 0: here both are
  * exact.

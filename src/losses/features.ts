@@ -15,10 +15,11 @@ interface Features {
 }
 
 /**
- * Hidden outputs of student and teacher, [rows, features] or [rows, channels, height, width], checked; the teacher's as
- * constants.
+ * Hidden outputs of student and teacher, [rows, features] or [rows, channels, height, width], checked; the teacher's
+ * become constants.
  *
- * @throws DistilleryError `BAD_DTYPE`, `SHAPE_MISMATCH` that begins with `name` for other shapes and numbers of rows.
+ * @throws DistilleryError `BAD_DTYPE`; `SHAPE_MISMATCH`, beginning with `name`, for other shapes and different numbers
+ * of rows.
  */
 export function expectFeatures(name: string, student: Tensor, teacher: Tensor, what = "Features"): Features {
   for (const [argument, tensor] of Object.entries({ [`student${what}`]: student, [`teacher${what}`]: teacher })) {
@@ -37,7 +38,7 @@ export function flatRows(x: Tensor): Tensor {
   return x.shape.length === 2 ? x : reshape(x, [x.shape[0], x.size / x.shape[0]]);
 }
 
-/** Each position as one row of channels: [rows * height * width, channels]; [rows, features] as it is. */
+/** Each position as one row of channels: [rows * height * width, channels]; [rows, features] is unchanged. */
 export function positions(x: Tensor): Tensor {
   if (x.shape.length === 2) return x;
   const [rows, channels, height, width] = x.shape;
@@ -45,7 +46,7 @@ export function positions(x: Tensor): Tensor {
 }
 
 /**
- * Both at the smaller height and width of the two, by {@link adaptiveAvgPool2d}; [rows, features] as they are.
+ * Both at the smaller height and width of the two, by {@link adaptiveAvgPool2d}; [rows, features] are unchanged.
  *
  * @throws DistilleryError `SHAPE_MISMATCH` if one has positions and the other has none.
  */
@@ -61,7 +62,7 @@ export function sameSize(name: string, { student, teacher }: Features): Features
   return { student: pooled(student), teacher: pooled(teacher) };
 }
 
-/** Refuses two numbers of channels; `SHAPE_MISMATCH` that says how to mend it. */
+/** Refuses different numbers of channels; the `SHAPE_MISMATCH` says how to fix it. */
 export function expectSameChannels(name: string, student: Tensor, teacher: Tensor): void {
   const [own, wanted] = [student.shape[1], teacher.shape[1]];
   if (own === wanted) return;
@@ -70,7 +71,8 @@ export function expectSameChannels(name: string, student: Tensor, teacher: Tenso
 }
 
 /**
- * x divided by its Euclidean norm along an axis; a vector of norm below 1e-12 has no direction: 0, with the gradient 0.
+ * x divided by its Euclidean norm along an axis. A vector with a norm below 1e-12 has no direction: the result and its
+ * gradient are 0.
  */
 export function unit(x: Tensor, dim = 1): Tensor {
   const squares = x.mul(x).sum(dim, true);
@@ -102,7 +104,7 @@ export interface Layers {
 }
 
 /**
- * The layers that were named, or what the networks' last ones read.
+ * The layers that were named, or by default the inputs of the networks' last layers.
  *
  * @throws DistilleryError `BAD_ARGUMENT` that begins with `name`, as {@link expectLayer}.
  */
@@ -138,7 +140,7 @@ export function expectLayer(
   throw argumentError(name, `${network}: ${text}, got ${show(path)}, which gives [${shape.join(", ")}]`);
 }
 
-/** A loss of hidden outputs as a loss of `distill`; `config` is what its value depends on beside the layers. */
+/** A loss of hidden outputs as a loss of `distill`; `config` is what its value depends on besides the layers. */
 export function ofLayers(
   name: string,
   layers: Layers,
@@ -169,8 +171,8 @@ export function ofLayers(
 }
 
 /**
- * Refuses layers of which one gives [features] and the other one [channels, height, width]; `BAD_ARGUMENT` that names
- * both.
+ * Refuses a pair of layers of which one has outputs [features] and the other [channels, height, width]; the
+ * `BAD_ARGUMENT` names both.
  */
 export function expectAlike(name: string, layers: Layers, context: LossContext): void {
   const [student, teacher] = (["student", "teacher"] as const).map((network) =>

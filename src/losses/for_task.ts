@@ -4,9 +4,9 @@ import type { Entry } from "../registry/index.js";
 import type { DistillationLoss, LossContext } from "./loss.js";
 
 /**
- * Refuses a loss for data of a task that it is not for: a softmax over outputs that are no classes means nothing, and
- * of one output it is always 1, from which nothing is learnt. `BAD_ARGUMENT` that names the losses of `entries` for
- * that task alone.
+ * Refuses a loss for data of a task that it does not support: a softmax over outputs that are not classes means
+ * nothing, and over a single output it is always 1, so nothing is learned. The `BAD_ARGUMENT` names the losses of
+ * `entries` for that task.
  */
 export function expectForTask<L extends { readonly name: string; readonly tasks?: readonly string[] | undefined }>(
   loss: L,
@@ -21,7 +21,7 @@ export function expectForTask<L extends { readonly name: string; readonly tasks?
   throw argumentError("loss", `${text}: ${advice}`);
 }
 
-/** The tasks that all losses are for; undefined if each is for every one. `BAD_ARGUMENT` if there is none. */
+/** The tasks that all losses support; undefined if each supports every task. `BAD_ARGUMENT` if there is none. */
 export function commonTasks(losses: readonly DistillationLoss[]): readonly TaskName[] | undefined {
   let common: readonly TaskName[] | undefined;
   for (const [i, { tasks }] of losses.entries()) {

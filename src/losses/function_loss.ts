@@ -8,9 +8,9 @@ import { onTrialBatch } from "./trial_batch.js";
 export type LossFunction = (batch: LossBatch) => Tensor | ReturnType<DistillationLoss["compute"]>;
 
 /**
- * A function of the batch as a loss. It needs the teacher. Its configuration is its text and, as functions of one text
- * may hold different values, the SHA-256 of its value for fixed random logits and targets: a function that needs more
- * has its text only.
+ * A function of the batch as a loss. It needs the teacher. Its configuration is its text and, because functions with
+ * the same text may hold different values, the SHA-256 of its value for fixed random logits and targets; a function
+ * that needs other inputs has only its text.
  */
 export function functionLoss(compute: LossFunction, classes: number | null = null): DistillationLoss {
   return {
@@ -24,13 +24,13 @@ export function functionLoss(compute: LossFunction, classes: number | null = nul
   };
 }
 
-/** Without metrics unless it has some; what else a function gives is refused as a loss. */
+/** Without metrics unless it returns some; other results of a function are refused. */
 function partsOf(given: ReturnType<LossFunction>): ReturnType<DistillationLoss["compute"]> {
   const isWithMetrics = typeof given === "object" && given !== null && "loss" in given;
   return isWithMetrics ? given : { loss: given, metrics: {} };
 }
 
-/** SHA-256 of a loss's value for random logits and targets of seed 0; null if it can't be computed from those alone. */
+/** SHA-256 of a loss's value for random logits and targets of seed 0; null if these do not suffice to compute it. */
 function hashOfValue(compute: LossFunction, classes: number): string | null {
   try {
     return onTrialBatch({ student: [classes], teacher: [classes], classes }, (batch) => {

@@ -23,18 +23,20 @@ import type { DistillationLoss, LossContext } from "./loss.js";
 
 /** The options of {@link hintLoss}. */
 export interface HintLossOptions {
-  /** Makes the student's channels the teacher's, such as `new Linear(128, 256)`; default: none, for equal ones. */
+  /**
+   * Maps the student's channels to the teacher's, such as `new Linear(128, 256)`; default: none, for equal channels.
+   */
   regressor?: Module | undefined;
 }
 
 /**
  * Hints (Romero et al., FitNets, ICLR 2015), a scalar: the mean square of r(student) - teacher over all elements, for
  * hidden outputs [rows, features] or [rows, channels, height, width]. The regressor r reads rows of channels; for
- * images each position is one, so a Linear is a 1x1 convolution, and the larger image is averaged to the smaller one's
- * size. No gradient flows to the teacher.
+ * images each position is one row, so that a Linear is a 1x1 convolution, and the larger image is averaged to the
+ * smaller one's size. No gradient flows to the teacher.
  *
  * RepDistiller (hint.py, weight 100 beside the cross-entropy) and mdistiller train the regressor together with the
- * student, as here, although the paper trains the hint first; for images their regressor is a convolution with
+ * student, as here, although the paper trains the hint first. For images their regressor is a convolution with
  * BatchNorm and ReLU.
  *
  * @throws DistilleryError `BAD_DTYPE`, `SHAPE_MISMATCH`, `BAD_ARGUMENT`, `NON_FINITE`.

@@ -99,7 +99,7 @@ export { type VectorKdLossOptions, vectorKdDistillationLoss, vectorKdLoss } from
 export { type VidLossOptions, VidRegressor, vidDistillationLoss, vidLoss } from "./vid_loss.js";
 export { weightedSum } from "./weighted_sum.js";
 
-/** Distillation losses, each of which may be warmed up. */
+/** Distillation losses, each of which supports a warm-up. */
 const ENTRIES = [
   kdEntry,
   logitStandardizedKdEntry,
@@ -121,10 +121,10 @@ const ENTRIES = [
   reviewKdEntry,
 ].map(withWarmup);
 
-/** Losses of the student's outputs with what the data say. */
+/** Losses between the student's outputs and the labels or targets of the data. */
 const HARD = [crossEntropyEntry, mseEntry, maeEntry, huberEntry, bceEntry, cosineEntry];
 
-/** What a loss gets beside its arguments. */
+/** What a loss gets besides its arguments. */
 const CONTEXT = [
   "classes",
   "task",
@@ -137,7 +137,7 @@ const CONTEXT = [
   "labels",
 ] as const satisfies readonly (keyof LossContext)[];
 
-/** The losses that have a name: to add one, write its file and add its entry here. */
+/** The losses that have a name. To add one, write its file and add its entry here. */
 export const LOSSES = new Registry<DistillationLoss, LossContext>("loss", [...HARD, ...ENTRIES], {
   expected: "a loss with name, compute and config, or a function that makes one",
   advice: `it is called with { ${CONTEXT.join(", ")} } and its arguments, and makes a loss; a function of the batch is exported as () => ({ student, teacher }) => ...`,
@@ -148,14 +148,14 @@ export const LOSSES = new Registry<DistillationLoss, LossContext>("loss", [...HA
 
 /**
  * A loss as a run takes it: an expression (`"0.1*cross-entropy + 0.9*kd(temperature=4)"`, or its structured terms), a
- * {@link DistillationLoss}, or a function of the batch that gives a scalar.
+ * {@link DistillationLoss}, or a function of the batch that returns a scalar.
  */
 export type LossSpec = Expression | DistillationLoss | LossFunction;
 
 /**
- * Makes the loss that a specification says, for data of the context's task.
+ * Makes the loss that a specification describes, for data of the context's task.
  *
- * @throws DistilleryError `BAD_ARGUMENT` that names the argument, what came and what was expected.
+ * @throws DistilleryError `BAD_ARGUMENT` that names the argument, what was expected and what came.
  */
 export function createLoss(
   spec: LossSpec,

@@ -9,7 +9,7 @@ import { type Annealed, expectTemperature, temperatureOption } from "./temperatu
 
 /** The options of {@link jsdLoss}. */
 export interface JsdLossOptions {
-  /** From 0 to 1: 0 is the forward KL, 1 the reverse one. Default 0.5. */
+  /** From 0 to 1: 0 is the forward KL, 1 the reverse KL. Default 0.5. */
   beta?: number;
   /** T > 0: both networks' logits are divided by it. Default 1. */
   temperature?: number;
@@ -28,11 +28,11 @@ const OPTIONS = {
  * the teacher's and q the student's softmax(logits / T): beta 0: KL(p ‖ q); beta 1: KL(q ‖ p); between: beta KL(p ‖ m)
  * + (1 - beta) KL(q ‖ m), m = beta p + (1 - beta) q. Logits are [rows, classes]; no gradient flows to the teacher.
  *
- * This is what TRL's GKDTrainer computes, jumps included: between 0 and 1 the value goes to 0 towards both ends, while
- * at the ends it is a full divergence, so beta scales the step too. There is no T².
+ * This is what TRL's GKDTrainer computes, including the jumps: between 0 and 1 the value goes to 0 towards both ends,
+ * while at the ends it is a full divergence, so beta also scales the step. There is no T².
  *
- * @throws DistilleryError `BAD_DTYPE`, `SHAPE_MISMATCH`, `BAD_ARGUMENT`, `NON_FINITE`: a reverse KL is infinite where
- * the teacher's probability is 0 (a logit of -Infinity).
+ * @throws DistilleryError `BAD_DTYPE`, `SHAPE_MISMATCH`, `BAD_ARGUMENT`; `NON_FINITE`: a reverse KL is infinite if the
+ * teacher's probability is 0 (a logit of -Infinity).
  * @example
  * ```ts
  * const reverse = jsdLoss(student.forward(inputs), teacherLogits, { beta: 1 });
@@ -53,7 +53,7 @@ export function jsdLoss(studentLogits: Tensor, teacherLogits: Tensor, options: J
 function between(p: Tensor, q: Tensor, beta: number): Tensor {
   if (beta === 0) return divergence(p, q);
   if (beta === 1) return divergence(q, p);
-  // Not lower, or the gradient of a class that both rule out would be NaN.
+  // Not lower: otherwise the gradient of a class that both rule out would be NaN.
   const [ofP, ofQ] = [p.add(Math.log(beta)), q.add(Math.log1p(-beta))].map((x) => clamp(x, LOWEST));
   const m = logsumexp(stack([ofP, ofQ], 0), 0);
   return divergence(p, m)

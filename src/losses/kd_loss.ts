@@ -13,14 +13,16 @@ import { expectLogits, notFinite, ofLogits } from "./logits.js";
 import { type DistillationLoss, type LossBatch, type LossContext, labelledRows, someLabelsFor } from "./loss.js";
 import { type Annealed, expectAnnealed, expectTemperature, inEpoch, temperatureOption } from "./temperature.js";
 
-/** How soft the targets are, and how much they weigh against the true labels. */
+/** The temperature of the soft targets, and their weight against the true labels. */
 export interface KdLossOptions {
   /** T > 0: both networks' logits are divided by it. Default 3.5. */
   temperature?: number;
-  /** The weight of the soft targets, from 0 to 1; with 1 no labels are read. Default 0.6, the reference script's. */
+  /**
+   * The weight of the soft targets, from 0 to 1; with 1 the labels are not read. Default 0.6, the reference script's.
+   */
   alpha?: number;
   /**
-   * From 0 to 1, as in {@link crossEntropy}, for the true labels only: the teacher's targets are soft already. Default
+   * From 0 to 1, as in {@link crossEntropy}, for the true labels only: the teacher's targets are already soft. Default
    * 0.
    */
   labelSmoothing?: number;
@@ -33,8 +35,8 @@ export const KD_DEFAULTS = { temperature: 3.5, alpha: 0.6, ...CROSS_ENTROPY_DEFA
  * The distillation loss of Hinton, Vinyals and Dean (2015), averaged over the rows, as a scalar: alpha T²
  * KL(softmax(teacher / T) ‖ softmax(student / T)) + (1 - alpha) crossEntropy(student, labels, { labelSmoothing }).
  *
- * Without `alpha` it is 0.6. The soft targets alone, which `kd` in an expression and {@link kdDistillationLoss} are
- * without one, are alpha 1, which reads no labels: null, or -1 for a row without one, will do.
+ * The default `alpha` is 0.6. With an alpha of 1 it has only the soft targets, like `kd` in an expression and {@link
+ * kdDistillationLoss} without an alpha, and labels are not read: they may be null, or -1 for a row without one.
  *
  * Logits are [rows, classes], labels [rows]. In PyTorch: `KLDivLoss(reduction="batchmean")` times T² and
  * `CrossEntropyLoss(label_smoothing=)`. The soft targets are constants: no gradient flows to the teacher.
@@ -57,17 +59,17 @@ export function kdLoss(
   return kdLossParts(studentLogits, teacherLogits, labels, options).loss;
 }
 
-/** {@link kdLoss} with its two parts as numbers, before they are weighted. */
+/** The result of {@link kdLossParts}: {@link kdLoss} with its two parts as numbers, before they are weighted. */
 export interface KdLossParts {
   /** alpha soft + (1 - alpha) hard, a scalar. */
   loss: Tensor;
   /** T² KL(softmax(teacher / T) ‖ softmax(student / T)). */
   soft: number;
-  /** The cross-entropy with the labels; label smoothing is optional. Without labels 0. */
+  /** The cross-entropy with the labels, with label smoothing if requested; 0 without labels. */
   hard: number;
 }
 
-/** {@link kdLoss} with the contributions of its soft and its hard targets, for logs. */
+/** {@link kdLoss} with the values of its soft and its hard part, for logs. */
 export function kdLossParts(
   studentLogits: Tensor,
   teacherLogits: Tensor,
@@ -82,7 +84,7 @@ export function kdLossParts(
   const [rows, classes] = studentLogits.shape;
   const given = alpha === 1 && labels === null ? new Int32Array(rows) : labelData(labels as Labels);
   const hasGaps = alpha === 1 && given.includes(NO_LABEL);
-  // The kernel checks labels of weight 0, too.
+  // The kernel also checks labels of weight 0.
   const classOf = hasGaps ? given.map((label) => (label === NO_LABEL ? 0 : label)) : given;
   let [soft, hard] = [0, 0];
   const loss = lossOutput(studentLogits, (student, grad) => {
@@ -108,11 +110,11 @@ export function softLoss(student: Tensor, teacher: Tensor, temperature: number):
 
 /** The options of {@link kdDistillationLoss}. */
 export interface KdDistillationLossOptions {
-  /** T > 0, the same in all epochs or one that moves from the first one's to the last one's. Default 3.5. */
+  /** T > 0, constant or changing linearly from the first epoch to the last. Default 3.5. */
   temperature?: Annealed;
   /**
-   * The weight of the soft targets, from 0 to 1; the labels have the rest. Default: the soft targets alone, without
-   * labels.
+   * The weight of the soft targets, from 0 to 1; the rest is the weight of the labels. Default: only the soft targets,
+   * without labels.
    */
   alpha?: number | undefined;
   /** As in {@link kdLoss}. Default 0. */
@@ -122,9 +124,9 @@ export interface KdDistillationLossOptions {
 /**
  * The distillation loss of Hinton, Vinyals and Dean (2015) as a loss of `distill`: `kd` in expressions.
  *
- * Without `alpha` it is the soft term alone, T² KL(softmax(teacher / T) ‖ softmax(student / T)), and needs no labels.
- * With `alpha` it is {@link kdLoss}, in one fused kernel: the value of
- * `(1 - alpha)*cross-entropy + alpha*kd(temperature=T)`, and it logs both parts, `soft` and `hard`.
+ * Without `alpha` it is only the soft term, T² KL(softmax(teacher / T) ‖ softmax(student / T)), and needs no labels.
+ * With `alpha` it is {@link kdLoss} in one fused kernel: it has the value of `(1 - alpha)*cross-entropy +
+ * alpha*kd(temperature=T)`, and logs both parts, `soft` and `hard`.
  *
  * @example
  * ```ts
@@ -144,7 +146,7 @@ export function kdDistillationLoss(options: KdDistillationLossOptions = {}): Dis
       softLoss(student, teacher, now.temperature),
     );
   }
-  /** The labels' part is over the labelled rows alone. */
+  /** The labels' part is the mean over labelled rows only. */
   const partlyLabelled = (batch: LossBatch, labels: Labels) => {
     const { student, teacher } = batch;
     const soft = softLoss(student.logits, teacher.logits, inEpoch(temperature, batch));

@@ -8,9 +8,9 @@ import type { NoOptions } from "./target_losses.js";
 
 /**
  * The mean squared error between the logits of student and teacher, both [rows, classes], as a scalar: over rows and
- * classes, as `F.mse_loss` has it (Ba and Caruana, 2014; Kim et al., 2021). Distillation at a high temperature comes
- * close to it. Unlike that it moves if a constant is added to a row of logits, and it needs no labels. No gradient
- * flows to the teacher. Others sum over the classes (`big_vision`), or divide by the temperature (TextBrewer).
+ * classes, like `F.mse_loss` (Ba and Caruana, 2014; Kim et al., 2021). Distillation at a high temperature approaches
+ * it. Unlike that, it changes if a constant is added to a row of logits, and it needs no labels. No gradient flows to
+ * the teacher. Other implementations sum over the classes (`big_vision`), or divide by the temperature (TextBrewer).
  *
  * @throws DistilleryError `BAD_DTYPE`, `SHAPE_MISMATCH`, `NON_FINITE`.
  * @example

@@ -25,11 +25,11 @@ const EPSILON = 1e-7;
 /**
  * Logit standardisation (Sun et al., CVPR 2024), a scalar: T² KL(softmax(Z(teacher) / T) ‖ softmax(Z(student) / T)),
  * averaged over the rows, where Z(x) = (x - mean(x)) / (std(x) + 1e-7) over a row's classes and std divides by classes
- * - 1. The student learns the teacher's ranking and its relative distances, and its logits may have a scale of their
- * own. Logits are [rows, classes], at least 2 classes; no gradient flows to the teacher.
+ * - 1. The student learns the teacher's ranking and its relative distances, and its logits may have their own scale.
+ * Logits are [rows, classes] with at least 2 classes; no gradient flows to the teacher.
  *
- * The authors' code (`logit-standardization-KD`, `--kd-stand`) has the same formula and adds the term with weight 9 to
- * 0.1 times the cross-entropy. Of two classes only the order remains: each row becomes ±0.7071.
+ * The authors' code (`logit-standardization-KD`, `--kd-stand`) has the same formula, and adds the term with weight 9 to
+ * 0.1 times the cross-entropy. With two classes only the order remains: each row becomes ±0.7071.
  *
  * @throws DistilleryError `BAD_DTYPE`, `SHAPE_MISMATCH`, `BAD_ARGUMENT`, `NON_FINITE`.
  * @example
@@ -51,7 +51,7 @@ export function logitStandardizedKdLoss(
   return softLoss(student, target, temperature);
 }
 
-/** (x - mean) / (std + 1e-7) of each row, in double precision: of two classes the gradient is a small difference. */
+/** (x - mean) / (std + 1e-7) of each row, in double precision: with two classes the gradient is a small difference. */
 const standardized = defineOp<null, null>({
   name: "standardize",
   forward([x]) {

@@ -7,10 +7,10 @@ import type { DistillationLoss, LossBatch } from "./loss.js";
 import { type Annealed, inEpoch } from "./temperature.js";
 
 /**
- * The logits of student and teacher [rows, classes], checked; the teacher's as constants.
+ * The logits of student and teacher [rows, classes], checked; the teacher's become constants.
  *
- * @throws DistilleryError `BAD_DTYPE`, `SHAPE_MISMATCH` that begins with `name` if there are no rows, fewer than
- * `minClasses` classes, or two shapes.
+ * @throws DistilleryError `BAD_DTYPE`; `SHAPE_MISMATCH`, beginning with `name`, if there are no rows, fewer than
+ * `minClasses` classes, or different shapes.
  */
 export function expectLogits(name: string, student: Tensor, teacher: Tensor, minClasses = 1): Tensor {
   expectTensor(`${name}: studentLogits`, student);
@@ -23,7 +23,7 @@ export function expectLogits(name: string, student: Tensor, teacher: Tensor, min
   throw new DistilleryError("SHAPE_MISMATCH", `${name}: expected ${what}, got [${rows}, ${classes}]`);
 }
 
-/** A loss of logits as a loss of `distill`, with a temperature that may move from epoch to epoch. */
+/** A loss of logits as a loss of `distill`, with a temperature that may change from epoch to epoch. */
 export function ofLogits<O extends { temperature: Annealed }>(
   name: string,
   tasks: readonly TaskName[],
@@ -43,17 +43,17 @@ export function ofLogits<O extends { temperature: Annealed }>(
 }
 
 /**
- * KL(p ‖ q) of log-probabilities, summed over all elements, of which each row's p and q add up to the same. A p of 0
- * adds nothing, if its logarithm is -Infinity too.
+ * KL(p ‖ q) of log-probabilities, summed over all elements; in each row p and q have the same sum. A p of 0 adds
+ * nothing, even if its logarithm is -Infinity.
  */
 export function divergence(logP: Tensor, logQ: Tensor): Tensor {
   return klTerm(logP, logQ).sum();
 }
 
 /**
- * A loss as it is, if it is finite.
+ * Returns a loss if it is finite.
  *
- * @throws DistilleryError `NON_FINITE` that begins with `name` and tells the first element of the inputs that is not
+ * @throws DistilleryError `NON_FINITE` that begins with `name` and names the first element of the inputs that is not
  * finite.
  */
 export function expectFiniteOutput(name: string, loss: Tensor, inputs: Readonly<Record<string, Tensor>>): Tensor {
@@ -65,7 +65,7 @@ export function expectFiniteOutput(name: string, loss: Tensor, inputs: Readonly<
 
 /** The error that names the first element of a loss's inputs that is not finite; null if all are. */
 export function notFinite(name: string, inputs: Readonly<Record<string, Tensor>>): DistilleryError | null {
-  // A class that is ruled out, -Infinity, is no fault by itself.
+  // A class that is ruled out, -Infinity, is not an error by itself.
   for (const isReason of [(x: number) => !(x < Number.POSITIVE_INFINITY), (x: number) => !Number.isFinite(x)]) {
     for (const [input, { data, shape }] of Object.entries(inputs)) {
       const at = data.findIndex(isReason);

@@ -7,13 +7,12 @@ import { Module } from "../nn/module.js";
 import { type Labels, labelData } from "../tensor/int_tensor.js";
 import { Tensor } from "../tensor/tensor.js";
 
-/** What a network gives for a batch. */
+/** The outputs of a network for a batch. */
 export interface Outputs {
   /** [n, classes]. */
   readonly logits: Tensor;
   /**
-   * The outputs of the modules that a loss reads, by their paths: `fc2`, `layers.3`, and `fc3:input` for what `fc3`
-   * reads.
+   * The outputs of the modules that a loss reads, by path: `fc2`, `layers.3`, and `fc3:input` for the input of `fc3`.
    */
   readonly taps: Readonly<Record<string, Tensor>>;
 }
@@ -21,23 +20,26 @@ export interface Outputs {
 /** What a loss is computed from. */
 export interface LossBatch {
   readonly student: Outputs;
-  /** Constants: no gradient flows to the teacher. A loss whose `needsTeacher` is false can't read them. */
+  /** Constants: no gradient flows to the teacher. A loss with `needsTeacher: false` can't read them. */
   readonly teacher: Outputs;
-  /** [n], -1 for a sample without a label; null if the data have none at all. */
+  /** [n], with -1 for a sample without a label; null if the data have no labels at all. */
   readonly labels: Labels | null;
-  /** [n, outputs]: the targets of another task than classification, standardised if the data are; of that none. */
+  /** [n, outputs]: for tasks other than classification, the targets, standardised if the data are. */
   readonly targets?: Tensor | null;
   /** The index of each sample in its data set. */
   readonly indices: Int32Array;
-  /** The epoch that it belongs to, from 1: for weights and temperatures that follow a schedule. */
+  /** The current epoch, from 1, for weights and temperatures that follow a schedule. */
   readonly epoch: number;
   /** The number of epochs of the run. */
   readonly epochs: number;
-  /** The optimizer's steps that the run has made, from 0: what a counter of the loss's own would forget on resuming. */
+  /**
+   * The number of optimizer steps that the run has made, from 0. Use it instead of a counter in the loss, which would
+   * be lost on resuming.
+   */
   readonly step: number;
   /** The number of steps of the run. */
   readonly steps: number;
-  /** Whether each sample is mixed with another one (mixup), so that it is none of the data set. Default false. */
+  /** Whether each sample is mixed with another one (mixup), and so is not a sample of the data set. Default false. */
   readonly isMixed?: boolean;
 }
 
@@ -45,7 +47,7 @@ export interface LossBatch {
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [name: string]: Json };
 
 /**
- * What a student is trained with. A loss is one file: its value, the options with their defaults, what it reads and
+ * What a student is trained with. A loss is one file: its value, its options with their defaults, what it reads and
  * what it logs.
  *
  * @example
@@ -62,49 +64,53 @@ export type Json = null | boolean | number | string | readonly Json[] | { readon
  * ```
  */
 export interface DistillationLoss {
-  /** As expressions and logs call it. */
+  /** Its name in expressions and logs. */
   readonly name: string;
   /**
-   * The paths of the modules whose outputs it reads, in the student and in the teacher; `fc3:input` is what `fc3`
-   * reads.
+   * The paths of the modules whose outputs it reads, in the student and in the teacher; `fc3:input` is the input of
+   * `fc3`.
    */
   readonly taps?: { readonly student?: readonly string[]; readonly teacher?: readonly string[] };
   /**
-   * Regressors and other modules: trained with the student and kept in the checkpoint, but not in the student's file.
+   * Regressors and other modules that are trained with the student and stored in the checkpoint, but not in the
+   * student's file.
    */
   readonly modules?: Readonly<Record<string, Module>>;
   /** Whether `compute` reads `batch.teacher`. Default true. */
   readonly needsTeacher?: boolean;
   /**
-   * Whether `compute` reads `batch.teacher.logits`. Default: as `needsTeacher`. One that reads hidden outputs alone
-   * says false.
+   * Whether `compute` reads `batch.teacher.logits`. Default: as `needsTeacher`. Set it to false if the loss reads only
+   * hidden outputs.
    */
   readonly needsTeacherLogits?: boolean;
-  /** The tasks whose outputs it is for: data of another one are refused. Default: every task. */
+  /** The tasks that it supports: data of other tasks are refused. Default: every task. */
   readonly tasks?: readonly TaskName[];
-  /** Whether `compute` draws random numbers. Default false; a teacher is then prefetched. */
+  /** Whether `compute` draws random numbers. Default false, which lets a teacher be prefetched. */
   readonly drawsRandomNumbers?: boolean;
-  /** The loss as a scalar, and numbers for the logs by their names: means over the batch. */
+  /** Returns the loss as a scalar, and named numbers for the logs: means over the batch. */
   compute(batch: LossBatch): {
     loss: Tensor;
     metrics: Readonly<Record<string, number>>;
-    /** What a sum shows for it, if it has a weight of its own that follows the epoch; default: the loss. */
+    /** The loss that a sum shows for it, if its own weight follows the epoch; default: the loss itself. */
     unweighted?: number | undefined;
   };
-  /** Everything that the loss's value depends on: `config.json` keeps it, and a resumed run must have the same. */
+  /**
+   * Everything that the loss's value depends on: stored in `config.json`, and required to be equal in a resumed run.
+   */
   config(): Json;
 }
 
 /**
- * A module of a loss that keeps something of each sample, as a bank of embeddings. With `shards` the moves of other
- * buffers are averaged over a batch's shards; what a memory keeps waits instead, and is taken once for all of them.
+ * A module of a loss that keeps something per sample, such as a bank of embeddings. With `shards`, changes of other
+ * buffers are averaged over a batch's shards; updates of a memory are collected instead, and applied once for all
+ * shards.
  */
 export interface ShardedMemory extends Module {
-  /** Its buffers that {@link ShardedMemory.takeRows} alone moves. */
+  /** Those of its buffers that only {@link ShardedMemory.takeRows} changes. */
   readonly banks: readonly Tensor[];
-  /** Runs `body`, the forward pass of a shard, which adds to `rows` what the memory is to take. */
+  /** Runs `body`, the forward pass of a shard, and adds the updates of the memory to `rows`. */
   asShard<T>(shard: number, rows: Float64Array[], body: () => T): T;
-  /** Takes the rows of all shards of a batch, in their order. */
+  /** Applies the updates of all shards of a batch, in their order. */
   takeRows(rows: readonly Float64Array[]): void;
 }
 
@@ -116,30 +122,30 @@ export function shardedMemories(module: Module): ShardedMemory[] {
 
 /** What a loss may be made for. */
 export interface LossContext {
-  /** The number of classes, or of other outputs. */
+  /** The number of classes, or of outputs for other tasks. */
   readonly classes: number;
   /** What the network is trained for; default: classification. */
   readonly task?: TaskName | undefined;
-  /** The label smoothing of a run's hard targets, for losses whose own is not given. */
+  /** The label smoothing of a run's hard targets, for losses without their own. */
   readonly labelSmoothing: number;
   /**
-   * The shape of a module's output for one sample, by the module's path, the network's own by an empty one: for
+   * The shape of a module's output for one sample, by the module's path (empty for the network's own output): for
    * regressors between hidden layers.
    */
   tapShape(network: "student" | "teacher", path: string): readonly number[];
-  /** The path of a network's features: what the layer reads that gives its logits, as `fc3:input`. */
+  /** The path of a network's features: the input of the layer that computes its logits, such as `fc3:input`. */
   features(network: "student" | "teacher"): string;
   /** The number of samples that are trained on. */
   readonly samples: number;
-  /** Whether some of these samples may have no label; default: not. */
+  /** Whether some of these samples may have no label; default false. */
   readonly unlabelled?: boolean | undefined;
-  /** Whether they are mixed with each other ({@link LossBatch.isMixed}); default: not. */
+  /** Whether samples are mixed with each other ({@link LossBatch.isMixed}); default false. */
   readonly mixed?: boolean | undefined;
-  /** The class of each of these samples; `BAD_ARGUMENT`, which begins with the loss, if one has none. */
+  /** The class of each of these samples; the `BAD_ARGUMENT`, if one has none, begins with the loss. */
   labels(loss?: string): Int32Array;
 }
 
-/** A loss with some of its fields replaced; the others are its own, also those of its class. */
+/** A loss with some of its fields replaced; other fields, including those of its class, are kept. */
 export function changedLoss(loss: DistillationLoss, changes: Partial<DistillationLoss>): DistillationLoss {
   const { name, taps, modules, needsTeacher, needsTeacherLogits, tasks, drawsRandomNumbers } = loss;
   return {
@@ -171,7 +177,7 @@ export function readsTeacherLogits(loss: DistillationLoss): boolean {
   return readsTeacher(loss) && (loss.needsTeacherLogits ?? true);
 }
 
-/** Refuses a field of a loss that is not what it has to be; `BAD_ARGUMENT` that begins with `place`. */
+/** Refuses a field of a loss with a wrong value; the `BAD_ARGUMENT` begins with `place`. */
 type Check = (value: unknown, place: string) => void;
 
 const must =
@@ -215,7 +221,7 @@ const FIELDS: Readonly<Record<keyof DistillationLoss, Check>> = {
   }),
 };
 
-/** Refuses anything but a {@link DistillationLoss}; `BAD_ARGUMENT` that begins with `place` and names the field. */
+/** Refuses anything but a {@link DistillationLoss}; the `BAD_ARGUMENT` begins with `place` and names the field. */
 export function expectDistillationLoss(value: unknown, place: string): DistillationLoss {
   must((one) => isObject(one) && !types.isPromise(one), "with name, compute and config")(value, place);
   const loss = value as DistillationLoss;
@@ -236,7 +242,9 @@ export function expectDistillationLoss(value: unknown, place: string): Distillat
   return loss;
 }
 
-/** A key that is one or two letters off a field which the loss lacks, and the field; others are the loss's own. */
+/**
+ * A key that is one or two letters off a field which the loss lacks, with that field. Other keys belong to the loss.
+ */
 function misspelt(loss: DistillationLoss): [key: string, field: string] | null {
   const missing = Object.keys(FIELDS).filter((field) => loss[field as keyof DistillationLoss] === undefined);
   for (const key of Object.keys(loss).filter((key) => !Object.hasOwn(FIELDS, key))) {
@@ -246,13 +254,14 @@ function misspelt(loss: DistillationLoss): [key: string, field: string] | null {
   return null;
 }
 
-/** Short fields are near to many a word, as taps to tau: of them a key may lack or add a last letter alone. */
+/** Short fields are near to many words, as taps is to tau: for these a key may only lack or add a last letter. */
 function isNear(key: string, field: string): boolean {
   return field.length < 6 ? `${key}s` === field || key === `${field}s` : leven(key, field, { maxDistance: 3 }) < 3;
 }
 
 /**
- * What a loss gives for a batch, checked: a scalar, and metrics that are numbers; `BAD_ARGUMENT` that names the loss.
+ * Computes a loss for a batch and checks the result: a scalar, and metrics that are numbers; the `BAD_ARGUMENT` names
+ * the loss.
  */
 export function computeLoss(loss: DistillationLoss, batch: LossBatch): ReturnType<DistillationLoss["compute"]> {
   const place = `loss ${loss.name}`;
@@ -290,7 +299,7 @@ function showTensor(value: unknown): string {
   return value instanceof Tensor ? `a tensor of shape [${value.shape.join(", ")}]` : show(value);
 }
 
-/** The labels of a batch, of which some may be -1, no label; `BAD_ARGUMENT` if the data have none at all. */
+/** The labels of a batch, some of which may be -1 (no label); `BAD_ARGUMENT` if the data have no labels at all. */
 export function someLabelsFor(loss: string, { labels }: LossBatch): Labels {
   if (labels !== null) return labels;
   const text = "the data have no labels: leave this term out; kd needs none without alpha, or with alpha 1";

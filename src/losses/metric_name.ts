@@ -1,11 +1,11 @@
 import { argumentError } from "../checks.js";
 
 const PATTERN = /^[\w.+/-]+$/;
-/** What a run's records have already, beside the figures of its validation. */
+/** Names that a run's records already have, besides the metrics of its validation. */
 const RESERVED: readonly string[] = ["epoch", "epochs", "lr", "seconds", "samplesPerSecond", "loss", "agreement"];
 const OF_VALIDATION = /^validation[A-Z]/;
 
-/** Refuses a name that no metric of a loss can have; `BAD_ARGUMENT`. */
+/** Refuses a name that is not available to a metric of a loss; `BAD_ARGUMENT`. */
 export function expectMetricName(argument: string, name: string): void {
   if (isMetricName(name)) return;
   if (name in Object.prototype) {

@@ -2,16 +2,16 @@ import type { Labels } from "../tensor/int_tensor.js";
 import { computeLoss, type DistillationLoss, type LossBatch } from "./loss.js";
 import { isSum } from "./weighted_sum.js";
 
-/** The second labels of mixed samples, and how much the first ones count. */
+/** The second labels of mixed samples, and the weight of the first ones. */
 export interface Mixture {
   readonly labels: Labels | null;
   readonly weight: number;
 }
 
 /**
- * The loss of mixed samples: w times that with their own labels and 1 - w times that with the labels of those that they
- * are mixed with, and so the metrics. Of the cross-entropy, which is linear in the labels, that is the one with mixed
- * labels. A loss that reads no labels, or such a term of a sum, is computed once.
+ * The loss of mixed samples: w times the loss with their own labels plus 1 - w times the loss with the labels of the
+ * samples they are mixed with; metrics are mixed in the same way. For the cross-entropy, which is linear in the labels,
+ * this equals the loss with mixed labels. A loss that reads no labels, or such a term of a sum, is computed once.
  */
 export function computeMixedLoss(
   loss: DistillationLoss,

@@ -23,9 +23,9 @@ const OPTIONS = {
  * rows, as {@link kdLoss} sums over its classes. Logits are [rows, labels], one decision each; no gradient flows to the
  * teacher.
  *
- * Implementations differ in what they average: `nn.KLDivLoss()`, the mean over all, gives 1 / (2 labels) of this.
- * Several take the logarithm of a probability plus 1e-8; here it is the logarithm of the sigmoid, which needs no
- * addend.
+ * Implementations differ in how they average: `nn.KLDivLoss()`, the mean over all elements, gives 1 / (2 labels) of
+ * this. Several take the logarithm of a probability plus 1e-8; here it is the logarithm of the sigmoid, which needs no
+ * such term.
  *
  * @throws DistilleryError `BAD_DTYPE`, `SHAPE_MISMATCH`, `BAD_ARGUMENT`, `NON_FINITE`.
  * @example

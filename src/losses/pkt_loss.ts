@@ -8,12 +8,12 @@ import type { DistillationLoss, LossContext } from "./loss.js";
 
 /**
  * Probabilistic knowledge transfer (Passalis and Tefas, ECCV 2018), a scalar: the mean over rows² of p log((p + 1e-7) /
- * (q + 1e-7)). p of the teacher and q of the student are the cosines c of all pairs of rows as (c + 1) / 2, divided by
- * the sum of their row. Features are [rows, features] or [rows, channels, height, width], flattened; of other widths in
- * student and teacher too. No gradient flows to the teacher.
+ * (q + 1e-7)). p of the teacher and q of the student are computed from the cosines c of all pairs of rows, as (c + 1) /
+ * 2 divided by the sum of their row. Features are [rows, features] or [rows, channels, height, width], flattened;
+ * student and teacher may have different widths. No gradient flows to the teacher.
  *
- * RepDistiller (PKT.py) has the same formula and takes it with weight 30000 beside the cross-entropy: that large
- * because it is a mean over rows², not over rows. A row of zeros has cosine 0 with all.
+ * RepDistiller (PKT.py) has the same formula and uses weight 30000 beside the cross-entropy; it is that large because
+ * the loss is a mean over rows², not over rows. A row of zeros has cosine 0 with all rows.
  *
  * @throws DistilleryError `BAD_DTYPE`, `SHAPE_MISMATCH`, `NON_FINITE`.
  * @example

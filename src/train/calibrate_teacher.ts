@@ -169,8 +169,8 @@ export function calibrated(loss: DistillationLoss, temperature: number): Distill
 }
 
 /**
- * The batch with the teacher's logits divided. Property descriptors are copied: object spread would read the labels, and
- * reads of labels are tracked.
+ * The batch with the teacher's logits divided. Property descriptors are copied: object spread would read the labels,
+ * and reads of labels are tracked.
  */
 function divided(batch: LossBatch, temperature: number): LossBatch {
   const { taps, logits } = batch.teacher;
