@@ -15,6 +15,7 @@ import { DistilleryError } from "../errors.js";
 import { writeJson } from "../files/index.js";
 import { Ensemble } from "../models/ensemble.js";
 import { Module } from "../nn/module.js";
+import { isModulePath } from "../registry/index.js";
 import { type Link as PlannedLink, planLinks, runLinks } from "../report/chain.js";
 import { sum } from "../sums.js";
 import { taskOf } from "../tasks/index.js";
@@ -103,7 +104,8 @@ async function train(
     const { name, network, isDistilled, seed } = link;
     printer.note(`${name}: ${network}, seed ${seed}, ${isDistilled ? "distilled" : "trained on the labels"}`);
     const options = unsmoothed.includes(link) ? without(userOptions, ["labelSmoothing"]) : userOptions;
-    return runLink(link, options, before?.file ?? null, flags) as Promise<RunSummary>;
+    const teacher = before && { file: before.file, network: (links[links.indexOf(link) - 1] as Link).network };
+    return runLink(link, options, teacher, flags) as Promise<RunSummary>;
   });
   // The links have already printed the notes about data and files.
   const source = await setUp(withoutTeacherColumn(config), undefined, { quiet: true });
@@ -174,7 +176,7 @@ async function expectFitting(
 function runLink(
   { network, isDistilled, seed, out }: Link,
   options: ConfigOf<"distill">,
-  before: string | null,
+  before: { file: string; network: string } | null,
   flags: TrainingFlags & LoadFlags,
 ): Promise<RunSummary | null> {
   const common = without(options, ["chain", "generations"]);
@@ -184,7 +186,9 @@ function runLink(
   }
   const link = { ...common, student: network, seed, out };
   if (before === null) return runDistill(settingsFrom("distill", link), flags);
-  const later = { ...without(withoutTeacherColumn(link), OF_FIRST_TEACHER), teacher: before };
+  // A file doesn't bring a module of the user's own along: it runs because the chain names it.
+  const own = isModulePath(before.network) && { teacherNetwork: before.network };
+  const later = { ...without(withoutTeacherColumn(link), OF_FIRST_TEACHER), teacher: before.file, ...own };
   return runDistill(settingsFrom("distill", later), without(flags, READING_FLAGS));
 }
 

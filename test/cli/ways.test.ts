@@ -150,6 +150,15 @@ describe("a chain and generations", () => {
     expect(kept()).toEqual(checkpoints);
   });
 
+  test("links and generations are modules of the user's own too", async () => {
+    const own = "./net.mjs#Tiny(hidden=6)";
+    const chain = ["distill", ...common, "--chain", `${own} -> ./net.mjs#Tiny -> mlp([4])`, "--out", "own"];
+    expect(await succeed(chain, cwd)).toMatch(/^link-3 +mlp\(hidden=\[4\]/m);
+    expect(configOf("own", "link-2").teacherNetwork).toBe(own);
+    const again = ["distill", ...common, "--student", own, "--generations", "2", "--out", "own-generations"];
+    expect(await succeed(again, cwd)).toMatch(/^ensemble +\d/m);
+  });
+
   test("a first link that is refused leaves nothing, and what was there", async () => {
     const chain = ["distill", ...common, "--chain", "mlp([4]) -> mlp([2])", "--teacher", "missing.pth"];
     mkdirSync(join(cwd, "was-there"));
