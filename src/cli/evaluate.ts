@@ -98,6 +98,9 @@ async function runEvaluate(flags: EvaluateFlags): Promise<void> {
 
 /** Refuses teacher options that nothing would read. */
 function expectTeacher({ teacher, teacherColumn }: Options, given: Readonly<Record<string, unknown>>): void {
+  if (teacher !== undefined && teacherColumn !== undefined) {
+    throw new UsageError("--teacher-column: the column is the teacher: leave out either it or --teacher");
+  }
   if (teacher !== undefined) return;
   const ofColumn = teacherColumn === undefined ? [] : ["teacherClasses"];
   const name = OF_FILES.find((option) => given[option] !== undefined && !ofColumn.includes(option));

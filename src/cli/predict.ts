@@ -99,6 +99,9 @@ async function runPredict(flags: PredictFlags): Promise<void> {
   const { description, shape } = await descriptionFor(student, opened.record?.preprocessing ?? null, flags);
   const network = networks.of(opened, "network", shape);
   const { classes, classNames } = description;
+  if (flags.top !== undefined && hasTargets(description)) {
+    throw new UsageError(`--top: is of classes, and the network is for ${description.task}: leave it out`);
+  }
   expectFits(student, network, {
     name: flags.data ?? "its description of inputs",
     // Vectors may have other dimensions than the targets.

@@ -198,7 +198,7 @@ const WANTED = {
 /** The only value of an argument that the loss does not take. */
 function fixed(name: Argument, values: readonly number[] | undefined, value: number): number[] {
   if (values === undefined) return [value];
-  throw argumentError(`${name}s`, `no term of the loss has ${WANTED[name]}: leave ${name}s out`);
+  throw argumentError(`${name}s`, `no term of the loss has ${WANTED[name]}: leave it out`);
 }
 
 function trialOf({ options, loss, calibrateTeacher }: Experiment, point: Point, seed: number): Trial {

@@ -156,7 +156,7 @@ function readAmounts({ image, features }: Dataset, options: AugmentOptions): Amo
 
 function expectImages(image: ImageLayout | undefined, features: number): void {
   if (image === undefined) {
-    const text = "expected images (Dataset.image) for shift, crop and flip; only noise and mixup suit any data";
+    const text = "expected images for shift, crop and flip; only noise and mixup suit any data";
     throw argumentError("dataset", text);
   }
   const { channels, height, width } = image;

@@ -283,3 +283,22 @@ test("usage", async () => {
     "none.csv: no such file (NOT_FOUND)",
   );
 });
+
+test("options that a network or a teacher leaves nothing for are refused", async () => {
+  const refusal = (...args: string[]) => refused(args, cwd, 2, "BAD_ARGUMENT");
+  const small = ["--teacher-network", "mlp(hidden=[2])", "--epochs", "1", "--no-report"];
+  const run = ["train-teacher", "--data", "flowers.csv", "--drop-columns", "species", ...small];
+  await succeed([...run, "--label-column", "height", "--task", "regression", "--out", "heights"], cwd);
+  const student = join("heights", "teacher.safetensors");
+  expect(await refusal("predict", "flowers.csv", "--student", student, "--top", "2")).toBe(
+    "--top: is of classes, and the network is for regression: leave it out (BAD_ARGUMENT)",
+  );
+  const teachers = ["--teacher", student, "--teacher-column", "height"];
+  expect(await refusal("evaluate", student, "--data", "flowers.csv", ...teachers)).toBe(
+    "--teacher-column: the column is the teacher: leave out either it or --teacher (BAD_ARGUMENT)",
+  );
+  const grid = ["--label-column", "height", "--task", "regression", "--temperatures", "1,2", "--epochs", "1"];
+  expect(await refusal("sweep", "--data", "flowers.csv", ...grid, "--out", "swept")).toBe(
+    "--temperatures: no term of the loss has one temperature for all epochs: leave it out (BAD_ARGUMENT)",
+  );
+});

@@ -105,7 +105,7 @@ describe("wrong usage: exit code 2", () => {
     ],
     [
       "train-teacher --data t.csv --augment flip=0.5",
-      "--augment: expected images (Dataset.image) for shift, crop and flip; only noise and mixup suit any data (BAD_ARGUMENT)",
+      "--augment: expected images for shift, crop and flip; only noise and mixup suit any data (BAD_ARGUMENT)",
     ],
     [
       "train-teacher --data t.csv --batch-size 99 --drop-last --validation 0 --test-fraction 0",
