@@ -73,5 +73,14 @@ function waitAfter(
 function failed(error: unknown, samples: string, tries: number): DistilleryError {
   const again = tries === 0 ? "" : `, asked ${tries + 1} times`;
   const own = fromUserCode(error)?.message ?? (error instanceof Error ? error.message : String(error));
-  return argumentError("teacher", `${samples}${again}: ${own}`, { cause: error });
+  return argumentError("teacher", `${samples}${again}: ${own}${causeOf(error)}`, { cause: error });
+}
+
+/** Says why a request failed: the message of `fetch` alone is "fetch failed". */
+function causeOf(error: unknown): string {
+  const { cause } = Object(error) as { cause?: unknown };
+  if (!(cause instanceof Error)) return "";
+  // An address of several hosts has an error for each, and a message for none.
+  const text = cause.message || (cause as NodeJS.ErrnoException).code;
+  return text ? ` (${text})` : "";
 }

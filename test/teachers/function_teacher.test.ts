@@ -466,3 +466,20 @@ describe("the samples are what they were before they became values", () => {
     expect(await samplesOf(data)).toEqual([pixels.subarray(0, 256), pixels.subarray(256)]);
   });
 });
+
+test("a request that fails says why: where nobody listens, and where a host has several addresses", async () => {
+  const refused = async (cause: Error) => {
+    const ask = () => Promise.reject(new TypeError("fetch failed", { cause }));
+    return (
+      await failure(
+        run(() => functionTeacher(ask)),
+        "BAD_ARGUMENT",
+      )
+    ).message;
+  };
+  expect(await refused(new Error("connect ECONNREFUSED 127.0.0.1:1"))).toMatch(
+    /^teacher: samples 0 to \d+: .*fetch failed \(connect ECONNREFUSED 127\.0\.0\.1:1\)$/,
+  );
+  const several = Object.assign(new AggregateError([], ""), { code: "ECONNREFUSED" });
+  expect(await refused(several)).toMatch(/fetch failed \(ECONNREFUSED\)$/);
+});
