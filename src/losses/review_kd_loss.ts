@@ -17,14 +17,17 @@ import { expectFiniteOutput } from "./logits.js";
 import type { DistillationLoss, LossContext } from "./loss.js";
 
 const MAX_CHANNELS = 512;
-/** Rows and columns that the difference is averaged to, each with half of the weight of the one before. */
+/** Rows and columns to which the difference is averaged, each with half of the previous weight. */
 const POOLED = [4, 2, 1];
 
-/** One stage of {@link ReviewFusion}: the student's maps, joined with what the deeper stages gave, as the teacher's. */
+/**
+ * One stage of {@link ReviewFusion}: fuses the student's maps with those of the deeper stages, and maps them to the
+ * teacher's.
+ */
 class FusionStage extends Module {
   readonly conv1: Sequential;
   readonly conv2: Sequential;
-  /** How much of the stage's own maps and of the deeper ones is taken at each position; the deepest stage has none. */
+  /** The weights of the stage's own maps and of the deeper ones at each position; the deepest stage has none. */
   readonly att_conv: Sequential | null;
 
   constructor(student: number, middle: number, teacher: number, isDeepest: boolean) {
@@ -59,9 +62,9 @@ class FusionStage extends Module {
 }
 
 /**
- * What {@link reviewKdLoss} makes the teacher's maps of the student's with, from the deepest stage to the first:
- * attention-based fusion (Chen et al., 2021), with the state dict keys of the authors' code. All of it is to be
- * trained.
+ * Maps the student's maps to the teacher's for {@link reviewKdLoss}, from the deepest stage to the first:
+ * attention-based fusion (Chen et al., 2021), with the state dict keys of the authors' code. All its parameters have to
+ * be trained.
  */
 export class ReviewFusion extends Module {
   /** Deepest first. */
@@ -92,8 +95,8 @@ export class ReviewFusion extends Module {
   }
 
   /**
-   * The student's maps of each stage, deepest last, as the teacher's: with its channels, and as high and wide as those
-   * of `like`. @internal
+   * The student's maps of each stage, deepest last, mapped to the teacher's: with the teacher's channels, and as high
+   * and wide as those of `like`. @internal
    */
   fuse(maps: readonly Tensor[], like: readonly Tensor[]): Tensor[] {
     expectShape("ReviewFusion: maps", [maps.length, like.length], [this.abfs.length, this.abfs.length]);
@@ -110,20 +113,19 @@ export class ReviewFusion extends Module {
 
 /** The options of {@link reviewKdLoss}. */
 export interface ReviewKdLossOptions {
-  /** Makes the teacher's maps of the student's; default: none, for maps of equal shapes. */
+  /** Maps the student's maps to the teacher's; default: none, for maps of equal shapes. */
   fusion?: ReviewFusion | undefined;
 }
 
 /**
- * Knowledge review (Chen et al., CVPR 2021), a scalar: the sum over the stages of how far the student's maps, each
- * fused with those of the deeper stages, are from the teacher's. Of one stage that is the mean square of the difference
- * d and of d averaged to 4x4, 2x2 and 1x1 positions, those that are smaller than the maps, weighed 1, 1/2, 1/4 and 1/8
- * and divided by the sum of the weights. Maps are listed from the first stage to the deepest, [rows, channels, height,
+ * Knowledge review (Chen et al., CVPR 2021), a scalar: the sum over the stages of the distance between the student's
+ * maps, each fused with those of the deeper stages, and the teacher's. For one stage that is a weighted mean of mean
+ * squares: of the difference d, and of d averaged to 4x4, 2x2 and 1x1 positions where these are smaller than the maps,
+ * with weights 1, 1/2, 1/4 and 1/8. Maps are listed from the first stage to the deepest, [rows, channels, height,
  * width] of any sizes, or [rows, features] as one position. No gradient flows to the teacher.
  *
- * The authors' code has weight 1 and a warm-up of 20 epochs beside the cross-entropy (`review-kd(warmup=20)`); it reads
- * the maps before the last ReLU of a stage, which here is a matter of the layers that are named. Maps need not be
- * square.
+ * The authors' code has weight 1 and a warm-up of 20 epochs beside the cross-entropy (`review-kd(warmup=20)`). It reads
+ * the maps before the last ReLU of a stage; here that depends on the layers that are named. Maps need not be square.
  *
  * @throws DistilleryError `BAD_ARGUMENT` for lists of other lengths, `BAD_DTYPE`, `SHAPE_MISMATCH`, `NON_FINITE`.
  * @example
@@ -266,8 +268,8 @@ export const reviewKdEntry = defineEntry({
 });
 
 /**
- * Refuses a layer whose maps have more positions than one listed before it: the list does not go from the first stage
- * to the deepest.
+ * Refuses a layer whose maps have more positions than those of an earlier one: then the list is not in the order from
+ * the first stage to the deepest.
  */
 function expectDeepening(context: LossContext, network: "student" | "teacher", paths: readonly string[]): void {
   const counts = paths.map((path) => numel(context.tapShape(network, path).slice(1)));

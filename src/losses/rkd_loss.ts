@@ -24,14 +24,14 @@ const OPTIONS = {
 /**
  * Relational knowledge distillation (Park et al., CVPR 2019), a scalar: distanceWeight smoothL1(d / mean d) +
  * angleWeight smoothL1(angles) between student and teacher. d are the Euclidean distances of all pairs of rows, at
- * least 1e-6, divided by their mean over the pairs of two rows, 0 for a row with itself; angles are the cosines at row
- * i between the directions to rows j and k, of all i, j, k. Both are means over rows² and rows³. Features are [rows,
- * features] or [rows, channels, height, width], flattened; of other widths in student and teacher too. Memory grows
- * with rows² features and rows³. One row has no relations: 0.
+ * least 1e-6, divided by their mean over the pairs of different rows, and 0 for a row with itself; angles are the
+ * cosines at row i between the directions to rows j and k, for all i, j, k. The two terms are means over rows² and
+ * rows³. Features are [rows, features] or [rows, channels, height, width], flattened; student and teacher may have
+ * different widths. Memory grows with rows² features and rows³. A single row has no relations: 0.
  *
- * RepDistiller (RKD.py) has the same formula and weights and takes pooled features. It expands |a - b|², which loses
- * digits; here distances come from differences. At equal rows its gradient is of the size of 1e12; here a direction of
- * length 0 has none.
+ * RepDistiller (RKD.py) has the same formula and weights, and reads pooled features. It expands |a - b|², which loses
+ * digits; here distances are computed from differences. For equal rows its gradient has a size of 1e12; here a
+ * direction of length 0 has no gradient.
  *
  * @throws DistilleryError `BAD_DTYPE`, `SHAPE_MISMATCH`, `BAD_ARGUMENT`, `NON_FINITE`.
  * @example

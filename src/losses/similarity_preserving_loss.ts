@@ -8,12 +8,12 @@ import type { DistillationLoss, LossContext } from "./loss.js";
 
 /**
  * Similarity-preserving distillation (Tung and Mori, ICCV 2019), a scalar: the sum of (G(student) - G(teacher))² over
- * rows², divided by rows², where G = F F' with its rows divided by their Euclidean norm, and F are the features,
- * flattened: [rows, features] or [rows, channels, height, width], of other widths in student and teacher too. No
+ * rows², divided by rows², where G = F F' with its rows divided by their Euclidean norm, and F are the flattened
+ * features: [rows, features] or [rows, channels, height, width]; student and teacher may have different widths. No
  * gradient flows to the teacher.
  *
- * RepDistiller (SP.py) has the same formula and takes it with weight 3000 beside the cross-entropy, from the last
- * feature map. A row of zeros is similar to none, and has no gradient.
+ * RepDistiller (SP.py) has the same formula and uses weight 3000 beside the cross-entropy, on the last feature map. A
+ * row of zeros is similar to no row, and has no gradient.
  *
  * @throws DistilleryError `BAD_DTYPE`, `SHAPE_MISMATCH`, `NON_FINITE`.
  * @example

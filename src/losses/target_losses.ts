@@ -9,7 +9,7 @@ import { cosineDistance } from "./features.js";
 import { expectFiniteOutput } from "./logits.js";
 import type { DistillationLoss, Json, LossBatch, LossContext } from "./loss.js";
 
-/** Of a loss that has none, so that what is meant for another one is refused. */
+/** The options of a loss without options, so that options meant for another loss are refused. */
 export type NoOptions = Readonly<Record<string, never>>;
 
 /** The targets of a batch [n, outputs]; `BAD_ARGUMENT` if the data have classes. */
@@ -19,7 +19,7 @@ function targetsFor(loss: string, { targets }: LossBatch): Tensor {
   throw argumentError(loss, text);
 }
 
-/** What each is for: of outputs that are no such targets its value would mean nothing. */
+/** The tasks of each loss: for outputs of other tasks its value would mean nothing. */
 const TASKS = {
   mse: ["regression", "vectors"],
   mae: ["regression", "vectors"],

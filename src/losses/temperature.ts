@@ -3,7 +3,7 @@ import { badArgument, expectNumber } from "../checks.js";
 import { described, expected, positive, type Weight } from "../registry/index.js";
 import type { LossBatch } from "./loss.js";
 
-/** Beyond these, single precision has nothing left of the differences between logits, or of their gradients. */
+/** Beyond these, single precision keeps nothing of the differences between logits, or of their gradients. */
 const [LEAST, MOST] = [1e-3, 1e6];
 const RANGE = `a temperature from ${LEAST} to ${MOST}`;
 
@@ -19,12 +19,10 @@ export function expectTemperature(name: string, value: unknown, what = "a number
   return expectNumber(name, number, (x) => x >= LEAST && x <= MOST, RANGE);
 }
 
-/** A number, or one that moves evenly from epoch to epoch: from `from` in the first to `to` in the last. */
+/** A number, or one that changes linearly with the epochs: from `from` in the first to `to` in the last. */
 export type Annealed = Weight;
 
-/**
- * The value in the epoch that a batch belongs to: a function of the epoch alone, so that a resumed run has the same.
- */
+/** The value in a batch's epoch: it depends only on the epoch, so that a resumed run has the same. */
 export function inEpoch(value: Annealed, { epoch, epochs }: Pick<LossBatch, "epoch" | "epochs">): number {
   if (typeof value === "number") return value;
   const [from, to] = value;

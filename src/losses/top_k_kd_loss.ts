@@ -13,28 +13,28 @@ const TAILS = ["bucket", "spread"] as const;
 /** The options of {@link topKKdLoss}. */
 export interface TopKKdLossOptions {
   /**
-   * What the probability that the k classes leave is compared with: "bucket", the student's of all other classes
-   * together; "spread", the student's of each, the rest spread evenly over them. Default "bucket".
+   * How the probability outside of the k classes is compared: "bucket" with the student's total over all other classes;
+   * "spread" with the student's for each other class, with the rest spread evenly over them. Default "bucket".
    */
   tail?: (typeof TAILS)[number];
 }
 
 const DEFAULTS = { tail: "bucket" } as const;
-/** How far the sum of probabilities may be above 1: half precision's rounding. */
+/** How much the sum of probabilities may exceed 1: half precision's rounding. */
 const SLACK = 2e-3;
 
 /**
- * KL(teacher ‖ student), a scalar averaged over the rows, where of the teacher only the k most probable classes are
- * known: their `ids` [rows, k] and `logProbabilities` [rows, k] under the softmax over all classes. The student's are
- * those of softmax(logits) over all classes, logits [rows, classes]. What the k leave of the teacher's probability is
+ * KL(teacher ‖ student), a scalar averaged over the rows, where only the k most probable classes of the teacher are
+ * known: their `ids` [rows, k] and `logProbabilities` [rows, k] under the softmax over all classes. The student's
+ * probabilities are softmax(logits) over all classes, logits [rows, classes]. The rest of the teacher's probability is
  * its tail.
  *
- * The bucket is that of TRL's server distillation; "spread" is FKD's marginal smoothing (Shen and Xing, 2022).
- * DistillKit's `zero` renormalises the k and drops the tail, which teaches that it is 0: not here. There is no
- * temperature: applied after the cut it would be approximate.
+ * "bucket" is TRL's server distillation; "spread" is FKD's marginal smoothing (Shen and Xing, 2022). DistillKit's
+ * `zero` renormalises the k probabilities and drops the tail, which teaches that it is 0; this is not supported. There
+ * is no temperature: applied after the cut it would be approximate.
  *
- * @throws DistilleryError `BAD_DTYPE`, `SHAPE_MISMATCH`, `LABEL_OUT_OF_RANGE`, `NON_FINITE`, `BAD_ARGUMENT`, such as
- * for a class twice in a row, or probabilities whose sum is above 1.
+ * @throws DistilleryError `BAD_DTYPE`, `SHAPE_MISMATCH`, `LABEL_OUT_OF_RANGE`, `NON_FINITE`; `BAD_ARGUMENT`, for
+ * example if a row names a class twice, or its probabilities sum to more than 1.
  * @example
  * ```ts
  * const { values, indices } = teacherLogits.logSoftmax().topk(5);
@@ -143,7 +143,7 @@ export function topKKdDistillationLoss(options: TopKKdDistillationLossOptions = 
       const most = Math.min(k, teacher.logits.shape[1]);
       const all = logSoftmax(teacher.logits.detach());
       const { values, indices } = topk(all, most);
-      // Not 1 less the sum of the others, of which rounding would leave little.
+      // Not computed as 1 minus the sum of the others, which would lose nearly all digits.
       const known = { ids: indices, logP: values, logRest: logTailOf(all, indices) };
       const loss = divergenceOf(student.logits, known, tail);
       return {

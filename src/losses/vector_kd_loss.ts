@@ -17,7 +17,9 @@ export interface VectorKdLossOptions {
   cosine?: number;
   /** The weight of the mean squared error. Default 1. */
   mse?: number;
-  /** Makes the student's dimensions the teacher's, such as `new Linear(64, 384)`; default: none, for equal ones. */
+  /**
+   * Maps the student's dimensions to the teacher's, such as `new Linear(64, 384)`; default: none, for equal dimensions.
+   */
   projection?: Module | undefined;
 }
 
@@ -25,8 +27,9 @@ const DEFAULTS = { cosine: 1, mse: 1 } as const;
 
 /**
  * Distillation of vectors, such as embeddings [rows, dimensions], a scalar: `cosine` times the mean over rows of 1 -
- * cos(p(student), teacher), plus `mse` times the mean square of p(student) - teacher over all elements, as Sentence
- * Transformers distil embeddings (Reimers and Gurevych, 2020: mean squared error). No gradient flows to the teacher.
+ * cos(p(student), teacher), plus `mse` times the mean square of p(student) - teacher over all elements. Sentence
+ * Transformers distil embeddings by the mean squared error (Reimers and Gurevych, 2020). No gradient flows to the
+ * teacher.
  *
  * @throws DistilleryError `BAD_DTYPE`, `SHAPE_MISMATCH`, `BAD_ARGUMENT`, `NON_FINITE`.
  * @example

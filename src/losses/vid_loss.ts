@@ -14,14 +14,16 @@ const EPSILON = 1e-5;
 
 /** The options of {@link vidLoss}. */
 export interface VidLossOptions {
-  /** What predicts the teacher's channels, and how sure it is of each; default: the student's own, of variance 5. */
+  /**
+   * Predicts the teacher's channels, with a variance for each; default: the student's own channels, with variance 5.
+   */
   regressor?: VidRegressor | undefined;
 }
 
 /**
- * What {@link vidLoss} predicts the teacher's channels with: three Linears with ReLU between, the middle of the
- * teacher's width, and the variance of each channel. All of it is to be trained. The authors' (RepDistiller,
- * mdistiller) has no biases.
+ * Predicts the teacher's channels for {@link vidLoss}: three Linears with ReLU between them, the middle one as wide as
+ * the teacher, and the variance of each channel. All its parameters have to be trained. The authors' regressor
+ * (RepDistiller, mdistiller) has no biases.
  */
 export class VidRegressor extends Module {
   readonly fc1: Linear;

@@ -2,7 +2,7 @@ import * as v from "valibot";
 import { described, type Entry, integer } from "../registry/index.js";
 import { changedLoss, type DistillationLoss, type LossContext } from "./loss.js";
 
-/** A loss entry that takes `warmup`, a number of epochs, beside its own options. */
+/** A loss entry that takes `warmup`, a number of epochs, besides its own options. */
 export function withWarmup<E extends v.ObjectEntries>(
   entry: Entry<DistillationLoss, LossContext, E>,
 ): Entry<DistillationLoss, LossContext> {
@@ -16,8 +16,8 @@ export function withWarmup<E extends v.ObjectEntries>(
 }
 
 /**
- * A loss times min(epoch / warmup, 1), epochs counted from 1, as DKD and ReviewKD have it; a function of the epoch
- * alone, so that a resumed run has the same.
+ * A loss times min(epoch / warmup, 1), with epochs counted from 1, as in DKD and ReviewKD. It depends only on the
+ * epoch, so that a resumed run has the same.
  */
 function warmedUp(loss: DistillationLoss, warmup: number | undefined): DistillationLoss {
   if (warmup === undefined) return loss;

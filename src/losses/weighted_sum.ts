@@ -34,12 +34,12 @@ export function isSum(loss: DistillationLoss): loss is Sum {
 }
 
 /**
- * A sum of losses, each times its weight: a number, or two, from the first of which it moves evenly to the other in the
- * last epoch. Its metrics are each term's value, before its weight and warm-up, under the term's name, and the term's
- * own metrics as `NAME.METRIC`; a name that comes again gets a number: `kd`, `kd_2`.
+ * A sum of losses, each times its weight: a number, or a pair between which it changes linearly from the first epoch to
+ * the last. The metrics are each term's value, before its weight and warm-up, under the term's name, and the term's own
+ * metrics as `NAME.METRIC`; a repeated name gets a number: `kd`, `kd_2`.
  *
- * @throws DistilleryError `BAD_ARGUMENT` if there is no term, a weight is no number, a term is no loss or has a name
- * that no metric can have, or no task goes with all of them.
+ * @throws DistilleryError `BAD_ARGUMENT` if there is no term, a weight is not a number, a term is not a loss or has a
+ * name that no metric may have, or no task is supported by all terms.
  * @example
  * ```ts
  * const loss = weightedSum([[0.1, crossEntropyDistillationLoss()], [0.9, kdDistillationLoss({ temperature: 4 })]]);

@@ -19,7 +19,7 @@ interface Differentiable {
   readonly gradient: Gradient;
 }
 
-/** The arguments and results of a call that its backward pass reads. */
+/** The arguments and results of a call, which its backward pass reads. */
 interface RecordedCall {
   readonly inputs: readonly Differentiable[];
   readonly attributes: unknown;
@@ -36,11 +36,11 @@ interface DifferentiableOp {
 
 /** A recorded call of an operation. */
 export interface Node extends RecordedCall {
-  /** Grows with time: an operation comes after those whose outputs it reads. */
+  /** Increases with time: an operation comes after those whose outputs it reads. */
   readonly order: number;
-  /** None after its last backward pass, so that a loss that is kept does not keep what it was computed from. */
+  /** Empty after its last backward pass, so that a loss that is kept does not retain what it was computed from. */
   inputs: readonly Differentiable[];
-  /** How the inputs were when they were read. */
+  /** The state of the inputs when they were read. */
   readonly seen: Seen;
   /** null after its last backward pass: without `retainGraph`, `backward()` uses up the graph. */
   op: DifferentiableOp | null;
@@ -61,9 +61,9 @@ let operations = 0;
 let backwardPasses = 0;
 
 /**
- * Runs `body` without recording operations, as `torch.no_grad()`: its results require no gradient.
+ * Runs `body` without recording operations, like `torch.no_grad()`: its results require no gradient.
  *
- * @throws DistilleryError `BAD_ARGUMENT` for an `async` function, which would go on with recording.
+ * @throws DistilleryError `BAD_ARGUMENT` for an `async` function, which would continue with recording.
  * @example
  * ```ts
  * const teacherLogits = noGrad(() => teacher.forward(inputs));
@@ -74,7 +74,7 @@ export function noGrad<T>(body: () => T): T {
   return expectSync("noGrad", unrecorded(body));
 }
 
-/** {@link noGrad} for an `async` body too, of which it is for what comes before the first `await`. */
+/** {@link noGrad} that also accepts an `async` body; it applies to the part before the first `await`. */
 export function unrecorded<T>(body: () => T): T {
   const before = enabled;
   enabled = false;
@@ -104,7 +104,7 @@ export function record(
   output.requiresGrad = true;
 }
 
-/** How the inputs of a call are now. */
+/** The current state of the inputs of a call. */
 export function seen(inputs: readonly Differentiable[]): Seen {
   return { wanted: inputs.map(({ requiresGrad }) => requiresGrad), versions: inputs.map(({ version }) => version) };
 }
@@ -119,7 +119,7 @@ export function isPropagating(): boolean {
   return backwardPasses > 0;
 }
 
-/** Adds the gradients of `root`, a scalar, to the `grad` of every leaf that it was computed from. */
+/** Adds the gradient of `root`, a scalar, to the `grad` of every leaf that it was computed from. */
 export function runBackward(root: Differentiable, retainGraph: boolean): void {
   if (new BackwardPass(root, retainGraph).run() === null) return;
   const text = "backward(): a BatchNorm over several shards waits for the others: `distill` and `trainTeacher` run it";
@@ -129,9 +129,9 @@ export function runBackward(root: Differentiable, retainGraph: boolean): void {
 /** A backward pass that waits at barriers. */
 export class BackwardPass {
   readonly #arena = new Arena();
-  /** Of the nodes that are to come. */
+  /** The gradients of the remaining nodes. */
   readonly #grads = new Map<Node, Float32Array>();
-  /** Those to come, the next one last. */
+  /** The remaining nodes, the next one last. */
   readonly #nodes: Node[];
   #hasBegun = false;
   #waiting: Barrier | null = null;
@@ -155,7 +155,7 @@ export class BackwardPass {
     this.#nodes = root.node === null ? [] : reachable(root.node);
   }
 
-  /** Goes on to the next barrier, which it gives; null: it has ended. */
+  /** Continues to the next barrier, which it returns; null: it has ended. */
   run(): Barrier | null {
     backwardPasses += 1;
     try {
@@ -256,7 +256,7 @@ function changedSince({ shape }: Differentiable): DistilleryError {
   return new DistilleryError("NO_GRADIENT", `backward(): ${text}: run the forward pass again`);
 }
 
-/** Gives a leaf the rows of its gradient alone, if the operation knows them; the index of that input, or -1. */
+/** Gives a leaf only the rows of its gradient, if the operation knows them; returns the index of that input, or -1. */
 function deliverRows(node: Node, grad: Float32Array): number {
   const known = node.op?.backwardRows?.(grad, node) ?? null;
   if (known === null) return -1;
@@ -269,7 +269,10 @@ function gradientSoFar(input: Differentiable, grads: Map<Node, Float32Array>): F
   return input.node === null ? input.gradient.materialized() : (grads.get(input.node) ?? null);
 }
 
-/** Where the gradient of an input goes: straight to its place, or beside it if there is a gradient already. */
+/**
+ * Where the gradient of an input is written: directly to its destination, or to a buffer if there is a gradient
+ * already.
+ */
 function target(input: Differentiable, before: Float32Array | null, grads: Map<Node, Float32Array>): Float32Array {
   if (before !== null) return allocate(input.size);
   if (input.node === null) return input.gradient.buffer();

@@ -1,15 +1,15 @@
 /**
- * A place where those who compute parts of one batch wait for each other: each gives numbers, all go on with what is
- * made of them.
+ * A point at which the shards of a batch wait for each other: each contributes numbers, and all continue with their
+ * combination.
  */
 export class Barrier {
-  /** Of all parts; null while they are waited for. */
+  /** The combination of all shards; null until it is known. */
   all: Float64Array | null = null;
 
   constructor(
-    /** What this part gives. */
+    /** The contribution of this shard. */
     readonly own: Float64Array,
-    /** Makes one of those of two parts, of which the left one comes first. */
+    /** Combines the contributions of two shards, of which the left one comes first. */
     readonly combine: (left: Float64Array, right: Float64Array) => Float64Array,
   ) {}
 }

@@ -1,9 +1,9 @@
 import { native } from "../native.js";
 import { discardDeferred, runDeferred } from "./deferred.js";
 
-/** Arrays that arenas use, and those that wait to be used again. */
+/** Arrays that arenas use, and those that wait to be reused. */
 class Pool<A extends Float32Array | Uint8Array> {
-  /** By their length; the length that came back last is the last one. */
+  /** By length; the length that was returned last comes last. */
   readonly #waiting = new Map<number, A[]>();
   #waitingBytes = 0;
   #usedBytes = 0;
@@ -53,19 +53,22 @@ class Pool<A extends Float32Array | Uint8Array> {
 }
 
 /**
- * Reuse of arrays. A training loop runs each step in an {@link Arena}: what the step allocated is handed out again in
- * the next one, so that a warm step allocates nothing. Outside of an arena arrays are plain and the garbage
- * collector's.
+ * Reuse of arrays. A training loop runs each step in an {@link Arena}: the next step reuses the arrays that a step
+ * allocated, so that a warm step allocates nothing. Outside of an arena, arrays are plain and belong to the garbage
+ * collector.
  */
 const floats = new Pool<Float32Array>(newFloats);
 const bytes = new Pool<Uint8Array>((length) => new Uint8Array(length));
 let current: Arena | null = null;
 let nativeBytes = 0;
 
-/** Bytes from which on an array lies in huge pages, where the system has these. */
+/** The size in bytes from which an array is placed in huge pages, if the system has them. */
 const LONG = 2 ** 21;
 
-/** A long array lies in huge pages: what is far apart in it, such as planes of a channel, then shares few pages. */
+/**
+ * A long array is placed in huge pages: elements that are far apart, such as the planes of a channel, then share few
+ * pages.
+ */
 function newFloats(length: number): Float32Array {
   if (4 * length < LONG) return new Float32Array(length);
   const buffer = new ArrayBuffer(4 * length + LONG);
@@ -82,7 +85,7 @@ export function allocateBytes(size: number): Uint8Array {
   return current === null ? new Uint8Array(size) : current.bytes(size);
 }
 
-/** Counts what a pass in native memory holds, which no arena sees. */
+/** Counts the memory of a pass in native code, which no arena sees. */
 export function countNativeBytes(bytes: number): void {
   nativeBytes += bytes;
 }
@@ -92,13 +95,13 @@ export function countedNativeBytes(): number {
   return nativeBytes;
 }
 
-/** Runs `body` without the arena around it: what it allocates is the garbage collector's. */
+/** Runs `body` outside of the current arena: what it allocates belongs to the garbage collector. */
 export function withoutArena<T>(body: () => T): T {
   return within(null, body);
 }
 
 function within<T>(arena: Arena | null, body: () => T): T {
-  // What was deferred before belongs to the arena around this one, and what was deferred inside of it to this one.
+  // Computations that were deferred before belong to the outer arena, those deferred inside to this one.
   runDeferred();
   const outer = current;
   current = arena;
@@ -143,12 +146,12 @@ export class Arena {
     return array;
   }
 
-  /** Lets one of its arrays of floats be used again before the others. */
+  /** Lets one of its float arrays be reused before the others. */
   free(array: Float32Array): void {
     if (this.#floats.delete(array)) floats.give(array);
   }
 
-  /** Lets later steps reuse the arrays: none may be used afterwards. Gives those of floats. */
+  /** Lets later steps reuse the arrays: none may be used afterwards. Returns the float arrays. */
   release(): ReadonlySet<Float32Array> {
     const released = this.#floats;
     for (const array of released) floats.give(array);
@@ -159,7 +162,7 @@ export class Arena {
   }
 }
 
-/** Drops the arrays that wait for reuse, so that the memory of a finished run goes back. `torch.cuda.empty_cache`. */
+/** Drops the arrays that wait for reuse, so that the memory of a finished run is freed. `torch.cuda.empty_cache`. */
 export function emptyCache(): void {
   floats.clear();
   bytes.clear();

@@ -1,15 +1,15 @@
 let pending: (() => void) | null = null;
 
 /**
- * Defers a computation until something reads a tensor's values. At most one is deferred: another one that is, or the
- * first access to any tensor's `data`, runs it.
+ * Defers a computation until something reads a tensor's values. At most one is deferred: the next one, or the first
+ * access to any tensor's `data`, runs it.
  */
 export function defer(run: () => void): void {
   runDeferred();
   pending = run;
 }
 
-/** Forgets what is deferred, as what it reads ends. */
+/** Discards the deferred computation because the values that it reads end. */
 export function discardDeferred(): void {
   pending = null;
 }

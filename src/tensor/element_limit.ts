@@ -5,9 +5,9 @@ let remaining = Number.POSITIVE_INFINITY;
 let tooMany: () => Error = () => new Error("no limit is set");
 
 /**
- * Runs `body`, in which `zeros`, `ones`, `rand` and `randn` make at most `limit` elements in all, and throw what
- * `error` gives before they allocate more. For networks whose sizes come from a file: nothing is allocated that it does
- * not back.
+ * Runs `body`, in which `zeros`, `ones`, `rand` and `randn` may make at most `limit` elements in total, and throw the
+ * error that `error` returns before they allocate more. For networks whose sizes come from a file, so that no more is
+ * allocated than the file supports.
  */
 export function withElementLimit<T>(limit: number, error: () => Error, body: () => T): T {
   const outer = { remaining, tooMany };

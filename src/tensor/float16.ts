@@ -1,4 +1,4 @@
-/** The float32 numbers that equal float16 ones, given by their bits: every float16 has one. */
+/** The float32 numbers that equal float16 numbers given by their bits; every float16 has one. */
 export function fromFloat16(halves: Uint16Array): Float32Array {
   const words = new Uint32Array(halves.length);
   for (let i = 0; i < halves.length; i++) words[i] = wordOf(halves[i]);
@@ -15,7 +15,7 @@ function wordOf(half: number): number {
   return sign | ((113 - shift) << 23) | (((fraction << shift) & 1023) << 13);
 }
 
-/** The bits of the float16 numbers that are nearest to float32 ones, of two the even one: infinite from 65520 on. */
+/** The bits of the float16 numbers nearest to float32 numbers, ties to even: infinite from 65520 on. */
 export function toFloat16(numbers: Float32Array): Uint16Array {
   const words = new Uint32Array(numbers.slice().buffer);
   return Uint16Array.from(words, halfOf);

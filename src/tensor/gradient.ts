@@ -2,11 +2,11 @@ import { native } from "../native.js";
 import { addRows, type RowValues, rowsOf, sumOfRows, unionOf, wholeOf } from "./grad_rows.js";
 import { numel } from "./shape.js";
 
-/** What `backward()` gathers for a tensor: nothing, all values, or rows of a matrix whose others are zero. */
+/** What `backward()` accumulates for a tensor: nothing, all values, or some rows of a matrix whose others are zero. */
 export class Gradient {
   /** The values, still to be multiplied by `scale`; null: there is none. */
   data: Float32Array | null;
-  /** Whether `data` was handed out: it always has the values then, and is not used again. */
+  /** Whether `data` was handed out: then it always has the values, and its memory is not reused. */
   #isHandedOut: boolean;
   readonly #shape: readonly number[];
   /** The rows that `data` holds; null: all. */
@@ -22,7 +22,7 @@ export class Gradient {
     this.#isHandedOut = isHandedOut;
   }
 
-  /** A factor that `data` is still to be multiplied by: an optimizer does it on its way. */
+  /** A factor by which `data` still has to be multiplied: an optimizer does so while it reads them. */
   get scale(): number {
     return this.#scale;
   }
@@ -31,7 +31,7 @@ export class Gradient {
     return this.#rows !== null || this.#readRows !== null;
   }
 
-  /** Forgets it; its memory is used again unless it was handed out. */
+  /** Discards the gradient; its memory is reused unless it was handed out. */
   zero(): void {
     if (this.data !== null && this.#rows === null) this.#recycled = this.#isHandedOut ? null : this.data;
     this.data = null;
@@ -41,14 +41,14 @@ export class Gradient {
     this.#scale = 1;
   }
 
-  /** Multiplies it, at once if it was handed out, else when it is next used. */
+  /** Multiplies it: at once if it was handed out, otherwise when it is next used. */
   multiply(coefficient: number): void {
     if (this.data === null) return;
     this.#scale *= coefficient;
     if (this.#isHandedOut) this.scaled();
   }
 
-  /** Adds a gradient whose other rows are zero; false: there is one already that is not by rows. */
+  /** Adds a gradient whose other rows are zero; false if there already is one that is not by rows. */
   addRows(added: RowValues): boolean {
     const data = this.scaled();
     const columns = this.#shape[1];
@@ -64,7 +64,7 @@ export class Gradient {
     return true;
   }
 
-  /** The rows that are not zero, with nothing left to multiply; null if it is not by rows. */
+  /** The rows that are not zero, with the factor applied; null if it is not by rows. */
   byRows(): RowValues | null {
     const data = this.scaled();
     if (data === null) return null;
@@ -73,21 +73,21 @@ export class Gradient {
     return rows && { rows, values: rowsOf(data, this.#shape, rows) };
   }
 
-  /** `data` with nothing left to multiply. */
+  /** `data` with the factor applied. */
   scaled(): Float32Array | null {
     if (this.data !== null && this.#scale !== 1) native.scaleGrads([this.data], this.#scale);
     this.#scale = 1;
     return this.data;
   }
 
-  /** All values with nothing left to do, to which those of any rows may be added. */
+  /** All values with the factor applied, to which any rows may be added. */
   materialized(): Float32Array | null {
     const data = this.#whole();
     this.#readRows = null;
     return data;
   }
 
-  /** All values, for somebody who may keep them. */
+  /** All values, for a caller that may keep them. */
   handOut(): Float32Array | null {
     const data = this.#whole();
     this.#isHandedOut = data !== null;

@@ -8,7 +8,7 @@ import type { Tensor } from "./tensor.js";
 export interface Result<S> {
   readonly data: Float32Array;
   readonly shape: readonly number[];
-  /** What the backward pass needs beside inputs and output. */
+  /** What the backward pass needs besides inputs and output. */
   readonly saved: S;
 }
 
@@ -33,7 +33,7 @@ export type LoweredNode = Readonly<Record<string, unknown>> & { readonly kind: s
 /**
  * An operation, as {@link defineOp} takes it.
  *
- * @typeParam A what it is called with beside its inputs: an axis, a chance.
+ * @typeParam A its arguments besides the inputs: an axis, a probability.
  * @typeParam S what `forward` keeps for `backward`.
  */
 export interface Op<A = unknown, S = unknown> {
@@ -45,25 +45,27 @@ export interface Op<A = unknown, S = unknown> {
    * What `into` holds before does not matter. An operation without it passes no gradient on.
    */
   backward?(grad: Float32Array, into: readonly (Float32Array | null)[], call: Call<A, S>): void;
-  /** Where the backward pass waits for other parts of the batch, ahead of `backward`. */
+  /** Where the backward pass waits for other shards of the batch, before `backward`. */
   barrier?(grad: Float32Array, call: Call<A, S>): Barrier;
   /**
-   * Gives the gradient of one input, a matrix that is no result, by the rows of it that are not zero alone; null:
-   * `backward` writes it as all others.
+   * Returns the gradient of one input, a matrix that is a leaf, as only the rows that are not zero; null: `backward`
+   * writes it like all others.
    */
   backwardRows?(grad: Float32Array, call: Call<A, S>): GradRows | null;
-  /** The type of its ONNX node, or a function that makes the node; without it a network of it can't be exported. */
+  /**
+   * The type of its ONNX node, or a function that makes the node; without it a network that uses it can't be exported.
+   */
   readonly onnx?: string | ((step: OnnxStep<A>, builder: OnnxBuilder) => OnnxNode);
   /**
-   * Its node for the native graph executor, for inputs of these shapes: a length that is no number follows the batch.
-   * Without it, or if it gives null, TypeScript runs the network.
+   * Its node for the native graph executor, for inputs of these shapes; a length that is not a number depends on the
+   * batch. Without it, or if it returns null, TypeScript runs the network.
    */
   lower?(attributes: A, shapes: readonly (readonly unknown[])[]): LoweredNode | null;
-  /** Its JavaScript in an exported module, an expression; without it a network of it can't become one. */
+  /** Its JavaScript expression in an exported module; without it a network that uses it can't become a module. */
   js?(step: JsStep<A>, builder: JsBuilder): string;
   /**
-   * Whether the output may be memory of the first input, as that of `reshape`: what changes the input counts as a
-   * change of it.
+   * Whether the output may share the memory of the first input, like that of `reshape`: a change of the input then
+   * counts as a change of the output.
    */
   readonly view?: boolean;
   /** Whether it draws random numbers. */

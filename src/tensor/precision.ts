@@ -3,8 +3,8 @@ import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
 
 /**
- * What the operands of the products of linear layers, attention and convolutions are rounded to; sums, and all else,
- * are float32.
+ * The precision to which the operands of the products of linear layers, attention and convolutions are rounded; sums
+ * and everything else are float32.
  */
 export type Precision = "float32" | "bfloat16";
 
@@ -12,18 +12,18 @@ export const PRECISIONS: readonly Precision[] = ["float32", "bfloat16"];
 
 let current: Precision = "float32";
 
-/** The precision of the products of linear layers, attention and convolutions that run now. */
+/** The current precision of the products of linear layers, attention and convolutions. */
 export function currentPrecision(): Precision {
   return current;
 }
 
 /**
  * Runs `body` with the products of its linear layers, attention and convolutions in a precision. Their backward pass
- * has it too, wherever it runs. `torch.autocast`, for these alone: weights, depthwise convolutions, all other
+ * uses it too, wherever it runs. Like `torch.autocast`, but only for these: weights, depthwise convolutions, all other
  * operations and all sums are float32.
  *
- * @throws DistilleryError `BAD_ARGUMENT` for a body that is no function, and for an `async` one, which would go on in
- * the precision from before.
+ * @throws DistilleryError `BAD_ARGUMENT` if the body is not a function, or is an `async` one, which would continue in
+ * the previous precision.
  * @example
  * ```ts
  * const loss = withPrecision("bfloat16", () => crossEntropy(network.forward(inputs), labels));

@@ -72,10 +72,11 @@ export function currentGenerator(): Generator {
 }
 
 /**
- * Runs `body` with its draws taken from `generator`, so that runs side by side do not disturb each other's streams.
+ * Runs `body` with its random numbers drawn from `generator`, so that runs side by side do not affect each other's
+ * streams.
  *
- * @throws DistilleryError `BAD_ARGUMENT` for what is no generator, a body that is no function, and for an `async` one,
- * which would go on in the stream from before. A run takes its stream when it starts: `() => distill(...)` is fine.
+ * @throws DistilleryError `BAD_ARGUMENT` if it is not a generator, if the body is not a function, or is an `async` one,
+ * which would continue in the previous stream. A run takes its stream when it starts: `() => distill(...)` is fine.
  * @example
  * ```ts
  * const own = () => withGenerator(new Generator(1), () => distill({ teacher, student, data }));

@@ -1,6 +1,6 @@
 /**
- * Called with each tensor whose values something else than an operation reads, and with the generator of each draw that
- * is none.
+ * Called with each tensor whose values are read by anything but an operation, and with the generator of each draw
+ * outside of operations.
  */
 type Reader = (read: object) => void;
 
@@ -17,7 +17,7 @@ export function withReader<T>(reader: Reader | null, body: () => T): T {
   }
 }
 
-/** Runs what computes an operation: no reader is told of what that reads. */
+/** Runs the computation of an operation: its reads are not reported. */
 export function unread<T>(body: () => T): T {
   return current === null ? body() : withReader(null, body);
 }

@@ -2,16 +2,16 @@ import { DistilleryError } from "../errors.js";
 import type { Barrier } from "./barrier.js";
 import { currentGenerator } from "./random.js";
 
-/** What a call gave, and where the random stream was afterwards if it has moved. */
+/** The result of a call, and the state of the random stream afterwards if it has advanced. */
 interface Entry {
   readonly value: unknown;
   readonly random: Uint32Array | null;
 }
 
 /**
- * Runs a function that waits inside for others, although it is not async: at a barrier it is left, and later run again
- * from its beginning. Then each operation gives what it gave before, without computing it, and the random stream is
- * where it left it.
+ * Runs a function that waits for others although it is not async: it is left at a barrier, and later restarted from its
+ * beginning. Then each operation returns its previous result without computing it, and the random stream advances as
+ * before.
  */
 export class Replay {
   readonly #entries: Entry[] = [];
@@ -19,7 +19,7 @@ export class Replay {
   #waiting: Barrier | null = null;
   #isComputing = false;
 
-  /** Gives the value of `body`, or the barrier that it waits at. */
+  /** Returns the result of `body`, or the barrier at which it waits. */
   run<T>(body: () => T): { readonly value: T } | Barrier {
     const before = current;
     current = this;
@@ -27,7 +27,7 @@ export class Replay {
     this.#waiting = null;
     try {
       const value = body();
-      // Its own code may have caught what leaves it.
+      // The function itself may have caught the exception that leaves it.
       return this.#waiting ?? { value };
     } catch (error) {
       if (this.#waiting !== null) return this.#waiting;
@@ -87,7 +87,7 @@ export function once<T>(compute: () => T): T {
   return current === null ? compute() : current.once(compute);
 }
 
-/** What all parts give at a barrier. Only in a {@link Replay}. */
+/** The combination of all shards at a barrier. Only in a {@link Replay}. */
 export function meet(make: () => Barrier): Float64Array {
   if (current === null) throw new DistilleryError("INTERNAL", "meet: no replay runs");
   return current.barrier(make);

@@ -3,13 +3,13 @@ import { Arena, withoutArena } from "./buffer_pool.js";
 import { collectTensors, Tensor } from "./tensor.js";
 
 /**
- * Runs one step of a training loop: the arrays of the tensors that are computed in it are used again in the next step,
- * so that a warm step allocates nothing. Put the forward pass, `backward()` and the optimizer's step into it.
+ * Runs one step of a training loop: the next step reuses the arrays of the tensors that are computed in it, so that a
+ * warm step allocates nothing. Put the forward pass, `backward()` and the optimizer's step into it.
  *
- * Tensors that `body` returns, alone or in an array or an object, are copied out. Every other tensor that was computed
- * in it ends with it: to read one afterwards is an error. Gradients, weights and the optimizer's state stay. An array
- * from {@link Tensor.data} has to be copied to outlive the step. Layers that follow one another are computed together,
- * when something reads what the last one gives: fill the arrays of the inputs before the step, not in it.
+ * Tensors that `body` returns, alone or in an array or an object, are copied out. Every other tensor computed in the
+ * step ends with it: reading one afterwards is an error. Gradients, weights and the optimizer's state remain. Copy an
+ * array from {@link Tensor.data} if it has to outlive the step. Consecutive layers are computed together, when
+ * something reads the output of the last one: fill the arrays of the inputs before the step, not in it.
  *
  * @throws DistilleryError `BAD_ARGUMENT` for an `async` function, and if a tensor is read after its step.
  * @example
@@ -65,7 +65,7 @@ export function withArena<T>(body: () => T): T {
   }
 }
 
-/** Runs `body` outside of the step around it: its tensors and their memory are the garbage collector's. */
+/** Runs `body` outside of the current step: its tensors and their memory belong to the garbage collector. */
 export function outsideStep<T>(body: () => T): T {
   return collectTensors(null, () => withoutArena(body));
 }

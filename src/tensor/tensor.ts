@@ -25,7 +25,7 @@ export function collectTensors<T>(into: Tensor[] | null, body: () => T): T {
   }
 }
 
-/** Stands for the computation of a tensor that ended. */
+/** Stands for the computation of a tensor that has ended. */
 function readEnded(): never {
   throw ended("data: ", "to keep it, copy it there, as new Tensor(t.data.slice(), t.shape)");
 }
@@ -45,10 +45,10 @@ function readRequiresGrad(options: { requiresGrad?: boolean }): boolean {
 export type Nested = number | readonly Nested[];
 
 /**
- * Floats in single precision with a shape, row by row, and the tape that computed them.
+ * Single-precision floats with a shape, row by row, and the graph that computed them.
  *
- * Its operations are methods, defined in `src/ops`: they follow PyTorch's of the same names and are recorded for
- * {@link Tensor.backward} if an input requires a gradient. Memory is reused without a `dispose()`.
+ * Its operations are methods, defined in `src/ops`: they follow PyTorch's operations of the same names and are recorded
+ * for {@link Tensor.backward} if an input requires a gradient. Memory is reused without a `dispose()`.
  *
  * @example
  * ```ts
@@ -62,7 +62,7 @@ export class Tensor {
   readonly shape: readonly number[];
   /** The operation that made this tensor; null for a leaf. @internal */
   node: Node | null = null;
-  /** Null until a deferred computation has run. A property that tests compare, hence not a private name. */
+  /** Null until a deferred computation has run. Not a private name, since tests compare it as a property. */
   private values: Float32Array | null;
   /** Computes the values of a tensor of {@link Tensor.deferred}. */
   private compute: (() => Float32Array) | null = null;
@@ -71,7 +71,7 @@ export class Tensor {
   /** The leaf whose memory this one's is. */
   #base: Tensor | null = null;
   #gradient: Gradient | null = null;
-  /** What `grad` gave last. */
+  /** The last value of `grad`. */
   #grad: Tensor | null = null;
   #fusionStage: unknown = null;
 
@@ -94,7 +94,7 @@ export class Tensor {
     return tensor;
   }
 
-  /** Whether operations on this tensor are recorded. Those before a change are as they were. */
+  /** Whether operations on this tensor are recorded. A change does not affect earlier operations. */
   get requiresGrad(): boolean {
     return this.#requiresGrad;
   }
@@ -114,9 +114,9 @@ export class Tensor {
     return this.values as Float32Array;
   }
 
-  /** Makes it unreadable if its memory is among that of a step that ended. @internal */
+  /** Makes it unreadable if its memory belongs to a step that has ended. @internal */
   end(memory: ReadonlySet<ArrayBufferLike>): void {
-    // What an operation computed in memory of its own ends too: its inputs have.
+    // The result of an operation in memory of its own ends too, because its inputs have ended.
     if (this.node === null && this.values !== null && !memory.has(this.values.buffer)) return;
     this.values = null;
     this.node = null;
@@ -128,7 +128,7 @@ export class Tensor {
     return this.#base === null ? this.#version : this.#base.version;
   }
 
-  /** Says that the values were changed in place. @internal */
+  /** Declares that the values were changed in place. @internal */
   noteChange(): void {
     if (this.#base === null) this.#version += 1;
     else this.#base.noteChange();
@@ -148,7 +148,7 @@ export class Tensor {
     this.compute = null;
   }
 
-  /** What the fusion of operations knows of it. @internal */
+  /** State of the fusion of operations. @internal */
   get fusionStage(): unknown {
     return this.#fusionStage;
   }
@@ -163,7 +163,7 @@ export class Tensor {
     return numel(this.shape);
   }
 
-  /** The gradient that `backward()` gathered, of this tensor's shape; null before, and after `zeroGrad()`. */
+  /** The gradient that `backward()` accumulated, with this tensor's shape; null before that, and after `zeroGrad()`. */
   get grad(): Tensor | null {
     const data = this.gradient.handOut();
     if (data === null) return null;
@@ -182,7 +182,7 @@ export class Tensor {
     this.#grad = isKept ? grad : null;
   }
 
-  /** Forgets the gradient; its memory is used again unless {@link Tensor.grad} handed it out. */
+  /** Discards the gradient; its memory is reused unless {@link Tensor.grad} handed it out. */
   zeroGrad(): void {
     this.#gradient?.zero();
     this.#grad = null;
@@ -194,7 +194,7 @@ export class Tensor {
     return this.#gradient;
   }
 
-  /** Puts another gradient in the place of the present one, which it gives. @internal */
+  /** Replaces the gradient by another one, and returns the old one. @internal */
   swapGradient(other: Gradient): Gradient {
     const { gradient } = this;
     this.#gradient = other;
@@ -232,8 +232,8 @@ export class Tensor {
   }
 
   /**
-   * Adds the gradient of this scalar to the `grad` of every leaf that it was computed from. It uses up the graph, so
-   * that another pass through a part of it is an error, unless `retainGraph` keeps it. `torch.Tensor.backward`.
+   * Adds the gradient of this scalar to the `grad` of every leaf that it was computed from. It uses up the graph: a
+   * second pass through any part of it is an error, unless `retainGraph` keeps it. `torch.Tensor.backward`.
    *
    * @example
    * ```ts
@@ -253,7 +253,7 @@ export class Tensor {
   }
 }
 
-/** A tensor that a module trains: it requires a gradient, and belongs to `parameters()` and the state dict. */
+/** A tensor that a module trains: it requires a gradient, and is in `parameters()` and the state dict. */
 export class Parameter extends Tensor {
   constructor(data: Float32Array, shape: readonly number[] = [data?.length]) {
     super(data, shape, { requiresGrad: true });
@@ -279,7 +279,7 @@ export function tensor(
   if (types.isFloat32Array(values)) return new Tensor(values, options.shape ?? [values.length], { requiresGrad });
   const shape: number[] = [];
   for (let level: Nested | undefined = values; Array.isArray(level); level = level[0]) {
-    // Deeper, as in NumPy, is a list that holds itself.
+    // Deeper nesting, as in NumPy, means a list that contains itself.
     if (shape.length === MAX_DEPTH) throw badArgument("values", `at most ${MAX_DEPTH} axes`, values);
     shape.push(level.length);
   }

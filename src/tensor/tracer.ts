@@ -1,7 +1,7 @@
 import type { AnyOp } from "./op.js";
 import type { Tensor } from "./tensor.js";
 
-/** Called with each operation, after it was computed. */
+/** Called with each operation after it was computed. */
 type Tracer = (output: Tensor, inputs: readonly Tensor[], op: AnyOp, attributes: unknown) => void;
 
 let current: Tracer | null = null;
