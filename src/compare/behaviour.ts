@@ -16,7 +16,7 @@ import { corrected, type SampleStats, sampleStats } from "./statistics.js";
 import type { SplitTask } from "./task.js";
 import type { TrainedTeacher } from "./teacher.js";
 
-/** How distilled students behave, beside how good they are. */
+/** How distilled students behave, besides their metrics. */
 export interface ComparedBehaviour {
   /** On the test set and on the training data; null if the teacher does not know them, or they change at random. */
   fidelity: Record<"baseline" | "distilled", { test: Fidelity | null; training: Fidelity | null }>;
@@ -41,16 +41,16 @@ interface Students {
 /** What they are compared on, and with. */
 interface Setting {
   teacher: TrainedTeacher["source"];
-  /** Of the test set; null if the teacher does not know it. */
+  /** For the test set; null if the teacher does not know it. */
   teacherLogits: Tensor | null;
-  /** Takes the weights of one file after the other. */
+  /** Loads the weights of one file after the other. */
   student: Module;
   task: SplitTask;
   test: Dataset;
   controls: { signal: AbortSignal; onWork: (progress: WorkProgress) => void };
 }
 
-/** How distilled students of a classification behave beside baseline and teacher. */
+/** How distilled students of a classification behave compared with baseline and teacher. */
 export async function behaviourOf(
   baseline: Students,
   distilled: Students,
@@ -90,7 +90,7 @@ export async function behaviourOf(
   };
 }
 
-/** How well students do what their teacher does, right or wrong, over the seeds (Stanton et al., 2021). */
+/** How well students agree with their teacher, right or wrong, over the seeds (Stanton et al., 2021). */
 export interface Fidelity {
   /** The share of samples that both classify alike. */
   agreement: SampleStats;
@@ -98,7 +98,7 @@ export interface Fidelity {
   divergence: SampleStats;
 }
 
-/** {@link Fidelity} of two classifiers on the same samples: logits [samples, classes] in double precision. */
+/** {@link Fidelity} between two classifiers on the same samples: logits [samples, classes] in double precision. */
 export function fidelityOf(student: Tensor, teacher: Tensor): { agreement: number; divergence: number } {
   const [samples, classes] = student.shape;
   let [alike, divergence] = [0, 0];
@@ -119,16 +119,19 @@ function logSum(values: readonly number[]): number {
   return largest + Math.log(values.reduce((sum, x) => sum + Math.exp(x - largest), 0));
 }
 
-/** Logits of more numbers are not held in memory. */
+/** More logits than this are not held in memory. */
 const MAX_LOGITS = 2 ** 26;
 
-/** A teacher's logits for data that its students' are compared with; null if they change at random or are too many. */
+/**
+ * A teacher's logits for data on which its students are compared with it; null if the data change at random or are too
+ * large.
+ */
 function comparableLogits(teacher: Module, data: Dataset): Tensor | null {
   if (data.augmented === true || data.length * data.classes > MAX_LOGITS) return null;
   return logitsOf(teacher, data);
 }
 
-/** The fidelity of the weights of files, which the student takes one after the other. */
+/** The fidelity of the weights in files, which the student loads one after the other. */
 async function fidelityOfFiles(
   files: readonly string[],
   student: Module,
@@ -143,8 +146,8 @@ async function fidelityOfFiles(
 }
 
 /**
- * How the fidelity of several students spreads; null if one rules out what its teacher does not, infinitely far from
- * it.
+ * The spread of the fidelity over several students; null if one rules out a class that its teacher does not, which
+ * makes the divergence infinite.
  */
 export function spreadOf(all: readonly ReturnType<typeof fidelityOf>[]): Fidelity | null {
   if (!all.every(({ divergence }) => Number.isFinite(divergence))) return null;
@@ -154,16 +157,16 @@ export function spreadOf(all: readonly ReturnType<typeof fidelityOf>[]): Fidelit
   };
 }
 
-/** The shares of samples on which a student differs from another network in being right, over the seeds. */
+/** The fractions of samples on which a student differs from another network in being right, over the seeds. */
 export interface Flips {
-  /** Wrong before, right now. */
+  /** Wrong in the other network, right in this one. */
   gained: SampleStats;
-  /** Right before, wrong now: negative flips (Yan et al., Positive-congruent training, 2021). */
+  /** Right in the other network, wrong in this one: negative flips (Yan et al., Positive-congruent training, 2021). */
   lost: SampleStats;
 }
 
 /**
- * What distilling changes in one class, distilled less baseline: p values are corrected for the number of classes
+ * The effect of distillation on one class, distilled minus baseline; p values are corrected for the number of classes
  * (Holm).
  */
 export interface ClassDifference extends CorrectedDifference {
@@ -178,7 +181,7 @@ export interface ClassDifference extends CorrectedDifference {
 /** Right (1) or wrong (0) by seed and sample. */
 type Right = readonly ArrayLike<number>[];
 
-/** How often `now` is right where `before` was wrong, and the other way round, seed by seed. */
+/** How often `now` is right where `before` was wrong, and the reverse, for each seed. */
 export function flipsOf(now: Right, before: Right): Flips {
   const share = (was: number, is: number) =>
     sampleStats(
@@ -190,9 +193,9 @@ export function flipsOf(now: Right, before: Right): Flips {
 }
 
 /**
- * The accuracy of each class alone (the mean of what is right of its samples), distilled less baseline, with the
- * interval of {@link crossedDifference} over its samples. A mean over all classes hides those that lose (Mohammadshahi
- * and Ioannou, 2025).
+ * The accuracy for each class (the fraction of its samples that are classified correctly), distilled minus baseline,
+ * with the interval of {@link crossedDifference} over its samples. A mean over all classes hides classes that lose
+ * (Mohammadshahi and Ioannou, 2025).
  */
 export function classDifferences(
   distilled: Right,
@@ -216,12 +219,12 @@ export function classDifferences(
 }
 
 /**
- * The calibration error of networks on the test set, and what one number, chosen on the validation set, makes of it
- * (Guo et al., 2017).
+ * The calibration error of networks on the test set, before and after temperature scaling with a temperature chosen on
+ * the validation set (Guo et al., 2017).
  */
 export interface ScaledCalibration {
   error: SampleStats;
-  /** What the logits are divided by, and the error then; null if no temperature is best for one of the networks. */
+  /** The temperature, and the error with it; null if one of the networks has no best temperature. */
   temperature: SampleStats | null;
   scaledError: SampleStats | null;
 }
@@ -266,7 +269,7 @@ async function* withWeights(files: readonly string[], network: Module, signal: A
   }
 }
 
-/** Null if the validation set's labels are all right, or none better than by chance. */
+/** Null if the network predicts every label of the validation set, or none better than by chance. */
 function bestTemperature(network: Module, validation: Dataset): number | null {
   const logits = Float64Array.from(logitsOf(network, validation).data);
   const labels = labelsOf(validation);

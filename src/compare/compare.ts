@@ -36,36 +36,36 @@ import { isOfBaseline, makeLosses, readsLogits, withCacheUse } from "./trial_los
 
 /** What {@link compare} takes. */
 export interface CompareInput extends Omit<ExperimentInput, "calibrateTeacher"> {
-  /** How many, from 0; or which. Each gives a pair of students. Default 5. */
+  /** How many seeds, from 0; or a list of them. Each gives a pair of students. Default 5. */
   seeds?: number | readonly number[];
   /**
-   * Losses to set side by side, instead of `loss`: a student of each for each seed, against one baseline. The result's
+   * Losses to compare, instead of `loss`: a student with each for each seed, against one baseline. The result's
    * `methods` has all of them; its `distilled` and `difference` are those of the first.
    */
   losses?: readonly LossSpec[];
   /**
-   * Whether the teacher's logits are scaled to fit the validation set, as {@link distill} takes it; default false.
-   * `"both"`: a student of each for each seed and each loss, so that the result's `methods` has what calibrating the
-   * teacher changes.
+   * Whether the teacher's logits are scaled to fit the validation set, as in {@link distill}; default false. `"both"`:
+   * a student with each teacher for each seed and each loss; the result's `methods` then shows the effect of
+   * calibration.
    */
   calibrateTeacher?: boolean | "both";
   /**
-   * Fractions of the training data, from 0 to 1, at which pairs of students are trained too, with the first loss and
-   * for the same number of epochs: a data-size curve, the result's `fractions`. The teacher has all data.
+   * Fractions of the training data, from 0 to 1, on which pairs of students are also trained, with the first loss and
+   * for the same number of epochs: a data-size curve, the result's `fractions`. The teacher is trained on all data.
    */
   fractions?: readonly number[];
 }
 
 /**
- * Does distilling help? Trains the teacher, unless it comes trained, and for each seed two students on the same data
- * with the same budget: a baseline from the labels only and one distilled, from the same initial weights, with the
+ * Does distillation help? Trains the teacher, unless it is already trained, and for each seed two students on the same
+ * data with the same budget: a baseline on the labels only and a distilled one, from the same initial weights, with the
  * batches in the same order. Epochs are chosen on the validation set; the test set is read once, when all training is
  * done. The teacher is trained with a seed that no student has (the first + 2^31), and its logits are computed once for
- * all students. With `losses` a student of each is distilled, and p values are corrected for their number.
+ * all students. With `losses` a student is distilled with each, and p values are corrected for their number.
  *
- * Each trial has its folder below `out`, as a run of {@link trainTeacher} or {@link distill} has; `compare.json` there
- * is the result. The same call gives the same figures, but for times. With `resume`, finished runs are kept as they
- * are: a call continues after an interruption, or adds seeds.
+ * Each trial has its folder below `out`, like a run of {@link trainTeacher} or {@link distill}; the result is
+ * `compare.json` there. The same call gives the same metrics, except for times. With `resume`, finished runs are kept:
+ * a call continues after an interruption, or adds seeds.
  *
  * @throws DistilleryError `BAD_ARGUMENT`, `SHAPE_MISMATCH`, and those of {@link distill}: `ABORTED` by the signal,
  * `BAD_CONFIG` if `out` has runs with other options, `IN_USE`, `IO_ERROR`.
@@ -84,9 +84,9 @@ export async function compare(options: CompareInput): Promise<CompareResult> {
 }
 
 /**
- * Trains one share of a comparison's runs: for several processes, on one machine or on many that share the folder
- * `out`, in any order, again after a failure, without a coordinator. Share 0 trains the teacher, and the others wait
- * for it. When all are done, `compare({ ..., collect: true })` gives the result that one call gives.
+ * Trains one share of a comparison's runs. Several processes, on one machine or on many that share the folder `out`,
+ * can train shares in any order and again after a failure, without a coordinator. Share 0 trains the teacher, and the
+ * others wait for it. When all are done, `compare({ ..., collect: true })` returns the result that one call would.
  *
  * @throws DistilleryError as {@link compare}; what share 0 failed with.
  * @example
@@ -100,7 +100,7 @@ export async function compareShare(options: CompareInput, share: Share): Promise
   return runShare(await planOf(options), share);
 }
 
-/** The students that {@link compare} would train, as it would, in their order; refuses what it refuses before. */
+/** The students that {@link compare} would train, in its order; refuses what it would refuse before training. */
 export async function compareTrials(options: CompareInput): Promise<readonly Trial[]> {
   const { experiment, trials } = await planOf(options);
   return withCacheUse(experiment, trials);

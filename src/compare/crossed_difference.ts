@@ -12,9 +12,9 @@ import {
   sampleStats,
 } from "./statistics.js";
 
-/** What one source of chance says of a mean difference, the other source taken as it is. */
+/** What one source of chance contributes to a mean difference, with the other source held fixed. */
 export interface SourceOfChance {
-  /** The standard error of the mean that comes from it; 0 if it is not known. */
+  /** The standard error of the mean from this source; 0 if it is unknown. */
   error: number;
   /** The interval; infinite if the error is not known. */
   low: number;
@@ -24,8 +24,8 @@ export interface SourceOfChance {
 }
 
 /**
- * The mean difference of two ways to train, over seeds and test samples, with one confidence interval for other seeds
- * and other samples of the same kind: `low`, `high` and `pValue` have both in them.
+ * The mean difference between two ways to train, over seeds and test samples, with one confidence interval for other
+ * seeds and other samples of the same kind: `low`, `high` and `pValue` cover both.
  */
 export interface CrossedDifference extends PairedDifference {
   /** The degrees of freedom of the interval (Satterthwaite); 0 if it is infinite. */
@@ -40,8 +40,8 @@ export interface CrossedDifference extends PairedDifference {
 export type CorrectedDifference = CrossedDifference & Corrected;
 
 /**
- * What a's scores have more than b's. Both are [seeds][samples]: the score of each test sample with each seed, 1 for
- * right and 0 for wrong; `values` are the seeds' mean differences.
+ * How much the scores of a exceed those of b. Both are [seeds][samples]: the score of each test sample with each seed,
+ * 1 for right and 0 for wrong; `values` are the seeds' mean differences.
  *
  * With d the differences of n seeds and m samples, the variance of their mean is estimated as S / n + T / m: S is the
  * variance of the seeds' means, T that of the samples' means. It is what either source adds alone; their interaction,
@@ -85,8 +85,8 @@ export function crossedDifference(
 }
 
 /**
- * The same of a figure that is no mean over samples, such as R², from its values by seed: its interval is for other
- * seeds alone, and nothing is known of the samples' part.
+ * The same for a metric that is not a mean over samples, such as R², from its values by seed: the interval is for other
+ * seeds only, and the samples' part is unknown.
  */
 export function differenceOverSeeds(a: readonly number[], b: readonly number[]): CrossedDifference {
   const difference = pairedDifference(a, b);

@@ -45,7 +45,7 @@ export async function openRunners(
     threads: Math.max(1, Math.floor(getNumThreads() / count)),
   };
   const stopping = AbortSignal.any([signal]);
-  // A listener a process is no leak.
+  // One listener per process is not a leak.
   setMaxListeners(0, stopping);
   const controlsOfStart = { seconds: workers.startSeconds ?? START_SECONDS, signal: stopping, onNote };
   let opened = 0;
@@ -79,8 +79,8 @@ interface PoolControls {
 }
 
 /**
- * Runs all trials, one at a time on each runner; returns their outcomes by name. If one fails or the
- * signal aborts, the others save their state and stop, and the first failure is thrown.
+ * Runs all trials, one at a time on each runner; returns their outcomes by name. If one fails or the signal is aborted,
+ * the others save their state and stop, and the first failure is thrown.
  */
 export async function runTrials(
   trials: readonly Trial[],

@@ -61,13 +61,14 @@ export interface SweepInput extends Omit<ExperimentInput, "temperature" | "alpha
 }
 
 /**
- * Distils a student with every temperature and every alpha, all from the same initial weights with the batches in the
- * same order, and chooses by the validation set. The teacher's logits are computed once for all; the test set is read
- * once, for the chosen one, when all training is done. With several `seeds` points are ranked by their mean, and the
- * chosen one's lead over each other one has its interval and a p value that is corrected for their number.
+ * Distils a student for every temperature and every alpha, all from the same initial weights with the batches in the
+ * same order, and chooses the best on the validation set. The teacher's logits are computed once for all; the test set
+ * is read once, for the chosen student, when all training is done. With several `seeds` points are ranked by their
+ * mean, and the chosen one's lead over each other point has an interval and a p value that is corrected for their
+ * number.
  *
- * Each run has its folder below `out`, as a run of {@link distill} has; `sweep.json` there is the result. `resume`, and
- * what is thrown, as with {@link compare}.
+ * Each run has its folder below `out`, like a run of {@link distill}; the result is `sweep.json` there. `resume` and
+ * errors are those of {@link compare}.
  *
  * @example
  * ```ts
@@ -82,8 +83,8 @@ export async function sweep(input: SweepInput): Promise<SweepResult> {
 }
 
 /**
- * Trains one share of a sweep's runs, as {@link compareShare} does of a comparison's; `sweep({ ..., collect: true })`
- * gives the result.
+ * Trains one share of a sweep's runs, as {@link compareShare} does for a comparison; `sweep({ ..., collect: true })`
+ * returns the result.
  *
  * @example
  * ```ts
@@ -96,7 +97,7 @@ export async function sweepShare(input: SweepInput, share: Share): Promise<Share
   return runShare(await planOf(input), share);
 }
 
-/** The students that {@link sweep} would train, in their order; refuses what it refuses before. */
+/** The students that {@link sweep} would train, in its order; refuses what it would refuse before training. */
 export async function sweepTrials(input: SweepInput): Promise<readonly Trial[]> {
   return (await planOf(input)).trials;
 }

@@ -14,20 +14,20 @@ import { Generator, randperm, withGenerator } from "../tensor/random.js";
 import { expectEvaluable } from "../train/trainer_input.js";
 import { VALIDATION_FRACTION } from "./options.js";
 
-/** What the runs of a comparison or a sweep have in common: networks and data to train on. */
+/** What the runs of a comparison or a sweep share: networks and data to train on. */
 export interface Task {
   /**
-   * Makes the teacher, which is trained first; or one that is trained: a network, or a {@link Teacher} such as
-   * `await openTeacher("teacher.onnx")` and `functionTeacher(ask)` give, which is asked once about each sample.
+   * Makes the teacher, which is trained first; or a trained one: a network, or a {@link Teacher} such as `await
+   * openTeacher("teacher.onnx")` and `functionTeacher(ask)` return, which is run once for each sample.
    */
   teacher: Module | Teacher | (() => Module);
-  /** Makes the student, drawn from the current random stream: called for each run. */
+  /** Makes the student, with weights drawn from the current random stream; called for each run. */
   student: () => Module;
   /** To train on. */
   data: Dataset;
   /**
-   * To choose epochs by: a data set, or the share of `data` that is held out (before they are augmented), stratified by
-   * class; default 0.1.
+   * Chooses the best epochs: a data set, or the fraction of `data` that is held out (before augmentation), stratified
+   * by class; default 0.1.
    */
   validation?: Dataset | number;
 }

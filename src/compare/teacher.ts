@@ -32,8 +32,9 @@ import { type Outcome, ofTraining, outcomeOf, reporting, resuming, type TrialPro
 export const TEACHER = "teacher";
 
 /**
- * The seed of the stream that the teacher is drawn from and trained with: far from the students' seeds, since networks
- * of one stream start alike and agree more than others do (Stanton et al., 2021). `BAD_ARGUMENT` if a student has it.
+ * The seed of the stream from which the teacher is drawn and trained. It is far from the students' seeds, because
+ * networks of one stream start with the same weights and agree more than others (Stanton et al., 2021). `BAD_ARGUMENT`
+ * if a student has it.
  */
 export function teacherSeedOf(seeds: readonly number[]): number {
   const [first] = seeds;
@@ -63,8 +64,8 @@ interface TeacherTraining {
 }
 
 /**
- * Trains the teacher, unless it came trained or its run has finished, and gives it its best weights on the validation
- * set.
+ * Trains the teacher, unless it is already trained or its run has finished, and loads its best weights on the
+ * validation set.
  */
 export async function trainOrTakeTeacher(task: SplitTask, training: TeacherTraining): Promise<TrainedTeacher> {
   const { teacher, data, validation } = task;

@@ -54,7 +54,7 @@ function tell({ files, controls }: Examination, done: number): void {
   controls.onWork({ work: TEST_SET, done, total: files });
 }
 
-/** Evaluates on the test set, after all training is done. */
+/** Evaluates on the test set after all training is done. */
 export class TestEvaluator {
   readonly teacherEvaluation: TaskEvaluation | null;
   #done = 0;

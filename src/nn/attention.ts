@@ -5,12 +5,12 @@ import type { Tensor } from "../tensor/tensor.js";
 import { isTracing } from "../tensor/tracer.js";
 
 /**
- * What is added to the score of a key that is padding: so low that its weight is exactly 0, and no infinity, so that a
- * sequence of padding alone has numbers.
+ * Added to the score of a padding key: low enough that its weight is exactly 0, but finite, so that a sequence of only
+ * padding has finite values.
  */
 const NEVER = -1e9;
 
-/** What {@link attend} does beside the products. */
+/** What {@link attend} does besides the products. */
 interface Attention {
   readonly heads: number;
   /** [batch, keys]: 1 where a key is padding, else 0. */

@@ -48,7 +48,9 @@ export class Linear extends Module {
 
 const { forward: linearForward } = Linear.prototype;
 
-/** ReLU of what a module gives: of a Linear layer one operation, unless something sees what is between. */
+/**
+ * ReLU of a module's output; after a Linear layer both are one operation, unless something reads the value in between.
+ */
 export function forwardRelu(module: Module, x: Tensor): Tensor {
   const isFused = module instanceof Linear && module.forward === linearForward && !isTracing();
   return isFused ? linearRelu(x, module.weight, module.bias) : relu(module.forward(x));

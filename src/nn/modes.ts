@@ -6,9 +6,7 @@ type Mode = readonly [network: Module, training: boolean];
 /** The modes of every module in some networks, as their `train()` sets them: found once, set at each step of a loop. */
 export class Modes {
   readonly #modules: readonly Module[];
-  /**
-   * The numbers of those with a `train()` of their own, which does more than set the mode: each before those inside it.
-   */
+  /** The indices of modules with their own `train()`, which does more than set the mode; outer modules come first. */
   readonly #own: readonly number[];
   readonly #wanted: readonly boolean[];
 

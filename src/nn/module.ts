@@ -121,17 +121,17 @@ export abstract class Module {
   }
 
   /**
-   * Whether `forward` takes images as [rows, channels, height, width]: if one of the modules inside does, as
-   * convolutions do. Runs give other networks each image as a row of values, [rows, channels * height * width]. A
-   * module that reshapes by itself may say true.
+   * Whether `forward` takes images as [rows, channels, height, width]: true if a module inside does, such as a
+   * convolution. Other networks get each image as a row of values, [rows, channels * height * width]. A module that
+   * reshapes its input itself may return true.
    */
   get readsImages(): boolean {
     return this.namedChildren().some(([, child]) => child.readsImages);
   }
 
   /**
-   * The number of ids that `forward` knows if it reads ids, as those of texts: that of the first embedding inside;
-   * null: it takes numbers.
+   * The number of ids that `forward` accepts if it reads ids, such as those of texts: by default that of the first
+   * embedding inside. Null: it takes numbers.
    */
   get vocabulary(): number | null {
     for (const [, child] of this.namedChildren()) {
@@ -152,7 +152,7 @@ export abstract class Module {
       state[key] = tensor;
     };
     for (const [key, tensor] of [...this.#ownParameters(""), ...this.#ownBuffers("")]) add(key, tensor);
-    // A child has the last word on its own state.
+    // A child may override its own state.
     for (const [name, child] of this.namedChildren()) {
       for (const [key, tensor] of Object.entries(child.stateDict())) add(`${name}.${key}`, tensor);
     }
@@ -216,8 +216,8 @@ export abstract class Module {
   }
 
   /**
-   * Adds a tensor to the state under a key, as `torch.nn.Module.register_buffer`; a tensor that is not to be stored is
-   * a plain property.
+   * Adds a tensor to the state under a key, like `torch.nn.Module.register_buffer`. A tensor that should not be stored
+   * is a plain property.
    */
   protected registerBuffer<B extends ModuleBuffer>(name: string, buffer: B, extra?: never): B {
     if (typeof name !== "string" || name === "" || name.includes("."))

@@ -23,16 +23,16 @@ export function chainAt(x: Tensor): Chain | null {
 }
 
 /**
- * Calls, each of which reads the output of the one before, that are deferred to run as one kernel: the same bits in
- * fewer passes over memory. The first access to any tensor's `data` runs them: another operation, `backward()`, the end
- * of an arena.
+ * Consecutive calls, each reading the output of the previous one, that are deferred to run as one kernel: the same bits
+ * in fewer passes over memory. The first access to any tensor's `data` runs them: another operation, `backward()`, the
+ * end of an arena.
  *
- * If somebody reads an output inside of the chain after all, it is computed, and the chain's gradients are from then on
- * those of its operations one by one. So the bits never depend on what was fused.
+ * If an output inside the chain is read after all, it is computed, and from then on the chain's gradients are those of
+ * its single operations. So the bits never depend on what was fused.
  */
 export abstract class Chain {
   readonly #links: Link[] = [];
-  /** The node of the whole chain, while it takes the place of the last call's own. */
+  /** The node of the whole chain, while it replaces the last call's own. */
   #fused: Node | null = null;
   #failure: unknown = null;
 
@@ -53,28 +53,28 @@ export abstract class Chain {
     return this.#links[this.length - 1].output;
   }
 
-  /** Puts the first call off and gives its output. */
+  /** Defers the first call and returns its output. */
   start(): Tensor {
     defer(() => this.#run());
     pending = this;
     return this.end;
   }
 
-  /** Puts a call off that reads the end, whose shape it keeps, and gives its output. */
+  /** Defers a call that reads the end of the chain and keeps its shape; returns its output. */
   extend({ op }: Defined, inputs: readonly Tensor[], attributes: unknown): Tensor {
     return this.#add(op, inputs, attributes, this.end.shape);
   }
 
-  /** Computes the end as one kernel, if the chain is one of those that are: else false. */
+  /** Computes the end as one kernel if there is one for this chain; otherwise returns false. */
   protected abstract runFused(): boolean;
 
   /** The values of an output inside of the chain, which was run as one kernel. */
   protected abstract valuesInside(place: number): Float32Array;
 
   /**
-   * Puts one node in the place of the last call's own, if every call is recorded and nothing else was meanwhile: that
-   * would pass its gradient to an input of the chain before the first call does, and the sum would have other
-   * roundings.
+   * Replaces the last call's own node by one node for the chain, if every call is recorded and nothing else was
+   * recorded in between: another call would pass its gradient to an input of the chain before the first call does, and
+   * the sum would round differently.
    */
   protected fuse<A, S>(op: Op<A, S>, inputs: readonly Tensor[], attributes: A, saved: S): void {
     const { end } = this;
@@ -129,10 +129,10 @@ export abstract class Chain {
     return this.valuesInside(place);
   }
 
-  /** Gives the last call its own node back. Not within a backward pass, which has listed its nodes. */
+  /** Restores the last call's own node. Not within a backward pass, which has already listed its nodes. */
   #takeApart(): void {
     if (this.#fused === null || isPropagating()) return;
-    // A graph that is used up stays so.
+    // A graph that is used up remains so.
     if (this.#fused.op === null) for (const { node } of this.#links) if (node !== null) node.op = null;
     this.end.node = this.#links[this.length - 1].node;
     this.#fused = null;

@@ -18,10 +18,10 @@ import {
 } from "./norm_call.js";
 
 /**
- * BatchNorm of images -> sum with a tensor of its shape -> ReLU, with or without the sum, called one after another by
- * any module, runs as one kernel, and so do their gradients.
+ * If any module calls BatchNorm of images, a sum with a tensor of the same shape (optional) and ReLU one after another,
+ * they run as one kernel, and so do their gradients.
  *
- * BatchNorm is deferred if ReLU followed when its layer was called last, and only in an arena. The sum extends the
+ * BatchNorm is deferred only in an arena, and only if ReLU followed when its layer was last called. The sum extends the
  * chain, ReLU ends it and runs it.
  */
 const followed = new WeakSet<Tensor>();

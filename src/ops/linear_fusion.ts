@@ -18,14 +18,15 @@ import {
 } from "./norm_call.js";
 
 /**
- * Linear -> BatchNorm -> ReLU -> dropout, called one after another by any module, runs as one kernel, and so does the
- * chain without dropout; the mask is drawn beside the product.
+ * If any module calls Linear, BatchNorm, ReLU and dropout one after another, they run as one kernel, and so does the
+ * chain without dropout; the mask is drawn while the product is computed.
  *
- * The product is deferred, and the calls that follow extend the chain if they read its end. Dropout runs it.
+ * The product is deferred, and later calls extend the chain if they read its end. Dropout runs it.
  *
- * A chain ends where the last one of the same weight ended: a product is deferred only if BatchNorm and ReLU followed
- * the last one, and the ReLU only if dropout did in the same mode. It is only put off in an arena, as of a step:
- * elsewhere the caller may fill the array of its inputs, or those of its weights, as soon as a layer has returned.
+ * A chain ends where the last one with the same weight ended: a product is deferred only if BatchNorm and ReLU followed
+ * the last one, and the ReLU only if dropout did in the same mode. Calls are deferred only in an arena, such as that of
+ * a step: elsewhere the caller may overwrite the array of its inputs, or of its weights, as soon as a layer has
+ * returned.
  */
 const followed = new WeakSet<Tensor>();
 /** The weights whose chain went on from ReLU to dropout, with BatchNorm in train mode and in eval mode. */

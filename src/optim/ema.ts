@@ -9,7 +9,7 @@ import { Tensor } from "../tensor/tensor.js";
 
 /** The options of {@link ExponentialMovingAverage}. */
 export interface ExponentialMovingAverageOptions {
-  /** What of the average remains in each update; default 0.999. */
+  /** The fraction of the average that remains in each update; default 0.999. */
   decay?: number;
   /** Whether buffers, such as running statistics, are averaged too and not copied; default false. */
   useBuffers?: boolean;

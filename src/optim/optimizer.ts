@@ -13,8 +13,8 @@ export interface OptimizerContext {
 }
 
 /**
- * The base of every optimizer, as `torch.optim.Optimizer`. One of your own calls the constructor with its defaults and
- * says in `update` how parameters move.
+ * The base of every optimizer, like `torch.optim.Optimizer`. Your own optimizer passes its defaults to the constructor
+ * and implements `update`.
  *
  * @typeParam G a group with the optimizer's options.
  * @typeParam S what is kept for one parameter: numbers and arrays of the parameter's length.
@@ -67,7 +67,7 @@ export abstract class Optimizer<G extends ParamGroup = ParamGroup, S extends obj
     expectOptions(name, options, known);
     const added = [...expectParameters(params instanceof Tensor ? [params] : params)];
     expectParameters([...this.parameters, ...added]);
-    // Gradients go to the leaves behind it: it would never move.
+    // Gradients go to the leaves behind it, so it would never be updated.
     const computed = added.findIndex(({ node }) => node !== null);
     if (computed >= 0) {
       const text =
@@ -133,8 +133,8 @@ export abstract class Optimizer<G extends ParamGroup = ParamGroup, S extends obj
   }
 
   /**
-   * Moves parameters of one group, all of which have a gradient: `gradScale` times what `gradient.data` holds. `grad`
-   * is the same product, at the price of one more pass.
+   * Updates parameters of one group, all of which have a gradient: `gradScale` times what `gradient.data` holds. `grad`
+   * is the same product, at the cost of one more pass.
    */
   protected abstract update(group: G, params: readonly Tensor[], gradScale: number): void;
 

@@ -17,7 +17,7 @@ export interface ReduceLROnPlateauOptions {
   mode?: "min" | "max";
   /** Times the rate if the figure stays; default 0.1. */
   factor?: number;
-  /** How many steps without an improvement are borne; default 10. */
+  /** How many steps without an improvement are tolerated; default 10. */
   patience?: number;
   /** How much better than the best one a figure has to be; default 1e-4. */
   threshold?: number;
@@ -52,9 +52,9 @@ interface Place {
 }
 
 /**
- * Lowers the learning rate once a figure, such as the validation loss, has stopped getting better:
- * `torch.optim.lr_scheduler.ReduceLROnPlateau`, for loops of your own. It is no function of the step, so that
- * `distill` does not take it as its schedule.
+ * Lowers the learning rate when a metric, such as the validation loss, has stopped improving:
+ * `torch.optim.lr_scheduler.ReduceLROnPlateau`, for your own loops. It is not a function of the step, so `distill` does
+ * not take it as its schedule.
  *
  * @throws DistilleryError `BAD_ARGUMENT` for options that are unknown or out of range.
  * @example

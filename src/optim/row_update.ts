@@ -2,10 +2,10 @@ import { putRows, rowsOf } from "../tensor/grad_rows.js";
 import { Tensor } from "../tensor/tensor.js";
 
 /**
- * One step of the rows of a matrix that have a gradient: they and their part of the state are moved as if they were all
- * of it, and put back. The others, and what an optimizer keeps for them, stay as they are, so a step costs no more for
- * a larger table. Numbers, such as Adam's step, are those of the whole parameter, as in `torch.optim.SparseAdam`;
- * weight decay reaches a row only in its steps.
+ * One step for the rows of a matrix that have a gradient: these rows and their part of the state are updated as if they
+ * were the whole matrix, and put back. The other rows and their state stay unchanged, so a step costs no more for a
+ * larger table. Numbers, such as Adam's step, are those of the whole parameter, as in `torch.optim.SparseAdam`; weight
+ * decay applies to a row only in its steps.
  */
 export function updateRows<S extends object>(
   param: Tensor,

@@ -2,7 +2,8 @@ import { badArgument, expectAtLeast0, expectNumber, expectPositive, optionsOf } 
 
 /**
  * A learning rate schedule: the factor on the base rate at a step of a run, from 0 (before the first step) to `steps`
- * (after the last one). Any function of this form is one; as in optax, they are put together by calling each other.
+ * (after the last one). Any function of this form is a schedule; as in optax, schedules are composed by calling each
+ * other.
  *
  * @example
  * ```ts
@@ -117,9 +118,9 @@ export function multiStepSchedule(options: { milestones: readonly number[]; gamm
 }
 
 /**
- * Rises evenly to the first rate of `then` over so many steps, which then begins; a number below 1 is a fraction of the
- * run. The first step has 1 / (steps + 1) of that rate, so that none is lost at a rate of 0. In PyTorch: `LinearLR`
- * with that `start_factor`, and then `SequentialLR`.
+ * Rises linearly to the first rate of `then` over a number of steps, after which `then` begins; a number below 1 is a
+ * fraction of the run. The first step has 1 / (steps + 1) of that rate, so that no step is wasted at a rate of 0. In
+ * PyTorch: `LinearLR` with that `start_factor`, followed by `SequentialLR`.
  *
  * @example
  * ```ts
