@@ -8,8 +8,8 @@
 //!            | tmm5 | | tmm2 | tmm3 |    c += a b
 //! ```
 //!
-//! The sums go through a buffer in L1 to C, as the other unit's go there from registers. Each step prefetches a part of
-//! the next block of B: without that, products by packed weights take 1.5 to 2 times as long.
+//! Sums that something is done to go through a buffer in L1 to C. Each step prefetches a part of the next block of B:
+//! without that, products by packed weights take 1.5 to 2 times as long.
 
 use super::super::params::LINE;
 use super::avx512::{self, write_tile};
@@ -194,9 +194,15 @@ unsafe fn compute_part<const R: usize, const V: usize>(rows: usize, vectors: usi
         let b = b.wrapping_add(step * SIDE * width);
         (a.wrapping_add(step * SIDE), [b, b.wrapping_add(SIDE)])
     });
+    let strides = Strides { a: kp, below: SIDE * kp, b: width, c: V * SIDE };
+    let is_whole = rows == R * SIDE && tile.columns >= first + V * SIDE;
+    let is_plain = !tile.accumulate && tile.bias.is_null() && !tile.relu;
     // SAFETY: as promised by the caller; there are R rows of V tiles of sums.
     unsafe {
-        multiply::<R, V>(steps, Strides { a: kp, below: SIDE * kp, b: width, c: V * SIDE }, Start::Zeros, sums);
+        if let (true, true, Ok(c)) = (is_whole, is_plain, usize::try_from(tile.rs_c)) {
+            return multiply::<R, V>(steps, Strides { c, ..strides }, Start::Zeros, tile.c.add(first));
+        }
+        multiply::<R, V>(steps, strides, Start::Zeros, sums);
         let bias = if tile.bias.is_null() { null() } else { tile.bias.add(first) };
         let part = Tile { c: tile.c.add(first), columns: (tile.columns - first).min(V * SIDE), bias, ..*tile };
         for i in 0..rows {

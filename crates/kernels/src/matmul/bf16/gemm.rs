@@ -71,7 +71,7 @@ impl PairPanels {
     }
 
     /// A block of a panel, if there are `k` steps in all.
-    fn block(&self, k: usize, ks: &Range<usize>, columns: &Range<usize>) -> *const u32 {
+    pub fn block(&self, k: usize, ks: &Range<usize>, columns: &Range<usize>) -> *const u32 {
         self.lines.as_ptr().cast::<u32>().wrapping_add(self.kernel.offset(k, ks, columns))
     }
 }
@@ -83,7 +83,7 @@ pub struct Gemm<'a> {
     pub n: usize,
     pub k: usize,
     pub a: MatRef,
-    b: Rhs<'a>,
+    pub b: Rhs<'a>,
     pub c: MatMut,
     pub bias: Option<&'a [f32]>,
     pub relu: bool,
@@ -101,6 +101,9 @@ pub fn multiply(a: &ArrayView2<f32>, b: Rhs, bias: Option<&[f32]>, relu: bool, o
         && gemm.has_few_rows(b)
     {
         return gemm.run_few_rows(b);
+    }
+    if gemm.has_few_steps() {
+        return gemm.run_few_steps();
     }
     // A kernel may read whole lines of rows.
     let len = m.next_multiple_of(LINE) * kernel.pairs(k);

@@ -10,7 +10,11 @@
 use super::super::mat::MatRef;
 use super::super::params::LINE;
 use super::round::to_bits;
+use crate::prefetch::line_into_l2;
 use std::arch::x86_64::*;
+
+/// Rows of B between one that is packed and one that is prefetched.
+const AHEAD: usize = 16;
 
 /// The first `count` lanes, at most all.
 #[inline]
@@ -74,6 +78,8 @@ pub unsafe fn pack_b(b: MatRef, kc: usize, kp: usize, nc: usize, to: *mut u32) {
                 // Masks take longer than the rest.
                 let whole = if 2 * p + 1 < kc { nc / LINE * LINE } else { 0 };
                 for j in (0..whole).step_by(LINE) {
+                    line_into_l2(b.at(2 * p + AHEAD, j));
+                    line_into_l2(b.at(2 * p + 1 + AHEAD, j));
                     let pairs = across([b.at(2 * p, j), b.at(2 * p + 1, j)], [!0; 2]);
                     _mm512_storeu_si512(to.add(p * width + j).cast(), pairs);
                 }
