@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { cpSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join, sep } from "node:path";
 import { ROOT } from "../library.js";
+import { NoOptions } from "../options.js";
 
 /** Another commit of this repository, built, with the benchmark of this checkout. */
 export interface Checkout {
@@ -19,7 +20,8 @@ export function commitOf(ref: string): string {
   try {
     return git("rev-parse", "--verify", "--quiet", "--short", "--end-of-options", `${ref}^{commit}`);
   } catch {
-    throw new Error(`--against: expected a commit, a branch or a tag of this repository, got ${JSON.stringify(ref)}`);
+    const expected = "expected a commit, a branch or a tag of this repository";
+    throw new NoOptions(`--against: ${expected}, got ${JSON.stringify(ref)}`, 2);
   }
 }
 

@@ -24,9 +24,8 @@ describe("a comparison with another commit", () => {
   });
 
   it.each(["no-such-branch", "--help", "HEAD:package.json"])("refuses %s in one line", (ref) => {
-    expect(() => commitOf(ref)).toThrow(
-      `--against: expected a commit, a branch or a tag of this repository, got ${JSON.stringify(ref)}`,
-    );
+    const message = `--against: expected a commit, a branch or a tag of this repository, got ${JSON.stringify(ref)}`;
+    expect(() => commitOf(ref)).toThrow(expect.objectContaining({ message, exitCode: 2 }));
   });
 
   it("waits for no other one, but takes over from a process that ended", () => {
