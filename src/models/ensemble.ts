@@ -23,11 +23,11 @@ export interface AverageOptions {
    * Default `logits`.
    */
   average?: "logits" | "probabilities";
-  /** Of each network, above 0; their sum counts as 1. Default: all alike. */
+  /** The weight of each network, above 0; they are scaled to sum to 1. Default: equal. */
   weights?: readonly number[];
   /**
-   * Whether a network's weight for a sample is also multiplied by its confidence in that sample, the highest of its
-   * probabilities at temperature 1. Default false.
+   * Whether a network's weight for a sample is also multiplied by its confidence, its highest probability for the
+   * sample at temperature 1. Default false.
    */
   byConfidence?: boolean;
 }
@@ -57,9 +57,7 @@ export function resolveAverage(options: AverageOptions, count: number): Averagin
   return { average, byConfidence, weights: weights.map((weight) => weight / sum) };
 }
 
-/**
- * Refuses an average by probabilities of outputs that are not those of classes; `BAD_ARGUMENT` that names the option.
- */
+/** Refuses to average by probabilities if the outputs are not those of classes; the `BAD_ARGUMENT` names the option. */
 export function expectAverageOf(data: OfTask, { average, byConfidence }: Averaging): void {
   if (!hasTargets(data) || (average === "logits" && !byConfidence)) return;
   const text = `probabilities are of classes, and the data are for ${taskNameOf(data)}: leave it out`;

@@ -16,12 +16,12 @@ import { tokenizerOf } from "./own_tokenizer.js";
 import { recordOf } from "./training_record.js";
 
 /**
- * A network as one that takes the samples of a data set and gives logits of its classes, if the network's record says
- * what it was trained with: columns and classes go by their names, numbers are standardised by its own mean and
- * deviation, texts are encoded as it reads them, and so are those of a network with a tokenizer beside its weights. The
- * network itself if nothing differs, or nothing is known of it. Its inputs are what {@link inputsOf} makes of a batch.
+ * Adapts a network to the samples and classes of a data set, if its training record describes what it was trained with:
+ * columns and classes are matched by name, numbers are standardised by its own mean and deviation, and texts are
+ * encoded as it reads them (also for a network with a tokenizer beside its weights). Returns the network itself if
+ * nothing differs, or nothing is known. Its inputs are what {@link inputsOf} makes of a batch.
  *
- * @param name what errors call it, if it has no file.
+ * @param name the name in errors, if it has no file.
  * @throws DistilleryError `SHAPE_MISMATCH` that names what the network takes, or the columns or classes that are
  * missing; `BAD_ARGUMENT` for an encoding of texts whose ids the network does not read.
  */

@@ -10,7 +10,7 @@ import { currentGenerator } from "../tensor/random.js";
 import { expectTensor, type Tensor } from "../tensor/tensor.js";
 import { recordOf, setRecord } from "./training_record.js";
 
-/** A network in eval mode with the weights that it had. */
+/** A network in eval mode with the weights that it had when it was frozen. */
 class FrozenNetwork extends Module {
   readonly #model: FrozenModel;
   readonly #sampleShape: readonly number[];
@@ -44,13 +44,13 @@ class FrozenNetwork extends Module {
     return super.train(mode);
   }
 
-  /** Without a state no fingerprint, which all frozen networks would share. */
+  /** Without a state it has no fingerprint: all frozen networks would share one. */
   override stateDict(): StateDict {
     throw refusal("has no state dict: give the network that it was made from (a teacher is frozen anyway)");
   }
 }
 
-/** Refuses a teacher that is of {@link freezeGraph}, or has such a part: its precision is not that of the run. */
+/** Refuses a teacher that {@link freezeGraph} returned, or that contains one: its precision is not the run's. */
 export function expectNotFrozen(teacher: Module): void {
   for (const part of teacher.modules()) if (part instanceof FrozenNetwork) part.stateDict();
 }
@@ -60,14 +60,14 @@ function refusal(text: string): DistilleryError {
 }
 
 /**
- * A network in eval mode as it is now, to be asked: its weights are copied and packed once, and its forward pass runs
- * as one native call. One sample takes a fraction of the time, and what it gets has the bits of `forward` in `noGrad`.
- * It has no parameters and no state dict, gives no gradients and stays in eval mode: as a teacher or in a file goes the
- * network itself. Its precision is that in which it was frozen, `withPrecision`'s or float32, wherever it is asked.
- * TensorFlow's `freeze_graph`, `torch.jit.freeze`.
+ * Freezes a network in eval mode for prediction: its current weights are copied and packed once, and its forward pass
+ * runs as one native call. A single sample takes a fraction of the time, and the results have the bits of `forward` in
+ * `noGrad`. The frozen network has no parameters and no state dict, gives no gradients and stays in eval mode; as a
+ * teacher or in a file use the network itself. Its precision is the one in which it was frozen, `withPrecision`'s or
+ * float32, wherever it is used. TensorFlow's `freeze_graph`, `torch.jit.freeze`.
  *
- * A branch of `forward` on the number of rows is lost: it is refused if batches of 2, 3 and, of samples of up to 1024
- * values, 32 rows show it.
+ * A branch of `forward` on the number of rows is lost. It is refused if it shows with batches of 2, 3 and, for samples
+ * of up to 1024 values, 32 rows.
  *
  * @param sampleShape a sample's: `[784]`, or `[3, 32, 32]`.
  * @throws DistilleryError `BAD_ARGUMENT` if the network's forward pass can't be traced, or has an operation that only

@@ -4,17 +4,17 @@ import { isRecording } from "../tensor/autograd.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { isTracing } from "../tensor/tracer.js";
 
-/** Ids that a batch has at least. */
+/** The minimum number of ids in a batch. */
 const LEAST = 8;
 /** A matrix product over more of them is a sum of partial sums, the first of which has more than half as many. */
 const ONE_SUM = 384;
 
 /**
- * Ids [rows, length] up to the longest text's, at a power of two: what is left out is padding in all rows, which
- * {@link paddingOf} keeps from counting. In eval mode the outputs have the same bits, so that the rest of a batch does
- * not matter. Graphs have one length, and so has a teacher in train mode, which draws as its graph does. So have hidden
- * outputs that a loss reads, as it compares them with those of graphs; those of `head` have no tokens. Powers of two,
- * as memory is kept for each length.
+ * Ids [rows, length] up to the length of the longest text, rounded up to a power of two: the rest is padding in all
+ * rows, which {@link paddingOf} excludes. In eval mode the outputs have the same bits, so the other texts of a batch do
+ * not matter. Graphs have one length, and so has a teacher in train mode, which draws as its graph does, and a network
+ * whose hidden outputs a loss compares with those of graphs; the hidden outputs of `head` have no tokens. Powers of
+ * two, because memory is kept for each length.
  */
 export function withoutPadding(network: Module, ids: Tensor, head: Module | null = null): Tensor {
   if (isTracing() || isRecorded(network, head) || (network.training && !isRecording(network.parameters()))) return ids;

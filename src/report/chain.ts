@@ -17,13 +17,13 @@ import { expectSmoothed, makeLoss } from "../train/resolve_loss.js";
 import { without } from "../without.js";
 import { distill, type ReportedDistillInput, trainTeacher } from "./runs.js";
 
-/** What {@link distillChain} takes: networks in their order, and what each run of {@link distill} takes. */
+/** The input of {@link distillChain}: networks in their order, and what each run of {@link distill} takes. */
 export interface ChainInput extends Omit<ReportedDistillInput, "teacher" | "student" | "logs"> {
-  /** Makes each network; the last one is the student. The same one several times are generations. */
+  /** Makes each network; the last one is the student. The same one several times makes generations. */
   networks: readonly (() => Module)[];
-  /** Teaches the first network; default: that is trained on the labels. */
+  /** Teaches the first network; by default that is trained on the labels. */
   teacher?: ReportedDistillInput["teacher"];
-  /** Of the first network's run; each later one has the next. Default 0. */
+  /** The seed of the first network's run; later ones have consecutive seeds. Default 0. */
   seed?: number;
   /** The folder for a folder of each run: `link-1`, `link-2`, ... */
   out?: string;
@@ -38,9 +38,9 @@ export interface Link {
   readonly seed: number;
 }
 
-/** A run of a chain that is done. */
+/** A finished run of a chain. */
 export interface TrainedLink extends Link, Pick<RunResult, "history" | "best" | "files" | "stoppedEarly"> {
-  /** With the weights that are best on the validation set; without one with the last ones. */
+  /** With its best weights on the validation set or, without one, its last weights. */
   readonly network: Module;
 }
 
@@ -55,10 +55,10 @@ const CHAIN = v.strictObject({
 const OF_DISTILLATION = ["temperature", "alpha", "teacherMode", "teacherCache", "calibrateTeacher", "loss"];
 
 /**
- * Distils networks one after the other, each from the one before with its best weights: teacher assistants (Mirzadeh et
- * al., 2020), and with one network several times born-again generations (Furlanello et al., 2018). Each is a run of
- * {@link distill}, the first one without a `teacher` of {@link trainTeacher}, with a seed of its own, from which its
- * network is drawn, too. With `resume` runs that are done stay as they are.
+ * Distils networks one after the other, each from the previous one with its best weights: teacher assistants (Mirzadeh
+ * et al., 2020) or, with the same network several times, born-again generations (Furlanello et al., 2018). Each is a
+ * run of {@link distill} (the first one, without a `teacher`, of {@link trainTeacher}) with its own seed, from which
+ * its network is drawn too. With `resume`, finished runs are kept.
  *
  * @throws DistilleryError the errors of {@link distill}, which begin with the link's name.
  * @example
@@ -111,7 +111,7 @@ export async function distillChain(input: ChainInput): Promise<TrainedLink[]> {
 const inLink = ({ name }: Link, error: DistilleryError) =>
   new DistilleryError(error.code, `${name}: ${error.message}`, { cause: error });
 
-/** What the networks of a chain have to go with. */
+/** What the networks of a chain have to fit. */
 interface ChainUse extends Pick<ReportedDistillInput, "data" | "loss"> {
   alpha: number;
   labelSmoothing: number;
@@ -120,9 +120,9 @@ interface ChainUse extends Pick<ReportedDistillInput, "data" | "loss"> {
 }
 
 /**
- * Refuses, before the first link is trained, a network that does not fit the data, or a loss that does not fit two
- * networks. Gives the links whose loss does not read the label smoothing that the first one, trained on the labels,
- * has.
+ * Before the first link is trained, refuses a network that does not fit the data, or a loss that does not fit two
+ * networks. Returns the links whose loss does not read the label smoothing with which the first link is trained on the
+ * labels.
  */
 async function expectFitting(
   links: readonly (Link & { item: () => Module })[],
@@ -173,7 +173,7 @@ export function planLinks<T>(
   }));
 }
 
-/** Runs the links one after the other, each with what the one before came to. */
+/** Runs the links one after the other, each with the result of the previous one. */
 export async function runLinks<L extends Link, R>(
   links: readonly L[],
   run: (link: L, before: R | null) => Promise<R>,

@@ -8,20 +8,20 @@ import { mistakesIn, type Networks } from "./predictions.js";
 import type { CompareReport, HeldOutPredictions, SweepReport } from "./report_data.js";
 import { compareVerdict, sweepVerdict } from "./verdict.js";
 
-/** What a report of several runs shows beside their figures: the samples that one student gets wrong. */
+/** What a report of several runs shows besides their metrics: the samples that one student gets wrong. */
 export interface ReportExtras extends ReportOptions {
   /**
    * The first seed's distilled student of a comparison, or the best point's of a sweep, with the best epoch's weights.
    */
   networks?: Networks;
-  /** The test set, which the figures are of. */
+  /** The test set, on which the metrics were measured. */
   test?: Dataset;
 }
 
 const EXTRAS = ["networks", "test", "title", "command"] as const;
 
 /**
- * What a comparison's report says: the figures as they are, and the predictions of the first seed's distilled student.
+ * The data of a comparison's report: its metrics, and the predictions of the first seed's distilled student.
  *
  * @throws DistilleryError `BAD_ARGUMENT`, `SHAPE_MISMATCH` if a network does not fit the data.
  * @example
@@ -44,7 +44,7 @@ export function compareReport(result: CompareResult, extras: ReportExtras = {}):
 }
 
 /**
- * What a sweep's report says: all points, and the predictions of the best one's student.
+ * The data of a sweep's report: all points, and the predictions of the best point's student.
  *
  * @throws DistilleryError `BAD_ARGUMENT`, `SHAPE_MISMATCH` if a network does not fit the data.
  * @example
@@ -92,7 +92,7 @@ function withoutConfusion(figures: StudentMetrics): StudentMetrics {
   return { ...figures, evaluations: figures.evaluations.map(without) };
 }
 
-/** Refuses what `compare` or `sweep` did not give. */
+/** Refuses anything but the result of `compare` or `sweep`. */
 function expectResult(kind: "compare" | "sweep", result: unknown): void {
   const { kind: got } = (result ?? {}) as { kind?: unknown };
   if (got === kind) return;

@@ -12,16 +12,16 @@ import { expectNetworks, type Networks, predictionsOf } from "./predictions.js";
 import type { RunReport, SizeMetrics } from "./report_data.js";
 import { runVerdict } from "./verdict.js";
 
-/** What {@link runReport} takes. */
+/** The input of {@link runReport}. */
 export interface RunReportInput extends ReportOptions {
-  /** What `config.json` keeps. */
+  /** The content of `config.json`. */
   config: Readonly<Record<string, unknown>>;
-  /** A record an epoch. */
+  /** One record per epoch. */
   history: readonly EpochRecord[];
   /** Loss and gradient norm by step, as a run's result has them. */
   steps?: readonly StepPoint[];
   networks: Networks & {
-    /** The weights of the best epoch: if there are any, the report shows their predictions, not those of the last. */
+    /** The weights of the best epoch. If given, the report shows their predictions, not those of the last epoch. */
     best?: BestWeights | null;
   };
   /** Held-out data: the report shows the test set, or the validation set if there is no test set. */
@@ -31,8 +31,8 @@ export interface RunReportInput extends ReportOptions {
 }
 
 /**
- * The figures of a run's report: its curves, predictions on held-out data, sizes and speed. The
- * networks have their weights and modes back afterwards. Without held-out data nothing is computed.
+ * The data of a run's report: its curves, predictions on held-out data, sizes and speed. The networks have their
+ * weights and modes back afterwards. Without held-out data nothing is computed.
  *
  * @throws DistilleryError `BAD_ARGUMENT`, `SHAPE_MISMATCH` if a network does not fit the data.
  * @example

@@ -16,25 +16,26 @@ import type { RunReportInput } from "./run_report.js";
 /** Whether a run's report is written. */
 interface Reported {
   /**
-   * Whether `report.html` is written into `out` at the end, with the predictions on the validation set; default true.
+   * Whether `report.html`, with the predictions on the validation set, is written into `out` at the end; default true.
    */
   report?: boolean;
 }
 
-/** What {@link distill} takes. */
+/** The input of {@link distill}. */
 export interface ReportedDistillInput extends DistillInput, Reported {}
-/** What {@link trainTeacher} takes. */
+/** The input of {@link trainTeacher}. */
 export interface ReportedTrainTeacherInput extends TrainTeacherInput, Reported {}
 
 /**
- * Distills a teacher into a student: a whole run, by default with the reference script's loss, optimizer, schedule and
- * clipping. Its random stream is its own: it begins where the current one is, which continues at the end where the
- * run's ended. The event loop gets its turn after each step. With `out` it writes its files there, `report.html` among
- * them.
+ * Distils a teacher into a student: a whole run, by default with the reference script's loss, optimizer, schedule and
+ * clipping. It has its own random stream, which starts where the current one is; the current stream continues where the
+ * run's ends. The run yields to the event loop after each step. With `out` it writes its files there, including
+ * `report.html`.
  *
- * In `teacherMode` "eval", the default, a network's logits depend on its weights only; in "train", as the reference
- * script leaves it, dropout is active and batch statistics are used. A network is a teacher as it is when the run
- * starts. Both networks are in their modes during a step, and otherwise in those that the caller left them in.
+ * With `teacherMode` "eval", the default, a network's logits depend only on its weights; with "train", as in the
+ * reference script, dropout is active and batch statistics are used. A network teaches with the weights that it has
+ * when the run starts. Both networks are in their modes during a step, and otherwise in those that the caller left them
+ * in.
  *
  * @throws DistilleryError `BAD_ARGUMENT`, `BAD_DTYPE`, `SHAPE_MISMATCH` (networks or data that do not fit),
  * `NON_FINITE` that names the step, `ABORTED` by its signal, `IO_ERROR`, `IN_USE`, `BAD_CONFIG` and `BAD_CHECKPOINT`
@@ -71,7 +72,7 @@ function reporting<I extends RunControls & Reported & Pick<DistillInput, "valida
   input: I,
   networksOf: (result: RunResult) => RunReportInput["networks"],
 ): Omit<I, "report"> {
-  // What is no option is refused by the run itself.
+  // The run itself refuses values that are not options.
   if (typeof input !== "object" || input === null || !["boolean", "undefined"].includes(typeof input.report))
     return input;
   if (input.report === true && input.out === undefined) return input;
@@ -87,9 +88,9 @@ function reporting<I extends RunControls & Reported & Pick<DistillInput, "valida
   return { ...rest, onEnd: write };
 }
 
-/** Writes the report of a run into its folder, whose configuration it shows; gives the file. */
+/** Writes the report of a run into its folder, from which it takes the configuration; returns the file. */
 export async function writeRunReport(out: string, input: Omit<RunReportInput, "config">): Promise<string> {
-  // Loaded late: a run starts without it.
+  // Loaded late, so that a run starts without it.
   const [{ runReport }, { writeReport }] = await Promise.all([import("./run_report.js"), import("./html.js")]);
   const config = JSON.parse(Buffer.from(await readWhole(join(out, CONFIG))).toString()) as Record<string, unknown>;
   const file = join(out, REPORT);

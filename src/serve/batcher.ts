@@ -8,8 +8,8 @@ interface Waiting<P> {
 }
 
 /**
- * Computes together what comes at once: all inputs that came while the last batch was computed, or in one turn of the
- * event loop, in one forward pass of at most `most` samples. What a sample gets does not depend on the others.
+ * Computes inputs that arrive together as one batch: all inputs that arrived during the last batch, or in one turn of
+ * the event loop, in one forward pass of at most `most` samples. The result for a sample does not depend on the others.
  */
 export class Batcher<P> {
   #waiting: Waiting<P>[] = [];
@@ -23,7 +23,7 @@ export class Batcher<P> {
   /** The predictions for inputs [n, ...]. */
   add(inputs: Tensor): Promise<P[]> {
     return new Promise((resolve, reject) => {
-      // After all that the network has brought was read.
+      // After all data that have arrived are read.
       if (this.#waiting.length === 0) setImmediate(() => this.#run());
       this.#waiting.push({ inputs, resolve, reject });
     });
@@ -35,7 +35,7 @@ export class Batcher<P> {
     try {
       this.#answer(waiting);
     } catch (error) {
-      // Somebody's samples can't be computed: each is on its own.
+      // Some samples can't be computed: then each input is computed alone.
       for (const one of waiting) {
         try {
           if (waiting.length === 1) throw error;
@@ -47,7 +47,7 @@ export class Batcher<P> {
     }
   }
 
-  /** Takes the first, and those after it that fit into its pass. */
+  /** Takes the first input, and those after it that fit into its pass. */
   #next(): readonly Waiting<P>[] {
     let samples = 0;
     const end = this.#waiting.findIndex(({ inputs }, i) => {

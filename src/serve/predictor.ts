@@ -11,13 +11,13 @@ import { Tensor } from "../tensor/tensor.js";
 import { forwardEval, predict } from "../train/inference.js";
 
 /**
- * Predicts samples of any shape that a network takes: those of the shape that comes first, from the second time on, by
- * the network frozen for it.
+ * Predicts samples of any shape that a network takes. Samples of the shape that comes first use, from the second time
+ * on, the network frozen for that shape.
  */
 export class Predictor {
-  /** The shape of an image that comes as a row of values; null: samples come in the network's own shape. */
+  /** The shape of an image that is sent as a row of values; null: samples have the network's own shape. */
   readonly #image: readonly number[] | null;
-  /** For samples of the first shape; null if the network can't be frozen: then it computes itself. */
+  /** For samples of the first shape; null if the network can't be frozen and runs itself. */
   #frozen: { network: Module; shape: readonly number[] } | null | undefined;
 
   constructor(
@@ -27,7 +27,7 @@ export class Predictor {
     this.#image = network.readsImages ? (networkSpecOf(network)?.shape ?? null) : null;
   }
 
-  /** The number of values of a sample that the network itself tells; null: any. */
+  /** The number of values per sample that the network itself defines; null: any. */
   get features(): number | null {
     return this.#image && numel(this.#image);
   }
@@ -41,7 +41,7 @@ export class Predictor {
       const inputs = this.#inputs(new Tensor(zeros, [1, ...sampleShape(preprocessing)]));
       forwardEval(this.network, inputs, taskOf(preprocessing).width(preprocessing.classes));
     } catch (error) {
-      // What else is wrong with zeros says nothing of other samples.
+      // Other errors for a sample of zeros mean nothing for other samples.
       if (!(error instanceof DistilleryError && error.code === "SHAPE_MISMATCH")) return;
       const text = `preprocessing: does not fit the network: ${error.message}`;
       throw new DistilleryError("SHAPE_MISMATCH", text, { cause: error });
@@ -70,7 +70,7 @@ function frozenFor(network: Module, shape: readonly number[]): { network: Module
   try {
     return { network: freezeGraph(network, shape), shape };
   } catch (error) {
-    // What freezeGraph says of a network that it can't freeze.
+    // The error of `freezeGraph` for a network that it can't freeze.
     if (error instanceof DistilleryError && error.code === "BAD_ARGUMENT") return null;
     throw error;
   }

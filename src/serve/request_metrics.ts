@@ -11,7 +11,7 @@ class Counter {
   }
 }
 
-/** How many values were at most so large. */
+/** A histogram: how many values were at most as large as each bound. */
 class Histogram {
   readonly #counts: number[];
   #sum = 0;
@@ -41,7 +41,7 @@ class Histogram {
 const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 const SIZES = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1000];
 
-/** What a server tells Prometheus, in its text format 0.0.4. */
+/** The metrics of a server in Prometheus' text format 0.0.4. */
 export class RequestMetrics {
   readonly #requests = new Counter();
   readonly #samples = new Counter();

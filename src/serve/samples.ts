@@ -5,10 +5,10 @@ import { DistilleryError } from "../errors.js";
 import { Tensor } from "../tensor/tensor.js";
 
 /**
- * The inputs of samples as JSON has them: rows of a table by the names of their columns, pixels from 0 to 255 or
- * numbers. If nothing is known of how they become inputs, they are the inputs, `known` numbers each if that is said.
+ * The inputs for samples in JSON: rows of a table by column name, pixels from 0 to 255, or numbers. Without a
+ * preprocessing the samples are the inputs, with `known` numbers each if that is given.
  *
- * @throws DistilleryError `BAD_ARGUMENT`, `SHAPE_MISMATCH`, `NON_FINITE` with the place of what can't be one.
+ * @throws DistilleryError `BAD_ARGUMENT`, `SHAPE_MISMATCH` or `NON_FINITE`, with the position of the invalid value.
  */
 export function samplesOf(body: unknown, preprocessing: Preprocessing | null, known: number | null = null): Tensor {
   if (!Array.isArray(body) || body.length === 0) {
@@ -33,7 +33,7 @@ export function samplesOf(body: unknown, preprocessing: Preprocessing | null, kn
   return encodeSamples(preprocessing, numbers);
 }
 
-/** What came in place of a list. */
+/** What was sent instead of a list. */
 function gotText(body: unknown): string {
   if (typeof body !== "object" || body === null) return show(body);
   return `an object with ${showList(Object.keys(body)) || "nothing in it"}`;
@@ -47,7 +47,7 @@ function lengthOf(sample: unknown, i: number): number {
 function numberOf(x: unknown, i: number, j: number, kind: Preprocessing["kind"] | undefined): number {
   const place = `samples[${i}][${j}]`;
   if (typeof x !== "number") throw badArgument(place, "a number", x);
-  // JSON has numbers that single precision has not.
+  // JSON allows numbers that single precision does not have.
   if (!Number.isFinite(Math.fround(x))) {
     throw new DistilleryError("NON_FINITE", `${place}: expected a finite number, got ${x}`);
   }

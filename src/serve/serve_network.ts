@@ -15,22 +15,22 @@ import { Predictor } from "./predictor.js";
 import { RequestMetrics } from "./request_metrics.js";
 import { samplesOf } from "./samples.js";
 
-/** How a network is served, and what a request may cost. */
+/** How a network is served, and the limits of a request. */
 export interface ServeOptions {
-  /** Default 8080; 0 takes any that is free. */
+  /** Default 8080; 0 takes any free port. */
   port?: number;
-  /** The address to listen at; default 127.0.0.1, this machine alone. */
+  /** The address to listen on; default 127.0.0.1, this machine only. */
   host?: string;
-  /** The most bytes of a request's body; default 10 MB. */
+  /** The maximum size of a request's body in bytes; default 10 MB. */
   maxBody?: number;
-  /** The most samples of a request, and of what is computed at once; default 1000. */
+  /** The maximum number of samples in a request, and in a batch; default 1000. */
   maxSamples?: number;
   /**
-   * The most milliseconds in which a request has to arrive, in which a client reads nothing of its answer, and that a
-   * closing server waits for answers; default 10 s.
+   * The milliseconds within which a request has to arrive, a client has to read some of its response, and a closing
+   * server has to send its responses; default 10 s.
    */
   timeout?: number;
-  /** How samples become inputs; default: what the network was trained with; null: they are the inputs. */
+  /** How samples become inputs; default: the network's preprocessing; null: samples are the inputs. */
   preprocessing?: Preprocessing | null;
 }
 
@@ -45,18 +45,18 @@ export const SERVE_DEFAULTS = {
 
 /** How often late requests are looked for. */
 const CHECK_MS = 500;
-/** What nginx counts a request as whose client left before its answer. */
+/** What nginx reports for a request whose client left before the response. */
 const CLIENT_LEFT = 499;
 
 /** A network that is being served. */
 export interface ServedNetwork {
   /** Ends in a slash: `${url}predict`. */
   readonly url: string;
-  /** Takes no more requests, answers those that came, and ends. */
+  /** Accepts no more requests, answers those that have arrived, and ends. */
   close(): Promise<void>;
 }
 
-/** What an answer is refused for: its status and its code. */
+/** Why a request is refused: a status and a code. */
 class Refusal extends Error {
   constructor(
     readonly status: number,
@@ -68,11 +68,12 @@ class Refusal extends Error {
 }
 
 /**
- * Serves a network over HTTP: `POST /predict` takes a list of samples as JSON and gives `{ predictions }`, as
- * {@link predict} has them; `GET /healthz` says whether it takes requests, `GET /metrics` how it does, as Prometheus
- * reads it. What comes at once is computed at once. Samples of the shape that comes first are, from the second batch
- * on, computed by {@link freezeGraph} of the network, whose weights are therefore not to change; others, and those of a
- * network that can't be frozen, by the network as it is. Errors are JSON, `{ code, message }`.
+ * Serves a network over HTTP. `POST /predict` takes a list of samples as JSON and returns `{ predictions }`, in the
+ * form of {@link predict}; `GET /healthz` says whether it accepts requests, and `GET /metrics` returns metrics for
+ * Prometheus. Requests that arrive together are computed as one batch. From the second batch on, samples of the shape
+ * that came first are computed by {@link freezeGraph} of the network, so its weights must not change; other samples,
+ * and those of a network that can't be frozen, are computed by the network itself. Errors are JSON, `{ code, message
+ * }`.
  *
  * @throws DistilleryError `BAD_ARGUMENT` for a wrong option, `SHAPE_MISMATCH` for a preprocessing of another network,
  * `IN_USE` if the port is taken, `IO_ERROR`.
@@ -96,7 +97,7 @@ export async function serveNetwork(network: Module, options: ServeOptions = {}):
   predictor.expectFit();
   const compute = (samples: Tensor) => {
     const predictions = predictor.predict(samples);
-    // Not those of a batch that was refused, of which the good ones are computed again, each request by itself.
+    // Samples of a refused batch do not count: the valid ones are computed again, each request by itself.
     metrics.batch(samples.shape[0]);
     return predictions;
   };
@@ -146,14 +147,14 @@ export async function serveNetwork(network: Module, options: ServeOptions = {}):
     if (headers.host === undefined && httpVersion === "1.1") {
       return refuse(response, new Refusal(400, "BAD_REQUEST", "headers: expected a Host, got none"));
     }
-    // In the form for proxies, the whole address.
+    // A proxy sends the whole address.
     const path = url.replace(/^https?:\/\/[^/?]*/i, "").split("?", 1)[0];
     const route = routes.find((one) => one.path === path);
     if (route === undefined) {
       const known = routes.map((one) => `${one.method} ${one.path}`).join(", ");
       return refuse(response, new Refusal(404, "NOT_FOUND", `${path}: no such path, expected one of ${known}`));
     }
-    // Node.js leaves out the body of an answer to HEAD.
+    // Node.js leaves out the body of a response to HEAD.
     if ((method === "HEAD" ? "GET" : method) !== route.method) {
       response.setHeader("Allow", route.method === "GET" ? "GET, HEAD" : route.method);
       return refuse(response, new Refusal(405, "BAD_METHOD", `${path}: expected ${route.method}, got ${method}`));
@@ -165,14 +166,14 @@ export async function serveNetwork(network: Module, options: ServeOptions = {}):
     requestTimeout: timeout,
     headersTimeout: timeout,
     connectionsCheckingInterval: CHECK_MS,
-    // Node.js would answer with the status alone.
+    // Node.js would respond with the status only.
     requireHostHeader: false,
   };
   const handle = (request: IncomingMessage, response: ServerResponse) => {
     latest.set(request.socket, response);
     void answer(request, response)
       .catch(() => response.destroy())
-      // A client that does not read its answer would keep it in memory.
+      // A client that does not read its response would keep it in memory.
       .finally(() => response.setTimeout(timeout));
   };
   const server = createServer(limits, handle);
@@ -212,7 +213,7 @@ export async function serveNetwork(network: Module, options: ServeOptions = {}):
   };
 }
 
-/** The most connections that wait until they are accepted, as Node.js has it. */
+/** The maximum number of connections that wait to be accepted, as in Node.js. */
 const BACKLOG = 511;
 
 /** Accepts the connections that wait: one comes a turn of the event loop, of which the first may have begun. */
@@ -224,14 +225,14 @@ async function acceptWaiting(connections: () => number): Promise<void> {
   }
 }
 
-/** What answers the requests of a path. */
+/** Handles the requests of a path. */
 interface Route {
   readonly method: "GET" | "POST";
   readonly path: string;
   readonly answer: (request: IncomingMessage, response: ServerResponse) => void | Promise<void>;
 }
 
-/** What Node.js can't read as a request. */
+/** A request that Node.js can't parse. */
 interface ClientError {
   readonly status: number;
   readonly code: string;
@@ -239,7 +240,7 @@ interface ClientError {
 }
 
 const NO_HTTP: ClientError = { status: 400, code: "BAD_REQUEST", message: () => "expected a request of HTTP/1.1" };
-/** By Node.js's codes; of all others {@link NO_HTTP}. */
+/** By Node.js's codes; {@link NO_HTTP} for all others. */
 const CLIENT_ERRORS: Readonly<Record<string, ClientError>> = {
   ERR_HTTP_REQUEST_TIMEOUT: {
     status: 408,
@@ -253,12 +254,12 @@ const CLIENT_ERRORS: Readonly<Record<string, ClientError>> = {
   },
 };
 
-/** Answers where no request could be read, and ends the connection. */
+/** Responds when no request could be read, and closes the connection. */
 function endWith(socket: Duplex, status: number, value: object): void {
   const body = JSON.stringify(value);
   const head = `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nContent-Type: application/json`;
   const length = `Content-Length: ${Buffer.byteLength(body)}`;
-  // A client that keeps its own half open would keep the connection for ever.
+  // A client that keeps its side half open would keep the connection forever.
   socket.end(`${head}\r\n${length}\r\nConnection: close\r\n\r\n${body}`, () => socket.destroy());
 }
 
@@ -309,12 +310,12 @@ function send(response: ServerResponse, status: number, value: object): void {
   response.writeHead(status, { "Content-Type": "application/json" }).end(JSON.stringify(value));
 }
 
-/** What the sender got wrong is 400 and the like; a defect of ours 500. */
+/** Mistakes of the client are 400 and the like; a defect of the server is 500. */
 function refuse(response: ServerResponse, error: unknown): void {
   const { code = "INTERNAL", message } = error as Error & { code?: string };
   const status =
     error instanceof Refusal ? error.status : error instanceof DistilleryError && code !== "INTERNAL" ? 400 : 500;
-  // The rest of the body is read and dropped: many clients read no answer before they have sent all of it.
+  // The rest of the body is read and dropped: many clients read no response before they have sent all of it.
   response.req.resume();
   send(response, status, { code, message });
 }
