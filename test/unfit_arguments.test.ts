@@ -59,6 +59,12 @@ const CALLS: readonly [argument: string, name: string, call: (value: never) => u
     ["defineOp: f: js", "defineOp", (v) => D.defineOp({ ...definition, js: v }), [null, "x"]],
     ["defineOp: f: onnx", "defineOp", (v) => D.defineOp({ ...definition, onnx: v }), [null, 7]],
     ["view", "defineOp", (v) => D.defineOp({ ...definition, view: v }), [null, "true"]],
+    [
+      "modules",
+      "createNetwork",
+      (v) => D.createNetwork("./net.mjs#Tiny", { shape: [3], classes: 2 }, { modules: v }),
+      [null, 7, {}],
+    ],
     ["teacher", "hashOfTeacher", (v) => D.hashOfTeacher(v), [null, 7, {}, net()]],
     ["crdLoss: indices", "crdLoss", (v) => D.crdLoss(x, x, v, { memory: memory() }), [null, undefined, [0, 1]]],
     ["config", "trainingOptions", (v) => D.trainingOptions(v), [null, 7, []]],

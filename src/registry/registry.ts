@@ -240,6 +240,9 @@ export class Registry<T, C = void, E extends Entry<T, C> = Entry<T, C>> {
     if (term.positional.length > 0) {
       throw argumentError(place, `expected arguments by name, as (size=${show(term.positional[0])})`);
     }
+    if (modules !== undefined && typeof modules?.has !== "function") {
+      throw badArgument("modules", "what importModules gives", modules);
+    }
     if (modules === undefined || !modules.has(term.name)) {
       const text = "a module of your own runs only if you name it yourself: import it first with importModules";
       throw argumentError(place, text);
