@@ -3,7 +3,16 @@ import { expectOptions, expectShape } from "../checks.js";
 import { mseLoss } from "../ops/index.js";
 import { defineEntry, described } from "../registry/index.js";
 import type { Tensor } from "../tensor/tensor.js";
-import { expectFeatures, expectLayer, flatRows, type Layers, layerPath, ofLayers, sameSize, unit } from "./features.js";
+import {
+  expectFeatures,
+  expectLayers,
+  flatRows,
+  type Layers,
+  layerPath,
+  ofLayers,
+  sameSize,
+  unit,
+} from "./features.js";
 import { expectFiniteOutput } from "./logits.js";
 import type { DistillationLoss, LossContext } from "./loss.js";
 
@@ -55,9 +64,7 @@ export const attentionTransferEntry = defineEntry({
   },
   create({ student, teacher = student }, context: LossContext) {
     const layers = { student, teacher };
-    for (const network of ["student", "teacher"] as const) {
-      expectLayer("attention-transfer", context, network, layers[network], true);
-    }
+    expectLayers("attention-transfer", context, { student: [student], teacher: [teacher] }, true);
     return attentionTransferDistillationLoss(layers);
   },
 });

@@ -106,19 +106,19 @@ export interface Layers {
 /**
  * The layers that were named, or by default the inputs of the networks' last layers.
  *
- * @throws DistilleryError `BAD_ARGUMENT` that begins with `name`, as {@link expectLayer}.
+ * @throws DistilleryError `BAD_ARGUMENT` that begins with `name`, as {@link expectLayers}.
  */
 export function layersOf(
   name: string,
   paths: { student?: string | undefined; teacher?: string | undefined },
   context: LossContext,
 ): Layers {
-  const layerOf = (network: "student" | "teacher") => {
-    const path = paths[network] ?? context.features(network);
-    expectLayer(name, context, network, path);
-    return path;
+  const layers = {
+    student: paths.student ?? context.features("student"),
+    teacher: paths.teacher ?? context.features("teacher"),
   };
-  return { student: layerOf("student"), teacher: layerOf("teacher") };
+  expectLayers(name, context, { student: [layers.student], teacher: [layers.teacher] });
+  return layers;
 }
 
 const IMAGE = "[channels, height, width]";
@@ -127,15 +127,18 @@ const IMAGE = "[channels, height, width]";
  * Refuses a layer that gives neither [features] nor [channels, height, width], or with `isImage` no image;
  * `BAD_ARGUMENT` that names it.
  */
-export function expectLayer(
+export function expectLayers(
   name: string,
   context: LossContext,
-  network: "student" | "teacher",
-  path: string,
+  layers: Readonly<Record<"student" | "teacher", readonly string[]>>,
   isImage = false,
 ): void {
-  const shape = context.tapShape(network, path);
-  if (shape.length === 3 || (shape.length === 1 && !isImage)) return;
+  const given = (["student", "teacher"] as const).flatMap((network) =>
+    layers[network].map((path) => ({ network, path, shape: context.tapShape(network, path) })),
+  );
+  const wrong = given.find(({ shape: { length } }) => length !== 3 && (length !== 1 || isImage));
+  if (wrong === undefined) return;
+  const { network, path, shape } = wrong;
   const text = `expected the path of a layer that gives ${isImage ? "" : "[features] or "}${IMAGE}`;
   throw argumentError(name, `${network}: ${text}, got ${show(path)}, which gives [${shape.join(", ")}]`);
 }

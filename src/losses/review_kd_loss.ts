@@ -12,7 +12,7 @@ import { boolean, defineEntry, described, list } from "../registry/index.js";
 import { rand } from "../tensor/random.js";
 import { numel } from "../tensor/shape.js";
 import type { Tensor } from "../tensor/tensor.js";
-import { channelsOf, expectFeatures, expectLayer, layerPath } from "./features.js";
+import { channelsOf, expectFeatures, expectLayers, layerPath } from "./features.js";
 import { expectFiniteOutput } from "./logits.js";
 import type { DistillationLoss, LossContext } from "./loss.js";
 
@@ -257,10 +257,8 @@ export const reviewKdEntry = defineEntry({
     const stages = (network: "student" | "teacher", given: readonly string[]) =>
       features ? [...given, context.features(network)] : given;
     const layers = { student: stages("student", student), teacher: stages("teacher", teacher) };
-    for (const network of ["student", "teacher"] as const) {
-      for (const path of layers[network]) expectLayer("review-kd", context, network, path);
-      expectDeepening(context, network, layers[network]);
-    }
+    expectLayers("review-kd", context, layers);
+    for (const network of ["student", "teacher"] as const) expectDeepening(context, network, layers[network]);
     const channels = (network: "student" | "teacher") =>
       layers[network].map((path) => channelsOf(context, network, path));
     return reviewKdDistillationLoss(layers, { fusion: new ReviewFusion(channels("student"), channels("teacher")) });
