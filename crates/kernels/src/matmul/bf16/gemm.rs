@@ -14,6 +14,11 @@ use ndarray::{ArrayView2, ArrayViewMut2};
 use std::ops::Range;
 use std::ptr::null;
 
+/// Panels whose blocks of B are packed together if its rows are contiguous, at most: a quarter of a 2 MiB L2.
+const TOGETHER: usize = 8;
+/// Pairs of rows of B that are packed together, of one panel after the other.
+const PAIRS_TOGETHER: usize = 16;
+
 /// A microkernel and the sizes that suit it. The processor has its unit, and AVX512-BF16.
 pub struct Kernel {
     /// Steps over k of a block.
@@ -162,24 +167,28 @@ impl Gemm<'_> {
         // Panels are shared out; if they are few, so are the rows: each part packs the panel for itself.
         let parts = tasks.div_ceil(panels).min(tiles.div_ceil(kernel.tiles_of_part));
         let rows = tiles.div_ceil(parts) * rows_of_tile;
-        parallel::for_each_chunk(0..panels * parts, if tasks == 1 { 1 } else { usize::MAX }, |tasks| {
+        let (together, most) = match self.b {
+            Rhs::Matrix(_, b) if b.cs == 1 && parts == 1 => (TOGETHER, tasks),
+            _ => (1, usize::MAX),
+        };
+        parallel::for_each_chunk(0..panels * parts, if tasks == 1 { 1 } else { most }, |tasks| {
             let end = tasks.end;
-            for task in tasks {
+            for task in tasks.step_by(together) {
                 let (panel, part) = (task / parts, task % parts);
-                let columns = panel * nr..n.min((panel + 1) * nr);
+                let columns = panel * nr..n.min((end.div_ceil(parts).min(panel + together)) * nr);
                 let rows = (part * rows).min(m)..m.min((part + 1) * rows);
                 let next = (task + 1 < end && parts == 1).then(|| columns.end..n.min(columns.end + nr));
                 // SAFETY: rows and columns lie inside C, and are no other task's.
-                unsafe { self.panel(packed, rows, rows_of_tile, columns, next) };
+                unsafe { self.panels(packed, rows, rows_of_tile, columns, next) };
             }
         });
     }
 
-    /// Some rows of a panel of C; `next` are the columns that follow.
+    /// Some rows of a panel of C, or of some whose blocks of B are packed together; `next` are the columns that follow.
     ///
     /// # Safety
     /// Nobody else accesses them, and A is packed.
-    unsafe fn panel(
+    unsafe fn panels(
         &self,
         packed_a: Shared<u32>,
         rows: Range<usize>,
@@ -188,20 +197,26 @@ impl Gemm<'_> {
         next: Option<Range<usize>>,
     ) {
         let Self { kernel, k, .. } = *self;
-        let width = width(&columns);
+        let panels = || columns.clone().step_by(kernel.nr).map(|at| at..columns.end.min(at + kernel.nr));
+        let start = columns.start;
         (kernel.enter)();
-        with_buffer(kernel.nr * kernel.kc / 2, |buffer| {
+        with_buffer(panels().len() * kernel.nr * kernel.kc / 2, |buffer| {
             for ks in kernel.blocks(k) {
                 let kp = kernel.pairs(ks.len());
-                let b = match self.b {
-                    Rhs::Panels(panels) => panels.block(k, &ks, &columns),
-                    Rhs::Matrix(_, b) => {
-                        let to = buffer.cast::<u32>();
-                        // SAFETY: the block lies inside B, and the buffer holds it.
-                        unsafe { pack_b(b.from(ks.start, columns.start), ks.len(), kp, columns.len(), to) };
-                        to
-                    }
+                let packed_b = |columns: &Range<usize>, pairs: usize| {
+                    buffer.cast::<u32>().wrapping_add((columns.start - start) * kp + pairs * width(columns))
                 };
+                if let Rhs::Matrix(_, b) = self.b {
+                    // A few rows of all panels at once: these bytes lie together.
+                    for pairs in (0..kp).step_by(PAIRS_TOGETHER) {
+                        for columns in panels() {
+                            let count = PAIRS_TOGETHER.min(kp - pairs);
+                            let (b, rows) = (b.from(ks.start + 2 * pairs, columns.start), ks.len() - 2 * pairs);
+                            // SAFETY: the block lies inside B, and the buffer holds it.
+                            unsafe { pack_b(b, rows.min(2 * count), count, columns.len(), packed_b(&columns, pairs)) };
+                        }
+                    }
+                }
                 let is_last = ks.end == k;
                 let next_block = if is_last {
                     next.clone().map(|next| (0..k.min(kernel.kc), next))
@@ -209,22 +224,27 @@ impl Gemm<'_> {
                     Some((ks.end..k.min(ks.end + kernel.kc), columns.clone()))
                 };
                 let (tiles, times) = (rows.len().div_ceil(rows_of_tile), (kernel.prefetches)(kp));
-                for (i, first) in rows.clone().step_by(rows_of_tile).enumerate() {
-                    let tile = Tile {
-                        kp,
-                        a: packed_a.add(kernel.pairs(ks.start) * self.m + first * kp),
-                        b,
-                        c: self.c.at(first, columns.start),
-                        rs_c: self.c.rs,
-                        columns: columns.len(),
-                        accumulate: ks.start > 0,
-                        bias: self.bias.filter(|_| is_last).map_or(null(), |bias| bias[columns.clone()].as_ptr()),
-                        relu: self.relu && is_last,
-                        prefetch: self.prefetch(next_block.as_ref(), i * times, tiles * times),
-                    };
-                    let rows = rows_of_tile.min(rows.end - first);
-                    // SAFETY: as promised by the caller.
-                    unsafe { (kernel.compute)(rows, width / LINE, tile) };
+                for columns in panels() {
+                    for (i, first) in rows.clone().step_by(rows_of_tile).enumerate() {
+                        let tile = Tile {
+                            kp,
+                            a: packed_a.add(kernel.pairs(ks.start) * self.m + first * kp),
+                            b: match self.b {
+                                Rhs::Panels(panels) => panels.block(k, &ks, &columns),
+                                Rhs::Matrix(..) => packed_b(&columns, 0),
+                            },
+                            c: self.c.at(first, columns.start),
+                            rs_c: self.c.rs,
+                            columns: columns.len(),
+                            accumulate: ks.start > 0,
+                            bias: self.bias.filter(|_| is_last).map_or(null(), |bias| bias[columns.clone()].as_ptr()),
+                            relu: self.relu && is_last,
+                            prefetch: self.prefetch(next_block.as_ref(), i * times, tiles * times),
+                        };
+                        let rows = rows_of_tile.min(rows.end - first);
+                        // SAFETY: as promised by the caller.
+                        unsafe { (kernel.compute)(rows, width(&columns) / LINE, tile) };
+                    }
                 }
             }
         });
@@ -238,10 +258,7 @@ impl Gemm<'_> {
                 let line = MatRef { ptr: panels.block(self.k, ks, columns).cast(), rs: 0, cs: 1 };
                 Prefetch::block(line, 0..1, 0..self.kernel.pairs(ks.len()) * width(columns), done, total)
             }
-            (Some((ks, columns)), Rhs::Matrix(_, b)) if b.cs == 1 => {
-                Prefetch::block(b, ks.clone(), columns.clone(), done, total)
-            }
-            (Some((ks, columns)), Rhs::Matrix(_, b)) if b.rs == 1 => {
+            (Some((ks, columns)), Rhs::Matrix(_, b)) if b.rs == 1 && b.cs != 1 => {
                 Prefetch::block(b.transposed(), columns.clone(), ks.clone(), done, total)
             }
             _ => Prefetch::rows(self.a, 0),
