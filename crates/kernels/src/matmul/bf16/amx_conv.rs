@@ -10,7 +10,7 @@
 //!
 //! The blocks of the source are rows that are equally far apart. So the gradients have either zeros in the place of the
 //! columns that a row of the source has beyond a row of outputs, or rows that are filled up to whole blocks, whichever
-//! are fewer.
+//! are fewer. These zeros meet elements that no output reads: one that is not finite makes NaN of such a sum, too.
 
 use super::super::conv_elements::{PairKernels, TileRegisters, WeightTile};
 use super::super::conv_params::ConvParams;
