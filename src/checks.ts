@@ -120,7 +120,14 @@ export function expectOneOf<N extends string>(name: string, value: unknown, name
 
 /** Refuses what can't stop a computation; `undefined` counts as not given. */
 export function expectSignal(signal: unknown): void {
-  if (signal !== undefined && !(signal instanceof AbortSignal)) throw badArgument("signal", "an AbortSignal", signal);
+  // One of another realm, such as a test environment's, is no instance of this one's class.
+  const isSignal = hasMethods(signal, "addEventListener", "removeEventListener") && "aborted" in Object(signal);
+  if (signal !== undefined && !isSignal) throw badArgument("signal", "an AbortSignal", signal);
+}
+
+/** Whether a value has these methods. */
+export function hasMethods(value: unknown, ...methods: string[]): boolean {
+  return methods.every((name) => typeof (Object(value) as Record<string, unknown>)[name] === "function");
 }
 
 /** Checks a path that was passed as an argument. */

@@ -1,4 +1,13 @@
-import { argumentError, badArgument, expectFlags, expectInteger, expectPath, isObject } from "../checks.js";
+import {
+  argumentError,
+  badArgument,
+  expectFlags,
+  expectInteger,
+  expectPath,
+  expectSignal,
+  hasMethods,
+  isObject,
+} from "../checks.js";
 import type { EpochRecord } from "../log/epoch_record.js";
 import type { MetricsLog } from "../log/metrics_log.js";
 import type { StepProgress, WorkProgress } from "../log/progress_line.js";
@@ -79,8 +88,6 @@ export const KEPT_CHECKPOINTS = 2;
 /** Refuses an invalid control; `BAD_ARGUMENT`. */
 export type Check = (name: string, value: unknown) => void;
 
-const has = (value: unknown, ...methods: string[]) =>
-  methods.every((name) => typeof (Object(value) as Record<string, unknown>)[name] === "function");
 const must =
   (ok: (value: unknown) => boolean, expected: string): Check =>
   (name, value) => {
@@ -106,10 +113,7 @@ export const RUN_CONTROLS: Readonly<Record<keyof RunControls, Check>> = {
     if (!isObject(value)) throw badArgument(name, "an object", value);
     expectJson(name, value);
   },
-  signal: must(
-    (value) => has(value, "addEventListener", "removeEventListener") && "aborted" in Object(value),
-    "an AbortSignal",
-  ),
+  signal: (_, value) => expectSignal(value),
   onStep: expectCallback,
   onEpoch: expectCallback,
   onEnd: expectCallback,
@@ -117,7 +121,7 @@ export const RUN_CONTROLS: Readonly<Record<keyof RunControls, Check>> = {
   logs: (name, value) => {
     if (!Array.isArray(value)) throw badArgument(name, `a list of ${LOG}`, value);
     for (const [i, log] of value.entries()) {
-      if (!has(log, "begin", "epoch", "close")) throw badArgument(`${name}[${i}]`, LOG, log);
+      if (!hasMethods(log, "begin", "epoch", "close")) throw badArgument(`${name}[${i}]`, LOG, log);
     }
   },
   onNote: expectCallback,
