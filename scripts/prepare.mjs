@@ -18,7 +18,7 @@ step("node_modules/.prepared", ["package.json", "package-lock.json"], "packages"
 const rust = ["kernels/src", "kernels/Cargo.toml", "images/src", "images/Cargo.toml", "addon"].map(
   (path) => `crates/${path}`,
 );
-step("target/.prepared", [...rust, "Cargo.toml", "Cargo.lock", "index.js"], "native addon (one to three minutes)", () => {
+step("target/.prepared", [...rust, "Cargo.toml", "Cargo.lock", "index.js"], "native addon (1 to 3 minutes)", () => {
   if (!works("cargo", ["--version"])) fail("Rust is needed: install it from https://rustup.rs, then run this again");
   run("npm", ["run", "--silent", "build:native"]);
 });
