@@ -2,6 +2,7 @@ import * as v from "valibot";
 import { badArgument, expectAtLeast0, expectFlags, expectFractionBelow1, optionsOf } from "../checks.js";
 import { native } from "../native.js";
 import { boolean, defineEntry, described, expected, fractionBelow1, nonNegative } from "../registry/index.js";
+import { newFloats } from "../tensor/buffer_pool.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { gradsOf, Optimizer, type OptimizerContext, partition } from "./optimizer.js";
 import type { ParamGroup, Params } from "./param_group.js";
@@ -76,10 +77,10 @@ export abstract class AdamBase extends Optimizer<AdamGroup, AdamState> {
   #stateOf(param: Tensor, amsgrad: boolean): AdamState {
     let state = this.state.get(param);
     if (state === undefined) {
-      state = { step: 0, expAvg: new Float32Array(param.size), expAvgSq: new Float32Array(param.size) };
+      state = { step: 0, expAvg: newFloats(param.size), expAvgSq: newFloats(param.size) };
       this.state.set(param, state);
     }
-    if (amsgrad) state.maxExpAvgSq ??= new Float32Array(param.size);
+    if (amsgrad) state.maxExpAvgSq ??= newFloats(param.size);
     return state;
   }
 

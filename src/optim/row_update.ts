@@ -1,3 +1,4 @@
+import { newFloats } from "../tensor/buffer_pool.js";
 import { putRows, rowsOf } from "../tensor/grad_rows.js";
 import { Tensor } from "../tensor/tensor.js";
 
@@ -28,7 +29,7 @@ export function updateRows<S extends object>(
   const whole: Values = kept ?? {};
   for (const [name, value] of Object.entries(moved)) {
     if (value instanceof Float32Array) {
-      const array = (whole[name] ?? new Float32Array(param.size)) as Float32Array;
+      const array = (whole[name] ?? newFloats(param.size)) as Float32Array;
       putRows({ rows, values: value }, shape[1], array);
       whole[name] = array;
     } else whole[name] = value;

@@ -2,6 +2,7 @@ import * as v from "valibot";
 import { argumentError, expectAtLeast0, expectFinite, expectFlags, optionsOf } from "../checks.js";
 import { native } from "../native.js";
 import { boolean, defineEntry, described, finite, nonNegative } from "../registry/index.js";
+import { newFloats } from "../tensor/buffer_pool.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { gradsOf, Optimizer, type OptimizerContext, partition } from "./optimizer.js";
 import type { ParamGroup, Params } from "./param_group.js";
@@ -51,7 +52,7 @@ export class SGD extends Optimizer<SGDGroup, { momentumBuffer: Float32Array }> {
   protected override update(group: SGDGroup, params: readonly Tensor[], gradScale: number): void {
     const { lr, momentum, dampening, weightDecay, nesterov, maximize } = group;
     for (const [isFirst, alike] of partition(params, (param) => !this.state.has(param))) {
-      const states = alike.map((param) => this.state.get(param) ?? { momentumBuffer: new Float32Array(param.size) });
+      const states = alike.map((param) => this.state.get(param) ?? { momentumBuffer: newFloats(param.size) });
       native.sgdStep({
         params: alike.map(({ data }) => data),
         grads: gradsOf(alike),

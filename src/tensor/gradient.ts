@@ -1,4 +1,5 @@
 import { native } from "../native.js";
+import { newFloats } from "./buffer_pool.js";
 import { addRows, type RowValues, rowsOf, sumOfRows, unionOf, wholeOf } from "./grad_rows.js";
 import { numel } from "./shape.js";
 
@@ -105,7 +106,7 @@ export class Gradient {
 
   /** Memory for a new one. */
   buffer(): Float32Array {
-    this.data = this.#recycled ?? new Float32Array(numel(this.#shape));
+    this.data = this.#recycled ?? newFloats(numel(this.#shape));
     this.#recycled = null;
     return this.data;
   }
