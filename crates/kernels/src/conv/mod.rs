@@ -15,9 +15,9 @@ use ndarray::{ArrayView2, ArrayView4, ArrayViewMut4, Axis, Slice, s};
 use shape::OP;
 pub use shape::{Shape, Window};
 
-/// Elements of a weight that a task transposes, at least.
+/// The least elements of a weight that a task transposes.
 const TRANSPOSED: usize = 1 << 14;
-/// Channels that are transposed side by side: what they read of a 1x1 kernel is a cache line.
+/// Channels that are transposed together: with a 1x1 kernel, what they read is one cache line.
 const CHANNELS: usize = 16;
 
 /// What a convolution reads.
@@ -29,22 +29,22 @@ pub struct Operands<'a> {
     pub weight: Weight<'a>,
     /// bias[outputs].
     pub bias: Option<&'a [f32]>,
-    /// Whether an image has the bits that it has alone, however many come with it: else many small ones may be computed
-    /// as only together pays.
+    /// Whether each image must get the bits that it gets in a batch of its own. If not, the number of images may decide
+    /// how they are computed: for many small ones Winograd's tiles pay off.
     pub alone: bool,
 }
 
 /// The weight of a convolution, and how it is multiplied.
 #[derive(Clone, Copy)]
 pub enum Weight<'a> {
-    /// In this precision; of a depthwise convolution in single precision.
+    /// The weight as it is, multiplied in this precision. A depthwise convolution always uses single precision.
     Taps(&'a [f32], Precision),
-    /// Transformed before, by `transform`.
+    /// The result of `transform`.
     Transformed(&'a TransformedWeight),
 }
 
-/// The weight of a convolution of x in this shape, transformed for as many convolutions as there will be, if that is
-/// how they are computed.
+/// Transforms a weight once for many convolutions of this shape. `None` if the shape is not computed by Winograd's
+/// tiles.
 pub fn transform(shape: &Shape, weight: &[f32]) -> Result<Option<TransformedWeight>> {
     let out_shape = shape.output()?;
     expect_shape(OP, "weight", &[weight.len()], &[shape.weight.iter().product()])?;
@@ -54,12 +54,12 @@ pub fn transform(shape: &Shape, weight: &[f32]) -> Result<Option<TransformedWeig
     Ok(TransformedWeight::new(matrix(weight, shape.weight[0]), &window(shape, out_shape, 1)))
 }
 
-/// What follows a convolution in its last write, in this order.
+/// What is applied to a convolution's outputs before they are written, in the order of the fields.
 #[derive(Clone, Copy, Default)]
 pub struct Epilogue<'a> {
     /// A normalisation of each output channel.
     pub norm: Option<RowNorm<'a>>,
-    /// What is added, in the shape of the output.
+    /// Added to the output; of its shape.
     pub addend: Option<&'a [f32]>,
     /// Whether ReLU follows.
     pub relu: bool,
@@ -71,7 +71,7 @@ impl Epilogue<'_> {
     }
 }
 
-/// out = the convolution of x with the weight, plus the bias, and what follows.
+/// out = epilogue(convolution of x with the weight + bias)
 pub fn forward(shape: &Shape, operands: Operands, epilogue: Epilogue, out: &mut [f32]) -> Result<()> {
     let out_shape = shape.output()?;
     let Operands { x, weight, bias, alone } = operands;
@@ -123,14 +123,14 @@ pub fn forward(shape: &Shape, operands: Operands, epilogue: Epilogue, out: &mut 
     Ok(())
 }
 
-/// What the outputs read, if `together` images are computed in one way.
+/// What the outputs read. `together` is the number of images that may decide how they are computed, 1 for none.
 fn window(shape: &Shape, [.., height, width]: [usize; 4], together: usize) -> matmul::Window {
     let place =
         |axis: usize, tap: usize| (tap * shape.window.dilation[axis]) as isize - shape.window.padding[axis] as isize;
     matmul::Window { grid: [height, width], step: shape.window.stride, taps: vec![taps(shape, place)], together }
 }
 
-/// The gradients that are wanted.
+/// Where to write the gradients; `None` for one that is not needed.
 #[derive(Default)]
 pub struct Gradients<'a> {
     /// Of x.
@@ -141,7 +141,8 @@ pub struct Gradients<'a> {
     pub bias: Option<&'a mut [f32]>,
 }
 
-/// The gradients from that of the output without ReLU. Those of a depthwise convolution are in single precision.
+/// Computes the gradients from `grad`, the gradient of the convolution's output (before norm, sum and ReLU). A
+/// depthwise convolution always uses single precision.
 pub fn backward(
     precision: Precision,
     shape: &Shape,
@@ -186,9 +187,9 @@ pub fn backward(
     Ok(())
 }
 
-/// The gradient of x: as a whole if that pays; else for each remainder of its rows by the stride, a convolution of the
-/// outputs' gradients whose parts are the remainders of its columns, each with the taps that meet these and every tap of
-/// each channel.
+/// The gradient of x. If Winograd's tiles pay off, it is computed at once. Otherwise the rows of x are grouped by their
+/// remainder modulo the stride, and so are its columns: elements with the same remainders are read by the same taps, so
+/// each group is a convolution of the output's gradient with those taps.
 fn input_gradient(precision: Precision, shape: &Shape, grad: ArrayView4<f32>, weight: &[f32], grad_x: &mut [f32]) {
     let [images, _, height, width] = shape.x;
     let Window { stride, padding, dilation } = shape.window;

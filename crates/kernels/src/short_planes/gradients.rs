@@ -1,4 +1,4 @@
-//! What some rows add to the gradients of weight and bias, and the gradients of x in them.
+//! The gradients of `ROWS` rows: what they add to those of weight and bias, and that of x.
 
 use super::ROWS;
 use crate::batch_stats::COLUMN_BLOCK;
@@ -6,16 +6,17 @@ use crate::normalized::{normalize_elements, relu_grad};
 use crate::prefetch::{line_into_l2, line_to_write};
 use pulp::{Simd, WithSimd};
 
-/// Mean, inverse standard deviation, weight and bias of the columns.
+/// Mean, 1 / standard deviation, weight and bias of each column.
 type Numbers = [[f32; COLUMN_BLOCK]; 4];
 
-/// Adds some rows to the sums by column: of grad * (x - mean), and of grad, or what ReLU leaves of it.
+/// Adds the rows to two sums for each column: of grad * (x - mean), and of grad. With `relu`, grad is first set to 0
+/// where ReLU's output was 0.
 pub(super) struct Dots<'a> {
     pub relu: bool,
     pub grad: &'a [&'a [f32]],
     pub x: &'a [&'a [f32]],
     pub numbers: &'a Numbers,
-    /// From a row to the one that is read next.
+    /// The distance from a row to the one that is read next, for prefetching.
     pub ahead: usize,
     pub dots: &'a mut [f64],
     pub sums: &'a mut [f64],
@@ -63,7 +64,7 @@ impl Dots<'_> {
     }
 }
 
-/// Some rows of the input's gradient from those of the output's, or from what ReLU leaves of them.
+/// Writes the rows of x's gradient. With `relu`, grad is first set to 0 where ReLU's output was 0.
 pub(super) struct InputGradient<'a> {
     pub relu: bool,
     pub grad: &'a [&'a [f32]],
@@ -71,9 +72,9 @@ pub(super) struct InputGradient<'a> {
     pub numbers: &'a Numbers,
     /// The gradients of weight and bias.
     pub sums: &'a [[f32; COLUMN_BLOCK]; 2],
-    /// 1 / the elements of a channel in train mode, else 0.
+    /// 1 / the number of elements of a channel in train mode, 0 in eval mode.
     pub scale: f32,
-    /// From a row to the one that is written next.
+    /// The distance from a row to the one that is written next, for prefetching.
     pub ahead: usize,
     pub outs: [&'a mut [f32]; ROWS],
 }
@@ -102,7 +103,7 @@ impl InputGradient<'_> {
                 line_to_write(out.as_ptr().wrapping_add(ahead + at));
                 let x = vector::<S>(x, at);
                 let mut grad = relu_gradient::<S, RELU>(simd, vector::<S>(grad, at), x, of_columns);
-                // Else nothing of the statistics comes through, NaN and infinities of other rows included.
+                // In eval mode the statistics are constants. Skipped rather than multiplied by 0, since 0 * NaN is NaN.
                 if scale != 0.0 {
                     let x_hat = simd.mul_f32s(simd.sub_f32s(x, mean), inv_std);
                     let of_statistics = simd.add_f32s(grad_bias, simd.mul_f32s(x_hat, grad_weight));
@@ -134,7 +135,7 @@ fn relu_gradient<S: Simd, const RELU: bool>(simd: S, grad: S::f32s, x: S::f32s, 
     simd.select_f32s(simd.less_than_or_equal_f32s(normalize_elements(simd, x, numbers), zero), zero, grad)
 }
 
-/// The vector of a row.
+/// The vector of a row that begins at `at`.
 #[inline(always)]
 fn vector<S: Simd>(row: &[f32], at: usize) -> S::f32s {
     S::as_simd_f32s(&row[at..][..S::F32_LANES]).0[0]

@@ -1,5 +1,6 @@
-//! BatchNorm of images whose planes are short: a plane alone fills few vectors, and planes of a channel lie far apart.
-//! So an image is a row, its elements are columns, and what a channel's columns sum to is added at the end.
+//! BatchNorm of images whose planes are short. Going plane by plane would be slow: a plane fills few vectors, and the
+//! planes of a channel are far apart in memory. So an image is treated as a row and its elements as columns: columns
+//! are summed over the images, and the sums of a channel's columns are added at the end.
 
 mod gradients;
 
@@ -14,10 +15,10 @@ use ndarray::{ArrayViewMut3, Axis};
 use pulp::Arch;
 use std::ops::Range;
 
-/// Elements of a short plane, at most.
+/// The most elements of a short plane.
 const LENGTH: usize = 64;
-/// Rows whose gradients are taken together: their sums, in single precision, and the numbers of the columns stay in
-/// registers.
+/// Rows whose gradients are computed together. Their sums, in single precision, and the statistics of the columns stay
+/// in registers.
 const ROWS: usize = 4;
 
 /// Whether planes of `length` elements are short.
@@ -25,12 +26,12 @@ pub(crate) fn is_short(length: usize) -> bool {
     (1..=LENGTH).contains(&length)
 }
 
-/// Channels that are summed side by side.
+/// The number of channels in a block, whose columns are summed side by side.
 fn block_of(length: usize) -> usize {
     COLUMN_BLOCK / length
 }
 
-/// The numbers of a block's channels, each once for each of their columns.
+/// Repeats the number of each channel for each of its columns.
 fn repeat_per_column(numbers: &[f32], length: usize) -> [f32; COLUMN_BLOCK] {
     let mut columns = [0.0; COLUMN_BLOCK];
     columns.chunks_exact_mut(length).zip(numbers).for_each(|(columns, number)| columns.fill(*number));
@@ -41,7 +42,7 @@ fn repeat_per_column(numbers: &[f32], length: usize) -> [f32; COLUMN_BLOCK] {
 pub(crate) struct Forward<'a> {
     pub x: &'a [f32],
     pub affine: Affine<'a>,
-    /// The running mean and variance, if they normalize.
+    /// The running mean and variance if these normalize (eval mode); `None` to use those of the batch.
     pub running: Option<(&'a [f32], &'a [f32])>,
     pub eps: f32,
     pub addend: Option<&'a [f32]>,
@@ -49,7 +50,8 @@ pub(crate) struct Forward<'a> {
 }
 
 impl Forward<'_> {
-    /// Writes the statistics, the mean and unbiased variance of the batch if they are its own, and the output.
+    /// Writes mean and 1 / standard deviation that normalized, and the output. Without `running` it also writes
+    /// `moments`, the mean and the unbiased variance of the batch.
     pub fn run(self, mean: &mut [f32], inv_std: &mut [f32], moments: &mut [[f64; 2]], mut out: ArrayViewMut3<f32>) {
         let Self { x, affine, running, eps, addend, relu } = self;
         let (images, channels, length) = out.dim();
@@ -105,7 +107,7 @@ impl Forward<'_> {
     }
 }
 
-/// The columns of a block.
+/// Which columns of the images belong to a block.
 struct Columns {
     features: usize,
     start: usize,
@@ -113,19 +115,19 @@ struct Columns {
 }
 
 impl Columns {
-    /// Those of some rows; the rows behind them are empty.
+    /// The columns in these rows. If there are fewer than `ROWS`, the others are empty.
     fn of<'a>(&self, all: &'a [f32], rows: &Range<usize>) -> [&'a [f32]; ROWS] {
         let row = |n: usize| &all[n * self.features + self.start..][..self.width];
         std::array::from_fn(|i| if i < rows.len() { row(rows.start + i) } else { &[] })
     }
 }
 
-/// All rows, some at a time.
+/// Splits all rows into groups of `ROWS`.
 fn groups(rows: usize) -> impl Iterator<Item = Range<usize>> {
     (0..rows).step_by(ROWS).map(move |first| first..rows.min(first + ROWS))
 }
 
-/// The rows of a block.
+/// A block's columns of each image.
 fn rows_of<'a>(block: &'a mut ArrayViewMut3<f32>) -> impl Iterator<Item = &'a mut [f32]> {
     block.outer_iter_mut().map(|row| row.into_slice().expect("checked before"))
 }
@@ -133,18 +135,18 @@ fn rows_of<'a>(block: &'a mut ArrayViewMut3<f32>) -> impl Iterator<Item = &'a mu
 /// The backward pass of x[images, channels, length].
 pub(crate) struct Backward<'a> {
     pub grad: &'a [f32],
-    /// The output, if ReLU followed.
+    /// The output, needed if ReLU followed.
     pub y: Option<&'a [f32]>,
     pub x: &'a [f32],
     pub mean: &'a [f32],
     pub inv_std: &'a [f32],
     pub affine: Affine<'a>,
-    /// 1 / the elements of a channel in train mode, else 0.
+    /// 1 / the number of elements of a channel in train mode, 0 in eval mode.
     pub scale: f32,
 }
 
 impl Backward<'_> {
-    /// Writes the gradients of x, of what was added, of weight and bias.
+    /// Writes the gradients of x, addend, weight and bias.
     pub fn run(
         self,
         mut grad_x: ArrayViewMut3<f32>,
@@ -173,7 +175,8 @@ impl Backward<'_> {
                 let (pass, ahead) = (Arch::new(), ROWS * features);
                 let (mut dots, mut sums) = ([0.0; COLUMN_BLOCK], [0.0; COLUMN_BLOCK]);
                 let (dots, sums) = (&mut dots[..width], &mut sums[..width]);
-                // The gradient of what was added is that of the output before ReLU.
+                // The addend's gradient is the gradient before ReLU. It is written first, because the others are
+                // computed from it.
                 let mut addend: Option<Vec<_>> = addend.as_mut().map(|addend| rows_of(addend).collect());
                 for rows in groups(images) {
                     let ([x, grad], count) = ([x, grad].map(|all| columns.of(all, &rows)), rows.len());

@@ -1,21 +1,21 @@
-//! What sixteen planes have side by side: the numbers of their channels, scratch memory, and loops over their elements.
+//! Sixteen planes side by side, one in each lane: tables of per-channel numbers, scratch memory, element-wise loops.
 
 use crate::matmul::{LANES, with_scratch};
 use crate::normalized::normalize_element;
 use crate::relu;
 use crate::vectorised::vectorised;
 
-/// An element of some planes.
+/// The same element of sixteen planes, one plane a lane.
 pub(super) type Lanes = [f32; LANES];
 
-/// Rows of one number for each channel, the first ones once more behind the last, so that the numbers of any adjacent
-/// planes are adjacent.
+/// Rows with one number for each channel. Each row repeats its first numbers after the last one, so that the numbers of
+/// sixteen adjacent planes are adjacent even where a new image begins among them.
 pub(super) struct Table {
     numbers: Vec<f32>,
     channels: usize,
 }
 
-/// The numbers of sixteen planes.
+/// The columns of a `Table` that belong to sixteen adjacent planes.
 #[derive(Clone, Copy)]
 pub(super) struct Columns<'a> {
     numbers: &'a [f32],
@@ -29,7 +29,7 @@ impl Table {
         Self { numbers, channels }
     }
 
-    /// Those from this plane on.
+    /// The columns of sixteen planes, the first of which is number `plane` of all images' planes.
     pub fn from(&self, plane: usize) -> Columns<'_> {
         Columns { numbers: &self.numbers[plane % self.channels..], width: self.channels + LANES }
     }
@@ -41,13 +41,14 @@ impl Columns<'_> {
         self.numbers[row * self.width..].first_chunk().expect("a row is that much longer")
     }
 
-    /// All rows.
+    /// Copies all rows, so that the inner loops read adjacent memory.
     pub fn copy(&self, to: &mut [Lanes]) {
         to.iter_mut().enumerate().for_each(|(row, to)| *to = *self.row(row));
     }
 }
 
-/// Calls `f` with scratch memory in parts of `room` places; what they hold is left over.
+/// Calls `f` with scratch memory, one part of each length in `room`. The parts aren't initialized: they contain what an
+/// earlier call left there.
 pub(super) fn with_lanes<const N: usize>(room: [usize; N], f: impl FnOnce([&mut [Lanes]; N])) {
     with_scratch(room.iter().sum::<usize>() * LANES, |scratch| {
         let mut rest = scratch.as_chunks_mut().0;
@@ -56,7 +57,7 @@ pub(super) fn with_lanes<const N: usize>(room: [usize; N], f: impl FnOnce([&mut 
 }
 
 vectorised! {
-/// Adds the sums, which begin again at 0, to the totals.
+/// Adds the sums to the totals in double precision, then sets the sums to 0.
 pub(super) fn flush<'a>(sums: &'a mut [Lanes], totals: &'a mut [[f64; LANES]]) {
     for (sums, totals) in sums.iter_mut().zip(totals) {
         for j in 0..LANES {
@@ -68,7 +69,7 @@ pub(super) fn flush<'a>(sums: &'a mut [Lanes], totals: &'a mut [[f64; LANES]]) {
 }
 
 vectorised! {
-/// Puts rows into rows that lie `pitch` from each other.
+/// Copies adjacent rows to rows that begin `pitch` places from each other.
 pub(super) fn put_rows<'a>(from: &'a [Lanes], width: usize, to: &'a mut [Lanes], pitch: usize) {
     for (from, to) in from.chunks_exact(width).zip(to.chunks_mut(pitch)) {
         to[..width].iter_mut().zip(from).for_each(|(to, from)| *to = *from);
@@ -77,7 +78,7 @@ pub(super) fn put_rows<'a>(from: &'a [Lanes], width: usize, to: &'a mut [Lanes],
 }
 
 vectorised! {
-/// What follows the convolution, with the numbers of each plane's norm.
+/// Applies what follows the convolution: `norm` (mean, 1 / standard deviation, weight, bias), the sum, ReLU.
 pub(super) fn apply_epilogue<'a>(sums: &'a mut [Lanes], norm: Option<[Lanes; 4]>, addend: Option<&'a [Lanes]>, relu: bool) {
     if let Some([mean, inv_std, weight, bias]) = norm {
         for y in &mut *sums {

@@ -1,7 +1,7 @@
-//! Convolutions whose channels do not meet: each output reads one channel, so there is no product to share work in.
-//! Where outputs lie as inputs do, planes are read as they are (`same`). Else sixteen are computed side by side, one in
-//! each lane of a vector, so that planes of any size fill the vectors. They are copied inside of zeros: each tap is then
-//! an offset.
+//! Depthwise convolutions. Each output reads a single channel, so they are no matrix product. If the output has the
+//! size of the input and the stride is 1, vectors are read from the planes in place (`same`). Otherwise sixteen planes
+//! are computed side by side, one in each lane of a vector, so that planes of any size fill the vectors. They are first
+//! copied to a grid with zeros around it: each tap is then a constant offset.
 //!
 //! ```text
 //!   a b c            0 0 0 0 0
@@ -24,14 +24,14 @@ use pulp::Arch;
 use same::Same;
 use sums::{Correlation, Dots};
 
-/// Multiply-adds per task, at least.
+/// The least multiply-adds per task.
 const GRAIN: usize = 1 << 16;
-/// Images whose part of a weight's gradient is a task.
+/// Images per task of the weight's gradient.
 const IMAGES: usize = 16;
-/// Places whose products are summed in single precision, at most.
+/// The most products that are summed in single precision before the sum is added to one in double precision.
 const RUN: usize = 256;
 
-/// out = the convolution plus the bias, and what follows.
+/// out = epilogue(convolution of x with the weight + bias)
 pub(super) fn forward(
     shape: &Shape,
     out_shape: [usize; 4],
@@ -51,7 +51,7 @@ pub(super) fn forward(
     }
     let [places, of_source, of_out] = planes.room();
     let room = [places, of_source, of_out, if epilogue.addend.is_some() { of_out } else { 0 }, taps];
-    // By output of a channel: its taps, its bias, its norm.
+    // One entry for each output of a channel: tables of taps, bias and norm.
     let tables: Vec<[Table; 3]> = (0..multiplier)
         .map(|j| {
             let of = |c: usize| c * multiplier + j;
@@ -95,7 +95,7 @@ pub(super) fn forward(
     });
 }
 
-/// The gradients that are wanted.
+/// Computes the gradients that the caller asks for.
 pub(super) fn backward(
     shape: &Shape,
     out_shape: [usize; 4],
@@ -157,7 +157,8 @@ fn input_gradient(shape: &Shape, out_shape: [usize; 4], grad: &[f32], weight: &[
     });
 }
 
-/// The gradient of the weight: sums over places and images. Those of some images are a task, and are added in order.
+/// The gradient of the weight: sums over places and images. A task sums the same `IMAGES` images whatever the number of
+/// threads, and the tasks' sums are added in order: so the bits do not depend on that number.
 fn weight_gradient(shape: &Shape, out_shape: [usize; 4], grad: &[f32], x: &[f32], grad_weight: &mut [f32]) {
     let (multiplier, taps, [images, channels, ..]) = (shape.multiplier(), shape.taps(), shape.x);
     if grad.is_empty() {
@@ -185,7 +186,7 @@ fn weight_gradient(shape: &Shape, out_shape: [usize; 4], grad: &[f32], x: &[f32]
                 let mut sums = vec![[0.0; LANES]; per_channel];
                 let mut totals = vec![[0.0f64; LANES]; per_channel];
                 let width = planes.out[1];
-                // Rows, or parts of a row.
+                // A part of at most RUN outputs: `down` whole rows or, if a row is longer, `across` outputs of it.
                 let across = width.min(RUN);
                 let down = RUN / across;
                 let mut summed = 0;

@@ -1,17 +1,17 @@
-//! Convolutions of single planes: what an output reads, and bands of rows of which a copy stays in the cache.
+//! Which elements each output of a plane reads. Planes are split into bands of rows: the copy of a band stays in cache.
 
 use super::lanes::{Lanes, put_rows};
 use crate::conv::{Shape, Window};
 use crate::matmul::interleave;
 use std::ops::Range;
 
-/// Places of a copy, at most if a row of outputs does not need more: 128 KiB.
+/// The most places of a copy, 128 KiB of sixteen planes. A copy is larger only if one row of outputs reads more.
 const COPY_PLACES: usize = 1 << 11;
-/// Columns of a kernel that are read together, at most.
+/// The most adjacent columns of a kernel that one inner loop reads.
 pub(super) const TOGETHER: usize = 3;
 
-/// On each axis, tap t of output o reads the source's element (o * down + t * dilation - first) / up, if that is whole;
-/// outside of the source are zeros.
+/// One axis of a convolution. Tap t of output o reads element (o * down + t * dilation - first) / up of the source if
+/// this is a whole number, and nothing otherwise. Elements outside of the source are zeros.
 struct Axis {
     source: usize,
     up: usize,
@@ -22,14 +22,14 @@ struct Axis {
     dilation: usize,
 }
 
-/// A tap, and the place of the grid that it reads, on one axis.
+/// A tap and the place in the grid that it reads, on one axis.
 #[derive(Clone, Copy)]
 pub(super) struct Read {
     pub tap: usize,
     pub at: usize,
 }
 
-/// Some adjacent places that taps read, which are `step` from each other.
+/// `count` adjacent places of the grid. The taps that read them are `step` apart.
 #[derive(Clone, Copy)]
 pub(super) struct Reads {
     pub first: Read,
@@ -37,42 +37,43 @@ pub(super) struct Reads {
     pub count: usize,
 }
 
-/// Outputs of a row that read through the same taps, `step` from each other.
+/// `count` outputs of a row, `step` apart, that use the same taps.
 pub(super) struct Run {
     pub first: usize,
     pub step: usize,
     pub count: usize,
-    /// What the first one reads.
+    /// What the first of these outputs reads.
     pub reads: Vec<Reads>,
 }
 
-/// Some rows of outputs.
+/// Adjacent rows of outputs, computed from one copy.
 pub(super) struct Band {
     pub rows: Range<usize>,
-    /// The rows of the grid that they read, and of those the ones in the source.
+    /// The rows of the grid that these outputs read. `source` has those of them that are no zeros, as rows of the
+    /// source.
     pub grid: Range<usize>,
     source: Range<usize>,
 }
 
-/// A convolution of single planes, whose source lies in a grid with the zeros around it that are read.
+/// A convolution of single planes. The source is copied to a grid, which includes the zeros around it that are read.
 pub(super) struct Planes {
     pub source: [usize; 2],
     pub out: [usize; 2],
     /// Where the source begins in the grid.
     begin: [usize; 2],
-    /// Places of a row of the grid.
+    /// The length of the grid's rows.
     pub pitch: usize,
-    /// From what an output of a run reads to what the next one reads.
+    /// The distance between the places that adjacent outputs of a run read, by axis.
     pub down: [usize; 2],
     pub kernel: [usize; 2],
-    /// What each row of outputs reads.
+    /// The rows of the kernel and of the grid that each row of outputs reads.
     pub rows: Vec<Vec<Read>>,
     pub runs: Vec<Run>,
     pub bands: Vec<Band>,
 }
 
 impl Shape {
-    /// Outputs of each channel.
+    /// The number of outputs of each channel.
     pub(super) fn multiplier(&self) -> usize {
         self.weight[0] / self.x[1]
     }
@@ -81,7 +82,7 @@ impl Shape {
         Planes::new([0, 1].map(|axis| self.axis(axis, out_shape)))
     }
 
-    /// The gradients of x read those of the outputs, with the kernel turned round.
+    /// The gradient of x as a convolution of the output's gradient. The caller turns the kernel by 180 degrees.
     pub(super) fn backward_planes(&self, out_shape: [usize; 4]) -> Planes {
         Planes::new([0, 1].map(|axis| {
             let forward = self.axis(axis, out_shape);
@@ -105,7 +106,7 @@ impl Shape {
 }
 
 impl Axis {
-    /// What each output reads of the grid, where the source begins in it, and how long it is.
+    /// What each output reads of the grid, where the source begins in the grid, and the grid's length.
     fn reads(&self) -> (Vec<Vec<Read>>, usize, usize) {
         let place = |output: usize, tap: usize| {
             let place = (output * self.down + tap * self.dilation) as isize - self.first;
@@ -153,7 +154,7 @@ impl Planes {
         }
     }
 
-    /// Places of the largest grid, and elements of the largest part of a source and of outputs.
+    /// The scratch memory that a band needs at most, in places: for its grid, its part of the source, its outputs.
     pub fn room(&self) -> [usize; 3] {
         let most = |rows: fn(&Band) -> usize| self.bands.iter().map(rows).max().unwrap_or(0);
         [
@@ -163,8 +164,9 @@ impl Planes {
         ]
     }
 
-    /// Copies a band's part of some planes, which begin `stride` elements from each other, to its grid. What it had held
-    /// around them stays, if there is one band: zeros.
+    /// Copies a band's part of `planes` planes, which begin `stride` elements from each other, to the grid. The caller
+    /// has filled the grid with zeros. If there is one band, the border still has them, because each copy writes the
+    /// same places; otherwise the grid is filled again.
     pub fn copy<'a>(
         &self,
         band: &Band,
@@ -187,7 +189,7 @@ impl Planes {
     }
 }
 
-/// The same reads, those together that are adjacent.
+/// Groups reads of adjacent places, at most `TOGETHER` in each group.
 fn together(reads: &[Read]) -> Vec<Reads> {
     let mut all: Vec<Reads> = Vec::new();
     for &read in reads {

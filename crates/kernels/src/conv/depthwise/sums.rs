@@ -1,14 +1,14 @@
-//! The sums over taps, and over outputs, of sixteen planes side by side.
+//! The sums of sixteen planes side by side: over taps for the outputs, over outputs for the gradient of the weight.
 
 use super::lanes::Lanes;
 use super::planes::{Band, Planes, Read, Run, TOGETHER};
 use crate::matmul::LANES;
 use pulp::{Simd, WithSimd};
 
-/// Outputs whose sums run side by side.
+/// Outputs whose sums are kept in registers at once: one sum alone would wait for each of its multiply-adds.
 const SUMS: usize = 4;
 
-/// A band's outputs: the sums over taps of weights[tap] * what they read of the grid, and the bias.
+/// The outputs of a band: bias + the sum over taps of weights[tap] * the place of the grid that the tap reads.
 pub(super) struct Correlation<'a> {
     pub planes: &'a Planes,
     pub band: &'a Band,
@@ -32,7 +32,7 @@ impl WithSimd for Correlation<'_> {
 }
 
 impl Correlation<'_> {
-    /// With a step that the compiler knows, or 0.
+    /// `STEP` is the stride as a constant, or 0 if it is known only at run time.
     #[inline(always)]
     fn by<S: Simd, const STEP: usize>(self, simd: S) {
         let Self { planes, band, grid, weights, bias, sums } = self;
@@ -65,13 +65,13 @@ impl Correlation<'_> {
     }
 }
 
-/// The vectors of some places.
+/// Places as vectors: a place has one vector or, if vectors are shorter than sixteen lanes, several.
 #[inline(always)]
 fn vectors<S: Simd>(lanes: &[Lanes]) -> &[S::f32s] {
     S::as_simd_f32s(lanes.as_flattened()).0
 }
 
-/// N outputs of a run, from rows of the grid and the weights that they meet.
+/// Computes N outputs of a run. `rows` has rows of the grid, each with the row of the weight that multiplies it.
 #[inline(always)]
 fn put_sums<'a, S: Simd, const N: usize>(
     simd: S,
@@ -99,7 +99,7 @@ fn put_sums<'a, S: Simd, const N: usize>(
     }
 }
 
-/// Those of K taps that read adjacent places.
+/// Adds the products of K taps, which read adjacent places, to the sums of N outputs.
 #[inline(always)]
 fn add_products<S: Simd, const N: usize, const K: usize>(
     simd: S,
@@ -119,7 +119,8 @@ fn add_products<S: Simd, const N: usize, const K: usize>(
     }
 }
 
-/// sums[tap] += the sum over outputs of grads[y][x] * what the tap reads for it, from some output on.
+/// sums[tap] += the sum over outputs of grads[y][x] * the place that the tap reads for this output. `grads` has rows of
+/// `width` outputs; `grid` begins where the first of them reads.
 pub(super) struct Dots<'a> {
     pub planes: &'a Planes,
     pub grads: &'a [Lanes],
@@ -142,7 +143,7 @@ impl WithSimd for Dots<'_> {
 }
 
 impl Dots<'_> {
-    /// With a step that the compiler knows, or 0.
+    /// `STEP` is the stride as a constant, or 0 if it is known only at run time.
     #[inline(always)]
     fn by<S: Simd, const STEP: usize>(mut self, simd: S) {
         let step = if STEP > 0 { STEP } else { self.planes.down[1] };
@@ -155,7 +156,7 @@ impl Dots<'_> {
         }
     }
 
-    /// Those of R rows of the kernel.
+    /// Adds to the sums of R rows of the kernel.
     #[inline(always)]
     fn add_rows<S: Simd, const R: usize>(&mut self, simd: S, rows: &[Read; R], step: usize) {
         for reads in &self.planes.runs[0].reads {
@@ -167,7 +168,7 @@ impl Dots<'_> {
         }
     }
 
-    /// Those of K of their columns, from the first one on.
+    /// Adds to the sums of K adjacent columns of these rows, in registers.
     #[inline(always)]
     fn add<S: Simd, const R: usize, const K: usize>(&mut self, simd: S, rows: &[Read; R], first: Read, step: usize) {
         let (planes, each) = (self.planes, LANES / S::F32_LANES);

@@ -1,6 +1,6 @@
-//! Stride 1 and as many outputs as inputs ("same" padding): the elements of a plane lie as its outputs do. A vector of
-//! outputs is summed from vectors of the plane that lie a tap's offset away, each without the lanes beyond the border.
-//! Planes smaller than a vector share one.
+//! Depthwise convolutions with stride 1 and as many outputs as inputs ("same" padding). For each tap, a vector of
+//! outputs reads the vector of the plane at that tap's offset. A mask leaves out the lanes that would read beyond the
+//! border. Planes that are smaller than a vector share one.
 //!
 //! ```text
 //!   plane of 4 x 4                       lanes of a tap one to the left
@@ -21,40 +21,43 @@ use pulp::{Arch, Simd, WithSimd};
 use std::ops::Range;
 use tasks::{Backward, Forward};
 
-/// Vectors of outputs whose sums run side by side.
+/// Vectors of outputs whose sums are kept in registers at once.
 const SUMS: usize = 4;
 /// Channels of a task.
 const CHANNELS: usize = 16;
-/// Tasks of a call, about, if it has as many images.
+/// The number of tasks aimed at for a call with enough images. It must not depend on the number of threads.
 const TASKS: usize = 16;
 
-/// A convolution whose planes have as many outputs as elements.
+/// A convolution whose planes have as many outputs as inputs.
 pub(super) struct Same {
     images: usize,
     channels: usize,
     size: [usize; 2],
-    /// From an output to what each tap reads, by axis.
+    /// The distance from an output to what each tap reads, by axis.
     taps: Vec<[isize; 2]>,
-    /// Elements before and behind a plane that its vectors read.
+    /// How many elements before and after a plane its vectors may read.
     margin: usize,
-    /// Where the taps of the first output read, from the margin's begin on.
+    /// Where each tap of the first output reads, counted from the begin of the margin.
     offsets: Vec<usize>,
-    /// Planes that are computed together, in so many vectors, and in each of these, if they are smaller.
+    /// `planes` planes are computed together (a unit), in `vectors` vectors. If planes share vectors, each vector has
+    /// `of_vector` of them; otherwise a unit is one plane.
     planes: usize,
     vectors: usize,
     of_vector: Option<usize>,
-    /// By tap, and lane of a vector or of all if these differ: whether it reads inside of the plane.
+    /// 1 if the lane reads inside of its plane, else 0; by tap, then by lane: those of one vector if all vectors have
+    /// the same, else those of all vectors of a plane.
     inside: Vec<u32>,
 }
 
-/// Some channels of some images.
+/// The channels and images of one task.
 struct Block {
     images: Range<usize>,
     channels: Range<usize>,
 }
 
 impl Same {
-    /// If it is one, of planes whose vectors are few: each has masks of its own.
+    /// `None` if the outputs are not as many as the inputs, or if planes are long: each vector of a plane has masks of
+    /// its own, so there must not be many.
     pub fn new(shape: &Shape, out_shape: [usize; 4]) -> Option<Self> {
         let ([images, channels, height, width], window) = (shape.x, shape.window);
         let (plane, lanes) = (height * width, Arch::new().dispatch(Width));
@@ -99,7 +102,7 @@ impl Same {
         self.size[0] * self.size[1]
     }
 
-    /// All of them, of so many images at most.
+    /// Splits the convolution into tasks of at most `images` images.
     fn blocks(&self, images: usize) -> Vec<Block> {
         let chunks = |len: usize, step: usize| (0..len).step_by(step).map(move |at| at..len.min(at + step));
         let of_images = |images: Range<usize>| {
@@ -113,7 +116,7 @@ impl Same {
         self.images.div_ceil(TASKS.div_ceil(self.channels.div_ceil(CHANNELS))).max(IMAGES.min(self.images))
     }
 
-    /// What each of them writes of an array of all planes.
+    /// The part of `all`, an array of all planes, that each block writes.
     fn views<'a>(&self, images: usize, all: &'a mut [f32]) -> Vec<ArrayViewMut2<'a, f32>> {
         let shape = (self.images, self.channels * self.plane());
         let mut views = Vec::new();
@@ -132,7 +135,7 @@ impl Same {
         views
     }
 
-    /// out = the convolution plus the bias, and what follows.
+    /// out = epilogue(convolution of x with the weight + bias)
     pub fn forward(&self, [x, weight]: [&[f32]; 2], bias: Option<&[f32]>, epilogue: Epilogue, out: &mut [f32]) {
         let images = self.images();
         let mut tasks: Vec<_> = self.blocks(images).into_iter().zip(self.views(images, out)).collect();
@@ -143,7 +146,7 @@ impl Same {
         });
     }
 
-    /// The gradients that are wanted, of x and of the weight.
+    /// Computes those gradients, of x and of the weight, that the caller asks for.
     pub fn backward(
         &self,
         [grad, x, weight]: [&[f32]; 3],
@@ -169,7 +172,7 @@ impl Same {
     }
 }
 
-/// Lanes of a vector.
+/// The number of lanes of the processor's vectors.
 struct Width;
 
 impl WithSimd for Width {

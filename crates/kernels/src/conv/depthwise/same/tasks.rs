@@ -1,4 +1,4 @@
-//! What a task computes.
+//! The two kinds of tasks: the outputs of a block, and its gradients.
 
 use super::units::Units;
 use super::{Block, RUN, Same};
@@ -84,7 +84,8 @@ impl WithSimd for Backward<'_, '_> {
         let Self { same, block, grad, x, weight, mut grad_x, sums } = self;
         let (units, taps, plane) = (Units::new(simd, same), same.taps.len(), same.plane());
         let rows = taps + 1;
-        // The kernel turned round, and no bias.
+        // The kernel turned by 180 degrees, with a bias of 0: the gradient of x is a convolution of the output's
+        // gradient.
         let weights = units.numbers(block, rows, |row, channel| match taps.checked_sub(1 + row) {
             Some(tap) => weight[channel * taps + tap],
             None => 0.0,
@@ -120,7 +121,7 @@ impl WithSimd for Backward<'_, '_> {
             }
         }
         flush(simd, &mut runs, &mut totals);
-        // The lanes of each plane.
+        // How many planes share a vector, and how many lanes each of them has.
         let (of_set, lanes) = same.of_vector.map_or((1, LANES), |planes| (planes, plane));
         for (channel, sums) in sums.into_iter().flat_map(|sums| sums.chunks_exact_mut(taps)).enumerate() {
             let place = channel % of_set * lanes;
@@ -133,7 +134,7 @@ impl WithSimd for Backward<'_, '_> {
     }
 }
 
-/// Adds the sums, which begin again at 0, to the totals.
+/// Adds the sums to the totals in double precision, then sets the sums to 0.
 #[inline(always)]
 fn flush<S: Simd>(simd: S, sums: &mut [S::f32s], totals: &mut [[f64; LANES]]) {
     for (sum, total) in sums.iter_mut().zip(totals) {

@@ -1,4 +1,4 @@
-//! The vectors of a plane, or of some small ones, and their sums.
+//! The vectors of a unit, which is one plane or several small ones that share vectors, and their sums.
 
 use super::{Block, SUMS, Same};
 use crate::matmul::LANES;
@@ -6,18 +6,18 @@ use crate::prefetch::{to_read, to_write};
 use pulp::Simd;
 use std::ops::Range;
 
-/// Taps whose sums run side by side, and those that are left.
+/// Taps whose sums are kept in registers at once. What is left is summed `FEW_TAPS` at a time, then one by one.
 const TAPS: usize = 9;
 const FEW_TAPS: usize = 3;
-/// Elements of the next image that are prefetched, at most.
+/// The longest unit that is prefetched, in elements: of longer ones the processor prefetches by itself.
 const AHEAD: usize = 256;
 
-/// How planes lie in vectors.
+/// How planes are laid out in vectors of `S`.
 pub(super) struct Units<'a, S: Simd> {
     same: &'a Same,
-    /// From one vector to the next, in elements.
+    /// The distance from one vector to the next, in elements.
     apart: usize,
-    /// By vector, if these differ, and tap: the lanes that read inside of their plane.
+    /// The lanes that read inside of their plane, by vector (one if all vectors have the same), then by tap.
     masks: Vec<S::m32s>,
 }
 
@@ -35,12 +35,12 @@ impl<'a, S: Simd> Units<'a, S> {
         Self { same, apart, masks }
     }
 
-    /// Vectors that have numbers of their own.
+    /// The number of vectors of a unit that have different channels, so that each needs weights of its own.
     pub fn sets(&self) -> usize {
         if self.same.of_vector.is_some() { self.same.vectors } else { 1 }
     }
 
-    /// Rows of numbers of a block's channels, as lanes: `number(row, channel)`, by set.
+    /// `number(row, channel)` as lanes, for all channels of a block: by unit, then by set, then by row.
     pub fn numbers(&self, block: &Block, rows: usize, number: impl Fn(usize, usize) -> f32) -> Vec<[f32; LANES]> {
         let mut numbers = Vec::with_capacity((block.channels.len() + self.same.planes) * rows);
         let of_set = self.same.of_vector.unwrap_or(1);
@@ -58,7 +58,8 @@ impl<'a, S: Simd> Units<'a, S> {
         numbers
     }
 
-    /// What the vectors of a unit read, from its first channel on, and the elements around it.
+    /// What the vectors of the unit at `channel` read: its planes, and a margin before and after them. At the ends of
+    /// the array the margin does not exist, so the planes are copied with zeros around them.
     #[inline(always)]
     pub fn window<'b>(&self, all: &'b [f32], channel: usize, copy: &'b mut Vec<f32>) -> &'b [f32] {
         let (start, margin) = (channel * self.same.plane(), self.same.margin);
@@ -73,8 +74,7 @@ impl<'a, S: Simd> Units<'a, S> {
         copy
     }
 
-    /// Prefetches what a unit, from this channel on, will read of `read` and write next: that of the next image. Behind
-    /// the first lines of more a processor follows by itself.
+    /// Prefetches what the unit at `channel` reads and writes in the next image.
     #[inline(always)]
     pub fn prefetch(&self, channel: usize, read: &[f32], write: Option<&[f32]>) {
         let (plane, len) = (self.same.plane(), self.same.planes * self.same.plane());
@@ -89,7 +89,8 @@ impl<'a, S: Simd> Units<'a, S> {
         }
     }
 
-    /// N vectors of outputs from this one on, from sets of numbers: the weights and the bias. More than one are adjacent.
+    /// Sums N vectors of outputs, which are adjacent if N > 1, beginning with vector `vector`. `numbers` has the
+    /// weights and then the bias: of each vector, `rows` apart, if `OWN`; otherwise the same for all.
     #[inline(always)]
     fn outputs<const N: usize, const OWN: bool>(
         &self,
@@ -120,7 +121,8 @@ impl<'a, S: Simd> Units<'a, S> {
         sums
     }
 
-    /// All outputs of a unit, and what follows, with its numbers.
+    /// Writes all outputs of a unit. `then(place, numbers after the weights, sum)` applies what follows the
+    /// convolution.
     #[inline(always)]
     pub fn correlate(
         &self,
@@ -137,7 +139,7 @@ impl<'a, S: Simd> Units<'a, S> {
         }
     }
 
-    /// With numbers of each vector's own, or of all.
+    /// `OWN`: each vector has numbers of its own.
     #[inline(always)]
     fn correlate_with<const OWN: bool>(
         &self,
@@ -175,7 +177,7 @@ impl<'a, S: Simd> Units<'a, S> {
         }
     }
 
-    /// sums += the products of the outputs' gradients and what the taps read, of a unit's sets.
+    /// sums[tap] += the sum over a unit's outputs of their gradient * what the tap reads, by set.
     #[inline(always)]
     pub fn add_dots(&self, simd: S, [grad, window]: [&[f32]; 2], sums: &mut [S::f32s]) {
         let (of_set, taps) = (sums.len() / self.sets(), self.same.taps.len());
@@ -197,7 +199,7 @@ impl<'a, S: Simd> Units<'a, S> {
         }
     }
 
-    /// sums[tap] += those of N taps from the first one on, for some vectors.
+    /// Adds to the sums of the N taps from `first` on, over `vectors`.
     #[inline(always)]
     fn add_dots_of<const N: usize>(
         &self,
@@ -232,7 +234,7 @@ impl<'a, S: Simd> Units<'a, S> {
 }
 
 /// # Safety
-/// A vector may be read there.
+/// A whole vector must be readable at `from`.
 #[inline(always)]
 unsafe fn load<S: Simd>(from: *const f32) -> S::f32s {
     // SAFETY: as promised by the caller.
