@@ -8,8 +8,9 @@
 //!            | tmm5 | | tmm2 | tmm3 |    c += a b
 //! ```
 //!
-//! Sums that something is done to go through a buffer in L1 to C. Each step prefetches a part of the next block of B:
-//! without that, products by packed weights take 1.5 to 2 times as long.
+//! Tiles of C can be stored only as they are. So if C is not whole tiles, or a bias, ReLU or what C holds is added, the
+//! sums first go to a buffer in L1. Each step prefetches a part of the next block of B: without that, products by
+//! packed weights take 1.5 to 2 times as long.
 
 use super::super::params::LINE;
 use super::avx512::{self, write_tile};
@@ -20,12 +21,12 @@ use std::mem::MaybeUninit;
 use std::ptr::null;
 use std::sync::LazyLock;
 
-/// Rows of a tile, and pairs or sums of its rows.
+/// The rows of a tile, and the pairs or sums in each of its rows.
 pub const SIDE: usize = LINE;
-/// Bytes of a row of a tile.
+/// The bytes of a tile's row.
 const ROW: usize = 4 * SIDE;
 
-/// Tiles beside each other in a panel.
+/// The number of tiles side by side in a panel.
 const VECTORS: usize = 4;
 
 /// A block of a panel of B has 64 KiB and stays in L2.
@@ -35,7 +36,7 @@ pub static KERNEL: Kernel = Kernel {
     unit_of_pairs: SIDE,
     rows_of_tile: |_| 2 * SIDE,
     tiles_of_part: 2,
-    // One in each step of two tiles beside each other.
+    // One prefetch in each step, which multiplies two tiles side by side.
     prefetches: |pairs| pairs / SIDE * VECTORS / 2,
     enter: configure,
     leave: release,
@@ -51,13 +52,13 @@ pub static KERNEL: Kernel = Kernel {
     },
 };
 
-/// Whether the processor has it and the operating system lets this process use it, for which it is asked once.
+/// Whether the processor has AMX-BF16 and the operating system lets this process use it. Asks the system once.
 pub fn is_available() -> bool {
     static IS_AVAILABLE: LazyLock<bool> = LazyLock::new(|| avx512::is_available() && has_tiles() && is_permitted());
     *IS_AVAILABLE
 }
 
-/// Whether the processor has the tiles, and the operating system saves them.
+/// Whether the processor has AMX's tiles and the operating system saves them.
 fn has_tiles() -> bool {
     const AMX_BF16: u32 = 1 << 22;
     const AMX_TILE: u32 = 1 << 24;
@@ -70,28 +71,27 @@ fn has_tiles() -> bool {
     leaves >= 7 && has(AMX_BF16 | AMX_TILE, extensions) && unsafe { saved_state() } & TILE_STATE == TILE_STATE
 }
 
-/// The registers that the operating system saves.
+/// Which registers the operating system saves, as bits (XCR0).
 ///
 /// # Safety
-/// There is `xgetbv`.
+/// The processor must have `xgetbv`.
 #[target_feature(enable = "xsave")]
 unsafe fn saved_state() -> u64 {
     // SAFETY: as promised by the caller.
     unsafe { _xgetbv(0) }
 }
 
-/// Asks Linux for the tiles: it then makes room for them where it saves a thread's registers, once that thread uses
-/// them. From then on signals need more stack, in the whole process: `sigaltstack` refuses stacks that are too small to
-/// save the tiles on, which were large enough before.
+/// Asks Linux for permission to use the tiles. Linux then saves them with a thread's registers once the thread uses
+/// them. From then on signal handlers need more stack in the whole process: `sigaltstack` refuses stacks that cannot
+/// hold the tiles, even if they were large enough before.
 #[cfg(target_os = "linux")]
 fn is_permitted() -> bool {
     const ARCH_PRCTL: isize = 158;
     const ARCH_REQ_XCOMP_PERM: usize = 0x1023;
     const TILE_DATA: usize = 18;
     let answer: isize;
-    // SAFETY: a system call that reads and writes no memory of ours. A kernel that does not know it answers with an
-    // error, and so do most filters of system calls (seccomp) that refuse it; one whose action is to kill ends the
-    // process.
+    // SAFETY: the system call accesses no memory of this process. An operating system that does not know it returns an
+    // error, and so do most seccomp filters that refuse it; a filter that kills ends the process.
     unsafe {
         asm!(
             "syscall",
@@ -145,7 +145,7 @@ pub fn configure() {
     }
 }
 
-/// Empties them: the operating system need not save them.
+/// Releases this thread's tiles, so that the operating system need not save them.
 pub fn release() {
     // SAFETY: as in `configure`.
     unsafe {
@@ -158,14 +158,14 @@ pub fn release() {
     }
 }
 
-/// Sums of 2 x 2 tiles, row after row.
+/// A buffer for the sums of 2 x 2 tiles, row after row.
 #[repr(align(64))]
 struct Sums([MaybeUninit<f32>; 4 * SIDE * SIDE]);
 
-/// Computes up to R tiles of C below each other, and `vectors` beside each other.
+/// Computes R x `vectors` tiles of C, the last of which may be in part.
 ///
 /// # Safety
-/// As in `Kernel::compute`; so many whole tiles of A and B may be read.
+/// As in `Kernel::compute`; A and B must have that many whole tiles.
 unsafe fn compute<const R: usize>(rows: usize, vectors: usize, mut tile: Tile) {
     for first in (0..vectors).step_by(2) {
         // SAFETY: as promised by the caller.
@@ -179,7 +179,7 @@ unsafe fn compute<const R: usize>(rows: usize, vectors: usize, mut tile: Tile) {
     }
 }
 
-/// Those of V vectors, from the `first` of `vectors` on.
+/// Computes R x V of these tiles, beginning with column `first`.
 ///
 /// # Safety
 /// As in `compute`.
@@ -215,7 +215,8 @@ unsafe fn compute_part<const R: usize, const V: usize>(rows: usize, vectors: usi
     }
 }
 
-/// How far the rows of a tile of each operand are from each other, and a tile of A from the one above, in elements.
+/// The distances between the rows of a tile, for each operand, and (`below`) between a tile of A and the one below it,
+/// in elements.
 #[derive(Clone, Copy)]
 pub struct Strides {
     pub a: usize,
@@ -224,20 +225,19 @@ pub struct Strides {
     pub c: usize,
 }
 
-/// What the products are added to.
+/// Where sums start.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Start {
     Zeros,
-    /// What C holds.
+    /// At the values that C holds.
     Sums,
 }
 
-/// Computes R x V tiles of C, V of them beside each other. Each step multiplies the tile of A at its first place, and
-/// the one below, by the tiles of B at the others.
+/// Computes R x V tiles of C. A step is the address of a tile of A and the addresses of V tiles of B: it multiplies
+/// that tile of A and, if R is 2, the one below it by each of B's.
 ///
 /// # Safety
-/// This thread's tiles are those of `configure`; the places and strides reach what the sizes say, and nobody else
-/// accesses C.
+/// This thread has called `configure`; addresses and strides stay inside the operands, and nobody else accesses C.
 #[inline(always)]
 pub unsafe fn multiply<const R: usize, const V: usize>(
     steps: impl Iterator<Item = (*const u32, [*const u32; 2])>,
@@ -245,7 +245,7 @@ pub unsafe fn multiply<const R: usize, const V: usize>(
     start: Start,
     c: *mut f32,
 ) {
-    // The tiles keep their values from one to the next: nothing else uses them.
+    // Tile registers keep their values from one `asm!` to the next, because nothing else uses them.
     macro_rules! with_tiles {
         ([$($line:literal)*] $($operand:tt)*) => {
             asm!(

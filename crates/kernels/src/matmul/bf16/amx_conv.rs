@@ -1,5 +1,5 @@
-//! Convolutions by AMX-BF16. The outputs are a product whose right operand is a packed panel of patches. The gradient of
-//! the weight runs over outputs in blocks of 16, which are the pairs of a tile:
+//! Convolutions by AMX-BF16. Outputs are the product of the weight and packed panels of patches. The gradient of the
+//! weight sums over outputs in blocks of 16, because a tile has 16 pairs:
 //!
 //! ```text
 //!  gradients of 16 rows m, a block      source, channels last            sums
@@ -8,9 +8,10 @@
 //!   ..                                   ..
 //! ```
 //!
-//! The blocks of the source are rows that are equally far apart. So the gradients have either zeros in the place of the
-//! columns that a row of the source has beyond a row of outputs, or rows that are filled up to whole blocks, whichever
-//! are fewer. These zeros meet elements that no output reads: one that is not finite makes NaN of such a sum, too.
+//! The 16 rows of the source's tile must be equally far apart. But a row of the padded source is longer than a row of
+//! outputs. So the gradients are filled up with zeros: either by as many columns as the source has more, or until a row
+//! of outputs is whole blocks, whichever takes fewer. The zeros are multiplied by elements that no output reads: if one
+//! of these is infinite or NaN, the sum becomes NaN.
 
 use super::super::conv_elements::{PairKernels, TileRegisters, WeightTile};
 use super::super::conv_params::ConvParams;
@@ -27,19 +28,19 @@ use ndarray::{ArrayView4, Axis};
 use std::arch::x86_64::*;
 use std::ptr::null;
 
-/// Elements of a tile.
+/// The pairs of a tile.
 const TILE: usize = SIDE * SIDE;
-/// Pairs that are worth a thread.
+/// The least pairs that are worth a task.
 const GRAIN: usize = 1 << 15;
 
-/// The innermost loops.
+/// The innermost loops of AMX-BF16.
 pub static KERNELS: PairKernels =
     PairKernels { tile: Some(TileRegisters { enter: amx::configure, leave: amx::release }), multiply, add_products };
 
-/// Computes a microtile of up to 2 tiles below each other by a packed panel, whose rows are filled up to whole tiles.
+/// Computes a microtile, which is up to 2 tiles high, from a packed panel whose rows are filled up to whole tiles.
 ///
 /// # Safety
-/// As `Kernel::compute`, between `enter` and `leave`.
+/// As for `Kernel::compute`; the caller is between `enter` and `leave`.
 unsafe fn multiply(rows: usize, vectors: usize, tile: MicroTile, _: Vectors) {
     let MicroTile { kc, a, b, c, rs_c, prefetch, .. } = tile;
     let (kp, columns) = (kc.next_multiple_of(SIDE), vectors * LINE);
@@ -50,10 +51,10 @@ unsafe fn multiply(rows: usize, vectors: usize, tile: MicroTile, _: Vectors) {
     unsafe { (amx::KERNEL.compute)(rows, vectors, tile) };
 }
 
-/// Adds the products of some pairs of images to the sums, of whole tiles.
+/// Adds the products of pairs of images to the sums, which are whole tiles.
 ///
 /// # Safety
-/// As `WeightTile::by_size`, between `enter` and `leave`; the gradients are tiles.
+/// As for `WeightTile::by_size`; the caller is between `enter` and `leave`, and the gradients are tiles.
 unsafe fn add_products(rows: usize, tile: WeightTile) {
     for first in (0..tile.vectors.len()).step_by(2) {
         // SAFETY: as promised by the caller.
@@ -73,7 +74,7 @@ unsafe fn add_products(rows: usize, tile: WeightTile) {
 /// As `add_products`.
 unsafe fn add<const R: usize, const V: usize>(tile: WeightTile, first: usize, vectors: [usize; 2]) {
     let WeightTile { step, jump, pitch, grid: [height, _], .. } = tile;
-    // Rows of outputs that follow each other in the source, too, are one.
+    // Rows of outputs that are adjacent in the source, too, are taken as one.
     let (rows, blocks) =
         if pitch * step == jump { (1, (height * pitch).div_ceil(SIDE)) } else { (height, pitch / SIDE) };
     let blocks = |y: usize| (0..blocks).map(move |block| (y * blocks + block, y * jump + block * SIDE * step));
@@ -88,7 +89,7 @@ unsafe fn add<const R: usize, const V: usize>(tile: WeightTile, first: usize, ve
     unsafe { amx::multiply::<R, V>(steps, strides, Start::Sums, tile.sums.add(first * LINE)) };
 }
 
-/// Calls `f` with the gradients of pairs of images in tiles, one block of outputs after the other for each 16 rows m.
+/// Calls `f` with the gradients of pairs of images as tiles: for each 16 rows m, one block of outputs after the other.
 pub fn with_tiles(grad: &ArrayView4<f32>, params: ConvParams, kernel: [usize; 2], f: impl FnOnce(Gradients)) {
     let (images, m, height, width) = grad.dim();
     let (pairs, columns) = (images.div_ceil(2), params.extent([height, width], kernel)[1]);
@@ -110,20 +111,20 @@ pub fn with_tiles(grad: &ArrayView4<f32>, params: ConvParams, kernel: [usize; 2]
     });
 }
 
-/// The tiles of `m` rows of outputs.
+/// How the gradients of `m` output channels are laid out in tiles.
 #[derive(Clone, Copy)]
 struct Tiles {
     m: usize,
     height: usize,
     width: usize,
-    /// From one row of outputs to the next.
+    /// The distance from one row of outputs to the next.
     pitch: usize,
-    /// Outputs, with what is between them, in whole blocks.
+    /// The length of a plane, in whole blocks, zeros included.
     plane: usize,
 }
 
 impl Tiles {
-    /// Writes the pairs of two images, or of one and zeros.
+    /// Writes the pairs of two images, or of one image and zeros.
     ///
     /// # Safety
     /// The images have the outputs, one after the other, `to` has room, and the processor has AVX512-BF16.

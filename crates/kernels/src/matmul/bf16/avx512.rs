@@ -14,9 +14,9 @@ use super::gemm::{Kernel, Tile};
 use super::pack::mask;
 use std::arch::x86_64::*;
 
-/// Columns of a panel.
+/// The columns of a panel.
 const NR: usize = NR_VECTORS * LINE;
-/// Pairs between two prefetches.
+/// How many pairs are multiplied between two prefetches.
 const AHEAD: usize = 4;
 
 /// A block of a panel of B has 32 KiB.
@@ -35,7 +35,7 @@ pub static KERNEL: Kernel = Kernel {
     },
 };
 
-/// Whether the processor has it.
+/// Whether the processor has AVX512-BF16.
 pub fn is_available() -> bool {
     is_x86_feature_detected!("avx512bf16")
         && is_x86_feature_detected!("avx512f")
@@ -43,7 +43,7 @@ pub fn is_available() -> bool {
         && is_x86_feature_detected!("avx512vl")
 }
 
-/// Computes a microtile of R rows and V vectors, of which the last one may be in part.
+/// Computes a microtile of R rows and V vectors, the last of which may be in part.
 ///
 /// # Safety
 /// The pointers reach what the sizes say, nobody else accesses C's part, and the processor has the unit.
@@ -74,7 +74,7 @@ unsafe fn compute<const R: usize, const V: usize>(tile: Tile) {
     }
 }
 
-/// The epilogue of a tile: adds to C's part what is to be added, and writes it.
+/// Writes a tile's sums to C: adds what C holds (`accumulate`) and the bias, then applies ReLU.
 ///
 /// # Safety
 /// C's part has R rows and the columns, of V vectors, the bias too; nobody else accesses it.
@@ -86,7 +86,7 @@ pub unsafe fn write_tile<const R: usize, const V: usize>(mut sums: [[__m512; V];
     let zero = _mm512_setzero_ps();
     // SAFETY: as promised by the caller; masks keep to the columns that there are.
     unsafe {
-        // Loops of one thing each: the compiler unrolls them whole, without which the sums would lie in memory.
+        // Each loop does one thing, so that the compiler unrolls it: otherwise the sums would be kept in memory.
         let mut masks = [0; V];
         for j in 0..V {
             masks[j] = mask(columns - j * LINE);

@@ -1,16 +1,16 @@
-//! The product of a few rows and a matrix whose columns are contiguous: samples, and a layer's weight as it lies in
-//! memory.
+//! The product of a few rows and a matrix whose columns are contiguous, such as a few samples and the transposed weight
+//! of a linear layer.
 //!
-//! To pack the matrix as the right operand would transpose all of it for those few rows. So it is the left operand,
-//! whose rows are rounded as they lie just before they are multiplied, and the few rows are the right one; the product
-//! is transposed, which is small:
+//! Packing the matrix as the right operand would transpose all of it for a few rows. So this computes C^T = B^T A^T:
+//! the rows of B^T are contiguous and are rounded just before they are multiplied. Only C^T, which is small, is
+//! transposed:
 //!
 //! ```text
 //!               a^T, packed once                  c
 //!  b^T  | tile | x |  k  | = | sums | -> | sums transposed + bias |
 //! ```
 //!
-//! An element's sum has the same terms in the same order, so its bits are those of the other loops.
+//! An element's sum has the same terms in the same order as in the other loops, so its bits are the same.
 
 use super::super::mat::{MatRef, Shared};
 use super::super::pack::with_buffer;
@@ -23,18 +23,18 @@ use std::arch::x86_64::*;
 use std::ops::Range;
 use std::ptr::null;
 
-/// Columns of a task, at most: whole lines of C, whose sums stay in the first cache.
+/// The most columns of a task: whole cache lines of C, few enough that their sums stay in L1.
 const COLUMNS_MAX: usize = 96;
-/// Rows from which on this takes less time than to transpose B.
+/// The least rows: with fewer, another loop takes less time.
 const ROWS_MIN: usize = 9;
 
 impl Gemm<'_> {
-    /// Whether `run_few_rows` is the way to multiply by this B.
+    /// Whether `run_few_rows` is the fastest way to multiply by this B.
     pub(super) fn has_few_rows(&self, b: MatRef) -> bool {
         b.rs == 1 && b.cs != 1 && (ROWS_MIN..=self.kernel.nr).contains(&self.m)
     }
 
-    /// The product. B's columns are contiguous, and C has no more rows than a panel of the kernel has columns.
+    /// Computes the product. `has_few_rows` must hold.
     pub(super) fn run_few_rows(&self, b: MatRef) {
         let Self { kernel, m, n, k, .. } = *self;
         let tasks = match threads_for(m * n * k) {
@@ -63,7 +63,7 @@ impl Gemm<'_> {
         });
     }
 
-    /// Some columns of C, by rows of B's transpose.
+    /// Computes columns of C from rows of B^T.
     ///
     /// # Safety
     /// Nobody else accesses them, and A is packed.
@@ -112,7 +112,8 @@ impl Gemm<'_> {
         (kernel.leave)();
     }
 
-    /// Writes columns of C from their sums, column after column; what fills the last vectors up is not written.
+    /// Writes columns of C from their sums, which are stored column after column. What fills up the last vectors is
+    /// left out.
     ///
     /// # Safety
     /// As in `columns`; the processor has AVX512-BF16.

@@ -1,5 +1,6 @@
-//! A product with many rows and few steps over k, such as the gradient of a linear layer's weight: there C is what moves
-//! most bytes. So it is written a few whole rows after the other, by all of B, which is packed at once and stays in L2:
+//! Products with many rows and a short k, such as the gradient of a linear layer's weight. Most of their memory traffic
+//! is C. So C is written in whole rows, a few at a time. This takes all of B at once: it is packed first and stays in
+//! L2.
 //!
 //! ```text
 //!                 B, packed whole              C
@@ -7,7 +8,7 @@
 //!  A  | tile | x  |       |       |  =  | ->        |
 //! ```
 //!
-//! An element's sum has the same terms in the same order, so its bits are those of the other loops.
+//! An element's sum has the same terms in the same order as in the other loops, so its bits are the same.
 
 use super::super::mat::Shared;
 use super::super::pack::with_buffer;
@@ -20,19 +21,19 @@ use crate::prefetch::to_write;
 use std::ops::Range;
 use std::ptr::null;
 
-/// Pairs of B, at most: 1 MiB, half of a 2 MiB L2.
+/// The most pairs in B: 1 MiB, half of a 2 MiB L2.
 const PAIRS_MAX: usize = 1 << 18;
-/// Rows from which on B is worth packing at once.
+/// The least rows that are worth packing all of B at once.
 const ROWS_MIN: usize = 128;
 
 impl Gemm<'_> {
-    /// Whether `run_few_steps` is the way to multiply.
+    /// Whether `run_few_steps` is the fastest way to multiply.
     pub(super) fn has_few_steps(&self) -> bool {
         let Self { kernel, m, n, k, .. } = *self;
         k <= kernel.kc && m >= ROWS_MIN && kernel.pairs(k) * n.next_multiple_of(LINE) <= PAIRS_MAX
     }
 
-    /// The product. k is one block.
+    /// Computes the product. `has_few_steps` must hold.
     pub(super) fn run_few_steps(&self) {
         let Self { kernel, m, n, k, .. } = *self;
         let tasks = match threads_for(m * n * k) {
@@ -56,7 +57,7 @@ impl Gemm<'_> {
         }
     }
 
-    /// All rows of C by the panels of B.
+    /// Computes all rows of C from the packed panels of B.
     fn all_rows(&self, tasks: usize, b: *const u32) {
         let Self { kernel, m, n, k, .. } = *self;
         let (b, kp, rows_of_tile) = (Shared(b.cast_mut()), kernel.pairs(k), (kernel.rows_of_tile)(n));
@@ -77,10 +78,10 @@ impl Gemm<'_> {
         });
     }
 
-    /// Some rows of C.
+    /// Computes the rows of one tile of A, in all columns.
     ///
     /// # Safety
-    /// Nobody else accesses them, they are at most a tile's, and both operands are packed, of `kp` pairs.
+    /// Nobody else accesses these rows of C, and both operands are packed with `kp` pairs.
     unsafe fn rows(&self, a: *const u32, b: *const u32, kp: usize, rows: Range<usize>) {
         let Self { kernel, n, .. } = *self;
         let to_prefetch = |columns: Range<usize>| {

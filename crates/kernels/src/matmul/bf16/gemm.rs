@@ -1,8 +1,8 @@
-//! The loops of a product whose microkernel reads k in pairs.
+//! The loop nest of products whose microkernel reads k in pairs.
 //!
-//! k is cut into blocks of KC. A is packed whole, block after block, in each row after row. B is packed panel by panel,
-//! in each block after block: one block of a panel stays in L1 while the rows of A stream past it. The sums of a block
-//! are added to what C holds.
+//! k is split into blocks of KC. All of A is packed first: block after block, and row after row in each block. B is
+//! packed panel by panel, and block after block in each panel: one block of a panel stays in L1 while the rows of A are
+//! read. The sums of a block are added to what C holds.
 
 use super::super::mat::{MatMut, MatRef, Shared};
 use super::super::pack::{Line, with_buffer};
@@ -14,31 +14,32 @@ use ndarray::{ArrayView2, ArrayViewMut2};
 use std::ops::Range;
 use std::ptr::null;
 
-/// Panels whose blocks of B are packed together if its rows are contiguous, at most: a quarter of a 2 MiB L2.
+/// The most panels whose blocks of B are packed together if B's rows are contiguous: a quarter of a 2 MiB L2.
 const TOGETHER: usize = 8;
-/// Pairs of rows of B that are packed together, of one panel after the other.
+/// How many pairs of rows are packed in one panel before the next panel gets the same rows.
 const PAIRS_TOGETHER: usize = 16;
 
-/// A microkernel and the sizes that suit it. The processor has its unit, and AVX512-BF16.
+/// A microkernel and its block sizes. The processor must have its unit, and AVX512-BF16.
 pub struct Kernel {
-    /// Steps over k of a block.
+    /// The steps over k in a block.
     pub kc: usize,
-    /// Columns of a panel.
+    /// The columns of a panel.
     pub nr: usize,
-    /// A block's pairs are filled up to a multiple of this.
+    /// The pairs of a block are filled up to a multiple of this.
     pub unit_of_pairs: usize,
-    /// Rows of a tile of a product with `n` columns.
+    /// The rows of a tile, in a product with `n` columns.
     pub rows_of_tile: fn(n: usize) -> usize,
-    /// Tiles in a part of a panel's rows, at least.
+    /// The least tiles in a task, if tasks share the rows of a panel.
     pub tiles_of_part: usize,
-    /// How often a tile of `pairs` pairs prefetches.
+    /// How many times a tile of `pairs` pairs prefetches.
     pub prefetches: fn(pairs: usize) -> usize,
     /// Called before the tiles of a task.
     pub enter: fn(),
     /// Called after them, on the same thread.
     pub leave: fn(),
-    /// Computes a tile of `rows` rows and `vectors` vectors, of which the last one may be in part. Between `enter` and
-    /// `leave`; the pointers reach what the sizes say, and nobody else accesses C's part.
+    /// Computes a tile of `rows` rows and `vectors` vectors, the last of which may be in part. The caller is between
+    /// `enter` and `leave`, the pointers must reach what the sizes say, and nobody else may access the tile's part of
+    /// C.
     pub compute: unsafe fn(rows: usize, vectors: usize, tile: Tile),
 }
 
@@ -49,7 +50,7 @@ pub enum Rhs<'a> {
     Panels(&'a PairPanels),
 }
 
-/// B in panels of pairs, for a kernel.
+/// B packed in panels of pairs, for one kernel.
 pub struct PairPanels {
     kernel: &'static Kernel,
     lines: Vec<Line>,
@@ -75,13 +76,13 @@ impl PairPanels {
         Self { kernel, lines }
     }
 
-    /// A block of a panel, if there are `k` steps in all.
+    /// Where a block of a panel begins, if there are `k` steps in all.
     pub fn block(&self, k: usize, ks: &Range<usize>, columns: &Range<usize>) -> *const u32 {
         self.lines.as_ptr().cast::<u32>().wrapping_add(self.kernel.offset(k, ks, columns))
     }
 }
 
-/// C[m, n] = relu(A[m, k] B[k, n] + bias[n]), whose rows are contiguous.
+/// C[m, n] = relu(A[m, k] B[k, n] + bias[n]). The rows of C are contiguous.
 pub struct Gemm<'a> {
     pub kernel: &'static Kernel,
     pub m: usize,
@@ -116,12 +117,12 @@ pub fn multiply(a: &ArrayView2<f32>, b: Rhs, bias: Option<&[f32]>, relu: bool, o
 }
 
 impl Kernel {
-    /// Pairs of `k` steps; the last ones are filled up with zeros.
+    /// The number of pairs for `k` steps, including those filled up with zeros.
     pub fn pairs(&self, k: usize) -> usize {
         k.div_ceil(2).next_multiple_of(self.unit_of_pairs)
     }
 
-    /// k in blocks; if k is 0 one empty block, which writes the zeros.
+    /// Splits k into blocks. If k is 0 there is one empty block, which writes zeros to C.
     pub fn blocks(&self, k: usize) -> impl Iterator<Item = Range<usize>> {
         (0..k.max(1).div_ceil(self.kc)).map(move |block| self.block(k, block))
     }
@@ -137,7 +138,7 @@ impl Kernel {
     }
 }
 
-/// The columns of a panel in whole vectors.
+/// The columns of a panel, rounded up to whole vectors.
 fn width(columns: &Range<usize>) -> usize {
     columns.len().next_multiple_of(LINE)
 }
@@ -164,7 +165,8 @@ impl Gemm<'_> {
                 unsafe { pack_a(self.a.from(rows.start, ks.start), ks.len(), kp, rows.len(), to) };
             }
         });
-        // Panels are shared out; if they are few, so are the rows: each part packs the panel for itself.
+        // Tasks take panels. If there are too few panels, tasks share the rows of a panel, and each packs the panel
+        // itself.
         let parts = tasks.div_ceil(panels).min(tiles.div_ceil(kernel.tiles_of_part));
         let rows = tiles.div_ceil(parts) * rows_of_tile;
         let (together, most) = match self.b {
@@ -184,10 +186,11 @@ impl Gemm<'_> {
         });
     }
 
-    /// Some rows of a panel of C, or of some whose blocks of B are packed together; `next` are the columns that follow.
+    /// Computes rows of one panel of C, or of several whose blocks of B are packed together. `next` has the columns
+    /// that this thread computes next.
     ///
     /// # Safety
-    /// Nobody else accesses them, and A is packed.
+    /// Nobody else accesses these rows and columns of C, and A is packed.
     unsafe fn panels(
         &self,
         packed_a: Shared<u32>,
@@ -207,7 +210,7 @@ impl Gemm<'_> {
                     buffer.cast::<u32>().wrapping_add((columns.start - start) * kp + pairs * width(columns))
                 };
                 if let Rhs::Matrix(_, b) = self.b {
-                    // A few rows of all panels at once: these bytes lie together.
+                    // A few rows for all panels before the next rows: what is read is then adjacent.
                     for pairs in (0..kp).step_by(PAIRS_TOGETHER) {
                         for columns in panels() {
                             let count = PAIRS_TOGETHER.min(kp - pairs);
@@ -251,7 +254,8 @@ impl Gemm<'_> {
         (kernel.leave)();
     }
 
-    /// What a microtile prefetches of the next block of B, if `done` of `total` parts were before.
+    /// What a microtile prefetches of the next block of B if `done` of the block's `total` prefetches were issued
+    /// before.
     fn prefetch(&self, next: Option<&(Range<usize>, Range<usize>)>, done: usize, total: usize) -> Prefetch {
         match (next, self.b) {
             (Some((ks, columns)), Rhs::Panels(panels)) => {
@@ -266,10 +270,10 @@ impl Gemm<'_> {
     }
 }
 
-/// A microtile: its operands, and where its sums go.
+/// The operands of a microtile, and where its sums go.
 #[derive(Clone, Copy)]
 pub struct Tile {
-    /// Pairs.
+    /// The number of pairs.
     pub kp: usize,
     /// The rows of A, one after the other.
     pub a: *const u32,
@@ -279,9 +283,9 @@ pub struct Tile {
     pub rs_c: isize,
     pub columns: usize,
     pub accumulate: bool,
-    /// Of its columns; null: none.
+    /// The bias of the tile's columns, or null.
     pub bias: *const f32,
     pub relu: bool,
-    /// What will be read soon.
+    /// What to prefetch meanwhile.
     pub prefetch: Prefetch,
 }

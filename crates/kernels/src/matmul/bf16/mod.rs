@@ -1,7 +1,7 @@
 //! Matrix products of bfloat16 operands with sums in single precision.
 //!
-//! Both operands are rounded to bfloat16 (`round`), C is written in single precision. The bits of an element depend on
-//! its row of A, its column of B and the unit: not on the number of threads, nor on other rows and columns.
+//! Both operands are rounded to bfloat16 (`round`); C is written in single precision. The bits of an element depend on
+//! its row of A, its column of B and the unit, but not on the number of threads nor on other rows and columns.
 
 #[cfg(target_arch = "x86_64")]
 mod amx;
@@ -33,20 +33,20 @@ use ndarray::{Array2, Array4, ArrayView2, ArrayView4, ArrayViewMut2, ArrayViewMu
 use pulp::Arch;
 pub use round::{from_bits, to_bits};
 
-/// What multiplies.
+/// The processor's unit that multiplies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
-    /// `tdpbf16ps`: tiles of 16 x 16. It takes operands and sums below 2^-126 for zeros.
+    /// `tdpbf16ps`: tiles of 16 x 16. It treats operands and sums below 2^-126 as zeros.
     Amx,
-    /// `vdpbf16ps`: two products at a time. It takes operands and sums below 2^-126 for zeros.
+    /// `vdpbf16ps`: two products at a time. It treats operands and sums below 2^-126 as zeros.
     Avx512,
-    /// Single precision's fused multiply-adds of the rounded operands. It takes operands below 2^-126 for zeros, not
-    /// sums.
+    /// Fused multiply-adds of the rounded operands in single precision, for any processor. It treats operands below
+    /// 2^-126 as zeros, but not sums.
     Portable,
 }
 
 impl Unit {
-    /// The best one that this processor has.
+    /// The fastest unit that this processor has.
     pub fn best() -> Self {
         if Self::Amx.is_available() {
             Self::Amx
@@ -57,7 +57,7 @@ impl Unit {
         }
     }
 
-    /// All that this processor has, the best one first.
+    /// All units that this processor has, the fastest first.
     pub fn all() -> Vec<Self> {
         [Self::Amx, Self::Avx512, Self::Portable].into_iter().filter(|unit| unit.is_available()).collect()
     }
@@ -74,7 +74,7 @@ impl Unit {
         }
     }
 
-    /// Its microkernel, if it has one of its own and this processor has the unit.
+    /// The unit's microkernel. `None` for `Portable`, or if this processor lacks the unit.
     #[cfg(target_arch = "x86_64")]
     fn kernel(self) -> Option<&'static gemm::Kernel> {
         let kernel = match self {
@@ -85,7 +85,7 @@ impl Unit {
         self.is_available().then_some(kernel)
     }
 
-    /// The innermost loops of its convolutions, if it has some of its own and this processor has the unit.
+    /// The innermost loops of the unit's convolutions. `None` for `Portable`, or if this processor lacks the unit.
     #[cfg(target_arch = "x86_64")]
     fn pair_kernels(self) -> Option<&'static PairKernels> {
         let kernels = match self {
@@ -96,7 +96,7 @@ impl Unit {
         (self.is_available() && matches!(Arch::new(), Arch::V4(_))).then_some(kernels)
     }
 
-    /// As it is printed.
+    /// The name to print.
     pub fn name(self) -> &'static str {
         match self {
             Self::Amx => "AMX-BF16",
@@ -106,14 +106,14 @@ impl Unit {
     }
 }
 
-/// B[k, n], rounded and in the order in which a unit reads it.
+/// B[k, n], rounded and packed in the order in which a unit reads it.
 pub struct PackedBf16 {
     k: usize,
     n: usize,
     b: RoundedB,
 }
 
-/// B as a unit reads it.
+/// The packed B, by kind of unit.
 enum RoundedB {
     #[cfg(target_arch = "x86_64")]
     Pairs(gemm::PairPanels),
@@ -132,17 +132,17 @@ impl RoundedB {
 }
 
 impl PackedBf16 {
-    /// Packs B.
+    /// Rounds and packs B.
     pub fn new(unit: Unit, b: ArrayView2<f32>) -> Self {
         Self { k: b.nrows(), n: b.ncols(), b: RoundedB::new(unit, b) }
     }
 
-    /// k.
+    /// The number of rows, k.
     pub fn rows(&self) -> usize {
         self.k
     }
 
-    /// n.
+    /// The number of columns, n.
     pub fn columns(&self) -> usize {
         self.n
     }
@@ -151,9 +151,9 @@ impl PackedBf16 {
 /// The right operand.
 #[derive(Clone, Copy)]
 pub enum Rhs<'a> {
-    /// A matrix, which the product rounds and packs.
+    /// A matrix that the product rounds and packs.
     Matrix(ArrayView2<'a, f32>),
-    /// One that was packed before.
+    /// A matrix that was packed before.
     Packed(&'a PackedBf16),
 }
 
@@ -169,7 +169,7 @@ pub fn multiply(
     gemm(unit, "bf16", a, b, bias, relu, out)
 }
 
-/// `multiply`, for an operation of this name.
+/// As `multiply`; errors name the operation `op`.
 pub(crate) fn gemm(
     unit: Unit,
     op: &'static str,
@@ -215,7 +215,7 @@ pub(crate) fn gemm(
     gemm_on(Arch::new(), op, rounded(a).view(), b, epilogue, out)
 }
 
-/// B for a microkernel that reads pairs: the one that it was packed for, else the unit's.
+/// The microkernel to use and B for it: a packed B decides the kernel, otherwise the unit does.
 #[cfg(target_arch = "x86_64")]
 fn pairs<'a>(unit: Unit, b: &Rhs<'a>) -> Option<gemm::Rhs<'a>> {
     match b {
@@ -225,7 +225,7 @@ fn pairs<'a>(unit: Unit, b: &Rhs<'a>) -> Option<gemm::Rhs<'a>> {
     }
 }
 
-/// As `matmul::convolve`, of rounded operands.
+/// As `matmul::convolve`, with operands rounded to bfloat16.
 pub(super) fn convolve(
     unit: Unit,
     a: &[ArrayView2<f32>],
@@ -252,7 +252,7 @@ pub(super) fn convolve(
     );
 }
 
-/// As `matmul::weight_gradient`, of rounded operands.
+/// As `matmul::weight_gradient`, with operands rounded to bfloat16.
 pub(super) fn weight_gradient(
     unit: Unit,
     grad: ArrayView4<f32>,
@@ -269,12 +269,12 @@ pub(super) fn weight_gradient(
     conv_weight::weight_gradient(grad.view(), x.view(), params, grad_weight);
 }
 
-/// Images as convolutions take them, each element as bfloat16 has it.
+/// The images with every element rounded to bfloat16, contiguous as convolutions need them.
 fn rounded_images(x: &ArrayView4<f32>) -> Array4<f32> {
     x.as_standard_layout().mapv(|x| from_bits(to_bits(x)))
 }
 
-/// The matrix, in its own order, each element as bfloat16 has it.
+/// The matrix with every element rounded to bfloat16, in the same memory order.
 fn rounded(x: ArrayView2<f32>) -> Array2<f32> {
     x.mapv(|x| from_bits(to_bits(x)))
 }

@@ -1,5 +1,5 @@
-//! Rounding and packing: k in pairs of rows of B, and of columns of A, as `vdpbf16ps` and `tdpbf16ps` read them. What
-//! fills k up to a kernel's pairs is zero.
+//! Rounds and packs operands as `vdpbf16ps` and `tdpbf16ps` read them: pairs of rows of B, pairs of columns of A. k is
+//! filled up with zeros to the pairs that a kernel needs.
 //!
 //! ```text
 //!  B, a block               packed: pairs of each column           A, a block          packed: pairs of each row
@@ -13,19 +13,19 @@ use super::round::to_bits;
 use crate::prefetch::line_into_l2;
 use std::arch::x86_64::*;
 
-/// Rows of B between one that is packed and one that is prefetched.
+/// How many rows ahead B is prefetched.
 const AHEAD: usize = 16;
 
-/// The first `count` lanes, at most all.
+/// The mask of the first `count` lanes, or of all.
 #[inline]
 pub fn mask(count: usize) -> __mmask16 {
     if count < LINE { (1 << count) - 1 } else { !0 }
 }
 
-/// 32 numbers of a row as 16 pairs; zeros in the place of those that the masks leave out.
+/// Rounds 32 adjacent numbers to 16 pairs. Numbers that the masks leave out become zeros.
 ///
 /// # Safety
-/// What the masks leave may be read.
+/// The numbers that the masks select must be readable.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bf16,avx512bw,avx512vl")]
 unsafe fn along(from: *const f32, masks: [__mmask16; 2]) -> __m512i {
@@ -37,10 +37,10 @@ unsafe fn along(from: *const f32, masks: [__mmask16; 2]) -> __m512i {
     }
 }
 
-/// 16 numbers of each of two rows as pairs; zeros in the place of those that the masks leave out.
+/// Rounds 16 numbers of each of two rows to pairs. Numbers that the masks leave out become zeros.
 ///
 /// # Safety
-/// What the masks leave may be read.
+/// The numbers that the masks select must be readable.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bf16,avx512bw,avx512vl")]
 pub unsafe fn across(rows: [*const f32; 2], masks: [__mmask16; 2]) -> __m512i {
@@ -62,7 +62,7 @@ pub unsafe fn across(rows: [*const f32; 2], masks: [__mmask16; 2]) -> __m512i {
     }
 }
 
-/// Packs a block of `kc` rows and `nc` columns of B as `kp` pairs of rows; what fills the last vector up is never
+/// Packs `kc` rows and `nc` columns of B as `kp` pairs of rows. What fills up the last vector is arbitrary: it is never
 /// stored in C.
 ///
 /// # Safety
@@ -75,7 +75,7 @@ pub unsafe fn pack_b(b: MatRef, kc: usize, kp: usize, nc: usize, to: *mut u32) {
     unsafe {
         if b.cs == 1 {
             for p in 0..kp {
-                // Masks take longer than the rest.
+                // Whole vectors are packed without masks, which would take longer than the rest of the loop.
                 let whole = if 2 * p + 1 < kc { nc / LINE * LINE } else { 0 };
                 for j in (0..whole).step_by(LINE) {
                     line_into_l2(b.at(2 * p + AHEAD, j));
@@ -114,7 +114,7 @@ pub unsafe fn pack_b(b: MatRef, kc: usize, kp: usize, nc: usize, to: *mut u32) {
     }
 }
 
-/// Packs a block of `rows` rows and `kc` columns of A, row after row of `kp` pairs.
+/// Packs `rows` rows and `kc` columns of A, row after row, as `kp` pairs each.
 ///
 /// # Safety
 /// A has them, `to` holds the pairs, and the processor has AVX512-BF16.
@@ -126,7 +126,7 @@ pub unsafe fn pack_a(a: MatRef, kc: usize, kp: usize, rows: usize, to: *mut u32)
         if a.cs == 1 {
             let whole = kc / 2 / LINE * LINE;
             for i in 0..rows {
-                // Masks take longer than the rest.
+                // Whole vectors are packed without masks, which would take longer than the rest of the loop.
                 for first in (0..whole).step_by(LINE) {
                     _mm512_storeu_si512(to.add(i * kp + first).cast(), along(a.at(i, 2 * first), [!0; 2]));
                 }
@@ -162,23 +162,23 @@ pub unsafe fn pack_a(a: MatRef, kc: usize, kp: usize, rows: usize, to: *mut u32)
     }
 }
 
-/// The masks of up to 32 numbers.
+/// The two masks for the first `count` of 32 numbers.
 #[inline]
 fn masks(count: usize) -> [__mmask16; 2] {
     [mask(count), mask(count.saturating_sub(LINE))]
 }
 
-/// The pair of the rows k and k + 1, of which there are `kc`, in a column.
+/// The pair of rows k and k + 1 in a column; zero in the place of rows from `kc` on.
 ///
 /// # Safety
-/// They may be read.
+/// The rows below `kc` must be readable.
 unsafe fn pair_at(x: MatRef, k: usize, kc: usize, column: usize) -> u32 {
     // SAFETY: as promised by the caller.
     let bits = |k: usize| if k < kc { u32::from(to_bits(unsafe { *x.at(k, column) })) } else { 0 };
     bits(k) | bits(k + 1) << 16
 }
 
-/// A block of 16 x 16 pairs with rows and columns exchanged.
+/// Transposes a block of 16 x 16 pairs.
 #[inline]
 #[target_feature(enable = "avx512f")]
 pub fn transpose(x: [__m512i; LINE]) -> [__m512i; LINE] {

@@ -1,5 +1,5 @@
-//! Convolutions in bfloat16: numbers in pairs, as the steps over k of `vdpbf16ps` are. The outputs sum over channels,
-//! so channels are paired; the gradient of the weight sums over images, so images are.
+//! Convolutions in bfloat16. `vdpbf16ps` adds two products at once, so numbers are stored in pairs of what is summed
+//! over: of channels for the outputs, of images for the gradient of the weight.
 //!
 //! ```text
 //!  x: planes of channels         pairs: half as many planes        weight, a row: channels, taps
@@ -7,10 +7,10 @@
 //!  c1: p0 p1 p2 ..       ->
 //! ```
 //!
-//! A pair is as wide as a number in single precision, so that the product of pairs is the one of such numbers with half
-//! the channels, or half the images (`conv.rs`, `conv_weight.rs`): the same tasks, copies and places. Only the
-//! innermost loop is another one: here that of AVX512-BF16, in `amx_conv.rs` that of tiles, for which weights and
-//! gradients are filled up to whole ones.
+//! A pair is as wide as a number in single precision. So everything outside the innermost loop (tasks, copies, places)
+//! is that of single precision with half the channels or half the images (`conv.rs`, `conv_weight.rs`). The innermost
+//! loop of AVX512-BF16 is here; that of AMX, for which weights and gradients are filled up to whole tiles, is in
+//! `amx_conv.rs`.
 
 use super::super::conv;
 use super::super::conv_elements::{Elements, PairKernels, WeightTile};
@@ -31,15 +31,15 @@ use ndarray::{ArrayView2, ArrayView4, ArrayViewMut4, Axis, ShapeBuilder};
 use std::arch::x86_64::*;
 use std::ptr::null;
 
-/// Pairs of a partial sum.
+/// The pairs in a partial sum.
 const PAIRS: usize = 128;
-/// Elements of x that are worth a thread.
+/// The least elements of x that are worth a task.
 const GRAIN: usize = 1 << 16;
 
 /// The innermost loops of AVX512-BF16.
 pub static KERNELS: PairKernels = PairKernels { tile: None, multiply, add_products };
 
-/// As `matmul::convolve`, by a unit that the processor has.
+/// As `matmul::convolve`, in pairs. The processor must have the unit.
 pub fn convolve(
     kernels: &'static PairKernels,
     a: &[ArrayView2<f32>],
@@ -97,7 +97,7 @@ pub fn convolve(
     });
 }
 
-/// As `matmul::weight_gradient`, by a unit that the processor has.
+/// As `matmul::weight_gradient`, in pairs. The processor must have the unit.
 pub fn weight_gradient(
     kernels: &'static PairKernels,
     grad: ArrayView4<f32>,
@@ -116,7 +116,7 @@ pub fn weight_gradient(
     }
 }
 
-/// Calls `f` with the images in pairs, the last one with zeros if their number is odd.
+/// Calls `f` with pairs of images. If their number is odd, the last one is paired with zeros.
 fn with_image_pairs(x: &ArrayView4<f32>, f: impl FnOnce(ArrayView4<f32>)) {
     let (images, channels, height, width) = x.dim();
     let (pairs, image) = (images.div_ceil(2), channels * height * width);
@@ -133,7 +133,7 @@ fn with_image_pairs(x: &ArrayView4<f32>, f: impl FnOnce(ArrayView4<f32>)) {
     });
 }
 
-/// The numbers of two arrays, or of one and zeros, rounded, in pairs.
+/// Rounds two arrays, or one and zeros, to pairs.
 ///
 /// # Safety
 /// The arrays are as long as `to`, and the processor has the unit.
@@ -142,7 +142,7 @@ unsafe fn pair(first: *const f32, second: Option<*const f32>, to: &mut [f32]) {
     let whole = to.len() - to.len() % LINE;
     let (all, rest) = ([!0, if second.is_some() { !0 } else { 0 }], mask(to.len() - whole));
     let (second, to) = (second.unwrap_or(first), to.as_mut_ptr().cast::<i32>());
-    // No closures, which would be calls: they have not these features.
+    // No closures: they would not be compiled with this function's target features, so they would not be inlined.
     // SAFETY: the vectors lie inside the arrays, and the masks keep to them.
     unsafe {
         for i in (0..whole).step_by(LINE) {
@@ -155,7 +155,7 @@ unsafe fn pair(first: *const f32, second: Option<*const f32>, to: &mut [f32]) {
     }
 }
 
-/// Computes a microtile of any size up to the full ones, of pairs that lie where `b` says.
+/// Computes a microtile of any size up to the full one from the pairs at `b`.
 ///
 /// # Safety
 /// As `in_place::compute`, with vectors of 16, and the processor has the unit.
@@ -209,7 +209,7 @@ unsafe fn run<const R: usize, const V: usize>(tile: MicroTile, b: Vectors) {
     }
 }
 
-/// Adds the products of its pairs of images to the sums.
+/// Adds the products of the tile's pairs of images to the sums.
 ///
 /// # Safety
 /// As `add_products`.

@@ -1,7 +1,7 @@
-//! Single precision to bfloat16 and back, as `vcvtneps2bf16` does it.
+//! Conversion of single precision to bfloat16, as `vcvtneps2bf16` does it, and back.
 
-/// The upper half of a number in single precision that is nearest to x, of two the even one. NaN stays NaN; numbers
-/// below 2^-126 (denormals) become zeros of their sign; what rounds beyond the largest number becomes infinite.
+/// Rounds to the nearest bfloat16, ties to even, as the upper 16 bits of a number in single precision. NaN stays NaN,
+/// numbers below 2^-126 (denormals) become zeros of their sign, and numbers beyond the largest one become infinite.
 #[inline]
 pub fn to_bits(x: f32) -> u16 {
     let bits = x.to_bits();
@@ -14,7 +14,7 @@ pub fn to_bits(x: f32) -> u16 {
     ((bits + 0x7fff + (bits >> 16 & 1)) >> 16) as u16
 }
 
-/// The number of these bits.
+/// The number that has these bits.
 #[inline]
 pub fn from_bits(bits: u16) -> f32 {
     f32::from_bits(u32::from(bits) << 16)

@@ -1,24 +1,24 @@
-//! Prefetches beside products. A core waits for few lines at a time: those that it asks for in one go, it waits for,
-//! while a few with each microtile come as it computes.
+//! Prefetches between the microtiles of products. A core can wait for only a few cache lines at once: many prefetches
+//! in a row would stall it, but a few with each microtile arrive while it computes.
 
 use crate::matmul::params::LINE;
 use crate::prefetch::{line_into_l2, line_to_write};
 
-/// The cache lines of some planes of some images.
+/// An iterator over the cache lines of some planes of some images.
 #[derive(Clone, Copy)]
 pub(super) struct Lines {
-    /// The first of the next plane's, and how many of a plane's were taken.
+    /// The current plane's first element, and how many of the plane's lines were taken.
     plane: *const f32,
     taken: usize,
-    /// Lines of a plane.
+    /// The number of lines in a plane.
     of_plane: usize,
-    /// Planes of an image, and how many of it are left.
+    /// The number of planes in an image, and how many of the current image are left.
     planes: usize,
     left: usize,
-    /// From one plane to the next, and from the last one of an image to the next image's first.
+    /// The distance from one plane to the next, and from an image's last plane to the next image's first.
     stride: usize,
     jump: usize,
-    /// Lines that are left.
+    /// The number of lines that are left.
     len: usize,
 }
 
@@ -26,7 +26,7 @@ impl Lines {
     pub const NONE: Self =
         Self { plane: std::ptr::null(), taken: 0, of_plane: 0, planes: 0, left: 0, stride: 0, jump: 0, len: 0 };
 
-    /// Those of `elements` elements of each plane, from the first one's `from` on.
+    /// The lines of the first `elements` elements of each plane; `from` is the first plane's first element.
     pub fn new(from: *const f32, [images, planes, elements]: [usize; 3], [image, stride]: [usize; 2]) -> Self {
         let of_plane = elements.div_ceil(LINE);
         let (left, len) = (planes, images * planes * of_plane);
@@ -34,7 +34,7 @@ impl Lines {
         Self { plane: from, taken: 0, of_plane, planes, left, stride, jump, len }
     }
 
-    /// The next `count` of them, if so many are left.
+    /// Prefetches the next `count` lines, or those that are left.
     #[inline(always)]
     fn take(&mut self, count: usize, mut prefetch: impl FnMut(*const f32)) {
         for _ in 0..count.min(self.len) {
@@ -49,23 +49,23 @@ impl Lines {
     }
 }
 
-/// What the products of a task prefetch: what will be written behind them, and what will be read then.
+/// What a task prefetches during its products: the lines that it writes after them, and those that the next task reads.
 pub(super) struct Ahead {
     write: Lines,
     read: Lines,
-    /// Lines of each with a microtile.
+    /// How many lines of each are prefetched with a microtile.
     share: [usize; 2],
 }
 
 impl Ahead {
     pub const NONE: Self = Self { write: Lines::NONE, read: Lines::NONE, share: [0; 2] };
 
-    /// Beside so many microtiles.
+    /// Spreads the lines evenly over `microtiles` microtiles.
     pub fn new(write: Lines, read: Lines, microtiles: usize) -> Self {
         Self { write, read, share: [write, read].map(|lines| lines.len.div_ceil(microtiles.max(1))) }
     }
 
-    /// A microtile's.
+    /// Prefetches the share of one microtile.
     #[inline(always)]
     pub fn issue(&mut self) {
         self.write.take(self.share[0], line_to_write);

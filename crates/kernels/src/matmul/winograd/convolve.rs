@@ -1,6 +1,6 @@
-//! The convolution. A thread takes the tiles of some images, or of rows of one; V of these, and P of a block of
-//! outputs, stay in its L2 unless channels are very many. Every element of a product is summed over the channels in one
-//! order, so its bits depend on neither tasks nor threads.
+//! The convolution by tiles. A task has the tiles of some images, or of some rows of one image: their V, and P of a
+//! block of outputs, stay in the core's L2 unless there are very many channels. Each product is summed over the
+//! channels in the same order, so its bits depend neither on tasks nor on threads.
 
 use super::ahead::{Ahead, Lines};
 use super::taps::{block, transform, transformed_len};
@@ -23,23 +23,25 @@ use ndarray::ArrayView2;
 use pulp::{Arch, Simd, WithSimd};
 use std::ops::Range;
 
-/// Elements of V, and of P of a block, in a task, about: half of a 1 MiB L2, beside what is prefetched.
+/// The intended size of V, and of P of a block, in a task, in elements: half of a 1 MiB L2. The rest is for what is
+/// prefetched.
 const TASK_ELEMS: usize = 1 << 17;
-/// Tiles of a task, about, at least: U is read once for these, whose V and P are more than twice as long with stride 2.
+/// The intended minimum of tiles in a task, with stride 1 and 2: each task reads U once. With stride 2 a tile's V and P
+/// are more than twice as long, so half the tiles are enough.
 const TASK_TILES_MIN: [usize; 2] = [48, 24];
 
-/// Elements of U, at most, for which each thread computes its own: as long as it stays in L2 beside V and P.
+/// The largest U, in elements, that each thread computes for itself: it must stay in L2 beside V and P.
 const OWN_U: usize = 1 << 18;
 
-/// Channels that are summed in one accumulator, with stride 1 and 2: the outputs are differences of larger products, so
-/// that roundings count more than in other sums.
+/// How many channels are summed in one accumulator, with stride 1 and 2. The runs are shorter than in other sums,
+/// because outputs are differences of larger products, which makes their rounding errors weigh more.
 const SUM: [usize; 2] = [32, 64];
 
-/// A convolution as `conv::convolve` has it.
+/// The operands of a convolution, as in `conv::convolve`.
 pub(in crate::matmul) struct Winograd<'a> {
     pub(in crate::matmul) kernel: Kernel,
     pub(in crate::matmul) weight: Weight<'a>,
-    /// How many outputs a place has.
+    /// The number of output channels.
     pub(in crate::matmul) rows: usize,
     pub(in crate::matmul) source: Images,
     pub(in crate::matmul) images: usize,
@@ -53,20 +55,20 @@ pub(in crate::matmul) struct Winograd<'a> {
 pub(in crate::matmul) enum Weight<'a> {
     /// [outputs, channels * taps], whose rows are adjacent elements.
     Taps(ArrayView2<'a, f32>),
-    /// U.
+    /// U, computed before.
     Transformed(&'a [f32]),
 }
 
 /// How tiles are divided into tasks.
 #[derive(Clone, Copy)]
 struct Tasks {
-    /// Images of a task; those of several are whole.
+    /// How many images a task has. If more than one, they are whole images.
     images: usize,
-    /// Rows of tiles of a task.
+    /// How many rows of tiles a task has.
     rows: usize,
-    /// Tasks of an image.
+    /// How many tasks share an image.
     bands: usize,
-    /// Blocks of outputs that a task computes, and how many tasks compute those of the same tiles.
+    /// How many blocks of outputs a task computes, and how many tasks share the blocks of the same tiles.
     blocks: usize,
     parts: usize,
     count: usize,
@@ -84,13 +86,14 @@ impl Winograd<'_> {
         let tiles = TASK_ELEMS / (form.elements() * (padded(self.source.channels) + block(self.rows)));
         let tiles = tiles.max(tiles_min);
         let wanted = if threads == 1 { 1 } else { 2 * threads };
-        // For the threads, fewer images, but not so few that each task reads U for them alone.
+        // Fewer images per task if threads would otherwise have none, but not so few that reading U dominates.
         let for_threads = self.images.div_ceil(wanted).max(tiles_min / (down * across));
         let images = (tiles / (down * across)).clamp(1, for_threads).min(self.images);
         let groups = self.images.div_ceil(images).next_multiple_of(threads).min(self.images);
         let images = self.images.div_ceil(groups);
         let groups = self.images.div_ceil(images);
-        // For the threads, bands of at least some tiles; then they share the outputs of each, whose V each computes.
+        // If there are still too few tasks, images are split into bands of at least `tiles_min` tiles. If that is not
+        // enough, tasks share the outputs of a band, and each of them computes the band's V.
         let for_threads = wanted.div_ceil(groups).min((down * across).div_ceil(tiles_min));
         let bands = if images > 1 { 1 } else { (down * across).div_ceil(tiles).max(for_threads).min(down) };
         let rows = down.div_ceil(bands);
@@ -126,7 +129,7 @@ impl WithSimd for Winograd<'_> {
 }
 
 impl Winograd<'_> {
-    /// Computes the outputs, task by task, each with U.
+    /// Computes the outputs, task by task. `with_u` gives each task U.
     #[inline(always)]
     fn run_tasks<S: Simd>(&self, simd: S, threads: usize, with_u: impl Fn(&mut dyn FnMut(&[f32])) + Sync) {
         let tasks = self.tasks(threads);
@@ -152,17 +155,17 @@ impl Winograd<'_> {
     }
 }
 
-/// Where a task's arrays lie in its buffer, one behind the other.
+/// Where a task's arrays begin in its buffer: V, P, scratch.
 #[derive(Clone, Copy)]
 struct BufferLayout {
-    /// From one element of V, and of P, to the next.
+    /// The distance from one element of a tile to the next, in V and in P.
     of_v: usize,
     of_p: usize,
-    /// Where P begins, which is where V does if each microtile has read all of its rows before it writes them, and where
-    /// the scratch begins.
+    /// Where P and the scratch begin. P overwrites V if each microtile reads whole rows of V before it writes the same
+    /// rows of P.
     p: usize,
     scratch: usize,
-    /// From one output to the next in a row of tiles that was transposed back.
+    /// The distance from one output channel to the next in a row of tiles that was transposed back.
     line: usize,
     len: usize,
 }
@@ -184,13 +187,13 @@ impl BufferLayout {
     }
 }
 
-/// The outputs of some rows of tiles of some images.
+/// One task.
 struct Task<'a, 'b> {
     call: &'a Winograd<'b>,
     u: &'a [f32],
     layout: BufferLayout,
     tiles: Tiles,
-    /// Those of the thread's next task.
+    /// The tiles of this thread's next task, to prefetch what they read.
     next: Option<Tiles>,
     blocks: Range<usize>,
     buffer: *mut f32,
@@ -241,7 +244,7 @@ impl Task<'_, '_> {
         }
     }
 
-    /// P[element][tile][output] of a block.
+    /// Computes P[element][tile][output] of block i.
     ///
     /// # Safety
     /// V is as above, and there is room for P.
@@ -276,7 +279,8 @@ impl Task<'_, '_> {
         unsafe { products.compute(simd, elements) };
     }
 
-    /// What is written behind the products of some outputs and, if these are the task's last, what the next task reads.
+    /// Prefetches for the products of `outputs`: the lines where these are written and, if they are the task's last,
+    /// what the next task reads.
     fn ahead(&self, outputs: Range<usize>, is_last: bool, microtiles: usize) -> Ahead {
         let Self {
             call: Winograd { kernel: Kernel { form, first, .. }, target, source, grid: [height, ..], .. },
@@ -293,7 +297,7 @@ impl Task<'_, '_> {
         Ahead::new(write, read, microtiles)
     }
 
-    /// Some outputs, and what follows: rows of tiles are transformed back with outputs last, then transposed.
+    /// Writes outputs, with their epilogue: transforms rows of tiles back, output channels last, then transposes them.
     ///
     /// # Safety
     /// P is as above, and there is room for the outputs of a row of tiles.
@@ -338,7 +342,7 @@ impl Task<'_, '_> {
         }
     }
 
-    /// Writes some rows of some outputs of an image from lines that have a row of tiles each.
+    /// Writes rows of an image's outputs. Each line in the scratch has one output channel's row of tiles.
     ///
     /// # Safety
     /// The lines exist, up to whole vectors.
@@ -351,7 +355,7 @@ impl Task<'_, '_> {
         let vectors = (rows.len() * row).div_ceil(S::F32_LANES);
         // SAFETY: as promised by the caller.
         unsafe { tile.apply(simd, outputs.len(), vectors, lines, self.layout.line as isize) };
-        // Rows that lie side by side in both are one.
+        // Rows that are adjacent in both arrays are copied as one.
         let (run, runs) = if target.y == width && row == width { (rows.len() * width, 1) } else { (width, rows.len()) };
         for (i, m) in outputs.enumerate() {
             for y in 0..runs {

@@ -1,18 +1,20 @@
-//! Convolutions with kernels of 3 x 3 by Winograd's minimal filtering F(4x4, 3x3) (Lavin and Gray, 2016): a tile of 4 x 4
-//! outputs takes 36 multiplications a channel instead of 144. With stride 2 it takes 81: along an axis, the first and the
-//! last tap are a filter F(4, 2) over every second place, with 5 multiplications, and the middle tap multiplies the 4
-//! places in between. The gradient of the input is the same turned round, a tile of 8 x 8.
+//! Convolutions with kernels of 3 x 3 by Winograd's minimal filtering F(4x4, 3x3) (Lavin and Gray, 2016): a tile of 4 x
+//! 4 outputs takes 36 multiplications a channel instead of 144. With stride 2 it takes 81: along an axis, the first and
+//! the last tap are a filter F(4, 2) over every second place, with 5 multiplications, and the middle tap multiplies the
+//! 4 places in between. The gradient of the input with stride 2 is the transposed computation, by tiles of 8 x 8.
 //!
 //! ```text
-//!  weight g[m, c]                 U = G g G^T
-//!                                                  36 products, one for each element of a 6 x 6:
-//!  6 x 6 of the source d[c],      V = B^T d B        outputs   A^T P A,  P[tile, m] = sum of V[tile, c] U[c, m] over channels
-//!  a tile and what is around it
-//!                                                    gradient  G^T Q G,  Q[m, c] = sum of W[tile, m] V[tile, c] over tiles
-//!  gradient of a tile y[m]        W = A y A^T
+//!  weight g[m, c]                                U = G g G^T
+//!  6 x 6 of the source d[c], a tile's window     V = B^T d B
+//!  gradient of a tile y[m]                       W = A y A^T
+//!
+//!  outputs                  A^T P A,   P[tile, m] = sum over channels of V[tile, c] U[c, m]
+//!  gradient of the weight   G^T Q G,   Q[m, c] = sum over tiles of W[tile, m] V[tile, c]
+//!
+//!  P and Q are 36 products, one for each element of the 6 x 6
 //! ```
 //!
-//! Channels are last everywhere but in what the caller has: `tiles.rs` transposes it.
+//! U, V, P, Q and W have channels last. The caller's images have them first: `tiles.rs` transposes them.
 
 mod ahead;
 mod convolve;
@@ -37,34 +39,34 @@ pub(super) use weight::weight_gradient;
 
 /// Kernels are of 3 x 3.
 const TAPS: usize = 3;
-/// Rows and columns of a transformed kernel, and of a transformed tile with stride 1.
+/// The side of a transformed kernel, and of a transformed tile with stride 1.
 const SIDE: usize = 6;
 /// Elements of a transformed kernel.
 const ELEMS: usize = SIDE * SIDE;
 
-/// What a convolution of tiles computes.
+/// The three kinds of convolution that tiles compute.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Form {
-    /// One with stride 1.
+    /// Stride 1.
     Dense,
-    /// One with stride 2.
+    /// Stride 2.
     Strided,
-    /// The gradient of the input of one with stride 2 and a padding of 1.
+    /// The gradient of the input of a convolution with stride 2 and padding 1.
     Transposed,
 }
 
 impl Form {
-    /// That of the convolution which it is, or whose gradient.
+    /// The stride of the convolution, or of the one whose gradient this is.
     fn stride(self) -> usize {
         if self == Self::Dense { 1 } else { 2 }
     }
 
-    /// Rows and columns of a tile of outputs.
+    /// The side of a tile of outputs.
     fn tile(self) -> usize {
         if self == Self::Transposed { 8 } else { 4 }
     }
 
-    /// The same of what such a tile reads.
+    /// The side of the window of the source that a tile reads.
     fn window(self) -> usize {
         match self {
             Self::Dense => 6,
@@ -73,22 +75,22 @@ impl Form {
         }
     }
 
-    /// From what a tile reads to what the next one reads.
+    /// The distance from the window of one tile to the window of the next.
     fn step(self) -> usize {
         if self == Self::Strided { 8 } else { 4 }
     }
 
-    /// Rows and columns of a transformed tile.
+    /// The side of a transformed tile.
     fn side(self) -> usize {
         if self == Self::Dense { SIDE } else { 9 }
     }
 
-    /// Elements of a transformed tile.
+    /// The number of elements of a transformed tile.
     fn elements(self) -> usize {
         self.side() * self.side()
     }
 
-    /// That of a convolution with a stride.
+    /// The form of a convolution with this stride.
     fn of(stride: [usize; 2]) -> Option<Self> {
         match stride {
             [1, 1] => Some(Self::Dense),
@@ -97,18 +99,19 @@ impl Form {
         }
     }
 
-    /// The element of the transformed kernel that one of a transformed tile is multiplied by.
+    /// Which element of the transformed kernel multiplies this element of a transformed tile.
     fn of_kernel(self, element: usize) -> usize {
         let [i, j] = [element / self.side(), element % self.side()].map(|place| place.min(SIDE - 1));
         SIDE * i + j
     }
 
-    /// The rows and columns of tiles of an image.
+    /// How many rows and columns of tiles an image has.
     fn tiles(self, grid: [usize; 2]) -> [usize; 2] {
         grid.map(|length| length.div_ceil(self.tile()))
     }
 
-    /// Whether an image, or those that are computed in one way, have enough tiles for what U costs.
+    /// Whether there are enough tiles to pay for computing U: in one image, or in `together` images if their number may
+    /// decide.
     fn pays_for_weight(self, grid: [usize; 2], together: usize) -> bool {
         let tiles: usize = self.tiles(grid).iter().product();
         tiles >= TILES_MIN || tiles * together >= TOGETHER_MIN
@@ -124,17 +127,16 @@ impl Form {
     }
 }
 
-/// Channels and outputs from which on the transforms cost less than they save; twice as many if the stride is 2.
+/// The least channels and outputs for which the transforms cost less than they save; twice as many with stride 2.
 const CHANNELS_MIN: usize = 16;
-/// Tiles of an image for the same: with fewer, a single image would wait longer for the weight than it gains.
+/// The least tiles in an image: with fewer, transforming the weight takes longer than the tiles save.
 const TILES_MIN: usize = 4;
-/// The same of images that are computed in one way: with fewer, reading U takes as long as a direct sum.
+/// The least tiles in all images, if their number may decide: with fewer, reading U takes as long as a direct sum.
 const TOGETHER_MIN: usize = 48;
-/// Elements of a transformed row of tiles, at most: 2 MiB.
+/// The largest transformed row of tiles, in elements: 2 MiB.
 const ROW_MAX: usize = 1 << 19;
 
-/// The taps of a kernel of 3 x 3 without gaps: the place of its upper left one, and where each is in the order of the
-/// weight.
+/// A 3 x 3 kernel without dilation: the place of its upper left tap, and the index of each tap in the weight.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Kernel {
     form: Form,
@@ -143,7 +145,7 @@ pub(crate) struct Kernel {
 }
 
 impl Kernel {
-    /// That of a window, if it moves by 1 or 2, and if the sizes pay.
+    /// The kernel of a window; `None` if the stride is neither 1 nor 2, or if tiles don't pay off at these sizes.
     pub fn of(window: &Window, channels: usize, outputs: usize) -> Option<Self> {
         let [taps] = &window.taps[..] else { return None };
         let first = [0, 1].map(|axis| taps.iter().map(|tap| tap[axis]).min().unwrap_or(0));
@@ -158,8 +160,9 @@ impl Kernel {
         (fits && pays).then_some(Self { form, first, order })
     }
 
-    /// That of the gradient of an input of images of these rows and columns, if kernel and stride are those of `Form::Transposed`, and if the
-    /// sizes pay. It reads the taps from the last one on.
+    /// The kernel of an input's gradient, for inputs of these rows and columns. It reads the taps in reverse order.
+    /// `None` if kernel, stride or padding are not those of `Form::Transposed`, or if tiles don't pay off at these
+    /// sizes.
     pub fn transposed(
         kernel: [usize; 2],
         params: ConvParams,
@@ -174,28 +177,28 @@ impl Kernel {
     }
 }
 
-/// Channels filled up to whole vectors of any length.
+/// `channels` rounded up to whole vectors, whatever the processor's vector length.
 fn padded(channels: usize) -> usize {
     channels.next_multiple_of(LINE)
 }
 
-/// Products c = a b of the elements of transformed tiles.
+/// The products c = a b, one for each element of a transformed tile.
 struct Products<'a> {
     rows: usize,
     columns: usize,
     a: MatRef,
     b: *const f32,
-    /// How far each row of b is from the first.
+    /// The distance of each row of b from the first.
     offsets: &'a [usize],
     kc_sum: usize,
     c: *mut f32,
     rs_c: usize,
-    /// Whether the products are added to c.
+    /// Whether the products are added to c instead of replacing it.
     accumulate: bool,
     ahead: Ahead,
 }
 
-/// How far the operands of an element are from those of the first one.
+/// The distance of an element's operands from those of the first element.
 struct Element {
     a: usize,
     b: usize,
@@ -203,15 +206,15 @@ struct Element {
 }
 
 impl Products<'_> {
-    /// The microtiles of an element, about.
+    /// About how many microtiles an element's product has.
     fn microtiles<S: Simd>(&self) -> usize {
         self.columns.div_ceil(nr::<S>()) * self.rows.div_ceil(mr::<S>(self.columns.min(nr::<S>())))
     }
 
-    /// Asks for an element when those before are done.
+    /// Computes the products element by element. `elements` is advanced only when the one before is done.
     ///
     /// # Safety
-    /// Rows and columns, these filled up to whole vectors, lie inside of the operands of each element.
+    /// The operands of each element must contain all rows and all columns, the latter rounded up to whole vectors.
     #[inline(always)]
     unsafe fn compute<S: Simd>(self, simd: S, elements: impl Iterator<Item = Element>) {
         let Self { rows, columns, offsets, kc_sum, rs_c, accumulate, mut ahead, .. } = self;

@@ -1,4 +1,4 @@
-//! Between the taps of kernels and their 6 x 6: U of a weight, and the gradient of a weight from Q.
+//! The transforms of kernels: U from a weight, and the gradient of a weight from Q.
 
 use super::transforms::{OfStridedTaps, OfTaps, ToTaps, Transform, both_axes, load, store};
 use super::{ELEMS, Form, Kernel, SIDE, TAPS, padded};
@@ -13,7 +13,7 @@ use pulp::{Arch, Simd, WithSimd};
 /// Channels whose taps are transposed together.
 const CHANNELS: usize = 16;
 
-/// U of a weight, computed once for convolutions that read it many times: those of a frozen network.
+/// U of a weight that many convolutions read, such as those of a frozen network.
 pub struct TransformedWeight {
     pub(in crate::matmul) kernel: Kernel,
     pub(in crate::matmul) u: Vec<f32>,
@@ -22,7 +22,7 @@ pub struct TransformedWeight {
 }
 
 impl TransformedWeight {
-    /// That of weight[outputs, channels * taps], if a convolution with this window would compute it.
+    /// Transforms weight[outputs, channels * taps]; `None` if a convolution with this window doesn't use tiles.
     pub(crate) fn new(weight: ArrayView2<f32>, window: &Window) -> Option<Self> {
         let size = [weight.nrows(), weight.ncols() / window.taps[0].len()];
         let kernel = Kernel::of(window, size[1], size[0])?;
@@ -31,7 +31,7 @@ impl TransformedWeight {
         Some(Self { kernel, u, size })
     }
 
-    /// Whether a convolution with this window would compute it, of a weight with so many outputs and channels.
+    /// Whether it can be used for this window and for a weight with so many outputs and channels.
     pub(crate) fn fits(&self, window: &Window, [outputs, channels]: [usize; 2]) -> bool {
         self.size == [outputs, channels] && Kernel::of(window, channels, outputs) == Some(self.kernel)
     }
@@ -52,18 +52,18 @@ impl WithSimd for Transformation<'_> {
     }
 }
 
-/// The outputs of a block of U, which is U[element][channel][output]: a panel of the products at most.
+/// How many outputs a block of U[element][channel][output] has: at most those of a panel of the products.
 pub(super) fn block(outputs: usize) -> usize {
     padded(outputs).min(NR_MAX)
 }
 
-/// Elements of U of a weight[outputs, channels * taps].
+/// The length of U for weight[outputs, channels * taps].
 pub(super) fn transformed_len(a: ArrayView2<f32>) -> usize {
     let block = block(a.nrows());
     a.nrows().div_ceil(block) * ELEMS * (a.ncols() / 9) * block
 }
 
-/// U of a weight[outputs, channels * taps].
+/// Writes U of weight[outputs, channels * taps].
 #[inline(always)]
 pub(super) fn transform<S: Simd>(simd: S, kernel: &Kernel, a: ArrayView2<f32>, u: &mut [f32], threads: usize) {
     assert!(a.ncols() <= 1 || a.strides()[1] == 1);
@@ -74,13 +74,13 @@ pub(super) fn transform<S: Simd>(simd: S, kernel: &Kernel, a: ArrayView2<f32>, u
     });
 }
 
-/// Some blocks of U.
+/// The blocks of U of one task.
 struct Blocks<'a> {
     kernel: &'a Kernel,
     a: ArrayView2<'a, f32>,
     first: usize,
     u: &'a mut [f32],
-    /// Room for the taps of some channels, each of a line of outputs.
+    /// Scratch memory for the taps of `CHANNELS` channels and a cache line of outputs.
     taps: &'a mut [f32],
 }
 
@@ -110,7 +110,7 @@ impl Blocks<'_> {
                 }
                 for channel in (0..channels).step_by(CHANNELS) {
                     let count = CHANNELS.min(channels - channel);
-                    // SAFETY: the rows have 9 taps of each channel, adjacent, and whole lines lie inside of the taps
+                    // SAFETY: the rows have 9 adjacent taps of each channel, and whole lines lie inside of the taps
                     // and of a row of U.
                     unsafe {
                         let from = a.as_ptr().offset(output as isize * a.strides()[0]).add(9 * channel);
@@ -139,16 +139,16 @@ impl Blocks<'_> {
     }
 }
 
-/// From one row of Q, which is Q[element][channel], to the next: a line more, so that rows do not share a set of the
-/// cache.
+/// The distance between the rows of Q[element][channel]: one cache line more than they need, so that they don't all
+/// fall into the same set of the cache.
 pub(super) fn depth(channels: usize) -> usize {
     ELEMS * padded(channels) + LINE
 }
 
-/// The gradient of some rows from the groups' sums.
+/// Computes rows of the gradient from the groups' sums.
 pub(super) struct Gradient<'a> {
     pub sums: &'a [f32],
-    /// From one group to the next.
+    /// The distance from one group to the next.
     pub group: usize,
     pub channels: usize,
     pub first: usize,

@@ -1,5 +1,5 @@
-//! Tiles of a source with channels last: then a vector has a place of some channels, whatever the width of the images,
-//! and a tile is transformed where it lies.
+//! The transform of a source's tiles. The source is first transposed to channels last: a vector then has the same place
+//! of several channels, whatever the width of the images.
 
 use super::ahead::Lines;
 use super::transforms::{Transform, both_axes, load, store};
@@ -8,12 +8,12 @@ use crate::matmul::patches::Images;
 use pulp::Simd;
 use std::ops::Range;
 
-/// Some rows of tiles of some images.
+/// The tiles of some images, or of some rows of one image.
 #[derive(Clone)]
 pub(super) struct Tiles {
     pub images: Range<usize>,
     pub rows: Range<usize>,
-    /// Tiles of a row.
+    /// The number of tiles in a row.
     pub across: usize,
 }
 
@@ -26,7 +26,8 @@ impl Tiles {
         self.images.len() * self.of_image()
     }
 
-    /// What `transform` reads of a source for windows of so many rows and so far apart, behind so many of padding.
+    /// What `transform` reads of a source. Windows have `window` rows, `step` apart; the first begins with `top` rows
+    /// of padding.
     pub fn source(&self, source: &Images, [window, step]: [usize; 2], top: usize) -> Lines {
         let end = (step * self.rows.end + window - step).saturating_sub(top).min(source.height);
         let rows = (step * self.rows.start).saturating_sub(top).min(end)..end;
@@ -36,12 +37,12 @@ impl Tiles {
     }
 }
 
-/// Elements of the scratch for a row of tiles, whose windows are of window x window, `step` apart.
+/// The length of the scratch for a row of tiles with windows of window x window, `step` apart.
 pub(super) fn scratch_len([window, step]: [usize; 2], across: usize) -> usize {
     window * (step * across + window - step) * LINE
 }
 
-/// Transformed windows, as to[element][tile][channel]: how far elements and tiles are.
+/// Where transformed windows go, as to[element][tile][channel], and the distances between elements and between tiles.
 #[derive(Clone, Copy)]
 pub(super) struct Transformed {
     pub to: *mut f32,
@@ -49,8 +50,8 @@ pub(super) struct Transformed {
     pub of_tile: usize,
 }
 
-/// Transforms the windows of WINDOW x WINDOW of tiles, which are `step` apart and begin with as many zeros as `padding`
-/// has rows and columns: a line of channels and a row of tiles at a time, whose source stays in L1.
+/// Transforms the windows of tiles, WINDOW x WINDOW each and `step` apart; the first begins with `padding` rows and
+/// columns of zeros. Takes a cache line of channels and a row of tiles at a time, so that the source stays in L1.
 ///
 /// # Safety
 /// The images exist; there is room for the result, whose tiles take whole lines, and in the scratch.
@@ -76,7 +77,7 @@ pub(super) unsafe fn transform<S: Simd, T: Transform<WINDOW, SIDE>, const WINDOW
         let some = Images { data: source.data.wrapping_add(c * source.plane), channels, ..source };
         for (i, image) in tiles.images.clone().enumerate() {
             for (j, y) in tiles.rows.clone().enumerate() {
-                // What the row of tiles above has read already.
+                // The row of tiles above has already transposed these rows.
                 let known = if j == 0 { 0 } else { beyond };
                 lines.copy_within(step * row..(step + known) * row, 0);
                 for y_window in known..WINDOW {

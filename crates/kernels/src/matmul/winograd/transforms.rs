@@ -1,6 +1,5 @@
-//! What makes a tile, a kernel or a block of products of one size another: small matrices times vectors, element by
-//! element. The polynomials behind them meet at 0, at +-sqrt(1/2), at +-sqrt(2) and at infinity: with these points the
-//! error is a quarter of that with 0, +-1 and +-2 (Alam et al., 2022).
+//! Winograd's transforms: products of small constant matrices and vectors. The interpolation points are 0, +-sqrt(1/2),
+//! +-sqrt(2) and infinity: with them the error is a quarter of that with 0, +-1 and +-2 (Alam et al., 2022).
 
 use super::{SIDE, TAPS};
 use pulp::Simd;
@@ -9,7 +8,7 @@ use std::f32::consts::{FRAC_1_SQRT_2, SQRT_2};
 /// A vector of adjacent elements.
 ///
 /// # Safety
-/// They exist.
+/// A whole vector must be readable at `from`.
 #[inline(always)]
 pub(super) unsafe fn load<S: Simd>(from: *const f32) -> S::f32s {
     // SAFETY: as promised by the caller.
@@ -19,7 +18,7 @@ pub(super) unsafe fn load<S: Simd>(from: *const f32) -> S::f32s {
 /// Writes a vector.
 ///
 /// # Safety
-/// There is room.
+/// A whole vector must be writable at `to`.
 #[inline(always)]
 pub(super) unsafe fn store<S: Simd>(to: *mut f32, x: S::f32s) {
     // SAFETY: as promised by the caller.
@@ -32,18 +31,18 @@ fn add_scaled<S: Simd>(simd: S, a: f32, b: S::f32s, c: S::f32s) -> S::f32s {
     simd.mul_add_f32s(simd.splat_f32s(a), b, c)
 }
 
-/// The values at x and -x of a polynomial, from its even part and its odd part, which is a number times the last.
+/// even + x * odd and even - x * odd: a polynomial at the points x and -x.
 #[inline(always)]
 fn pair<S: Simd>(simd: S, even: S::f32s, x: f32, odd: S::f32s) -> [S::f32s; 2] {
     [add_scaled(simd, x, odd, even), add_scaled(simd, -x, odd, even)]
 }
 
-/// A product of a small matrix and a column of FROM elements, of which it makes TO.
+/// The product of a small constant matrix and a column of FROM elements, which gives TO elements.
 pub(super) trait Transform<const FROM: usize, const TO: usize> {
     fn column<S: Simd>(simd: S, column: [S::f32s; FROM]) -> [S::f32s; TO];
 }
 
-/// The transforms that meet at all but 0: those of F(4, 2), and what those of F(4, 3) share with them.
+/// The transforms at all points but 0: those of F(4, 2), and the part that F(4, 3) shares with them.
 mod without_zero {
     use super::*;
 
@@ -143,7 +142,7 @@ impl Transform<SIDE, 4> for ToOutputs {
     }
 }
 
-/// G g for a column g of a kernel that moves by 2: the filter of its outer taps, and the one in the middle.
+/// G g for a column g of a kernel with stride 2: F(4, 2) of the outer taps, then the middle tap.
 pub(super) struct OfStridedTaps;
 
 impl Transform<TAPS, SIDE> for OfStridedTaps {
@@ -154,7 +153,7 @@ impl Transform<TAPS, SIDE> for OfStridedTaps {
     }
 }
 
-/// B^T d: of the places that the outer taps read, and those of the middle one as they are.
+/// B^T d with stride 2: of the places that the outer taps read, then those of the middle tap unchanged.
 pub(super) struct OfStridedSource;
 
 impl Transform<9, 9> for OfStridedSource {
@@ -165,7 +164,7 @@ impl Transform<9, 9> for OfStridedSource {
     }
 }
 
-/// A^T p.
+/// A^T p with stride 2.
 pub(super) struct ToStridedOutputs;
 
 impl Transform<9, 4> for ToStridedOutputs {
@@ -176,7 +175,7 @@ impl Transform<9, 4> for ToStridedOutputs {
     }
 }
 
-/// B^T d of the gradients of outputs, each of which all taps read.
+/// B^T d for the gradient of the input with stride 2. Each output's gradient is read by all taps.
 pub(super) struct OfTransposedSource;
 
 impl Transform<5, 9> for OfTransposedSource {
@@ -187,7 +186,7 @@ impl Transform<5, 9> for OfTransposedSource {
     }
 }
 
-/// A^T p: places of the middle tap and of the outer ones in turn.
+/// A^T p for the gradient of the input with stride 2: places of the middle tap and of the outer taps alternate.
 pub(super) struct ToTransposedOutputs;
 
 impl Transform<9, 8> for ToTransposedOutputs {
@@ -198,11 +197,11 @@ impl Transform<9, 8> for ToTransposedOutputs {
     }
 }
 
-/// Transforms the columns of a matrix of $from x $from vectors, then the rows, which makes it $to x $to: B^T d B, G g
-/// G^T and so on.
+/// Transforms the columns of a matrix of $from x $from vectors, then its rows, to $to x $to: B^T d B, G g G^T and so
+/// on.
 macro_rules! both_axes {
     ($simd:expr, $transform:ty, $from:expr => $to:expr, |$i:ident, $j:ident| $read:expr, |$k:ident, $l:ident, $x:ident| $write:expr) => {{
-        // Counted loops, which are unrolled: the elements stay in registers, as far as there are enough.
+        // Loops with constant counts are unrolled, so that the elements stay in registers as far as there are enough.
         let zero = $simd.splat_f32s(0.0);
         let mut columns = [[zero; $to]; $from];
         for $j in 0..$from {

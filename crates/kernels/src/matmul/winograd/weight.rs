@@ -1,7 +1,7 @@
-//! The gradient of the weight. Channels are last in both transformed arrays, so that tiles are what a product sums over.
+//! The gradient of the weight. Both transformed arrays have channels last, so a product sums over tiles.
 //!
-//! Images are summed in groups, and the groups in order: how many there are depends on the shape alone, so the bits do
-//! not depend on the threads.
+//! Images are summed in groups, and the groups in order. The number of groups depends on the shape alone, so the bits
+//! do not depend on the number of threads.
 
 use super::ahead::Ahead;
 use super::taps::{self, depth};
@@ -18,23 +18,23 @@ use ndarray::{ArrayView4, ArrayViewMut4};
 use pulp::{Arch, Simd, WithSimd};
 use std::ops::Range;
 
-/// By 2, tiles would take longer than direct sums.
+/// Only stride 1: with stride 2, tiles take longer than direct sums.
 const FORM: Form = Form::Dense;
 
-/// Groups of images, at most.
+/// The most groups of images.
 const GROUPS: usize = 16;
-/// Elements of all groups' sums together, about: 8 MiB.
+/// The intended size of all groups' sums together, in elements: 8 MiB.
 const SUMS: usize = 1 << 21;
-/// Elements of V and W of a block together, about, if these are enough tiles: a 1 MiB L2.
+/// The intended size of V and W of a block together, in elements: a 1 MiB L2. It is exceeded for `BLOCK_TILES_MIN`.
 const BLOCK_ELEMS: usize = 1 << 18;
-/// Tiles of a block, about, at least: less would read and write the sums too often.
+/// The intended minimum of tiles in a block: with fewer, the sums would be read and written too often.
 const BLOCK_TILES_MIN: usize = 64;
 
-/// Tiles that are summed in one accumulator, as channels are in a convolution.
+/// How many tiles are summed in one accumulator; short for the reason of `SUM` in `convolve.rs`.
 const SUM: usize = 32;
 
-/// The gradient as `conv_weight::weight_gradient` has it, if the kernel is one of 3 x 3 that moves by 1, and if the
-/// sizes pay. Gives whether it did.
+/// Computes the gradient as `conv_weight::weight_gradient` does if the kernel is 3 x 3 with stride 1 and tiles pay off
+/// at these sizes. Otherwise writes nothing and returns false.
 pub(in crate::matmul) fn weight_gradient(
     grad: ArrayView4<f32>,
     x: ArrayView4<f32>,
@@ -65,7 +65,7 @@ struct Gradient {
     padding: [usize; 2],
 }
 
-/// How tiles are divided into blocks: of some images, or of rows of one.
+/// How tiles are divided into blocks: a block has some images, or some rows of one.
 #[derive(Clone, Copy)]
 struct Blocks {
     images: usize,
@@ -83,7 +83,7 @@ impl Gradient {
         let tiles = (BLOCK_ELEMS / (ELEMS * (padded(self.source.channels) + padded(self.m)))).max(BLOCK_TILES_MIN);
         let images = (tiles / (down * across)).clamp(1, self.images);
         let rows = (tiles / across).clamp(1, down);
-        // A power of two, which threads can share.
+        // A power of two, so that the threads get equal shares.
         let groups = 1
             << (SUMS / (self.m * depth(self.source.channels)))
                 .clamp(1, GROUPS)
@@ -110,7 +110,7 @@ impl WithSimd for Whole<'_> {
         let [down, across] = call.tiles();
         let work = m * pitch * call.images * down * across * ELEMS;
         let threads = threads_for(work);
-        // A task is a part of the rows of a group, of which each computes V.
+        // Tasks may share the rows of a group; then each of them computes the group's V.
         let parts = threads.div_ceil(blocks.groups).min(m.div_ceil(MR));
         let part = m.div_ceil(parts).next_multiple_of(MR);
         pack::with_scratch(blocks.groups * m * depth, |sums| {
@@ -143,10 +143,10 @@ impl WithSimd for Whole<'_> {
     }
 }
 
-/// Where a group's arrays lie in its buffer, one behind the other.
+/// Where a group's arrays begin in its buffer.
 #[derive(Clone, Copy)]
 struct BufferLayout {
-    /// From one element of V, and of W, to the next.
+    /// The distance from one element of a tile to the next, in V and in W.
     of_v: usize,
     of_w: usize,
     len: usize,
@@ -161,7 +161,7 @@ impl BufferLayout {
     }
 }
 
-/// Some images' part of some rows of the sums.
+/// What some images add to some rows of the sums.
 struct Group<'a> {
     call: Gradient,
     blocks: Blocks,
@@ -205,10 +205,10 @@ impl WithSimd for Group<'_> {
 }
 
 impl Group<'_> {
-    /// Adds the products of so many tiles to the sums or, if not, sets these.
+    /// Adds the products of these tiles to the sums, or sets the sums to them.
     ///
     /// # Safety
-    /// W and V have so many tiles.
+    /// W and V must have this many tiles.
     #[inline(always)]
     unsafe fn multiply<S: Simd>(&mut self, simd: S, tiles: usize, [w, v]: [Transformed; 2], accumulate: bool) {
         let channels = self.call.source.channels;
