@@ -1,5 +1,5 @@
-//! Convolutions as matrix products whose right side is never in memory as a whole (implicit GEMM): a thread takes some
-//! images, or rows of one, copies them with their padding, and reads patches there, or packs panels of them.
+//! Convolutions as matrix products whose right operand, the matrix of patches, is never stored (implicit GEMM). A task
+//! copies some images, or some rows of one, with their padding. It reads patches in that copy or packs panels from it.
 //!
 //! ```text
 //!   weight              patches of a task           outputs of a task
@@ -22,27 +22,28 @@ use crate::parallel;
 use ndarray::{ArrayView2, ArrayView4, ArrayViewMut4};
 use pulp::{Arch, Simd, WithSimd};
 
-/// Elements of the copy of a task, at most if a row of outputs does not need more: half of a 1 MiB L2.
+/// The most elements of a task's copy: half of a 1 MiB L2. A copy is larger only if one row of outputs reads more.
 const COPY_ELEMS: usize = 1 << 17;
 
-/// Of the columns of a task of several images, the part that fills up its last vector is at most one in so many.
+/// A task with several images may waste at most one in so many columns on filling up its last vector.
 const COLUMNS_PER_UNUSED: usize = 32;
-/// Panels of an image below which a task takes several images.
+/// If an image has fewer panels than this, a task takes several images.
 const SMALL_PANELS: usize = 16;
-/// Tasks per thread, at least, if images and rows allow it.
+/// The least tasks per thread, if there are enough images and rows.
 const TASKS_PER_THREAD_MIN: usize = 2;
 
 /// The weight of a convolution.
 #[derive(Clone, Copy)]
 pub(super) enum Weight<'a> {
-    /// a[m, channels * taps] of each part of the outputs.
+    /// a[m, channels * taps], one for each part of the outputs.
     Parts(Elements, &'a [ArrayView2<'a, f32>]),
-    /// The same, transformed before, of outputs that have one part.
+    /// Transformed for Winograd's tiles. The outputs then have one part.
     Transformed(&'a TransformedWeight),
 }
 
-/// out[n, m, y, x] = epilogue(the sum over channels c and taps t of a[m, c * taps + t] x[n, c, at t of (y, x)]), where
-/// a and the taps are those of each part of the outputs. An addend lies as out does, which then has one part.
+/// out[n, m, y, x] = epilogue(sum over channels c and taps t of a[m, c * taps + t] x[n, c, what t reads for (y, x)]).
+/// Each part of the outputs has an `a` and taps of its own. An addend has the shape and order of `out`, which then has
+/// one part.
 ///
 /// The rows of x, and of out, are adjacent elements.
 pub(super) fn convolve(
@@ -83,7 +84,7 @@ pub(super) fn convolve(
     }
 }
 
-/// The gradient of the input by a kernel that computes it as a whole, and a[channels, outputs * taps].
+/// The gradient of the input by Winograd's tiles; a[channels, outputs * taps].
 pub(super) fn convolve_back(kernel: Kernel, a: ArrayView2<f32>, grad: ArrayView4<f32>, mut out: ArrayViewMut4<f32>) {
     let (images, rows, height, width) = out.dim();
     assert_eq!((grad.dim().0, a.dim()), (images, (rows, 9 * grad.dim().1)));
@@ -115,11 +116,11 @@ impl Images {
 
 /// How the outputs are divided into tasks.
 struct Tasks {
-    /// Images of a task; those of several are whole.
+    /// How many images a task has. If more than one, they are whole images.
     images: usize,
-    /// Rows of outputs of a task.
+    /// How many rows of outputs a task has.
     rows: usize,
-    /// Tasks of an image.
+    /// How many tasks share an image.
     bands: usize,
     count: usize,
 }
@@ -134,7 +135,7 @@ impl WithSimd for Convolution<'_> {
         let tasks = self.tasks::<S>(threads);
         let layout = self.window.layout(&self.source, tasks.rows);
         let parts = self.parts::<S>(&layout);
-        // What is computed for nothing reads a vector beyond the copy.
+        // The outputs that fill up the last vector read up to a vector beyond the copy. They are never stored.
         let room = layout.len(tasks.images) + LINE;
         let edges = parts.len() * EDGE;
         let panels: usize = parts.iter().map(|part| part.panel * nr::<S>()).sum();
@@ -191,7 +192,7 @@ impl Convolution<'_> {
         let [height, width] = self.window.grid;
         let whole = self.window.layout(&self.source, height);
         let share = if threads == 1 { self.images } else { self.images.div_ceil(TASKS_PER_THREAD_MIN * threads) };
-        // Several images if they are small: two panels whose vectors are full.
+        // Small images are taken together, so that vectors are full: at least two panels.
         let most = (2 * COPY_ELEMS / whole.len(1).max(1)).clamp(1, share);
         let are_full = |images: &usize| {
             let columns = images * height * width;
@@ -204,7 +205,7 @@ impl Convolution<'_> {
         let for_threads = if threads == 1 { 1 } else { (TASKS_PER_THREAD_MIN * threads).div_ceil(groups) };
         let bands = if images > 1 { 1 } else { whole.len(1).div_ceil(COPY_ELEMS).max(for_threads).min(height) };
         let rows = height.div_ceil(bands);
-        // Rows that fill vectors together, unless threads would have less to share.
+        // As many rows as fill whole vectors, unless that leaves too few tasks for the threads.
         let together = (1..=LINE).find(|rows| (rows * width).is_multiple_of(LINE)).unwrap_or(LINE);
         let full = rows.next_multiple_of(together).min(height);
         let rows = if height.div_ceil(full) < for_threads.min(bands) { rows } else { full };

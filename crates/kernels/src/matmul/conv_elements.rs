@@ -1,4 +1,4 @@
-//! What the elements of a convolution's operands are: all but the innermost loops is the same for each.
+//! The two kinds of elements of a convolution's operands. Only the innermost loops differ between them.
 
 use super::in_place::Vectors;
 use super::microkernel::MicroTile;
@@ -10,15 +10,15 @@ use pulp::Simd;
 pub(super) enum Elements {
     /// Numbers in single precision.
     Numbers,
-    /// Pairs of numbers, as wide as one of them, of two channels or two images.
+    /// Pairs of bfloat16 numbers of two channels or two images, as wide as one number in single precision.
     Pairs(&'static PairKernels),
 }
 
-/// Rows of a microtile, at most.
+/// The most rows of a microtile.
 pub(super) const ROWS_MAX: usize = 2 * LINE;
 
 impl Elements {
-    /// Rows of a full microtile of so many columns of outputs.
+    /// The rows of a full microtile, for outputs with so many columns.
     #[inline(always)]
     pub fn rows<S: Simd>(self, columns: usize) -> usize {
         match self {
@@ -27,17 +27,18 @@ impl Elements {
         }
     }
 
-    /// Rows of a full tile of the gradient of a weight.
+    /// The rows of a full tile of a weight's gradient.
     pub fn rows_of_weight(self) -> usize {
         if self.tile().is_some() { ROWS_MAX } else { MR }
     }
 
-    /// What steps over k, and rows of the gradient of a weight, are filled up to a multiple of: the side of a tile.
+    /// The side of a tile: steps over k, and rows of a weight's gradient, are filled up to a multiple of it. 1 without
+    /// tiles.
     pub fn side(self) -> usize {
         if self.tile().is_some() { LINE } else { 1 }
     }
 
-    /// Calls `f` while this thread's registers are set up.
+    /// Calls `f` with this thread's tile registers set up, if the kernels use any.
     #[inline(always)]
     pub fn with_registers(self, f: impl FnOnce()) {
         if let Some(tile) = self.tile() {
@@ -55,17 +56,19 @@ impl Elements {
     }
 }
 
-/// The innermost loops for pairs, with vectors of 16, on a processor that has what they take.
+/// The innermost loops for pairs, with vectors of 16 lanes. The processor must have the instructions that they use.
 pub(super) struct PairKernels {
-    /// If they read whole tiles of 16 x 16 pairs: patches are then packed, and what fills tiles up is zero.
+    /// If the loops read whole tiles of 16 x 16 pairs: patches are then always packed, and tiles are filled up with
+    /// zeros.
     pub tile: Option<TileRegisters>,
-    /// As `in_place::compute` for a microtile of rows and vectors, without its epilogue. Tiles read the packed panel.
+    /// As `in_place::compute` for a microtile of rows and vectors, but without the epilogue. With tiles it reads the
+    /// packed panel.
     pub multiply: unsafe fn(usize, usize, MicroTile, Vectors),
     /// As `WeightTile::by_size` for a number of rows.
     pub add_products: unsafe fn(usize, WeightTile),
 }
 
-/// How a thread's tiles are set up.
+/// How a thread sets up and releases its tile registers.
 pub(super) struct TileRegisters {
     /// Called before kernels run.
     pub enter: fn(),
@@ -73,19 +76,20 @@ pub(super) struct TileRegisters {
     pub leave: fn(),
 }
 
-/// Rows of gradients times vectors of the source, in registers while the outputs of some images run.
+/// A tile of the weight's gradient: rows of gradients times vectors of the source. Its sums stay in registers over all
+/// outputs of some images.
 #[derive(Clone, Copy)]
 pub(super) struct WeightTile<'a> {
     pub grad: *const f32,
     pub rs_grad: usize,
-    /// From one row of outputs to the next in the gradients.
+    /// The distance from one row of outputs to the next in the gradients.
     pub pitch: usize,
     pub images: usize,
     pub grid: [usize; 2],
     pub source: *const f32,
-    /// From one image's gradients to the next one's, and from its source.
+    /// The distance from one image to the next, in the gradients and in the source.
     pub of_image: [usize; 2],
-    /// From one output's element of the source to the next in its row, and to that below.
+    /// The distance in the source between what an output reads and what its right and its lower neighbour read.
     pub step: usize,
     pub jump: usize,
     pub vectors: &'a [usize],
@@ -94,7 +98,7 @@ pub(super) struct WeightTile<'a> {
 }
 
 impl WeightTile<'_> {
-    /// The first of each image's gradients, and of its source.
+    /// The first elements of each image's gradients and of its source.
     #[inline(always)]
     pub fn places(&self) -> impl Iterator<Item = [*const f32; 2]> + use<> {
         let (grad, source, [of_grad, of_source]) = (self.grad, self.source, self.of_image);

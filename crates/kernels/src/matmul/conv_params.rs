@@ -1,5 +1,4 @@
-/// How a kernel moves over its input, per axis: from one output to the next, the padding before, from one tap to the
-/// next.
+/// Stride, padding and dilation of a convolution, rows first.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ConvParams {
     pub stride: [usize; 2],
@@ -8,7 +7,7 @@ pub(crate) struct ConvParams {
 }
 
 impl ConvParams {
-    /// The rows and columns that some outputs, at least one, read.
+    /// How many rows and columns of the padded source this many outputs read. There must be at least one output.
     pub fn extent(&self, outputs: [usize; 2], kernel: [usize; 2]) -> [usize; 2] {
         [0, 1].map(|axis| (outputs[axis] - 1) * self.stride[axis] + (kernel[axis] - 1) * self.dilation[axis] + 1)
     }

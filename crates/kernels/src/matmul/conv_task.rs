@@ -15,10 +15,10 @@ use ndarray::ArrayView2;
 use pulp::{Simd, WithSimd};
 use std::ops::Range;
 
-/// Elements of the sums of a microtile on their way to outputs that can't take whole vectors.
+/// The size of an edge tile: the sums of a microtile whose outputs can't be written as whole vectors.
 pub(super) const EDGE: usize = ROWS_MAX * NR_MAX;
 
-/// Where outputs go: element (n, m, y, x) to `n * image + m * row + y * self.y + x`, of rows of `width`.
+/// Where outputs go: element (n, m, y, x) to `n * image + m * row + y * self.y + x`; rows have `width` outputs.
 #[derive(Clone, Copy)]
 pub(super) struct Target {
     pub data: *mut f32,
@@ -43,16 +43,16 @@ pub(super) struct Convolution<'a> {
     pub target: Target,
 }
 
-/// What differs from part to part.
+/// What differs between the parts of the outputs.
 pub(super) struct Part {
     pub a: MatRef,
-    /// How far the element of each row of patches lies from the first.
+    /// The distance of each row of patches from the first, in the copy.
     pub offsets: Vec<usize>,
-    /// Of pairs that are no tiles: how far each row of a packed panel lies from the first.
+    /// The distance of each row of a packed panel from the first, for pairs without tiles.
     pub packed_rows: Vec<usize>,
-    /// Rows of a packed panel: those of the offsets, and zeros.
+    /// The rows of a packed panel: those of the offsets, filled up with zeros.
     pub panel: usize,
-    /// Rows of the packed panels of the parts before.
+    /// How many rows the packed panels of the parts before have.
     pub before: usize,
 }
 
@@ -63,7 +63,7 @@ pub(super) struct Task<'a, 'b> {
     pub images: Range<usize>,
     pub rows: Range<usize>,
     pub copy: *mut f32,
-    /// An edge tile of each part.
+    /// One edge tile for each part.
     pub edges: *mut f32,
     pub packed: *mut f32,
 }
@@ -95,7 +95,7 @@ impl WithSimd for Task<'_, '_> {
             let columns = first..of_task.min(first + nr::<S>());
             let is_flat = layout.is_flat(width);
             let from = self.segments(&columns, is_flat, 1, &mut segments, |n, y| n * layout.image + y * layout.pitch);
-            // What a copy's last vector reads beyond it is never used; there is room.
+            // The last vector may read beyond the copy. The buffer is long enough, and these outputs are never stored.
             let in_place = match call.elements.side() {
                 1 => Vectors::of::<S>(source, &[], from, !layout.in_place),
                 _ => None,
@@ -115,7 +115,7 @@ impl WithSimd for Task<'_, '_> {
 }
 
 impl Task<'_, '_> {
-    /// Prefetches what the next columns read of each channel, if the source is read as it is.
+    /// Prefetches what the next columns read in each channel, if the source is read in place.
     #[inline(always)]
     fn prefetch_source(&self, source: *const f32, next: Range<usize>) {
         let Self { layout, ref rows, .. } = *self;
@@ -128,8 +128,8 @@ impl Task<'_, '_> {
         }
     }
 
-    /// The segments of some columns, by the place of the first output of a row of an image; outputs are `step` apart
-    /// there, and so are rows if they are flat.
+    /// Splits columns into segments that are adjacent in the source. `place` gives where an output row of an image
+    /// begins; outputs are `step` apart there, and so are rows if they are flat.
     #[inline(always)]
     fn segments<'a>(
         &self,
@@ -184,15 +184,15 @@ impl Task<'_, '_> {
         self.packed.wrapping_add(part.before * nr::<S>())
     }
 
-    /// Computes the outputs of a panel, which is packed or read in place, tile by tile, as they are or by the edge
-    /// tiles.
+    /// Computes the outputs of a panel, tile by tile. The panel is packed or read in place; the sums are written to the
+    /// outputs directly or through the edge tiles.
     #[inline(always)]
     fn multiply<S: Simd>(&self, simd: S, columns: usize, in_place: Option<Vectors>, segments: &[Segment]) {
         let Convolution { rows: m, epilogue, target, .. } = *self.call;
         let mr = self.call.elements.rows::<S>(columns);
         let (vectors, width) = (columns.div_ceil(S::F32_LANES), columns.next_multiple_of(S::F32_LANES));
-        // Rows of outputs are often a multiple of 4 KiB apart, so that their lines share a set of the cache: what is
-        // more than a write of each waits in the edge tile.
+        // Rows of outputs are often a multiple of 4 KiB apart, so that their cache lines share a set and evict each
+        // other. So if sums are not written exactly once, they are collected in the edge tile.
         let direct = matches!(segments, [segment] if segment.len == width)
             && self.parts.len() == 1
             && target.addend.is_none()
@@ -250,7 +250,7 @@ impl Task<'_, '_> {
         }
     }
 
-    /// Prefetches rows of the outputs of a panel.
+    /// Prefetches rows of a panel's outputs for writing.
     #[inline(always)]
     fn prefetch_outputs(&self, rows: Range<usize>, segments: &[Segment]) {
         let target = &self.call.target;
@@ -261,7 +261,7 @@ impl Task<'_, '_> {
         }
     }
 
-    /// Writes rows of the edge tiles, whose rows are `width` long, to the outputs of a panel, and what follows.
+    /// Writes rows of the edge tiles, `width` long each, to the outputs of a panel, with addend and ReLU.
     #[inline(always)]
     fn write_back<S: Simd>(&self, simd: S, rows: Range<usize>, width: usize, segments: &[Segment]) {
         let Convolution { epilogue: Epilogue { relu, .. }, target, .. } = *self.call;
@@ -276,7 +276,7 @@ impl Task<'_, '_> {
                         (1, None) => runs::copy::<S>(from, to, len),
                         (1, Some(addend)) => sum(simd, from, addend.wrapping_add(at), to, len, relu),
                         (parts, _) => {
-                            // The last parts' column beyond the row is left away.
+                            // The last parts may have one column less: theirs beyond the row is left out.
                             let beyond =
                                 if segment.ends_row { parts * self.call.window.grid[1] - target.width } else { 0 };
                             in_turn(from, parts, to, parts * len - beyond);
@@ -315,7 +315,7 @@ pub(super) unsafe fn sum<S: Simd>(simd: S, from: *const f32, addend: *const f32,
     }
 }
 
-/// Writes the elements of some edge tiles in turn: the first of each, the second of each, and so on.
+/// Interleaves the edge tiles of the parts: the first element of each, the second of each, and so on.
 ///
 /// # Safety
 /// The `parts` tiles from `from` on have `len` elements together, and `to` has room.

@@ -1,8 +1,9 @@
-//! The gradient of a convolution's weight: for each image the outputs' gradients times what they read. The source is
-//! copied to channels last, with its padding, so that what a row of the kernel reads is adjacent and loads as vectors.
+//! The gradient of a convolution's weight: the sum over outputs of their gradient * what each tap reads. The source is
+//! copied with its padding and with channels last: what a row of the kernel reads is then adjacent, and loads as
+//! vectors.
 //!
-//! Images are summed in groups, the groups in order: how many there are depends on the shape alone, so the bits do not
-//! depend on the threads.
+//! Images are summed in groups, and the groups in order. The number of groups depends on the shape alone, so the bits
+//! do not depend on the number of threads.
 
 use super::conv_elements::{Elements, WeightTile};
 use super::conv_params::ConvParams;
@@ -17,13 +18,13 @@ use ndarray::{ArrayView4, ArrayViewMut4};
 use pulp::{Arch, Simd, WithSimd};
 use std::ops::Range;
 
-/// Groups of images, at most.
+/// The most groups of images.
 const GROUPS: usize = 16;
-/// Elements of the images with channels last that a thread holds at once, about: half of a 1 MiB L2.
+/// The intended size of the images, with channels last, that a thread holds at once, in elements: half of a 1 MiB L2.
 const COPY_ELEMS: usize = 1 << 17;
-/// Elements of all groups' sums together, about: 8 MiB.
+/// The intended size of all groups' sums together, in elements: 8 MiB.
 const SUMS: usize = 1 << 21;
-/// Outputs that are summed in one accumulator, at most, if they are of several images.
+/// The most outputs of several images that are summed in one accumulator.
 const OUTPUTS: usize = 128;
 
 /// The gradients of outputs[images, m, height, width].
@@ -31,7 +32,8 @@ const OUTPUTS: usize = 128;
 pub(super) struct Gradients {
     pub data: *const f32,
     pub shape: [usize; 4],
-    /// From one image to the next, from one row m to the next and, of tiles, from one row of outputs to the next.
+    /// The distances from one image to the next, from one row m to the next and, in tiles, from one row of outputs to
+    /// the next.
     pub image: usize,
     pub plane: usize,
     pub pitch: usize,
@@ -49,8 +51,7 @@ impl Gradients {
     }
 }
 
-/// grad_weight[m, c, ky, kx] = the sum over images and outputs of grad[n, m, y, x] x[n, c, what the tap reads for (y,
-/// x)].
+/// grad_weight[m, c, ky, kx] = sum over images n and outputs (y, x) of grad[n, m, y, x] x[n, c, what the tap reads].
 pub(super) fn weight_gradient(
     grad: ArrayView4<f32>,
     x: ArrayView4<f32>,
@@ -65,7 +66,7 @@ pub(super) fn weight_gradient(
     }
 }
 
-/// The same of these elements, of which there are some, as a sum over outputs.
+/// The same for any kind of elements. There must be images and outputs.
 pub(super) fn weight_gradient_of(
     elements: Elements,
     grad: Gradients,
@@ -88,7 +89,7 @@ pub(super) fn weight_gradient_of(
         extent: params.extent([height, width], [ky, kx]),
     };
     if call.together() > 1 && ([ky, kx], params.stride, params.padding) == ([1, 1], [1, 1], [0, 0]) {
-        // Each output reads the place where it is: short rows are one.
+        // Each output reads one element, that at its own place: so all rows are taken as one long row.
         (call.grid, call.extent) = ([1, height * width], [1, height * width]);
         (call.source.height, call.source.width, call.grad.pitch) = (1, height * width, height * width);
     }
@@ -105,26 +106,25 @@ struct Problem {
     kernel: [usize; 2],
     grid: [usize; 2],
     params: ConvParams,
-    /// Rows and columns of the padded source.
+    /// The rows and columns of the padded source.
     extent: [usize; 2],
 }
 
 impl Problem {
-    /// How many adjacent elements of the source an output reads: those of a row of the kernel or, if the dilation
-    /// separates its taps, those of one tap.
+    /// How many adjacent elements an output reads: those of a row of the kernel or, with dilation, those of one tap.
     fn run(&self) -> usize {
         let channels = self.source.channels;
         if self.params.dilation[1] == 1 { self.kernel[1] * channels } else { channels }
     }
 
-    /// Images that are summed in one accumulator: those of few outputs would read and write their sums as long as they
-    /// add to them.
+    /// How many images are summed in one accumulator. Images with few outputs are taken together: otherwise reading and
+    /// writing the sums would take as long as adding to them.
     fn together(&self) -> usize {
         (OUTPUTS / (self.grid[0] * self.grid[1])).max(1)
     }
 
-    /// Elements of a padded source with channels last, and of what is read beyond it: by the last vector of a run, and
-    /// by the outputs that fill a tile up.
+    /// The room that a padded source with channels last needs, including what is read beyond it by the last vector of a
+    /// run and by the outputs that fill up a tile.
     fn room(&self, vectors: &[usize]) -> usize {
         let [step, jump] = self.steps();
         let outputs = (self.grid[0] * self.grad.pitch).next_multiple_of(self.elements.side());
@@ -133,13 +133,13 @@ impl Problem {
         (self.extent[0] * self.extent[1] * self.source.channels).max(last) + LINE
     }
 
-    /// From what an output reads to what the next one does, and the one below.
+    /// The distance between what an output reads and what its right and its lower neighbour read.
     fn steps(&self) -> [usize; 2] {
         let [down, across] = self.params.stride;
         [across * self.source.channels, down * self.extent[1] * self.source.channels]
     }
 
-    /// Where a vector of each run begins, and which part of a run it holds.
+    /// Where the vectors of each run begin in the source.
     fn vectors(&self, lanes: usize) -> Vec<usize> {
         let ([ky, kx], channels) = (self.kernel, self.source.channels);
         let taps = if self.params.dilation[1] == 1 { 1 } else { kx };
@@ -164,7 +164,8 @@ impl WithSimd for WeightGradient<'_> {
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { call, mut grad_weight } = self;
         let vectors = call.vectors(S::F32_LANES);
-        // As wide as with the widest vectors, so that the groups are the same at every SIMD level.
+        // The width with the widest vectors, so that the groups, and with them the bits, are the same at every SIMD
+        // level.
         let width = call.vectors(LINE).len() * LINE;
         let together = call.together();
         let groups = (SUMS / (call.m * width)).clamp(1, GROUPS).min(call.images.div_ceil(together));
@@ -191,7 +192,7 @@ impl Problem {
         let (call, row) = (*self, vectors.len() * S::F32_LANES);
         let work = call.m * width * call.images * call.grid[0] * call.grid[1];
         let threads = threads_for(work);
-        // A task is a part of the rows of a group.
+        // Tasks may share the rows of a group.
         let of_tile = call.elements.rows_of_weight();
         let parts = (2 * threads).div_ceil(groups).min(call.m.div_ceil(of_tile)).max(1);
         let parts = if threads == 1 { 1 } else { parts };
@@ -212,7 +213,7 @@ impl Problem {
         let grain = if threads == 1 { pieces.len() } else { 1 };
         parallel::for_each(&mut pieces[..], grain, |_, pieces| {
             pack::with_buffer(at_once * room, |source| {
-                // The padding stays zero: each image is copied inside of it.
+                // The padding is written once: each image is copied to the same place inside of it.
                 // SAFETY: the buffer is this long.
                 unsafe { std::slice::from_raw_parts_mut(source, at_once * room).fill(0.0) };
                 call.elements.with_registers(|| {
@@ -225,7 +226,7 @@ impl Problem {
         });
     }
 
-    /// The gradient from the sums, whose order is that of the source with channels last.
+    /// Writes a row of the gradient from its sums, which are in the order of the source with channels last.
     fn place(&self, sums: &[f32], row: usize, lanes: usize, grad_weight: &mut ArrayViewMut4<f32>) {
         let (run, channels) = (self.run(), self.source.channels);
         let per_run = run.div_ceil(lanes) * lanes;
@@ -243,14 +244,14 @@ impl Problem {
     }
 }
 
-/// Some images' part of some rows of the gradient, added to what is there.
+/// What some images add to some rows of the gradient.
 struct Group<'a> {
     call: Problem,
     vectors: &'a [usize],
     images: Range<usize>,
     rows: Range<usize>,
     sums: &'a mut [f32],
-    /// Room for some padded sources, all zeros: of one, and how many.
+    /// A buffer for padded sources, all zeros at first: the length of one, and how many fit.
     source: *mut f32,
     room: usize,
     at_once: usize,
@@ -268,7 +269,7 @@ impl WithSimd for Group<'_> {
             let images = first_image..images.end.min(first_image + at_once);
             for (i, n) in images.clone().enumerate() {
                 let ([top, left], pitch) = (call.params.padding, call.extent[1] * channels);
-                // What no output reads stays away.
+                // Rows that no output reads are not copied.
                 let rows = 0..call.source.height.min(call.extent[0].saturating_sub(top));
                 let columns = call.source.width.min(call.extent[1].saturating_sub(left));
                 let to = source.wrapping_add(i * room + top * pitch + left * channels);
@@ -279,7 +280,7 @@ impl WithSimd for Group<'_> {
                 let count = nr_vectors::<S>().min(vectors.len() - first);
                 for i in (0..images.len()).step_by(together) {
                     let n = images.start + i;
-                    // The rows one after the other while the cache holds what they read of the images.
+                    // All rows m, one tile after the other, while what they read of these images is in the cache.
                     for m in rows.clone().step_by(of_tile) {
                         let tile = WeightTile {
                             grad: call.grad.data.wrapping_add(n * call.grad.image + m * call.grad.plane),
@@ -319,7 +320,7 @@ impl WeightTile<'_> {
         by_size!(wide rows, self.vectors.len(), |R, V| unsafe { self.run::<S, R, V>(simd) });
     }
 
-    /// Adds the products of its images to the sums.
+    /// Adds the products of the tile's images to the sums.
     ///
     /// # Safety
     /// The pointers reach what the sizes say, and nobody else accesses the sums meanwhile.

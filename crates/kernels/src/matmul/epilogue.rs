@@ -1,30 +1,30 @@
-//! What is done to C in its last write, while the microtile is still in L1: bias, normalisation, sum, ReLU.
+//! What is applied to sums before C is written for the last time, while the microtile is still in L1: bias, norm, ReLU.
 
 use super::mat::vector;
 use pulp::Simd;
 use std::ops::Range;
 
-/// C = relu(norm(A B + bias) + addend), or less of it. The addend, which lies as C does, is the caller's to pass on.
+/// C = relu(norm(A B + bias) + addend), each part optional. The addend has C's shape and is passed separately.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Epilogue<'a> {
-    /// What is added.
+    /// Added to the sums.
     pub bias: Bias<'a>,
-    /// How rows are normalised.
+    /// The normalisation of rows.
     pub norm: Option<RowNorm<'a>>,
     /// Whether ReLU follows.
     pub relu: bool,
 }
 
-/// (x - mean) * inv_std * weight + bias, each of them one number per row: BatchNorm in eval mode, with its roundings.
+/// (x - mean) * inv_std * weight + bias with one of each per row: BatchNorm in eval mode, rounded as that kernel does.
 #[derive(Clone, Copy)]
 pub struct RowNorm<'a> {
-    /// What is subtracted.
+    /// The mean.
     pub mean: &'a [f32],
-    /// What the distance is multiplied by first.
+    /// 1 / standard deviation.
     pub inv_std: &'a [f32],
-    /// And then.
+    /// The scale.
     pub weight: &'a [f32],
-    /// What is added.
+    /// The shift.
     pub bias: &'a [f32],
 }
 
@@ -48,37 +48,37 @@ pub(super) struct TileEpilogue {
     relu: bool,
 }
 
-/// The first row's mean, inv_std, weight and bias.
+/// Pointers to mean, inv_std, weight and bias of the tile's first row.
 type TileNorm = [*const f32; 4];
 
 #[derive(Clone, Copy)]
 enum TileBias {
     None,
     Rows(*const f32),
-    /// Readable up to whole vectors.
+    /// One number per column, readable up to whole vectors.
     Columns(*const f32),
 }
 
 impl<'a> RowNorm<'a> {
-    /// The numbers of some rows.
+    /// The part for these rows.
     pub(crate) fn rows(&self, rows: Range<usize>) -> Self {
         let [mean, inv_std, weight, bias] = self.arrays().map(|array| &array[rows.clone()]);
         Self { mean, inv_std, weight, bias }
     }
 
-    /// The numbers of a row, in the order of the formula.
+    /// Mean, inv_std, weight and bias of a row.
     pub(crate) fn row(&self, row: usize) -> [f32; 4] {
         self.arrays().map(|array| array[row])
     }
 
-    /// All of them, in the order of the formula.
+    /// Mean, inv_std, weight and bias of all rows.
     pub(crate) fn arrays(&self) -> [&'a [f32]; 4] {
         [self.mean, self.inv_std, self.weight, self.bias]
     }
 }
 
 impl<'a> Epilogue<'a> {
-    /// The same for the transposed product.
+    /// The epilogue of the transposed product.
     pub(super) fn transposed(self) -> Self {
         let bias = match self.bias {
             Bias::None => Bias::None,
@@ -88,13 +88,13 @@ impl<'a> Epilogue<'a> {
         Self { bias, ..self }
     }
 
-    /// The bias of some columns, if it is one by column.
+    /// The bias of these columns, if it has one number per column.
     #[inline(always)]
     pub(super) fn column_bias(&self, columns: Range<usize>) -> Option<&'a [f32]> {
         if let Bias::Columns(bias) = self.bias { Some(&bias[columns]) } else { None }
     }
 
-    /// The part for a microtile of these rows; `columns` points to the bias of its columns, if it is one by column.
+    /// The part for a microtile of these rows. `columns` points to the bias of its columns, if there is one per column.
     #[inline(always)]
     pub(super) fn tile(&self, rows: Range<usize>, columns: *const f32) -> TileEpilogue {
         let bias = match self.bias {
@@ -108,10 +108,10 @@ impl<'a> Epilogue<'a> {
 }
 
 impl TileEpilogue {
-    /// Of a microtile whose sums are not complete yet.
+    /// The epilogue of a microtile whose sums are not complete yet.
     pub const NONE: Self = Self { bias: TileBias::None, norm: None, relu: false };
 
-    /// Without ReLU.
+    /// The same without ReLU.
     #[inline(always)]
     pub fn linear(self) -> Self {
         Self { relu: false, ..self }

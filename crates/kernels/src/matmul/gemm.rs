@@ -1,6 +1,6 @@
-//! The loop nest of C = A B, blocked as in BLIS (Van Zee and van de Geijn, 2015), with three differences: A is read in
-//! place and only B is packed, for A is a batch or a gradient of few rows; one thread packs a block of B or all do,
-//! whichever is less work; and k is summed in runs of `kc_sum`, so that the blocks do not change the bits.
+//! The loop nest of C = A B, blocked as in BLIS (Van Zee and van de Geijn, 2015), with three differences. Only B is
+//! packed: A is usually a batch or a gradient with few rows, and is read in place. A block of B is packed by one thread
+//! or by all, whichever is less work. And k is summed in runs of `kc_sum`, so that block sizes do not change the bits.
 //!
 //! ```text
 //!          B   NC              Shared B: many rows of C              Private B: few rows of C
@@ -15,8 +15,8 @@
 //!    |    |          |    |                 microkernel: k                      microkernel: k
 //! ```
 //!
-//! The packed block of B (KC x NC) stays in L2, a panel of it (KC x NR) streams through L1, the microtile of C (MR x
-//! NR) stays in registers. With shared B the threads wait for each other twice per block; with private B never.
+//! The packed block of B (KC x NC) stays in L2, a panel of it (KC x NR) streams through L1, and the microtile of C (MR
+//! x NR) stays in registers. With shared B the threads wait for each other twice per block, with private B never.
 
 use super::macrokernel::{MacroKernel, NextBlock};
 use super::mat::Shared;
@@ -47,20 +47,20 @@ impl Gemm<'_> {
         let threads = threads_for(self.m * self.n * self.k);
         let kc_sum = kc_sum(self.k);
         if tiles < SHARED_TILES_MIN * threads.max(2) && panels >= threads {
-            // Half the elements: the other half of L2 is for the next block, which is prefetched.
+            // Half the elements, because the next block is prefetched into the other half.
             let nc_panels = PACK_B_ELEMS / 2 / (kc_sum * nr::<S>());
             let per_task = panels.div_ceil(PRIVATE_TASKS_PER_THREAD * threads);
             self.private_b(simd, kc_sum, nc_panels.min(per_task).max(1), threads);
         } else {
             let blocks = self.k.div_ceil(KC_MAX).max(1);
             let kc = self.k.div_ceil(blocks).next_multiple_of(kc_sum);
-            // A that is not row-major is packed by the macrokernel, up to `kc_sum` columns at a time.
+            // The macrokernel packs an A that is not row-major, `kc_sum` columns at a time.
             let kc = if self.a.cs == 1 { kc } else { kc_sum }.clamp(1, self.k.max(1));
             self.shared_b(simd, kc, (PACK_B_ELEMS / (kc * nr::<S>())).max(1), threads);
         }
     }
 
-    /// The threads pack a block of B together, then share the rows of C.
+    /// All threads pack a block of B together, then share the rows of C.
     fn shared_b<S: Simd>(&self, simd: S, kc: usize, nc_panels: usize, threads: usize) {
         let (panels, tiles) = (self.panels::<S>(), self.tiles::<S>());
         pack::with_buffer(kc * nr::<S>() * nc_panels.min(panels), |packed| {
@@ -68,7 +68,7 @@ impl Gemm<'_> {
             // LOOP jc: NC columns of B and C.
             for first in (0..panels).step_by(nc_panels) {
                 let panels = first..panels.min(first + nc_panels);
-                // LOOP pc: KC rows of B, columns of A. In order: each adds to what C holds.
+                // LOOP pc: KC rows of B, columns of A. Sequential, because each block adds to what C holds.
                 for ks in self.k_blocks(kc) {
                     self.pack_shared(simd, panels.clone(), ks.clone(), packed, threads);
                     // LOOP ic: MC rows of A and C, on all threads.
@@ -81,20 +81,20 @@ impl Gemm<'_> {
         });
     }
 
-    /// Each thread packs blocks of its own columns, and goes through all rows of C.
+    /// Each thread packs blocks of B for columns of its own, and computes all rows of C in these columns.
     fn private_b<S: Simd>(&self, simd: S, kc: usize, nc_panels: usize, threads: usize) {
         let (panels, tiles) = (self.panels::<S>(), self.tiles::<S>());
         // LOOP jc: NC columns of B and C, on all threads.
         parallel::for_each_chunk(0..panels.div_ceil(nc_panels), PRIVATE_TASKS_PER_THREAD * threads, |chunk| {
             let jc = chunk.map(|block| block * nc_panels..panels.min((block + 1) * nc_panels));
-            // LOOP pc: KC rows of B, columns of A; one iterator for both loops, to know which block comes next.
+            // LOOP pc: KC rows of B, columns of A. One iterator for both loops, so that the next block is known.
             let mut blocks = jc.flat_map(|panels| self.k_blocks(kc).map(move |ks| (panels.clone(), ks)));
             let mut next = blocks.next();
             pack::with_buffer(kc * nr::<S>() * nc_panels, |packed| {
                 while let Some((panels, ks)) = next.take() {
                     next = blocks.next();
                     self.pack(simd, panels.clone(), ks.clone(), packed);
-                    // LOOP ic: a single block of all rows.
+                    // LOOP ic: a single block with all rows.
                     let next = next.clone().map(|(panels, ks)| NextBlock {
                         b: self.b,
                         ks,
@@ -106,7 +106,7 @@ impl Gemm<'_> {
         });
     }
 
-    /// Packs a block of B, each thread a part: some panels or, if there are few, some rows of a panel.
+    /// Packs a block of B on all threads: each packs some panels or, if there are too few, some rows of a panel.
     fn pack_shared<S: Simd>(
         &self,
         simd: S,

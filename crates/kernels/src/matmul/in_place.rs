@@ -1,6 +1,6 @@
-//! Microtiles of a convolution whose patches are not packed: if each vector of columns lies side by side in the source,
-//! the microkernel reads it there, at the offset of each row of patches. The sums are those of the packed form, in its
-//! order.
+//! Microtiles of a convolution without packed patches. If each vector of columns is adjacent in the source, the
+//! microkernel reads it there, at the offset of each row of patches. The sums and their order are those of the packed
+//! form.
 
 use super::mat::{MatRef, vector};
 use super::microkernel::{MicroTile, by_size};
@@ -8,18 +8,18 @@ use super::params::NR_VECTORS;
 use super::patches::Segment;
 use pulp::Simd;
 
-/// Where the vectors of a panel lie.
+/// Where the vectors of a panel are in the source.
 #[derive(Clone, Copy)]
 pub(super) struct Vectors<'a> {
-    /// Each vector's element of the first row of patches.
+    /// Where each vector begins in the first row of patches.
     columns: [*const f32; NR_VECTORS],
-    /// How far the other rows are.
+    /// The distance of each row of patches from the first.
     offsets: &'a [usize],
 }
 
 impl<'a> Vectors<'a> {
-    /// From segments that are whole vectors, but for the last one's end if what lies behind it may be read; none from
-    /// others.
+    /// The vectors of segments. `None` if a segment is not whole vectors; the last one may end with a part of a vector
+    /// if the rest may be read.
     #[inline(always)]
     pub fn of<S: Simd>(
         source: *const f32,
@@ -40,36 +40,36 @@ impl<'a> Vectors<'a> {
         Some(Self { columns, offsets })
     }
 
-    /// The same for other rows.
+    /// The same vectors with other offsets of the rows.
     #[inline(always)]
     pub fn at<'b>(self, offsets: &'b [usize]) -> Vectors<'b> {
         Vectors { columns: self.columns, offsets }
     }
 
-    /// From a panel whose vectors are adjacent, and whose rows are at these offsets.
+    /// The vectors of a packed panel, which are adjacent; its rows are at these offsets.
     #[inline(always)]
     pub fn packed<S: Simd>(panel: *const f32, offsets: &'a [usize]) -> Self {
         let columns = std::array::from_fn(|j| panel.wrapping_add(j * S::F32_LANES));
         Self { columns, offsets }
     }
 
-    /// Each vector's element of the first row of patches.
+    /// Where each vector begins in the first row of patches.
     #[inline(always)]
     pub fn columns(&self) -> &[*const f32; NR_VECTORS] {
         &self.columns
     }
 
-    /// How far each row of patches is from the first.
+    /// The distance of each row of patches from the first.
     #[inline(always)]
     pub fn offsets(&self) -> &'a [usize] {
         self.offsets
     }
 }
 
-/// Computes a microtile of any size up to the full ones, and applies its epilogue; its own `b` is not read.
+/// Computes a microtile of any size up to the full one, and applies its epilogue. Reads `b` instead of `tile.b`.
 ///
 /// # Safety
-/// As `microkernel::compute`, for vectors that lie where `b` says.
+/// As for `microkernel::compute`, with the vectors at `b`.
 #[inline(always)]
 pub(super) unsafe fn compute<S: Simd>(simd: S, rows: usize, vectors: usize, tile: MicroTile, b: Vectors) {
     // SAFETY: as promised by the caller.

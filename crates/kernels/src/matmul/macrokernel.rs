@@ -12,7 +12,7 @@ use pulp::{Simd, WithSimd};
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
-/// Row tiles of C times panels of packed B.
+/// The row tiles of C and the panels of packed B that a task multiplies.
 pub(super) struct MacroKernel<'a, 'b> {
     pub gemm: &'a Gemm<'b>,
     /// The panels of the packed block.
@@ -23,7 +23,7 @@ pub(super) struct MacroKernel<'a, 'b> {
     pub ks: Range<usize>,
     /// The packed block.
     pub packed: *const f32,
-    /// What this thread reads next.
+    /// The block that this thread reads next, to prefetch it.
     pub next: Option<NextBlock>,
 }
 
@@ -34,27 +34,27 @@ pub(super) struct NextBlock {
     pub columns: Range<usize>,
 }
 
-/// Sums of some microtiles on their way to a C that cannot take whole vectors: it is not row-major, or its last columns
-/// do not fill a vector.
+/// A buffer for the sums of microtiles that can't be written to C as whole vectors: C is not row-major, or its last
+/// columns do not fill a vector.
 #[repr(align(64))]
 struct EdgeTile([MaybeUninit<f32>; EDGE_ROWS * NR_MAX]);
 
-/// The bias of a panel, filled up to whole vectors.
+/// The bias of a panel's columns, filled up to whole vectors.
 #[repr(align(64))]
 struct EdgeBias([MaybeUninit<f32>; NR_MAX]);
 
-/// Rows of A, column after column.
+/// The packed rows of a tile of A, column after column.
 struct PackedA([MaybeUninit<f32>; MR_NARROW * KC_SUM_MAX]);
 
-/// A panel of packed B, and how it meets C.
+/// A panel of packed B, and how its sums are written to C.
 struct Panel {
     index: usize,
     columns: Range<usize>,
-    /// Its columns in whole vectors.
+    /// The number of vectors that its columns take.
     vectors: usize,
-    /// Its bias, if it is one by column.
+    /// The bias of its columns, if there is one per column.
     bias: *const f32,
-    /// Whether sums are written to C as whole vectors, else to the edge tile.
+    /// Whether sums are written directly to C, as whole vectors; otherwise they go through the edge tile.
     direct: bool,
 }
 
@@ -63,14 +63,14 @@ impl WithSimd for MacroKernel<'_, '_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        // Not initialized, for 31 kB of zeros per task would cost as much as a small product; each is written before it
-        // is read.
+        // Not initialized: writing 31 kB of zeros per task would take as long as a small product. Every element is
+        // written before it is read.
         let mut edge = EdgeTile([const { MaybeUninit::uninit() }; _]);
         let mut bias = EdgeBias([const { MaybeUninit::uninit() }; _]);
         let mut packed_a = PackedA([const { MaybeUninit::uninit() }; _]);
         let (mr, c) = (self.gemm.mr::<S>(), self.gemm.c);
         let group = if c.is_column_major() { EDGE_ROWS / mr } else { 1 };
-        // LOOP ir: MR rows of C, or several times MR that fill cache lines of a column-major C.
+        // LOOP ir: MR rows of C or, if C is column-major, as many times MR as fill its cache lines.
         for first in self.tiles.clone().step_by(group) {
             let tiles = first..self.tiles.end.min(first + group);
             let packed = (group == 1).then(|| self.pack_a(first, mr, &mut packed_a)).flatten();
@@ -92,14 +92,14 @@ impl WithSimd for MacroKernel<'_, '_> {
 }
 
 impl MacroKernel<'_, '_> {
-    /// A from a tile's first row on.
+    /// A, from a tile's first row on.
     #[inline(always)]
     fn a(&self, tile: usize, mr: usize) -> MatRef {
         self.gemm.a.from(tile * mr, self.ks.start)
     }
 
-    /// The rows of a tile packed column after column, if A is not row-major and they are read for several panels. Read
-    /// in place, each of their columns would take a cache line, and often a page, of its own.
+    /// Packs the rows of a tile column after column, if A is not row-major and several panels read them. Read in place,
+    /// each element of a row would be in another cache line, and often in another page.
     #[inline(always)]
     fn pack_a(&self, tile: usize, mr: usize, packed: &mut PackedA) -> Option<MatRef> {
         let (Gemm { m, a, .. }, kc) = (*self.gemm, self.ks.len());
@@ -133,7 +133,7 @@ impl MacroKernel<'_, '_> {
         Panel { index, columns, vectors, bias, direct: c.cs == 1 && whole }
     }
 
-    /// Computes a microtile, into C or into its rows of the edge tile.
+    /// Computes a microtile and writes it to C or to its rows of the edge tile.
     #[inline(always)]
     fn tile<S: Simd>(&self, simd: S, a: MatRef, tile: usize, panel: &Panel, edge: *mut f32) {
         let (Gemm { m, k, c, epilogue, .. }, mr) = (*self.gemm, self.gemm.mr::<S>());
@@ -164,8 +164,8 @@ impl MacroKernel<'_, '_> {
         unsafe { microkernel::compute(simd, rows.len(), panel.vectors, micro) };
     }
 
-    /// What to prefetch during a microtile: the block that this thread reads next, spread over the microtiles of the
-    /// current one; else the next tile's rows of A.
+    /// What to prefetch during a microtile: a part of the block that this thread reads next or, if there is none, the
+    /// next tile's rows of A.
     #[inline(always)]
     fn prefetch<S: Simd>(&self, tile: usize, panel: usize) -> Prefetch {
         let Gemm { a, .. } = *self.gemm;
@@ -184,14 +184,14 @@ impl MacroKernel<'_, '_> {
 }
 
 impl EdgeTile {
-    /// A row, if rows are `width` long.
+    /// Row i, if rows are `width` long.
     #[inline(always)]
     fn row(&mut self, row: usize, width: usize) -> *mut f32 {
         self.0.as_mut_ptr().cast::<f32>().wrapping_add(row * width)
     }
 }
 
-/// edge = C, with zeros up to `width`.
+/// Copies C's elements to the edge tile, and fills its rows up to `width` with zeros.
 ///
 /// # Safety
 /// C has these rows and columns, and `edge` that many rows of `width`.
@@ -205,7 +205,7 @@ unsafe fn gather(c: MatMut, rows: usize, columns: usize, width: usize, edge: *mu
     }
 }
 
-/// C[rows, columns] = edge, in transposed blocks if C is column-major.
+/// Copies the edge tile to C[rows, columns], by transposed blocks if C is column-major.
 ///
 /// # Safety
 /// `edge` holds the rows, each of whole vectors, and the elements lie inside C.

@@ -1,4 +1,4 @@
-//! Matrices as pointers with strides: what the loops split without bounds checks.
+//! Matrices as pointers with strides, which the loops split without bounds checks.
 
 use ndarray::{ArrayView2, ArrayViewMut2};
 use pulp::Simd;
@@ -21,7 +21,7 @@ pub(super) struct MatMut {
     pub cs: isize,
 }
 
-// SAFETY: what it leads to is borrowed for the whole call that threads share, and nobody writes it meanwhile.
+// SAFETY: the memory is borrowed for the whole call that threads share, and nobody writes it meanwhile.
 unsafe impl Send for MatRef {}
 // SAFETY: as above.
 unsafe impl Sync for MatRef {}
@@ -49,7 +49,7 @@ impl MatRef {
         self.ptr.wrapping_offset(i as isize * self.rs + j as isize * self.cs)
     }
 
-    /// The matrix from the element (i, j) on.
+    /// The part of the matrix that begins at element (i, j).
     #[inline(always)]
     pub fn from(self, i: usize, j: usize) -> Self {
         Self { ptr: self.at(i, j), ..self }
@@ -72,7 +72,7 @@ impl MatMut {
         Self { rs: self.cs, cs: self.rs, ..self }
     }
 
-    /// Whether the elements of a column are adjacent, and those of a row are not.
+    /// Whether the elements of a column are adjacent and those of a row are not.
     #[inline(always)]
     pub fn is_column_major(self) -> bool {
         self.rs == 1 && self.cs != 1

@@ -42,12 +42,12 @@ macro_rules! by_size {
 pub(super) use by_size;
 const _: () = assert!(MR == 6 && MR_NARROW == 12 && NR_VECTORS == 4, "the sizes above are all there are");
 
-/// One microtile: its operands, and where its sums go.
+/// The operands of a microtile, and where its sums go.
 #[derive(Clone, Copy)]
 pub(super) struct MicroTile {
-    /// Steps over k.
+    /// The number of steps over k.
     pub kc: usize,
-    /// Steps of a partial sum (`params::kc_sum`).
+    /// The number of steps in a partial sum (`params::kc_sum`).
     pub kc_sum: usize,
     /// The rows of A, from the first step on.
     pub a: MatRef,
@@ -55,20 +55,20 @@ pub(super) struct MicroTile {
     pub b: *const f32,
     /// The first row of C.
     pub c: *mut f32,
-    /// From one row of C to the next.
+    /// The distance from one row of C to the next.
     pub rs_c: isize,
-    /// Whether the sums are added to what C holds (beta = 1), else they replace it.
+    /// Whether the sums are added to what C holds (beta = 1 in BLAS) or replace it.
     pub accumulate: bool,
-    /// What will be read soon.
+    /// What to prefetch meanwhile.
     pub prefetch: Prefetch,
-    /// What is done to complete sums.
+    /// What is applied to the sums when they are complete.
     pub epilogue: TileEpilogue,
 }
 
-/// Computes a microtile of any size up to the full ones, and applies its epilogue.
+/// Computes a microtile of any size up to the full one, and applies its epilogue.
 ///
 /// # Safety
-/// The pointers reach what the size of the tile, `kc` and the strides say, and nobody else accesses `c` meanwhile.
+/// The pointers must cover what the size of the tile, `kc` and the strides say, and nobody else may access `c`.
 #[inline(always)]
 pub(super) unsafe fn compute<S: Simd>(simd: S, rows: usize, vectors: usize, tile: MicroTile) {
     debug_assert!(vectors <= nr_vectors::<S>());

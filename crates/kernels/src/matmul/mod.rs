@@ -1,8 +1,9 @@
 //! Matrix products in single precision.
 //!
-//! Every element of a product is a sum of partial sums (`params::kc_sum`): fused multiply-adds over a run of k in
-//! ascending order, from zero; the partial sums are added in order. So its bits depend on its row of A and its column
-//! of B only: not on the number of threads, nor on the other rows and columns, nor on the SIMD level of the processor.
+//! Every element of a product is a sum of partial sums, which are added in order. A partial sum starts at zero and runs
+//! over `params::kc_sum` steps of k, in ascending order, by fused multiply-adds. So the bits of an element depend only
+//! on its row of A and its column of B: not on the number of threads, other rows and columns, or the processor's SIMD
+//! level.
 
 mod batched;
 pub mod bf16;
@@ -50,7 +51,7 @@ pub fn matmul(a: ArrayView2<f32>, b: ArrayView2<f32>, out: ArrayViewMut2<f32>) -
     gemm_on(Arch::new(), "matmul", a, b, Epilogue::default(), out)
 }
 
-/// The SIMD levels that this processor has, from scalar code to the one that is used.
+/// The SIMD levels that this processor has, from scalar code to the widest, which is used.
 pub fn simd_levels() -> Vec<Arch> {
     let mut levels = vec![Arch::Scalar];
     #[cfg(target_arch = "x86_64")]
@@ -59,7 +60,7 @@ pub fn simd_levels() -> Vec<Arch> {
     levels
 }
 
-/// out[m, n] = relu(a[m, k] b[k, n] + bias[n]) at a SIMD level: each gives the same bits.
+/// out[m, n] = relu(a[m, k] b[k, n] + bias[n]) at a given SIMD level, for tests: every level gives the same bits.
 pub fn matmul_bias_relu_at(
     level: Arch,
     a: ArrayView2<f32>,
@@ -77,18 +78,18 @@ pub fn matmul_bias_relu_at(
     )
 }
 
-/// What the operands of a product are rounded to; sums are in single precision.
+/// What the operands of a product are rounded to. Sums are always in single precision.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Precision {
-    /// Single precision: as they are.
+    /// Single precision: no rounding.
     #[default]
     Float32,
-    /// bfloat16, by a unit.
+    /// bfloat16, multiplied by this unit.
     Bfloat16(Unit),
 }
 
 impl Precision {
-    /// bfloat16, by the best unit of this processor.
+    /// bfloat16 by the fastest unit of this processor.
     pub fn bfloat16() -> Self {
         Self::Bfloat16(Unit::best())
     }
@@ -113,7 +114,7 @@ pub(crate) fn product(
     }
 }
 
-/// `conv::convolve` of operands in a precision.
+/// `conv::convolve` in a precision.
 pub(crate) fn convolve(
     precision: Precision,
     a: &[ArrayView2<f32>],
@@ -129,7 +130,7 @@ pub(crate) fn convolve(
     }
 }
 
-/// `conv::convolve` by a weight that was transformed before.
+/// `conv::convolve` with a weight that was transformed before.
 pub(crate) fn convolve_transformed(
     weight: &TransformedWeight,
     x: ArrayView4<f32>,
@@ -146,7 +147,7 @@ pub(crate) fn convolve_back(kernel: Kernel, a: ArrayView2<f32>, grad: ArrayView4
     conv::convolve_back(kernel, a, grad, out);
 }
 
-/// `conv_weight::weight_gradient` of operands in a precision.
+/// `conv_weight::weight_gradient` in a precision.
 pub(crate) fn weight_gradient(
     precision: Precision,
     grad: ArrayView4<f32>,
@@ -170,7 +171,7 @@ pub(crate) fn gemm_nt(
     epilogue: Epilogue,
     out: ArrayViewMut2<f32>,
 ) -> Result<()> {
-    // Checked before it is transposed, so that the error shows the caller's shape.
+    // Checked before `b` is transposed, so that the error shows the caller's shape.
     expect_shape(op, "b", b.shape(), &[b.nrows(), a.ncols()])?;
     gemm_on(Arch::new(), op, a, b.reversed_axes(), epilogue, out)
 }
