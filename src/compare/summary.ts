@@ -1,3 +1,4 @@
+import { expectOneOf } from "../checks.js";
 import {
   epochKey,
   isBetter,
@@ -8,21 +9,27 @@ import {
   showSigned,
   unitOf,
 } from "../tasks/metrics.js";
-import type { CrossedDifference } from "./crossed_difference.js";
+import { chanceIn, hasSamples } from "./chance_in.js";
+import { expectResult } from "./expect_result.js";
 import type { CompareResult, Method, SweepResult } from "./results.js";
 import type { PairedDifference, SampleStats } from "./statistics.js";
+import { sweptIn } from "./swept_in.js";
 
 /**
  * What a comparison finds, in one sentence: the difference with the weights of the epochs that were best on the
  * validation set, or of the last ones.
  *
+ * @throws DistilleryError `BAD_ARGUMENT` for what is no result of `compare`.
  * @example
  * ```ts
  * compareSummary(result);
  * // "Distilling raised test accuracy by 0.55 points (95% interval 0.31 to 0.79, 5 seeds): distinguishable from chance."
  * ```
  */
-export function compareSummary({ data, difference, seeds }: CompareResult, weights: "best" | "last" = "best"): string {
+export function compareSummary(result: CompareResult, weights: "best" | "last" = "best"): string {
+  expectResult("compare", result);
+  expectOneOf("weights", weights, ["best", "last"]);
+  const { data, difference, seeds } = result;
   const { mean, low, high, confidence, distinguishable } = difference[weights];
   const [metric] = metricsOf(data);
   const what = `${weights === "best" ? "" : "the last epoch's "}test ${metric.label}`;
@@ -46,27 +53,26 @@ export function compareSummary({ data, difference, seeds }: CompareResult, weigh
   return `Distilling ${change} ${what} by ${points(Math.abs(mean))}${unit} ${interval}: distinguishable from chance.`;
 }
 
-/** What the intervals of a comparison have in them, and what they have not. */
-export function scopeOf({ difference: { best } }: CompareResult): string {
+/**
+ * What the intervals of a comparison have in them, and what they have not.
+ *
+ * @throws DistilleryError `BAD_ARGUMENT` for what is no result of `compare`.
+ */
+export function scopeOf(result: CompareResult): string {
+  expectResult("compare", result);
+  const { best } = result.difference;
   const [kind, missing] = hasSamples(best) ? [" of the same kind", ""] : ["", "other test samples, "];
   return `Intervals are for ${chanceIn(best)}${kind}, not for ${missing}another teacher, data set, split or setting.`;
-}
-
-/** What the intervals of differences, all of one figure, are for. */
-export function chanceIn(...differences: readonly CrossedDifference[]): string {
-  return differences.some(hasSamples) ? "other seeds and other test samples" : "other seeds";
-}
-
-function hasSamples({ samples }: CrossedDifference): boolean {
-  // In JSON an infinite number is null.
-  return samples === undefined || Number.isFinite(samples.low);
 }
 
 /**
  * What has to be known beside {@link compareSummary}: if best epoch, last epoch and validation set contradict each
  * other, and what the interval does not cover.
+ *
+ * @throws DistilleryError `BAD_ARGUMENT` for what is no result of `compare`.
  */
 export function compareCaveats(result: CompareResult): string[] {
+  expectResult("compare", result);
   const { data, difference, seeds } = result;
   const { best, last, validation } = difference;
   const [metric] = metricsOf(data);
@@ -87,8 +93,12 @@ export function compareCaveats(result: CompareResult): string[] {
 /**
  * How well the networks know how sure to be, and what temperature scaling makes of it; null of another task than
  * classification.
+ *
+ * @throws DistilleryError `BAD_ARGUMENT` for what is no result of `compare`.
  */
-export function calibrationSummary({ changes, methods }: CompareResult): string | null {
+export function calibrationSummary(result: CompareResult): string | null {
+  expectResult("compare", result);
+  const { changes, methods } = result;
   if (changes === null) return null;
   const shown = (x: number) => showMetric({ kind: "fraction" }, x);
   const parts = (["teacher", "baseline", "distilled"] as const).flatMap((name) => {
@@ -105,8 +115,11 @@ export function calibrationSummary({ changes, methods }: CompareResult): string 
 /**
  * What a comparison of several methods finds, in one sentence each: its difference to the baseline, then those of
  * methods to each other, and whether that is distinguishable from chance after Holm's correction.
+ *
+ * @throws DistilleryError `BAD_ARGUMENT` for what is no result of `compare`.
  */
 export function methodsSummary(result: CompareResult): string[] {
+  expectResult("compare", result);
   const { methods } = result;
   const ofBaseline = methods.map((method) => {
     const compared = { against: "the baseline", among: methods.length, what: "methods", difference: method.difference };
@@ -169,8 +182,13 @@ function differenceSentence(
   return `${change} (${interval}, p ${correctedPValue.toPrecision(2)}${correction}): ${sure}`;
 }
 
-/** What a sweep finds, in one sentence; with several seeds by their mean, with the standard deviation. */
+/**
+ * What a sweep finds, in one sentence; with several seeds by their mean, with the standard deviation.
+ *
+ * @throws DistilleryError `BAD_ARGUMENT` for what is no result of `sweep`.
+ */
 export function sweepSummary(result: SweepResult): string {
+  expectResult("sweep", result);
   const { data, best, seeds = [] } = result;
   const { evaluation, spread, test } = best;
   const [metric] = metricsOf(data);
@@ -187,13 +205,14 @@ export function sweepSummary(result: SweepResult): string {
     .join(" and ")}: ${figures}${over}.`;
 }
 
-/** What a sweep's points differ in. */
-export function sweptIn({ swept = ["temperature", "alpha"] }: Pick<SweepResult, "swept">) {
-  return swept;
-}
-
-/** What has to be known beside {@link sweepSummary}: whether the best point can be told from the others. */
-export function sweepCaveats({ data, points, seeds }: SweepResult): string[] {
+/**
+ * What has to be known beside {@link sweepSummary}: whether the best point can be told from the others.
+ *
+ * @throws DistilleryError `BAD_ARGUMENT` for what is no result of `sweep`.
+ */
+export function sweepCaveats(result: SweepResult): string[] {
+  expectResult("sweep", result);
+  const { data, points, seeds } = result;
   if (points.length < 2) return [];
   if (seeds.length < 2) return ["1 seed can't tell its lead from chance; give more seeds."];
   const [metric] = metricsOf(data);

@@ -1,4 +1,5 @@
-import { badArgument, expectOptions } from "../checks.js";
+import { expectOptions } from "../checks.js";
+import { expectResult } from "../compare/expect_result.js";
 import type { CompareResult, StudentMetrics, SweepResult } from "../compare/results.js";
 import type { Dataset } from "../data/index.js";
 import type { TaskEvaluation } from "../tasks/evaluation.js";
@@ -90,11 +91,4 @@ function withoutConfusion(figures: StudentMetrics): StudentMetrics {
   const without = (evaluation: TaskEvaluation) =>
     isClassification(evaluation) ? { ...evaluation, confusion: [] } : evaluation;
   return { ...figures, evaluations: figures.evaluations.map(without) };
-}
-
-/** Refuses anything but the result of `compare` or `sweep`. */
-function expectResult(kind: "compare" | "sweep", result: unknown): void {
-  const { kind: got } = (result ?? {}) as { kind?: unknown };
-  if (got === kind) return;
-  throw badArgument("result", `what ${kind}() gives`, got ?? result);
 }

@@ -1,6 +1,7 @@
 // How figures are written, in the report's sentences and on its page alike.
 
 import { showCount } from "../show.js";
+import { type Metric, showSigned } from "../tasks/metrics.js";
 
 /** A difference of shares in points of a percent, with its sign: 0.0055 as +0.55. */
 export function points(difference: number, digits = 2): string {
@@ -54,4 +55,9 @@ export function short(x: number): string {
 /** A p-value: "= 0.031", or "below 0.001". */
 export function pValue(p: number): string {
   return p < 0.001 ? "below 0.001" : `= ${p.toFixed(3)}`;
+}
+
+/** A change with its sign, of a share as {@link points} writes it. */
+export function changeOf(metric: Pick<Metric, "kind">, change: number): string {
+  return metric.kind === "fraction" ? points(change) : showSigned(metric, change);
 }

@@ -1,14 +1,8 @@
-import type { CompareResult, Method, StudentMetrics, SweepPoint, SweepResult } from "../compare/results.js";
+import { chanceIn } from "../compare/chance_in.js";
+import type { CompareResult, Method, StudentMetrics, SweepResult } from "../compare/results.js";
 import type { SampleStats } from "../compare/statistics.js";
-import {
-  chanceIn,
-  compareCaveats,
-  pairsSummary,
-  scopeOf,
-  sweepCaveats,
-  sweepSummary,
-  sweptIn,
-} from "../compare/summary.js";
+import { compareCaveats, pairsSummary, scopeOf, sweepCaveats, sweepSummary } from "../compare/summary.js";
+import { sweptIn } from "../compare/swept_in.js";
 import { capitalized, showCount, showPercent } from "../show.js";
 import {
   agreementOf,
@@ -19,12 +13,12 @@ import {
   metricsOf,
   showChange,
   showMetric,
-  showSigned,
   teachersMetric,
   unitOf,
 } from "../tasks/metrics.js";
 import type { RunReport, Verdict } from "./report_data.js";
-import { counted, fewer, points, pValue, short, times, withMinusSigns } from "./text.js";
+import { isSamePoint, samplingMargin } from "./sweep_points.js";
+import { changeOf, counted, fewer, pValue, short, times, withMinusSigns } from "./text.js";
 
 /**
  * Did distilling help, by how much, how sure: the difference with the weights that were best on the validation set,
@@ -165,11 +159,6 @@ function ofTeacher({ data, teacher }: Pick<SweepResult, "data" | "teacher">): st
   return evaluation === null ? [] : [`the teacher ${showMetric(metricsOf(data)[0], mainMetric(data, evaluation))}`];
 }
 
-/** Whether two points of a sweep, or one and its copy as the best, are one. */
-export function isSamePoint(a: SweepPoint, b: SweepPoint): boolean {
-  return a.temperature === b.temperature && a.alpha === b.alpha;
-}
-
 function closePoints(close: number, others: number): string {
   if (close === 0) return "no other point is";
   if (close === others) return close === 1 ? "the other point is" : `all ${showCount(others)} other points are`;
@@ -242,22 +231,4 @@ function went(change: number): string {
 function spread(metric: Metric, { mean, std, values }: SampleStats): string {
   const shown = showMetric(metric, mean);
   return values.length < 2 ? shown : `${shown}\u00a0\u00b1\u00a0${showChange(metric, std)}`;
-}
-
-/** A change with its sign, of a share as {@link points} writes it. */
-export function changeOf(metric: Pick<Metric, "kind">, change: number): string {
-  return metric.kind === "fraction" ? points(change) : showSigned(metric, change);
-}
-
-const TWO_SIDED_95 = 1.96;
-
-/**
- * How far two accuracies near `accuracy`, each over `samples` samples, differ by chance alone: half the 95% interval of
- * the difference of two independent shares, 1.96 sqrt(2 p (1 - p) / n), each with one right and one wrong more (Agresti
- * and Caffo, 2000), so that all right is no proof of it. On the same samples they differ by less.
- */
-export function samplingMargin(accuracy: number, samples: number): number {
-  const n = samples + 2;
-  const p = (samples * accuracy + 1) / n;
-  return TWO_SIDED_95 * Math.sqrt((2 * p * (1 - p)) / n);
 }

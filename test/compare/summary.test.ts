@@ -4,7 +4,10 @@ import {
   type CompareResult,
   compareCaveats,
   compareSummary,
+  DistilleryError,
+  methodsSummary,
   type SweepResult,
+  scopeOf,
   sweepCaveats,
   sweepSummary,
 } from "../../src/index.js";
@@ -12,6 +15,7 @@ import {
 /** A result with nothing but what the answer is made of. */
 const compared = (best: Partial<CompareResult["difference"]["best"]>, seeds = 5): CompareResult =>
   ({
+    kind: "compare",
     seeds: Array.from({ length: seeds }, (_, i) => i),
     difference: { best: { confidence: 0.95, ...best } },
   }) as CompareResult;
@@ -22,7 +26,11 @@ test("a calibration that no temperature makes better, and of several losses whos
     baseline: null,
     distilled: { error: { mean: 0.2 }, temperature: { mean: 2 }, scaledError: { mean: 0.1 } },
   };
-  const result = { changes: { calibration }, methods: [{ name: "kd" }, { name: "dkd" }] } as unknown as CompareResult;
+  const result = {
+    kind: "compare",
+    changes: { calibration },
+    methods: [{ name: "kd" }, { name: "dkd" }],
+  } as unknown as CompareResult;
   expect(calibrationSummary(result)).toMatch(/: teacher 19\.60% \(no temperature fits\), kd 20\.00% -> 10\.00%\.$/);
 });
 
@@ -53,7 +61,7 @@ describe("a comparison's answer", () => {
 
 describe("what has to be known beside it", () => {
   const of = (best: object, last: object, validation: object, seeds = [0, 1]) =>
-    compareCaveats({ seeds, difference: { best, last, validation } } as CompareResult);
+    compareCaveats({ kind: "compare", seeds, difference: { best, last, validation } } as CompareResult);
   const yes = { distinguishable: true, mean: 0.002 };
   const no = { distinguishable: false, mean: 0.001 };
   const up = { mean: 0.001, pValue: 0.2 };
@@ -97,7 +105,7 @@ test("seeds that agree on these test samples alone", () => {
 
 test("a sweep's answer", () => {
   const best = { temperature: 4, alpha: 0.9, validationAccuracy: 0.9012, evaluation: { accuracy: 0.8955 } };
-  expect(sweepSummary({ best } as unknown as SweepResult)).toBe(
+  expect(sweepSummary({ kind: "sweep", best } as unknown as SweepResult)).toBe(
     "Best with temperature 4 and alpha 0.9: 90.12% on the validation set, 89.55% on the test set.",
   );
 });
@@ -113,11 +121,12 @@ test("a sweep's answer over several seeds, and what it can tell apart", () => {
   const [clear, close] = [true, false].map((significant) => ({ spread: { lead: { significant, mean: 0.01 } } }));
   const caveats = (seeds: number, ...points: unknown[]) =>
     sweepCaveats({
+      kind: "sweep",
       best,
       points: [{ spread: { lead: null } }, ...points],
       seeds: [0, 1, 2].slice(0, seeds),
     } as unknown as SweepResult);
-  expect(sweepSummary({ best, seeds: [0, 1, 2] } as unknown as SweepResult)).toBe(
+  expect(sweepSummary({ kind: "sweep", best, seeds: [0, 1, 2] } as unknown as SweepResult)).toBe(
     "Best with temperature 4 and alpha 0.9: 90.12% ± 0.21 on the validation set, 89.61% ± 0.12 on the test set (mean and sd of 3 seeds).",
   );
   expect(caveats(3, clear, close, close)[0]).toBe(
@@ -138,8 +147,36 @@ test("a sweep's answer over several seeds, and what it can tell apart", () => {
 
 test("a comparison's answer for the last epoch", () => {
   const last = { mean: -0.0008, low: -0.003, high: 0.0014, confidence: 0.95, distinguishable: false };
-  const result = { seeds: [0, 1], difference: { last } } as CompareResult;
+  const result = { kind: "compare", seeds: [0, 1], difference: { last } } as CompareResult;
   expect(compareSummary(result, "last")).toBe(
     "Distilling changed the last epoch's test accuracy by -0.08 points (95% interval -0.30 to 0.14, 2 seeds): not distinguishable from chance.",
   );
+});
+
+describe("what is no result of theirs is refused by name", () => {
+  const refused = (body: () => unknown) => {
+    expect(body).toThrow(DistilleryError);
+    expect(body).toThrow(expect.objectContaining({ code: "BAD_ARGUMENT" }));
+    return expect(body);
+  };
+
+  test.each([compareSummary, compareCaveats, calibrationSummary, methodsSummary, scopeOf])(
+    "$name",
+    (summary: (result: CompareResult) => unknown) => {
+      refused(() => summary(undefined as never)).toThrow("result: expected what compare() gives, got undefined");
+      refused(() => summary([] as never)).toThrow("result: expected what compare() gives, got an empty list");
+      refused(() => summary({ kind: "sweep" } as never)).toThrow('result: expected what compare() gives, got "sweep"');
+    },
+  );
+
+  test.each([sweepSummary, sweepCaveats])("$name", (summary: (result: SweepResult) => unknown) => {
+    refused(() => summary(null as never)).toThrow("result: expected what sweep() gives, got null");
+    refused(() => summary({} as never)).toThrow("result: expected what sweep() gives, got a value of type Object");
+  });
+
+  test("weights", () => {
+    refused(() => compareSummary(compared({}), "lst" as never)).toThrow(
+      'weights: expected "best" or "last", got "lst", did you mean last?',
+    );
+  });
 });

@@ -2,7 +2,8 @@ import { beforeAll, describe, expect, test } from "vitest";
 import type { SweepResult } from "../../src/compare/index.js";
 import type { RunReport } from "../../src/report/report_data.js";
 import { runReport } from "../../src/report/run_report.js";
-import { compareVerdict, runVerdict, samplingMargin, sweepVerdict } from "../../src/report/verdict.js";
+import { samplingMargin } from "../../src/report/sweep_points.js";
+import { compareVerdict, runVerdict, sweepVerdict } from "../../src/report/verdict.js";
 import { compareResult, sweepResult, type Trained, trained } from "./support.js";
 
 let run: Trained;

@@ -3,8 +3,7 @@
 import type { SampleStats } from "../../compare/statistics.js";
 import { h } from "../../page/dom.js";
 import { type Metric, showChange, showMetric } from "../../tasks/metrics.js";
-import { pValue } from "../text.js";
-import { changeOf } from "../verdict.js";
+import { changeOf, pValue } from "../text.js";
 
 /** A metric's mean over the seeds with its standard deviation; nothing if it is not known. */
 export function spreadCell(metric: Pick<Metric, "kind">, stats: SampleStats | undefined): HTMLElement | string {

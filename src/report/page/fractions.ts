@@ -1,11 +1,10 @@
+import { chanceIn } from "../../compare/chance_in.js";
 import type { FractionMetrics } from "../../compare/results.js";
 import type { SampleStats } from "../../compare/statistics.js";
-import { chanceIn } from "../../compare/summary.js";
 import type { Content } from "../../page/dom.js";
 import { showCount, showPercent } from "../../show.js";
 import { type Metric, showMetric } from "../../tasks/metrics.js";
-import { counted } from "../text.js";
-import { changeOf } from "../verdict.js";
+import { changeOf, counted } from "../text.js";
 import { intervalCell, spreadCell } from "./cells.js";
 import { figure } from "./figure.js";
 import { type Line, lineChart } from "./line_chart.js";

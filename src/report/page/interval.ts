@@ -1,10 +1,10 @@
+import { chanceIn } from "../../compare/chance_in.js";
 import type { SourceOfChance } from "../../compare/crossed_difference.js";
 import type { CompareResult } from "../../compare/results.js";
-import { chanceIn } from "../../compare/summary.js";
 import { type Content, h } from "../../page/dom.js";
 import { showPercent } from "../../show.js";
 import { type Metric, unitOf } from "../../tasks/metrics.js";
-import { changeOf } from "../verdict.js";
+import { changeOf } from "../text.js";
 import { isKnown, pCell } from "./cells.js";
 import { figure } from "./figure.js";
 import { table } from "./table.js";

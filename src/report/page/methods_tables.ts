@@ -1,11 +1,10 @@
+import { chanceIn } from "../../compare/chance_in.js";
 import type { CorrectedDifference } from "../../compare/crossed_difference.js";
 import type { Method, MethodDifference, StudentMetrics } from "../../compare/results.js";
-import { chanceIn } from "../../compare/summary.js";
 import { type Content, h } from "../../page/dom.js";
 import { type Metric, metricsOf } from "../../tasks/metrics.js";
 import type { CompareReport } from "../report_data.js";
-import { counted } from "../text.js";
-import { changeOf } from "../verdict.js";
+import { changeOf, counted } from "../text.js";
 import { intervalCell, isKnown, spreadCell } from "./cells.js";
 import { table } from "./table.js";
 

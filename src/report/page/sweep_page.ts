@@ -1,5 +1,5 @@
 import type { SweepPoint } from "../../compare/results.js";
-import { sweptIn } from "../../compare/summary.js";
+import { sweptIn } from "../../compare/swept_in.js";
 import { h } from "../../page/dom.js";
 import { capitalized, showCount, showPercent } from "../../show.js";
 import type { TaskEvaluation } from "../../tasks/evaluation.js";
@@ -15,7 +15,7 @@ import {
   showSigned,
 } from "../../tasks/metrics.js";
 import type { SweepReport } from "../report_data.js";
-import { isSamePoint, samplingMargin } from "../verdict.js";
+import { isSamePoint, samplingMargin } from "../sweep_points.js";
 import { isKnown, pCell } from "./cells.js";
 import { sweepCurves } from "./curves.js";
 import { disclosed, figure } from "./figure.js";
