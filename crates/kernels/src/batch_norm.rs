@@ -24,7 +24,7 @@ pub struct Affine<'a> {
 pub struct Norm<'a> {
     /// The scale and shift.
     pub affine: Affine<'a>,
-    /// Whose mean and variance.
+    /// Which mean and variance normalize.
     pub statistics: Statistics<'a>,
     /// Added to the variance.
     pub eps: f32,
@@ -80,7 +80,7 @@ pub fn backward(grad: ArrayView2<f32>, saved: &Saved, weight: &[f32], into: Grad
 }
 
 impl Norm<'_> {
-    /// Refuses what does not fit x of this shape, before anything is written.
+    /// Checks the arrays against the shape of x, before anything is written.
     pub(crate) fn check(&self, op: &'static str, x: &[usize], outputs: &mut Outputs) -> Result<()> {
         let (rows, features) = (x[0], x[1]);
         expect_shape(op, "out", outputs.out.shape(), x)?;
@@ -125,8 +125,8 @@ pub(crate) fn normalize<const RELU: bool>(
     Ok(())
 }
 
-/// `backward` of a gradient that is computed when it is needed: `grad(i, column, part)` writes the elements from i on,
-/// which lie in one row and begin at this column.
+/// `backward` with a gradient that is computed when it is needed: `grad(i, column, part)` writes the elements from i
+/// on, which are in one row and begin at this column.
 pub(crate) fn backward_with(
     grad: impl Fn(usize, usize, &mut [f32]) + Sync,
     saved: &Saved,
@@ -228,7 +228,7 @@ pub(crate) fn input_gradient<'a>(
     let (x, mean, inv_std) = (&x[..n], &mean[..n], &inv_std[..n]);
     let (weight, grad_weight, grad_bias) = (&weight[..n], &grad_weight[..n], &grad_bias[..n]);
     if scale == 0.0 {
-        // Nothing of the statistics comes through, NaN and infinities of other rows included.
+        // In eval mode the statistics are constants. Skipped rather than multiplied by 0, since 0 * NaN is NaN.
         for j in 0..n {
             grad[j] *= weight[j] * inv_std[j];
         }

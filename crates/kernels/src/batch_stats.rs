@@ -72,12 +72,12 @@ impl Statistics<'_> {
     }
 }
 
-/// What a distance from a running mean is multiplied by.
+/// 1 / standard deviation from a running variance.
 pub(crate) fn inv_std(var: f32, eps: f32) -> f32 {
     1.0 / (var + eps).sqrt()
 }
 
-/// Writes it for each feature.
+/// Writes `inv_std` of each feature.
 pub(crate) fn write_inv_std(var: &[f32], eps: f32, out: &mut [f32]) {
     out.iter_mut().zip(var).for_each(|(out, var)| *out = inv_std(*var, eps));
 }

@@ -1,8 +1,8 @@
 //! Batch normalization of images by channel, `torch.nn.BatchNorm2d`, and its gradients: x[images, channels, length].
 //!
-//! A thread takes a channel, whose planes stay in its L2 from the sums to the last pass. They lie far apart, so each is
-//! prefetched while the one before is read. Planes that are short are columns of rows instead (`short_planes.rs`), and
-//! those of one element the rows of `batch_norm.rs`.
+//! A task is a channel, whose planes stay in L2 from the sums to the last pass. They are far apart in memory, so each
+//! is prefetched while the one before is read. Short planes are handled in `short_planes.rs`, and planes of one
+//! element, which are rows of features, in `batch_norm.rs`.
 
 use crate::batch_norm::{self, Affine, Gradients, Norm, Outputs, Saved};
 use crate::batch_stats::{self, Moments, RunningUpdate, Statistics, ema_update};
@@ -19,16 +19,16 @@ use ndarray::{ArrayView3, ArrayViewMut3, Axis, Ix3};
 
 const OP: &str = "batch_norm";
 
-/// What follows the normalisation in its last pass, in this order.
+/// What is applied to the normalised values before they are written, in the order of the fields.
 #[derive(Clone, Copy, Default)]
 pub struct Epilogue<'a> {
-    /// What is added, in the shape of x.
+    /// Added to the output; of x's shape.
     pub addend: Option<&'a [f32]>,
     /// Whether ReLU follows.
     pub relu: bool,
 }
 
-/// out = (x - mean) * inv_std * weight + bias by channel, for x[images, channels, length], and what follows.
+/// out = epilogue((x - mean) * inv_std * weight + bias) by channel, for x[images, channels, length].
 pub fn forward(x: ArrayView3<f32>, norm: Norm, epilogue: Epilogue, outputs: Outputs<Ix3>) -> Result<()> {
     let (images, channels, length) = x.dim();
     let Outputs { mean, inv_std, mut out } = outputs;
@@ -117,17 +117,18 @@ fn update(statistics: Statistics, moments: &[[f64; 2]]) {
     }
 }
 
-/// What the gradient passes before the normalisation, of what followed it.
+/// What followed the normalisation: the gradient passes it first.
 #[derive(Default)]
 pub struct EpilogueGradient<'a> {
-    /// The output, if ReLU followed. If nothing was added, its sign is computed again from x, which is read anyway.
+    /// The output, if ReLU followed. Without an addend only its presence counts: its sign is recomputed from x, which
+    /// is read anyway.
     pub y: Option<&'a [f32]>,
-    /// Where the gradient of the addend goes; none if nothing was added.
+    /// Where the gradient of the addend goes; `None` if there was no addend.
     pub addend: Option<&'a mut [f32]>,
 }
 
-/// The gradients of x[images, channels, length], weight[channels] and bias[channels], and of what was added, from
-/// grad[images, channels, length].
+/// The gradients of x[images, channels, length], weight[channels], bias[channels] and the addend from grad[images,
+/// channels, length].
 pub fn backward(
     grad: ArrayView3<f32>,
     saved: &Saved<Ix3>,
@@ -249,7 +250,7 @@ fn normalize<'a>(x: &'a [f32], numbers: Numbers, addend: Option<&'a [f32]>, relu
 }
 
 vectorised! {
-/// The gradient of x from that of the output, or from what ReLU leaves of it.
+/// The gradient of x from that of the output. With `RELU`, that is first set to 0 where ReLU's output was 0.
 fn input_gradient<'a, const RELU: bool>(
     grad: &'a [f32],
     x: &'a [f32],
@@ -259,7 +260,7 @@ fn input_gradient<'a, const RELU: bool>(
 ) {
     let ([mean, inv_std, ..], [factor, scale, grad_weight, grad_bias]) = (numbers, factors);
     if scale == 0.0 {
-        // As for a matrix: nothing of the statistics comes through.
+        // In eval mode the statistics are constants.
         for ((out, &grad), &x) in out.iter_mut().zip(grad).zip(x) {
             *out = factor * relu_grad::<RELU>(grad, x, numbers);
         }

@@ -1,6 +1,6 @@
-//! Passes of a graph that run beside the kernels that the caller goes on with, each on one thread while all have work:
-//! a whole pass is better work for a thread than a part of a small kernel, because nobody waits inside. An idle thread
-//! takes parts of a pass.
+//! Passes of a graph that run in the background while the caller goes on. While all threads have work, each pass runs
+//! on one thread: that scales better than splitting small kernels, because threads don't wait for each other. An idle
+//! thread helps with a pass.
 
 use crate::error::{Result, expect_shape, expect_that};
 use crate::graph::{BatchMoments, Graph, Pass};
@@ -12,21 +12,21 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 use std::thread;
 
-/// Numbers that are compared at a time.
+/// How many numbers are compared at a time.
 const BLOCK: usize = 1024;
 
 /// A graph and its passes in flight, in the order in which their results are taken.
 pub struct InferenceQueue {
     graph: Arc<Graph>,
     in_flight: VecDeque<InFlight>,
-    /// The moments of the pass whose result was taken last, of its nodes that normalise by the batch.
+    /// The moments of the pass whose result was taken last, for its nodes that normalise by the batch.
     taken: Option<BatchMoments>,
-    /// Passes that came back, for their memory: the next one uses that of the last, which the caches still hold.
+    /// Finished passes, kept for their memory. The next pass takes that of the last one, which is still in the caches.
     spare: Vec<Pass>,
 }
 
 struct InFlight {
-    /// Where the random stream stood before and after its draws.
+    /// The state of the random stream before and after the pass's draws.
     before: Vec<u32>,
     after: Vec<u32>,
     pass: Receiver<Completed>,
@@ -79,13 +79,13 @@ impl InferenceQueue {
         Ok(())
     }
 
-    /// Writes the outputs of the oldest pass in flight, if it is that of the request, and moves the stream past its
-    /// draws. If its input is another one, or if the graph draws and the stream is not where the pass began, all passes
-    /// are discarded, nothing is written, and the answer is false; as it is if none is in flight.
+    /// Writes the outputs of the oldest pass in flight if it is the one requested, and moves the stream past its draws.
+    /// Returns false and writes nothing if no pass is in flight, or if the pass does not match: its input is another
+    /// one, or the graph draws and the stream is in another state. Then all passes are discarded.
     pub fn take(&mut self, request: Request, outputs: &mut [&mut [f32]]) -> Result<bool> {
         self.check(&request, outputs)?;
         let Request { input, rows, state } = request;
-        // Refuses what is no state before a pass is taken.
+        // Refuses an invalid state before a pass is taken.
         Generator::new(state)?;
         let Some(InFlight { before, .. }) = self.in_flight.front() else { return Ok(false) };
         if self.graph.draws() && before != state {
@@ -138,7 +138,7 @@ impl InferenceQueue {
         self.spare.push(pass);
     }
 
-    /// Moves the running statistics of the i-th node that normalises by the batch, by the pass that was taken last.
+    /// Updates the running statistics of the i-th node that normalises by the batch, by the pass that was taken last.
     pub fn move_statistics(&self, i: usize, mean: &mut [f32], variance: &mut [f32]) -> Result<()> {
         match &self.taken {
             Some(moments) => self.graph.move_statistics(moments, i, mean, variance),
@@ -151,7 +151,7 @@ impl InferenceQueue {
         self.in_flight.clear();
     }
 
-    /// Works on what waits to be done until the oldest pass is through.
+    /// Waits for the oldest pass, and works on waiting tasks meanwhile.
     fn wait(&mut self) -> Option<(Pass, Vec<u32>, thread::Result<Result<()>>)> {
         let InFlight { after, pass, .. } = self.in_flight.pop_front()?;
         loop {
@@ -165,7 +165,7 @@ impl InferenceQueue {
 }
 
 fn same_bits(a: &[f32], b: &[f32]) -> bool {
-    // Block by block: a loop that may end at each element is not vectorised.
+    // Block by block, because a loop that may stop at each element is not vectorised.
     let differ =
         |(a, b): (&[f32], &[f32])| a.iter().zip(b).fold(0, |all, (a, b)| all | (a.to_bits() ^ b.to_bits())) != 0;
     a.len() == b.len() && !a.chunks(BLOCK).zip(b.chunks(BLOCK)).any(differ)

@@ -1,4 +1,4 @@
-//! One normalised element: what computes it again in the backward pass gets its bits.
+//! The normalisation of one element. The backward pass recomputes it by the same code, so it gets the same bits.
 
 use crate::relu;
 use pulp::Simd;
@@ -19,7 +19,7 @@ pub(crate) fn normalize_elements<S: Simd>(simd: S, x: S::f32s, [mean, inv_std, w
     simd.add_f32s(simd.mul_f32s(normalized, weight), bias)
 }
 
-/// What ReLU leaves of a gradient, if it followed the normalisation of x.
+/// The gradient before ReLU, if ReLU followed the normalisation of x: 0 where its output is 0.
 #[inline(always)]
 pub(crate) fn relu_grad<const RELU: bool>(grad: f32, x: f32, [mean, inv_std, weight, bias]: Numbers) -> f32 {
     if RELU { relu::backward(grad, normalize_element(x, mean, inv_std, weight, bias)) } else { grad }

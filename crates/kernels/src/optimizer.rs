@@ -3,7 +3,7 @@
 use crate::error::{Result, expect_shape, expect_that};
 use crate::parallel;
 
-/// Every element moves by itself, so that the size of a chunk decides only how the work is divided.
+/// The elements of a chunk. Every element is updated by itself, so this decides only how the work is divided.
 const CHUNK: usize = 1 << 13;
 
 /// One parameter with its gradient and the `N` arrays that an optimizer keeps for it.
@@ -54,8 +54,8 @@ pub(crate) fn expect_at_least_0(op: &'static str, what: &'static str, value: f64
     expect_that(value >= 0.0 && value.is_finite(), op, what, value, "a number of at least 0")
 }
 
-/// x, or zero if it is subnormal. The averages of a dead unit would become so small and stay so, since a tenth of the
-/// smallest number rounds to nothing: each would cost a hundred cycles a step for what a parameter loses in rounding.
+/// x, or zero if it is subnormal. Without this the averages of a dead unit decay to subnormal numbers and stay there:
+/// arithmetic with each costs a hundred cycles a step, and does not change the parameter.
 #[inline(always)]
 pub(crate) fn flush_subnormal(x: f32) -> f32 {
     if x.abs().to_bits() < f32::MIN_POSITIVE.to_bits() { 0.0 } else { x }

@@ -12,13 +12,13 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
-/// Parts for each thread.
+/// How many parts each thread gets.
 const PARTS: usize = 4;
 
-/// Simple operations of a task, at least: to hand over fewer takes longer than it saves.
+/// The least simple operations of a task: handing over fewer takes longer than it saves.
 pub(crate) const GRAIN: usize = 1 << 14;
 
-/// Items of a task, at least, if each is this many simple operations, such as the elements of a row.
+/// The least items of a task, if each item is this many simple operations, such as the elements of a row.
 pub(crate) fn grain(operations: usize) -> usize {
     GRAIN / operations.max(1) + 1
 }
@@ -30,7 +30,7 @@ thread_local! {
 }
 
 struct Pool {
-    /// Only held: the workers end when it is dropped.
+    /// Held so that the workers live: they end when it is dropped.
     _threads: ThreadPool,
     workers: Arc<SpinWait>,
 }
@@ -131,8 +131,8 @@ macro_rules! split_tuple {
 split_tuple!(A a0 a1, B b0 b1);
 split_tuple!(A a0 a1, B b0 b1, C c0 c1);
 
-/// Calls `f(index of the first item, part)` on parts of at least `grain` items, in parallel if there are several: more
-/// than threads, so that the others take over from one that the operating system interrupts.
+/// Calls `f(index of the first item, part)` on parts of at least `grain` items, in parallel if there are several. There
+/// are more parts than threads: if the operating system interrupts one thread, the others take over its parts.
 pub fn for_each<W: Split>(work: W, grain: usize, f: impl Fn(usize, W) + Sync) {
     let most = work.items() / grain.max(1);
     let parts = match num_parts(most) {
@@ -159,7 +159,7 @@ pub(crate) fn spawn(f: impl FnOnce() + Send + 'static) {
     if num_parts(2) < 2 { f() } else { rayon::spawn_fifo(f) }
 }
 
-/// Runs one of the tasks that wait for a thread, else pauses for a moment.
+/// Runs one of the tasks that wait for a thread. If there is none, pauses for a moment.
 pub(crate) fn work_while_waiting() {
     match rayon::yield_now() {
         Some(Yield::Executed) => (),
@@ -181,8 +181,8 @@ impl Split for Span {
     }
 }
 
-/// Splits the work in two, recursively, until there are `parts` parts. `dyn`: compiled once a type of work, not once a
-/// caller.
+/// Splits the work in two, recursively, until there are `parts` parts. `f` is `dyn`, so that this is compiled once per
+/// type of work, not once per caller.
 fn bisect<W: Split>(work: W, first: usize, parts: usize, f: &(dyn Fn(usize, W) + Sync)) {
     if parts < 2 {
         return f(first, work);

@@ -5,9 +5,9 @@ use crate::normalized::{Numbers, relu_grad};
 use crate::prefetch;
 use crate::vectorised::vectorised;
 
-/// Sums that run side by side in double precision.
+/// How many sums run side by side in double precision.
 const LANES: usize = 16;
-/// Sums that run side by side in single precision: two vectors, for one would wait for its last addition.
+/// How many sums run side by side in single precision: two vectors, because a single one would wait for each addition.
 const LANES_F32: usize = 32;
 /// Elements of a block.
 const BLOCK: usize = 16 * LANES_F32;
@@ -36,8 +36,8 @@ impl<'a> Planes<'a> {
         self.x.len().checked_div(self.channels * self.length).unwrap_or(0)
     }
 
-    /// Prefetches the plane of an image, if there is one: the planes of a channel lie far apart, where a processor
-    /// expects none of them.
+    /// Prefetches the plane of an image, if there is one. The planes of a channel are far apart, so the processor does
+    /// not prefetch them by itself.
     #[inline(always)]
     pub fn prefetch(&self, image: usize) {
         if image < self.images() {
@@ -53,8 +53,8 @@ fn flush(lanes: &[f32; LANES_F32], sums: &mut [f64; LANES_F32]) {
 }
 
 vectorised! {
-/// The mean of a channel, and the sum of squared distances from it: those of its planes, which stay in L1 for the
-/// second pass, added as by Chan, Golub and LeVeque (1979).
+/// The mean of a channel, and the sum of squared distances from it. They are computed for each plane, which stays in L1
+/// for the second pass, and combined as by Chan, Golub and LeVeque (1979).
 pub(crate) fn moments<'a>(planes: Planes<'a>) -> [f64; 2] {
     let (mut mean, mut squares, length) = (0.0, 0.0, planes.length as f64);
     for i in 0..planes.images() {
@@ -63,7 +63,7 @@ pub(crate) fn moments<'a>(planes: Planes<'a>) -> [f64; 2] {
         let plane_mean = sum_of(plane) / length;
         let distance = plane_mean - mean;
         mean += distance / (i + 1) as f64;
-        // The distances are from the rounded mean: what that lacks is taken off.
+        // The distances are from the rounded mean: this corrects for the rounding.
         let rest = plane_mean - f64::from(plane_mean as f32);
         squares += (squared_distances(plane, plane_mean as f32) - length * rest * rest).max(0.0);
         squares += distance * distance * length * (i as f64 / (i + 1) as f64);
@@ -119,18 +119,18 @@ fn squared_distances(x: &[f32], mean: f32) -> f64 {
         flush(&lanes, &mut sums);
     }
     let sum = total(sums);
-    // Squares from 2^128 on have no place in single precision.
+    // Squares of 2^128 and more overflow in single precision.
     if sum.is_finite() { sum } else { squared_distances_f64(x, mean) }
 }
 
-/// The same, all of it in double precision.
+/// The same in double precision.
 #[cold]
 fn squared_distances_f64(x: &[f32], mean: f32) -> f64 {
     x.iter().map(|x| (f64::from(*x) - f64::from(mean)).powi(2)).sum()
 }
 
 vectorised! {
-/// The sum of g[i] * (x[i] - mean), and that of g[i]; g is grad, or what ReLU leaves of it.
+/// The sum of g[i] * (x[i] - mean), and the sum of g[i]. With `RELU`, g is grad where ReLU's output is not 0, else 0.
 pub(crate) fn dots<'a, const RELU: bool>(grad: &'a [f32], x: &'a [f32], numbers: Numbers) -> [f64; 2] {
     let mean = numbers[0];
     let (mut dots, mut sums) = ([0.0f64; LANES_F32], [0.0f64; LANES_F32]);

@@ -1,7 +1,7 @@
-//! Pooling of images, plane by plane: the largest or the mean of windows. A plane is a channel of an image.
+//! Max and average pooling of images, plane by plane. A plane is a channel of an image.
 //!
-//! Some planes at a time are interleaved, so that a vector holds one element of each: a loop over a window is then a
-//! loop over vectors, whatever the window. One plane alone, or a very large one, is read as it lies.
+//! Several planes are interleaved, so that a vector holds one element of each: a loop over a window is then a loop over
+//! vectors, whatever the window. A single plane, or a very large one, is read in place.
 
 use crate::error::{KernelError, Result, expect_shape, expect_that};
 use crate::matmul::{LANES, deinterleave, interleave, with_scratch};
@@ -9,17 +9,17 @@ use crate::parallel::{self, Rows};
 use crate::prefetch::planes_to_write;
 use crate::vectorised::vectorised;
 
-/// Elements of a plane and its outputs that are interleaved, at most: 256 MiB of all lanes.
+/// The most elements of a plane and its outputs that are interleaved: 256 MiB for all lanes.
 const LANES_MAX: usize = 1 << 22;
 
-/// What one output reads along an axis: these elements, and how many it counts as in a mean.
+/// What one output reads along an axis, and what its mean is divided by.
 #[derive(Clone, Copy, Debug)]
 pub struct Span {
     /// The first element.
     pub start: usize,
     /// The element after the last one.
     pub end: usize,
-    /// From one element to the next.
+    /// The distance from one element to the next.
     pub step: usize,
     /// What a sum is divided by.
     pub count: usize,
@@ -112,8 +112,8 @@ pub fn max(windows: &Windows, x: &[f32], out: &mut [f32]) -> Result<()> {
     forward("max_pool", windows, &Largest, x, out)
 }
 
-/// The gradient of max's input: each output's goes to the element that it is, the first of equals, NaN above all, as in
-/// PyTorch.
+/// The gradient of max's input: each output's gradient goes to the element that was the largest. As in PyTorch, the
+/// first of equal ones counts, and NaN counts as the largest.
 pub fn max_backward(windows: &Windows, grad: &[f32], x: &[f32], grad_x: &mut [f32]) -> Result<()> {
     backward("max_pool", windows, &Largest, grad, x, grad_x)
 }

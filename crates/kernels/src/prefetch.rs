@@ -19,19 +19,19 @@ macro_rules! hint {
     }};
 }
 
-/// A line of any address, into L2.
+/// Prefetches the cache line of any address into L2.
 #[inline(always)]
 pub(crate) fn line_into_l2(address: *const f32) {
     hint!(address, _MM_HINT_T1);
 }
 
-/// What will be read, into L2.
+/// Prefetches what will be read into L2.
 #[inline(always)]
 pub(crate) fn into_l2(from: *const f32, len: usize) {
     (0..len).step_by(LINE).for_each(|at| line_into_l2(from.wrapping_add(at)));
 }
 
-/// What will be read next, into L1.
+/// Prefetches what will be read next into L1.
 #[inline(always)]
 pub(crate) fn to_read(next: &[f32]) {
     for at in (0..next.len().min(PAGE)).step_by(LINE) {
@@ -39,13 +39,13 @@ pub(crate) fn to_read(next: &[f32]) {
     }
 }
 
-/// A line of any address that will be written, into L1.
+/// Prefetches the cache line of any address that will be written into L1.
 #[inline(always)]
 pub(crate) fn line_to_write(address: *const f32) {
     hint!(address, _MM_HINT_ET0);
 }
 
-/// What will be written next, into L1, as its own: a store to a line that is elsewhere has to fetch it first.
+/// Prefetches what will be written next into L1, with ownership: otherwise a store first has to fetch the line.
 #[inline(always)]
 pub(crate) fn to_write(next: *const f32, len: usize) {
     for at in (0..len.min(PAGE)).step_by(LINE) {
@@ -53,8 +53,8 @@ pub(crate) fn to_write(next: *const f32, len: usize) {
     }
 }
 
-/// The same for some planes, a stride apart; not if that is a multiple of a page, for then their lines share a set of
-/// L1, which has fewer ways than there are planes.
+/// `to_write` for planes that are `stride` apart. Does nothing if that is a multiple of a page: the planes' lines then
+/// share a set of L1, which has fewer ways than there are planes.
 pub(crate) fn planes_to_write(next: &[f32], stride: usize, planes: usize, len: usize) {
     if !stride.is_multiple_of(PAGE) {
         next.chunks(stride).take(planes).for_each(|plane| to_write(plane.as_ptr(), len));

@@ -9,7 +9,7 @@ use crate::vectorised::vectorised;
 
 const N: usize = 624;
 const M: usize = 397;
-/// Flags and pairs of uniforms that are drawn at a time.
+/// How many flags, or pairs of uniforms, are drawn at a time.
 const BLOCK: usize = 4 * N;
 const INDEX: usize = N;
 const CACHED: usize = N + 1;
@@ -56,7 +56,7 @@ impl<'a> Generator<'a> {
         temper(self.state[index])
     }
 
-    /// The next 64 bits: two draws, the first one on top.
+    /// The next 64 bits: two draws, the first one in the upper half.
     #[inline]
     pub fn next_u64(&mut self) -> u64 {
         let high = self.next_u32();
@@ -65,7 +65,7 @@ impl<'a> Generator<'a> {
 
     /// Sets each flag with a chance of `chance`, as if by `unit_f64() < chance`: one 64-bit draw a flag.
     pub fn fill_bernoulli(&mut self, out: &mut [u8], chance: f64) {
-        // A double of 53 bits below `chance`, times 2^53: both sides stay exact, and the left one is whole.
+        // Compares whole numbers: `unit_f64() < chance`, multiplied by 2^53 on both sides, which is exact.
         let limit = (chance * (1u64 << 53) as f64).ceil() as u64;
         let mut words = [0; 2 * BLOCK];
         for flags in out.chunks_mut(BLOCK) {

@@ -4,7 +4,7 @@
 use crate::error::{Result, expect_that};
 use crate::softmax::LogSumExp;
 
-/// What the label's class has, and what every other has: 1 - e + e / classes, and e / classes.
+/// The targets of the label's class and of every other class: 1 - e + e / classes, and e / classes.
 #[derive(Clone, Copy)]
 pub(crate) struct SmoothedLabel {
     smoothing: f64,
@@ -29,7 +29,7 @@ impl SmoothedLabel {
     #[inline]
     pub(crate) fn loss(self, norm: LogSumExp, row: &[f32], label: usize) -> f64 {
         let own = f64::from(-norm.log_softmax(row[label]));
-        // 0 * infinity is no 0: without smoothing a class that is ruled out adds nothing.
+        // 0 * infinity would be NaN: without smoothing the other classes add nothing.
         if self.smoothing == 0.0 {
             return own;
         }

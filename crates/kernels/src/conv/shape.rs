@@ -1,21 +1,21 @@
-//! The sizes of a convolution, and what it refuses.
+//! The shapes of a convolution, and the checks of them.
 
 use crate::error::{KernelError, Result, expect_shape, expect_that};
 
 pub(super) const OP: &str = "conv2d";
-/// Elements of a padded channel, at most, and as a multiple of those of its input and output: the padding is copied, so
-/// its cost is bounded by what the call reads and writes.
+/// Limits for a padded channel, in elements and as a multiple of its input and output. The padding is copied, so
+/// without limits a call could take far more memory than it reads and writes.
 const MAX_PADDED: usize = 1 << 20;
 const MAX_TIMES: usize = 16;
 
 /// How a kernel moves over its input; lengths are those of the two axes, rows first.
 #[derive(Clone, Copy, Debug)]
 pub struct Window {
-    /// From one output to the next.
+    /// The distance from one output to the next.
     pub stride: [usize; 2],
     /// Zeros before and after each axis.
     pub padding: [usize; 2],
-    /// From one tap of the kernel to the next.
+    /// The distance from one tap of the kernel to the next.
     pub dilation: [usize; 2],
 }
 
@@ -29,12 +29,12 @@ pub struct Shape {
     pub weight: [usize; 4],
     /// How the kernel moves.
     pub window: Window,
-    /// Parts of the channels that do not meet.
+    /// How many groups the channels are split into; each output reads the channels of one group.
     pub groups: usize,
 }
 
 impl Shape {
-    /// From the shapes of x and weight, and a list of stride, padding and dilation, rows first, and the groups.
+    /// Takes the shapes of x and weight, and seven numbers: stride, padding and dilation, rows first, then the groups.
     pub fn of(x: &[usize], weight: &[usize], numbers: &[usize]) -> Result<Self> {
         let refuse = |what, got: &[usize], length| KernelError::Shape {
             op: OP,
@@ -46,8 +46,8 @@ impl Shape {
             *<&[usize; 7]>::try_from(numbers).map_err(|_| refuse("window", numbers, 7))?;
         let x: [usize; 4] = x.try_into().map_err(|_| refuse("x", x, 4))?;
         let weight: [usize; 4] = weight.try_into().map_err(|_| refuse("weight", weight, 4))?;
-        // A step beyond the padded input leads nowhere: the memory of the kernels follows the shortest with the same
-        // outputs.
+        // If a stride is longer than the padded input, there is one output. A shorter one gives the same output and
+        // keeps the kernels' memory, which grows with the stride, small.
         let step = |stride: usize, padding: usize, length: usize| {
             stride.min(padding.saturating_mul(2).saturating_add(length).max(1))
         };
@@ -56,7 +56,7 @@ impl Shape {
         Ok(Self { x, weight, window, groups })
     }
 
-    /// Refuses shapes that do not fit each other; gives that of the output[images, outputs, height, width].
+    /// The shape of the output[images, outputs, height, width]; an error if the shapes do not fit each other.
     pub fn output(&self) -> Result<[usize; 4]> {
         let Self { x, weight, window, groups } = *self;
         expect_that(groups > 0, OP, "groups", 0.0, "at least 1")?;
@@ -87,12 +87,12 @@ impl Shape {
         Ok(out)
     }
 
-    /// Whether each channel has outputs of its own.
+    /// Whether the convolution is depthwise: every group has one channel.
     pub(super) fn is_depthwise(&self) -> bool {
         self.groups > 1 && self.weight[1] == 1
     }
 
-    /// Elements of the kernel.
+    /// The number of taps of the kernel.
     pub(super) fn taps(&self) -> usize {
         self.weight[2] * self.weight[3]
     }

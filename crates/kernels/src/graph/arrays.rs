@@ -1,6 +1,5 @@
-//! The nodes that are operations of arrays: what they read of their attributes, and their kernels, given the arrays of
-//! a pass. Lengths that depend on the batch are known in a pass, so what TypeScript works out of shapes for each call
-//! is worked out there.
+//! Nodes that are operations on arrays: each reads its attributes and calls its kernel. Lengths that depend on the
+//! batch are known only in a pass, so what TypeScript computes from shapes for each call is computed there.
 
 use super::attributes::Attributes;
 use super::call::{Array, ArrayMut, Op, op};
@@ -16,13 +15,13 @@ use crate::strided::{self, View, strides};
 use crate::unary::Unary;
 use ndarray::ArrayView3;
 
-/// A function of the table of those of one element; `factor` and `offset` are its parameters.
+/// A function of one element; `factor` and `offset` are its parameters.
 pub(super) fn unary(function: Unary, given: &mut Attributes) -> Result<Op> {
     let parameters = [given.number("factor", 0.0)? as f32, given.number("offset", 0.0)? as f32];
     Ok(op(1..=1, move |x, out, _| function.forward(x[0].data, parameters, out.data)))
 }
 
-/// A function of the table of those of two elements.
+/// A function of two elements.
 pub(super) fn binary(function: Binary) -> Op {
     op(2..=2, move |x, out, room| {
         let [a, b, _] = room.scratch;
@@ -51,7 +50,7 @@ pub(super) fn relu() -> Op {
     op(1..=1, |x, out, _| elementwise::relu(x[0].data, out.data))
 }
 
-/// The product of two matrices, or of each two of two batches.
+/// The product of two matrices, or of two batches of matrices.
 pub(super) fn matmul(given: &mut Attributes) -> Result<Op> {
     let precision = given.precision()?;
     Ok(op(2..=2, move |x, out, _| {
@@ -183,7 +182,7 @@ pub(super) fn cat(given: &mut Attributes) -> Result<Op> {
     }))
 }
 
-/// What stands at `indices` along an axis.
+/// The elements at `indices` along an axis.
 pub(super) fn index_select(given: &mut Attributes) -> Result<Op> {
     let (axis, indices) = (given.axis()?, given.list("indices")?.unwrap_or_default());
     Ok(op(1..=1, move |x, out, _| indexing::index_select(x[0].data, around(axis, x[0])?, &indices, out.data)))

@@ -1,4 +1,4 @@
-//! What an operation is told besides its inputs: read by name, once, when its node is made.
+//! The attributes of an operation. They are read by name, once, when its node is made.
 
 use super::OP;
 use crate::error::{KernelError, Result, expect_shape, expect_that};
@@ -9,7 +9,7 @@ use std::collections::HashMap;
 /// An attribute's value.
 #[derive(Clone, Debug)]
 pub enum Attribute {
-    /// Whether something is so.
+    /// True or false.
     Flag(bool),
     /// A number.
     Number(f64),
@@ -17,12 +17,12 @@ pub enum Attribute {
     List(Vec<i32>),
 }
 
-/// Attributes by their names; those that an operation has not read are refused.
+/// Attributes by name. An operation removes those that it reads; what is left is refused.
 #[derive(Clone, Debug, Default)]
 pub struct Attributes(pub HashMap<String, Attribute>);
 
 impl Attributes {
-    /// Whether it is so; no, if it is not said.
+    /// A flag; false if it is absent.
     pub(super) fn flag(&mut self, what: &'static str) -> Result<bool> {
         match self.0.remove(what) {
             None => Ok(false),
@@ -47,7 +47,7 @@ impl Attributes {
         Ok(number as usize)
     }
 
-    /// A list, if it is said.
+    /// A list, if it is present.
     pub(super) fn list(&mut self, what: &'static str) -> Result<Option<Vec<i32>>> {
         match self.0.remove(what) {
             None => Ok(None),
@@ -56,7 +56,7 @@ impl Attributes {
         }
     }
 
-    /// A list of whole numbers from 0, if it is said.
+    /// A list of whole numbers from 0, if it is present.
     pub(super) fn lengths(&mut self, what: &'static str) -> Result<Option<Vec<usize>>> {
         let Some(list) = self.list(what)? else { return Ok(None) };
         let refuse = |n: i32| KernelError::Argument { op: OP, what, got: n.into(), expected: "whole numbers from 0" };
@@ -64,7 +64,7 @@ impl Attributes {
         list.into_iter().map(length).collect::<Result<_>>().map(Some)
     }
 
-    /// The only axis, if one is said.
+    /// The only axis, if one is given.
     pub(super) fn axis_if_any(&mut self) -> Result<Option<usize>> {
         let Some(axes) = self.lengths("axes")? else { return Ok(None) };
         expect_shape(OP, "axes", &[axes.len()], &[1])?;
@@ -88,7 +88,7 @@ impl Attributes {
         Ok(if self.flag("bfloat16")? { Precision::bfloat16() } else { Precision::Float32 })
     }
 
-    /// Refuses those that were not read.
+    /// Refuses attributes that were not read.
     pub(super) fn expect_none(self) -> Result<()> {
         match self.0.into_keys().next() {
             None => Ok(()),

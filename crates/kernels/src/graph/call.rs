@@ -1,4 +1,4 @@
-//! What the kernel of a node is, and what it is called with: arrays, and what it has of its pass.
+//! The kernel of a node, and what it is called with: arrays, and a workspace.
 
 use super::wrong_rank;
 use crate::conv::{self, TransformedWeight};
@@ -15,13 +15,13 @@ pub(super) struct Op {
     pub kernel: Kernel,
     /// How many inputs it has.
     pub arity: RangeInclusive<usize>,
-    /// The chance to be dropped, if it draws a mask.
+    /// The probability of dropout, if it draws a mask.
     pub drop_chance: Option<f64>,
-    /// The share of a batch in the running statistics, if it normalises by the batch.
+    /// The momentum of the running statistics, if it normalises by the batch.
     pub momentum: Option<f32>,
     /// The precision of its product, whose weight is its second input.
     pub product: Option<Precision>,
-    /// How a convolution in single precision moves.
+    /// Stride, padding, dilation and groups of a convolution in single precision.
     pub window: Option<Vec<usize>>,
 }
 
@@ -41,7 +41,7 @@ impl Op {
     }
 }
 
-/// What a node has of its pass besides its inputs and its output.
+/// What a node gets from its pass besides inputs and output.
 pub(super) struct Workspace<'a> {
     pub mask: Option<&'a mut [u8]>,
     pub moments: &'a mut [f64],
@@ -72,7 +72,7 @@ pub(super) struct ArrayMut<'a> {
 }
 
 impl<'a> Array<'a> {
-    /// Rows, features and what lies behind a feature.
+    /// The array as [rows, features, length].
     pub fn planes(&self) -> Result<ArrayView3<'a, f32>> {
         Ok(ArrayView3::from_shape(three(self.shape)?, self.data).expect("as long as its shape says"))
     }

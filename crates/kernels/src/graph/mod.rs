@@ -23,8 +23,8 @@ use ndarray::ArrayView2;
 use std::sync::OnceLock;
 
 const OP: &str = "graph";
-/// Rows for which a packed weight in single precision pays. With more of them the product packs those instead, which
-/// are less, and reads the weight in place.
+/// The most rows for which a packed weight in single precision pays off. With more rows the product packs the rows,
+/// which are smaller, and reads the weight in place.
 const FEW_ROWS: usize = 16;
 
 /// The length of an axis.
@@ -54,8 +54,8 @@ struct Node {
     op: Op,
     inputs: Vec<usize>,
     output: usize,
-    /// The weight of its product: in bfloat16, and of a convolution that Winograd's transforms compute, from the
-    /// beginning; of a linear layer in single precision from the first pass of few rows on that is to keep it.
+    /// The packed weight of its product. In bfloat16, and for Winograd's tiles, it is packed when the graph is built;
+    /// for a linear layer in single precision, by the first pass of few rows with `keep_packed`.
     packed: OnceLock<Packed>,
 }
 
@@ -135,7 +135,7 @@ impl Graph {
                 .iter()
                 .zip(&shapes)
                 .map(|(&value, shape)| {
-                    // A constant that was packed is not there.
+                    // The data of a packed constant were dropped.
                     let data = self.data(value, input, buffers).get(..numel(shape)).unwrap_or_default();
                     Array { shape, data }
                 })
@@ -169,7 +169,7 @@ impl Graph {
             }
             if keep && node.packed.get().is_none() {
                 let weight = pack(precision, &self.values[node.inputs[1]], &self.constants)?;
-                // Another pass may have been first.
+                // Another pass may have packed it first.
                 node.packed.get_or_init(|| weight);
             }
         }

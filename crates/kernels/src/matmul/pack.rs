@@ -26,19 +26,19 @@ impl Line {
     pub const ZERO: Self = Self([0.0; LINE]);
 }
 
-/// Lines of a buffer that is kept, at most: 64 MiB. What needs more computes for so long that new memory does not
-/// matter.
+/// The largest buffer that is kept for reuse, in cache lines: 64 MiB. A call that needs more takes so long that
+/// allocating does not matter.
 const KEPT: usize = 1 << 20;
 
 thread_local! {
-    /// The buffers that nobody uses now, the one that was used last at the end.
+    /// This thread's unused buffers; the last one is the one that was used last.
     static BUFFERS: RefCell<Vec<Vec<Line>>> = const { RefCell::new(Vec::new()) };
-    /// What `with_copy` wrote last, and for which call.
+    /// The copy that `with_copy` made last, and for which call.
     static COPY: RefCell<(usize, Vec<Line>)> = const { RefCell::new((0, Vec::new())) };
 }
 
-/// Calls `f` with room for `len` elements that this thread reuses; what they hold is left over. Within `f` another call
-/// takes another buffer.
+/// Calls `f` with a buffer of `len` elements that this thread reuses. It isn't initialized: it has what an earlier call
+/// left. A nested call gets another buffer.
 pub(super) fn with_buffer<T>(len: usize, f: impl FnOnce(*mut f32) -> T) -> T {
     let mut lines = BUFFERS.with_borrow_mut(|buffers| buffers.pop().unwrap_or_default());
     if lines.len() < len.div_ceil(LINE) {
@@ -51,26 +51,27 @@ pub(super) fn with_buffer<T>(len: usize, f: impl FnOnce(*mut f32) -> T) -> T {
     result
 }
 
-/// The same as a slice.
+/// As `with_buffer`, with a slice.
 pub(crate) fn with_scratch<T>(len: usize, f: impl FnOnce(&mut [f32]) -> T) -> T {
     // SAFETY: the buffer is this long, and all of it was set.
     with_buffer(len, |data| f(unsafe { std::slice::from_raw_parts_mut(data, len) }))
 }
 
-/// A call of a kernel whose tasks read copies of their thread.
+/// Identifies a call of a kernel for `with_copy`.
 #[derive(Clone, Copy)]
 pub(super) struct Call(usize);
 
 impl Call {
-    /// One that no thread has a copy for.
+    /// A new call, for which no thread has a copy yet.
     pub fn new() -> Self {
         static CALLS: AtomicUsize = AtomicUsize::new(1);
         Self(CALLS.fetch_add(1, Ordering::Relaxed))
     }
 }
 
-/// Calls `f` with `len` elements that `fill` has written on this thread, once a call of a kernel, however many of its
-/// tasks the thread takes. What another core has written would come from its cache, slower than from memory.
+/// Calls `f` with `len` elements that `fill` has written on this thread. `fill` runs once per thread and call of a
+/// kernel, however many tasks the thread takes. Each thread has its own copy, because reading what another core has
+/// just written is slower than reading memory.
 pub(super) fn with_copy(call: Call, len: usize, fill: impl FnOnce(&mut [f32]), f: impl FnOnce(&[f32])) {
     let (of, mut lines) = COPY.take();
     if lines.len() < len.div_ceil(LINE) {
@@ -85,13 +86,13 @@ pub(super) fn with_copy(call: Call, len: usize, fill: impl FnOnce(&mut [f32]), f
     COPY.set((call.0, lines));
 }
 
-/// Packs some rows of some columns, which begin with a panel's first.
+/// Packs rows and columns of B. The first column must be a panel's first.
 pub(super) struct PackB {
-    /// B, from the first of them on.
+    /// B, from the first of these rows and columns on.
     pub b: MatRef,
-    /// The rows.
+    /// The number of rows.
     pub kc: usize,
-    /// The columns.
+    /// The number of columns.
     pub nc: usize,
     /// Room for `kc` rows of whole vectors, which nobody else uses.
     pub to: *mut f32,
@@ -117,7 +118,7 @@ impl WithSimd for PackB {
 }
 
 impl PackB {
-    /// B in row-major order: each row is copied to all panels, so that it is read in one go.
+    /// Packs a row-major B: copies each row to all panels, so that it is read sequentially.
     ///
     /// # Safety
     /// As in `with_simd`.
@@ -149,7 +150,7 @@ impl PackB {
         }
     }
 
-    /// One panel of `count` columns of a B in another order, transposed in blocks if it is column-major.
+    /// Packs one panel of `count` columns of a B that is not row-major, in transposed blocks if it is column-major.
     ///
     /// # Safety
     /// As in `with_simd`.

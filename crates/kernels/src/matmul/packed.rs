@@ -1,5 +1,5 @@
-//! B packed once, for products that read it many times: the weight of a frozen network. The sums are those of the loop
-//! nest, and with few rows nothing but the panels is read from memory.
+//! B packed once for many products, such as the weight of a frozen network. The sums are those of the loop nest. With
+//! few rows, nothing but the panels is read from memory.
 
 use super::Precision;
 use super::bf16;
@@ -14,14 +14,14 @@ use ndarray::{ArrayView2, ArrayViewMut2};
 use pulp::{Arch, Simd, WithSimd};
 use std::ops::Range;
 
-/// Elements of B from which on more than one thread reads it, however few the rows: 1 MiB.
+/// The least elements of B for which several threads share it, however few rows A has: 1 MiB.
 const SHARED_MIN: usize = 1 << 18;
 
 /// B[k, n], packed for products in a precision.
 pub enum PackedB {
     /// Single precision.
     Float32(PackedF32),
-    /// bfloat16, by a unit.
+    /// bfloat16, for one unit.
     Bfloat16(bf16::PackedBf16),
 }
 
@@ -42,7 +42,7 @@ impl PackedB {
         }
     }
 
-    /// k.
+    /// The number of rows, k.
     pub fn rows(&self) -> usize {
         match self {
             Self::Float32(panels) => panels.k,
@@ -50,7 +50,7 @@ impl PackedB {
         }
     }
 
-    /// n.
+    /// The number of columns, n.
     pub fn columns(&self) -> usize {
         match self {
             Self::Float32(panels) => panels.n,
@@ -105,7 +105,7 @@ impl WithSimd for Product<'_> {
 }
 
 impl Gemm<'_> {
-    /// Where some rows of a panel are, and how many elements that is.
+    /// Where these rows of a panel begin, and how many elements they have.
     fn block<S: Simd>(&self, panel: usize, ks: &Range<usize>) -> (*const f32, usize) {
         let first = panel * nr::<S>();
         let width = (self.n - first).min(nr::<S>()).next_multiple_of(S::F32_LANES);

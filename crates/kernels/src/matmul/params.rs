@@ -1,4 +1,4 @@
-//! The sizes of the blocks, each with the registers or the cache that it targets, and how long partial sums are.
+//! Block sizes, each with the registers or the cache that it is made for, and the length of partial sums.
 
 use crate::parallel;
 use pulp::Simd;
@@ -6,20 +6,20 @@ use pulp::Simd;
 /// Rows of a full microtile. With 4 vectors of columns its 24 accumulators, the 4 vectors of B and the broadcast
 /// element of A fit 32 registers, and 10 loads feed 24 multiply-adds.
 pub(super) const MR: usize = 6;
-/// Rows of a full microtile of at most half the columns: as many accumulators, which hide the latency of a
-/// multiply-add.
+/// The rows of a full microtile with at most half the columns. It has as many accumulators, which are needed to hide
+/// the latency of a multiply-add.
 pub(super) const MR_NARROW: usize = 12;
-/// Vectors of columns in a full microtile, at most.
+/// The most vectors of columns in a full microtile.
 pub(super) const NR_VECTORS: usize = 4;
 /// Columns of a full microtile with the widest vectors (AVX-512).
 pub(super) const NR_MAX: usize = NR_VECTORS * 16;
 
-/// Steps over k that are packed at once, at most: one panel of B (KC_MAX x NR = 512 KiB) leaves room for A in a 2 MiB
+/// The most steps over k that are packed at once: one panel of B (KC_MAX x NR = 512 KiB) leaves room for A in a 2 MiB
 /// L2.
 pub(super) const KC_MAX: usize = 2048;
 /// Elements of a packed block of B (KC x NC), 1 MiB: half of a 2 MiB L2. NC follows from it and KC.
 pub(super) const PACK_B_ELEMS: usize = 1 << 18;
-/// Steps over k in a packing task, at least: each row of a transposed B is then read in 4 whole cache lines.
+/// The least steps over k in a packing task: each row of a transposed B is then read in 4 whole cache lines.
 pub(super) const KC_TASK: usize = 64;
 
 /// Multiply-adds below which a product is not worth a second thread: it takes less time than to wake one.
@@ -30,7 +30,7 @@ pub(super) const TASKS_PER_THREAD: usize = 4;
 /// Tiles of rows per thread below which each thread packs B itself: with so few, packing a block together and waiting
 /// for it costs more.
 pub(super) const SHARED_TILES_MIN: usize = 8;
-/// The same of tasks that pack B themselves: each begins with a block that was not prefetched, so they are larger.
+/// Tasks per thread if tasks pack B themselves. Each begins with a block that was not prefetched, so there are fewer.
 pub(super) const PRIVATE_TASKS_PER_THREAD: usize = TASKS_PER_THREAD / 2;
 
 /// Rows of C that are transposed together if C is column-major: 3 whole cache lines of each of its columns.
@@ -53,7 +53,7 @@ pub fn kc_sum(k: usize) -> usize {
     }
 }
 
-/// Vectors of columns in a full microtile: half of them if there are only 16 registers.
+/// The vectors of columns in a full microtile; half as many if the processor has only 16 vector registers.
 pub(super) const fn nr_vectors<S: Simd>() -> usize {
     if S::REGISTER_COUNT < 32 { NR_VECTORS / 2 } else { NR_VECTORS }
 }

@@ -1,15 +1,15 @@
-//! Sources of convolutions, with their padding, as the loops read them: every tap of a kernel is then an offset, and
-//! what it reads for adjacent outputs is adjacent, whatever the step.
+//! The layout of a convolution's source, with its padding. Every tap of the kernel becomes a constant offset, and what
+//! it reads for adjacent outputs is adjacent, whatever the stride.
 //!
 //! ```text
-//!  a channel of an image     rows of whole vectors: a copy          other rows, here with a step of 2: a copy of as many
-//!                            with its padding (step 1)              columns as there are outputs for each column of taps
+//!  a channel of an image     rows of whole vectors: a copy       other rows, here with a step of 2: a copy of as many
+//!                            with its padding (step 1)           columns as there are outputs for each column of taps
 //!
-//!   a b c d                   0 a b c d 0                            0 b   a c   b d
-//!   e f g h                   0 e f g h 0                            0 f   e g   f h
+//!   a b c d                   0 a b c d 0                         0 b   a c   b d
+//!   e f g h                   0 e f g h 0                         0 f   e g   f h
 //! ```
 //!
-//! The second form, of kernels with few columns, has no padding between rows: a vector may go on from one row of
+//! The second form, for kernels with few columns, has no padding between rows: a vector may extend from one row of
 //! outputs to the next.
 
 use super::params::LINE;
@@ -19,7 +19,7 @@ use crate::prefetch::into_l2;
 use pulp::Simd;
 use std::ops::Range;
 
-/// Copies for the columns of taps, at most: a row takes as much memory each time.
+/// The most copies for columns of taps. Each takes as much memory as the source.
 const COPIES: usize = 8;
 
 /// Images whose rows of elements are adjacent: element (n, c, y, x) is at `n * image + c * plane + y * width + x`.
@@ -33,13 +33,13 @@ pub(super) struct Images {
     pub width: usize,
 }
 
-// SAFETY: they are borrowed for the whole call that threads share, and nobody writes them meanwhile.
+// SAFETY: the images are borrowed for the whole call that threads share, and nobody writes them meanwhile.
 unsafe impl Send for Images {}
 // SAFETY: as above.
 unsafe impl Sync for Images {}
 
 impl Images {
-    /// Copies some rows of an image, and columns from the first on, to channels last.
+    /// Copies rows of an image, the first `columns` columns of each, to channels last.
     ///
     /// # Safety
     /// The image exists, and `to` has room for them; rows are `pitch` apart there, and places `of_place`.
@@ -55,7 +55,7 @@ impl Images {
         let Self { data, plane, channels, width, .. } = *self;
         for (i, y) in rows.enumerate() {
             let from = data.wrapping_add(image * self.image + y * width);
-            // Channels are apart, and more than hardware prefetchers follow.
+            // There are more channels than hardware prefetchers can follow.
             (0..channels).for_each(|c| into_l2(from.wrapping_add(c * plane + width), columns));
             // SAFETY: as promised by the caller.
             unsafe { transpose::matrix::<S>(from, plane, [channels, columns], to.wrapping_add(i * pitch), of_place) };
@@ -63,56 +63,56 @@ impl Images {
     }
 }
 
-/// How outputs read a source. Those of a row belong to some parts in turn; in each the output (y, x) reads at each tap
-/// (dy, dx) the element (y * step + dy, x * step + dx), which is 0 outside.
+/// How outputs read a source. The outputs of a row belong to the parts in turn. In each part, tap (dy, dx) of output
+/// (y, x) reads element (y * step + dy, x * step + dx) of the source, or 0 outside of it.
 pub(crate) struct Window {
-    /// Rows and columns of the outputs of a part, at most: the last parts may have a column less.
+    /// The rows and columns of outputs in a part. The last parts may have one column less.
     pub grid: [usize; 2],
-    /// From one output of a part to the next.
+    /// The distance in the source between what adjacent outputs of a part read, by axis.
     pub step: [usize; 2],
-    /// The places that the first output of each part reads.
+    /// The places that the taps of each part's first output read.
     pub taps: Vec<Vec<[isize; 2]>>,
-    /// Images that are computed in one way; 1 if each has the bits that it has alone.
+    /// How many images may decide together how they are computed; 1 if each must get the bits that it gets alone.
     pub together: usize,
 }
 
-/// Where what outputs read lies: for each channel, copy of its columns and copy of its rows, the rows of one.
+/// Where the elements that outputs read are: by channel, then by copy for columns, then by copy for rows.
 pub(super) struct Layout {
     rows: Axis,
     columns: Axis,
-    /// Whether the source is read as it is.
+    /// Whether the source is read in place, without a copy.
     pub in_place: bool,
-    /// From one row of outputs to the next.
+    /// The distance from one row of outputs to the next.
     pub pitch: usize,
-    /// From one channel to the next, and from one image to the next.
+    /// The distance from one channel to the next, and from one image to the next.
     pub plane: usize,
     pub image: usize,
 }
 
-/// What is read along an axis.
+/// The copies along an axis.
 struct Axis {
-    /// The places that copies begin at.
+    /// The places in the source where the copies begin.
     first: Vec<isize>,
-    /// From one element of a copy to the next in the source.
+    /// The distance in the source between adjacent elements of a copy.
     step: usize,
-    /// Elements of a copy.
+    /// The length of a copy.
     len: usize,
-    /// How far taps reach beyond the elements of the outputs.
+    /// How many elements taps read beyond one for each output.
     reach: usize,
 }
 
-/// Adjacent columns of a panel whose elements are adjacent somewhere.
+/// Adjacent columns of a panel that are adjacent in the source or in the outputs, too.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Segment {
     pub at: usize,
     pub column: usize,
     pub len: usize,
-    /// Whether a row of outputs ends with it, if rows are apart.
+    /// Whether it ends a row of outputs, if rows are not adjacent.
     pub ends_row: bool,
 }
 
 impl Axis {
-    /// Copies for taps at these places: one for each remainder of the step or, if `each`, one for each place.
+    /// One copy for each remainder of the taps' places modulo the step or, if `each`, one for each place.
     fn new(window: &Window, axis: usize, outputs: usize, each: bool) -> Self {
         let (places, step) = (|| window.places(axis), window.step[axis]);
         let least = places().min().unwrap_or(0);
@@ -124,14 +124,14 @@ impl Axis {
         Self { first, step, len: outputs + reach, reach }
     }
 
-    /// The copy that a tap reads, and the element of it for the first output.
+    /// Which copy a tap reads, and which of its elements for the first output.
     fn find(&self, place: isize) -> (usize, usize) {
         let at = |first: &isize| usize::try_from(place - first).ok().filter(|at| at % self.step == 0);
         let of_copy = |(i, first)| at(first).map(|at| (i, at / self.step)).filter(|(_, at)| *at <= self.reach);
         self.first.iter().enumerate().find_map(of_copy).expect("a copy for every tap")
     }
 
-    /// The elements of a copy that exist in a source of `length`, and the first of them there.
+    /// Which elements of a copy exist in a source of this length, and where the first of them is there.
     #[inline(always)]
     fn inside(&self, copy: usize, length: usize) -> Inside {
         let first = self.first[copy];
@@ -141,7 +141,7 @@ impl Axis {
     }
 }
 
-/// Elements of a copy: `count` from `before` on hold those of the source from `from` on.
+/// A part of a copy: its `count` elements from `before` on are elements of the source from `from` on.
 #[derive(Clone, Copy)]
 struct Inside {
     before: usize,
@@ -155,7 +155,7 @@ impl Window {
         self.taps.iter().flatten().map(move |tap| tap[axis])
     }
 
-    /// The layout for `rows` rows of outputs at a time.
+    /// The layout for tasks of `rows` rows of outputs.
     pub(super) fn layout(&self, source: &Images, rows: usize) -> Layout {
         let whole = self.grid[1].is_multiple_of(LINE);
         let axis = |axis: usize, outputs: usize, each: bool| Axis::new(self, axis, outputs, each);
@@ -179,7 +179,7 @@ impl Window {
 }
 
 impl Layout {
-    /// How far from the first output's element the one of a tap lies, in a source of these rows if it is read as it is.
+    /// The offset of a tap: from the layout's begin to the element that the tap of the first output reads.
     pub(super) fn offset(&self, source: &Images, [dy, dx]: [isize; 2]) -> usize {
         if self.in_place {
             return dy as usize * source.width + dx as usize;
@@ -188,18 +188,18 @@ impl Layout {
         ((column * self.rows.first.len() + row) * self.rows.len + y) * self.pitch + x
     }
 
-    /// Whether what adjacent rows of outputs, of this width, read is adjacent.
+    /// Whether rows of outputs of this width read adjacent elements from one row to the next.
     pub(super) fn is_flat(&self, width: usize) -> bool {
         self.pitch == width
     }
 
-    /// Elements of the copies of `images` images.
+    /// The length of the copies of `images` images.
     pub(super) fn len(&self, images: usize) -> usize {
         if self.in_place { 0 } else { (images * self.image).next_multiple_of(LINE) }
     }
 
-    /// Copies an image's rows for the outputs from row `first` on to where zeros are, or what this wrote before: the
-    /// columns of the padding are left as they are.
+    /// Copies the rows of an image that the outputs from row `first` on read. Columns of the padding are not written:
+    /// `to` must have zeros there.
     ///
     /// # Safety
     /// `source` is such an image, and `to` has room for `image` elements.
@@ -225,7 +225,7 @@ impl Layout {
                     unsafe {
                         zero(simd, to, above * pitch);
                         zero(simd, to.add((above + count) * pitch), (read - above - count) * pitch);
-                        // Of taps beyond the source there is nothing to copy, not even a place.
+                        // If taps read only beyond the source, there is nothing to copy.
                         if inside.count == 0 {
                             continue;
                         }
@@ -237,8 +237,8 @@ impl Layout {
                         for y in 0..count {
                             let from = from.wrapping_add(y * down.step * source.width);
                             let to = to.wrapping_add(y * pitch);
-                            // Every second element is the second of a pair, or the first: of the last pair the other
-                            // may lie beyond the row.
+                            // Every second element is copied: one of each pair. The other one of the last pair may lie
+                            // beyond the row.
                             match across.step {
                                 1 => copy_masked(simd, from, to, inside.count, rest),
                                 2 if inside.from % 2 == 1 => copy_of_pairs::<1>(from.sub(1), to, inside.count),

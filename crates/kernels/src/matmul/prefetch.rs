@@ -1,6 +1,7 @@
-//! Software prefetch. Hardware prefetchers follow one row; here the next data are several rows, or begin pages away.
+//! Software prefetches. Hardware prefetchers follow one row, but the data read next are several rows, or begin pages
+//! away.
 //!
-//! A microtile prefetches `count` cache lines in each LINE steps over k. Two patterns are in use:
+//! A microtile prefetches `count` cache lines every LINE steps over k. There are two patterns:
 //!
 //! ```text
 //! the next MR rows of A, side by side                   the next block of B, row by row
@@ -20,13 +21,13 @@ use std::ops::Range;
 #[derive(Clone, Copy)]
 pub(super) struct Prefetch {
     next: *const f32,
-    /// Lines per time.
+    /// How many lines are prefetched at a time.
     count: usize,
-    /// From one of them to the next.
+    /// The distance from one of them to the next.
     stride: isize,
-    /// From one time to the next.
+    /// The distance from one time to the next.
     step: isize,
-    /// Times in a run, and how many of the run are left.
+    /// How many times a run has, and how many of them are left.
     run: usize,
     left: usize,
     /// Added to `step` at the end of a run.
@@ -34,19 +35,19 @@ pub(super) struct Prefetch {
 }
 
 impl Prefetch {
-    /// Rows of A, from the next microtile's first element on.
+    /// Prefetches the rows of A that begin at this element, those of the next microtile.
     #[inline(always)]
     pub fn rows(a: MatRef, count: usize) -> Self {
         let (run, left) = (usize::MAX, usize::MAX);
         Self { next: a.ptr, count, stride: a.rs, step: LINE as isize, run, left, jump: 0 }
     }
 
-    /// The part of the next block of B (rows `ks`, whose elements are adjacent, and some columns) that falls to one of
-    /// the current block's microtiles: the one before which prefetches were issued `done` times of `total`.
+    /// Prefetches one microtile's share of the next block of B, which has rows `ks` (adjacent elements) and columns
+    /// `columns`. The whole block is prefetched in `total` times, `done` of which were before this microtile.
     #[inline(always)]
     pub fn block(b: MatRef, ks: Range<usize>, columns: Range<usize>, done: usize, total: usize) -> Self {
         let lines = columns.len().div_ceil(LINE).max(1);
-        // As few lines at a time as reach the end of the block.
+        // The least lines at a time that reach the end of the block.
         let count = (1..lines).find(|count| lines.div_ceil(*count) * ks.len() <= total).unwrap_or(lines);
         let (run, step) = (lines.div_ceil(count), (count * LINE) as isize);
         let next = b.at(ks.start + done / run, columns.start + done % run * count * LINE);
@@ -59,7 +60,7 @@ impl Prefetch {
         for i in 0..self.count {
             line_into_l2(self.next.wrapping_offset(i as isize * self.stride));
         }
-        // A select, not a branch: that would be mispredicted at the end of each run.
+        // Written as a select: a branch would be mispredicted at the end of each run.
         let (step, left) = if self.left == 1 { (self.step + self.jump, self.run) } else { (self.step, self.left - 1) };
         (self.next, self.left) = (self.next.wrapping_offset(step), left);
     }

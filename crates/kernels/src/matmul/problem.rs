@@ -1,4 +1,5 @@
-//! The product that the loop nest computes: its operands, its size in tiles, and which of its two forms is cheaper.
+//! The product that the loop nest computes: its operands, its size in tiles, and whether it or its transpose is
+//! cheaper.
 
 use super::epilogue::Epilogue;
 use super::mat::{MatMut, MatRef};
@@ -25,8 +26,8 @@ impl Gemm<'_> {
         Self { m: self.n, n: self.m, a, b, c, epilogue: self.epilogue.transposed(), ..self }
     }
 
-    /// About how many cycles it takes: multiply-adds (2 vectors per cycle), reading A if it is not row-major, packing B
-    /// (slower if it is transposed), writing C (slower if it is transposed).
+    /// An estimate of its cycles: multiply-adds (2 vectors per cycle), reading A if it is not row-major, packing B and
+    /// writing C, both slower if they are transposed.
     pub(super) fn cost(&self, lanes: usize) -> usize {
         let multiply = self.m * self.n.div_ceil(lanes) * self.k / 2;
         let read = if self.a.cs == 1 { 0 } else { self.m * self.k };
@@ -55,7 +56,7 @@ impl Gemm<'_> {
         panels.start * nr::<S>()..self.n.min(panels.end * nr::<S>())
     }
 
-    /// k in blocks of `kc`; if k is 0 one empty block, which writes the zeros.
+    /// Splits k into blocks of `kc`. If k is 0 there is one empty block, which writes zeros to C.
     pub(super) fn k_blocks(&self, kc: usize) -> impl Iterator<Item = Range<usize>> {
         let k = self.k;
         (0..k.max(1)).step_by(kc).map(move |start| start.min(k)..k.min(start + kc))

@@ -1,9 +1,9 @@
-//! Copies of a few adjacent elements, which calls and scalar loops would make as slow as a product.
+//! Copies of a few adjacent elements. With `memcpy` or scalar loops, these would take as long as the product itself.
 
 use pulp::{MemMask, Simd};
 
-/// Copies some rows, `pitch` apart, of which the first `count` elements are wanted: all at once, then zeros to what is
-/// between.
+/// Copies the first `count` elements of rows that are `pitch` apart: copies everything at once, then sets what is
+/// between the rows to zero.
 ///
 /// # Safety
 /// The rows exist, and have room.
@@ -25,7 +25,7 @@ pub(super) unsafe fn copy_shifted<S: Simd>(
     }
 }
 
-/// Copies some elements: whole vectors, and the rest of the mask.
+/// Copies elements: whole vectors, then the rest by the mask.
 ///
 /// # Safety
 /// The elements exist, and do not overlap.
@@ -43,7 +43,7 @@ pub(super) unsafe fn copy_masked<S: Simd>(simd: S, from: *const f32, to: *mut f3
     }
 }
 
-/// Copies the first or the second element of each of some pairs, in blocks of which the last ends with the last pair.
+/// Copies the first or the second element of each pair, in blocks. The last block may overlap the one before.
 ///
 /// # Safety
 /// The pairs exist, and `to` has room.
@@ -70,7 +70,7 @@ pub(super) unsafe fn copy_of_pairs<const WHICH: usize>(from: *const f32, to: *mu
     }
 }
 
-/// Copies a few elements: whole vectors, then halves of what is left.
+/// Copies a few elements: whole vectors, then shorter and shorter parts of the rest.
 ///
 /// # Safety
 /// The elements exist, and do not overlap.
@@ -96,7 +96,7 @@ pub(super) unsafe fn copy<S: Simd>(from: *const f32, to: *mut f32, len: usize) {
     }
 }
 
-/// Sets some elements to zero, by whole vectors that overlap if there is room for one.
+/// Sets elements to zero, by whole vectors that may overlap if there are enough elements for one.
 ///
 /// # Safety
 /// The elements exist.
@@ -114,7 +114,7 @@ pub(super) unsafe fn zero<S: Simd>(simd: S, to: *mut f32, len: usize) {
     }
 }
 
-/// Writes the elements of two runs in turn.
+/// Interleaves the elements of two runs.
 ///
 /// # Safety
 /// Each has half of `len` elements, rounded up, and `to` has room.

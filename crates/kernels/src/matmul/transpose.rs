@@ -1,16 +1,16 @@
-//! Transposes blocks of 8 x 8 or, with AVX-512, of 16 x 16 in registers: what packing a transposed B, writing a
-//! transposed C and Winograd's tiles take.
+//! Transposes blocks of 8 x 8 or, with AVX-512, of 16 x 16 in registers, for packing a transposed B, writing a
+//! transposed C and Winograd's tiles.
 
 use pulp::{Arch, Simd, WithSimd};
 
 /// The side of a block.
 pub(super) const SIDE: usize = 8;
-/// The side of a block where a whole one does not fit.
+/// The side of the smaller blocks at the edges.
 const HALF: usize = SIDE / 2;
-/// Rows that are interleaved, at most: one in each element of a vector.
+/// The most rows that are interleaved: one for each lane.
 pub(crate) const LANES: usize = 16;
 
-/// to[j][i] = from[i * stride + j] for i < rows; the lanes behind are 0.
+/// to[j][i] = from[i * stride + j] for i < rows; the other lanes become 0.
 pub(crate) fn interleave(from: &[f32], stride: usize, rows: usize, to: &mut [[f32; LANES]]) {
     let len = to.len();
     assert!(rows <= LANES && (rows == 0 || (rows - 1) * stride + len <= from.len()));
@@ -51,7 +51,7 @@ impl WithSimd for Transpose {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        // SAFETY: whoever makes one has checked that the matrix lies inside of both arrays.
+        // SAFETY: whoever constructs `Transpose` has checked that the matrix lies inside of both arrays.
         unsafe { matrix::<S>(self.from, self.rs_from, self.size, self.to, self.rs_to) };
     }
 }
@@ -112,7 +112,7 @@ unsafe fn blocks<S: Simd>(from: *const f32, rs_from: usize, [rows, columns]: [us
     }
 }
 
-/// A block that is smaller.
+/// Transposes a block smaller than 8 x 8.
 ///
 /// # Safety
 /// As `matrix`.
