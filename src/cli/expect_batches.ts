@@ -1,5 +1,6 @@
 import type { Dataset } from "../data/dataset.js";
 import type { LossSpec } from "../losses/index.js";
+import { fitTeacher } from "../models/fit_network.js";
 import { Module } from "../nn/module.js";
 import type { Issue } from "../registry/index.js";
 import { Generator } from "../tensor/random.js";
@@ -22,10 +23,12 @@ export function expectBatches(network: Module, options: BatchOptions, data: Data
 /** {@link expectBatches} for the modules of a loss. */
 export async function expectLossBatches(
   loss: LossSpec | undefined,
-  use: Omit<LossUse, "generator" | "labelSmoothing">,
+  given: Omit<LossUse, "generator" | "labelSmoothing">,
   options: BatchOptions,
 ): Promise<void> {
-  if (loss === undefined || singleIn(options, use.data.length, "BatchNorm") === null) return;
+  if (loss === undefined || singleIn(options, given.data.length, "BatchNorm") === null) return;
+  // As the run reads its hidden layers.
+  const use = { ...given, teacher: fitTeacher(given.teacher, given.data) };
   const resolved = await resolveLoss(loss, { ...use, labelSmoothing: 0, generator: new Generator() });
   const issue = singleForLoss(resolved, options, use, NAMES);
   if (issue !== null) throw refused(issue);

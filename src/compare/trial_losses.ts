@@ -1,5 +1,6 @@
 import { renamed } from "../checks.js";
 import { readsTeacherLogits } from "../losses/loss.js";
+import { fitTeacher } from "../models/fit_network.js";
 import { taskOf } from "../tasks/index.js";
 import { Generator, withGenerator } from "../tensor/random.js";
 import { type MadeLoss, makeLoss, readsLogitsAlone } from "../train/resolve_loss.js";
@@ -24,7 +25,7 @@ export async function makeLosses(
   { trained, nameOf = () => "loss" }: { trained?: unknown; nameOf?: (i: number) => string } = {},
 ): Promise<MadeLosses> {
   const { data } = task;
-  const teacher = trained ?? external?.teacher ?? teacherOf(task);
+  const teacher = fitTeacher(trained ?? external?.teacher ?? teacherOf(task), data);
   const generator = new Generator(0);
   const student = withGenerator(generator, () => task.student());
   const { labelSmoothing } = options;

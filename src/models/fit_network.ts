@@ -7,7 +7,7 @@ import { encodedTexts, entryOf, expectTexts, type TextEncoding } from "../data/t
 import { DistilleryError } from "../errors.js";
 import { Embedding } from "../nn/embedding.js";
 import { inputsFor } from "../nn/inputs_for.js";
-import type { Module } from "../nn/module.js";
+import { Module } from "../nn/module.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { Ensemble } from "./ensemble.js";
 import { FittedNetwork } from "./fitted_network.js";
@@ -61,6 +61,11 @@ export function fitNetwork(network: Module, data: Dataset, name = "the network")
     expectRows(network, encoding, own.name, "its own encoding");
   }
   return adaptation === null ? network : new FittedNetwork(network, adaptation);
+}
+
+/** {@link fitNetwork} for a teacher, if it is a network. */
+export function fitTeacher<T>(teacher: T, data: Dataset): T | Module {
+  return teacher instanceof Module ? fitNetwork(teacher, data, "teacher") : teacher;
 }
 
 /**

@@ -4,9 +4,9 @@ import { expectLastLonger } from "../checkpoint/index.js";
 import { argumentError, badArgument, expectInteger, expectObject } from "../checks.js";
 import { expectDataset } from "../data/dataset.js";
 import { DistilleryError } from "../errors.js";
-import { fitNetwork } from "../models/fit_network.js";
+import { fitTeacher } from "../models/fit_network.js";
 import { expectModule } from "../nn/expect_module.js";
-import { Module } from "../nn/module.js";
+import type { Module } from "../nn/module.js";
 import { taskOf } from "../tasks/index.js";
 import { Generator, withGenerator } from "../tensor/random.js";
 import { CONTROL_NAMES, splitControls } from "../train/controls.js";
@@ -130,7 +130,7 @@ async function expectFitting(
 ): Promise<string[]> {
   const unsmoothed: string[] = [];
   const isFirstHard = teacher === undefined;
-  let before: unknown = teacher instanceof Module ? fitNetwork(teacher, data, "teacher") : (teacher ?? null);
+  let before: unknown = fitTeacher(teacher, data) ?? null;
   for (const link of links) {
     const generator = new Generator(link.seed);
     const student = withGenerator(generator, () => link.item());

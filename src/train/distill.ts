@@ -5,7 +5,7 @@ import type { Dataset } from "../data/index.js";
 import type { DistillationLoss, LossSpec } from "../losses/index.js";
 import { KD_DEFAULTS } from "../losses/kd_loss.js";
 import { readsTeacher } from "../losses/loss.js";
-import { fitNetwork } from "../models/fit_network.js";
+import { fitTeacher } from "../models/fit_network.js";
 import { expectModule } from "../nn/expect_module.js";
 import { Module } from "../nn/module.js";
 import { expectRead, taskOf } from "../tasks/index.js";
@@ -131,7 +131,7 @@ async function prepare(given: DistillInput, generator: Generator) {
   }
   expectDataset(data, "data");
   expectCache(teacherCache);
-  const source = whole instanceof Module ? fitNetwork(whole, data, "teacher") : whole;
+  const source = fitTeacher(whole, data);
   if (validation !== undefined) expectDataset(validation, "validation");
   const names = [...DISTILL_INPUT, ...CONTROL_NAMES];
   const { temperature, alpha, teacherMode, ...options } = resolveOptions(distillationSchema, rest, names);

@@ -100,6 +100,23 @@ test("of texts alone a teacher gives the logits that it gives beside labels, and
   expect(await refused(both, cwd, 2, "BAD_ARGUMENT")).toContain('trained with the columns "summary", "section"');
 });
 
+// 17: the last batch of the 86 samples has one, so that the loss's modules are looked at before the run.
+test.each([
+  ["distill", ["--loss", "cross-entropy + hint"], /^Epoch \[1\/1\] .* hint: \d\.\d{4} /m],
+  [
+    "compare",
+    ["--losses", "cross-entropy + hint, kd + crd(negatives=4)", "--seeds", "1"],
+    /^Written to .*compare\.json/m,
+  ],
+  ["sweep", ["--loss", "kd + hint", "--temperatures", "1,2"], /^Written to .*sweep\.json/m],
+])("%s reads the hidden outputs of a teacher that has an encoding of its own", async (command, loss, printed) => {
+  const table = ["--data", "t.jsonl", "--label-column", "section", "--text-column", "summary"];
+  const own = ["--text-encoding", "hash(buckets=900, length=30)", "--batch-size", "17", "--epochs", "1"];
+  const to = ["--no-report", "--out", `hidden-${command}`];
+  const out = await succeed([command, ...table, ...own, ...TEACHER, ...STUDENT_NETWORK, ...loss, ...to], cwd);
+  expect(out).toMatch(printed);
+});
+
 test("texts without a label teach too", async () => {
   const data = ["--data", "some.jsonl", "--unlabelled", ...DATA.slice(2)];
   const out = await succeed(["distill", ...data, ...TEACHER, ...STUDENT_NETWORK, ...RUN, "--out", "unlabelled"], cwd);
