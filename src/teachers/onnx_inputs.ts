@@ -38,7 +38,6 @@ export function planInputs(spec: InputSpec, data: Dataset, inputs: TeacherInputs
     throw refused(spec, `expected an input of float32, float64 or uint8, got ${spec.type}`);
   }
   const { image } = data;
-  if (inputs.size !== undefined && image === undefined) throw refused(spec, `size: ${data.name} has no images`);
   return image === undefined ? planValues(spec, data, inputs) : planImages(spec, data.name, image, inputs);
 }
 

@@ -112,6 +112,10 @@ export class OnnxNetwork {
     data: Dataset,
     { inputs: given, columns, encoding }: RecordedUse,
   ): [Value, InputPlan] {
+    if (given.size !== undefined && data.image === undefined) {
+      const text = `size (--teacher-size): resizes images, and ${data.name} has none: leave it out`;
+      throw new DistilleryError("BAD_ARGUMENT", `${this.file}: ${text}`);
+    }
     // An input of any rank takes samples as they are.
     const own = (data.shape ?? [data.features]).map(() => "any");
     const plan = ({ shape, type }: Value) => {

@@ -239,6 +239,10 @@ describe("a file of Distillery's own says what goes in, and which classes come o
     expect(
       (await failure(answers(join(folder, "own-true.onnx"), other, { mean: 0, std: 1 }), "BAD_ARGUMENT")).message,
     ).toMatch(/own-true\.onnx: mean, std .*: the file says how the columns of a table go in: leave them out$/);
+    for (const file of ["own-true.onnx", "own-false.onnx"]) {
+      const { message } = await failure(answers(join(folder, file), train, { size: 8 }), "BAD_ARGUMENT");
+      expect(message).toMatch(/own-.*\.onnx: size \(--teacher-size\): resizes images, and own has none: leave it out$/);
+    }
     const lacking = (await table("lacking.csv", ["a", "colour"], ["x", "y", "z"])).train;
     const message = /own-true\.onnx: was trained on the column "b", which lacking lacks/;
     expect((await failure(answers(join(folder, "own-true.onnx"), lacking), "SHAPE_MISMATCH")).message).toMatch(message);
@@ -269,6 +273,9 @@ describe("a file of Distillery's own says what goes in, and which classes come o
       /foreign\.onnx is fed the standardised values that the student gets: mean 0 and std 1 \(--teacher-mean 0 --teacher-std 1\) feed it/,
     );
     expect((await answers(file, train, { mean: 0, std: 1 })).notes[0]).toMatch(/computed once$/);
+    expect((await failure(answers(file, train, { size: 8 }), "BAD_ARGUMENT")).message).toMatch(
+      / has none: leave it out$/,
+    );
     const [plain, permuted] = [await answers(file, train), await answers(file, train, { classes: ["z", "x", "y"] })];
     const rowsOf = ({ logits }: typeof plain) => logits.toArray() as number[][];
     expect(rowsOf(permuted)).toEqual(rowsOf(plain).map(([z, x, y]) => [x, y, z]));
