@@ -1,5 +1,6 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
+import { setImmediate } from "node:timers/promises";
 import {
   CheckpointFiles,
   countTestEvaluation,
@@ -20,6 +21,7 @@ import { type Link as PlannedLink, planLinks, runLinks } from "../report/chain.j
 import { sum } from "../sums.js";
 import { taskOf } from "../tasks/index.js";
 import { mainMetric, metricsOf, testKey } from "../tasks/metrics.js";
+import type { Teacher } from "../teachers/index.js";
 import { teacherSchema } from "../teachers/options.js";
 import { Generator } from "../tensor/random.js";
 import { expectDistillable } from "../train/distill.js";
@@ -39,6 +41,7 @@ import { runDistill, studentContext } from "./run_distill.js";
 import { type RunSummary, testEvaluationsText } from "./run_summary.js";
 import { only, type Settings, settingsFrom } from "./settings.js";
 import { type Source, setUp } from "./source.js";
+import { stoppableRun } from "./stoppable_run.js";
 import { runTrainTeacher } from "./train_teacher.js";
 
 /** Options and flags that say how to read the file of the first link's teacher. */
@@ -100,40 +103,49 @@ async function train(
     );
     for (const name of CHAIN_RESULTS) await rm(join(config.out, name), { force: true });
   }
-  const summaries = await runLinks(links, (link, before: RunSummary | null) => {
-    const { name, network, isDistilled, seed } = link;
-    printer.note(`${name}: ${network}, seed ${seed}, ${isDistilled ? "distilled" : "trained on the labels"}`);
-    const options = unsmoothed.includes(link) ? without(userOptions, ["labelSmoothing"]) : userOptions;
-    const teacher = before && { file: before.file, network: (links[links.indexOf(link) - 1] as Link).network };
-    return runLink(link, options, teacher, flags) as Promise<RunSummary>;
+  const trainAll = (signal: AbortSignal) =>
+    runLinks(links, async (link, before: RunSummary | null) => {
+      const { name, network, isDistilled, seed } = link;
+      // A signal that came while the link before was concluded is known after a turn of the event loop.
+      await setImmediate();
+      const text = `stopped before ${name}; the ones before are done and saved in ${config.out}: re-run with --resume for the rest`;
+      if (signal.aborted) throw new DistilleryError("ABORTED", text);
+      printer.note(`${name}: ${network}, seed ${seed}, ${isDistilled ? "distilled" : "trained on the labels"}`);
+      const options = unsmoothed.includes(link) ? without(userOptions, ["labelSmoothing"]) : userOptions;
+      const teacher = before && { file: before.file, network: (links[links.indexOf(link) - 1] as Link).network };
+      return (await runLink(link, options, teacher, flags)) as RunSummary;
+    });
+  // The links' own runs stop by the same signal, which may come between two of them as well.
+  await stoppableRun(printer, config.out, trainAll, async (summaries, expectGoing) => {
+    // The links have already printed the notes about data and files.
+    const source = await setUp(withoutTeacherColumn(config), undefined, { quiet: true });
+    const [metric] = metricsOf(source.train());
+    await expectGoing("the table of all");
+    const ensemble = config.generations === undefined ? null : await ensembleFigure(config, links, summaries, source);
+    const last = links.at(-1) as Link;
+    const looks = summaries.map(({ testEvaluations }) => testEvaluations ?? 0);
+    if (ensemble !== null && source.test !== null) {
+      looks[looks.length - 1] = await countTestEvaluation(last.out, source.test.fingerprint());
+    }
+    const testEvaluations = source.test && sum(looks);
+    const result = links.map((link, i) => ({ ...link, ...summaries[i] }));
+    await writeJson(file, { links: result, ensemble });
+    const student = (summaries.at(-1) as RunSummary).file;
+    printer.end(
+      { links: result, ensemble, ...(testEvaluations !== null && { testEvaluations }), files: [student, file] },
+      [
+        "",
+        networkTable(metric, [
+          ...result,
+          ...(ensemble === null ? [] : [{ name: "ensemble", network: "", [testKey(metric)]: ensemble }]),
+        ]),
+        "",
+        `Student: ${student}`,
+        ...(testEvaluations === null ? [] : [testEvaluationsText(testEvaluations, source.validation !== null)]),
+        `Written to ${file}`,
+      ],
+    );
   });
-  // The links have already printed the notes about data and files.
-  const source = await setUp(withoutTeacherColumn(config), undefined, { quiet: true });
-  const [metric] = metricsOf(source.train());
-  const ensemble = config.generations === undefined ? null : await ensembleFigure(config, links, summaries, source);
-  const last = links.at(-1) as Link;
-  const looks = summaries.map(({ testEvaluations }) => testEvaluations ?? 0);
-  if (ensemble !== null && source.test !== null) {
-    looks[looks.length - 1] = await countTestEvaluation(last.out, source.test.fingerprint());
-  }
-  const testEvaluations = source.test && sum(looks);
-  const result = links.map((link, i) => ({ ...link, ...summaries[i] }));
-  await writeJson(file, { links: result, ensemble });
-  const student = (summaries.at(-1) as RunSummary).file;
-  printer.end(
-    { links: result, ensemble, ...(testEvaluations !== null && { testEvaluations }), files: [student, file] },
-    [
-      "",
-      networkTable(metric, [
-        ...result,
-        ...(ensemble === null ? [] : [{ name: "ensemble", network: "", [testKey(metric)]: ensemble }]),
-      ]),
-      "",
-      `Student: ${student}`,
-      ...(testEvaluations === null ? [] : [testEvaluationsText(testEvaluations, source.validation !== null)]),
-      `Written to ${file}`,
-    ],
-  );
 }
 
 /**
@@ -150,7 +162,7 @@ async function expectFitting(
   const { loss, labelSmoothing, alpha, batchSize, teacherCache, calibrateTeacher } = config;
   const unsmoothed: Link[] = [];
   let teacher: Module | null = null;
-  for (const link of links) {
+  for (const [link, ...more] of alike(links)) {
     const student = await madeFor(link, config, source, flags);
     await underLink(link, flags, async () => {
       expectReadable("student", student, data);
@@ -161,7 +173,7 @@ async function expectFitting(
       }
       const use = { student, teacher, data, labelSmoothing, generator: new Generator() };
       const isRead = loss === undefined ? alpha < 1 : (await makeLoss(loss, use)).isSmoothed;
-      if (!isRead && !links[0].isDistilled) unsmoothed.push(link);
+      if (!isRead && !links[0].isDistilled) unsmoothed.push(link, ...more);
       const options = { ...distillationOptions(config), ...(unsmoothed.includes(link) && { labelSmoothing: 0 }) };
       const input = { ...options, teacher, student, data, validation, teacherCache, calibrateTeacher };
       await expectDistillationBatches(input);
@@ -218,19 +230,36 @@ async function dryRunChain(
   const first = await networks.teacherOf(config, flags, source);
   const common = { data: source.train(), validation: source.validation ?? undefined };
   const unsmoothed = await expectFitting(config, links, flags);
-  const students = await Promise.all(links.map((link) => madeFor(link, config, source, flags)));
-  const planned = links.map((link, i): PlannedRun => {
+  const planned: PlannedRun[] = [];
+  let student: Module | null = null;
+  for (const [link, ...more] of alike(links)) {
     const { name, isDistilled } = link;
-    const teacher = students[i - 1] ?? first;
+    const teacher: Module | Teacher | null = student ?? first;
+    student = await madeFor(link, config, source, flags);
     const smoothing = unsmoothed.includes(link) && { labelSmoothing: 0 };
     const input =
       isDistilled && teacher !== null
-        ? { ...distillationOptions(config), ...smoothing, ...common, teacher, student: students[i] }
-        : { ...trainingOptions(config), ...common, model: students[i] };
-    return { name, input, times: 1 };
-  });
+        ? { ...distillationOptions(config), ...smoothing, ...common, teacher, student }
+        : { ...trainingOptions(config), ...common, model: student };
+    const last = more.at(-1);
+    planned.push({ name: last ? `${name} to ${last.name}` : name, input, times: 1 + more.length });
+  }
   const network = first instanceof Module ? first : null;
-  await dryRun({ teacher: network, student: students.at(-1) as Module }, planned, source, flags);
+  await dryRun({ teacher: network, student }, planned, source, flags);
+}
+
+/**
+ * Consecutive links whose student and teacher are the same networks, both trained by the command, as those of
+ * generations: what fits one of them fits all, and takes as long.
+ */
+function alike(links: readonly Link[]): [Link, ...Link[]][] {
+  const groups: [Link, ...Link[]][] = [];
+  for (const [i, link] of links.entries()) {
+    const isAlike = i >= 2 && [1, 2].every((back) => links[i - back].network === link.network);
+    if (isAlike) groups.at(-1)?.push(link);
+    else groups.push([link]);
+  }
+  return groups;
 }
 
 function madeFor(link: Link, config: ResolvedConfig<"distill">, source: Source, flags: object): Promise<Module> {

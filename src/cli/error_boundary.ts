@@ -130,24 +130,48 @@ const WINDOW_MS = 50;
 /** How long the event loop has after a second signal to end the process and clear the terminal. */
 const GRACE_MS = 500;
 
+/** The call of {@link interruptible} that has the handlers; `saying` is of the innermost call in it. */
+let running: { signal: AbortSignal; saying: Saying } | null = null;
+/** What a signal has the command do, and who prints it. */
+interface Saying {
+  note: (text: string) => void;
+  promise: string | (() => string);
+}
+
 /**
  * Runs `body` with a signal that Ctrl-C, SIGTERM, SIGUSR1 or the end of the terminal aborts; `promise` says what the
  * command does then. Without a terminal, SIGHUP is ignored until the process ends. A second Ctrl-C or SIGTERM ends the
- * process at once, even while the event loop is blocked.
+ * process at once, even while the event loop is blocked. A call within another one, such as that of a chain's link, gets
+ * the same signal.
  */
 export async function interruptible<T>(
   note: (text: string) => void,
   body: (signal: AbortSignal) => Promise<T>,
   promise: string | (() => string) = "finishing the step and saving",
 ): Promise<T> {
+  const saying = { note, promise };
+  const gone = () => note("standard output was closed: nothing more is printed there; the work goes on");
+  const outer = running;
+  if (outer !== null) {
+    const before = outer.saying;
+    outer.saying = saying;
+    try {
+      return await whileRead(gone, () => body(outer.signal));
+    } finally {
+      outer.saying = before;
+    }
+  }
   const controller = new AbortController();
+  const { signal } = controller;
+  const own = { signal, saying };
   const end = () => process.exit(EXIT.interrupted);
   let isWatched = false;
   const stop = (name: string) => {
-    const isFirst = !controller.signal.aborted;
+    const isFirst = !signal.aborted;
     // A closing terminal, and a scheduler ahead of its limit, may send their signals again.
     if (!isFirst && !isWatched && name !== "SIGHUP" && name !== "SIGUSR1") end();
     if (name === "SIGINT") eraseInterrupt();
+    const { promise, note } = own.saying;
     if (isFirst) note(`${typeof promise === "string" ? promise : promise()}; once more stops at once`);
     stoppedBy ??= name;
     controller.abort(name);
@@ -160,12 +184,13 @@ export async function interruptible<T>(
   // Runs in a thread, which sees the signals' times while the event loop is in a step. It needs the handlers that are
   // installed by now.
   isWatched = native.endAtSecondSignal(end, EXIT.interrupted, WINDOW_MS, GRACE_MS);
+  running = own;
   try {
-    const gone = () => note("standard output was closed: nothing more is printed there; the work goes on");
-    return await whileRead(gone, () => body(controller.signal));
+    return await whileRead(gone, () => body(signal));
   } finally {
+    running = null;
     // After a stop the handlers stay: the second signal may come only now.
-    if (!controller.signal.aborted) for (const name of stopping) process.off(name, stop);
+    if (!signal.aborted) for (const name of stopping) process.off(name, stop);
   }
 }
 

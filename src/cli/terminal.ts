@@ -75,11 +75,12 @@ export function eraseInterrupt(): void {
 
 /** Calls `listener` if the reader of standard output goes away while `body` runs. */
 export async function whileRead<T>(listener: () => void, body: () => Promise<T>): Promise<T> {
+  const before = onReaderGone;
   onReaderGone = listener;
   try {
     return await body();
   } finally {
-    onReaderGone = () => {};
+    onReaderGone = before;
   }
 }
 

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
@@ -178,6 +178,33 @@ export default () => new Promise(() => setInterval(() => {}, 1000) && console.er
     const text = "stopped; the training and all that follows it is done and saved in run/link-1";
     expect([code, lines(stderr).at(-1)]).toEqual([130, `distillery: ${text}`]);
     expect(existsSync(join(cwd, "run", "link-2"))).toBe(false);
+  });
+
+  test("between two links of a chain: a resumed run goes on from there", async () => {
+    const cwd = ending("SIGINT");
+    // It is made once to see whether it fits, and once more between the links.
+    const text = `import { Mlp } from "distillery";
+let made = 0;
+export default class Between extends Mlp {
+  constructor({ classes }) {
+    super({ inFeatures: 2, hidden: [4], classes });
+    made += 1;
+    if (made === 2) process.kill(process.pid, "SIGINT");
+  }
+}
+`;
+    writeFileSync(join(cwd, "between.mjs"), text);
+    const args = ["distill", "--data", "rows.csv", "--chain", "mlp([8]) -> ./between.mjs", "--epochs", "2"];
+    const run = [...args, "--no-report", "--out"];
+    const { code, stderr } = await ended(launch([...run, "run"], cwd));
+    expect([code, lines(stderr).at(-1)]).toEqual([130, "distillery: stopped while the teacher's logits were computed"]);
+    expect(lines(stderr)).toContain(STOPPING);
+    writeFileSync(join(cwd, "between.mjs"), text.replace("made === 2", "made < 0"));
+    await succeed([...run, "run", "--resume"], cwd);
+    await succeed([...run, "whole"], cwd);
+    const student = (out: string) =>
+      readFileSync(join(cwd, out, "link-2", "distilled_student_model_lowest.safetensors"));
+    expect(student("run").equals(student("whole"))).toBe(true);
   });
 
   test("to all processes of the terminal while compare starts its own: stopped, not failed", async () => {

@@ -293,6 +293,9 @@ describe("a chain and generations", () => {
     // The first link alone reads the label smoothing.
     const smoothed = [...common, ...chain, "--alpha", "1", "--label-smoothing", "0.1"];
     expect(await succeed(["distill", ...smoothed], cwd)).toMatch(/^Time of link-2, about: /m);
+    // Generations are tried once: a thousand take no longer than two.
+    const many = await succeed(["distill", ...common, "--generations", "1000", "--out", "dry", "--dry-run"], cwd);
+    expect(many).toMatch(/^Time of generation-0, .*\nTime of generation-1 to generation-1000, about: 1000 times /m);
     const refusedLate = ["--loss", "cross-entropy + hint", "--calibrate-teacher"];
     await refused(["distill", ...common, ...chain, ...refusedLate], cwd, 2, "BAD_ARGUMENT");
   });
