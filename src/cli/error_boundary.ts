@@ -141,8 +141,8 @@ interface Saying {
 /**
  * Runs `body` with a signal that Ctrl-C, SIGTERM, SIGUSR1 or the end of the terminal aborts; `promise` says what the
  * command does then. Without a terminal, SIGHUP is ignored until the process ends. A second Ctrl-C or SIGTERM ends the
- * process at once, even while the event loop is blocked. A call within another one, such as that of a chain's link, gets
- * the same signal.
+ * process at once, even while the event loop is blocked. A call within another one, such as that of a chain's link,
+ * gets the same signal.
  */
 export async function interruptible<T>(
   note: (text: string) => void,
