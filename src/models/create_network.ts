@@ -187,8 +187,11 @@ export function networkFrom(state: StateDict, options: NetworkOfState = {}): Mod
     throw new DistilleryError("BAD_CHECKPOINT", `was made as ${shortened(stored.network)}, not as ${shortened(text)}`);
   }
   const shape = options.shape ?? stored?.shape ?? inputShape(state, options.imageShape);
-  const classes = options.classes ?? stored?.classes ?? outputClasses(state);
-  return loaded({ network: text, shape, classes }, state, options, "network");
+  const classes = options.classes ?? stored?.classes;
+  if (classes !== undefined) return loaded({ network: text, shape, classes }, state, options, "network");
+  const guess = outputClasses(state);
+  const own = (keys: StateDict) => outputClasses(keys, guess);
+  return loaded({ network: text, shape, classes: guess }, state, options, "network", own);
 }
 
 /** What a file says of the options that what a network is made for decides. */
@@ -272,8 +275,16 @@ function recognize(state: StateDict): NetworkSpec | null {
   return null;
 }
 
-function loaded(spec: NetworkSpec, state: StateDict, { modules, onNote }: NetworkOfState, source?: string): Module {
+/** The network of a state dict. If its classes are a guess, `classesOf` tells them by the weights that it has. */
+function loaded(
+  spec: NetworkSpec,
+  state: StateDict,
+  options: NetworkOfState,
+  source?: string,
+  classesOf?: (state: StateDict) => number,
+): Module {
   const { network, shape, classes } = spec;
+  const { modules, onNote } = options;
   const misfit = (text: string) =>
     new DistilleryError(
       "STATE_DICT_MISMATCH",
@@ -287,9 +298,15 @@ function loaded(spec: NetworkSpec, state: StateDict, { modules, onNote }: Networ
   );
   const own = module.stateDict();
   const difference = misfitOf(own, state);
-  if (difference !== null) throw misfit(difference);
+  const { state: fitting, prefix } = fittingState(own, state);
+  if (difference !== null) {
+    // A matrix that the network lacks says nothing about its outputs: it is the only thing to complain about then.
+    const known = Object.fromEntries(Object.entries(fitting).filter(([key]) => Object.hasOwn(own, key)));
+    const right = classesOf?.(known) ?? classes;
+    if (right !== classes) return loaded({ ...spec, classes: right }, state, options, source);
+    throw misfit(difference);
+  }
   module.loadStateDict(state);
-  const { prefix } = fittingState(own, state);
   if (prefix !== "") onNote?.(`took ${JSON.stringify(prefix)} off all keys`);
   return module;
 }
@@ -307,9 +324,9 @@ function inputShape(state: StateDict, images: readonly number[] | undefined): re
   throw argumentError("imageShape", text);
 }
 
-/** The number of values that the last matrix of a state dict gives. */
-function outputClasses(state: StateDict): number {
-  const last = Object.values(state).findLast(({ shape }) => shape.length === 2);
-  if (last !== undefined) return last.shape[0];
+/** The number of values that the last matrix of a state dict gives; `otherwise` without one. */
+function outputClasses(state: StateDict, otherwise?: number): number {
+  const classes = Object.values(state).findLast(({ shape }) => shape.length === 2)?.shape[0] ?? otherwise;
+  if (classes !== undefined) return classes;
   throw argumentError("classes", "needed: no weight tells the number of classes");
 }

@@ -82,6 +82,21 @@ describe("what is none of them", () => {
     const message = await refusal("STATE_DICT_MISMATCH", () => networkFrom(state));
     expect(message).toBe(`the weights do not fit student(hidden=[6, 4]) of [5] to 3 classes: ${problem}`);
   });
+
+  test("a last matrix too many is no guess of the classes of a named network", async () => {
+    const state = { ...student().stateDict(), extra: randn([9, 3]) };
+    const message = await refusal("STATE_DICT_MISMATCH", () =>
+      networkFrom(state, { network: "student(hidden=[6, 4])" }),
+    );
+    expect(message).toBe(
+      'the weights do not fit student(hidden=[6, 4]) of [5] to 3 classes: the network has no "extra"',
+    );
+    // Classes that were told are no guess.
+    const told = { network: "student(hidden=[6, 4])", classes: 9 };
+    expect(await refusal("STATE_DICT_MISMATCH", () => networkFrom(state, told))).toMatch(
+      /to 9 classes: the network has no "extra"; fc3\.weight is \[3, 4\], not \[9, 4\], and 1 more$/,
+    );
+  });
 });
 
 describe("a network is made by its text", () => {
