@@ -3,6 +3,7 @@ import { argumentError } from "../checks.js";
 import { type Batch, type Dataset, NO_LABEL } from "../data/dataset.js";
 import { labelsOf } from "../data/labels.js";
 import { hasTargets } from "../data/task_name.js";
+import { DistilleryError } from "../errors.js";
 import { drawsRandomNumbers } from "../graph/index.js";
 import type { Metrics } from "../log/epoch_record.js";
 import type { DistillationLoss, Outputs } from "../losses/index.js";
@@ -58,6 +59,7 @@ export async function fit(trainer: Trainer, loss: DistillationLoss, teacher: Tea
     const mixture = mixed && { labels: labelling.of({ labels: mixed.labels }), weight: mixed.weight };
     const result = computed(role, loss, lossBatch, mixture, data);
     const value = expectFiniteLoss(place, result.loss.item());
+    if (!result.loss.requiresGrad) throw withoutGradient(place);
     if (traced < trainer.epochNumber) expectOwnLeaves(result.loss, trainer.reachable);
     traced = trainer.epochNumber;
     return { root: result.loss, loss: value, metrics: result.metrics, counts: labelling.counts(batch) };
@@ -99,6 +101,13 @@ function expectOwnLeaves(root: Tensor, modules: readonly Module[]): void {
   if (other === undefined) return;
   const text = `its gradient reaches a parameter of shape [${other.shape.join(", ")}] that the run does not train`;
   throw argumentError("loss", `${text}: name its module in the modules of a DistillationLoss, or freeze() it`);
+}
+
+/** The error for a loss that no parameter determines: `backward()` would not say that the loss is meant. */
+function withoutGradient(place: string): DistilleryError {
+  const text = "its gradient reaches no parameter that is trained: compute it from the student's logits or taps";
+  const advice = "by operations on tensors, outside of noGrad and without detach(), item() or data";
+  return new DistilleryError("NO_GRADIENT", `${place}: ${text} ${advice}`);
 }
 
 /** Computes a loss; if it refuses logits that are not one number per sample and class, the error names the network. */

@@ -480,6 +480,18 @@ describe("refusals", () => {
     expect((await start({ ...options, loss }).done).history).toHaveLength(3);
   });
 
+  test.each<[string, Options]>([
+    ["a whole batch", {}],
+    ["shards", { shards: 2 }],
+    ["shards that wait for each other", { shards: 2, batchNorm: "batch" }],
+  ])("a loss that no parameter determines: %s", async (_, options) => {
+    const loss = ({ student }: LossBatch) => F.mseLoss(student.logits.detach(), zeros(student.logits.shape));
+    const { message } = await failure(start({ ...options, loss }).done, "NO_GRADIENT");
+    expect(message).toMatch(
+      /^epoch 1, step 1 of 4: loss function: its gradient reaches no parameter that is trained: compute it from the/,
+    );
+  });
+
   test("a loss may compute with the teacher's layers", async () => {
     const teacher = plainNetworks().teacher.unfreeze();
     const head = teacher.children().at(-1) as Linear;
