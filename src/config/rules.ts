@@ -18,6 +18,7 @@ interface Ruled extends ScheduleOptions, ShardOptions {
   calibrateTeacher?: boolean | "both" | undefined;
   validation: number;
   testFraction: number;
+  stream: boolean;
   augment?: { shift?: number | undefined; crop?: number | undefined; flip?: number | undefined } | undefined;
   patience: number | null;
   from?: string | undefined;
@@ -62,6 +63,11 @@ export function rulesBroken(config: Ruled, userOptions: object): Issue[] {
     "the chain says what is trained: its last network is the student",
     chain !== undefined && Object.hasOwn(userOptions, "student"),
   );
+  refuse(
+    "teacherNetwork",
+    "is of a teacher's file, and the first network is trained without one: leave it out",
+    isChain && !hasTeacher && Object.hasOwn(userOptions, "teacherNetwork"),
+  );
   for (const name of ["tensorboard", "csv"] as const) {
     const text = `expected no path, got ${show(config[name])}: each link's are in its own folder`;
     refuse(name, text, isChain && typeof config[name] === "string");
@@ -91,6 +97,12 @@ export function rulesBroken(config: Ruled, userOptions: object): Issue[] {
   const { shift, crop } = augment ?? {};
   refuse("augment", "expected shift or crop, which are the same", shift !== undefined && crop !== undefined);
   refuse("from", "starts one student, not those of a chain: leave it out", config.from !== undefined && isChain);
+  refuse("stream", "the synthetic data are drawn, not read", isSynthetic && config.stream);
+  refuse(
+    "testFraction",
+    "the synthetic data are noise, which nothing can be tested on",
+    isSynthetic && Object.hasOwn(userOptions, "testFraction") && config.testFraction > 0,
+  );
   const isEmpty = augment !== undefined && Object.keys(augment).length === 0;
   refuse("augment", "expected shift, crop, flip, noise or mixup", isEmpty);
   refuse(

@@ -110,6 +110,12 @@ describe("mistakes", () => {
     [{ patience: 3 }, "patience: needs a validation set, which tells which epoch is better"],
     [{ augment: { shift: 2 } }, "augment: the synthetic data are no images: only noise and mixup suit them"],
     [{ splitSeed: 5 }, "splitSeed: nothing is held out, which it is the seed of: leave it out"],
+    [{ stream: true }, "stream: the synthetic data are drawn, not read"],
+    [{ testFraction: 0.2 }, "testFraction: the synthetic data are noise, which nothing can be tested on"],
+    [
+      { generations: 2, teacherNetwork: "mlp" },
+      "teacherNetwork: is of a teacher's file, and the first network is trained without one: leave it out",
+    ],
     [{ augment: {} }, "augment: expected shift, crop, flip, noise or mixup"],
     [
       { data: "rows", teacher: "t.pth", augment: { shift: 2, crop: 2 } },
