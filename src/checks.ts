@@ -45,7 +45,8 @@ export function expectInteger(name: string, value: unknown, min: number, max = N
 
 /** The range that a whole number is expected to be in. The upper end is left out unless the value exceeds it. */
 export function integerRange(min: number, max: number, value: unknown): string {
-  const isShort = max === Number.MAX_SAFE_INTEGER && !(Number.isInteger(value) && (value as number) > max);
+  const isShort =
+    max === Number.MAX_SAFE_INTEGER && !(typeof value === "number" && Number.isInteger(value) && value > max);
   return isShort ? `of at least ${min}` : `from ${min} to ${max}`;
 }
 

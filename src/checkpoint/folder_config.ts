@@ -36,7 +36,8 @@ async function testEvaluationsIn(path: string): Promise<TestEvaluations | null> 
   // A damaged configuration is replaced.
   const { testEvaluations } = await readFolderConfig(file).catch((): RunConfig => ({}));
   const { hash, count } = Object(testEvaluations) as Partial<TestEvaluations>;
-  return typeof hash === "string" && Number.isSafeInteger(count) ? { hash, count: count as number } : null;
+  if (typeof hash !== "string" || typeof count !== "number" || !Number.isSafeInteger(count)) return null;
+  return { hash, count };
 }
 
 /** The content of a `config.json`; `BAD_CONFIG` if it is damaged. */

@@ -70,9 +70,9 @@ export function shareOf(
  * that some shares can be run again.
  */
 function scheduled(of: number | undefined, env: Environment): (Share & { by: string }) | null {
-  const number = (name: string, usual?: number) => {
+  const number = (name: string) => {
     const text = env[name];
-    if (text === undefined || text === "") return usual;
+    if (text === undefined || text === "") return undefined;
     if (/^\d+$/.test(text)) return Number(text);
     throw new UsageError(`${name}: expected a number, got ${JSON.stringify(text)}`);
   };
@@ -82,14 +82,14 @@ function scheduled(of: number | undefined, env: Environment): (Share & { by: str
     if (of !== undefined) return { index: task, of, by };
     const [count, min, max] = [
       number("SLURM_ARRAY_TASK_COUNT"),
-      number("SLURM_ARRAY_TASK_MIN", 0),
+      number("SLURM_ARRAY_TASK_MIN") ?? 0,
       number("SLURM_ARRAY_TASK_MAX"),
     ];
-    const step = number("SLURM_ARRAY_TASK_STEP", 1) as number;
+    const step = number("SLURM_ARRAY_TASK_STEP") ?? 1;
     if (step < 1) throw new UsageError(`SLURM_ARRAY_TASK_STEP: expected a number from 1, got ${step}`);
     if (count === undefined) throw new UsageError("SLURM_ARRAY_TASK_COUNT: missing: give --of, the number of shares");
-    const isRegular = max === undefined || max === (min as number) + (count - 1) * step;
-    const index = (task - (min as number)) / step;
+    const isRegular = max === undefined || max === min + (count - 1) * step;
+    const index = (task - min) / step;
     if (isRegular && Number.isInteger(index)) return { index, of: count, by };
     const text = `task ${task} is of a list with gaps: give --of, the number of shares of the whole array, of which the list names some`;
     throw new UsageError(`SLURM_ARRAY_TASK_ID: ${text}`);

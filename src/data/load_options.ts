@@ -60,7 +60,7 @@ const MAX_SIDE = 65_535;
 
 /** The sides of an image: one number for both, or rows and columns. */
 export function sides() {
-  const isSide = (x: unknown) => Number.isInteger(x) && (x as number) >= 1 && (x as number) <= MAX_SIDE;
+  const isSide = (x: unknown) => typeof x === "number" && Number.isInteger(x) && x >= 1 && x <= MAX_SIDE;
   return v.custom<number | readonly [height: number, width: number]>(
     (size) => isSide(size) || (Array.isArray(size) && size.length === 2 && size.every(isSide)),
     expected(`a whole number from 1 to ${MAX_SIDE}, or two: rows and columns`),

@@ -87,8 +87,8 @@ export class TableLabels {
    */
   get isRegression(): number | null {
     const numbers = [...this.#texts.keys()].map((text) => (/^0\d/.test(text) ? null : parseNumber(text)));
-    if (this.labelBy === "place" || numbers.includes(null)) return null;
-    const different = [...new Set(numbers as number[])].sort((a, b) => a - b);
+    if (this.labelBy === "place" || !numbers.every((number) => number !== null)) return null;
+    const different = [...new Set(numbers)].sort((a, b) => a - b);
     return looksLikeRegression(different, this.#labelled, true) ? different.length : null;
   }
 

@@ -153,6 +153,6 @@ export function layerSizes(state: StateDict, layers: readonly string[], name: st
   const shapes = layers.map((layer) => state[`${layer}.weight`]?.shape ?? []);
   if (!shapes.every((shape) => shape.length === 2 && shape.every((length) => length > 0))) return null;
   const outputs = shapes.map(([rows]) => rows);
-  const [classes, hidden] = [outputs.pop() as number, outputs];
+  const [hidden, [classes]] = [outputs.slice(0, -1), outputs.slice(-1)];
   return { network: formatExpression({ name, hidden }), shape: [shapes[0][1]], classes };
 }

@@ -22,7 +22,7 @@ import {
 
 interface Attributes {
   /** The windows of rows and columns of outputs, as the kernels take them. */
-  readonly windows: readonly [readonly number[], readonly number[]];
+  readonly windows: readonly [number[], number[]];
   readonly scale: number;
   /** The attributes of the ONNX node; null for windows that ONNX lacks. */
   readonly onnx: Onnx | null;
@@ -231,7 +231,7 @@ function outputOf(x: Tensor, { windows: [rows, columns] }: Attributes) {
 
 function windowsOf({ shape }: Tensor, { windows: [rows, columns] }: Attributes) {
   const [height, width] = shape.slice(-2);
-  return { height, width, rows: rows as number[], columns: columns as number[] };
+  return { height, width, rows, columns };
 }
 
 /** `ceil_mode` only if an axis has more windows than fit: then the padding after the other is cut to its windows. */

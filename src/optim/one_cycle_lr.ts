@@ -200,7 +200,7 @@ export class OneCycleLR extends LRScheduler {
 type MomentumGroup = ParamGroup & { betas?: readonly [number, number]; momentum?: number };
 
 function totalOf({ ends }: Phases): number {
-  return (ends.at(-1) as number) + 1;
+  return ends[ends.length - 1] + 1;
 }
 
 /** What lies between the phases, which is at the start again before the third. */

@@ -209,7 +209,7 @@ async function trySteps(
     if (!signal.aborted) throw error;
   });
   // The mean: with a prefetched teacher one step waits for its logits, and the next finds them ready.
-  const [first, last] = [times[COLD_STEPS], times.at(-1) as number];
+  const [first, last] = [times[COLD_STEPS], times[times.length - 1]];
   const stepSeconds = (last - first) / (times.length - 1 - COLD_STEPS) / 1000;
   return { stepSeconds, optimizer: made === null ? 0 : stateBytes(made) };
 }

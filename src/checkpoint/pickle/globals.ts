@@ -180,8 +180,10 @@ export function isCount(value: Value | undefined): value is number {
   return typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
 }
 
-function counts(value: Value | undefined): number[] | null {
-  return isKind(value, "tuple") && value.items.every(isCount) ? (value.items as number[]) : null;
+function counts(value: Value | undefined): readonly number[] | null {
+  if (!isKind(value, "tuple")) return null;
+  const { items } = value;
+  return items.every(isCount) ? items : null;
 }
 
 const half = STORED_TYPES.find(({ dtype }) => dtype === "float16");

@@ -224,7 +224,10 @@ function dataTable(caption: string, lines: readonly Line[], x: Axis, y: Axis): H
   const byLine = shown.map(({ points }) => new Map(points.map(([at, value]) => [at, value])));
   const rows = places.map((at) => [
     exact(x, at),
-    ...byLine.map((values) => (values.has(at) ? exact(y, values.get(at) as number) : "")),
+    ...byLine.map((values) => {
+      const value = values.get(at);
+      return value === undefined ? "" : exact(y, value);
+    }),
   ]);
   const columns = [x.name, ...shown.map(({ name }) => name)];
   return table({ caption: `${caption}, by ${x.name}`, columns, texts: 0, rows });

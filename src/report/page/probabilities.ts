@@ -38,13 +38,13 @@ export function probabilityBars({ names, label, predicted, student, teacher }: P
   const others = order.filter((i) => !chosen.has(i));
   const rows = shown.map((i) => beliefRow(names[i] ?? String(i), teacher !== undefined, i === label));
   const rest = others.length === 0 ? null : beliefRow(`${others.length} others`, teacher !== undefined, false);
-  const sum = (shares: readonly number[] | undefined) => shares && others.reduce((total, i) => total + shares[i], 0);
+  const sum = (shares: readonly number[]) => others.reduce((total, i) => total + shares[i], 0);
   return {
     element: h("ul", { class: "beliefs" }, ...rows.map(({ element }) => element), rest?.element),
     update(temperature) {
       const [own, soft] = [softmax(student, temperature), teacher && softmax(teacher, temperature)];
       for (const [k, i] of shown.entries()) rows[k]?.set({ teacher: soft?.[i], student: own[i] });
-      rest?.set({ teacher: sum(soft), student: sum(own) as number });
+      rest?.set({ teacher: soft && sum(soft), student: sum(own) });
     },
   };
 }
