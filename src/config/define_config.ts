@@ -36,13 +36,18 @@ export type ResolvedConfig<C extends ConfigName> = v.InferOutput<(typeof SCHEMAS
 } & (C extends "distill" ? { teacherMode: "train" | "eval" } : unknown);
 
 /**
- * Checks a whole configuration and adds the defaults. With synthetic data they are those of the reference script: the
- * data's own order, a teacher in train mode, no validation.
+ * Checks the configuration of a command and adds the defaults. With synthetic data the defaults are those of the
+ * reference script: no shuffling, a teacher in train mode, no validation set.
+ *
+ * @param command such as `"distill"`.
+ * @param config the options, each of which may be left out unless its type requires it.
+ * @returns all options of the command with their values.
  *
  * @throws DistilleryError `BAD_CONFIG` that lists every mistake with its path, and the nearest name for an unknown one.
  * @example
  * ```ts
- * const { epochs, temperature } = defineConfig("distill", { data: "fashion-mnist", teacher: "teacher.pth", epochs: 12 });
+ * const { epochs, temperature } = defineConfig("distill", { data: "fashion-mnist", teacher: "teacher.pth", epochs: 12
+ * });
  * ```
  */
 export function defineConfig<C extends ConfigName>(command: C, config: ConfigOf<C>): ResolvedConfig<C> {
@@ -50,7 +55,7 @@ export function defineConfig<C extends ConfigName>(command: C, config: ConfigOf<
   return resolveConfig(command, config);
 }
 
-/** The same, with mistakes under the names that `nameOf` gives. */
+/** As `defineConfig`; `nameOf` says what options are called in errors. */
 export function resolveConfig<C extends ConfigName>(
   command: C,
   config: ConfigOf<C>,

@@ -30,7 +30,8 @@ export async function readConfig<C extends ConfigName>(
 }
 
 /**
- * The options of a file as they are written there, each checked by itself: what it needs beside it may come from flags.
+ * The options of a file as they are written there. Each is checked only by itself, because flags may add options that
+ * it needs.
  */
 export async function readUserOptions<C extends ConfigName>(command: C, file: string): Promise<ConfigOf<C>> {
   const { value, lineOf } = await parseConfigFile(file);
@@ -43,7 +44,7 @@ export async function readUserOptions<C extends ConfigName>(command: C, file: st
     const texts = located.map(({ issue, line }) => (line === null ? "" : `line ${line}: `) + formatIssue(issue));
     throw badConfig(file, texts.join("; "));
   }
-  // A run's config.json says where modules are as flags do, from the folder that the run was started in.
+  // In a run's config.json, as in flags, paths of modules start from the folder that the run was started in.
   return (isOfRun(value) ? options : withModulesFrom(dirname(file), options as object)) as ConfigOf<C>;
 }
 
@@ -58,7 +59,7 @@ function withModulesFrom(folder: string, options: object): object {
     if (name === "chain") return [name, linksOf(value).map(rebased)];
     const isExpression = (EXPRESSION_OPTIONS as readonly string[]).includes(name);
     if (!isExpression) return [name, value];
-    // Lists of losses and of students are such; any other list of expressions is their sum.
+    // `losses` and `student` take lists; for other options a list of expressions means their sum.
     const isList = (name === "losses" || name === "student") && Array.isArray(value);
     return [name, isList ? value.map(rebased) : rebased(value)];
   });
@@ -112,7 +113,7 @@ async function parse(text: string, file: string, isJson: boolean): Promise<Confi
   try {
     const parsed: unknown = isJson ? JSON.parse(text) : null;
     const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, stringKeys: true });
-    // What is JSON has no other mistake than a name that occurs twice, whatever YAML says of its tabs.
+    // YAML's other complaints, such as about tabs, do not apply to JSON.
     const problem = [...document.errors, ...document.warnings].find(({ code }) => !isJson || code === "DUPLICATE_KEY");
     if (problem !== undefined) {
       const several = problem.code === "MULTIPLE_DOCS" ? "expected one document, got several (---)" : problem.message;

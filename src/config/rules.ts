@@ -7,7 +7,7 @@ import { NEEDS_VALIDATION, type ShardOptions, shardIssue } from "../train/option
 import { type ScheduleOptions, scheduleIssue } from "../train/run_schedule.js";
 import { AVERAGE_OPTIONS } from "./schemas.js";
 
-/** The options that rules are about; undefined if a command lacks one. */
+/** The options that the rules read; undefined if the command has no such option. */
 interface Ruled extends ScheduleOptions, ShardOptions {
   schedule: string | Schedule;
   data: string;
@@ -32,7 +32,7 @@ interface Ruled extends ScheduleOptions, ShardOptions {
   losses?: readonly string[] | undefined;
 }
 
-/** Options that are valid alone and contradict each other; `userOptions` are those that are no defaults. */
+/** The rules that options break together, though each is valid alone. `userOptions` are those that the user gave. */
 export function rulesBroken(config: Ruled, userOptions: object): Issue[] {
   const { data, teacher, teacherMode, teacherCache, validation, augment, patience } = config;
   const teachers = teacher === undefined ? 0 : [teacher].flat().length;

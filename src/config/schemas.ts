@@ -40,7 +40,7 @@ import {
   upTo,
 } from "./option_values.js";
 
-/** Which samples there are: the data, how they are read, what is held out for testing, the random stream. */
+/** The data, how they are read, what is held out for testing, and the random stream. */
 const DATA = {
   /** `synthetic`, the name of a built-in data set, a folder or a file. */
   data: v.optional(path("a data set's name, folder or file"), "synthetic"),
@@ -48,7 +48,7 @@ const DATA = {
   seed: v.optional(integer(0), 0),
   /** Default: the cores. */
   threads: v.optional(upTo(MAX_THREADS)),
-  /** Whether there may be more threads than cores, which only slows a run down. */
+  /** Allows more threads than cores, which only slows a run down. */
   forceThreads: v.optional(boolean(), false),
 } as const;
 
@@ -95,13 +95,13 @@ const OUTPUT = {
 const EXPERIMENT = {
   /** How many runs train at once, each in its own process; default: as many as `threads`. */
   parallel: v.optional(upTo(MAX_THREADS)),
-  /** Of each run; 0: none with the optimizer's state. */
+  /** How many checkpoints each run keeps; 0: none that has the optimizer's state. */
   keepCheckpoints: v.optional(integer(0), KEPT_BY_TRIALS),
   report: OUTPUT.report,
   logFile: OUTPUT.logFile,
 } as const;
 
-/** Whether each epoch has its own order depends on the data by default. */
+/** The options of training. By default it depends on the data whether epochs are shuffled. */
 const TRAINING = {
   ...trainingSchema.entries,
   shuffle: v.optional(trainingSchema.entries.shuffle.wrapped),
@@ -117,7 +117,7 @@ const LOSS = v.optional(named(LOSSES, { sum: true }));
 const NETWORKS = {
   /** The network that is trained; default: the student of the reference script. */
   student: v.optional(named(MODELS), "student"),
-  /** The network of the teacher, if no file says it; default: the teacher of the reference script. */
+  /** The teacher's network, needed only if its file does not name one; default: the reference script's teacher. */
   teacherNetwork: v.optional(named(MODELS), "teacher"),
 } as const;
 
@@ -127,9 +127,9 @@ const TEACHER = {
   teacher: files(),
   /** What is averaged of several teachers; default: the logits. */
   average: v.optional(oneOf(AVERAGES)),
-  /** Of several teachers, in their order; default: all alike. */
+  /** The weights of several teachers, in their order; default: equal weights. */
   teacherWeights: v.optional(list(positive(), "a list of numbers above 0")),
-  /** Whether each of several teachers also counts by its confidence in a sample; default: not. */
+  /** Whether each of several teachers is also weighted by its confidence in a sample; default false. */
   teacherConfidence: v.optional(boolean()),
 } as const;
 
@@ -166,7 +166,7 @@ const distillSchema = v.strictObject({
   temperature,
   alpha,
   loss: LOSS,
-  /** Of vectors: the student's dimensions; default: the targets'. */
+  /** For the task `vectors`: the student's dimensions; default: those of the targets. */
   dimensions: v.optional(length()),
   /** Default, with synthetic data only: drawn from the seed. */
   ...TEACHER,

@@ -12,7 +12,7 @@ import { DerivedDataset } from "./derived_dataset.js";
 import { textColumnOf } from "./preprocessing/spec.js";
 import { takeBatch, takeSlice } from "./take_batch.js";
 
-/** The largest alpha. The weight is 0.5 with a deviation of 0.5 / sqrt(2 alpha + 1): at 1e6 of 0.0004. */
+/** The largest alpha. The weight's mean is 0.5, its deviation 0.5 / sqrt(2 alpha + 1), which is 0.0004 for 1e6. */
 export const MAX_MIXUP = 1e6;
 
 /** How {@link augment} changes samples: at least one of them. */
@@ -26,16 +26,16 @@ export interface AugmentOptions {
   /** The standard deviation of normal noise that is added to the (normalised) values. */
   noise?: number;
   /**
-   * The samples of a batch are mixed with each other ({@link Batch.mixed}), by a weight of Beta(mixup, mixup): 1 is any
-   * share alike, less is mostly one of the two. The loss mixes by the same weight what it gives with the labels of
-   * both.
+   * Mixes the samples of a batch with each other ({@link Batch.mixed}) by a weight drawn from Beta(mixup, mixup). With
+   * 1 all weights are equally likely; with less, most are close to 0 or 1. The losses with the labels of both samples
+   * are mixed by the same weight.
    */
   mixup?: number;
 }
 
 /**
- * The same samples, changed at random each time that they are taken: for training data, not for validation or test
- * data. `shift`, `crop` and `flip` need images ({@link Dataset.image}).
+ * A data set with the same samples, changed at random each time that they are taken. Use it for training data, not for
+ * validation or test data. `shift`, `crop` and `flip` need images ({@link Dataset.image}).
  *
  * The numbers are drawn from the current stream, sample by sample, as torchvision's transforms in this order draw them:
  * two `randint` for the shift, a `rand` for the mirror, a `randn` for the noise; for `mixup` afterwards a weight and an
@@ -54,7 +54,7 @@ export function augment(dataset: Dataset, options: AugmentOptions): Dataset {
 }
 
 /**
- * Refuses data that change at random each time that they are taken, if their figures are to be those of the samples.
+ * Refuses augmented data for a purpose that needs the samples themselves.
  */
 export function expectUnaugmented(name: string, { augmented }: Dataset): void {
   if (augmented !== true) return;
@@ -82,7 +82,7 @@ class AugmentedDataset extends DerivedDataset {
   override readonly mixed?: boolean;
   readonly #amounts: Amounts;
   readonly #layout: Pick<ImageLayout, "channels" | "height" | "width">;
-  /** By channel: the value of a black pixel after normalisation, to the last bit. */
+  /** The value of a black pixel after normalisation, by channel. */
   readonly #fill: Float32Array;
 
   constructor(dataset: Dataset, amounts: Amounts) {
@@ -188,7 +188,7 @@ function mixUp(batch: Batch, alpha: number): Batch {
 /** A number from 0 to 1 of the distribution Beta(alpha, alpha): X / (X + Y) of two of Gamma(alpha). */
 export function symmetricBeta(alpha: number): number {
   const [x, y] = [logGamma(alpha), logGamma(alpha)];
-  // Of an alpha near 0, both are below all numbers: one of the two is all the same far above the other.
+  // With an alpha near 0 both logarithms are -infinity, but one of the numbers is still far above the other.
   if (x === y && !Number.isFinite(x)) return uniform() < 0.5 ? 0 : 1;
   return 1 / (1 + Math.exp(y - x));
 }

@@ -7,11 +7,11 @@ import { TASK_NAMES, type TaskName } from "./task_name.js";
 import type { TextEncoding } from "./text/encodings.js";
 
 /**
- * Labelled samples that a {@link DataLoader} takes batches from: `torch.utils.data.Dataset`, a batch at a time. Own
- * data sets implement it, or put their arrays into a {@link TensorDataset}.
+ * Labelled samples from which a {@link DataLoader} takes batches, as `torch.utils.data.Dataset`. For your own data,
+ * implement this interface or put arrays into a {@link TensorDataset}.
  */
 export interface Dataset {
-  /** What logs call it: `synthetic`, `fashion-mnist`, the name of the folder. */
+  /** The name in logs: `synthetic`, `fashion-mnist`, the name of the folder. */
   readonly name: string;
   /** The number of samples. */
   readonly length: number;
@@ -22,8 +22,8 @@ export interface Dataset {
   /** What networks are trained for on it; default: classification. */
   readonly task?: TaskName;
   /**
-   * The number of a network's outputs: of classes, whose labels are 0 to `classes - 1`; of another task those of
-   * targets.
+   * The number of outputs that a network needs: the number of classes, whose labels are 0 to `classes - 1`, or of
+   * targets for another task.
    */
   readonly classes: number;
   /** Whether the values of a sample change at random from call to call; default false. */
@@ -32,11 +32,11 @@ export interface Dataset {
   readonly mixed?: boolean;
   /** Whether samples may have no label, which is written as -1; default false. */
   readonly unlabelled?: boolean;
-  /** Whether taking a batch twice is cheap and draws only from the current stream; default false. */
+  /** Whether a batch can be taken again cheaply, drawing only from the current random stream; default false. */
   readonly replayable?: boolean;
   /** The names of the classes, or of the targets, in their order; default: their numbers. */
   readonly classNames?: readonly string[];
-  /** What standardised the targets, if they are numbers that were. */
+  /** The means and deviations that standardised the targets, if they were. */
   readonly targetScale?: ValueLayout;
   /** The class of every sample, if it is known: a split then reads no values. */
   readonly labels?: IntTensor | undefined;
@@ -60,8 +60,8 @@ export interface Dataset {
    */
   readonly texts?: (indices: Int32Array) => readonly string[];
   /**
-   * A text that other values, labels or normalisation change, as SHA-256 over them: ties caches and checkpoints to the
-   * data.
+   * A text that identifies values, labels and normalisation, such as their SHA-256. Caches and checkpoints use it to
+   * recognise the data.
    */
   fingerprint(): string;
 }
@@ -71,7 +71,7 @@ export interface ImageLayout {
   readonly channels: number;
   readonly height: number;
   readonly width: number;
-  /** Of image files: whether they were turned as their EXIF orientation says. */
+  /** For image files: whether they were turned as their EXIF orientation says. */
   readonly upright?: boolean;
   /** By channel: a value is (pixel / 255 - mean) / std. */
   readonly mean: readonly number[];
@@ -136,17 +136,17 @@ export const NO_LABEL = -1;
 export interface Batch {
   /** [n, ...shape] of the data set: [n, features], or of images [n, channels, height, width]. */
   readonly inputs: Tensor;
-  /** [n]; of another task than classification -1 for all. */
+  /** [n]; -1 for all if the task is not classification. */
   readonly labels: IntTensor;
-  /** [n, classes]: the targets of another task than classification. */
+  /** [n, classes]: the targets, if the task is not classification. */
   readonly targets?: Tensor;
   /** The index of each sample in the data set. */
   readonly indices: Int32Array;
   /** The texts whose ids the inputs are, of a data set that has them ({@link Dataset.texts}). */
   readonly texts?: () => readonly string[];
   /**
-   * If each sample is mixed with another one (mixup): the labels of those [n], and the weight of the samples and labels
-   * themselves, from 0 to 1.
+   * With mixup: the labels [n] of the samples that were mixed in, and the weight of the original samples and labels,
+   * from 0 to 1.
    */
   readonly mixed?: { readonly labels: IntTensor; readonly weight: number };
 }

@@ -77,7 +77,7 @@ export abstract class DerivedDataset implements Dataset {
   abstract batch(indices: Int32Array): Batch;
   abstract slice(start: number, end: number): Batch;
 
-  /** Taken once: what changes afterwards does not change it. */
+  /** Computed once, when first asked for. */
   fingerprint(): string {
     this.#fingerprint ??= this.hash(fingerprintOf(this.dataset));
     return this.#fingerprint;
@@ -88,7 +88,7 @@ export abstract class DerivedDataset implements Dataset {
     return indices;
   }
 
-  /** SHA-256 in hex over the base's and what is made of it. */
+  /** SHA-256 in hex over the base's fingerprint and what this data set does with it. */
   protected abstract hash(base: string): string;
 }
 

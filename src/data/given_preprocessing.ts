@@ -15,7 +15,7 @@ import { hasTargets, taskNameOf } from "./task_name.js";
 import { textEncoding } from "./text/encodings.js";
 
 type Column = string | number;
-/** What a network's preprocessing has instead of a value that was given; null: the same. */
+/** The value of a network's preprocessing, if it differs from the one that was given; null if it is the same. */
 type Decide<T> = (given: T, spec: Preprocessing, options: LoadDataOptions) => string | null;
 type Decided = { readonly [K in keyof LoadDataOptions]?: Decide<Exclude<LoadDataOptions[K], undefined>> };
 

@@ -107,15 +107,15 @@ export function expectSeen(
   throw badData(file, `${locationOf(at)}: class ${testing[at]} is not in the training set${more}: ${advice}`);
 }
 
-/** More numbers than these as labels are classes only if that is certain. */
+/** With more different numbers than this, labels are taken as classes only if that is certain. */
 export const MANY = 20;
-/** The rows that a class of many has at least, on average, unless its numbers follow each other. */
+/** The least rows per class on average, if there are many classes whose numbers are not consecutive. */
 const ROWS_EACH = 10;
 
 /**
- * Whether numbers as labels, each of these once and ascending, are rather the target of a regression than classes:
- * there are many, and they have fractions, or they do not follow each other and have few rows each; or there are many
- * and nobody said that they are labels.
+ * Whether numbers as labels look like the target of a regression. `labels` has each number once, ascending; `isNamed`:
+ * the user named the column. There must be many numbers. In a named column, they must also have fractions, or not be
+ * consecutive and have few rows each.
  */
 export function looksLikeRegression(labels: readonly number[], rows: number, isNamed: boolean): boolean {
   const fractions = labels.filter((label) => !Number.isInteger(label)).length;
@@ -147,8 +147,8 @@ interface Known {
 }
 
 /**
- * The network's number of each of the data's classes, by their names, and the names that the network does not know: the
- * one rule by which classes are matched. Classes without names go by their numbers, if the network knows those. Null if
+ * Matches the data's classes with the network's by their names: the network's number of each class, and the names that
+ * the network does not know. Classes without names are matched by their numbers, if the network knows those. Null if
  * one of the two has no names: then only the numbers of classes can be compared.
  */
 export function classPlaces(

@@ -41,21 +41,19 @@ export interface ImageSets extends Omit<DataSets, "validation"> {
 }
 
 /**
- * Loads a data set, whatever its form: a name (`fashion-mnist`, `mnist`, `kmnist`, `cifar-10`, `cifar-100`), a file or
- * a folder.
+ * Loads a data set from a name (`fashion-mnist`, `mnist`, `kmnist`, `cifar-10`, `cifar-100`), a file or a folder.
  *
- * | source | content |
- * |---|---|
- * | folder with four IDX files | grey images |
- * | folder with CIFAR's binary version | `data_batch_1.bin`, ..., or `train.bin` and `test.bin` |
- * | `.npz`, `.npy` or a folder of `.npy` | `x_train`, `y_train`, `x_val`, `y_val`, `x_test`, `y_test`; or `x` and `y`, `images` and `labels` |
- * | `.csv`, `.tsv` | rows of numbers and texts, one column the label, or several the targets; `NAME_test.csv` beside `NAME.csv` is the test part, `NAME_val.csv` the validation part |
- * | `.jsonl`, `.ndjson` | the same as an object a line, whose keys are the columns |
- * | folder of folders | PNG, JPEG, WebP, BMP and GIF images by class, or `train/`, `val/` (`valid/`, `validation/`) and `test/` with these |
+ * | source | content | |---|---| | folder with four IDX files | grey images | | folder with CIFAR's binary version |
+ * `data_batch_1.bin`, ..., or `train.bin` and `test.bin` | | `.npz`, `.npy` or a folder of `.npy` | `x_train`,
+ * `y_train`, `x_val`, `y_val`, `x_test`, `y_test`; or `x` and `y`, `images` and `labels` | | `.csv`, `.tsv` | rows of
+ * numbers and texts, one column the label, or several the targets; `NAME_test.csv` beside `NAME.csv` is the test part,
+ * `NAME_val.csv` the validation part | | `.jsonl`, `.ndjson` | the same as an object a line, whose keys are the columns
+ * | | folder of folders | PNG, JPEG, WebP, BMP and GIF images by class, or `train/`, `val/` (`valid/`, `validation/`)
+ * and `test/` with these |
  *
- * Pixels are normalised and columns standardised by what is measured over the training rows; {@link preprocessingOf}
- * keeps how. Data sets of the catalog have their usual normalisation, `mean` and `std` give another. With `stream` the
- * data sets are {@link StreamedDataset}s, or subsets of one, with the same values.
+ * Pixels are normalised and columns standardised by the means and deviations of the training rows;
+ * {@link preprocessingOf} returns these. Data sets with a name use their usual normalisation; `mean` and `std` replace
+ * it. With `stream` the results are {@link StreamedDataset}s, or subsets of one, with the same values.
  *
  * @throws DistilleryError `NOT_FOUND` that lists what was looked for, `BAD_DATA` with the file and the line, index or
  * byte, `IO_ERROR`, `BAD_ARGUMENT`, also for data that can't be streamed.

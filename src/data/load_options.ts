@@ -18,7 +18,7 @@ export interface OptionFlag {
   /** Its value, such as `<pixels>`; empty for true. */
   readonly value: string;
   readonly help: string;
-  /** What its text means, if not itself. */
+  /** How its text is parsed; default: not at all. */
   readonly parse?: "number" | "numbers" | "sides" | "list";
   /** What `--no-NAME` does, if there is one. */
   readonly negated?: string;
@@ -88,8 +88,8 @@ export const loadSchema = v.strictObject({
     }),
   ),
   /**
-   * What networks are trained for; default: as the labels are. One class a sample; numbers (regression); several labels
-   * at once, each 0 or 1; vectors, such as embeddings.
+   * What networks are trained for: one class a sample, numbers (regression), several labels that are 0 or 1, or
+   * vectors, such as embeddings. Default: what the labels are.
    */
   task: v.optional(
     flag(oneOf(TASK_NAMES), {
@@ -158,9 +158,9 @@ export const loadSchema = v.strictObject({
     flag(columns(), { value: "<names>", help: "columns of a table to leave out, such as id,name", parse: "list" }),
   ),
   /**
-   * What becomes of cells of a table that are missing (empty, `NA`, `nan`, `null`, `-`). `error`, the default, refuses
-   * them. `mean`: numbers become the mean of their column, and texts a category of their own. `category`: the same, and
-   * a column of numbers gets a second value, which is 1 for a missing one and 0 otherwise.
+   * How missing cells of a table (empty, `NA`, `nan`, `null`, `-`) are handled. `error`, the default, refuses them.
+   * `mean` replaces numbers by the mean of their column, and makes missing texts a category. `category` does the same,
+   * and adds a second value to columns of numbers: 1 if the number is missing, else 0.
    */
   missing: v.optional(
     flag(oneOf(["error", "mean", "category"]), {
@@ -212,8 +212,8 @@ export const loadSchema = v.strictObject({
     false,
   ),
   /**
-   * What is taken off pixels / 255, a number for each channel or one for all; default: the data set's usual one, or
-   * measured. With `std`.
+   * Subtracted from pixels / 255: a number for each channel or one for all. Give `std`, too. Default: the data set's
+   * usual one, or the mean of the training images.
    */
   mean: v.optional(
     flag(numbers(), {
@@ -222,7 +222,7 @@ export const loadSchema = v.strictObject({
       parse: "numbers",
     }),
   ),
-  /** What the rest is divided by, a number for each channel or one for all. */
+  /** Then divided by this: a number for each channel or one for all. */
   std: v.optional(
     flag(numbers(), {
       value: "<list>",
@@ -248,7 +248,7 @@ export const loadSchema = v.strictObject({
 type Options = v.InferInput<typeof loadSchema>;
 /** The options of {@link loadData}; those of another format than the one that is found are refused. */
 export interface LoadDataOptions extends Readonly<Options> {
-  /** Gets what a user should know, such as which files of a folder are not read. */
+  /** Called with notes for the user, such as which files of a folder are not read. */
   readonly onNote?: (text: string) => void;
 }
 /** The same with their defaults. */

@@ -18,12 +18,12 @@ export interface DataLoaderOptions {
   batchSize?: number;
   /** Whether each epoch has an order of its own; default false. */
   shuffle?: boolean;
-  /** Whether a last, shorter batch is left out; default false. */
+  /** Whether a shorter last batch is left out; default false. */
   dropLast?: boolean;
   /**
-   * What an epoch draws from the current stream. `torch-dataloader`, the default if `shuffle`: what PyTorch's
-   * `DataLoader` draws, a base seed and, to shuffle, the seed of a generator of its own, which gives the order.
-   * `randperm`, the default otherwise: only the order itself, if `shuffle`, as a loop over `torch.randperm` does.
+   * What an epoch draws from the current random stream. `torch-dataloader`, the default with `shuffle`, draws what
+   * PyTorch's `DataLoader` does: a base seed and, to shuffle, the seed of a separate generator, which gives the order.
+   * `randperm`, the default otherwise, draws only the order, if `shuffle`, as a loop over `torch.randperm` does.
    */
   order?: "torch-dataloader" | "randperm";
 }
@@ -33,10 +33,10 @@ const ORDERS = ["torch-dataloader", "randperm"] as const;
 /**
  * Batches of a data set, epoch after epoch. `torch.utils.data.DataLoader`.
  *
- * Each epoch of a shuffling loader has an order of its own, drawn when the epoch begins: after the same `manualSeed`,
- * that of PyTorch's `DataLoader(shuffle=True)`, and the stream goes on as PyTorch's. A loop in PyTorch whose loader
- * does not shuffle draws a seed an epoch too: `order: "torch-dataloader"` does the same. A data set that is read in
- * chunks ({@link Dataset.chunk}) is shuffled chunk by chunk: samples of different chunks do not mix.
+ * With `shuffle`, each epoch draws a new order when it begins. After the same `manualSeed` it is the order of PyTorch's
+ * `DataLoader(shuffle=True)`, and the stream continues as PyTorch's. PyTorch's loader draws a seed in each epoch even
+ * if it does not shuffle; so does `order: "torch-dataloader"`. A data set that is read in chunks ({@link
+ * Dataset.chunk}) is shuffled chunk by chunk: samples of different chunks do not mix.
  *
  * @throws DistilleryError `BAD_ARGUMENT`, also if an epoch would have no batch.
  * @example
@@ -78,7 +78,7 @@ export class DataLoader implements Iterable<Batch> {
     }
   }
 
-  /** Begins an epoch: a shuffling loader draws its order now. */
+  /** Begins an epoch. With `shuffle` its order is drawn now. */
   epoch(): EpochBatches {
     if (this.order === "randperm") return new EpochBatches(this, this.shuffle ? shuffled(this.dataset) : null);
     drawSeed(); // PyTorch's base seed, from which its workers have theirs.
@@ -101,7 +101,7 @@ export class DataLoader implements Iterable<Batch> {
   }
 }
 
-/** The batches of one pass over a data set, in an order that is kept: each can be taken again, and from the middle. */
+/** The batches of one epoch, in a fixed order: any batch can be taken, also again. */
 export class EpochBatches implements Iterable<Batch> {
   /** The number of batches. */
   readonly length: number;
@@ -129,8 +129,8 @@ export class EpochBatches implements Iterable<Batch> {
   }
 
   /**
-   * Shard `shard` of batch `i`, of which each has the same number of samples; a short batch lacks some at its end: null
-   * for one without any.
+   * Shard `shard` of batch `i`. All shards have the same number of samples, but in a short batch the last ones have
+   * fewer; null for a shard without samples.
    */
   shard(i: number, shard: number, shards: number): Batch | null {
     const { start, end } = this.#rangeOf(i);

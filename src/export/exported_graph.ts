@@ -17,9 +17,9 @@ import { taskOf } from "../tasks/index.js";
 import { numel } from "../tensor/shape.js";
 import { finiteGraph } from "./constants.js";
 
-/** What of the options of an export determines its graph. */
+/** The export options that determine the graph. */
 export interface GraphOptions {
-  /** In what the weights of matrix products and convolutions are stored; default: in single precision. */
+  /** How weights of matrix products and convolutions are stored; default: in single precision. */
   quantize?: WeightType;
   /** The number of values of a sample, or [channels, height, width] for a network that reads images. */
   features?: number | readonly number[];
@@ -29,14 +29,13 @@ export interface GraphOptions {
 export type ExportFormat = "ONNX" | "JavaScript";
 
 /**
- * The largest weight in 8 bits. A module holds weights as a text, which is the shorter the fewer numbers there are: 88
- * makes it 8% shorter than 127.
+ * The largest 8-bit weight. A JavaScript module stores weights as text, which is shorter if there are fewer different
+ * numbers: with 88 it is 8% shorter than with 127.
  */
 const LARGEST: Readonly<Record<ExportFormat, number>> = { ONNX: 127, JavaScript: 88 };
 
 /**
- * What an exported file computes: the network with BatchNorm folded and, if chosen, its weights quantised. `format` is
- * what it is written as.
+ * The graph that an exported file computes: BatchNorm is folded and, if chosen, weights are quantised.
  */
 export function exportedGraph(network: Module, options: GraphOptions = {}, format: ExportFormat = "ONNX"): Graph {
   if (!(network instanceof Module)) throw badDtype("network", "a Module", network);
@@ -68,7 +67,7 @@ function traced(network: Module, given: GraphOptions["features"], format: Export
   }
 }
 
-/** What the first layer that says so takes. */
+/** The inputs of the first layer that has a fixed number of them. */
 function featuresOf(network: Module): number | null {
   for (const module of network.modules()) {
     if (module instanceof Linear) return module.inFeatures;
@@ -83,7 +82,7 @@ export function recordedFeatures(network: Module, preprocessing: Preprocessing |
   return network.readsImages ? sampleShape(preprocessing) : inputFeatures(preprocessing);
 }
 
-/** Refuses what says of samples and outputs what the network has not. */
+/** Refuses a preprocessing whose samples or outputs do not fit the network. */
 export function expectFit(spec: Preprocessing, graph: Graph): void {
   const [inputs, outputs] = [graph.input, graph.output].map(({ shape }) => numel(shape.slice(1) as number[]));
   const refuse = (text: string) => {
@@ -95,7 +94,7 @@ export function expectFit(spec: Preprocessing, graph: Graph): void {
   if (width >= 0 && width !== outputs) refuse(`is of ${width} outputs, and the network has ${outputs}`);
 }
 
-/** Why a network has no file of its own. */
+/** The error of a network that can't be exported. */
 export function cannotExport(reason: string, format: ExportFormat): DistilleryError {
   return argumentError("network", `expected one that ${format} can express; in forward(), ${reason}`);
 }

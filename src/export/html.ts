@@ -15,8 +15,8 @@ export interface HtmlSummary {
 }
 
 /**
- * Writes a network as one page to try it: draw or drop an image, fill in a row, or type numbers. It is the module of
- * {@link exportJs} with what asks it, opens from disk, and fetches nothing.
+ * Writes a network as one HTML page on which to try it: draw or drop an image, fill in a row, or type numbers. The page
+ * contains the module of {@link exportJs}. It opens from disk and fetches nothing.
  *
  * @throws DistilleryError as {@link exportJs}; `BAD_ARGUMENT` for another extension than .html, or images of other than
  * 1 or 3 channels, `IO_ERROR` if it can't be written.

@@ -2,10 +2,10 @@ import { DistilleryError } from "../errors.js";
 
 type Runtime = typeof import("onnxruntime-common");
 
-/** A peer of those who want it: hundreds of megabytes. Its types are those of onnxruntime-common. */
+/** Users install it themselves, because it has hundreds of megabytes. Its types are those of onnxruntime-common. */
 const RUNTIME: string = "onnxruntime-node";
 
-/** ONNX Runtime, or null if it is not installed. One that is installed and does not load is no reason to do without. */
+/** ONNX Runtime, or null if it is not installed. Throws if it is installed and does not load. */
 export async function importRuntime(): Promise<Runtime | null> {
   try {
     return (await import(RUNTIME)) as Runtime;

@@ -1,9 +1,9 @@
 import { type Constant, countReaders, type Graph, rewrite, type Value } from "./graph.js";
 
 /**
- * The graph with each BatchNorm in eval mode folded into the linear node or convolution before it, if nothing else
- * reads that node: with f = gamma / sqrt(running variance + eps), the weight's rows become f weight and the bias f
- * (bias - running mean) + beta, computed in double precision.
+ * Folds each BatchNorm in eval mode into the linear node or convolution before it, if nothing else reads that node.
+ * With f = gamma / sqrt(running variance + eps), the weight's rows become f * weight and the bias becomes f * (bias -
+ * running mean) + beta, computed in double precision.
  */
 export function foldBatchNorm(graph: Graph): Graph {
   const readers = countReaders(graph);

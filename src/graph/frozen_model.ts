@@ -30,11 +30,11 @@ interface FrozenOutputs {
 }
 
 /**
- * A snapshot of a module in native memory, made when it is asked for: its passes run beside other kernels, whatever
- * becomes of the module's own weights meanwhile. In train mode each pass draws its masks from the generator that it is
- * given, in the order in which the module's `forward` draws them, and the module's running statistics move when its
- * outputs are taken. The bits are those of `forward` in `noGrad`. Weights of linear layers are packed once: in
- * bfloat16, and in {@link FrozenModel.run} for few rows, beside the weights themselves.
+ * A snapshot of a module in native memory. Its passes run in the background, and later changes of the module's weights
+ * do not affect it. In train mode each pass draws its masks from the generator that it is given, in the same order as
+ * the module's `forward`. The module's running statistics are updated when the pass's outputs are taken. Outputs equal
+ * those of `forward` in `noGrad`, bit for bit. Weights of linear layers are packed once in bfloat16; in single
+ * precision {@link FrozenModel.run} packs them for few rows, in addition to the weights themselves.
  *
  * @example
  * ```ts
@@ -44,13 +44,13 @@ interface FrozenOutputs {
  * ```
  */
 export class FrozenModel {
-  /** Of its linear layers' products: the one that was current when it was made. */
+  /** The precision of its linear layers: the one that was current when the snapshot was made. */
   readonly precision = currentPrecision();
   readonly #graph: Graph;
   readonly #outputs: readonly Value[];
   readonly #moved: readonly MovedStatistics[];
   readonly #queue: Queue;
-  /** The generator of a pass that runs when it is asked for, which that moves while the caller's waits. */
+  /** The generator for passes that run at once, so that the caller's is not moved. */
   readonly #scratchGenerator = new Generator();
   #inFlight = 0;
 
@@ -62,10 +62,10 @@ export class FrozenModel {
   }
 
   /**
-   * The snapshot of a module for inputs [rows, ...sampleShape].
+   * Makes a snapshot of a module for inputs [rows, ...sampleShape].
    *
    * @throws DistilleryError `BAD_ARGUMENT` if its forward can't be traced, has an operation that only runs in
-   * TypeScript, or does more than compute.
+   * TypeScript, or has side effects.
    */
   static from(module: Module, sampleShape: readonly number[], options: TraceOptions = {}): FrozenModel {
     return new FrozenModel(module, fuse(traceModule(module, sampleShape, options)));
@@ -76,7 +76,7 @@ export class FrozenModel {
     return this.#inFlight;
   }
 
-  /** The bytes that a pass of `rows` rows holds, about. */
+  /** About how many bytes a pass of `rows` rows needs. */
   activationBytes(rows: number): number {
     const { input, nodes } = this.#graph;
     const sizeOf = ({ shape }: Value) => numel(lengthsOf(shape, rows));
@@ -89,16 +89,16 @@ export class FrozenModel {
     return shape.length === expected.length && expected.every((length, i) => i === 0 || length === shape[i]);
   }
 
-  /** Starts the pass of inputs [rows, ...]; the generator moves past what it draws. */
+  /** Starts a pass for inputs [rows, ...]; the generator moves past the pass's draws. */
   enqueue({ data, shape }: Tensor, { state }: Generator): void {
     native.inferenceEnqueue(this.#queue, data, shape[0], state);
     this.#inFlight += 1;
   }
 
   /**
-   * The outputs of inputs [rows, ...]: of the oldest pass in flight if it was started with just these and, if it draws,
-   * with the generator in this place; otherwise all passes are discarded, and one runs now. Statistics and generator
-   * move as in the module's `forward`.
+   * The outputs for inputs [rows, ...]. They come from the oldest pass in flight if that was started with the same
+   * inputs and, if it draws, with the generator in the same state. Otherwise all passes are discarded, and a new one
+   * runs now. Statistics and generator are updated as by the module's `forward`.
    */
   take(inputs: Tensor, generator: Generator): FrozenOutputs {
     const { data, shape } = inputs;
@@ -137,13 +137,13 @@ export class FrozenModel {
     return tensors[0];
   }
 
-  /** Forgets the passes in flight. */
+  /** Discards the passes in flight. */
   discard(): void {
     native.inferenceDiscard(this.#queue);
     this.#inFlight = 0;
   }
 
-  /** Frees its memory, which the garbage collector might hold for long; it can't be used afterwards. */
+  /** Frees the native memory now instead of at a garbage collection; the snapshot can't be used afterwards. */
   release(): void {
     native.inferenceRelease(this.#queue);
     this.#inFlight = 0;

@@ -6,7 +6,7 @@ import type { BatchNormAttributes } from "../ops/norm_call.js";
 import type { Op } from "../tensor/op.js";
 import { countReaders, type Graph, type Node, rewrite, type Value } from "./graph.js";
 
-/** What follows a convolution or a BatchNorm in its last write, in this order. */
+/** What is fused into the last write of a convolution or a BatchNorm: first the sum, then ReLU. */
 interface Epilogue {
   /** Whether an input is added. */
   readonly addend: boolean;
@@ -37,14 +37,14 @@ function onlyInGraphs(name: string): never {
 }
 
 /**
- * The graph with each of these as one node if nothing else reads what lies between: linear -> ReLU; linear -> batchNorm
- * -> ReLU -> dropout, also without dropout; conv2d -> batchNorm in eval mode -> sum -> ReLU and batchNorm -> sum ->
- * ReLU, also without some of what follows the first. The bits stay the same.
+ * Fuses chains of nodes into one node if nothing else reads the values between them: linear -> ReLU; linear ->
+ * batchNorm -> ReLU (-> dropout); conv2d (-> batchNorm in eval mode) (-> sum) (-> ReLU); batchNorm (-> sum) (-> ReLU).
+ * Results keep their bits.
  */
 export function fuse(graph: Graph): Graph {
   const readers = countReaders(graph);
   const isOnlyRead = (value: Value | undefined) => value !== undefined && readers.get(value) === 1;
-  // A layer that is used twice moves its running statistics in the order of its calls.
+  // A layer that is used twice is not fused: it has to update its running statistics in the order of its calls.
   const moved = graph.nodes.filter(({ op }) => op.name === "batchNorm").map(({ inputs }) => inputs[3]);
   const isShared = (statistics: Value) => moved.filter((value) => value === statistics).length > 1;
   return rewrite(graph, (node, before) => {

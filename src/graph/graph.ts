@@ -12,7 +12,7 @@ interface Multiple {
 }
 
 /**
- * The length of an axis: a number, the rows of the batch, a multiple of these, or null for another one that follows.
+ * The length of an axis: a number, the rows of the batch, a multiple of these, or null if it depends on them otherwise.
  */
 export type Length = number | "batch" | Multiple | null;
 
@@ -42,7 +42,7 @@ export interface Input {
   readonly shape: readonly Length[];
 }
 
-/** What an operation is called with besides its inputs. Not its `shape`, which is that of the node. */
+/** An operation's arguments other than tensors. The node has the `shape`. */
 export type Attributes = Readonly<Record<string, unknown>>;
 
 /** One operation of a forward pass. */
@@ -66,8 +66,8 @@ export interface Graph {
 }
 
 /**
- * The graph with each node replaced by what `change` makes of it; its inputs are replaced already. Nodes that nothing
- * reads any more are left out.
+ * Replaces each node by the result of `change`, which gets the node with its inputs already replaced. Nodes that
+ * nothing reads any more are left out.
  */
 export function rewrite(graph: Graph, change: (node: Node, before: Node) => Node): Graph {
   const replaced = new Map<Value, Value>();

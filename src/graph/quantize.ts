@@ -4,20 +4,20 @@ import { rowOf } from "../slices.js";
 import { fromFloat16, toFloat16 } from "../tensor/float16.js";
 import { type Constant, type Graph, rewrite, type Value } from "./graph.js";
 
-/** In what the weights of an exported network are stored, if not in single precision. */
+/** The types in which an exported network can store weights, instead of single precision. */
 export const WEIGHT_TYPES = ["int8", "float16"] as const;
 export type WeightType = (typeof WEIGHT_TYPES)[number];
 
 /**
- * The graph with the weights of its matrix products, convolutions and embeddings in float16, the nearest ones, or in 8
- * bits, symmetric, a scale for each output: q = round(w / scale), scale = max|w| / largest. Biases and activations stay
- * in single precision, so that the logits of a sample depend on nothing but the sample.
+ * Quantizes the weights of matrix products, convolutions and embeddings: to the nearest float16, or symmetrically to 8
+ * bits with one scale for each output, q = round(w / scale), scale = max|w| / largest. Biases and activations stay in
+ * single precision, so that a sample's logits do not depend on other samples.
  *
  * @throws DistilleryError `NON_FINITE` for a weight beyond float16's 65504.
  */
 export function quantizeWeights(graph: Graph, type: WeightType, largest = 127): Graph {
   const quantize = (weight: Constant) => (type === "int8" ? toInt8(weight, largest) : toHalf(weight));
-  /** One for each weight, so that a table that is an output layer too is stored once. */
+  /** One quantized constant for each weight, so that a table that is also an output layer is stored once. */
   const [byRows, transposed] = [new Map<Value, Constant>(), new Map<Value, Constant>()];
   return rewrite(graph, (node) => {
     const op = node.op.name;
@@ -47,7 +47,7 @@ function toInt8(weight: Constant, largest: number): Constant {
   for (let row = 0; row < rows; row++) {
     const weights = rowOf(weight.data, row, columns);
     const most = weights.reduce((most, w) => Math.max(most, Math.abs(w)), 0);
-    // If all are 0, or so small that the scale would be, any scale will do.
+    // If all weights are 0, or so small that the scale would round to 0, any scale will do.
     const scale = Math.fround(most / largest) || 1;
     scales[row] = scale;
     for (let i = 0; i < columns; i++) {

@@ -10,28 +10,28 @@ import { type Constant, type Graph, type Input, type Length, lengthFor, type Nod
 import { Following, type Trace, type TracedOp, type TracedValue, trace, UntraceableError } from "./tracer.js";
 
 const ROWS = [2, 3] as const;
-/** A larger batch, for samples of up to so many values: whether `forward()` does something else with it. */
+/** The rows of a third, larger batch, which shows whether `forward()` does something else with many rows. */
 const MANY_ROWS = 32;
 const MOST_VALUES = 1024;
 
 /** How a module is traced. */
 export interface TraceOptions {
   /**
-   * Whether in train mode, with dropout and batch statistics, or in eval mode. Default: each layer in the mode it is
-   * in.
+   * True for train mode, with dropout and batch statistics, false for eval mode. Default: each layer in its current
+   * mode.
    */
   training?: boolean;
-  /** The rows of a batch that it is to be the same for; default 32 for samples of up to 1024 values. */
+  /** The rows of the third batch, for which the graph must be the same; default 32 for samples of up to 1024 values. */
   rows?: number;
   /** Paths of modules whose outputs are outputs of the graph too, such as `fc2`. */
   taps?: readonly string[];
 }
 
 /**
- * The graph of a module, whatever its class, for inputs [rows, ...sampleShape]. It is run on two batches that differ in
- * their values, their number of rows and their random stream: what is the same in both belongs to the module, and a
- * length that differs follows the batch. On a third batch, of `rows` rows, it has to do the same. Modes, buffers and
- * the random stream stay as they are.
+ * The graph of a module of any class, for inputs [rows, ...sampleShape]. The module is run on two batches that differ
+ * in their values, their number of rows and their random stream: tensors that are equal in both belong to the module,
+ * and lengths that differ depend on the batch. On a third batch, of `rows` rows, it must do the same. Modes, buffers
+ * and the random stream are restored.
  *
  * @throws DistilleryError `BAD_ARGUMENT` if the runs did not do the same, or something was computed outside of the
  * library's operations, or if `forward()` reads values that follow from the input or draws random numbers itself: a
@@ -88,7 +88,7 @@ class Merger {
     if (output === undefined || output.kind === "constant" || this.#twins.get(output) !== second.output) {
       throw new UntraceableError("the result does not come from the input by the library's operations");
     }
-    // Last, for the others say more.
+    // Checked last, because the other errors say more.
     if (first.isRead) throw new UntraceableError("values of the batch are read, and what follows may depend on them");
     if (first.isDrawn) throw new UntraceableError("random numbers are drawn, and what follows may depend on them");
     const taps = Object.entries(first.taps).map(([path, tensor]) => [path, this.#merge(tensor, second.taps[path])]);

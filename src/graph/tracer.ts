@@ -11,7 +11,7 @@ import type { Tensor } from "../tensor/tensor.js";
 import { withTracer } from "../tensor/tracer.js";
 import type { Attributes } from "./graph.js";
 
-/** Stands for a tensor that follows from the input: the activations of a large batch are not kept. */
+/** Stands for a tensor that depends on the input, so that the activations of a large batch are not kept. */
 export class Following {
   constructor(readonly shape: readonly number[]) {}
 }
@@ -99,7 +99,7 @@ export function drawsRandomNumbers(module: Module, sampleShape: readonly number[
   return before.some((word, i) => word !== generator.state[i]);
 }
 
-/** Why the forward of a module can't be written down as a graph. */
+/** The error of a module whose forward can't be traced as a graph. */
 export class UntraceableError extends DistilleryError {
   constructor(readonly reason: string) {
     super("BAD_ARGUMENT", `network: expected one that can be traced; in forward(), ${reason}`, { argument: "network" });

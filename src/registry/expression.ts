@@ -3,7 +3,7 @@ import type { DistilleryError } from "../errors.js";
 
 /** One term of an expression: `0.9*kd(temperature=4)`. */
 export interface Term {
-  /** The number before the name, or two: the first epoch's and the last one's; 1 if there is none. */
+  /** The weight before the name: a number, or those of the first and the last epoch; default 1. */
   readonly weight: Weight;
   /** A registered name, or a module of the user's own: `./my_loss.mjs`, `./net.mjs#Tiny`. */
   readonly name: string;
@@ -13,7 +13,7 @@ export interface Term {
   readonly args: Readonly<Record<string, unknown>>;
 }
 
-/** A number, or one that moves evenly from the first epoch's to the last one's. */
+/** A number, or two: it then changes linearly from the first epoch to the last. */
 export type Weight = number | readonly [from: number, to: number];
 
 /** A term as YAML, JSON and programs write it: `{ name: "kd", weight: 0.9, temperature: 4 }`. */
@@ -23,7 +23,7 @@ export interface StructuredTerm {
   readonly [argument: string]: unknown;
 }
 
-/** Text, structured terms, or a list of both, whose sum is meant. */
+/** Text, a structured term, or a list of both, which means their sum. */
 export type Expression = string | StructuredTerm | readonly (string | StructuredTerm)[];
 
 /** Keys of a structured term that are no arguments. */
@@ -60,7 +60,7 @@ export function isModulePath(name: string): boolean {
 }
 
 /**
- * The terms of an expression, which may be text, a structured term, or a list of both.
+ * Parses an expression into its terms. It may be text, a structured term, or a list of both.
  *
  * ```text
  * expression = term { "+" term }
@@ -90,7 +90,7 @@ export function parseExpression(expression: unknown, argument = "expression"): T
 }
 
 /**
- * The text of an expression, from which {@link parseExpression} gives the same terms.
+ * Formats an expression as text. {@link parseExpression} gives the same terms again.
  *
  * @throws DistilleryError `BAD_ARGUMENT` if an argument has a value that text can't hold, such as a function.
  * @example
@@ -189,7 +189,7 @@ export function isWeight(value: unknown): value is Weight {
   return Number.isFinite(value);
 }
 
-/** Recursive descent over the text: each method reads one rule of the grammar and moves `#at` behind it. */
+/** A recursive-descent parser: each method reads one rule of the grammar and moves `#at` past it. */
 class Parser {
   #at = 0;
   readonly #text: string;

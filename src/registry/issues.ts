@@ -13,8 +13,8 @@ export interface Issue {
 export type ObjectSchema = v.GenericSchema & { readonly entries: Readonly<Record<string, v.GenericSchema>> };
 
 /**
- * Every mistake in a value, in the order of its keys; none if it fits the schema. `others` are names that are advised
- * too.
+ * Every mistake in a value, in the order of its keys; empty if it fits the schema. `others` are further names that may
+ * be suggested for an unknown one.
  */
 export function issuesOf(schema: ObjectSchema, value: unknown, others: readonly string[] = []): Issue[] {
   if (!isObject(value)) {
@@ -24,7 +24,7 @@ export function issuesOf(schema: ObjectSchema, value: unknown, others: readonly 
   const wrong = new Map<string, Issue>();
   for (const { path = [], message, type, expected } of issues) {
     const keys = path.map(({ key }) => String(key));
-    // valibot reports the first unknown name only, and takes names that every object inherits for known ones.
+    // valibot reports only the first unknown name, and accepts names that every object inherits, such as toString.
     const isUnknown = type === "strict_object" && expected === "never";
     if (!isUnknown && !wrong.has(keys.join())) wrong.set(keys.join(), { path: keys, text: message });
   }

@@ -21,10 +21,10 @@ export interface OptionSchemas extends v.ObjectEntries {}
 export type OptionsOf<E extends v.ObjectEntries> = v.InferOutput<v.StrictObjectSchema<E, undefined>>;
 
 /**
- * Something that is made by its name: a loss, a network, a schedule.
+ * Something that users select by name: a loss, a network, a schedule.
  *
  * @typeParam T what it makes.
- * @typeParam C what the library gives beside the options, such as a network's input shape and number of classes.
+ * @typeParam C what the library adds to the options, such as a network's input shape and number of classes.
  */
 export interface Entry<T, C = void, E extends v.ObjectEntries = OptionSchemas> {
   /** As users write it: `cross-entropy`. */
@@ -33,7 +33,7 @@ export interface Entry<T, C = void, E extends v.ObjectEntries = OptionSchemas> {
   readonly help: string;
   /** The schemas of the options, with defaults, in the order of positional arguments. */
   readonly options: E;
-  /** The tasks that it is for, if not for every one. */
+  /** The tasks that it supports; default: all. */
   readonly tasks?: readonly string[];
   create(options: OptionsOf<E>, context: C): T;
 }
@@ -55,7 +55,7 @@ export interface OptionHelp {
 interface UserDefined<T, C = void> {
   /** Such as "a Module, or a function that returns one". */
   readonly expected: string;
-  /** What an error of its function may come from, such as a function that is no factory. */
+  /** A likely cause if its function throws, such as that it is no factory. */
   readonly advice?: string;
   /** Makes a value of what came, or throws `BAD_ARGUMENT` that begins with `place`. */
   convert?(value: unknown, context: C, place: string): unknown;
@@ -71,7 +71,7 @@ export interface ResolveOptions {
 }
 
 /**
- * Everything of one kind that can be made by name. To add to it, add an {@link Entry} to its list.
+ * All things of one kind that can be made by name. To add one, add an {@link Entry} to the list.
  *
  * @example
  * ```ts
@@ -170,7 +170,7 @@ export class Registry<T, C = void, E extends Entry<T, C> = Entry<T, C>> {
     return formatExpression(terms);
   }
 
-  /** What is wrong with an expression, without making anything or importing a module; null if nothing is. */
+  /** What is wrong with an expression, or null. Makes nothing and imports no module. */
   issueOf(expression: unknown, { sum = false }: { sum?: boolean } = {}): string | null {
     const argument = "";
     try {
@@ -278,7 +278,7 @@ function isEntry<T, C>(value: unknown): value is Entry<T, C> {
   return typeof value === "object" && value !== null && "create" in value && "options" in value;
 }
 
-/** Runs the user's own code, whose errors are those of the module that the argument names. */
+/** Runs the user's code; its errors are reported as those of the module that the argument names. */
 function fromOwnCode<V>(place: string, advice: string | undefined, body: () => V): V {
   try {
     return body();

@@ -22,7 +22,7 @@ export function text(what: string) {
   );
 }
 
-/** A path as it is, but that `~` is the home folder, also where no shell sees it. */
+/** Replaces `~` at the start of a path by the home folder, as a shell does. */
 export const atHome = <T>(given: T) =>
   typeof given === "string" && /^~(?=\/|$)/.test(given) ? homedir() + given.slice(1) : given;
 /** A path, `~` expanded. */
@@ -70,7 +70,7 @@ export function oneOf<const N extends readonly [string, ...string[]]>(names: N) 
   return v.picklist(names, expected(quoted.length === 2 ? quoted.join(" or ") : `one of ${quoted.join(", ")}`));
 }
 
-/** A list of at least `minLength` values, such as one that somebody else owns. */
+/** A list of at least `minLength` values; it may be read-only. */
 export function list<S extends v.GenericSchema>(
   one: S,
   what: string,

@@ -11,7 +11,8 @@ import type { Report } from "./report_data.js";
  * @throws DistilleryError `IO_ERROR` if it can't be written.
  * @example
  * ```ts
- * await writeReport("runs/tiny/report.html", runReport({ config, history, networks: { student, teacher }, data: { test } }));
+ * await writeReport("runs/tiny/report.html", runReport({ config, history, networks: { student, teacher }, data: { test
+ * } }));
  * ```
  */
 export async function writeReport(file: string, report: Report): Promise<void> {
@@ -24,7 +25,7 @@ export async function writeReport(file: string, report: Report): Promise<void> {
 
 const KINDS: readonly unknown[] = ["run", "compare", "sweep"] satisfies Report["kind"][];
 
-/** The whole page. Nothing of the data is markup: the script puts it into the page as text. */
+/** The whole page. The data are never markup: the page's script inserts them as text. */
 export function pageHtml(report: Report, { script, style }: { script: string; style: string }): string {
   const { text } = htmlPage({
     title: `${report.verdict.headline} | ${report.title}`,
@@ -38,7 +39,7 @@ export function pageHtml(report: Report, { script, style }: { script: string; st
   return text;
 }
 
-/** Of many classes most counts are zero: the page gets the others alone. */
+/** Keeps only the nonzero counts of confusion matrices, because with many classes most counts are zero. */
 function withSparseConfusion(report: Report): unknown {
   if (!("predictions" in report) || !report.predictions) return report;
   const sparse = (evaluation: TaskEvaluation | undefined) =>

@@ -20,8 +20,8 @@ interface Logits {
 }
 
 /**
- * The samples that the student gets wrong with most confidence, up to 24, and as many of those where the teacher is
- * right: most confident first.
+ * Up to 24 samples that the student gets wrong with the most confidence, and up to 24 more among those that the teacher
+ * gets right; most confident first.
  */
 export function mistakesOf(data: Dataset, { student, teacher }: Logits): Mistake[] {
   if (hasTargets(data)) return [];

@@ -2,8 +2,8 @@ import { crc32, deflateSync } from "node:zlib";
 import type { ImageLayout } from "../data/index.js";
 
 /**
- * The values of one image as a PNG in a data URI: pixel = 255 (value * std + mean), rounded and kept within 0 to 255.
- * Three channels are red, green and blue; of any other number the first is shown in grey.
+ * The values of one image as a PNG in a data URI: pixel = 255 (value * std + mean), rounded and clamped to 0 to 255.
+ * Three channels are red, green and blue; otherwise only the first is shown, in grey.
  */
 export function imageUri(values: Float32Array, { channels, height, width, mean, std }: ImageLayout): string {
   const shown = channels === 3 ? 3 : 1;

@@ -31,14 +31,14 @@ export interface RunReportInput extends ReportOptions {
 }
 
 /**
- * The data of a run's report: its curves, predictions on held-out data, sizes and speed. The networks have their
- * weights and modes back afterwards. Without held-out data nothing is computed.
+ * The data of a run's report: its curves, predictions on held-out data, sizes and speed. The weights and modes of the
+ * networks are restored afterwards. Without held-out data nothing is predicted or timed.
  *
  * @throws DistilleryError `BAD_ARGUMENT`, `SHAPE_MISMATCH` if a network does not fit the data.
  * @example
  * ```ts
- * const { history, best } = await distill({ teacher, student, data: train, validation });
- * await writeReport("report.html", runReport({ config: {}, history, networks: { student, teacher, best }, data: { test } }));
+ * const { history, best } = await distill({ teacher, student, data: train, validation }); await
+ * writeReport("report.html", runReport({ config: {}, history, networks: { student, teacher, best }, data: { test } }));
  * ```
  */
 export function runReport(input: RunReportInput): RunReport {

@@ -21,8 +21,8 @@ import { isSamePoint, samplingMargin } from "./sweep_points.js";
 import { changeOf, counted, fewer, pValue, short, times, withMinusSigns } from "./text.js";
 
 /**
- * Did distilling help, by how much, how sure: the difference with the weights that were best on the validation set,
- * with an interval for other seeds and other test samples.
+ * Whether distilling helped, by how much, and how certain that is. Compares the weights that were best on the
+ * validation set, with an interval that accounts for other seeds and other test samples.
  *
  * @example
  * ```ts
@@ -66,7 +66,7 @@ export function compareVerdict(result: CompareResult): Verdict {
     : { answer: "no", headline: `No: distilling ${went(mean)} ${by}`, detail, caveats };
 }
 
-/** Who can't tell a difference from chance, and why: without an interval. */
+/** If there is no interval: the subject of the sentence about chance, and the reason. */
 function untold(seeds: readonly number[]): readonly [who: string, why: string] {
   return seeds.length < 2
     ? ["One seed", "What one seed gives may be chance; with several there is an interval."]
@@ -100,7 +100,7 @@ function methodsVerdict(result: CompareResult): Verdict {
       .join("; ");
   const caveats = [
     better.length > 0 && worse.length > 0 && `Worse than the baseline: ${changes(worse)}.`,
-    // Of two the one sentence that sets them against each other, and of losses with their teacher calibrated theirs.
+    // The comparisons between methods: if there are two, and if a loss was also run with a calibrated teacher.
     ...(methods.length === 2 || methods.some(({ againstUncalibrated }) => againstUncalibrated)
       ? pairsSummary(result).map(withMinusSigns)
       : []),
@@ -141,7 +141,7 @@ export function sweepVerdict(result: SweepResult): Verdict {
     // A deviation stays with its figure.
     return { answer: null, headline, detail: sweepSummary(result).replaceAll(" ± ", "\u00a0±\u00a0"), caveats };
   }
-  // How far chance reaches is known of shares of samples alone.
+  // The margin of chance is known only for fractions of samples.
   if (metric.name !== "accuracy") return { answer: null, headline, detail: test.join(" ") };
   const within = samplingMargin(best[key], data.validation);
   const others = all.filter((point) => !isSamePoint(point, best));

@@ -2,14 +2,14 @@ import type { Stats } from "node:fs";
 import { readSlice } from "../files/index.js";
 import { type EpochRecord, recordOfRow } from "../log/epoch_record.js";
 
-/** A larger file is none of ours. */
+/** Larger files are ignored: the library does not write any. */
 export const MAX_BYTES = 2 ** 26;
 const NEWLINE = 10;
 
-/** A run's metrics as far as they were read: the rows that are whole. */
+/** The complete rows of a run's metrics that were read so far. */
 export interface MetricsRows {
   readonly records: readonly EpochRecord[];
-  /** What tells whether the file changed. */
+  /** Changes if the file does. */
   readonly stamp: string;
   readonly inode: number;
   /** Where the next row begins. */
@@ -21,9 +21,9 @@ export interface MetricsRows {
 const NONE: MetricsRows = { records: [], stamp: "", inode: 0, end: 0, last: new Uint8Array(0) };
 
 /**
- * The rows of a file: of one that grew since `before` the new ones are read alone, of one that was replaced or cut off
- * all; of one that is not there, is a link, or is too large, none. A process may be writing the last
- * row, or have died there.
+ * The rows of a file. If it grew since `before`, only the new rows are read; if it was replaced or truncated, all. A
+ * file that does not exist, is a link or is too large has none. The last row may be incomplete: a process is writing
+ * it, or died while it did.
  */
 export function readRows(path: string, status: Stats | undefined, before: MetricsRows = NONE): MetricsRows {
   const { ino: inode = 0, size = 0, mtimeMs = 0 } = status ?? {};
@@ -36,7 +36,7 @@ export function readRows(path: string, status: Stats | undefined, before: Metric
   try {
     readSlice({ path, size, mtimeMs }, start, bytes);
   } catch {
-    // It changes now, and is read at the next look, or is not ours to read.
+    // The file is changing now and will be read at the next scan, or we may not read it.
     return before;
   }
   if (known.last.some((byte, i) => byte !== bytes[i])) return readRows(path, status);

@@ -7,11 +7,11 @@ import type { Changes } from "./watched_run.js";
 
 const HOST = "127.0.0.1";
 const SCAN_MS = 500;
-/** A line without meaning, so that a connection whose other end is gone is noticed. */
+/** How often an empty line is sent, which shows whether the connection still exists. */
 const BEAT_MS = 15_000;
 /**
- * Most bytes that wait for a client that does not read, beside the whole state, which it gets first: it is
- * disconnected, and gets the state when it reconnects.
+ * The most bytes that may wait for a client that does not read, in addition to the initial state. With more it is
+ * disconnected; it gets the whole state again when it reconnects.
  */
 const MAX_WAITING = 2 ** 24;
 
@@ -22,8 +22,8 @@ export interface WatchServer {
 }
 
 /**
- * Serves a page about the runs below a folder, on this machine alone: what it reads are their files, and it changes
- * nothing. Port 0 takes any that is free.
+ * Serves a page about the runs below a folder, to this machine only. It reads the runs' files and changes nothing. Port
+ * 0 means any free port.
  *
  * @throws DistilleryError `IN_USE` if the port is taken; `IO_ERROR`.
  * @example
@@ -48,7 +48,7 @@ export async function watchServer(folder: string, { port }: { port: number }): P
   });
   const taken = await listen(server, port, HOST);
   const scans = setInterval(() => {
-    // Without a reader nothing is scanned: the next one gets everything.
+    // Without readers nothing is scanned: the next reader gets everything.
     if (readers.size === 0) return;
     try {
       tell(readers, watched.scan());
@@ -78,7 +78,7 @@ interface Served {
   readers: Readers;
 }
 
-/** Who follows, with the bytes that may wait for it. */
+/** The connected readers, with the bytes that may wait for each. */
 type Readers = Map<ServerResponse, number>;
 
 async function answer(request: IncomingMessage, response: ServerResponse, served: Served): Promise<void> {
@@ -86,20 +86,20 @@ async function answer(request: IncomingMessage, response: ServerResponse, served
   response.setHeader("X-Content-Type-Options", "nosniff");
   response.setHeader("Referrer-Policy", "no-referrer");
   response.setHeader("Cross-Origin-Resource-Policy", "same-origin");
-  // A name that was made to point here would let a page from elsewhere read what is served.
+  // Against DNS rebinding: a name that points to this machine would let a foreign page read what is served.
   const port = request.socket.localPort;
   const isOurs = [`${HOST}:${port}`, `localhost:${port}`].includes(request.headers.host ?? "");
   if (!isOurs) return refuse(response, 403, `expected the host ${HOST}:${port}`);
   if (request.method !== "GET") return refuse(response, 405, "expected GET");
   const { page, watched, readers } = served;
-  // As it came: a URL's parser takes `//name` for a host.
+  // Not parsed as a URL, because that takes `//name` as a host.
   const [pathname] = (request.url ?? "/").split("?", 1);
   if (pathname === "/") return html(response, page.text, page.rules);
   if (pathname === "/events") return follow(response, watched, readers);
   const [, folder, file] = /^\/runs\/(?:(.*)\/)?(report\.html)?$/s.exec(decoded(pathname)) ?? [];
   const path = folder ?? "";
   if (file !== undefined && watched.reportOf(path) !== null) {
-    // A report may be a stranger's: its script sees nothing but itself.
+    // A report may come from a stranger, so its script is isolated from this page.
     const rules =
       "sandbox allow-scripts allow-downloads; default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'";
     return html(response, Buffer.from(await readWhole(watched.reportOf(path) as string)), rules);
@@ -132,7 +132,7 @@ function html(response: ServerResponse, text: string | Buffer, rules: string): v
   response.writeHead(200, headers).end(text);
 }
 
-/** Tells all there is, and from then on what changes (server-sent events). */
+/** Sends the whole state, then every change (server-sent events). */
 function follow(response: ServerResponse, watched: WatchedFolder, readers: Readers): void {
   response.writeHead(200, { "Content-Type": "text/event-stream; charset=utf-8" });
   tell(readers, watched.scan());

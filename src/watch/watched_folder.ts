@@ -8,11 +8,11 @@ import type { EpochRecord } from "../log/index.js";
 import { MAX_BYTES, type MetricsRows, readRows } from "./metrics_rows.js";
 import type { Changes, WatchedRun } from "./watched_run.js";
 
-/** Deeper than any experiment's runs. */
+/** How deep runs are looked for: deeper than any experiment's. */
 const MAX_LEVELS = 6;
 const MAX_FOLDERS = 10_000;
 const EXPERIMENTS: ReadonlySet<string> = new Set(["compare", "sweep"]);
-/** A run's weights at its end, and an experiment's result. */
+/** The files that a finished run (its weights) or experiment (its result) has. */
 const RESULT =
   /^(?!checkpoint|teacher_(validation_)?logits)(.*(?<!_best)\.(pth|safetensors)|compare\.json|sweep\.json)$/;
 
@@ -20,11 +20,11 @@ const RESULT =
 interface Seen {
   run: WatchedRun;
   rows: MetricsRows;
-  /** Of the process that has it. */
+  /** The sign of life of the process that runs it. */
   sign: LifeSign | null;
 }
 
-/** The runs below a folder, found and followed by their files alone, whichever process writes them. */
+/** Finds and follows the runs below a folder by their files, whichever process writes these. */
 export class WatchedFolder {
   #seen = new Map<string, Seen>();
 
@@ -50,7 +50,7 @@ export class WatchedFolder {
     return { changed, removed: [...before.keys()].filter((path) => !this.#seen.has(path)) };
   }
 
-  /** What experiments and the runs below them say of each other. */
+  /** Marks the baselines of comparisons, and marks an experiment as running if one of its runs is. */
   #relate(): void {
     const all = [...this.#seen.values()];
     // Processes that share an experiment lock the folders of their runs, not its own.
@@ -105,7 +105,7 @@ function entriesOf(folder: string): Dirent[] {
   try {
     return readdirSync(folder, { withFileTypes: true });
   } catch {
-    // Not there yet, gone, or not ours to read: nothing is to be seen in it.
+    // It does not exist yet, is gone, or we may not read it: treated as empty.
     return [];
   }
 }
@@ -134,7 +134,7 @@ function look(folder: string, path: string, names: readonly string[], old: Seen 
   return { run, rows, sign };
 }
 
-/** An owner's file that can't be read tells nothing. */
+/** The sign of life in a folder; an owner's file that can't be read is ignored. */
 function signIn(folder: string, before: LifeSign | null): LifeSign | null {
   try {
     return lifeSign(folder, before);

@@ -2,7 +2,7 @@ import type { EpochRecord } from "../log/index.js";
 
 /** A run or an experiment in a watched folder. */
 export interface WatchedRun {
-  /** Below the watched folder, with slashes; empty for that folder itself. */
+  /** The path below the watched folder, with slashes; empty for that folder itself. */
   readonly path: string;
   /**
    * The command or function that began it, such as `distill` or `compare`; `baseline`: a comparison's students without
@@ -11,7 +11,7 @@ export interface WatchedRun {
   readonly command: string;
   /** The name of its data; null if it does not say. */
   readonly data: string | null;
-  /** `stopped`: it is not done, and no process shows a sign of life in its folder. */
+  /** `stopped`: it is not done, and no process has given a sign of life. */
   readonly state: "running" | "done" | "stopped";
   /** The epochs that it is to have; null for an experiment. */
   readonly epochs: number | null;
@@ -20,7 +20,7 @@ export interface WatchedRun {
   readonly changed: number;
 }
 
-/** A run that changed, with the records that replace all it had from a place on. */
+/** A run that changed, with records that replace its old ones from a given index on. */
 interface ChangedRun extends WatchedRun {
   readonly from: number;
   readonly records: readonly EpochRecord[];

@@ -42,9 +42,9 @@ async function openCsv(path: string, encoding?: string): Promise<TextRecords<rea
 const COMPARED = 20;
 
 /**
- * Of those that occur equally often in each of the first lines one that leaves numbers alone below the first, otherwise
- * the one that occurs most often: a comma last, as it may be in numbers. If there is none, the one that occurs most
- * often in the first line; a comma if none does.
+ * Guesses the delimiter. Candidates occur equally often in each of the first lines. Among them, one that does not split
+ * numbers below the first line wins, otherwise the most frequent one; the comma comes last, because numbers may contain
+ * it. Without candidates, the most frequent delimiter of the first line wins, or a comma.
  */
 function delimiterOf(text: string): string {
   const unquoted = text.slice(0, 2 ** 16).replaceAll(/"[^"]*"/g, "");

@@ -14,9 +14,9 @@ export interface Format {
   readonly help: string;
   /** The extensions of its files, in lower case. */
   readonly extensions: readonly string[];
-  /** Which of the options it takes that not all formats take. */
+  /** The format-specific options that it takes. */
   readonly takes: readonly FormatOption[];
-  /** What is looked for in a folder, for errors; null: only files are of this format. */
+  /** What a folder of this format contains, for errors; null if only files can have this format. */
   readonly folder: string | null;
   /** Whether a folder is of this format. */
   detect(folder: Folder): boolean | Promise<boolean>;
@@ -44,7 +44,7 @@ export interface Folder {
 
 /** The options of formats. */
 export interface OpenOptions extends Omit<ResolvedLoading, "testFraction" | "splitSeed"> {
-  /** That of the network which the samples are for: a table is then encoded by it, and one class alone will do. */
+  /** The preprocessing of the network that the samples are for. A table is encoded by it, and may have a single class. */
   readonly preprocessing?: Preprocessing;
 }
 

@@ -32,13 +32,14 @@ interface Block {
   readonly first: number;
 }
 
-/** The bytes of a block, about. */
+/** About how many bytes a block has. */
 const BLOCK = 2 ** 18;
 const [LF, CR] = [10, 13];
 
 /**
- * The records of a text file, such as the lines of a table: in its encoding, which a byte order mark says, or in UTF-8.
- * It is read once in blocks of whole records; their positions are kept, so that any range of records can be read again.
+ * The records of a text file, such as the lines of a table. The encoding is given, or that of a byte order mark, or
+ * UTF-8. The file is read once in blocks of whole records. Their positions are kept, so that any range can be read
+ * again.
  */
 export class TextRecords<R> {
   readonly #blocks: Block[] = [];

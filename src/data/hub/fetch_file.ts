@@ -56,7 +56,7 @@ async function fetchFrom(url: string, file: PublicFile, target: string, options:
       if (!(error instanceof ServerFailure)) throw error;
       if (error.again === "start") {
         await part.remove();
-        // What a second start would bring is what this one brought.
+        // A second start would bring the same.
         if (before === 0 || hasRestarted) throw error;
         hasRestarted = true;
         continue;
@@ -76,7 +76,7 @@ async function isWhole(path: string, { bytes, sha256 }: PublicFile): Promise<boo
   return there && (await hashFile(path)) === sha256;
 }
 
-/** What has come of a file, beside the tag of the version that it is of. */
+/** The part of a file that was received, and the tag of its version. */
 class Part {
   readonly #tagPath: string;
   readonly #refused = (error: unknown): never => {
@@ -110,7 +110,7 @@ class Part {
     const { bytes, sha256 } = this.file;
     onBytes(from);
     if (from < bytes) {
-      // Without a part it is of nothing.
+      // Without a part the tag belongs to nothing.
       const tag = from === 0 ? null : await readFile(this.#tagPath, "utf8").catch(() => null);
       const rest = await requestRest({ url, from, bytes, tag, signal, stallMs });
       try {
@@ -160,7 +160,7 @@ class Part {
   }
 }
 
-/** What a server or the way to it is the cause of. */
+/** A failure of a server, or of the connection to it. */
 export class ServerFailure extends Error {
   constructor(
     readonly code: ErrorCode,
@@ -195,8 +195,8 @@ interface Rest {
 }
 
 /**
- * A connection that breaks, which may hold the next time. All else, as a redirect in circles or no way, would be the
- * same.
+ * Errors of a connection that breaks, which may succeed at the next try. Other errors, such as a circular redirect,
+ * would occur again.
  */
 const PASSING = /^(ECONNRESET|ECONNABORTED|EPIPE|ETIMEDOUT|UND_ERR_(SOCKET|ABORTED|\w+_TIMEOUT))$/;
 
@@ -223,7 +223,7 @@ async function requestRest(request: RestRequest): Promise<Rest> {
   const timer = setTimeout(late, stallMs);
   const close = () => {
     clearTimeout(timer);
-    // What is not read any more would keep the process from ending.
+    // An unread response would keep the process from ending.
     connection.abort();
   };
   const signals = signal === undefined ? [connection.signal] : [signal, connection.signal];

@@ -12,7 +12,7 @@ import { inputJs } from "./inputs.js";
 import { ModuleCode } from "./module_code.js";
 import { outputJs } from "./outputs.js";
 
-/** How a network becomes a module. */
+/** The options of {@link exportJs}. */
 export interface JsOptions extends GraphOptions {
   /**
    * How samples become the network's inputs, and the names of the classes. Default: what the network was trained with,
@@ -44,11 +44,12 @@ export interface JsSummary extends Pick<JsModule, "name" | "input"> {
 const EXTENSIONS: Readonly<Record<string, string>> = { ".mjs": ".d.mts", ".js": ".d.ts" };
 
 /**
- * A network in eval mode as one ES module for any runtime of JavaScript: Node.js 18 and later, browsers, Deno, Bun,
- * workers at the edge. It has no dependency, reads no file and evaluates no text; its weights are in it. It makes the
- * network's inputs out of raw samples as `encodeSamples` does, and says what `predict` says: `classify(input)`, of a
- * regression `predict(input)`, of vectors `embed(input)`. BatchNorm is folded, dropout left out. An operation over the
- * rows of a batch, as `x.mean(0)`, has one sample alone. The text depends only on the network and the options.
+ * Exports a network in eval mode as one ES module for any JavaScript runtime: Node.js 18 and later, browsers, Deno,
+ * Bun, edge workers. The module contains the weights, has no dependencies, reads no file and evaluates no text. It
+ * makes the network's inputs from raw samples as `encodeSamples` does, and returns what `predict` returns, one sample a
+ * call: `classify(input)` for classes, `predict(input)` for a regression, `embed(input)` for vectors. BatchNorm is
+ * folded, dropout is left out. An operation over the rows of a batch, such as `x.mean(0)`, sees a single sample. The
+ * text depends only on the network and the options.
  *
  * @throws DistilleryError `BAD_ARGUMENT` for a wrong option, or a network whose forward has an operation without a form
  * in JavaScript, which the message names, or whose operations depend on the batch; `SHAPE_MISMATCH` for a preprocessing

@@ -1,7 +1,7 @@
 import type { Preprocessing } from "../../data/preprocessing/spec.js";
 import { taskNameOf } from "../../data/task_name.js";
 
-/** What an exported module says of a sample. */
+/** The functions of an exported module that take a sample. */
 interface OutputJs {
   /** What the module exports to be called with a sample. */
   readonly name: "classify" | "predict" | "embed";

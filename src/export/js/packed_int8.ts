@@ -33,7 +33,7 @@ export function packInt8(values: Int8Array): string {
   const starts = shares.map((_, n) => shares.slice(0, n).reduce((sum, share) => sum + share, 0));
   const digits: number[] = [];
   let state = LEAST_STATE;
-  // Backwards: what is put in last is read first.
+  // Backwards, because what is written last is read first.
   for (let i = values.length - 1; i >= 0; i--) {
     const n = values[i] + largest;
     const share = shares[n];
@@ -61,7 +61,7 @@ function sharesOf(values: Int8Array, largest: number): number[] {
   const counts = new Array<number>(2 * largest + 1).fill(0);
   for (const value of values) counts[value + largest] += 1;
   const shares = counts.map((count) => (count === 0 ? 0 : Math.max(1, Math.round((count / values.length) * SLOTS))));
-  // What rounding left over or took too much is the most frequent one's, whose share it changes least.
+  // The most frequent number gets the rounding difference, because its share changes least.
   for (let rest = SLOTS - sum(shares); rest !== 0; rest = SLOTS - sum(shares)) {
     const most = shares.indexOf(Math.max(...shares));
     shares[most] = Math.max(1, shares[most] + Math.max(rest, -Math.ceil(shares[most] / 8)));

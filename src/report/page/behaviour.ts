@@ -12,8 +12,7 @@ import { table } from "./table.js";
 const FRACTION = { kind: "fraction" } as const;
 
 /**
- * What distilling changed beside accuracy: how far the students follow the teacher, sample by sample and class by
- * class.
+ * What distilling changed besides accuracy: how closely the students follow the teacher, by sample and by class.
  */
 export function behaviourFigures(changes: ComparedBehaviour, names: readonly string[]): HTMLElement | null {
   return figures(

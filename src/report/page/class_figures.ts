@@ -59,7 +59,7 @@ interface Cell {
 
 function cell(n: number, support: number, { from, to, right, small }: Cell): HTMLElement {
   const share = support === 0 ? 0 : n / support;
-  // Mistakes are few: the root makes them visible.
+  // Mistakes are rare: the square root makes them visible.
   const depth = right ? share : Math.sqrt(share);
   const title = right ? `${from}: ${n} of ${support} right` : `${from} taken for ${to}: ${n} of ${support}`;
   const kind = `${right ? "right" : "wrong"} ${n === 0 ? "none" : ""}`;

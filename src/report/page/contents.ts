@@ -9,7 +9,7 @@ export function addContents(main: HTMLElement): void {
   if (titles.length < FEWEST) return;
   const links = titles.map((title) => {
     const link = h("a", { href: `#${title.id}` }, title.textContent);
-    // Not the address: a report that is opened from a disk or inside another page keeps its own.
+    // Does not change the address: a report opened from a disk or inside another page keeps its own.
     link.addEventListener("click", (event) => {
       event.preventDefault();
       title.tabIndex = -1;

@@ -7,9 +7,9 @@ interface FigureOptions {
   level?: 2 | 3;
   /** One or two sentences: what it shows, and what it comes to. */
   description: string;
-  /** Drawn by a script: a image to a screen reader. */
+  /** A drawing made by a script; an image to a screen reader. */
   image?: HTMLElement;
-  /** What is no image: tables, controls. */
+  /** Other content: tables, controls. */
   content?: readonly Content[];
   legend?: HTMLElement | null;
   /** The same as a table, made when it is first opened. */

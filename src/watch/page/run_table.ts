@@ -37,7 +37,7 @@ export class RunTable {
     const paths = new Set(runs.map(({ path }) => path));
     for (const path of this.#rows.keys()) if (!paths.has(path)) this.#rows.delete(path);
     const isSame = rows.length === this.#body.children.length && rows.every((row, i) => row === this.#body.children[i]);
-    // Moving a row takes the focus from its box.
+    // Moving a row would take the focus from its box.
     if (!isSame) this.#body.replaceChildren(...rows);
   }
 }

@@ -24,7 +24,7 @@ const MAX_SHOWN = COLOURS;
 /** The runs that the page knows, and which of them are chosen. */
 export class Runs {
   #runs = new Map<string, Run>();
-  /** What the reader chose; null as long as nothing was. */
+  /** The runs that the reader chose; null before the first choice. */
   #chosen: Set<string> | null = null;
 
   replace(all: Changes): void {
