@@ -99,7 +99,7 @@ async function runEvaluate(flags: EvaluateFlags): Promise<void> {
 /** Refuses teacher options that nothing would read. */
 function expectTeacher({ teacher, teacherColumn }: Options, given: Readonly<Record<string, unknown>>): void {
   if (teacher !== undefined && teacherColumn !== undefined) {
-    throw new UsageError("--teacher-column: the column is the teacher: leave out either it or --teacher");
+    throw new UsageError("--teacher-column: the column is already the teacher: leave out it or --teacher");
   }
   if (teacher !== undefined) return;
   const ofColumn = teacherColumn === undefined ? [] : ["teacherClasses"];

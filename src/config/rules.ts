@@ -48,7 +48,7 @@ export function rulesBroken(config: Ruled, userOptions: object): Issue[] {
   const hasTeacher = teacher !== undefined || config.teacherColumn !== undefined;
   refuse(
     "teacherColumn",
-    "the column is the teacher: leave out either it or the other",
+    "the column is already the teacher: leave out one of the two",
     teacher !== undefined && config.teacherColumn !== undefined,
   );
   refuse(
@@ -107,7 +107,7 @@ export function rulesBroken(config: Ruled, userOptions: object): Issue[] {
   refuse("augment", "expected shift, crop, flip, noise or mixup", isEmpty);
   refuse(
     "splitSeed",
-    "nothing is held out, which it is the seed of: leave it out",
+    "nothing is held out, so there is nothing to split: leave it out",
     Object.hasOwn(userOptions, "splitSeed") && !heldOut && (isSynthetic || config.testFraction === 0),
   );
   refuse("patience", NEEDS_VALIDATION.patience, patience !== null && !heldOut);

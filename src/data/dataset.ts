@@ -166,7 +166,7 @@ export function expectDataset(dataset: Dataset, name = "dataset"): Dataset {
   const { length, features, classes, shape, task } = dataset;
   for (const [what, count] of Object.entries({ length, features, classes })) expectLength(`${name}.${what}`, count);
   if (shape !== undefined && numel(expectDimensions(`${name}.shape`, shape)) !== features) {
-    throw badArgument(`${name}.shape`, `that of a sample of ${features} values, as its features say`, shape);
+    throw badArgument(`${name}.shape`, `the shape of a sample of ${features} values`, shape);
   }
   if (task !== undefined) expectOneOf(`${name}.task`, task, TASK_NAMES);
   if (typeof dataset.name !== "string") throw badArgument(`${name}.name`, "a text", dataset.name);

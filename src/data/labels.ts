@@ -48,7 +48,7 @@ export function checkLabels(labels: Labels, samples: number, classes?: number, u
   const wrong = data.findIndex((label) => (label < 0 && !(unlabelled && label === NO_LABEL)) || label >= most);
   if (wrong >= 0) throw outOfRange(`labels[${wrong}]`, most, data[wrong]);
   const highest = data.reduce((a, b) => Math.max(a, b), classes === undefined ? NO_LABEL : 0);
-  if (highest === NO_LABEL) throw argumentError("classes", "needed: no sample has a label");
+  if (highest === NO_LABEL) throw argumentError("classes", "needed, because no sample has a label");
   return { labels: new IntTensor(data, [samples]), classes: classes ?? highest + 1 };
 }
 

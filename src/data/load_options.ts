@@ -311,7 +311,7 @@ function withTokenizer<T extends Pick<Options, "tokenizer" | "textEncoding">>(op
   const { tokenizer: file, textEncoding } = options;
   if (file === undefined) return options;
   if (textEncoding === undefined) return { ...options, textEncoding: formatExpression({ name: "tokenizer", file }) };
-  throw badArgument("tokenizer", "none beside textEncoding", file);
+  throw badArgument("tokenizer", "none if textEncoding is given", file);
 }
 
 /** Refuses options of {@link LoadDataOptions} that are of no use, with every mistake. */

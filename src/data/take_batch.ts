@@ -54,7 +54,7 @@ function problemOf(
   const isOther = hasTargets({ task });
   if (!(inputs instanceof Tensor)) return ["BAD_DTYPE", `inputs: expected a Tensor, got ${show(inputs)}`];
   if (inputs.shape[0] !== samples || inputs.size !== samples * features) {
-    const wanted = `[${samples}, ${features}], as its features say`;
+    const wanted = `[${samples}, ${features}]`;
     return ["SHAPE_MISMATCH", `inputs: expected shape ${wanted}, got [${inputs.shape.join(", ")}]`];
   }
   if (!(labels instanceof IntTensor)) return ["BAD_DTYPE", `labels: expected an IntTensor, got ${show(labels)}`];

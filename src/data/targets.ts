@@ -39,7 +39,7 @@ export function readLabels(
     if (given instanceof Tensor) throw badArgument("labels", "whole numbers, as an Int32Array or an IntTensor", given);
     return checkLabels(given, samples, classes, unlabelled);
   }
-  if (unlabelled) throw argumentError("unlabelled", `of a ${task} every sample has its targets`);
+  if (unlabelled) throw argumentError("unlabelled", `not possible for ${task}: every sample needs targets`);
   const data = given instanceof Tensor ? given.data : Float32Array.from(labelData(given));
   const shape = given instanceof Tensor || given instanceof IntTensor ? given.shape : [given.length];
   const outputs = shape.length < 2 ? 1 : shape[1];

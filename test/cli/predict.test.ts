@@ -295,7 +295,7 @@ test("options that a network or a teacher leaves nothing for are refused", async
   );
   const teachers = ["--teacher", student, "--teacher-column", "height"];
   expect(await refusal("evaluate", student, "--data", "flowers.csv", ...teachers)).toBe(
-    "--teacher-column: the column is the teacher: leave out either it or --teacher (BAD_ARGUMENT)",
+    "--teacher-column: the column is already the teacher: leave out it or --teacher (BAD_ARGUMENT)",
   );
   const grid = ["--label-column", "height", "--task", "regression", "--temperatures", "1,2", "--epochs", "1"];
   expect(await refusal("sweep", "--data", "flowers.csv", ...grid, "--out", "swept")).toBe(

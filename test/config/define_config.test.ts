@@ -109,7 +109,7 @@ describe("mistakes", () => {
     [{ validation: 1 }, "validation: expected a number from 0 to below 1, got 1"],
     [{ patience: 3 }, "patience: needs a validation set, which tells which epoch is better"],
     [{ augment: { shift: 2 } }, "augment: the synthetic data are no images: only noise and mixup suit them"],
-    [{ splitSeed: 5 }, "splitSeed: nothing is held out, which it is the seed of: leave it out"],
+    [{ splitSeed: 5 }, "splitSeed: nothing is held out, so there is nothing to split: leave it out"],
     [{ stream: true }, "stream: the synthetic data are drawn, not read"],
     [{ testFraction: 0.2 }, "testFraction: the synthetic data are noise, which nothing can be tested on"],
     [

@@ -145,7 +145,7 @@ describe("refuses", () => {
       "vectors.npy: expected 2 rows of targets, one a sample, got 60",
     );
     expect(await refusal("BAD_ARGUMENT", load(at("t.csv"), { labelColumn: "section" }))).toContain(
-      "targets: expected no label column beside them",
+      "targets: expected no label column if targets is given",
     );
     expect(await refusal("BAD_ARGUMENT", load(at("t.csv"), { task: "classification" }))).toContain(
       "targets: expected another task than classification",

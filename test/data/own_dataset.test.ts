@@ -55,11 +55,7 @@ describe("a batch that is not what its data set says is an error that names both
     [own(() => 7), "BAD_DTYPE", "expected inputs, labels and indices, got 7"],
     [promised, "BAD_DTYPE", "expected inputs, labels and indices, got a promise: it can't be async"],
     [own({ inputs: [[1, 2, 3]] }), "BAD_DTYPE", "inputs: expected a Tensor, got a value of type Array"],
-    [
-      own({ inputs: zeros([4, 5]) }),
-      "SHAPE_MISMATCH",
-      "inputs: expected shape [4, 3], as its features say, got [4, 5]",
-    ],
+    [own({ inputs: zeros([4, 5]) }), "SHAPE_MISMATCH", "inputs: expected shape [4, 3], got [4, 5]"],
     [own({ inputs: zeros([3, 4]) }), "SHAPE_MISMATCH", "inputs: expected shape [4, 3]"],
     [own({ inputs: zeros([5, 3]) }), "SHAPE_MISMATCH", "inputs: expected shape [4, 3]"],
     [
@@ -148,7 +144,7 @@ describe("what a data set says of itself", () => {
   test.each<[changed: object, text: string]>([
     [{ features: undefined }, "dataset.features: expected a whole number from 1 to 2147483647, got undefined"],
     [{ classes: "2" }, 'dataset.classes: expected a whole number from 1 to 2147483647, got "2"'],
-    [{ shape: [4] }, "dataset.shape: expected that of a sample of 3 values, as its features say, got [4]"],
+    [{ shape: [4] }, "dataset.shape: expected the shape of a sample of 3 values, got [4]"],
     [{ shape: "x" }, 'dataset.shape: expected a list of lengths, got "x"'],
     [{ task: "regresion" }, "dataset.task: expected "],
     [{ name: {} }, "dataset.name: expected a text, got a value of type Object"],

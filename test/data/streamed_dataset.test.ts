@@ -306,7 +306,7 @@ describe("refused", () => {
       "gzip",
       Uint8Array.of(0x1f, 0x8b, 8, 0),
       labels,
-      "X: is gzipped: unpack it, only what is not compressed can be read in pieces",
+      "X: is gzipped: unpack it first, only uncompressed files can be streamed",
     ],
     ["a text", Buffer.from("1,2,3\n"), labels, "X: expected an IDX file or a .npy file: it begins with 312c322c"],
     ["an empty file", new Uint8Array(0), labels, "X: expected an IDX file or a .npy file: it is empty"],
@@ -330,7 +330,7 @@ describe("refused", () => {
       "a .npy file in columns",
       npy("<f4", [2, 1], floats(1, 2), "True"),
       labels,
-      "X: lies column by column: np.ascontiguousarray makes rows of it",
+      "X: is in Fortran order, which can't be streamed: save np.ascontiguousarray(x)",
     ],
     [
       "a .npy file of one axis",

@@ -199,7 +199,7 @@ describe("refuses", () => {
       "length: expected more than the 2 ids that the tokenizer adds to each text, got 2",
     );
     expect(await refusal("BAD_ARGUMENT", load({ tokenizer: fixture("bpe"), textEncoding: "hash" }))).toContain(
-      "tokenizer: expected none beside textEncoding",
+      "tokenizer: expected none if textEncoding is given",
     );
     expect(await refusal("BAD_ARGUMENT", load({ textEncoding: "tokenizer" }))).toContain("file: needed");
   });

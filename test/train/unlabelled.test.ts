@@ -208,7 +208,7 @@ describe("files", () => {
   test("a table needs some labels, which name the classes", async () => {
     writeFileSync(join(folder, "none.csv"), "a,b,label\n1,2,\n3,4,\n");
     const { message } = await failure(loadData(join(folder, "none.csv"), { unlabelled: true }), "BAD_DATA");
-    expect(message).toMatch(/none\.csv: no row has a label: some rows need one/);
+    expect(message).toMatch(/none\.csv: no row has a label: at least some rows need one/);
   });
 
   test("without the flag they are refused with the advice", async () => {

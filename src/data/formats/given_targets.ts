@@ -25,7 +25,7 @@ export class GivenTargets {
     if (file === undefined) return null;
     if (!hasTargets({ task })) throw badArgument("targets", "another task than classification", task);
     const label = options.labelColumn ?? options.labelColumns;
-    if (label !== undefined) throw badArgument("targets", "no label column beside them", label);
+    if (label !== undefined) throw badArgument("targets", "no label column if targets is given", label);
     return new GivenTargets(file, decodeNpy(await readWhole(file), file), task);
   }
 

@@ -92,7 +92,7 @@ async function readImages(file: string): Promise<RowSource> {
 async function streamImages(path: string): Promise<RowSource> {
   const file = await openSliced(path);
   const head = readHead(file, 16);
-  if (isGzip(head)) throw badData(path, "is gzipped: unpack it, only what is not compressed can be read in pieces");
+  if (isGzip(head)) throw badData(path, "is gzipped: unpack it first, only uncompressed files can be streamed");
   const [records, height, width] = readIdxShape(head, path, 3);
   expectSize(path, 16 + elements([records, height, width], path, Infinity), file.size);
   return new RecordRows(new FileRecords([{ file, offset: 16, records }], height * width), [1, height, width], "uint8");

@@ -48,12 +48,12 @@ export const imageFolder: Format = {
     const named = (part: string) => folders.find((name) => partOf(name) === part);
     const [train, test, validation] = ["train", "test", "validation"].map(named);
     if (train === undefined && folders.every((name) => partOf(name) !== null)) {
-      throw badData(path, `expected train beside ${showList(folders)}: are these classes, rename them`);
+      throw badData(path, `expected a folder train beside ${showList(folders)}: if these are classes, rename them`);
     }
     if (train === undefined) return openFolders(path, [null, null], options);
     const others = folders.filter((name) => name !== train && name !== test && name !== validation);
     if (others.length > 0) {
-      throw badData(path, `expected train, val and test alone, has ${showList(others)} too: move or rename it`);
+      throw badData(path, `expected only train, val and test, found ${showList(others)} too: move or rename it`);
     }
     const inner = (name?: string) => (name === undefined ? null : join(path, name));
     return openFolders(join(path, train), [inner(test), inner(validation)], options);
@@ -84,7 +84,7 @@ async function openFolders(
   const train = await classesOf(trainFolder, options.onNote);
   const isKnown = options.preprocessing !== undefined;
   if (train.size < 2 && !isKnown) {
-    throw badData(trainFolder, `expected at least two classes, got ${showList([...train.keys()])} alone`);
+    throw badData(trainFolder, `expected at least two classes, got only ${showList([...train.keys()])}`);
   }
   const others = otherFolders.map(async (folder) => {
     if (folder === null) return null;
@@ -174,7 +174,7 @@ async function imagesBelow(folder: string, others: string[]): Promise<string[]> 
 async function foldersBelow(first: string, path: string, others: string[], depth = 1): Promise<[string, string[]][]> {
   const folder = join(first, path);
   if (depth > MAX_DEPTH)
-    throw badData(folder, `more than ${MAX_DEPTH} folders inside each other, as by a link to one above`);
+    throw badData(folder, `folders are nested more than ${MAX_DEPTH} deep: does a link point to a folder above it?`);
   const files = [...(await listFiles(folder))].sort();
   const inner = await listFolders(folder);
   // A link to a folder is listed as a file too.

@@ -77,7 +77,7 @@ export function decodeNpyTexts(bytes: Uint8Array, file: string): string[] {
     const points = Array.from({ length: width }, (_, at) =>
       view.getUint32(offset + 4 * (i * width + at), order === "<"),
     );
-    if (points.some((point) => point > 0x10ffff)) throw badData(file, `text ${i} is no Unicode`);
+    if (points.some((point) => point > 0x10ffff)) throw badData(file, `text ${i} is not valid Unicode`);
     return String.fromCodePoint(...points.slice(0, points.findLastIndex((point) => point !== 0) + 1));
   });
 }
@@ -102,7 +102,7 @@ export async function openNpyFile(path: string, mayLoad = false): Promise<NpyFil
     const width = data.length / shape[0];
     return { type, shape, read: (start, end) => data.subarray(start * width, end * width) };
   }
-  if (fortranOrder) throw badData(path, "lies column by column: np.ascontiguousarray makes rows of it");
+  if (fortranOrder) throw badData(path, "is in Fortran order, which can't be streamed: save np.ascontiguousarray(x)");
   const stride = Number(type[1]) * numel(shape.slice(1));
   const read = (start: number, end: number) => {
     const bytes = new Uint8Array((end - start) * stride);

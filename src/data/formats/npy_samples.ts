@@ -103,7 +103,11 @@ class ConvertedRows implements RowSource {
     if (!this.array.type.startsWith("f")) {
       const most = MAX_WHOLE[dtype];
       const at = data.findIndex((x: number | bigint) => x > most || x < -most);
-      if (at >= 0) throw badData(this.where, `${location(at)}: ${data[at]} is more than ${dtype} has exactly, ${most}`);
+      if (at >= 0)
+        throw badData(
+          this.where,
+          `${location(at)}: ${data[at]} is too large: ${dtype} has every whole number only up to ${most}`,
+        );
     }
     const at = values instanceof Float32Array ? native.firstNonFinite(values) : firstNonFinite(values);
     if (at < 0) return;

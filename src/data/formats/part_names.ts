@@ -120,7 +120,7 @@ export function expectNoOtherPart({ source, names }: NamedArrays, used: readonly
     if (used.includes(name) || !name.startsWith(before) || !name.endsWith(after)) continue;
     const part = name.slice(before.length, name.length - after.length);
     if (part === "" || !names.has(y.replace(/train(ing)?/i, part))) continue;
-    const text = `expected train, val and test alone, has ${JSON.stringify(name)} too: rename it or take it out`;
+    const text = `expected only train, val and test, found ${JSON.stringify(name)} too: rename or remove it`;
     throw badData(source, text);
   }
 }

@@ -58,7 +58,11 @@ export function tableFormat({
       const task = options.task ?? (preprocessing?.kind === "table" ? preprocessing.task : undefined);
       const given = await GivenTargets.open({ ...options, ...(task && { task }) });
       if (given !== null && (others.test ?? others.validation) !== null) {
-        throw badArgument("targets", `those of all samples: ${file} has other parts beside it`, options.targets);
+        throw badArgument(
+          "targets",
+          `targets of all samples, but ${file} has test or validation files beside it`,
+          options.targets,
+        );
       }
       if (preprocessing?.kind === "table") {
         const open = (one: string) => openRecords(one, options.encoding);
@@ -194,12 +198,9 @@ async function openGiven(
 
 function expectClasses(classNames: readonly string[], file: string): readonly string[] {
   if (classNames.length === 0) {
-    throw badData(
-      file,
-      "no row has a label: some rows need one, which name the classes; programs take samples without any",
-    );
+    throw badData(file, "no row has a label: at least some rows need one, because labels name the classes");
   }
-  if (classNames.length < 2) throw badData(file, `expected at least two classes, got ${showList(classNames)} alone`);
+  if (classNames.length < 2) throw badData(file, `expected at least two classes, got only ${showList(classNames)}`);
   return classNames;
 }
 

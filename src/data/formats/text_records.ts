@@ -156,7 +156,7 @@ export function decodeText(
   const utf16 = encoding === "utf-8" && isStart ? utf16Of(bytes) : null;
   if (utf16 !== null) {
     const text = `has a NUL in every second byte, as ${utf16.toUpperCase()} without a byte order mark`;
-    throw badData(file, `line ${line}: ${text}: encoding (--encoding) ${utf16} reads it as such`);
+    throw badData(file, `line ${line}: ${text}: set encoding (--encoding) to ${utf16}`);
   }
   try {
     const text = new TextDecoder(encoding, { fatal: true, ignoreBOM: !isStart }).decode(bytes);
@@ -168,7 +168,7 @@ export function decodeText(
   } catch (error) {
     if (error instanceof DistilleryError) throw error;
     const wrong = `line ${line + goodLines(bytes, encoding)}: not text in ${encoding.toUpperCase()}`;
-    throw badData(file, `${wrong}: encoding (--encoding) says what it is in, such as latin1`, error);
+    throw badData(file, `${wrong}: set encoding (--encoding), such as latin1`, error);
   }
 }
 

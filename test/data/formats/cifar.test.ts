@@ -141,7 +141,7 @@ describe("refused", () => {
       "no text",
       { "batches.meta.txt": Uint8Array.of(0xff, 0xfe, 0x41) },
       "batches.meta.txt",
-      "line 1: not text in UTF-8: encoding (--encoding) says what it is in, such as latin1",
+      "line 1: not text in UTF-8: set encoding (--encoding), such as latin1",
     ],
   ])("%s", async (_, changed, blamed, problem) => {
     const folder = folderOf({ ...ten(), ...changed });

@@ -348,7 +348,7 @@ describe("refused", () => {
       'line 1: "class", "y" could each be the label: set labelColumn (--label-column)',
     ],
     ["one column", "label\nx\ny\n", "line 1: expected at least two columns, got 1"],
-    ["one class", "a,label\n1,x\n2,x\n", 'expected at least two classes, got "x" alone'],
+    ["one class", "a,label\n1,x\n2,x\n", 'expected at least two classes, got only "x"'],
     [
       "a regression",
       "a,label\n1,2\n2,2.5\n",
@@ -431,7 +431,7 @@ describe("refused", () => {
   test("bytes that are no text", async () => {
     const folder = folderOf({ "t.csv": Uint8Array.of(0x61, 0xff, 0x0a) });
     expect(await refusal("BAD_DATA", () => loadData(join(folder, "t.csv")))).toBe(
-      `${join(folder, "t.csv")}: line 1: not text in UTF-8: encoding (--encoding) says what it is in, such as latin1`,
+      `${join(folder, "t.csv")}: line 1: not text in UTF-8: set encoding (--encoding), such as latin1`,
     );
   });
 
@@ -571,7 +571,7 @@ describe("how a file is written", () => {
       const content = encoding === "utf-16be" ? bytes.swap16() : bytes;
       const { file, sets } = load(content, WHOLE);
       expect(await refusal("BAD_DATA", () => sets)).toBe(
-        `${file}: line 1: has a NUL in every second byte, as ${encoding.toUpperCase()} without a byte order mark: encoding (--encoding) ${encoding} reads it as such`,
+        `${file}: line 1: has a NUL in every second byte, as ${encoding.toUpperCase()} without a byte order mark: set encoding (--encoding) to ${encoding}`,
       );
       expect((await load(content, { ...WHOLE, encoding }).sets).train.length).toBe(2);
     };
@@ -598,7 +598,7 @@ describe("how a file is written", () => {
     );
     const { file, sets } = load(Buffer.from("a,label\n1,x\n2,é\n", "latin1"), WHOLE);
     expect(await refusal("BAD_DATA", () => sets)).toBe(
-      `${file}: line 3: not text in UTF-8: encoding (--encoding) says what it is in, such as latin1`,
+      `${file}: line 3: not text in UTF-8: set encoding (--encoding), such as latin1`,
     );
   });
 

@@ -204,7 +204,7 @@ describe("what else is in a folder of images", () => {
   test("a link to a folder above", async () => {
     const folder = tree({ "a/1.png": grey, "b/1.png": grey });
     symlinkSync(folder, join(folder, "a", "up"), "junction");
-    expect(await refusal("BAD_DATA", () => loadData(folder))).toMatch(/more than 16 folders inside each other/);
+    expect(await refusal("BAD_DATA", () => loadData(folder))).toMatch(/folders are nested more than 16 deep/);
   });
 
   test("EXIF: images are read as they are stored, and turned upright if asked", async () => {
@@ -251,7 +251,7 @@ describe("refused", () => {
       "bird",
       "an empty class: it has no .png, .jpg, .jpeg, .webp, .bmp or .gif file, only others",
     ],
-    ["one class", { "cat/1.png": grey }, "", 'expected at least two classes, got "cat" alone'],
+    ["one class", { "cat/1.png": grey }, "", 'expected at least two classes, got only "cat"'],
     [
       "a text with the name of a image",
       { ...pets, "cat/z.png": "<html>" },
@@ -292,7 +292,7 @@ describe("refused", () => {
       "two validation parts",
       { "train/a/1.png": grey, "train/b/1.png": grey, "val/a/1.png": grey, "valid/a/1.png": grey },
       "",
-      'expected train, val and test alone, has "valid" too: move or rename it',
+      'expected only train, val and test, found "valid" too: move or rename it',
     ],
     [
       "a validation class that training lacks",
@@ -381,10 +381,10 @@ test.each([
 test.each(["dev", "eval", "Training"])("train/ beside %s/ is refused, and parts without train/ are", async (name) => {
   const folder = tree({ "train/a/1.png": grey, "train/b/1.png": grey, [`${name}/b/1.png`]: grey });
   expect(await refusal("BAD_DATA", () => loadData(folder))).toMatch(
-    /alone, has "(dev|eval|train)" too: move or rename it$/,
+    /expected only train, val and test, found "(dev|eval|train)" too: move or rename it$/,
   );
   const parts = tree({ "Test/a/1.png": grey, "Valid/a/1.png": grey });
-  expect(await refusal("BAD_DATA", () => loadData(parts))).toContain('expected train beside "Test", "Valid"');
+  expect(await refusal("BAD_DATA", () => loadData(parts))).toContain('expected a folder train beside "Test", "Valid"');
 });
 
 test.each([

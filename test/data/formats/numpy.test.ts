@@ -326,7 +326,7 @@ describe("refused", () => {
     [
       "large whole numbers",
       { ...numbers, "x.npy": npy([6, 1, 1], Int32Array.of(1, 2, 2 ** 24 + 1, 0, 0, 0)) },
-      "/x.npy: row 2, column 0: 16777217 is more than float32 has exactly, 16777216",
+      "/x.npy: row 2, column 0: 16777217 is too large: float32 has every whole number only up to 16777216",
     ],
     [
       "numbers too large to be standardised",

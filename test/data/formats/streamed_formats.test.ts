@@ -269,7 +269,7 @@ describe("errors are those of the reader in memory", () => {
     [
       "BAD_DATA",
       { "x_train.npy": x, "y_train.npy": y, "x_dev.npy": x, "y_dev.npy": y },
-      'expected train, val and test alone, has "x_dev" too: rename it or take it out',
+      'expected only train, val and test, found "x_dev" too: rename or remove it',
     ],
     [
       "BAD_DATA",
@@ -334,7 +334,7 @@ describe("what can only be read whole", () => {
     const { [name]: plain, ...rest } = images() as Record<string, Uint8Array>;
     const folder = folderOf({ ...rest, [`${name}.gz`]: gzipSync(plain) });
     expect(await refusal("BAD_DATA", () => loadData(folder, { stream: true }))).toBe(
-      `${join(folder, `${name}.gz`)}: is gzipped: unpack it, only what is not compressed can be read in pieces`,
+      `${join(folder, `${name}.gz`)}: is gzipped: unpack it first, only uncompressed files can be streamed`,
     );
   });
 });
