@@ -44,7 +44,7 @@ export interface Folder {
 
 /** The options of formats. */
 export interface OpenOptions extends Omit<ResolvedLoading, "testFraction" | "splitSeed"> {
-  /** The preprocessing of the network that the samples are for. A table is encoded by it, and may have a single class. */
+  /** The preprocessing of the network that the samples are for. It encodes a table, which may have a single class. */
   readonly preprocessing?: Preprocessing;
 }
 
