@@ -146,7 +146,7 @@ function baseOf(rows: LogitsRows, data: Dataset): Base {
   const found =
     dataHash === undefined ? fitting[0] : fitting.find(({ dataset }) => fingerprintOf(dataset) === dataHash);
   if (found !== undefined) return found;
-  const hash = "by their hash, which depends on split, standardization and stream (--stream), too";
+  const hash = "by their hash, which depends on split, standardization, text encoding and stream (--stream), too";
   throw refused(
     rows,
     `was computed from other data than ${data.name}, ${hash}: load them as then, or compute it again`,

@@ -219,7 +219,7 @@ describe("refused in one line", () => {
     [
       "other data",
       (logits) => logitsFile(inSafetensors(logits, { dataHash: "0".repeat(64) })),
-      /was computed from other data than synthetic, by their hash, which depends on split, standardization and stream \(--stream\), too: load them as then, or compute it again$/,
+      /was computed from other data than synthetic, by their hash, which depends on split, standardization, text encoding and stream \(--stream\), too: load them as then, or compute it again$/,
     ],
   ])("%s", async (_, teacherOf, message) => {
     const { student, data, logits } = own();
