@@ -4,9 +4,11 @@ import { DistilleryError } from "../errors.js";
 import {
   foldBatchNorm,
   type Graph,
+  lengthFor,
   quantizeWeights,
   traceModule,
   UntraceableError,
+  type Value,
   type WeightType,
 } from "../graph/index.js";
 import { networkSpecOf } from "../models/create_network.js";
@@ -82,9 +84,14 @@ export function recordedFeatures(network: Module, preprocessing: Preprocessing |
   return network.readsImages ? sampleShape(preprocessing) : inputFeatures(preprocessing);
 }
 
+/** How many numbers a graph's input or output has for one sample; NaN if that is not known. */
+export function sizeOfSample({ shape }: Value): number {
+  return numel(shape.map((length) => lengthFor(length, 1)));
+}
+
 /** Refuses a preprocessing whose samples or outputs do not fit the network. */
 export function expectFit(spec: Preprocessing, graph: Graph): void {
-  const [inputs, outputs] = [graph.input, graph.output].map(({ shape }) => numel(shape.slice(1) as number[]));
+  const [inputs, outputs] = [graph.input, graph.output].map(sizeOfSample);
   const refuse = (text: string) => {
     throw new DistilleryError("SHAPE_MISMATCH", `preprocessing: ${text}`);
   };

@@ -6,8 +6,7 @@ import { writeWhole } from "../../files/index.js";
 import { WEIGHT_TYPES } from "../../graph/index.js";
 import { recordOf } from "../../models/training_record.js";
 import type { Module } from "../../nn/module.js";
-import { numel } from "../../tensor/shape.js";
-import { expectFit, exportedGraph, type GraphOptions, recordedFeatures } from "../exported_graph.js";
+import { expectFit, exportedGraph, type GraphOptions, recordedFeatures, sizeOfSample } from "../exported_graph.js";
 import { inputJs } from "./inputs.js";
 import { ModuleCode } from "./module_code.js";
 import { outputJs } from "./outputs.js";
@@ -85,9 +84,9 @@ function moduleOf(network: Module, options: JsOptions): JsModule {
   const features = options.features ?? recordedFeatures(network, preprocessing);
   const graph = exportedGraph(network, { quantize, features }, "JavaScript");
   if (preprocessing !== null) expectFit(preprocessing, graph);
-  const [inputShape, outputShape] = [graph.input, graph.output].map(({ shape }) => shape.slice(1) as number[]);
-  const input = inputJs(preprocessing, numel(inputShape));
-  const output = outputJs(preprocessing, numel(outputShape));
+  const size = sizeOfSample(graph.input);
+  const input = inputJs(preprocessing, size);
+  const output = outputJs(preprocessing, sizeOfSample(graph.output));
   const module = new ModuleCode(graph, [output.code, input.code, INPUT_ERROR].join("\n"));
   const parts = [
     `// A network that Distillery exported. ${output.name}(input) takes ${input.text}.`,
@@ -105,7 +104,7 @@ function moduleOf(network: Module, options: JsOptions): JsModule {
     name: output.name,
     input: input.text,
     preprocessing,
-    features: numel(inputShape),
+    features: size,
   };
 }
 

@@ -34,6 +34,15 @@ test("a slice of the batch is refused", () => {
   );
 });
 
+test("outputs that are no row for each sample have a name each, as many as forward gives for one sample", async () => {
+  for (const forward of [(x: Tensor) => x.reshape([-1, 3]), (x: Tensor) => x.transpose(0, 1)]) {
+    const { code } = exportJs(new Of(forward), { features: 6 });
+    const { classNames, classify } = await import(`data:text/javascript,${encodeURIComponent(code)}`);
+    expect(classNames).toEqual(["0", "1", "2", "3", "4", "5"]);
+    expect(classify(Float32Array.of(0, 1, 2, 3, 9, 4))).toMatchObject({ class: 4, className: "4" });
+  }
+});
+
 test.each(["finite", "forward", "logits", "Float32Array"])("an operation's function called %s is refused", (name) => {
   const own = defineOp<null, null>({
     name: "own",
