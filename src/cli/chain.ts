@@ -112,7 +112,7 @@ async function train(
       if (signal.aborted) throw new DistilleryError("ABORTED", text);
       printer.note(`${name}: ${network}, seed ${seed}, ${isDistilled ? "distilled" : "trained on the labels"}`);
       const options = unsmoothed.includes(link) ? without(userOptions, ["labelSmoothing"]) : userOptions;
-      const teacher = before && { file: before.file, network: (links[links.indexOf(link) - 1] as Link).network };
+      const teacher = before && { file: before.file, network: links[links.indexOf(link) - 1].network };
       return (await runLink(link, options, teacher, flags)) as RunSummary;
     });
   // The links' own runs stop by the same signal, which may come between two of them as well.

@@ -99,13 +99,12 @@ async function runEvaluate(flags: EvaluateFlags): Promise<void> {
 /** Refuses teacher options that nothing would read. */
 function expectTeacher({ teacher, teacherColumn }: Options, given: Readonly<Record<string, unknown>>): void {
   if (teacher !== undefined && teacherColumn !== undefined) {
-    throw new UsageError("--teacher-column: the column is already the teacher: leave out it or --teacher");
+    throw new UsageError("--teacher-column: --teacher is given too: leave one of the two out");
   }
   if (teacher !== undefined) return;
   const ofColumn = teacherColumn === undefined ? [] : ["teacherClasses"];
   const name = OF_FILES.find((option) => given[option] !== undefined && !ofColumn.includes(option));
-  if (name !== undefined)
-    throw new UsageError(`${flagOf(name, given[name])}: is of a teacher's file, and there is none (--teacher)`);
+  if (name !== undefined) throw new UsageError(`${flagOf(name, given[name])}: needs a teacher's file (--teacher)`);
 }
 
 type Options = InferOutput<typeof evaluateSchema>;

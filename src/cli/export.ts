@@ -83,7 +83,7 @@ async function runExport(flags: ExportFlags): Promise<void> {
   const { embedNormalisation } = flags;
   if (embedNormalisation !== undefined && flags.onnx === undefined) {
     const flag = flagOf("embedNormalisation", embedNormalisation);
-    throw new UsageError(`${flag}: is of --onnx: JavaScript takes samples as they are`);
+    throw new UsageError(`${flag}: needs --onnx: JavaScript takes samples as they are`);
   }
   const networks = await Networks.open(flags);
   const opened = await openNetwork(flags.file, loadOptions(flags));

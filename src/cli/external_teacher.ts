@@ -48,13 +48,12 @@ export function expectNoNetworkOptions(
   const given = OF_NETWORKS.find((option) => userOptions[option] !== undefined);
   if (given === undefined) return;
   const source = userOptions.teacherColumn === undefined ? "teacher" : "teacherColumn";
-  const text = `${flagOf(source)} ${userOptions[source]} is no network of Distillery's, which takes it`;
+  const text = `needs a network of Distillery's as the teacher, got ${flagOf(source)} ${userOptions[source]}`;
   throw new UsageError(`${flagOf(given, userOptions[given])}: ${text}`);
 }
 
 /** Refuses teacher options if there is no teacher. */
 export function expectNoTeacherOptions(userOptions: Readonly<Record<string, unknown>>): void {
   const given = [...OF_NETWORKS, "calibrateTeacher"].find((option) => Object.hasOwn(userOptions, option));
-  if (given !== undefined)
-    throw new UsageError(`${flagOf(given, userOptions[given])}: is of a teacher, and there is none (--teacher)`);
+  if (given !== undefined) throw new UsageError(`${flagOf(given, userOptions[given])}: needs a teacher (--teacher)`);
 }

@@ -71,7 +71,7 @@ export class Networks {
       return averaged(teachers, { average, weights, byConfidence });
     }
     const name = AVERAGE_OPTIONS.find((option) => config[option] !== undefined);
-    if (name !== undefined) throw new UsageError(`${flagOf(name)}: is for several teachers, got 1`);
+    if (name !== undefined) throw new UsageError(`${flagOf(name)}: needs two teachers or more, got 1`);
     return teachers[0];
   }
 

@@ -100,7 +100,7 @@ async function runPredict(flags: PredictFlags): Promise<void> {
   const network = networks.of(opened, "network", shape);
   const { classes, classNames } = description;
   if (flags.top !== undefined && hasTargets(description)) {
-    throw new UsageError(`--top: is of classes, and the network is for ${description.task}: leave it out`);
+    throw new UsageError(`--top: needs classes, and the network is for ${description.task}: leave it out`);
   }
   expectFits(student, network, {
     name: flags.data ?? "its description of inputs",

@@ -100,7 +100,7 @@ export function studentContext(
   if (dimensions === undefined) return context;
   const { name, width } = taskOf(train());
   if (width(context.classes) < 0) return { ...context, classes: dimensions };
-  throw new UsageError(`--dimensions: are of vectors (--task vectors), and the data are for ${name}`);
+  throw new UsageError(`--dimensions: needs vectors (--task vectors), and the data are for ${name}`);
 }
 
 /** The teacher in a file. Without one: for synthetic data a network with random weights, otherwise none. */

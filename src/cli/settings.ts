@@ -73,7 +73,7 @@ async function settingsOf<C extends ConfigName>(
   flags: Readonly<Record<string, unknown>>,
 ): Promise<Settings<C>> {
   const fromFile = typeof flags.config === "string" ? await readUserOptions(command, flags.config) : {};
-  const userOptions = { ...fromFile, ...only(SCHEMAS[command].entries, flags) } as ConfigOf<C>;
+  const userOptions: ConfigOf<C> = { ...fromFile, ...only(SCHEMAS[command].entries, flags) };
   const settings = await afterData(userOptions, () => settingsFrom(command, userOptions));
   sayCap(userOptions, settings.config, flags);
   return settings;
@@ -169,7 +169,7 @@ type Paths = Partial<Record<(typeof INPUTS)[number], string | readonly string[] 
 function expectReading({ teacher, from }: Paths, flags: Readonly<Record<string, unknown>>): void {
   const name = READING_FLAGS.find((flag) => flags[flag] !== undefined);
   if (name === undefined || (teacher ?? from) !== undefined) return;
-  throw new UsageError(`${flagOf(name)}: is of a file of weights, and none is read (--teacher, --from)`);
+  throw new UsageError(`${flagOf(name)}: needs a file of weights (--teacher, --from)`);
 }
 
 /** The names of the weight files of a command's run. */

@@ -56,7 +56,9 @@ export async function setUp(
   if (threads !== undefined) setNumThreads(threads);
   const [foreign] = options.data === "synthetic" ? givenFormatOptions(options) : [];
   if (foreign !== undefined)
-    throw new UsageError(`${flagOf(foreign, options[foreign])}: the synthetic data are drawn, not read`);
+    throw new UsageError(
+      `${flagOf(foreign, options[foreign])}: the synthetic data are not read from files: leave it out`,
+    );
   const source =
     options.data === "synthetic" ? syntheticSource(options) : await openSource(options, preprocessing, quiet);
   manualSeed(seed);

@@ -48,7 +48,7 @@ export function rulesBroken(config: Ruled, userOptions: object): Issue[] {
   const hasTeacher = teacher !== undefined || config.teacherColumn !== undefined;
   refuse(
     "teacherColumn",
-    "the column is already the teacher: leave out one of the two",
+    "teacher is given too: leave one of the two out",
     teacher !== undefined && config.teacherColumn !== undefined,
   );
   refuse(
@@ -57,27 +57,31 @@ export function rulesBroken(config: Ruled, userOptions: object): Issue[] {
     teacherMode !== undefined && !hasTeacher && config.loss === undefined && !isSynthetic && !isChain,
   );
   const { chain, generations } = config;
-  refuse("generations", "the chain says what is trained", chain !== undefined && generations !== undefined);
+  refuse(
+    "generations",
+    "chain is given too: leave one of the two out",
+    chain !== undefined && generations !== undefined,
+  );
   refuse(
     "student",
-    "the chain says what is trained: its last network is the student",
+    "the last network of the chain is the student: leave this option out",
     chain !== undefined && Object.hasOwn(userOptions, "student"),
   );
   refuse(
     "teacherNetwork",
-    "is of a teacher's file, and the first network is trained without one: leave it out",
+    "names the network of a teacher's file, and no teacher is given: give one, or leave this option out",
     isChain && !hasTeacher && Object.hasOwn(userOptions, "teacherNetwork"),
   );
   for (const name of ["tensorboard", "csv"] as const) {
-    const text = `expected no path, got ${show(config[name])}: each link's are in its own folder`;
+    const text = `expected true or false, got ${show(config[name])}: each network of the chain has its own in its folder`;
     refuse(name, text, isChain && typeof config[name] === "string");
   }
   for (const name of AVERAGE_OPTIONS) {
-    refuse(name, `is for several teachers, got ${teachers}`, Object.hasOwn(userOptions, name) && teachers < 2);
+    refuse(name, `needs two teachers or more, got ${teachers}`, Object.hasOwn(userOptions, name) && teachers < 2);
   }
   for (const name of Object.keys(teacherSchema.entries)) {
     const isOfColumn = name === "teacherClasses" && config.teacherColumn !== undefined;
-    const text = "is of a teacher's file, and there is none (--teacher)";
+    const text = "needs a teacher's file (--teacher)";
     refuse(name, text, Object.hasOwn(userOptions, name) && teachers === 0 && !isOfColumn);
   }
   const weights = config.teacherWeights?.length ?? teachers;
@@ -91,16 +95,32 @@ export function rulesBroken(config: Ruled, userOptions: object): Issue[] {
     "expected a data set's name, folder or file: the synthetic data are noise, on which nothing can be compared",
     isSynthetic && isExperiment,
   );
-  refuse("validation", "needed: it tells which epoch is best", isExperiment && !isSynthetic && !heldOut);
-  refuse("validation", "the synthetic data are noise, which nothing can be validated on", isSynthetic && heldOut);
-  refuse("augment", "the synthetic data are no images: only noise and mixup suit them", isSynthetic && changesImages);
+  refuse(
+    "validation",
+    "needed: the best epoch is chosen on the validation set",
+    isExperiment && !isSynthetic && !heldOut,
+  );
+  refuse("validation", "expected 0 with the synthetic data, which are noise", isSynthetic && heldOut);
+  refuse(
+    "augment",
+    "shift, crop and flip need images, which the synthetic data are not: leave them out",
+    isSynthetic && changesImages,
+  );
   const { shift, crop } = augment ?? {};
-  refuse("augment", "expected shift or crop, which are the same", shift !== undefined && crop !== undefined);
-  refuse("from", "starts one student, not those of a chain: leave it out", config.from !== undefined && isChain);
-  refuse("stream", "the synthetic data are drawn, not read", isSynthetic && config.stream);
+  refuse(
+    "augment",
+    "expected one of shift and crop, which are the same, got both",
+    shift !== undefined && crop !== undefined,
+  );
+  refuse(
+    "from",
+    "is for a single student, and a chain trains several: leave it out",
+    config.from !== undefined && isChain,
+  );
+  refuse("stream", "the synthetic data are not read from files: leave it out", isSynthetic && config.stream);
   refuse(
     "testFraction",
-    "the synthetic data are noise, which nothing can be tested on",
+    "expected 0 with the synthetic data, which are noise",
     isSynthetic && Object.hasOwn(userOptions, "testFraction") && config.testFraction > 0,
   );
   const isEmpty = augment !== undefined && Object.keys(augment).length === 0;
@@ -113,7 +133,7 @@ export function rulesBroken(config: Ruled, userOptions: object): Issue[] {
   refuse("patience", NEEDS_VALIDATION.patience, patience !== null && !heldOut);
   refuse(
     "losses",
-    "one loss is given too: leave one of the two out",
+    "loss is given too: leave one of the two out",
     config.loss !== undefined && config.losses !== undefined,
   );
   refuse(
@@ -128,7 +148,7 @@ export function rulesBroken(config: Ruled, userOptions: object): Issue[] {
   );
   refuse("teacherCache", UNCACHEABLE.augmented, teacherCache === true && augment !== undefined);
   for (const name of ["temperature", "alpha"]) {
-    const text = `the loss does not use it: write it as an argument there, as kd(${name}=${name === "alpha" ? 0.9 : 4})`;
+    const text = `has no effect beside a loss: write it into the loss, as kd(${name}=${name === "alpha" ? 0.9 : 4})`;
     refuse(name, text, (config.loss ?? config.losses) !== undefined && Object.hasOwn(userOptions, name));
   }
   const ofOthers = [scheduleIssue(config.schedule, config), shardIssue(config)];

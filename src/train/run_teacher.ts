@@ -142,7 +142,7 @@ export class RunTeacher {
     if (asked === null || source instanceof Module) return;
     refuse(
       asked,
-      source === undefined ? "there is no teacher" : "the teacher is no network of Distillery's, which takes it",
+      source === undefined ? "needs a teacher" : "needs a network of Distillery's as the teacher, got another teacher",
     );
   }
 }

@@ -230,7 +230,7 @@ describe("what is refused, before anything is written", () => {
     [["--seeds", "0"], "--seeds: expected a whole number from 1 to 1000, got 0"],
     [["--seeds", "1000000"], "--seeds: expected a whole number from 1 to 1000, got 1000000"],
     [["--seeds", "few"], '--seeds: expected a whole number from 1 to 1000, got "few"'],
-    [["--validation", "0"], "--validation: needed: it tells which epoch is best"],
+    [["--validation", "0"], "--validation: needed: the best epoch is chosen on the validation set"],
     [["--parallel", "0"], "--parallel: expected a whole number from 1 to 1024, got 0"],
     [["--alpha", "2"], "--alpha: expected a number from 0 to 1, got 2"],
   ])("%j", async (more, text) => {

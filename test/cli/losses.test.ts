@@ -73,15 +73,9 @@ describe("a user's loss and network", () => {
   test.each([
     [["--loss", "kd"], "--teacher: the loss kd needs one; `distillery train-teacher` makes it"],
     [["--loss", "hint"], "--loss: hint needs a teacher: give distill one"],
-    [["--loss", "cross-entropy", "--teacher-cache"], "--teacher-cache: is of a teacher, and there is none (--teacher)"],
-    [
-      ["--loss", "cross-entropy", "--no-teacher-cache"],
-      "--no-teacher-cache: is of a teacher, and there is none (--teacher)",
-    ],
-    [
-      ["--loss", "cross-entropy", "--teacher-size", "8"],
-      "--teacher-size: is of a teacher's file, and there is none (--teacher)",
-    ],
+    [["--loss", "cross-entropy", "--teacher-cache"], "--teacher-cache: needs a teacher (--teacher)"],
+    [["--loss", "cross-entropy", "--no-teacher-cache"], "--no-teacher-cache: needs a teacher (--teacher)"],
+    [["--loss", "cross-entropy", "--teacher-size", "8"], "--teacher-size: needs a teacher's file (--teacher)"],
   ])("without a teacher %s is refused", async (args, message) => {
     expect(await refused(["distill", ...COMMON, ...args, "--out", "none"], cwd, 2, "BAD_ARGUMENT")).toBe(
       `${message} (BAD_ARGUMENT)`,
@@ -135,7 +129,7 @@ describe("a user's loss and network", () => {
     expect(missing).toMatch(/student: no module "fc9"/);
     const refusedList = (...flags: string[]) => refused([...compared, ...flags], cwd, 2, "BAD_ARGUMENT");
     expect(await refusedList("--losses", "kd, dkdd")).toMatch(/--losses: unknown loss "dkdd", did you mean dkd\?/);
-    expect(await refusedList("--losses", "kd", "--loss", "kd")).toMatch(/--losses: one loss is given too/);
+    expect(await refusedList("--losses", "kd", "--loss", "kd")).toMatch(/--losses: loss is given too/);
   });
 
   test("compare and sweep train in processes with it", async () => {
@@ -241,8 +235,8 @@ describe("losses by name", () => {
   test("--temperature and --alpha beside --loss are refused", async () => {
     const flags = ["--loss", "kd", "--temperature", "4", "--alpha", "0.5"];
     expect(await refused(distill("none", ...flags), cwd, 2, "BAD_ARGUMENT")).toBe(
-      "--temperature: the loss does not use it: write it as an argument there, as kd(temperature=4); " +
-        "--alpha: the loss does not use it: write it as an argument there, as kd(alpha=0.9) (BAD_ARGUMENT)",
+      "--temperature: has no effect beside a loss: write it into the loss, as kd(temperature=4); " +
+        "--alpha: has no effect beside a loss: write it into the loss, as kd(alpha=0.9) (BAD_ARGUMENT)",
     );
   });
 

@@ -291,11 +291,11 @@ test("options that a network or a teacher leaves nothing for are refused", async
   await succeed([...run, "--label-column", "height", "--task", "regression", "--out", "heights"], cwd);
   const student = join("heights", "teacher.safetensors");
   expect(await refusal("predict", "flowers.csv", "--student", student, "--top", "2")).toBe(
-    "--top: is of classes, and the network is for regression: leave it out (BAD_ARGUMENT)",
+    "--top: needs classes, and the network is for regression: leave it out (BAD_ARGUMENT)",
   );
   const teachers = ["--teacher", student, "--teacher-column", "height"];
   expect(await refusal("evaluate", student, "--data", "flowers.csv", ...teachers)).toBe(
-    "--teacher-column: the column is already the teacher: leave out it or --teacher (BAD_ARGUMENT)",
+    "--teacher-column: --teacher is given too: leave one of the two out (BAD_ARGUMENT)",
   );
   const grid = ["--label-column", "height", "--task", "regression", "--temperatures", "1,2", "--epochs", "1"];
   expect(await refusal("sweep", "--data", "flowers.csv", ...grid, "--out", "swept")).toBe(

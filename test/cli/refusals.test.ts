@@ -50,26 +50,20 @@ describe("wrong usage: exit code 2", () => {
       "train-teacher --data t.csv --augment noise=0.1,noise=5",
       '--augment: "noise" is given twice: give it once (BAD_ARGUMENT)',
     ],
-    ["distill --key model", "--key: is of a file of weights, and none is read (--teacher, --from) (BAD_ARGUMENT)"],
+    ["distill --key model", "--key: needs a file of weights (--teacher, --from) (BAD_ARGUMENT)"],
     [
       "train-teacher --data t.csv --strip-prefix x.",
-      "--strip-prefix: is of a file of weights, and none is read (--teacher, --from) (BAD_ARGUMENT)",
+      "--strip-prefix: needs a file of weights (--teacher, --from) (BAD_ARGUMENT)",
     ],
-    [
-      "evaluate student.pth --average logits",
-      "--average: is of a teacher's file, and there is none (--teacher) (BAD_ARGUMENT)",
-    ],
+    ["evaluate student.pth --average logits", "--average: needs a teacher's file (--teacher) (BAD_ARGUMENT)"],
     [
       "evaluate student.pth --teacher-network mlp(hidden=[8])",
-      "--teacher-network: is of a teacher's file, and there is none (--teacher) (BAD_ARGUMENT)",
+      "--teacher-network: needs a teacher's file (--teacher) (BAD_ARGUMENT)",
     ],
-    [
-      "evaluate student.pth --teacher-size 32",
-      "--teacher-size: is of a teacher's file, and there is none (--teacher) (BAD_ARGUMENT)",
-    ],
+    ["evaluate student.pth --teacher-size 32", "--teacher-size: needs a teacher's file (--teacher) (BAD_ARGUMENT)"],
     [
       "export student.pth --js --no-embed-normalisation",
-      "--no-embed-normalisation: is of --onnx: JavaScript takes samples as they are (BAD_ARGUMENT)",
+      "--no-embed-normalisation: needs --onnx: JavaScript takes samples as they are (BAD_ARGUMENT)",
     ],
     [
       "compare --data t.csv --collect --overwrite",
@@ -148,7 +142,7 @@ describe("wrong usage: exit code 2", () => {
       "evaluate student.pth --data t.csv --seed 3",
       "--seed: nothing is drawn with data that are read: leave it out (BAD_ARGUMENT)",
     ],
-    ["distill --grey", "--grey: the synthetic data are drawn, not read (BAD_ARGUMENT)"],
+    ["distill --grey", "--grey: the synthetic data are not read from files: leave it out (BAD_ARGUMENT)"],
     [
       "train-teacher --data t.csv --image-size 8",
       "--image-size: is an option of a folder of PNG, JPEG, WebP, BMP or GIF images by class: t.csv is a .csv or .tsv table (BAD_ARGUMENT)",

@@ -65,7 +65,7 @@ test("logits that do not fit the data are refused in one line, and nothing is wr
     "logits.npy: expected a row for each of the 90 samples of flowers, 65 of them to train on, got 89: row 89 is missing (BAD_ARGUMENT)",
   );
   expect(await refused([...args, "--teacher-mode", "eval"], cwd, 2, "BAD_ARGUMENT")).toMatch(
-    /^--teacher-mode: --teacher logits\.npy is no network of Distillery's, which takes it/,
+    /^--teacher-mode: needs a network of Distillery's as the teacher, got --teacher logits\.npy/,
   );
   expect(await refused([...args, "--teacher-classes", "red,green,blue"], cwd, 1, "BAD_ARGUMENT")).toMatch(
     /column 0 is|row 89/,
@@ -146,7 +146,7 @@ test("a module that is no teacher, options of another kind", async () => {
     '--teacher-column: expected a column of flowers.csv, "width", "height", "label", or its index from 0, got "nix" (BAD_ARGUMENT)',
   );
   expect(await refused(of("--teacher-column", "width", "--teacher-mode", "eval"), cwd, 2, "BAD_ARGUMENT")).toBe(
-    "--teacher-mode: --teacher-column width is no network of Distillery's, which takes it (BAD_ARGUMENT)",
+    "--teacher-mode: needs a network of Distillery's as the teacher, got --teacher-column width (BAD_ARGUMENT)",
   );
   const augmented = "the data are augmented at random, and its logits are those of the samples as they are";
   const scored = ["distill", "--data", "scored.csv", "--teacher-column", "scores", "--augment", "noise=0.1"];
@@ -163,6 +163,6 @@ test("a module that is no teacher, options of another kind", async () => {
   );
   expect(
     await refused([...compared, "--teacher", "logits.npy", "--average", "logits"], cwd, 2, "BAD_ARGUMENT"),
-  ).toMatch("--average: is for several teachers, got 1");
+  ).toMatch("--average: needs two teachers or more, got 1");
   expect(existsSync(join(cwd, "runs"))).toBe(false);
 });

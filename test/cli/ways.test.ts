@@ -379,19 +379,19 @@ const data = "flowers.csv";
 const [A, B] = ["a.safetensors", "b.safetensors"];
 const chain = "mlp([16]) -> mlp([8])";
 test.each<[string, ConfigOf<"distill">, string]>([
-  ["an average of one", { teacher: A, average: "logits" }, "average: is for several teachers, got 1"],
-  ["an ONNX teacher's size of none", { teacherSize: 8 }, "teacherSize: is of a teacher's file, and there is none"],
+  ["an average of one", { teacher: A, average: "logits" }, "average: needs two teachers or more, got 1"],
+  ["an ONNX teacher's size of none", { teacherSize: 8 }, "teacherSize: needs a teacher's file (--teacher)"],
   [
     "an ONNX teacher's size of a column",
     { teacherColumn: "scores", teacherClasses: ["a", "b"], teacherSize: 8 },
-    "teacherSize: is of a teacher's file, and there is none",
+    "teacherSize: needs a teacher's file (--teacher)",
   ],
   [
     "answers of a chain that asks none",
     { chain: "mlp([4]) -> mlp([2])", teacherAnswers: "a" },
-    "teacherAnswers: is of",
+    "teacherAnswers: needs a teacher's file (--teacher)",
   ],
-  ["weights of none", { teacherWeights: [1] }, "teacherWeights: is for several teachers, got 0"],
+  ["weights of none", { teacherWeights: [1] }, "teacherWeights: needs two teachers or more, got 0"],
   ["a weight of 0", { teacher: [A, B], teacherWeights: [1, 0] }, "teacherWeights.1: expected a number above 0, got 0"],
   [
     "another average",
@@ -405,13 +405,17 @@ test.each<[string, ConfigOf<"distill">, string]>([
     'chain: expected two networks or more, as "mlp(hidden=[64]) -> mlp(hidden=[16])", got "mlp([16])"',
   ],
   ["an unknown network", { chain: "mlp([16]) -> mpl([8])" }, 'chain: link 2: unknown network "mpl"'],
-  ["a student beside a chain", { chain, student: "student" }, "student: the chain says what is trained"],
-  ["chain and generations", { chain, generations: 2 }, "generations: the chain says what is trained"],
+  [
+    "a student beside a chain",
+    { chain, student: "student" },
+    "student: the last network of the chain is the student: leave this option out",
+  ],
+  ["chain and generations", { chain, generations: 2 }, "generations: chain is given too: leave one of the two out"],
   ["no generation", { generations: 0 }, "generations: expected a whole number of at least 1, got 0"],
   [
     "one table for all links",
     { chain, csv: "all.csv" },
-    'csv: expected no path, got "all.csv": each link\'s are in its own folder',
+    'csv: expected true or false, got "all.csv": each network of the chain has its own in its folder',
   ],
 ])("refused: %s", async (_, options, message) => {
   const config = async () => defineConfig("distill", { data, ...options });

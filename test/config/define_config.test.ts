@@ -105,21 +105,24 @@ describe("mistakes", () => {
 
   test.each<[object, string]>([
     [{ data: "rows" }, "teacher: needed with data rows; `distillery train-teacher` makes one"],
-    [{ validation: 0.1 }, "validation: the synthetic data are noise, which nothing can be validated on"],
+    [{ validation: 0.1 }, "validation: expected 0 with the synthetic data, which are noise"],
     [{ validation: 1 }, "validation: expected a number from 0 to below 1, got 1"],
     [{ patience: 3 }, "patience: needs a validation set, which tells which epoch is better"],
-    [{ augment: { shift: 2 } }, "augment: the synthetic data are no images: only noise and mixup suit them"],
+    [
+      { augment: { shift: 2 } },
+      "augment: shift, crop and flip need images, which the synthetic data are not: leave them out",
+    ],
     [{ splitSeed: 5 }, "splitSeed: nothing is held out, so there is nothing to split: leave it out"],
-    [{ stream: true }, "stream: the synthetic data are drawn, not read"],
-    [{ testFraction: 0.2 }, "testFraction: the synthetic data are noise, which nothing can be tested on"],
+    [{ stream: true }, "stream: the synthetic data are not read from files: leave it out"],
+    [{ testFraction: 0.2 }, "testFraction: expected 0 with the synthetic data, which are noise"],
     [
       { generations: 2, teacherNetwork: "mlp" },
-      "teacherNetwork: is of a teacher's file, and the first network is trained without one: leave it out",
+      "teacherNetwork: names the network of a teacher's file, and no teacher is given: give one, or leave this option out",
     ],
     [{ augment: {} }, "augment: expected shift, crop, flip, noise or mixup"],
     [
       { data: "rows", teacher: "t.pth", augment: { shift: 2, crop: 2 } },
-      "augment: expected shift or crop, which are the same",
+      "augment: expected one of shift and crop, which are the same, got both",
     ],
     [{ schedule: "cosine", gamma: 0.1 }, "gamma: the schedule cosine has no such option: it has end, warmupSteps"],
     [
@@ -132,7 +135,7 @@ describe("mistakes", () => {
     ],
     [
       { loss: "kd", temperature: 4 },
-      "temperature: the loss does not use it: write it as an argument there, as kd(temperature=4)",
+      "temperature: has no effect beside a loss: write it into the loss, as kd(temperature=4)",
     ],
     [{ calibrateTeacher: "both" }, 'calibrateTeacher: expected true or false ("both" in compare alone), got "both"'],
     [{ teacherCache: true }, "teacherCache: the logits of a teacher in train mode change at each step: use eval mode"],

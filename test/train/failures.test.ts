@@ -325,7 +325,7 @@ test("options of a network as the teacher, where there is none or the loss reads
   const out = join(folder, "unread");
   const refused = async (more: Partial<DistillInput>) =>
     (await failure(distill({ student, data, epochs: 1, out, ...more }), "BAD_ARGUMENT")).message;
-  const isNone = "the teacher is no network of Distillery's, which takes it";
+  const isNone = "needs a network of Distillery's as the teacher, got another teacher";
   for (const [teacherCache, own] of [
     [true, logits],
     [cache, live(teacher)],
@@ -336,7 +336,7 @@ test("options of a network as the teacher, where there is none or the loss reads
       "teacherCache: the loss cross-entropy needs no teacher",
     );
   }
-  expect(await refused({ loss: "cross-entropy", teacherMode: "train" })).toBe("teacherMode: there is no teacher");
+  expect(await refused({ loss: "cross-entropy", teacherMode: "train" })).toBe("teacherMode: needs a teacher");
   expect(existsSync(out)).toBe(false);
   // These ask nothing.
   const idle = { student, data, epochs: 1, teacherCache: false, teacherMode: "eval" } as const;
