@@ -110,10 +110,14 @@ export function expectFlags(flags: Record<string, unknown>): void {
   for (const name in flags) if (typeof flags[name] !== "boolean") throw badArgument(name, "true or false", flags[name]);
 }
 
+/** Whether a value is one of the names. */
+export function isOneOf<N>(names: readonly N[], value: unknown): value is N {
+  return (names as readonly unknown[]).includes(value);
+}
+
 /** Returns one of the names; throws a `BAD_ARGUMENT` with the argument and the nearest name otherwise. */
 export function expectOneOf<N extends string>(name: string, value: unknown, names: readonly N[]): N {
-  const found = names.find((known) => known === value);
-  if (found !== undefined) return found;
+  if (isOneOf(names, value)) return value;
   const advice = typeof value === "string" ? suggestion(value, names) : "";
   const quoted = names.map((known) => show(known)).join(" or ");
   throw argumentError(name, `expected ${quoted}, got ${show(value)}${advice}`);
@@ -256,7 +260,7 @@ export function withDefaults<O extends object, D extends Partial<O>>(
   const all: Record<string, unknown> = { ...defaults };
   // A loop: losses call this at each step.
   for (const [name, value] of Object.entries(options)) if (value !== undefined) all[name] = value;
-  return all as unknown as O & Required<Pick<O, keyof D & keyof O>>;
+  return all as O & Required<Pick<O, keyof D & keyof O>>;
 }
 
 /** {@link withDefaults} that accepts only the names in `defaults` and `more`. */

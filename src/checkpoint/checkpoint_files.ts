@@ -2,7 +2,7 @@ import { copyFileSync, linkSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { crc32 } from "node:zlib";
 import { DistilleryError } from "../errors.js";
-import { ioError, readLarge, replaceFile, writeWhole } from "../files/index.js";
+import { errorCode, ioError, readLarge, replaceFile, writeWhole } from "../files/index.js";
 import type { StateDict } from "../nn/state_dict.js";
 import { badCheckpoint } from "./bad_checkpoint.js";
 import { ageOf, namesIn } from "./run_folder.js";
@@ -100,7 +100,7 @@ export class CheckpointFiles {
       rmSync(beside, { force: true });
       linkOrCopy(this.#path(0), beside);
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === "ENOENT") return;
+      if (errorCode(error) === "ENOENT") return;
       throw ioError("write", this.#path(0), error);
     }
     try {
@@ -133,7 +133,7 @@ function linkOrCopy(file: string, other: string): void {
   try {
     linkSync(file, other);
   } catch (error) {
-    if (["ENOENT", "ENOSPC", "EDQUOT", "EROFS"].includes((error as NodeJS.ErrnoException).code ?? "")) throw error;
+    if (["ENOENT", "ENOSPC", "EDQUOT", "EROFS"].includes(errorCode(error))) throw error;
     copyFileSync(file, other);
   }
 }

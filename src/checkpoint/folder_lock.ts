@@ -4,7 +4,7 @@ import { hostname } from "node:os";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { DistilleryError } from "../errors.js";
-import { ioError, replaceFile } from "../files/index.js";
+import { errorCode, ioError, replaceFile } from "../files/index.js";
 import { native } from "../native.js";
 
 /** The file that the operating system locks. */
@@ -180,7 +180,7 @@ export function readFresh(file: string): { text: string; modified: number } | nu
       closeSync(handle);
     }
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
+    if (errorCode(error) === "ENOENT") return null;
     throw ioError("read", file, error);
   }
 }
@@ -191,7 +191,7 @@ function create(file: string, text: string): boolean {
     writeFileSync(file, text, { flag: "wx" });
     return true;
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
+    if (errorCode(error) === "EEXIST") return false;
     // A full disk stores the name without the content, and nobody would know whose file it is.
     if ((error as NodeJS.ErrnoException).syscall !== "open") rmSync(file, { force: true });
     throw ioError("write", file, error);
@@ -236,7 +236,7 @@ function isAlive(pid: number): boolean {
   try {
     return process.kill(pid, 0);
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM";
+    return errorCode(error) === "EPERM";
   }
 }
 

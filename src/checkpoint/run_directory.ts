@@ -124,10 +124,7 @@ export class RunDirectory {
   /** Writes weights as `NAME.pth` and `NAME.safetensors`, the latter with metadata; returns the paths. */
   async writeWeights(state: StateDict, name: string, metadata: Readonly<Record<string, string>>): Promise<string[]> {
     this.expectHeld();
-    const [pth, safetensors] = [".pth", ".safetensors"].map((extension) => join(this.path, name + extension)) as [
-      string,
-      string,
-    ];
+    const [pth, safetensors] = [".pth", ".safetensors"].map((extension) => join(this.path, name + extension));
     await save(state, pth);
     await save(state, safetensors, { metadata });
     return [pth, safetensors];

@@ -1,7 +1,7 @@
 import { existsSync, lstatSync, readdirSync, realpathSync, rmdirSync, rmSync, type Stats, statSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { DistilleryError } from "../errors.js";
-import { ioError, makeFolder } from "../files/index.js";
+import { errorCode, ioError, makeFolder } from "../files/index.js";
 import { expectUnlocked, type FolderLock, LOCK, type LockOptions, OWNER, takeLock } from "./folder_lock.js";
 
 /** The file with a run's options and everything else that determines its numbers. */
@@ -142,7 +142,7 @@ export function namesIn(path: string): string[] {
   try {
     return readdirSync(path);
   } catch (error) {
-    if (["ENOENT", "ENOTDIR"].includes((error as NodeJS.ErrnoException).code ?? "")) return [];
+    if (["ENOENT", "ENOTDIR"].includes(errorCode(error))) return [];
     throw ioError("read", path, error, "folder");
   }
 }
@@ -200,7 +200,7 @@ function removeLeftOvers(path: string): void {
     try {
       if (lstatSync(file).isFile()) rmSync(file);
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw ioError("write", file, error);
+      if (errorCode(error) !== "ENOENT") throw ioError("write", file, error);
     }
   }
 }

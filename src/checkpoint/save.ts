@@ -75,7 +75,7 @@ export async function saveCheckpoint(value: CheckpointValue, file: string): Prom
 }
 
 function checkState(state: StateDict): void {
-  if (typeof (state as { stateDict?: unknown } | null)?.stateDict === "function") {
+  if (typeof state?.stateDict === "function") {
     throw badArgument("state", "a state dict: pass model.stateDict()", state);
   }
   if (!isRecord(state)) throw badArgument("state", "a state dict, tensors by their keys", state);

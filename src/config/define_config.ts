@@ -1,6 +1,6 @@
 import type * as v from "valibot";
 import { parse } from "valibot";
-import { expectObject, expectOneOf } from "../checks.js";
+import { expectObject, expectOneOf, isOneOf } from "../checks.js";
 import { VALIDATION_FRACTION } from "../compare/options.js";
 import { DistilleryError } from "../errors.js";
 import { type Issue, issuesOf, moduleHashes, type ObjectSchema } from "../registry/index.js";
@@ -83,14 +83,14 @@ export function parseOptions<S extends ObjectSchema>(
 /** The options of a configuration that every training run takes. */
 export function trainingOptions(config: ResolvedConfig<ConfigName>): ResolvedTraining {
   expectObject("config", config);
-  return pick(config, (name) => Object.hasOwn(trainingSchema.entries, name)) as unknown as ResolvedTraining;
+  return pick(config, (name) => Object.hasOwn(trainingSchema.entries, name)) as ResolvedTraining;
 }
 
 /** The options of a configuration that `distill` takes. */
 export function distillationOptions(config: ResolvedConfig<"distill">): ResolvedDistillation & { loss?: string } {
   expectObject("config", config);
   const options = pick(config, (name) => Object.hasOwn(distillationSchema.entries, name));
-  return { ...(options as unknown as ResolvedDistillation), loss: config.loss };
+  return { ...(options as ResolvedDistillation), loss: config.loss };
 }
 
 /** The options of a configuration that `openTeacher` takes. */
@@ -107,10 +107,9 @@ export async function runMetadata(
   config: Partial<ResolvedConfig<ConfigName>>,
   userOptions: ConfigOf<ConfigName>,
 ): Promise<NonNullable<RunControls["metadata"]>> {
-  const isExpression = (name: string) => (EXPRESSION_OPTIONS as readonly string[]).includes(name);
+  const isExpression = (name: string) => isOneOf(EXPRESSION_OPTIONS, name);
   const isNetwork = (name: string) => name === "student" || name === "teacherNetwork";
-  const isDeciding = (name: string) =>
-    DATA_OPTIONS.has(name) || isNetwork(name) || (AVERAGE_OPTIONS as readonly string[]).includes(name);
+  const isDeciding = (name: string) => DATA_OPTIONS.has(name) || isNetwork(name) || isOneOf(AVERAGE_OPTIONS, name);
   const deciding = without(pick(config, isDeciding), ["data", "threads", "forceThreads"]);
   const expressions = Object.values(pick(config, isExpression))
     .flat()

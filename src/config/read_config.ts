@@ -1,6 +1,6 @@
 import { dirname, extname } from "node:path";
 import type { Document, Node, Pair, Scalar } from "yaml";
-import { expectObject, expectOneOf, expectPath } from "../checks.js";
+import { expectObject, expectOneOf, expectPath, isOneOf } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { readWhole } from "../files/index.js";
 import { type Expression, issuesOf, rebaseModules } from "../registry/index.js";
@@ -57,7 +57,7 @@ function withModulesFrom(folder: string, options: object): object {
   const entries = Object.entries(options).map(([name, value]): [string, unknown] => {
     const rebased = (one: unknown) => rebaseModules(one as Expression, folder);
     if (name === "chain") return [name, linksOf(value).map(rebased)];
-    const isExpression = (EXPRESSION_OPTIONS as readonly string[]).includes(name);
+    const isExpression = isOneOf(EXPRESSION_OPTIONS, name);
     if (!isExpression) return [name, value];
     // `losses` and `student` take lists; for other options a list of expressions means their sum.
     const isList = (name === "losses" || name === "student") && Array.isArray(value);
@@ -137,7 +137,7 @@ function lineOf(document: Document, path: readonly string[], lineAt: (offset: nu
   let node: unknown = document.contents;
   let line: number | null = null;
   for (const key of path) {
-    const items = ((node as { items?: Pair<Scalar, Node>[] } | null)?.items ?? []) as Pair<Scalar, Node>[];
+    const items = (node as { items?: Pair<Scalar, Node>[] } | null)?.items ?? [];
     const pair = items.find((item) => item.key?.value === key);
     if (pair?.key.range == null) return line;
     line = lineAt(pair.key.range[0]);

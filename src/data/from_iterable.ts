@@ -70,7 +70,7 @@ function expectIterable<I extends Iterable<Sample> | AsyncIterable<Sample>>(samp
 }
 
 function readInput(location: string, sample: Sample, expected: number | undefined): Float32Array {
-  const { input } = (sample ?? {}) as Partial<Sample>;
+  const { input } = sample ?? {};
   const values = input instanceof Tensor ? input.data : input;
   if (typeof values !== "object" || values === null || !Number.isInteger(values.length))
     throw badDtype(`${location}: input`, "numbers or a Tensor", input);
@@ -92,7 +92,7 @@ function readInput(location: string, sample: Sample, expected: number | undefine
   return row;
 }
 
-/** What they have to be, the data set says; each sample has as many. */
+/** Checks only how many numbers there are: the data set checks the numbers. */
 function readTargets(location: string, { label }: Sample, expected: number | undefined): number[] {
   const targets: readonly unknown[] = typeof label === "object" && label !== null ? Array.from(label) : [label];
   if (!targets.every((target) => typeof target === "number"))

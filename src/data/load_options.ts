@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { badArgument, expectOptions } from "../checks.js";
+import { badArgument, expectOptions, isOneOf } from "../checks.js";
 import {
   boolean,
   expected,
@@ -274,39 +274,35 @@ export interface TableOptions extends Pick<LoadDataOptions, (typeof TABLE_OPTION
 export interface ImageOptions
   extends Pick<LoadDataOptions, "imageSize" | "grey" | "exifOrientation" | "mean" | "std"> {}
 
-const NAMES = Object.keys(loadSchema.entries);
+const NAMES = Object.keys(loadSchema.entries) as (keyof Options)[];
 
 /** Options of all formats. */
 const COMMON = ["stream", "testFraction", "splitSeed"] as const;
 /** An option that not all formats take. */
 export type FormatOption = Exclude<keyof Options, (typeof COMMON)[number]>;
 
-/** The options that not all formats take, and that say something else than their defaults. */
+/** The given options that differ from their defaults and that not all formats take. */
 export function givenFormatOptions(options: LoadDataOptions): FormatOption[] {
-  const isGiven = (name: string) => {
-    const value = options[name as keyof Options];
-    // All formats have classes.
-    if (name === "task" && value === "classification") return false;
-    return value !== undefined && value !== v.getDefault(loadSchema.entries[name as keyof Options]);
-  };
-  return NAMES.filter((name) => !(COMMON as readonly string[]).includes(name) && isGiven(name)) as FormatOption[];
+  return NAMES.filter((name): name is FormatOption => {
+    const value = options[name];
+    // Every format can be read for classification.
+    if (isOneOf(COMMON, name) || (name === "task" && value === "classification")) return false;
+    return value !== undefined && value !== v.getDefault(loadSchema.entries[name]);
+  });
 }
 
 /** The options of a command that say how data are read. */
 export function onlyLoading(options: LoadDataOptions): LoadDataOptions {
-  const given = Object.entries(options).filter(([name, value]) => NAMES.includes(name) && value !== undefined);
+  const given = Object.entries(options).filter(([name, value]) => isOneOf(NAMES, name) && value !== undefined);
   return Object.fromEntries(given);
 }
 
 /** The flag of each option by its name, for help texts. */
 export const LOADING_FLAGS: Readonly<Record<string, OptionFlag>> = Object.fromEntries(
-  Object.entries(loadSchema.entries).map(([name, { wrapped }]) => [
-    name,
-    v.getMetadata(wrapped) as unknown as OptionFlag,
-  ]),
+  Object.entries(loadSchema.entries).map(([name, { wrapped }]) => [name, v.getMetadata(wrapped)]),
 );
 
-/** What reads texts knows the encoding alone. */
+/** Writes `tokenizer` as the encoding that it is short for: what reads texts only knows `textEncoding`. */
 function withTokenizer<T extends Pick<Options, "tokenizer" | "textEncoding">>(options: T): T {
   const { tokenizer: file, textEncoding } = options;
   if (file === undefined) return options;

@@ -1,4 +1,4 @@
-import { argumentError, badArgument, expectInteger, expectShape, show } from "../checks.js";
+import { argumentError, badArgument, expectInteger, expectOneOf, expectShape, show } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { slices } from "../slices.js";
 import { IntTensor, type Labels, labelData } from "../tensor/int_tensor.js";
@@ -34,7 +34,7 @@ export function readLabels(
   options: { classes?: number | undefined; task?: TaskName | undefined; unlabelled?: boolean },
 ): CheckedLabels {
   const { classes, unlabelled = false, task = given instanceof Tensor ? "regression" : "classification" } = options;
-  expectTask(task);
+  expectOneOf("task", task, TASK_NAMES);
   if (task === "classification") {
     if (given instanceof Tensor) throw badArgument("labels", "whole numbers, as an Int32Array or an IntTensor", given);
     return checkLabels(given, samples, classes, unlabelled);
@@ -102,12 +102,6 @@ export function targetText(task: TaskName): string {
 /** Whether a data set standardises the targets of a task by default. */
 export function isScaled(task: TaskName): boolean {
   return TARGETS[task].isScaled;
-}
-
-/** Refuses a name that no task has. */
-function expectTask(task: unknown): void {
-  if ((TASK_NAMES as readonly unknown[]).includes(task)) return;
-  throw badArgument("task", `one of ${TASK_NAMES.join(", ")}`, task);
 }
 
 /** What the outputs of a network for the data are: `10 classes`, `1 target`. */

@@ -1,4 +1,5 @@
 import { DistilleryError } from "../errors.js";
+import { errorCode } from "../files/index.js";
 
 type Runtime = typeof import("onnxruntime-common");
 
@@ -10,8 +11,7 @@ export async function importRuntime(): Promise<Runtime | null> {
   try {
     return (await import(RUNTIME)) as Runtime;
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === "ERR_MODULE_NOT_FOUND") return null;
+    if (errorCode(error) === "ERR_MODULE_NOT_FOUND") return null;
     return failedToLoad(RUNTIME)(error);
   }
 }

@@ -15,6 +15,11 @@ const WHAT_TO_DO: Record<string, string> = {
   ENAMETOOLONG: "the name is too long: choose a shorter one",
 };
 
+/** The code of an error of the system, such as `ENOENT`; empty for other errors. */
+export function errorCode(error: unknown): string {
+  return (error as NodeJS.ErrnoException).code ?? "";
+}
+
 /** What the system refused, with the path and what to do: `NOT_FOUND` for reading what is not there. */
 export function ioError(
   action: "read" | "write",

@@ -1,5 +1,5 @@
 export { expectNotPrinted } from "./expect_not_printed.js";
-export { badData, expectSize, ioError } from "./file_errors.js";
+export { badData, errorCode, expectSize, ioError } from "./file_errors.js";
 export { hashFile } from "./hash_file.js";
 export { makeFolder } from "./make_folder.js";
 export * from "./read.js";

@@ -1,7 +1,7 @@
 import { mkdirSync, statSync } from "node:fs";
 import { dirname, isAbsolute, resolve } from "node:path";
 import { DistilleryError } from "../errors.js";
-import { ioError } from "./file_errors.js";
+import { errorCode, ioError } from "./file_errors.js";
 
 /**
  * Makes a folder and those above it. Not by Node's own `recursive`, which tries for ever where the system makes no
@@ -19,7 +19,7 @@ export function makeFolder(path: string, file = path): void {
     }
     for (const folder of missing.reverse()) makeOne(folder);
   } catch (error) {
-    const isRefused = (error as NodeJS.ErrnoException).code === "ENOENT";
+    const isRefused = errorCode(error) === "ENOENT";
     if (!isRefused) throw ioError("write", file, error, "folder");
     throw new DistilleryError("IO_ERROR", `${file}: the system makes no folder there: choose another`, {
       cause: error,
@@ -47,6 +47,6 @@ function makeOne(folder: string): void {
   try {
     mkdirSync(folder);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "EEXIST" || !isFolder(folder)) throw error;
+    if (errorCode(error) !== "EEXIST" || !isFolder(folder)) throw error;
   }
 }

@@ -4,7 +4,7 @@ import { setTimeout } from "node:timers/promises";
 import writeFileAtomic from "write-file-atomic";
 import { DistilleryError } from "../errors.js";
 import { expectNotPrinted } from "./expect_not_printed.js";
-import { ioError } from "./file_errors.js";
+import { errorCode, ioError } from "./file_errors.js";
 
 /**
  * Writes a file whole or not at all: beside it, synced, then renamed. On failure what was there stays, nothing else is
@@ -57,7 +57,6 @@ const PATIENCE_MS = 1000;
 const PAUSE_MS = 20;
 
 function isBusy(error: unknown, start: number): boolean {
-  const { code = "" } = error as NodeJS.ErrnoException;
-  const isRefused = process.platform === "win32" && ["EPERM", "EACCES", "EBUSY"].includes(code);
+  const isRefused = process.platform === "win32" && ["EPERM", "EACCES", "EBUSY"].includes(errorCode(error));
   return isRefused && performance.now() - start < PATIENCE_MS;
 }

@@ -72,7 +72,7 @@ class Merger {
     readonly second: Trace,
   ) {
     const state = Object.entries(module.stateDict()).reverse();
-    this.#names = new Map(state.map(([name, tensor]) => [tensor as Tensor, name]));
+    this.#names = new Map(state.map(([name, tensor]) => [tensor, name]));
     this.#input = { kind: "input", shape: ["batch", ...first.input.shape.slice(1)] };
     this.#values = new Map([[first.input, this.#input]]);
     this.#twins = new Map([[this.#input, second.input]]);

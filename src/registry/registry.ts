@@ -296,7 +296,7 @@ function construct(exported: unknown, args: object): unknown {
   if (/^class\b/.test(Function.prototype.toString.call(exported))) {
     return new (exported as new (args: object) => unknown)(args);
   }
-  return (exported as (args: object) => unknown)(args);
+  return exported(args);
 }
 
 function formatDefault(value: unknown): string {

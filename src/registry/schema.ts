@@ -92,7 +92,7 @@ export function parseOptions<E extends v.ObjectEntries>(
   expectOptions(what, options, Object.keys(schemas));
   const given = options as Readonly<Record<string, unknown>>;
   const parsed = Object.entries(schemas).map(([name, schema]) => {
-    const { success, output, issues } = v.safeParse(schema as v.GenericSchema, given[name]);
+    const { success, output, issues } = v.safeParse(schema, given[name]);
     if (success) return [name, output];
     const [{ path = [], message }] = issues;
     const place = path.map(({ key }) => `[${key}]`).join("");

@@ -240,8 +240,7 @@ function toOutputs(given: TeacherAnswer, indices: Int32Array, data: Dataset | nu
     throw wrong(indices, `expected ${wanted}, got ${given.length}`);
   }
   if (isRows(given)) return { logits: fromRows(given, indices, data), taps: {} };
-  if ((given as Partial<Outputs> | null)?.logits instanceof Tensor)
-    return scaled(given.taps ? given : { ...given, taps: {} }, data);
+  if (given?.logits instanceof Tensor) return scaled(given.taps ? given : { ...given, taps: {} }, data);
   throw wrong(indices, `expected ${FORM}, got ${show(given)}`);
 }
 

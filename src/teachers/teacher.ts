@@ -115,7 +115,7 @@ export function computed(outputs: Outputs): Outputs {
 /** What a teacher's {@link Teacher.fingerprint} gives; `BAD_DTYPE` unless it is a text or null. */
 export function hashOfTeacher(teacher: Teacher): string | null {
   if (!isTeacher(teacher)) throw badDtype("teacher", "a Teacher", teacher);
-  const hash: unknown = (teacher as Teacher).fingerprint();
+  const hash: unknown = teacher.fingerprint();
   if (typeof hash === "string" || hash === null) return hash;
   throw badDtype(`teacher ${show(teacher.name)}: fingerprint()`, "a text or null", hash);
 }

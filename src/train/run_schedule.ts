@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { argumentError, show } from "../checks.js";
+import { argumentError, isOneOf, show } from "../checks.js";
 import type { Dataset } from "../data/dataset.js";
 import { DataLoader } from "../data/loader.js";
 import { SCHEDULES } from "../optim/index.js";
@@ -101,7 +101,7 @@ function givenOptions(options: ScheduleOptions): [name: string, value: number][]
 
 /** The other options: a resolved schedule contains those of the schedule. */
 export function withoutScheduleOptions<T extends ScheduleOptions>(options: T): Omit<T, keyof ScheduleOptions> {
-  const isOther = ([name]: [string, unknown]) => !(SCHEDULE_OPTIONS as readonly string[]).includes(name);
+  const isOther = ([name]: [string, unknown]) => !isOneOf(SCHEDULE_OPTIONS, name);
   return Object.fromEntries(Object.entries(options).filter(isOther)) as Omit<T, keyof ScheduleOptions>;
 }
 

@@ -1,4 +1,4 @@
-import { show } from "../../checks.js";
+import { isOneOf, show } from "../../checks.js";
 
 /** What the header of a `.npy` file says. */
 export interface NpyHeader {
@@ -45,7 +45,7 @@ class Parser {
     this.#sign("{");
     while (!this.#takes("}")) {
       const key = this.#string();
-      if (!(KEYS as readonly string[]).includes(key)) throw new Unexpected(`the key ${show(key)} is not known`);
+      if (!isOneOf(KEYS, key)) throw new Unexpected(`the key ${show(key)} is not known`);
       if (found.has(key)) throw new Unexpected(`the key ${show(key)} occurs twice`);
       this.#sign(":");
       found.set(key, this.#value());

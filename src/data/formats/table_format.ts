@@ -107,9 +107,9 @@ async function openTable(
   if (alone !== null) return alone;
   const texts = textHeader(await open(file), options);
   if (texts === null) expectNoEncoding(file, options);
-  const parts = texts === null ? tableParts(file, options, open) : textParts(file, texts, options, open);
-  const training = await parts.training();
-  const other = async (path: string | null) => (path === null ? null : parts.other(path, training.reader));
+  const parts = await (texts === null ? tableParts(file, options, open) : textParts(file, texts, options, open));
+  const { training } = parts;
+  const other = async (path: string | null) => (path === null ? null : parts.other(path));
   const [tested, validated] = [await other(others.test), await other(others.validation)];
   const { reader } = training;
   const task = taskOfTable(reader, options);
@@ -170,7 +170,7 @@ async function openTextsAlone(
   const own = { ...options, ...beside, ...(text !== null && { textColumn: isNamed ? 0 : text }) };
   const header = textHeader(await open(file), own);
   if (header === null) return null;
-  const { reader, ...rest } = await textParts(file, header, own, open).training();
+  const { reader, ...rest } = (await textParts(file, header, own, open)).training;
   const train = { ...rest, labels: new Int32Array(rest.rows.length).fill(NO_LABEL), sha256: await hashFile(file) };
   return { train, test: null, validation: null, classes: 1 };
 }
@@ -191,7 +191,7 @@ async function openGiven(
   const own = given.within(options);
   const texts = textHeader(await open(file), own);
   if (texts === null) throw badArgument("targets", "a table of texts (--text-column)", options.targets);
-  const { reader, ...rest } = await textParts(file, texts, own, open).training();
+  const { reader, ...rest } = (await textParts(file, texts, own, open)).training;
   const train = { ...rest, ...given.of(rest.rows.length), sha256: await hashFile(file) };
   return { train, test: null, validation: null, task: given.task, classes: given.classes };
 }
@@ -204,44 +204,37 @@ function expectClasses(classNames: readonly string[], file: string): readonly st
   return classNames;
 }
 
-/** How the parts of a table are read: the training part first. */
+/** The training part of a table, and how a file of the same columns is read. */
 interface TableParts<R extends LabelReader> {
-  training(): Promise<ReadTable<R>>;
-  other(path: string, training: LabelReader): Promise<ReadTable>;
+  training: ReadTable<R>;
+  other(path: string): Promise<ReadTable>;
 }
 
-function tableParts(
+async function tableParts(
   file: string,
   options: OpenTable,
   open: (path: string) => Promise<CellRecords>,
-): TableParts<TableReader> {
-  return {
-    training: async () =>
-      readTable(file, await open(file), options, (cells, line) => {
-        const header = readTableHeader(cells, line, file, options);
-        return new TableReader(file, header, indicesOf(header), options.missing, undefined, options.unlabelled);
-      }),
-    other: async (path, training) =>
-      readTable(path, await open(path), options, (cells, line) =>
-        otherReader(path, training as TableReader, cells, line),
-      ),
-  };
+): Promise<TableParts<TableReader>> {
+  const training = await readTable(file, await open(file), options, (cells, line) => {
+    const header = readTableHeader(cells, line, file, options);
+    return new TableReader(file, header, indicesOf(header), options.missing, undefined, options.unlabelled);
+  });
+  const other = async (path: string) =>
+    readTable(path, await open(path), options, (cells, line) => otherReader(path, training.reader, cells, line));
+  return { training, other };
 }
 
-function textParts(
+async function textParts(
   file: string,
   header: TextHeader,
   options: OpenTable,
   open: (path: string) => Promise<CellRecords>,
-): TableParts<TextReader> {
-  return {
-    training: async () =>
-      readTexts(file, await open(file), options, () => new TextReader(file, header, indicesOf(header), options)),
-    other: async (path, training) =>
-      readTexts(path, await open(path), options, (cells, line) =>
-        (training as TextReader).other(path, cells, line, options),
-      ),
-  };
+): Promise<TableParts<TextReader>> {
+  const reader = () => new TextReader(file, header, indicesOf(header), options);
+  const training = await readTexts(file, await open(file), options, reader);
+  const other = async (path: string) =>
+    readTexts(path, await open(path), options, (cells, line) => training.reader.other(path, cells, line, options));
+  return { training, other };
 }
 
 /** A test or validation file has the columns of the training file, in any order if they are named, and the label. */

@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import * as v from "valibot";
 import { argumentError, show, showList } from "../../checks.js";
 import { DistilleryError } from "../../errors.js";
-import { badData, readWholeSync } from "../../files/index.js";
+import { badData, errorCode, readWholeSync } from "../../files/index.js";
 import { described, expected, needed, text } from "../../registry/index.js";
 import type { JsFunction } from "../../tensor/js_form.js";
 import { defineTextEncoding, idsOfText, MAX_IDS } from "./encoding.js";
@@ -90,7 +90,7 @@ interface Loaded {
 }
 
 const LOADED = new WeakMap<TokenizerEncoding, Loaded>();
-/** The last one: other objects hold the same text. */
+/** The one loaded last, for other objects with the same text. */
 let last: { readonly text: string; readonly loaded: Loaded } | undefined;
 
 function loaded(encoding: TokenizerEncoding, file = "the network's tokenizer"): Loaded {
@@ -137,7 +137,7 @@ function load(json: unknown, file: string): Loaded {
     const made = new Tokenizer(json, {});
     if (made.model !== null) encodeWordByWord(made.model);
     const encode = (text: string, special: boolean) => {
-      // What is not in the vocabulary of a tokenizer without an id for it has none.
+      // Without an id for unknown words the tokenizer gives undefined for them.
       const ids: (number | undefined)[] = made.encode(text, { add_special_tokens: special }).ids;
       return ids.flatMap((id) => (id === undefined ? [] : [id + offset]));
     };
@@ -151,7 +151,7 @@ function load(json: unknown, file: string): Loaded {
   }
 }
 
-/** What is unknown becomes one id in each word: the library makes one of words side by side. */
+/** Gives each unknown word an id: the library gives adjacent ones a single id. */
 function encodeWordByWord(model: { _call(words: string[]): string[] }): void {
   const encode = model._call.bind(model);
   model._call = (words) => words.flatMap((word) => encode([word]));
@@ -182,18 +182,17 @@ function expectModel({ model, added_tokens: added }: v.InferOutput<typeof TOKENI
 function idsOf(loaded: Loaded, text: string, most: number): number[] {
   try {
     let end = CHARACTERS_OF_ID * most;
-    // Behind the last id that is kept, as many again: the end of what is read may have other ids than the text has
-    // there.
+    // Reads twice the ids that are kept: where the text is cut, its last ids may change.
     while (end < text.length && loaded.encode(text.slice(0, end), false).length < 2 * most) end *= 2;
     return firstIds(loaded, text.slice(0, end), most);
   } catch (error) {
-    // The library can't hold some 100,000 parts of one word, which may be all of a text.
+    // The library fails on words of some 100,000 parts, and a text may be one word.
     if (!(error instanceof RangeError) || text === "") throw error;
     return idsOf(loaded, text.slice(0, Math.floor(0.75 * text.length)), most);
   }
 }
 
-/** What a longer text has too much is cut off, between the special tokens before and behind it. */
+/** Cuts off the ids that are too many, but keeps the special tokens before and after the text. */
 function firstIds({ encode, specials }: Loaded, text: string, most: number): number[] {
   const all = encode(text, true);
   if (all.length <= most) return all;
@@ -211,12 +210,12 @@ function library(file: string): Library {
   try {
     return createRequire(import.meta.url)(LIBRARY) as Library;
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "MODULE_NOT_FOUND") throw error;
+    if (errorCode(error) !== "MODULE_NOT_FOUND") throw error;
     throw new DistilleryError("BAD_ARGUMENT", `${file}: needs the package ${LIBRARY}: npm install ${LIBRARY}`);
   }
 }
 
-/** More than most ids stand for: so much of a text is read first. */
+/** How many characters per id are read first: more than most ids stand for. */
 const CHARACTERS_OF_ID = 16;
 
 /** What a tokenizer's ids are in an exported module: how much higher they are, and how many are added to each text. */
@@ -247,18 +246,17 @@ function encodeTokens({ tokenizer }, text, out) {
   made ??= wordByWord(new Tokenizer(JSON.parse(tokenizer), {}));
   try {
     let end = ${CHARACTERS_OF_ID} * out.length;
-    // Behind the last id that is kept, as many again: the end of what is read may have other ids than the text has
-    // there.
+    // Reads twice the ids that are kept: where the text is cut, its last ids may change.
     while (end < text.length && tokensOf(text.slice(0, end), false).length < 2 * out.length) end *= 2;
     out.set(firstTokens(text.slice(0, end), out.length));
   } catch (error) {
-    // The library can't hold some 100,000 parts of one word, which may be all of a text.
+    // The library fails on words of some 100,000 parts, and a text may be one word.
     if (!(error instanceof RangeError) || text === "") throw error;
     encodeTokens({ tokenizer }, text.slice(0, Math.floor(0.75 * text.length)), out);
   }
 }
 
-/** What is unknown becomes one id in each word: the library makes one of words side by side. */
+/** Gives each unknown word an id: the library gives adjacent ones a single id. */
 function wordByWord(tokenizer) {
   const { model } = tokenizer;
   const encode = model._call.bind(model);
@@ -271,7 +269,7 @@ function tokensOf(text, special) {
   return ids.filter((id) => id !== undefined)${offset === 0 ? "" : `.map((id) => id + ${offset})`};
 }
 
-/** What a longer text has too much is cut off, between the special tokens before and behind it. */
+/** Cuts off the ids that are too many, but keeps the special tokens before and after the text. */
 function firstTokens(text, most) {
   const all = tokensOf(text, true);
   if (all.length <= most) return all;
