@@ -71,7 +71,7 @@ interface Amounts {
   readonly mixup?: number;
 }
 
-/** Refuses texts: their ids are names, and a changed one is another word. */
+/** Refuses texts: a changed id would be another word. */
 function expectNumbers(dataset: Dataset): Dataset {
   if (textColumnOf(dataset) === null) return dataset;
   throw argumentError("augment", `${dataset.name} has texts, which are ids: they can't be shifted or mixed`);
@@ -185,7 +185,7 @@ function mixUp(batch: Batch, alpha: number): Batch {
   };
 }
 
-/** A number from 0 to 1 of the distribution Beta(alpha, alpha): X / (X + Y) of two of Gamma(alpha). */
+/** Draws from Beta(alpha, alpha): X / (X + Y), both drawn from Gamma(alpha). */
 export function symmetricBeta(alpha: number): number {
   const [x, y] = [logGamma(alpha), logGamma(alpha)];
   // With an alpha near 0 both logarithms are -infinity, but one of the numbers is still far above the other.
@@ -193,7 +193,9 @@ export function symmetricBeta(alpha: number): number {
   return 1 / (1 + Math.exp(y - x));
 }
 
-/** The logarithm of a number of Gamma(shape), which may be too small for a number (Marsaglia and Tsang, 2000). */
+/**
+ * Draws from Gamma(shape) by the method of Marsaglia and Tsang (2000). Returns the logarithm: the number may underflow.
+ */
 function logGamma(shape: number): number {
   // Gamma(a) is Gamma(a + 1) times the a-th root of a uniform number.
   if (shape < 1) return logGamma(shape + 1) + Math.log(uniform()) / shape;

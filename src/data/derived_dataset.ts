@@ -92,7 +92,7 @@ export abstract class DerivedDataset implements Dataset {
   protected abstract hash(base: string): string;
 }
 
-/** A data set that another one is made of, or itself, and the index there of each of the other's samples. */
+/** A data set that another one is made of (or that one itself), and the index in it of each sample of the other. */
 export interface Base {
   readonly dataset: Dataset;
   readonly indices: Int32Array;

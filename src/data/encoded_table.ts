@@ -93,6 +93,6 @@ interface EncodedColumn {
   readonly mean: number;
   readonly std: number;
   readonly codes: readonly number[] | null;
-  /** The value, counted from the first, that says that a cell is missing; -1: none. */
+  /** The offset of the value that says whether the cell is missing; -1: there is none. */
   readonly missing: number;
 }

@@ -112,11 +112,11 @@ function placeOf(column: Column, { columns, width, ...spec }: TablePreprocessing
   return place < 0 ? (width ?? columns.length + labelsOf(spec).length) + place : place;
 }
 
-/** What the option `missing` may have been in its training, the likeliest first. */
+/** What the option `missing` may have been in the network's training, the likeliest first. */
 function missingOf({ columns }: TablePreprocessing): NonNullable<LoadDataOptions["missing"]>[] {
   const ofNumbers = columns.flatMap((column) => ("mean" in column && column.missing) || []);
   if (ofNumbers.length > 0) return ofNumbers.includes("category") ? ["category"] : ["mean"];
-  // Of texts they are a category either way.
+  // Missing texts become a category with both options.
   return columns.some((column) => "categories" in column && column.categories.includes(""))
     ? ["category", "mean"]
     : ["error"];
@@ -179,7 +179,7 @@ function placesOf(raw: RawData, spec: Preprocessing, source: string): readonly n
     const isLabelled = [raw.train, raw.test].some((part) => part?.labels.some((label) => label !== NO_LABEL));
     const problem = isLabelled ? namelessProblem(spec, raw) : null;
     if (problem !== null) throw badData(source, `the network ${problem.known}: the file ${problem.given}`);
-    // Fewer are no mistake: rows of a few classes alone.
+    // Fewer classes are no mistake: the rows may be of some classes only.
     if (raw.classes <= spec.classes) return Array.from({ length: spec.classes }, (_, i) => i);
     throw badData(source, `the network knows ${spec.classes} classes, the data have ${raw.classes}`);
   }

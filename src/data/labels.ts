@@ -81,7 +81,7 @@ export function countClasses(labels: Int32Array, file: string, advice: string, f
   return highest + 1;
 }
 
-/** That of all parts of data for a network that knows the classes: any of them will do. */
+/** The number of classes of data for a network that knows them: classes without a sample are allowed. */
 export function countKnown(parts: readonly ({ readonly labels: Int32Array } | null)[]): number {
   return Math.max(...parts.map((part) => (part === null ? 0 : highestOf(part.labels) + 1)));
 }
@@ -119,7 +119,7 @@ const ROWS_EACH = 10;
  */
 export function looksLikeRegression(labels: readonly number[], rows: number, isNamed: boolean): boolean {
   const fractions = labels.filter((label) => !Number.isInteger(label)).length;
-  // A few among whole numbers are rather mistakes.
+  // A few fractions among whole numbers are probably mistakes.
   if (fractions > 0) return labels.length > MANY && isNamed;
   const follow = labels[labels.length - 1] - labels[0] + 1 === labels.length;
   return labels.length > MANY && (!isNamed || (!follow && rows < ROWS_EACH * labels.length));

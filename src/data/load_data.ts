@@ -132,7 +132,7 @@ async function openSource(source: string, options: OpenOptions, given: LoadDataO
   return { name: source, path: source, raw: named, normalisation };
 }
 
-/** Which column of a table the classes are from: by default the last one. */
+/** Advice for an error about classes: which column of the table they are from. */
 function labelAdvice({ layout, table }: RawPart): string {
   const { label } = layout ?? (table === undefined ? { label: undefined } : layoutOf(table.header));
   return label === undefined
@@ -150,10 +150,10 @@ async function splitRaw(
   options: BuildOptions,
 ): Promise<Omit<DataSets, "name">> {
   const isOther = raw.train.targets !== undefined;
-  // Without classes all samples are alike.
+  // Samples of other tasks count as one class.
   const labels = isOther ? new Int32Array(raw.train.labels.length) : raw.train.labels;
   const known = labels.filter((label) => label !== NO_LABEL);
-  // Texts alone have nothing to be tested by.
+  // Samples without any label can't be tested on.
   if (raw.test !== null || testFraction === 0 || known.length === 0) {
     return toDatasets(raw, path, indexRange(0, labels.length), options);
   }

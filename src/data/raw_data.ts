@@ -45,7 +45,7 @@ export interface RawPart {
   readonly rows: RowSource;
   /** [rows]. */
   readonly labels: Int32Array;
-  /** [rows, classes], in the unit of their columns: of another task than classification, whose labels are all -1. */
+  /** [rows, classes], in the unit of their columns, for another task than classification; `labels` are then all -1. */
   readonly targets?: Float64Array;
   /** For bytes: whether their shape is [channels, height, width]; default true. */
   readonly isImage?: boolean;

@@ -54,7 +54,7 @@ export class StreamedDataset implements Dataset {
   readonly replayable = true;
   /** Samples that are read at once. */
   readonly chunk: number;
-  /** Of texts whose ids are the values: a hash of these. @internal */
+  /** If the values are ids of texts: a hash of these. @internal */
   readonly textsHash?: string;
   /** [length]; these are in memory. */
   readonly labels: IntTensor;
@@ -175,7 +175,9 @@ class ChunkCache {
     );
   }
 
-  /** The memory of the chunk that was not used for longest, if it has to go and has this size. */
+  /**
+   * Evicts the least recently used chunk if the cache is full; returns its memory if it has this size, otherwise null.
+   */
   #reuse(size: number): RowData | null {
     const [oldest] = this.#held;
     if (oldest === undefined || this.#held.size < HELD) return null;

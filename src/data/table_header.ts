@@ -46,13 +46,13 @@ export function ambiguousHeader(cells: readonly string[], line: number, file: st
 export function namesColumns(cells: readonly string[], line: number, file: string): boolean {
   const numbers = cells.filter(isNumberLike);
   if (numbers.length === 0 || cells.some(isLabel)) return true;
-  // As pandas writes columns without names, beside a named one or not.
+  // pandas writes 0, 1, 2, ... as the names of unnamed columns.
   const areIndices = numbers.length > 1 && numbers.every((x, i) => cells[i] === x && x === String(i));
   if (areIndices && (numbers.length < cells.length || numbers.length > 2)) throw ambiguousHeader(cells, line, file);
   return false;
 }
 
-/** The names of columns without names: their places. */
+/** The names of unnamed columns: their indices. */
 export function places(cells: readonly string[]): string[] {
   return cells.map((_, index) => String(index));
 }
@@ -147,7 +147,7 @@ export function findColumns(
     const hasDropped = whole === undefined && most > columns.length + labels.length;
     if (width === columns.length) return { columns: columns.map((_, index) => index), label: -1, labels: [], width };
     if (hasDropped ? width >= most : width === most) return { columns: own, label: label.index, labels: at, width };
-    // The labels are behind the columns, as targets of a file of their own are, and are left out.
+    // If labels come after all columns, a file may lack them.
     const isOwn = width === most - labels.length && own.every((index) => index < Math.min(...at));
     if (isOwn) return { columns: own, label: -1, labels: [], width };
     const text = `expected ${hasDropped ? "at least " : ""}${most} cells, or ${columns.length} without the label, got ${width}`;
@@ -168,7 +168,7 @@ export function findColumns(
   throw badData(file, `line ${line}: no column is called ${show(missing.name)}, as one of the training file`);
 }
 
-/** `BAD_DATA` for a list of JSON where a cell is read: a space, which other cells lose, stands before it. */
+/** `BAD_DATA` for a list of JSON in place of a cell. It begins with a space, which all other cells have lost. */
 export function expectNoList(cell: string, name: string, line: number, file: string): void {
   if (!cell.startsWith(" ")) return;
   const advice = "teacherColumn (--teacher-column) takes logits, dropColumns (--drop-columns) leaves it out";
@@ -216,7 +216,7 @@ export function indexOf(names: readonly string[], option: string, column: string
   const index = isIndex(column) ? Number(column) : Number.NaN;
   const fromStart = index < 0 ? names.length + index : index;
   if (Number.isInteger(index) && fromStart >= 0 && fromStart < names.length) return fromStart;
-  // Of one letter, or an index, any other is near.
+  // A name of one or two letters, or an index, is close to any other.
   const nearest = String(column).length > 2 ? suggestion(String(column), names) : "";
   const text = `expected a column of ${file}, ${showList(names, 8)}, or its index from 0, got ${show(column)}${nearest}`;
   throw argumentError(option, text);

@@ -19,7 +19,7 @@ export class TableLabels {
 
   constructor(
     private readonly file: string,
-    /** Of its column. */
+    /** The name of the column. */
     readonly name: string,
     private readonly labelBy: TableHeader["labelBy"],
     private readonly unlabelled = false,
@@ -153,7 +153,7 @@ export class TableLabels {
     return this.#codes.reduce((sum, code) => sum + (code === NO_LABEL ? 0 : 1), 0);
   }
 
-  /** Refuses many numbers that are written as those of columns may be, but not as targets are. */
+  /** Refuses many labels that are all numbers, some in a format that only columns may have, such as `1,5` or `12%`. */
   #expectPlain(texts: readonly string[]): void {
     if (texts.length <= MANY || !texts.every(isNumberLike)) return;
     const odd = texts.find((text) => parseNumber(text) === null);
@@ -162,7 +162,7 @@ export class TableLabels {
     throw badData(this.file, `${what}: ${advice}`);
   }
 
-  /** Refuses many different numbers in the last column, which nobody named: they are rather no labels. */
+  /** Refuses many different numbers in the last column if nobody named it: they are probably no labels. */
   #expectClasses(classes: readonly number[]): void {
     const rows = this.#labelled;
     if (this.labelBy !== "place" || !looksLikeRegression(classes, rows, false)) return;
@@ -172,7 +172,7 @@ export class TableLabels {
     throw badData(this.file, `${what}: ${advice}`);
   }
 
-  /** Refuses a few labels that are no numbers among many that are: they would make texts of all. */
+  /** Refuses a few labels that are no numbers if nearly all others are: they would turn all labels into texts. */
   #expectTexts(odd: readonly string[]): void {
     const codes = new Set(odd.map((text) => this.#texts.get(text)?.code));
     const rows = this.#codes.reduce((sum, code) => sum + (codes.has(code) ? 1 : 0), 0);

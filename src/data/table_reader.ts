@@ -26,7 +26,7 @@ class ReadColumn {
   #numbers = 0;
   #texts = 0;
   #firstText: OddCell | null = null;
-  /** The first text that is one too many. */
+  /** The first text beyond the maximum number of categories. */
   #tooMany: OddCell | null = null;
   readonly #finder = new FormatFinder();
   /** The code of each text. */
@@ -48,7 +48,7 @@ class ReadColumn {
     return this.#format;
   }
 
-  /** Whether what {@link see} returned is not what {@link value} would. */
+  /** Whether {@link see} returned other values for some cells than {@link value} does now. */
   get isOther(): boolean {
     return this.#texts === 0 ? this.#format !== null || !this.#finder.isPlain : this.#numbers > 0;
   }
@@ -64,7 +64,7 @@ class ReadColumn {
       return this.#code(cell, line);
     }
     this.#numbers++;
-    // Mixed with texts it is one itself.
+    // In a column with texts, a number counts as a text too.
     if (this.#texts > 0) this.#code(cell, line);
     return x ?? Number.NaN;
   }
@@ -168,7 +168,7 @@ export class TableReader {
 
   #seeRow(cells: readonly string[], line: number, out: RowData, at: number): void {
     const { columns } = this.indices;
-    // By index: a table of images has a column a pixel.
+    // A loop by index is faster, and a table of images has a column per pixel.
     for (let i = 0; i < columns.length; i++) {
       const cell = cells[columns[i]];
       if (isMissing(cell)) {

@@ -2,7 +2,7 @@
 export const TASK_NAMES = ["classification", "regression", "multi-label", "vectors"] as const;
 export type TaskName = (typeof TASK_NAMES)[number];
 
-/** Something that is of a task; of a classification, if it does not say so. */
+/** Something that has a task; classification if it does not name one. */
 export interface OfTask {
   readonly task?: TaskName | undefined;
 }

@@ -57,7 +57,7 @@ export abstract class InMemoryDataset implements Dataset {
   readonly replayable = true;
   /** [length]; -1: none. */
   readonly labels: IntTensor;
-  /** Of texts whose ids are the values: a hash of these. @internal */
+  /** If the values are ids of texts: a hash of these. @internal */
   readonly textsHash?: string;
   readonly #targets: Tensor | undefined;
   #fingerprint: string | null = null;
@@ -224,15 +224,14 @@ export function gatherTargets({ data, shape }: Tensor, indices: Int32Array): Ten
 }
 
 /**
- * What a fingerprint is taken over beside values that other samples could have become too: how they were made, and of
- * which texts.
+ * Part of a fingerprint: how the values were made, and of which texts, because other samples can have the same values.
  */
 export function layoutText({ table, values, textsHash }: Dataset & { readonly textsHash?: string }): string {
   const texts = textsHash === undefined ? "" : `, texts ${textsHash}`;
   return `${table ? `, table ${JSON.stringify(table)}` : ""}${values ? `, values ${JSON.stringify(values)}` : ""}${texts}`;
 }
 
-/** What a fingerprint is taken over beside the targets themselves. */
+/** Part of a fingerprint: the task, and what the targets were standardised by. */
 export function targetsText({ task, targetScale }: Pick<Dataset, "task" | "targetScale">): string {
   return `${task} ${JSON.stringify(targetScale ?? null)}\n`;
 }

@@ -80,14 +80,14 @@ export interface FileSamples {
   /** Where each sample is: the file, with its line or index if the file has several. */
   readonly locations: readonly string[];
   /**
-   * For a table that has its label: the class of each row, -1 for a text that is none, and for no text; otherwise null.
+   * For a table with its label column: the class of each row, -1 if the label is missing or no class; otherwise null.
    */
   readonly labels: Int32Array | null;
-  /** How many of these rows have a text. */
+  /** How many of these rows have a label, known or not. */
   readonly labelled?: number;
   /**
-   * Of another task than classification: the targets [n, outputs] in the unit of their columns, NaN for a cell that is
-   * none.
+   * For another task than classification: the targets [n, outputs] in the unit of their columns, NaN for a cell that is
+   * no number.
    */
   readonly targets?: Float64Array;
   /** The texts whose ids the inputs are. */

@@ -44,7 +44,7 @@ export class GivenTargets {
     return records.map((cells, isFirst) => [...cells, isFirst ? this.name : ""]);
   }
 
-  /** The options with which such records are read: the column is the last, whatever names columns. */
+  /** The options to read these records with: the added column is the last one, and the label. */
   within<O extends TableOptions>(options: O): O {
     return { ...options, labelColumn: -1, unlabelled: true };
   }

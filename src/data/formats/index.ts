@@ -45,7 +45,7 @@ export async function detectFormat(
   const files = `a ${extensions.slice(0, -1).join(", ")} or ${extensions.at(-1)} file`;
   if (kind === null) {
     const text = `expected ${[...names, "a folder"].join(", ")}, or ${files}`;
-    // Without an extension it was meant as a name.
+    // A source without an extension was probably meant as a name.
     const meant = extname(source) === "" ? suggestion(source, names) : "";
     throw new DistilleryError("NOT_FOUND", `${source}: no such file or folder${meant || `: ${text}`}`);
   }

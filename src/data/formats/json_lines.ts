@@ -54,7 +54,7 @@ function cellsOf(object: Record<string, unknown>, names: ReadonlySet<string>, li
     const cell = (Object.hasOwn(object, name) ? object[name] : null) ?? "";
     if (typeof cell === "string") return cell.trim();
     if (typeof cell === "number") return numberText(cell);
-    // A teacher's logits, which are no column of the samples: other cells lose a space before them.
+    // A list of numbers is a teacher's logits, not a column of the samples. Only lists begin with a space.
     if (Array.isArray(cell) && cell.length > 1 && cell.every((x) => typeof x === "number"))
       return ` ${JSON.stringify(cell)}`;
     const advice = typeof cell === "boolean" ? `: write ${Number(cell)}, or "${cell}" for a text` : "";

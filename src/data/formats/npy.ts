@@ -31,7 +31,7 @@ export interface NpyArray {
 }
 
 const MAGIC = "\x93NUMPY";
-/** NumPy itself reads no longer ones. */
+/** NumPy itself refuses longer headers. */
 const MAX_HEADER = 10_000;
 const MAX_RANK = 32;
 const TYPES: Readonly<Record<NpyType, (buffer: ArrayBuffer) => NpyData>> = {

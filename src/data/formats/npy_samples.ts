@@ -81,7 +81,7 @@ class ConvertedRows implements RowSource {
   ) {
     this.length = array.shape[0];
     this.shape = layout.shape;
-    // What is standardised is made float32 afterwards.
+    // Columns of a matrix stay in double precision until they are standardised.
     const isWide = layout.isMatrix && array.type !== "f4";
     this.dtype = array.type === "u1" ? "uint8" : isWide ? "float64" : "float32";
   }
@@ -140,7 +140,7 @@ export function taskOfArray(array: NpyArray, where: string): TaskName {
   const { shape } = array;
   const values = numbersOf(array);
   if (shape.length !== 2 || shape[1] === 1) {
-    // What is no number is refused as a class.
+    // NaN and infinities are refused when the labels are read as classes.
     if (!values.every(Number.isFinite)) return "classification";
     const different = [...new Set(values)].sort((a, b) => a - b);
     return looksLikeRegression(different, values.length, true) ? "regression" : "classification";

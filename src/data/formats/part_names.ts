@@ -111,7 +111,10 @@ function testBeside(stem: string, labels: string, names: ReadonlySet<string>): [
   return test === undefined ? [] : [test, `${test}_labels`];
 }
 
-/** Refuses samples and labels beside the training part that no part is called after: `x_dev` and `y_dev`. */
+/**
+ * Refuses another pair of samples and labels beside the training part if its name says no part, such as `x_dev` and
+ * `y_dev`.
+ */
 export function expectNoOtherPart({ source, names }: NamedArrays, used: readonly (string | undefined)[]): void {
   const [x, y] = used as [string, string];
   if (!/train/i.test(x) || !/train/i.test(y)) return;
@@ -135,7 +138,7 @@ export function validationFamily([x, y]: Family, names: ReadonlySet<string>): re
   for (const part of VALIDATION_WORDS) {
     const [own, labels] = [called(x, part), called(y, part)];
     if (own === undefined && labels === undefined) continue;
-    // What is missing is said when it is read.
+    // If one of the two is missing, reading it reports that.
     return [own ?? x.replace(/train(ing)?/i, part), labels ?? y.replace(/train(ing)?/i, part)];
   }
   return null;

@@ -51,7 +51,7 @@ export async function readTable(
   if (stream) return { rows, ...read };
   const memory = new MemoryRows(cells.subarray(0, count * shape[0]), shape);
   if (isOther) {
-    // Their cells were taken for something else before all of them were seen.
+    // Until all cells of a column had been seen, some were taken for something else.
     const turn = Math.max(1, Math.floor(TURN / shape[0]));
     for await (const [start, end] of turns(count, turn)) rows.read(start, end, memory.read(start, end));
   }

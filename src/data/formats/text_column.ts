@@ -107,7 +107,7 @@ function looksLikeTexts(
   const cells = rows.flatMap(({ value }) => value[only] ?? []);
   const isMostly = (of: readonly string[]) => of.length * 2 > cells.length;
   const different = [...new Set(cells)];
-  // Not ids or names of one word.
+  // Ids and names are mostly of one word.
   return different.length > MAX_CATEGORIES && isMostly(different) && isMostly(cells.filter(isSeveralWords)) ? only : -1;
 }
 
@@ -136,7 +136,9 @@ export class TextReader {
     this.column = { name: names[text], text: textEncoding(encoding) };
   }
 
-  /** That of another file of the same columns, in any order; its rows are held out, so they need their labels. */
+  /**
+   * The reader of another file with the same columns, in any order. Its rows are held out, so they need their labels.
+   */
   other(file: string, cells: readonly string[], line: number, options: TableOptions): TextReader {
     const { layout, header } = this;
     const indices = findColumns(layout, cells, line, file);

@@ -56,7 +56,7 @@ async function fetchFrom(url: string, file: PublicFile, target: string, options:
       if (!(error instanceof ServerFailure)) throw error;
       if (error.again === "start") {
         await part.remove();
-        // A second start would bring the same.
+        // Starting again once more would fail in the same way.
         if (before === 0 || hasRestarted) throw error;
         hasRestarted = true;
         continue;
@@ -90,7 +90,7 @@ class Part {
     this.#tagPath = `${path}.etag`;
   }
 
-  /** 0 also if there is more than the file can have. A link is not followed: it goes. */
+  /** How much of the file is there; 0 if it is more than the whole file. A link is removed, not followed. */
   async length(): Promise<number> {
     const status = await lstat(this.path).catch(() => null);
     if (status === null || status.isDirectory()) return 0;
@@ -110,7 +110,7 @@ class Part {
     const { bytes, sha256 } = this.file;
     onBytes(from);
     if (from < bytes) {
-      // Without a part the tag belongs to nothing.
+      // A tag is of use only with the part that it belongs to.
       const tag = from === 0 ? null : await readFile(this.#tagPath, "utf8").catch(() => null);
       const rest = await requestRest({ url, from, bytes, tag, signal, stallMs });
       try {

@@ -14,14 +14,16 @@ import { columnWidth, inputFeatures, type Preprocessing, type TablePreprocessing
  * the value at `index` plus `offset`, and each of the data's classes is the logit at its place in `classes`.
  */
 export interface Adaptation {
-  /** Null: the inputs are as the network takes them. `index` null: of each value one, in their order. */
+  /**
+   * Null: the inputs are as the network takes them. `index` is null if each value becomes one input, in their order.
+   */
   readonly inputs: {
     readonly index: Int32Array | null;
     readonly scale: Float32Array;
     readonly offset: Float32Array;
     /**
-     * Where the value at `index`, 1 or 0, says that a number is missing, its input is `more` than that; null: none says
-     * it.
+     * If the value at `index` is 1, the number is missing, and `more` is added to its input; it is 0 otherwise. Null:
+     * no value tells.
      */
     readonly missing: { readonly index: Int32Array; readonly more: Float32Array } | null;
   } | null;
@@ -182,7 +184,7 @@ function tableInputs(network: Named<TablePreprocessing>, data: Named<TablePrepro
       expectMissing(network, data, to, from);
       const { mean, std } = network.takesRaw ? { mean: 0, std: 1 } : to;
       const shift = (from.mean - mean) / std;
-      // Of a second value that says whether the number is missing: then it is the network's mean.
+      // If a second value marks missing numbers, they become the network's mean.
       const isSaid = from.missing === "category";
       if (isSaid) take(at, from.std / std, shift, at + 1, (to.mean - mean) / std - shift);
       else take(at, from.std / std, shift);
@@ -216,7 +218,10 @@ function tableInputs(network: Named<TablePreprocessing>, data: Named<TablePrepro
   };
 }
 
-/** Refuses values that an outlier among the data made equal for the network. */
+/**
+ * Refuses data whose mean or deviation is so large, as an outlier makes it, that float32 loses what the network tells
+ * apart.
+ */
 function expectTold(network: Named, data: Named, { scale, offset }: NonNullable<Adaptation["inputs"]>): void {
   const times = Array.from(scale, (factor, i) => Math.max(Math.abs(factor), Math.abs(offset[i])));
   const at = firstRounded({ mean: times, std: times.map(() => 1) });
@@ -230,7 +235,10 @@ function expectTold(network: Named, data: Named, { scale, offset }: NonNullable<
 
 type NumberColumn = Extract<TableColumn, { mean: number }>;
 
-/** Refuses missing numbers that the network was not trained with, and a mean in their place if it tells them apart. */
+/**
+ * Refuses missing numbers if the network was trained without any, and numbers replaced by their mean if it was trained
+ * to recognise missing ones.
+ */
 function expectMissing(network: Named, data: Named, to: NumberColumn, from: NumberColumn): void {
   if (from.missing === "category" && to.missing === undefined) {
     throw refusal(network, `takes no missing cell in the column ${show(to.name)}: ${data.name} has some`);

@@ -34,7 +34,7 @@ import {
 /** A cell as a file or a program gives it. */
 export type Cell = string | number;
 
-/** What a kind of preprocessing is of; of one that is not known, any. */
+/** The samples that a kind of preprocessing takes; those of any kind if it is not known which. */
 export type SamplesFor<S extends Preprocessing> = S extends ImagePreprocessing
   ? Uint8Array
   : S extends TablePreprocessing
@@ -117,7 +117,7 @@ export function encodeRows({ columns }: TablePreprocessing, rows: readonly Table
 
 /** {@link encodeCell} of a cell that is not there. */
 function encodeNothing(column: TableColumn, out: Float32Array, at: number): string | null {
-  // Only of a text is an empty one a value like others.
+  // An empty text to read is a sample, but a cell that is not there is a mistake.
   if ("text" in column) return "expected a text, got nothing";
   return encodeCell(column, "", out, at) === null ? null : "expected a cell, got nothing";
 }
@@ -215,8 +215,8 @@ export function isMissing(text: string): boolean {
 export type RawSample = Readonly<Record<string, number | string | null>> | Uint8Array | Float32Array;
 
 /**
- * The samples that became the inputs of a batch: of numbers the shortest that becomes the same value, of texts, if it
- * has them, these.
+ * The samples that became the inputs of a batch: for a number the shortest one that becomes the same value, for texts
+ * those that the batch has.
  */
 export function samplesOf(data: Dataset, { inputs, texts }: Pick<Batch, "inputs" | "texts">): RawSample[] {
   const { image, table, values: layout } = data;
@@ -248,7 +248,7 @@ export function pixelBytes(values: Float32Array, image: ImageLayout): Uint8Array
   return asBytes(pixelsOf(values, image));
 }
 
-/** Pixels rounded to bytes, those beyond 0 and 255 to these. */
+/** Pixels rounded to bytes, and clamped. */
 export function asBytes(pixels: Float64Array): Uint8Array {
   return new Uint8Array(Uint8ClampedArray.from(pixels).buffer);
 }
@@ -258,7 +258,7 @@ function cellsOf(values: Float32Array, columns: readonly TableColumn[]): Record<
   const cells = columns.map((column): [string, number | string | null] => {
     const own = values.subarray(at, at + columnWidth(column));
     at += own.length;
-    // Noise, and a mean of two rows, leave no 1: then it is the category that most of it is.
+    // After noise or mixup no value is exactly 1: the category is the one with more than half.
     if ("categories" in column) return [column.name, column.categories[own.findIndex((share) => share > 0.5)] || null];
     if ("text" in column)
       return [column.name, `ids ${own.subarray(0, own.findLastIndex((id) => id !== 0) + 1).join(" ")}`];

@@ -119,7 +119,7 @@ export class FormatFinder {
   addPlain(cell: string, line: number): void {
     if (this.#unit === null) this.#unit = "";
     else if (this.#unit !== "") this.#odd ??= { cell, line };
-    // Most cells: the column has decimal points, as this one, or no digits after one.
+    // This is known for most cells: the column has decimal points, so this cell tells nothing new.
     if ((this.#styles & COMMA) === 0) return;
     if (!cell.includes(".")) {
       this.#hasWhole = true;
@@ -158,7 +158,8 @@ export class FormatFinder {
     let styles = this.#styles;
     if (this.#marked !== null && this.decimal === null) {
       const [mark, ...others] = marks;
-      // Without a hint 1.234 is what it is in every other program, unless 999 beside it tells of thousands.
+      // Without other evidence 1.234 is a decimal number, as in other programs, unless 999 in its column suggests
+      // thousands.
       const isUsual = mark === undefined && this.isPlain && !this.#hasWhole;
       if ((mark === undefined && !isUsual) || others.length > 0) {
         const digits = this.#marked.cell.replaceAll(/\D/g, "");

@@ -114,7 +114,7 @@ export function columnWidth(column: TableColumn): number {
 export const MAX_CATEGORIES = 100;
 
 function deviation() {
-  // In single precision, in which it divides.
+  // Above 0 in single precision too, in which networks divide by it.
   return v.pipe(
     finite(),
     v.check((x) => Math.fround(x) > 0, expected(RANGES.positive)),
@@ -224,7 +224,7 @@ export function parsePreprocessing(value: unknown, file: string): Preprocessing 
   );
 }
 
-/** Refuses what no network's file and no data set gave: null if `readPreprocessing` found none. */
+/** Refuses anything but a preprocessing, such as null from `readPreprocessing`. */
 export function expectPreprocessing(value: unknown): void {
   const wanted = "what readPreprocessing(file) gives or, if that is null, preprocessingOf(train) of its training data;";
   expectKept("preprocessing", value, wanted);
@@ -253,10 +253,10 @@ function expectKept(argument: string, value: unknown, wanted: string): void {
   CHECKED.add(value as object);
 }
 
-/** A server encodes sample after sample by one. */
+/** Descriptions that were checked: a server uses the same one for all samples. */
 const CHECKED = new WeakSet<object>();
 
-/** Refuses a data set whose description no file of a network would keep as it is. */
+/** Refuses a data set whose description can't be stored in a network's file unchanged. */
 export function expectDescribed(argument: string, dataset: Dataset): void {
   const spec = preprocessingOf(dataset);
   expectKept(argument, JSON.parse(JSON.stringify(spec)), "a Dataset,");

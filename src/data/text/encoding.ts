@@ -15,7 +15,7 @@ export interface TextEncodingEntry<T extends Encoding = Encoding, E extends v.Ob
   extends Entry<T, void, E> {
   /** What a network's file keeps. */
   readonly stored: v.GenericSchema;
-  /** The rows that a table needs: ids are below, or as far below 0 if they are signed. */
+  /** The number of rows that a table needs: it is above all ids, and above their absolute values if they are signed. */
   rows(encoding: T): number;
   /** Whether ids may be negative; default: they are not. */
   isSigned?(encoding: T): boolean;

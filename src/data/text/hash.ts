@@ -92,7 +92,7 @@ function hashText(
   if (characters === null) return count;
   for (const token of tokens) {
     if (count === most) break;
-    // Of a longer one there is no room for what follows.
+    // More characters make more n-grams than `out` has room for.
     add(["<", ...token.slice(0, 2 * (most + characters[1])), ">"], "", ...characters);
   }
   return count;

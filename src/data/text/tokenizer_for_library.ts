@@ -22,7 +22,7 @@ const BEHAVIOR = v.picklist(["Removed", "Isolated", "MergedWithPrevious", "Merge
 type Behavior = v.InferOutput<typeof BEHAVIOR>;
 
 const PRE_TOKENIZED = v.looseObject({ pre_tokenizer: v.unknown() });
-/** Those of which the library's own split some texts at other places. */
+/** Pre-tokenizers that the library implements otherwise for some texts. */
 const PRE_TOKENIZER = v.variant("type", [
   v.looseObject({ type: v.literal("Sequence"), pretokenizers: v.array(v.unknown()) }),
   v.looseObject({ type: v.picklist(["Whitespace", "WhitespaceSplit", "BertPreTokenizer"]) }),
@@ -43,7 +43,7 @@ const PRE_TOKENIZER = v.variant("type", [
 const PUNCTUATION = "\\p{P}\\x21-\\x2f\\x3a-\\x40\\x5b-\\x60\\x7b-\\x7e";
 const SPACE = "\\p{White_Space}";
 
-/** Those of which the library's own make other texts of some. */
+/** Normalizers that the library implements otherwise for some texts. */
 const NORMALIZER = v.variant("type", [
   v.looseObject({ type: v.literal("Sequence"), normalizers: v.array(v.unknown()) }),
   v.looseObject({ type: v.literal("Lowercase") }),
@@ -54,9 +54,9 @@ const NORMALIZER = v.variant("type", [
     handle_chinese_chars: v.optional(v.boolean()),
   }),
 ]);
-/** A capital sigma as Rust makes it small; JavaScript's is another letter at the end of a word. */
+/** Lowercases a capital sigma as Rust does: JavaScript makes another letter of it at the end of a word. */
 const SIGMA = { type: "Replace", pattern: { String: "\u03a3" }, content: "\u03c3" };
-/** The Chinese characters that JavaScript keeps in two halves, between which the library sees none. */
+/** Chinese characters that JavaScript stores as two code units, in which the library recognises none. */
 const CHINESE = {
   type: "Replace",
   pattern: { Regex: "[\\u{20000}-\\u{2a6df}\\u{2a700}-\\u{2b81f}\\u{2b920}-\\u{2ceaf}\\u{2f800}-\\u{2fa1f}]" },
@@ -67,12 +67,14 @@ const CASED = v.looseObject({ do_lower_case: v.boolean() });
 const BERT_NORMALIZER = v.looseObject({ type: v.literal("BertNormalizer") });
 const NORMALIZED = v.looseObject({ normalizer: v.nullish(v.looseObject({ type: v.string() })) });
 
-/** A tokenizer of which the library makes the ids that Hugging Face's own makes. */
+/** A tokenizer with which the library gives the ids that Hugging Face's own implementation gives. */
 export function forLibrary(tokenizer: unknown, folder: string): unknown {
   return withNormalizer(withCase(withPreTokenizer(withWordPieces(tokenizer)), folder));
 }
 
-/** A tokenizer of whole words as one of their pieces: no word goes on with a prefix that is longer than each. */
+/**
+ * A WordLevel tokenizer as WordPiece. No word is split, because the prefix of later pieces is longer than every word.
+ */
 function withWordPieces(tokenizer: unknown): unknown {
   if (!v.is(WORD_LEVEL, tokenizer)) return tokenizer;
   const { model } = tokenizer;
@@ -115,7 +117,7 @@ function preTokenizer(given: unknown): unknown {
   }
 }
 
-/** Splits texts at a pattern; `invert`: at what is between its places. */
+/** Splits texts at the matches of a pattern or, with `invert`, at what is between them. */
 function split(pattern: string, behavior: Behavior, invert = false): object {
   const [at, between] = [`(?:${pattern})`, `(?:(?!${pattern})[\\s\\S])`];
   const before = words(`${between}*${at}|${between}+`);
@@ -134,7 +136,7 @@ function split(pattern: string, behavior: Behavior, invert = false): object {
   }
 }
 
-/** The pre-tokenizer whose words are all that a pattern matches: the library has no more than this and `Isolated`. */
+/** The pre-tokenizer whose words are the matches of a pattern: besides `Isolated` the library implements only this. */
 function words(pattern: string): object {
   return { type: "Split", pattern: { Regex: pattern }, behavior: "Removed", invert: true };
 }
@@ -150,7 +152,7 @@ function withNormalizer(tokenizer: unknown): unknown {
 function normalizer(given: unknown): unknown {
   if (!v.is(NORMALIZER, given)) return given;
   if (given.type === "Sequence") return { ...given, normalizers: given.normalizers.map(normalizer) };
-  // The library takes $ for one of JavaScript's patterns.
+  // The library passes it to JavaScript's replace(), where $ has a meaning.
   if (given.type === "Replace") return { ...given, content: given.content.replaceAll("$", "$$$$") };
   const isBert = given.type === "BertNormalizer";
   const before = [
@@ -162,8 +164,8 @@ function normalizer(given: unknown): unknown {
 
 /**
  * A tokenizer with the case that the files beside it ask for, as Hugging Face's libraries read them: `do_lower_case` of
- * `tokenizer_config.json` is that of BERT's normaliser, and that of `sentence_bert_config.json`, if it is true, makes
- * the texts small before.
+ * `tokenizer_config.json` is that of BERT's normaliser; that of `sentence_bert_config.json`, if true, lowercases the
+ * texts first.
  */
 function withCase(tokenizer: unknown, folder: string): unknown {
   if (!v.is(NORMALIZED, tokenizer)) return tokenizer;
@@ -175,7 +177,7 @@ function withCase(tokenizer: unknown, folder: string): unknown {
   return { ...tokenizer, normalizer: { type: "Sequence", normalizers } };
 }
 
-/** What a file says of it; undefined if it says nothing, or is not there. */
+/** The `do_lower_case` of a file; undefined if it has none, or there is no such file. */
 function lowerCase(file: string): boolean | undefined {
   if (!existsSync(file)) return undefined;
   try {
