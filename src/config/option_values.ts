@@ -34,8 +34,8 @@ export const upTo = (max: number) => integer(1, max);
 type Named = Pick<Registry<unknown>, "issueOf" | "canonical">;
 
 /**
- * What a registry makes by name, as text or by its parts; kept as text, with every default unless `isShort`: those of
- * an optimizer or schedule may come from other options.
+ * Something that a registry makes by name, given as text or as an object. It is kept as text, with every default unless
+ * `isShort`: the defaults of an optimizer or schedule may come from other options.
  */
 export function named(registry: Named, { sum = false, isShort = false } = {}) {
   return v.pipe(

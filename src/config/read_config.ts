@@ -124,7 +124,7 @@ async function parse(text: string, file: string, isJson: boolean): Promise<Confi
     return { value, lineOf: (path) => lineOf(document, path, (at) => lines.linePos(at).line) };
   } catch (error) {
     if (error instanceof DistilleryError) throw error;
-    // No JSON, or YAML with aliases or brackets without end.
+    // Text that is not JSON, or YAML that its reader gives up on, as with too many aliases.
     const { message } = error as Error;
     const at = /at position (\d+)/.exec(message)?.[1];
     const before = at === undefined ? text.trimEnd() : text.slice(0, Number(at));

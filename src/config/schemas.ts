@@ -168,7 +168,7 @@ const distillSchema = v.strictObject({
   loss: LOSS,
   /** For the task `vectors`: the student's dimensions; default: those of the targets. */
   dimensions: v.optional(length()),
-  /** Default, with synthetic data only: drawn from the seed. */
+  /** By default there is none, or with synthetic data one that is drawn from the seed. */
   ...TEACHER,
   ...EXTERNAL_TEACHER,
   /** Default: "train" with synthetic data, as in the reference script, else "eval". */

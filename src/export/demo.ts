@@ -10,13 +10,13 @@ export interface Demo {
   readonly names: readonly string[] | null;
 }
 
-/** What a sample is, in so far as somebody fills it in. */
+/** The kinds of samples, with what a user needs to know to enter one. */
 export type DemoInput =
   | { readonly kind: "image"; readonly channels: number; readonly height: number; readonly width: number }
   | { readonly kind: "table"; readonly columns: Extract<Preprocessing, { kind: "table" }>["columns"] }
   | { readonly kind: "values"; readonly features: number };
 
-/** What the module's function says of a sample, whatever the network was trained for. */
+/** What the module's function returns for a sample, for any task. */
 export type Answer =
   | { readonly probabilities: readonly number[]; readonly labels?: readonly string[] }
   | { readonly values: readonly number[] }
@@ -25,5 +25,5 @@ export type Answer =
 /** The module's function. */
 export type Run = (input: unknown) => Answer;
 
-/** Has the sample answered; null: there is none yet. */
+/** Called with each new sample; null: there is none yet. */
 export type OnSample = (sample: unknown) => void;

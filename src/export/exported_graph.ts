@@ -78,7 +78,7 @@ function featuresOf(network: Module): number | null {
   return null;
 }
 
-/** What a network's samples are like by what it was trained with; undefined if that is not known. */
+/** The shape of a network's samples, as its training recorded it; undefined if that is not known. */
 export function recordedFeatures(network: Module, preprocessing: Preprocessing | null): GraphOptions["features"] {
   if (preprocessing === null) return undefined;
   return network.readsImages ? sampleShape(preprocessing) : inputFeatures(preprocessing);

@@ -15,8 +15,8 @@ import { expectPrecise, expectPreciseTargets, inputNames, standardisationOf, sta
 import { encode, type Message } from "./protobuf.js";
 
 /**
- * What goes into an ONNX file or comes out of it. A length is a number, `batch` for the number of rows, or null if it
- * is something else that follows from that.
+ * An input or output of an ONNX file. A length is a number, `batch` for the number of rows, or null if it depends on
+ * that in another way.
  */
 export interface OnnxValue {
   readonly name: string;

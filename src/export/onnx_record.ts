@@ -32,7 +32,7 @@ function withNormalisation(spec: Preprocessing, props: ReadonlyMap<string, strin
   return { ...spec, mean: mean ?? spec.mean, std: std ?? spec.std };
 }
 
-/** Not JSON: null, which is no preprocessing. */
+/** Null if the text is not JSON. */
 function parsed(text: string): unknown {
   try {
     return JSON.parse(text);
@@ -66,8 +66,8 @@ function metadataOf(bytes: Uint8Array): Map<string, string> {
 }
 
 /**
- * The messages of `onnx/onnx.proto` that tensors are in, each with the numbers of such fields; those of an entry are
- * its key and value.
+ * The messages of `onnx/onnx.proto` that tensors can be in. Each has the numbers of the fields that lead to tensors;
+ * fields of an entry are its key and its value.
  */
 const MESSAGES = {
   model: { 7: "graph", 25: "function" },
@@ -81,7 +81,7 @@ const MESSAGES = {
 } as const;
 type Message = keyof typeof MESSAGES;
 
-/** The files beside an ONNX file that tensors of it lie in, by their paths from its folder, sorted. */
+/** The files beside an ONNX file that hold some of its tensors, by their paths from its folder, sorted. */
 export function externalFilesOf(model: Uint8Array): string[] {
   const found = new Set<string>();
   visit(new BinaryReader(model), model.length, "model", found);

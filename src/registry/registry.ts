@@ -256,7 +256,7 @@ export class Registry<T, C = void, E extends Entry<T, C> = Entry<T, C>> {
     const made = fromOwnCode(place, userDefined.advice, () =>
       isEntry<T, C>(exported)
         ? exported.create(this.#options(exported, term, argument), context)
-        : // What computes a value when it is read stays so.
+        : // Copies getters as such: some values are computed only when they are read.
           construct(exported, Object.defineProperties({ ...term.args }, Object.getOwnPropertyDescriptors(given))),
     );
     const value = userDefined.convert === undefined ? made : userDefined.convert(made, context, place);
@@ -265,7 +265,7 @@ export class Registry<T, C = void, E extends Entry<T, C> = Entry<T, C>> {
   }
 }
 
-/** What an entry refuses by its own name or that of one of its options, under the argument's name. */
+/** The error of an entry about itself or one of its options, with the argument's name before it. */
 function placed(error: unknown, { name, options }: { name: string; options: object }, argument: string): unknown {
   if (!(error instanceof DistilleryError) || error.code !== "BAD_ARGUMENT") return error;
   const [what = ""] = error.argument?.split(": ") ?? [];

@@ -81,8 +81,8 @@ export function list<S extends v.GenericSchema>(
 }
 
 /**
- * Options by their schemas, with the defaults; `undefined` counts as not given. `BAD_ARGUMENT` names the option, of an
- * unknown one what has none such.
+ * Options by their schemas, with the defaults; `undefined` counts as not given. `BAD_ARGUMENT` names the option; for an
+ * unknown option it names `what`.
  */
 export function parseOptions<E extends v.ObjectEntries>(
   what: string,

@@ -46,7 +46,7 @@ export interface TrainedLink extends Link, Pick<RunResult, "history" | "best" | 
 
 /** What a run takes that is no option of training. */
 const OF_RUN = ["data", "validation", "report", "loss", "teacherCache", "calibrateTeacher"];
-/** For the check of names alone. */
+/** Only for checking the names of the options. */
 const CHAIN = v.strictObject({
   ...Object.fromEntries([...OF_RUN, "networks", "teacher", "seed", "out"].map((name) => [name, v.optional(v.any())])),
   ...distillationSchema.entries,

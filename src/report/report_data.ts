@@ -42,7 +42,7 @@ export interface Mistake {
   /** Logits by class. */
   student: readonly number[];
   teacher?: readonly number[];
-  /** The location: a file's name, and a line counted from 1. */
+  /** Where it was read: a file's name, and a line counted from 1. */
   source?: { file: string; line: number };
   /** A text that was read. */
   text?: string;

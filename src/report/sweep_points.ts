@@ -1,6 +1,6 @@
 import type { SweepPoint } from "../compare/results.js";
 
-/** Whether two points of a sweep, or one and its copy as the best, are one. */
+/** Whether two points of a sweep are the same; the best point is a copy of one of them. */
 export function isSamePoint(a: SweepPoint, b: SweepPoint): boolean {
   return a.temperature === b.temperature && a.alpha === b.alpha;
 }

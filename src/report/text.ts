@@ -32,8 +32,8 @@ export function times(ratio: number): string {
 }
 
 /**
- * A ratio in words, by what follows on its number if it is above 1 and if below, and those for what rounds to 1: "7.9×
- * smaller", "2.0× larger", "as large".
+ * A ratio in words: what follows its number if it is above or below 1, and the words for one that rounds to 1. For
+ * example "7.9× smaller", "2.0× larger", "as large".
  */
 export function compared(ratio: number, [above, below, equal]: readonly [string, string, string]): string {
   const factor = times(Math.max(ratio, 1 / ratio));

@@ -66,7 +66,7 @@ export function compareVerdict(result: CompareResult): Verdict {
     : { answer: "no", headline: `No: distilling ${went(mean)} ${by}`, detail, caveats };
 }
 
-/** If there is no interval: the subject of the sentence about chance, and the reason. */
+/** What is said of chance if there is no interval: about whom, and why. */
 function untold(seeds: readonly number[]): readonly [who: string, why: string] {
   return seeds.length < 2
     ? ["One seed", "What one seed gives may be chance; with several there is an interval."]
@@ -138,7 +138,7 @@ export function sweepVerdict(result: SweepResult): Verdict {
   ];
   if (best.spread !== undefined) {
     const caveats = sweepCaveats(result);
-    // A deviation stays with its figure.
+    // No line break between a figure and its deviation.
     return { answer: null, headline, detail: sweepSummary(result).replaceAll(" ± ", "\u00a0±\u00a0"), caveats };
   }
   // The margin of chance is known only for fractions of samples.

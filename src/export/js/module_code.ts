@@ -5,7 +5,7 @@ import { cannotExport } from "../exported_graph.js";
 import { TRANSPOSED } from "./transposed.js";
 import { isStored, WEIGHT_FUNCTIONS, weightsJs } from "./weights.js";
 
-/** A module reads like code if no name of its own is one of these. */
+/** Words of JavaScript that a module must not use as names. */
 const RESERVED =
   "arguments await break case catch class const continue debugger default delete do else enum eval export extends false finally for function if implements import in instanceof interface let new null package private protected public return static super switch this throw true try typeof undefined var void while with yield".split(
     " ",
@@ -14,7 +14,10 @@ const RESERVED =
 /** The functions that constants may call. */
 const OWN_FUNCTIONS: readonly JsFunction[] = [...WEIGHT_FUNCTIONS, PLACED, WEB_ASSEMBLY];
 
-/** What a module's own text declares for all of it, and the globals that it reads: all but one begin with a capital. */
+/**
+ * Matches the names that a module's text declares at its top level, and the globals that it reads: all but `atob` begin
+ * with a capital letter.
+ */
 const NAMES = /^(?:export )?(?:const|let|function) ([^=(;]+)|\b(?:[A-Z]\w*|atob)\b/gm;
 
 /**
@@ -26,19 +29,19 @@ export class ModuleCode implements JsBuilder {
   readonly #lines: string[] = [];
   readonly #names = new Map<Value, string>();
   readonly #taken = new Set([...RESERVED, "x", "forward", "webAssembly"]);
-  /** The names of the module's text but for operations. */
+  /** The names in the module's text without those of the operations' functions. */
   readonly #declared: ReadonlySet<string>;
   readonly #numbers: string[] = [];
   /** The constants that are read transposed alone, and those that are also read as they are. */
   #onlyTransposed: ReadonlySet<Value> = new Set();
   #alsoTransposed: ReadonlySet<Value> = new Set();
-  /** Of the names of constants the name under which each is there transposed: its own, or another one. */
+  /** The name of a constant's transposed form, by the name of the constant: the same name, or one of its own. */
   readonly #transposedNames = new Map<string, string>();
-  /** Numbers of WebAssembly's memory: weights, and what is beside them at most. */
+  /** How many numbers WebAssembly's memory has to hold: the weights, and at most what is needed beside them. */
   #weights = 0;
   #room = 0;
 
-  /** `rest`: the module's text but for what this writes. */
+  /** `rest`: the module's text without what this class writes. */
   constructor(
     readonly graph: Graph,
     rest: string,
@@ -71,7 +74,7 @@ export class ModuleCode implements JsBuilder {
     this.#room = Math.max(this.#room, numbers);
   };
 
-  /** Has the function, and those that it calls, in the module. */
+  /** Adds the function, and those that it calls, to the module. */
   use(callee: JsFunction): void {
     const known = this.#functions.get(callee.name);
     if (known !== undefined && known.source !== callee.source) {

@@ -2,7 +2,7 @@ import { WEB_ASSEMBLY } from "../../ops/web_assembly.js";
 import { sum } from "../../sums.js";
 import type { JsFunction } from "../../tensor/js_form.js";
 
-// web_assembly.wat has these three, too.
+// web_assembly.wat repeats the next three.
 /** What the shares of all numbers add up to. */
 const SLOTS = 4096;
 const LEAST_STATE = 2 ** 20;

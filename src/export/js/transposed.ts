@@ -6,7 +6,7 @@ export function transposed<T extends Float32Array | Int8Array | Uint16Array>(mat
   return matrix.map((_, i) => matrix[(i % rows) * columns + Math.floor(i / rows)]) as T;
 }
 
-/** The function of exported modules that does this with what is no constant, or is read in rows as well. */
+/** The function of exported modules that transposes what is no constant, or is also read by rows. */
 export const TRANSPOSED: JsFunction = {
   name: "transposed",
   source: `

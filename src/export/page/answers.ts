@@ -5,7 +5,7 @@ import type { Answer } from "../demo.js";
 /** The most classes that are shown, and numbers of a vector. */
 const [MAX, MAX_NUMBERS] = [10, 16];
 
-/** What the network says, as elements, and in a line for those who listen. */
+/** The network's answer, as elements and as one line for screen readers. */
 export function answerOf(answer: Answer, names: readonly string[] | null): { shown: HTMLElement; said: string } {
   if (answer instanceof Float32Array) {
     const length = Math.sqrt(answer.reduce((sum, x) => sum + x * x, 0));
@@ -22,7 +22,7 @@ export function answerOf(answer: Answer, names: readonly string[] | null): { sho
   }
   const { probabilities, labels } = answer;
   const all = probabilities.map((p, i) => ({ p, name: nameOf(i) }));
-  // Labels keep their places if there is room for all of them, classes come by their probability.
+  // Labels keep their order if all of them fit; classes are sorted by their probability.
   const ordered = labels === undefined || all.length > MAX ? all.sort((a, b) => b.p - a.p) : all;
   const bars = ordered.slice(0, MAX).map(({ p, name }) => {
     return h(

@@ -23,9 +23,9 @@ export function drawing(input: Extract<DemoInput, { kind: "image" }>, onSample: 
   const [pen, small] = [contextOf(canvas), contextOf(seen)];
   const invert = h("input", { type: "checkbox", id: "invert" });
   const colour = h("input", { type: "color", id: "colour", value: "#ffffff" });
-  /** What the network's pixels are made of: the drawing, or an image as it came. */
+  /** The drawing, or an image as it came, that becomes the network's pixels. */
   let source: CanvasImageSource = canvas;
-  /** The image that is being read: what is done meanwhile counts, not it. */
+  /** The image that is being read; null after the user has drawn or cleared, which takes precedence over it. */
   let coming: Blob | null = null;
   let at = { x: canvas.width / 2, y: canvas.height / 2 };
   let isDown = false;
@@ -135,7 +135,7 @@ export function drawing(input: Extract<DemoInput, { kind: "image" }>, onSample: 
   return [area, h("div", { class: "tools" }, ...tools), h("p", { class: "hint" }, caption, seen), status];
 }
 
-/** All of a canvas black, and over it an image, which may be transparent. */
+/** Paints a canvas black, and then an image, which may be transparent. */
 function paint(context: CanvasRenderingContext2D, image?: CanvasImageSource): void {
   const { width, height } = context.canvas;
   context.fillStyle = "#000";

@@ -22,7 +22,7 @@ export function row({ columns }: Extract<DemoInput, { kind: "table" }>, onSample
     ...fields.flatMap(({ column, id, field }) => [h("label", { for: id }, column.name), field]),
   );
   const show = () => {
-    // A number in the column's own format is a text; any other is one too, which the module reads.
+    // All values are passed as texts: the module reads numbers in a column's own format, and refuses what is none.
     onSample(Object.fromEntries(fields.map(({ column, field }) => [column.name, field.value])));
   };
   form.addEventListener("input", show);

@@ -32,7 +32,7 @@ export function runCurves(
   const line = (key: MetricKey, name: string, colour: string, dash?: Line["dash"]) =>
     lineOf(history, key, { name, colour, dash });
   const all = lossMetrics(history);
-  // Of several students that teach each other, each one's own loss has parts again.
+  // If several students teach each other, each one's own loss has terms too.
   const ofStudents = all.filter((name) => STUDENT_LOSS.test(name));
   const parts = ofStudents.length > 0 ? ofStudents : all;
   const losses = [

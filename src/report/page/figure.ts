@@ -17,7 +17,7 @@ interface FigureOptions {
   className?: string;
 }
 
-/** A figure with its title, what it says in words, and the numbers behind it. */
+/** A figure with its title, its description, and the numbers behind it. */
 export function figure(options: FigureOptions): HTMLElement {
   const { title, level = 3, description, image, content = [], legend = null, data, className = "" } = options;
   const [name, words] = [newId("figure"), newId("figure")];

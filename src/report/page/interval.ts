@@ -20,7 +20,7 @@ interface Row {
   p: number;
   /** Marks, one a seed. */
   marks?: readonly number[];
-  /** Less than the whole answer: drawn paler. */
+  /** Whether it shows only a part of the chance involved, and is drawn paler. */
   part?: boolean;
 }
 

@@ -50,7 +50,7 @@ export interface LineChartOptions {
 /** What a chart shows, and what a newer one replaces. */
 type Drawn = Pick<LineChartOptions, "description" | "lines" | "x" | "y">;
 
-/** A chart whose lines go on. */
+/** A chart whose lines can grow. */
 export interface LiveChart {
   readonly element: HTMLElement;
   update(drawn: Drawn): void;
@@ -67,7 +67,7 @@ export function lineChart(options: LineChartOptions): HTMLElement {
   return liveChart(options).element;
 }
 
-/** The same for a run that still goes on. */
+/** A chart of a run that is not finished. */
 export function liveChart({ title, className, ...first }: LineChartOptions): LiveChart {
   let drawn: Drawn = first;
   const image = h("div", { class: "plot" });
@@ -100,16 +100,16 @@ function legendEntry({ name, colour, dash = "solid" }: Line): HTMLElement {
   return h("li", {}, h("span", { class: `swatch ${dash}`, "--colour": `var(${colour})`, "aria-hidden": "true" }), name);
 }
 
-/** Draws what there is; gives what draws it anew. */
+/** Draws a chart; returns a function that draws it again. */
 function draw(image: HTMLElement, drawn: () => Drawn): () => void {
   const chart = init(image, null, { renderer: "svg" });
   const redraw = () => chart.setOption(optionsOf(drawn()), { notMerge: true });
   redraw();
   const resized = (size: { width?: number | "auto"; height?: number | "auto" } = {}) => {
     chart.resize(size);
-    // At once: a page that is being printed draws no more frames.
+    // Draws at once: a page that is being printed draws no more frames.
     chart.getZr().flush();
-    // Lets the style stretch it, as on paper.
+    // With a viewBox the style can stretch it, as on paper.
     const svg = image.querySelector("svg");
     svg?.setAttribute("viewBox", `0 0 ${chart.getWidth()} ${chart.getHeight()}`);
   };
@@ -233,7 +233,7 @@ function dataTable(caption: string, lines: readonly Line[], x: Axis, y: Axis): H
   return table({ caption: `${caption}, by ${x.name}`, columns, texts: 0, rows });
 }
 
-/** A chart needs its size: it is drawn once it has one. */
+/** Draws a chart once its element has a size. */
 function drawOnceShown(image: HTMLElement, body: () => void): void {
   const observer = new ResizeObserver(() => {
     if (image.clientWidth === 0) return;

@@ -8,7 +8,7 @@ const LARGEST = 16;
 const SMALLEST = 4;
 const FEWEST = 10;
 
-/** Someone's predictions, and how they look. */
+/** The predictions of a network, and how they are drawn. */
 export interface Judged extends Pick<Line, "name" | "colour" | "dash"> {
   evaluation: TaskEvaluation;
 }

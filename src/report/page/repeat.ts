@@ -39,7 +39,7 @@ function shown(value: unknown): string {
   if (Array.isArray(value) && value.every((item) => typeof item !== "object")) return value.join(", ");
   if (Array.isArray(value)) return value.map(shown).join("; ");
   if (typeof value !== "object") return String(value);
-  // How often a test set was looked at says which one by its hash.
+  // Evaluations of a test set are counted with its hash, which says nothing to readers.
   const told = Object.entries(value as object).filter(([name]) => name !== "hash");
   const entries = told.map(([name, one]) => `${worded(name)} ${shown(one)}`);
   return entries.length === 0 ? "none" : entries.join(", ");

@@ -8,7 +8,7 @@ export type MetricKey = string;
 /** The metrics that the loss itself reported, beside its value, in the order of the first record that has them. */
 export function lossMetrics(history: readonly EpochRecord[]): MetricKey[] {
   const names = new Set(history.flatMap(({ metrics }) => Object.keys(metrics)));
-  // What validation adds is the loss on the validation set and the task's figures, of several students each one's own.
+  // Validation adds the loss on the validation set and the task's figures, of each student if there are several.
   return [...names].filter((name) => !["loss", "validationLoss"].includes(name) && metricOf(name).metric === null);
 }
 

@@ -9,7 +9,7 @@ interface Measure {
   name: string;
   of: (size: SizeMetrics) => number | undefined;
   format: (x: number) => string;
-  /** What is better about the student: less of it, or more. */
+  /** The words for a student whose figure is better. */
   more: keyof typeof WORDS;
 }
 

@@ -14,7 +14,7 @@ interface TableOptions {
 /** A table that scrolls inside its own box if it is too wide or too long. */
 export function table({ caption, columns, texts = 1, rows, className = "" }: TableOptions): HTMLElement {
   const kind = (i: number) => (i < texts ? "text" : "number");
-  // A heading without a name is none.
+  // A header cell without a name would be read out as an empty heading.
   const head = columns.map((name, i) =>
     name === "" ? h("td", { class: kind(i) }) : h("th", { scope: "col", class: kind(i) }, name),
   );
