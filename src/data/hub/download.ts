@@ -174,7 +174,7 @@ async function unpack(archive: string, inside: string, names: readonly string[],
   const missing = new Set(names);
   const limit = largest((await stat(archive)).size);
   const bytes = pipeline(createReadStream(archive), createGunzip({ chunkSize: CHUNK }), limited(limit), () => {});
-  const entries = Readable.toWeb(bytes).pipeThrough(createTarDecoder({ strict: true }));
+  const entries = (Readable.toWeb(bytes) as ReadableStream<Uint8Array>).pipeThrough(createTarDecoder({ strict: true }));
   try {
     for await (const { header, body } of entries) {
       const [name, ...parents] = header.name.replace(/^\.\//, "").split("/").reverse();
