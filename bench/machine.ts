@@ -8,7 +8,7 @@ import { native, ROOT, withThreads } from "./library.js";
 import { type Budget, callTime } from "./measure.js";
 
 /** What the numbers were measured on. */
-export interface Machine {
+interface Machine {
   readonly cpu: string;
   readonly cores: number;
   readonly memoryBytes: number;
@@ -18,7 +18,7 @@ export interface Machine {
 }
 
 /** What was measured. */
-export interface Versions {
+interface Versions {
   readonly distillery: string;
   readonly node: string;
   /** null if there is no Rust. */
@@ -84,7 +84,7 @@ function lastLevelCache(): number | null {
 }
 
 /** How fast memory of some size is: an array is added to another, into += x, which is two reads and a write. */
-export interface Bandwidth {
+interface Bandwidth {
   /** The size of both arrays together. */
   readonly bytes: number;
   readonly gigabytesPerSecond: number;

@@ -233,7 +233,7 @@ export function againstCells({ name, threads, ours, theirs, ratio }: AgainstRow)
 }
 
 /** The median with its interval behind it. */
-export function formatEstimate(estimate: Estimate): string {
+function formatEstimate(estimate: Estimate): string {
   return `${digits(estimate.median)} (${interval(estimate)})`;
 }
 

@@ -7,7 +7,7 @@ const WARM_EPOCHS = 25;
 const MB = 1e6;
 
 /** The memory in use after some steps. */
-export interface SoakPoint {
+interface SoakPoint {
   readonly steps: number;
   readonly rssBytes: number;
 }

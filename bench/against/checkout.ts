@@ -6,7 +6,7 @@ import { ROOT } from "../library.js";
 import { NoOptions } from "../options.js";
 
 /** Another commit of this repository, built, with the benchmark of this checkout. */
-export interface Checkout {
+interface Checkout {
   readonly folder: string;
   /** Short. */
   readonly commit: string;

@@ -1,5 +1,5 @@
 /** log(sum(exp(factor x))) over `count` elements from `at` on, shifted by the largest so that nothing overflows. */
-export function logSumExp(x: Float32Array, at: number, count: number, factor: number): number {
+function logSumExp(x: Float32Array, at: number, count: number, factor: number): number {
   let max = x[at];
   for (let j = 1; j < count; j++) if (x[at + j] > max) max = x[at + j];
   let sum = 0;
@@ -33,7 +33,7 @@ export function crossEntropy(logits: Float32Array, labels: Int32Array, grad: Flo
 }
 
 /** The numbers of the distillation loss. */
-export interface KdNumbers {
+interface KdNumbers {
   readonly temperature: number;
   readonly alpha: number;
 }

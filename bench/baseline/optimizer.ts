@@ -1,5 +1,5 @@
 /** The numbers of one step of AdamW. */
-export interface AdamWNumbers {
+interface AdamWNumbers {
   readonly lr: number;
   readonly beta1: number;
   readonly beta2: number;

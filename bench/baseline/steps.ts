@@ -12,7 +12,7 @@ import { clipGradNorm, PlainAdamW } from "./optimizer.js";
 import { dropout, MersenneTwister } from "./random.js";
 
 /** The initial state of a {@link PlainStep}, which keeps these arrays and changes them. */
-export interface PlainStepStart {
+interface PlainStepStart {
   /** fc1 to fc4, bn1 to bn3. */
   readonly teacher: Weights;
   /** fc1 to fc3. */
@@ -24,7 +24,7 @@ export interface PlainStepStart {
 }
 
 /** What the schedule says of a step. */
-export interface StepNumbers {
+interface StepNumbers {
   readonly lr: number;
   readonly beta1: number;
 }
@@ -33,8 +33,8 @@ export interface StepNumbers {
 export type TeacherMode = "train" | "eval" | Float32Array;
 
 const KD = { temperature: 3.5, alpha: 0.6 };
-export const ADAMW = { beta2: 0.999, eps: 1e-8, weightDecay: 1e-5 };
-export const MAX_NORM = 1;
+const ADAMW = { beta2: 0.999, eps: 1e-8, weightDecay: 1e-5 };
+const MAX_NORM = 1;
 
 /**
  * One step of the script in plain TypeScript, without native code: the teacher without gradients, the student, the

@@ -24,7 +24,7 @@ const DARK: Readonly<Record<keyof typeof COLOURS, string>> = {
 export const FONT = "system-ui, sans-serif";
 
 /** The title and description of a chart, and its size. */
-export interface Chart {
+interface Chart {
   readonly title: string;
   readonly description: string;
   readonly width: number;

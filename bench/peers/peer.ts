@@ -101,14 +101,14 @@ function canResolve(name: string): boolean {
 }
 
 /** The reply to a request. */
-export interface Reply {
+interface Reply {
   readonly versions?: Readonly<Record<string, string>>;
   readonly losses?: readonly number[];
   readonly seconds?: number;
 }
 
 /** A peer in its own process: requests and replies are lines of JSON, one reply a request. */
-export class PeerProcess {
+class PeerProcess {
   readonly #child: ChildProcess;
   readonly #lines: AsyncIterator<string>;
   readonly #reader: Interface;

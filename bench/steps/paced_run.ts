@@ -5,7 +5,7 @@ import { EXAMPLES, SCHEDULE, type StepSetup, start, teacherAs } from "./setup.js
 const WARM_TURNS = 15;
 
 /** What a run is paced by. */
-export interface PacedControls {
+interface PacedControls {
   readonly signal: AbortSignal;
   readonly onStep: (record: StepRecord) => void;
   readonly onEpoch: () => Promise<void>;

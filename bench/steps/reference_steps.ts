@@ -20,7 +20,7 @@ import { PlainStep, PlainTeacherStep, type TeacherMode } from "../baseline/steps
 import { SCHEDULE, type Start, type StepSetup, start } from "./setup.js";
 
 /** A batch, and the index of its first sample. */
-export interface CycledBatch {
+interface CycledBatch {
   readonly inputs: Tensor;
   readonly labels: IntTensor;
   readonly start: number;

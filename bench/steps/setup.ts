@@ -42,7 +42,7 @@ export interface StepSetup {
 }
 
 /** What a user may write the teacher's layers as. */
-export type TeacherClass = "TeacherNet" | "Sequential" | "OwnTeacher";
+type TeacherClass = "TeacherNet" | "Sequential" | "OwnTeacher";
 
 /** A mode as the script has it. */
 export function scriptSetup(mode: Mode): StepSetup {
@@ -59,7 +59,7 @@ const [FEATURES, CLASSES] = [784, 10];
 const FLOATS_OF_ADAMW = 7;
 
 /** The hidden layers of networks `width` times as wide as the script's. */
-export function hiddenSizes(width: number): { teacher: [number, number, number]; student: [number, number] } {
+function hiddenSizes(width: number): { teacher: [number, number, number]; student: [number, number] } {
   return { teacher: [2048 * width, 1024 * width, 512 * width], student: [512 * width, 256 * width] };
 }
 

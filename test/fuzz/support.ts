@@ -7,7 +7,7 @@ const isLong = process.env.npm_lifecycle_event === "fuzz" || process.env.FUZZ_RU
  * How many inputs a property tries: a few of a fixed seed among the other tests, many of a new one in `npm run fuzz`.
  * FUZZ_RUNS sets the number, FUZZ_SEED the seed; a failure prints both and the smallest input that it found.
  */
-export const RUNS = Number(process.env.FUZZ_RUNS ?? (isLong ? 20_000 : 200));
+const RUNS = Number(process.env.FUZZ_RUNS ?? (isLong ? 20_000 : 200));
 const SEED = Number(process.env.FUZZ_SEED ?? (isLong ? Date.now() % 2 ** 31 : 1));
 
 /** For a test that holds a property. */

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 
 /** An Event of an event file. */
-export interface ReadEvent {
+interface ReadEvent {
   wallTime: number;
   step: number;
   fileVersion?: string;

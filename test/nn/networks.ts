@@ -15,7 +15,7 @@ import {
 } from "../../src/index.js";
 
 /** What `make_fixtures.py` wrote of one of PyTorch's modules. */
-export interface TorchText {
+interface TorchText {
   printed: string;
   /** Of `modules()`, `children()`, `apply()` and `named_modules(remove_duplicate=False)`: the paths. */
   modules: string[];
