@@ -27,8 +27,8 @@ import { sweptIn } from "./swept_in.js";
  * ```
  */
 export function compareSummary(result: CompareResult, weights: "best" | "last" = "best"): string {
-  expectResult("compare", result);
   expectOneOf("weights", weights, ["best", "last"]);
+  expectResult("compare", result, ["seeds", `difference.${weights}`]);
   const { data, difference, seeds } = result;
   const { mean, low, high, confidence, distinguishable } = difference[weights];
   const [metric] = metricsOf(data);
@@ -59,7 +59,7 @@ export function compareSummary(result: CompareResult, weights: "best" | "last" =
  * @throws DistilleryError `BAD_ARGUMENT` for what is no result of `compare`.
  */
 export function scopeOf(result: CompareResult): string {
-  expectResult("compare", result);
+  expectResult("compare", result, ["difference.best"]);
   const { best } = result.difference;
   const [kind, missing] = hasSamples(best) ? [" of the same kind", ""] : ["", "other test samples, "];
   return `Intervals are for ${chanceIn(best)}${kind}, not for ${missing}another teacher, data set, split or setting.`;
@@ -72,7 +72,7 @@ export function scopeOf(result: CompareResult): string {
  * @throws DistilleryError `BAD_ARGUMENT` for what is no result of `compare`.
  */
 export function compareCaveats(result: CompareResult): string[] {
-  expectResult("compare", result);
+  expectResult("compare", result, ["seeds", "difference.best", "difference.last", "difference.validation"]);
   const { data, difference, seeds } = result;
   const { best, last, validation } = difference;
   const [metric] = metricsOf(data);
@@ -97,7 +97,7 @@ export function compareCaveats(result: CompareResult): string[] {
  * @throws DistilleryError `BAD_ARGUMENT` for what is no result of `compare`.
  */
 export function calibrationSummary(result: CompareResult): string | null {
-  expectResult("compare", result);
+  expectResult("compare", result, ["changes", "methods"]);
   const { changes, methods } = result;
   if (changes === null) return null;
   const shown = (x: number) => showMetric({ kind: "fraction" }, x);
@@ -119,7 +119,7 @@ export function calibrationSummary(result: CompareResult): string | null {
  * @throws DistilleryError `BAD_ARGUMENT` for what is no result of `compare`.
  */
 export function methodsSummary(result: CompareResult): string[] {
-  expectResult("compare", result);
+  expectResult("compare", result, ["seeds", "methods"]);
   const { methods } = result;
   const ofBaseline = methods.map((method) => {
     const compared = { against: "the baseline", among: methods.length, what: "methods", difference: method.difference };
@@ -188,7 +188,7 @@ function differenceSentence(
  * @throws DistilleryError `BAD_ARGUMENT` for what is no result of `sweep`.
  */
 export function sweepSummary(result: SweepResult): string {
-  expectResult("sweep", result);
+  expectResult("sweep", result, ["best"]);
   const { data, best, seeds = [] } = result;
   const { evaluation, spread, test } = best;
   const [metric] = metricsOf(data);
@@ -211,7 +211,7 @@ export function sweepSummary(result: SweepResult): string {
  * @throws DistilleryError `BAD_ARGUMENT` for what is no result of `sweep`.
  */
 export function sweepCaveats(result: SweepResult): string[] {
-  expectResult("sweep", result);
+  expectResult("sweep", result, ["seeds", "points"]);
   const { data, points, seeds } = result;
   if (points.length < 2) return [];
   if (seeds.length < 2) return ["1 seed can't tell its lead from chance; give more seeds."];

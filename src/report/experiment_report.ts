@@ -20,6 +20,9 @@ export interface ReportExtras extends ReportOptions {
 }
 
 const EXTRAS = ["networks", "test", "title", "command"] as const;
+/** What a report reads of a result. */
+const COMPARED = ["data", "config", "teacher", "seeds", "baseline.evaluations", "distilled.evaluations", "methods"];
+const SWEPT = ["data", "config", "teacher", "seeds", "points", "best"];
 
 /**
  * The data of a comparison's report: its metrics, and the predictions of the first seed's distilled student.
@@ -32,7 +35,7 @@ const EXTRAS = ["networks", "test", "title", "command"] as const;
  */
 export function compareReport(result: CompareResult, extras: ReportExtras = {}): CompareReport {
   expectOptions("compareReport", extras, EXTRAS);
-  expectResult("compare", result);
+  expectResult("compare", result, COMPARED);
   const { config, ...figures } = result;
   const [evaluation] = result.distilled.evaluations;
   return {
@@ -55,7 +58,7 @@ export function compareReport(result: CompareResult, extras: ReportExtras = {}):
  */
 export function sweepReport(result: SweepResult, extras: ReportExtras = {}): SweepReport {
   expectOptions("sweepReport", extras, EXTRAS);
-  expectResult("sweep", result);
+  expectResult("sweep", result, SWEPT);
   const { config, ...figures } = result;
   return {
     kind: "sweep",

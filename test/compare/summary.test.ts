@@ -174,6 +174,21 @@ describe("what is no result of theirs is refused by name", () => {
     refused(() => summary({} as never)).toThrow("result: expected what sweep() gives, got a value of type Object");
   });
 
+  test("a result without its parts", () => {
+    const cut = { kind: "compare", seeds: [0, 1], methods: [], difference: {} } as unknown as CompareResult;
+    const expected = "expected what compare() gives, got undefined";
+    refused(() => compareSummary({ kind: "compare" } as CompareResult)).toThrow(`result.seeds: ${expected}`);
+    refused(() => compareSummary(cut, "last")).toThrow(`result.difference.last: ${expected}`);
+    for (const summary of [compareCaveats, scopeOf]) {
+      refused(() => summary(cut)).toThrow(`result.difference.best: ${expected}`);
+    }
+    refused(() => calibrationSummary(cut)).toThrow(`result.changes: ${expected}`);
+    refused(() => methodsSummary({ ...cut, methods: undefined } as never)).toThrow(`result.methods: ${expected}`);
+    const swept = { kind: "sweep", seeds: [0] } as SweepResult;
+    refused(() => sweepSummary(swept)).toThrow("result.best: expected what sweep() gives, got undefined");
+    refused(() => sweepCaveats(swept)).toThrow("result.points: expected what sweep() gives, got undefined");
+  });
+
   test("weights", () => {
     refused(() => compareSummary(compared({}), "lst" as never)).toThrow(
       'weights: expected "best" or "last", got "lst", did you mean last?',
