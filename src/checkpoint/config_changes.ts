@@ -65,9 +65,13 @@ function differing(before: RunConfig, now: RunConfig): string[] {
 function changeOf(name: string, before: unknown, now: unknown): string[] {
   if (name === "chunk") return [`the training data were ${heldAs(before)}, are ${heldAs(now)} (stream, --stream)`];
   if (name === "modules") return modulesChanged(hashesOf(before), hashesOf(now));
-  if (!name.endsWith("Hash")) return [`${name} was ${JSON.stringify(before)}, is ${JSON.stringify(now)}`];
+  if (!name.endsWith("Hash")) return [`${name} was ${shown(before)}, is ${shown(now)}`];
   const ofLoss = /^loss\.(.*)Hash$/.exec(name)?.[1];
   return [ofLoss === undefined ? (HASHED[name] ?? `${name} has changed`) : `the loss's ${ofLoss} begins otherwise`];
+}
+
+function shown(value: unknown): string {
+  return value === undefined ? "not set" : JSON.stringify(value);
 }
 
 /** Streamed data come in the order of their chunks. */

@@ -42,7 +42,7 @@ describe("a run is not resumed as another one", () => {
     ["another teacher mode", { teacherMode: "train" }, 0, ['teacherMode was "eval", is "train"']],
     ["another seed", {}, 1, ["the training data have", "the network's initial", "the teacher's file", "the state of"]],
     ["another seed by name", { metadata: { seed: 1 } }, 0, ["seed was 0, is 1"]],
-    ["no seed by name", { metadata: {} }, 0, ["seed was 0, is undefined"]],
+    ["no seed by name", { metadata: {} }, 0, ["seed was 0, is not set"]],
     [
       "other data",
       { data: synthetic({ samples: 50, features: 6, classes: 3 }) },

@@ -91,6 +91,7 @@ describe("a run where another one is", () => {
       "./loss.mjs has changed",
       "./net.mjs was not used",
     ]);
+    expect(changesOf(own, { ...own, augment: { flip: 0.5 } })).toEqual(['augment was not set, is {"flip":0.5}']);
   });
 
   test("failed in its first step, and left nothing but its configuration", async () => {
