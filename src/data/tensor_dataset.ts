@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { types } from "node:util";
 import {
+  argumentError,
   badArgument,
   badDtype,
   expectFlags,
@@ -161,6 +162,9 @@ export class TensorDataset extends InMemoryDataset {
     expectTensor("inputs", inputs);
     const [size = 0, ...shape] = inputs.shape;
     if (shape.length === 0) expectShape("inputs", inputs.shape, [-1, -1]);
+    if (inputs.size === 0) {
+      throw argumentError("inputs", `expected at least one sample of one value, got [${inputs.shape.join(", ")}]`);
+    }
     expectOptions(new.target.name, options, DATASET_OPTIONS);
     const { name = "tensors", unlabelled = labels === null } = options;
     const given = labels === null ? new Int32Array(size).fill(NO_LABEL) : labels;

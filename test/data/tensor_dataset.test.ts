@@ -113,9 +113,13 @@ describe("refused", () => {
     [
       "BAD_ARGUMENT",
       () => new TensorDataset(zeros([0, 2]), new Int32Array(0)),
-      "samples: expected a whole number from 1 to 2147483647, got 0",
+      "inputs: expected at least one sample of one value, got [0, 2]",
     ],
-    ["BAD_ARGUMENT", () => new TensorDataset(zeros([4, 0]), four), "features: expected a whole number from 1"],
+    [
+      "BAD_ARGUMENT",
+      () => new TensorDataset(zeros([4, 0]), four),
+      "inputs: expected at least one sample of one value, got [4, 0]",
+    ],
     ["BAD_ARGUMENT", () => new TensorDataset(inputs, four, { classes: 0 }), "classes: expected a whole number from 1"],
     [
       "BAD_ARGUMENT",
