@@ -1,5 +1,6 @@
 import { argumentError } from "../checks.js";
 import type { Dataset } from "../data/index.js";
+import { DistilleryError } from "../errors.js";
 import type { DistillationLoss } from "../losses/index.js";
 import { readsTeacher, readsTeacherLogits } from "../losses/loss.js";
 import { isLabelFree } from "../losses/trial_batch.js";
@@ -80,7 +81,8 @@ export class RunTeacher {
   get preparation(): Preparation | null {
     const { calibrateTeacher: isCalibrated } = this.use;
     if (!isCalibrated && (!readsTeacher(this.loss) || this.teacher?.prepare === undefined)) return null;
-    return { run: (controls) => this.#prepare(controls), gives: isCalibrated ? ["teacherTemperature"] : [] };
+    const run = (controls: RunControls) => sayingHowToResume(controls, () => this.#prepare(controls));
+    return { run, gives: isCalibrated ? ["teacherTemperature"] : [] };
   }
 
   /** What `config.json` stores about it. */
@@ -99,7 +101,8 @@ export class RunTeacher {
     const { source, use, loss } = this;
     if (!readsTeacher(loss)) return null;
     if (source instanceof Module) {
-      this.#asked = await chooseTeacher(source, { ...this.#ofNetwork(), ...use.controls });
+      const chosen = () => chooseTeacher(source, { ...this.#ofNetwork(), ...use.controls });
+      this.#asked = await sayingHowToResume(use.controls, chosen);
     }
     return this.#asked;
   }
@@ -144,6 +147,17 @@ export class RunTeacher {
       asked,
       source === undefined ? "needs a teacher" : "needs a network of Distillery's as the teacher, got another teacher",
     );
+  }
+}
+
+/** Runs `body`, work before the first step; if it is stopped, the error says how the run continues. */
+async function sayingHowToResume<T>({ out }: RunControls, body: () => Promise<T>): Promise<T> {
+  try {
+    return await body();
+  } catch (error) {
+    const isStopped = error instanceof DistilleryError && error.code === "ABORTED";
+    if (!isStopped || out === undefined) throw error;
+    throw new DistilleryError("ABORTED", `${error.message}: re-run with --resume to continue`, { cause: error });
   }
 }
 

@@ -79,7 +79,7 @@ describe.each(KINDS)("an interrupted run ends as one that was not: %s", (_, opti
 
 test.each([
   ["stopped in epoch 1 of 3, after step 0 of 4; its state is saved in", false],
-  ["stopped while the teacher's logits were computed", true],
+  ["stopped while the teacher's logits were computed: re-run with --resume to continue", true],
 ])("a signal from before the run: %s", async (message, teacherCache) => {
   const out = newRun();
   const options: Options = { out, teacherCache };
