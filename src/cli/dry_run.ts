@@ -17,7 +17,7 @@ import type { ShowFlags } from "./flags.js";
 import { dataForms } from "./opening.js";
 import type { Source } from "./source.js";
 import { formatTable } from "./table.js";
-import { print } from "./terminal.js";
+import { print, printError } from "./terminal.js";
 
 /** A part of what a command would do: a run, and how many times it is made. */
 export interface PlannedRun {
@@ -59,7 +59,12 @@ export async function dryRun(
     ...(training.table && { columns: training.table.columns.map(({ name }, i) => ({ name, is: kinds[i] })) }),
   };
   const runs: (RunEstimate & { name: string; times: number })[] = [];
-  for (const { name, times, input } of planned) runs.push({ name, times, ...(await estimateRun(input)) });
+  const notes = new Set<string>();
+  const onNote = (text: string) => notes.add(text);
+  for (const { name, times, input } of planned) {
+    runs.push({ name, times, ...(await estimateRun({ ...input, onNote })) });
+  }
+  if (!flags.quiet) for (const note of notes) printError(note);
   const seconds = runs.reduce((sum, run) => sum + run.times * run.seconds, 0);
   const [largest] = runs.toSorted((a, b) => total(b.memory) - total(a.memory));
   const shown = Object.entries(networks).flatMap(([role, network]) => (network ? [[role, repr(network)]] : []));

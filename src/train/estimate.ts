@@ -53,7 +53,8 @@ const SAMPLES = 512;
 
 /**
  * Estimates the time and memory of a run: tries some of its steps for half a second, and then restores the networks and
- * the random stream. Nothing is written. The time includes whatever else the machine is doing.
+ * the random stream. Nothing is written; `onNote` gets the notes of those steps. The time includes whatever else the
+ * machine is doing.
  *
  * @throws DistilleryError as `distill` and `trainTeacher` do.
  * @example
@@ -156,7 +157,7 @@ async function estimate(input: Input, run: EstimatedRun, modules: readonly Modul
   const first = firstOf(data, Math.max(SAMPLES, 2 * (input.batchSize ?? 0)));
   const logits = await run.timeLogits(first);
   // The cache may contain logits for the first samples only.
-  const { stepSeconds, optimizer } = await trySteps(run, logits.cache === null ? data : first, logits.cache);
+  const { stepSeconds, optimizer } = await trySteps(run, input, logits.cache === null ? data : first, logits.cache);
   const validationPasses = validation === undefined ? 0 : timeValidation(run, validation) * epochs;
   const memory = memoryOf({
     networks: run.networks,
@@ -185,6 +186,7 @@ function lossOf(input: DistillInput): Promise<DistillationLoss> {
  */
 async function trySteps(
   run: EstimatedRun,
+  { onNote }: Input,
   data: Dataset,
   cache: TeacherCache | null,
 ): Promise<{ stepSeconds: number; optimizer: number }> {
@@ -204,7 +206,9 @@ async function trySteps(
     return made;
   };
   const { signal } = stop;
-  const tried = withGenerator(new Generator(0), () => run.start({ ...quiet, optimizer, data, signal, onStep }, cache));
+  const tried = withGenerator(new Generator(0), () => {
+    return run.start({ ...quiet, optimizer, data, signal, onStep, onNote }, cache);
+  });
   await tried.catch((error: unknown) => {
     if (!signal.aborted) throw error;
   });

@@ -17,6 +17,7 @@ import {
   distill,
   EmbeddingBag,
   emaTeacher,
+  estimateRun,
   F,
   Generator,
   ImageDataset,
@@ -482,7 +483,11 @@ describe("BatchNorm that a batch has one number for", () => {
     const notes: string[] = [];
     const onNote = (text: string) => void notes.push(text);
     const { data } = setting(48);
-    await trainTeacher({ model: model(), data, epochs: 1, batchSize: 16, shards, batchNorm: "batch", onNote });
-    expect(notes).toEqual(note === null ? [] : [`batchNorm: "batch" ${note}`]);
+    const run = { model: model(), data, epochs: 1, batchSize: 16, shards, batchNorm: "batch", onNote } as const;
+    const expected = note === null ? [] : [`batchNorm: "batch" ${note}`];
+    await trainTeacher(run);
+    expect(notes.splice(0)).toEqual(expected);
+    await estimateRun(run);
+    expect(notes).toEqual(expected);
   });
 });
