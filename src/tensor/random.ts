@@ -72,8 +72,9 @@ export function currentGenerator(): Generator {
 }
 
 /**
- * Runs `body` with its random numbers drawn from `generator`, so that runs side by side do not affect each other's
- * streams.
+ * Runs `body` with its random numbers drawn from `generator`. Runs that start in the same stream each draw from a copy
+ * of it, and so draw the same numbers; the stream then continues where the last one to end left it. With a generator
+ * each, they draw different numbers.
  *
  * @throws DistilleryError `BAD_ARGUMENT` if it is not a generator, if the body is not a function, or is an `async` one,
  * which would continue in the previous stream. A run takes its stream when it starts: `() => distill(...)` is fine.

@@ -46,6 +46,29 @@ describe("two runs in one process end as each does alone", () => {
     expect(events.indexOf("second")).toBeLessThan(events.lastIndexOf("first"));
   });
 
+  test("started in one stream: each draws from a copy, and the stream continues where the last one to end left it", async () => {
+    const stream = new Generator(7);
+    const run = (epochs: number) => {
+      const { teacher, student, data } = withGenerator(new Generator(1), () => setting());
+      const done = withGenerator(stream, () => distill({ teacher, student, data, epochs, batchSize: 16 }));
+      return { student, done };
+    };
+    const alone: unknown[] = [];
+    for (const epochs of [3, 1]) {
+      stream.manualSeed(7);
+      const { student, done } = run(epochs);
+      await done;
+      alone.push({ student: fingerprint(student.stateDict()), random: [...stream.state] });
+    }
+    stream.manualSeed(7);
+    const [long, short] = [run(3), run(1)];
+    const ended = async ({ student, done }: typeof long) => {
+      await done;
+      return { student: fingerprint(student.stateDict()), random: [...stream.state] };
+    };
+    expect(await Promise.all([ended(long), ended(short)])).toEqual(alone);
+  });
+
   test("with one teacher, though the first ends before the second", async () => {
     const { teacher } = setting();
     const options = { teacher, teacherCache: false };
