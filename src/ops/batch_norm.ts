@@ -1,4 +1,12 @@
-import { expectAtLeast0, expectFlags, expectFraction, expectObject, expectOptions, expectShape } from "../checks.js";
+import {
+  argumentError,
+  expectAtLeast0,
+  expectFlags,
+  expectFraction,
+  expectObject,
+  expectOptions,
+  expectShape,
+} from "../checks.js";
 import { native } from "../native.js";
 import { allocate } from "../tensor/buffer_pool.js";
 import type { JsFunction } from "../tensor/js_form.js";
@@ -117,7 +125,10 @@ export function batchNorm(
 /** Refuses a momentum or an eps that is out of range. */
 export function expectNormNumbers({ momentum, eps }: { momentum: number; eps: number }): void {
   expectAtLeast0("eps", eps);
-  // PyTorch's null, the cumulative average, is not among them.
+  if (momentum === null) {
+    const text = "expected a number from 0 to 1, got null: PyTorch's cumulative average is not supported";
+    throw argumentError("momentum", text);
+  }
   expectFraction("momentum", momentum);
 }
 

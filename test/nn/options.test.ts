@@ -32,7 +32,10 @@ test.each<[call: () => unknown, message: string]>([
   [() => call(kdLoss, x, x, labels, 4, 0.9), "kdLoss: expected options by their names, got 4"],
   [() => make(Linear, 3, 4, false), "Linear: expected options by their names, got false"],
   [() => make(BatchNorm1d, 3, { epsilon: 1e-3 }), 'BatchNorm1d: unknown option "epsilon"'],
-  [() => make(BatchNorm1d, 3, { momentum: null }), "momentum: expected a number from 0 to 1, got null"],
+  [
+    () => make(BatchNorm1d, 3, { momentum: null }),
+    "momentum: expected a number from 0 to 1, got null: PyTorch's cumulative average is not supported",
+  ],
   [() => make(BatchNorm1d, 3, { eps: null }), "eps: expected a number of at least 0, got null"],
   [() => make(Linear, 1e6, 1e6), "shape: expected fewer than 2^31 elements, got 1000000000000 of [1000000, 1000000]"],
   [() => make(Embedding, 2 ** 24, 128), "shape: expected fewer than 2^31 elements, got 2147483648 of [16777216, 128]"],
