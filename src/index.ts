@@ -90,6 +90,7 @@ export {
   minimum,
   type NllLossOptions,
   outer,
+  type Padding,
   type Pair,
   type Reduction,
   type SliceOptions,

@@ -9,8 +9,8 @@ import {
   MAX_LENGTH,
 } from "../checks.js";
 import { DistilleryError } from "../errors.js";
-import { type Conv2dAttributes, conv2dAttributes, pairOf } from "../ops/conv2d.js";
-import type { Conv2dOptions, Pair } from "../ops/index.js";
+import { conv2dAttributes, pairOf } from "../ops/conv2d.js";
+import type { Conv2dOptions, Padding, Pair } from "../ops/index.js";
 import { rand } from "../tensor/random.js";
 import { numel } from "../tensor/shape.js";
 import { expectTensor, Parameter, type Tensor } from "../tensor/tensor.js";
@@ -26,7 +26,7 @@ export interface ConvOptions extends Conv2dOptions {
 /** The options of {@link Conv1d}: as those of {@link Conv2d}, each one number. */
 export interface Conv1dOptions {
   stride?: number;
-  padding?: number;
+  padding?: Padding<number>;
   dilation?: number;
   groups?: number;
   bias?: boolean;
@@ -68,11 +68,12 @@ export abstract class Conv extends Module {
     stride,
     padding,
     dilation,
-  }: Record<"stride" | "padding" | "dilation", readonly number[]>): string {
+  }: Record<"stride" | "dilation", readonly number[]> & { readonly padding: Padding<readonly number[]> }): string {
     const { inChannels, outChannels, kernelSize, groups, bias } = this;
     const python = (values: readonly number[]) => `(${values.join(", ")}${values.length === 1 ? "," : ""})`;
     const parts = [`${inChannels}, ${outChannels}, kernel_size=${python(kernelSize)}, stride=${python(stride)}`];
-    if (padding.some((n) => n !== 0)) parts.push(`padding=${python(padding)}`);
+    if (typeof padding === "string") parts.push(`padding=${padding}`);
+    else if (padding.some((n) => n !== 0)) parts.push(`padding=${python(padding)}`);
     if (dilation.some((n) => n !== 1)) parts.push(`dilation=${python(dilation)}`);
     if (groups !== 1) parts.push(`groups=${groups}`);
     if (bias === null) parts.push("bias=False");
@@ -94,16 +95,17 @@ export abstract class Conv extends Module {
  */
 export class Conv2d extends Conv {
   readonly stride: readonly [number, number];
-  readonly padding: readonly [number, number];
+  readonly padding: Padding<readonly [number, number]>;
   readonly dilation: readonly [number, number];
 
   constructor(inChannels: number, outChannels: number, kernelSize: Pair, options: ConvOptions = {}) {
     expectOptions("Conv2d", options, ["stride", "padding", "dilation", "groups", "bias"]);
     const { bias = true, ...rest } = options;
-    const { stride, padding, dilation, groups } = conv2dAttributes("Conv2d", rest);
-    super(inChannels, outChannels, pairOf("kernelSize", kernelSize, 1), groups, bias);
+    const kernel = pairOf("kernelSize", kernelSize, 1);
+    const { stride, padding, dilation, groups } = conv2dAttributes("Conv2d", rest, kernel);
+    super(inChannels, outChannels, kernel, groups, bias);
     this.stride = stride;
-    this.padding = padding;
+    this.padding = typeof rest.padding === "string" ? rest.padding : padding;
     this.dilation = dilation;
   }
 
@@ -131,29 +133,29 @@ export class Conv2d extends Conv {
  * ```
  */
 export class Conv1d extends Conv {
-  readonly #attributes: Omit<Conv2dAttributes, "relu">;
+  readonly #options: Record<"stride" | "dilation", readonly [number, number]> &
+    Record<"padding", Padding<readonly [number, number]>>;
 
   constructor(inChannels: number, outChannels: number, kernelSize: number, options: Conv1dOptions = {}) {
     expectOptions("Conv1d", options, ["stride", "padding", "dilation", "groups", "bias"]);
     const { bias = true, stride = 1, padding = 0, dilation = 1, groups = 1 } = options;
-    for (const [name, n] of Object.entries({ stride, dilation })) expectLength(name, n);
-    expectInteger("padding", padding, 0, MAX_LENGTH);
-    const attributes = conv2dAttributes("Conv1d", {
-      stride: [1, stride],
-      padding: [0, padding],
-      dilation: [1, dilation],
-      groups,
-    });
-    super(inChannels, outChannels, [expectLength("kernelSize", kernelSize)], groups, bias);
-    this.#attributes = attributes;
+    for (const [name, n] of Object.entries({ kernelSize, stride, dilation })) expectLength(name, n);
+    if (typeof padding !== "string") expectInteger("padding", padding, 0, MAX_LENGTH);
+    const zeros = typeof padding === "string" ? padding : ([0, padding] as const);
+    const own = { stride: [1, stride], padding: zeros, dilation: [1, dilation] } as const;
+    conv2dAttributes("Conv1d", { ...own, groups }, [1, kernelSize]);
+    super(inChannels, outChannels, [kernelSize], groups, bias);
+    this.#options = own;
   }
 
   override forward(x: Tensor): Tensor {
     expectTensor("Conv1d: x", x);
     expectShape("Conv1d: x", x.shape, [-1, this.inChannels, -1]);
     const [outputs, channels, size] = this.weight.shape;
-    const { dilation, padding } = this.#attributes;
-    const [reach, whole] = [dilation[1] * (size - 1) + 1, x.shape[2] + 2 * padding[1]];
+    const { dilation, padding } = this.#options;
+    const reach = dilation[1] * (size - 1) + 1;
+    const zeros = { same: reach - 1, valid: 0 };
+    const whole = x.shape[2] + (typeof padding === "string" ? zeros[padding] : 2 * padding[1]);
     if (reach > whole) {
       const got = `x [${x.shape.join(", ")}] and weight [${this.weight.shape.join(", ")}]`;
       const text = `Conv1d: expected a kernel that fits its padded input: it covers ${reach} of ${whole}, got ${got}`;
@@ -161,11 +163,12 @@ export class Conv1d extends Conv {
     }
     const images = x.reshape([x.shape[0], x.shape[1], 1, x.shape[2]]);
     const weight = this.weight.reshape([outputs, channels, 1, size]);
-    return conv2d(images, weight, this.bias, this.#attributes).squeeze(2);
+    return conv2d(images, weight, this.bias, { ...this.#options, groups: this.groups }).squeeze(2);
   }
 
   override extraRepr(): string {
-    const { stride, padding, dilation } = this.#attributes;
-    return this.describe({ stride: [stride[1]], padding: [padding[1]], dilation: [dilation[1]] });
+    const { stride, padding, dilation } = this.#options;
+    const zeros = typeof padding === "string" ? padding : [padding[1]];
+    return this.describe({ stride: [stride[1]], padding: zeros, dilation: [dilation[1]] });
   }
 }

@@ -2,6 +2,7 @@ import {
   argumentError,
   expectElements,
   expectInteger,
+  expectOneOf,
   expectOptions,
   expectShape,
   MAX_LENGTH,
@@ -19,17 +20,24 @@ import { expectTensor, type Tensor } from "../tensor/tensor.js";
 import { defineOp } from "./define_op.js";
 import { ADD_BIAS, PRODUCT } from "./product.js";
 import { RELU } from "./relu.js";
+import { slice } from "./slice.js";
 import { PLACED, placedNumbers, STORED, WEB_ASSEMBLY } from "./web_assembly.js";
 
 /** A number of rows and one of columns; one number is both. */
 export type Pair = number | readonly [rows: number, columns: number];
 
+/**
+ * Zeros around an image: so many on each side, none ("valid"), or as many as give outputs of the input's size ("same"),
+ * of an odd number the additional one at the end. "same" needs stride 1.
+ */
+export type Padding<N = Pair> = N | "same" | "valid";
+
 /** How a kernel moves over its input: each one number, or one for rows and one for columns. */
 export interface Conv2dOptions {
   /** From one output to the next; default 1. */
   stride?: Pair;
-  /** Zeros on each side; default 0. */
-  padding?: Pair;
+  /** Default 0. */
+  padding?: Padding;
   /** From one element of the kernel to the next; default 1. */
   dilation?: Pair;
   /**
@@ -201,29 +209,41 @@ const conv2dOp = defineOp<Conv2dAttributes, null>({
 export function conv2d(x: Tensor, weight: Tensor, bias: Tensor | null = null, options: Conv2dOptions = {}): Tensor {
   expectTensor("conv2d: x", x);
   expectTensor("conv2d: weight", weight);
+  expectShape("conv2d: weight", weight.shape, [-1, -1, -1, -1]);
+  const { before, ...window } = conv2dAttributes("conv2d", options, weight.shape.slice(2));
   const attributes = {
-    ...conv2dAttributes("conv2d", options),
+    ...window,
     relu: false,
     ...(currentPrecision() === "bfloat16" && { bfloat16: true }),
   };
-  expectShape("conv2d: weight", weight.shape, [-1, -1, -1, -1]);
   if (bias !== null) {
     expectTensor("conv2d: bias", bias);
     expectShape("conv2d: bias", bias.shape, [weight.shape[0]]);
   }
   outputShape(x.shape, weight.shape, attributes);
-  return conv2dOp(bias === null ? [x, weight] : [x, weight, bias], attributes);
+  const out = conv2dOp(bias === null ? [x, weight] : [x, weight, bias], attributes);
+  return before.reduce((y, count, i) => (count === 0 ? y : slice(y, count, undefined, { dim: 2 + i })), out);
 }
 
-/** The options of a convolution, checked, with their defaults. */
-export function conv2dAttributes(what: string, options: Conv2dOptions) {
+/**
+ * The options of a convolution, checked, with their defaults. "same" padding in numbers is that of the kernel, alike on
+ * both sides: `before` are the outputs at the start that its shorter side does not have.
+ */
+export function conv2dAttributes(what: string, options: Conv2dOptions, kernel: readonly number[]) {
   expectOptions(what, options, ["stride", "padding", "dilation", "groups"]);
-  const { stride = 1, padding = 0, dilation = 1, groups = 1 } = options;
+  const { stride: steps = 1, padding = 0, dilation: gaps = 1, groups = 1 } = options;
+  const [stride, dilation] = [pairOf("stride", steps, 1), pairOf("dilation", gaps, 1)];
+  if (typeof padding === "string") expectOneOf("padding", padding, ["same", "valid"]);
+  const step = stride.find((n) => n !== 1);
+  if (padding === "same" && step !== undefined) throw argumentError("padding", `"same" needs stride 1, got ${step}`);
+  const total = padding === "same" ? kernel.map((size, i) => dilation[i] * (size - 1)) : [0, 0];
+  const [rows, columns] = total.map((zeros) => Math.ceil(zeros / 2));
   return {
-    stride: pairOf("stride", stride, 1),
-    padding: pairOf("padding", padding, 0),
-    dilation: pairOf("dilation", dilation, 1),
+    stride,
+    padding: typeof padding === "string" ? ([rows, columns] as const) : pairOf("padding", padding, 0),
+    dilation,
     groups: expectInteger("groups", groups, 1, MAX_LENGTH),
+    before: total.map((zeros) => zeros % 2),
   };
 }
 

@@ -3,7 +3,7 @@ export { batchNorm } from "./batch_norm.js";
 export { add, div, maximum, minimum, mul, pow, sub } from "./binary.js";
 export { cat, split, stack } from "./cat.js";
 export { eq, ge, gt, le, lt, ne, where } from "./compare.js";
-export { type Conv2dOptions, conv2d, type Pair } from "./conv2d.js";
+export { type Conv2dOptions, conv2d, type Padding, type Pair } from "./conv2d.js";
 export { type CrossEntropyOptions, crossEntropy } from "./cross_entropy.js";
 export { cumsum } from "./cumsum.js";
 export { detach } from "./detach.js";

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { foldBatchNorm, GraphModule, traceModule } from "../../src/graph/index.js";
+import { FrozenModel, foldBatchNorm, GraphModule, traceModule } from "../../src/graph/index.js";
 import * as D from "../../src/index.js";
 import { expectClose } from "../parity/close.js";
 
@@ -115,6 +115,24 @@ test.each<[string, () => unknown, string, string]>([
     "BAD_ARGUMENT",
     "stride: expected a number, or one for rows and one for columns, got [1, 2, 3]",
   ],
+  [
+    "a stride with padding that keeps the size",
+    () => new D.Conv2d(1, 1, 3, { padding: "same", stride: [1, 2] }),
+    "BAD_ARGUMENT",
+    'padding: "same" needs stride 1, got 2',
+  ],
+  [
+    "a stride with padding that keeps the length",
+    () => new D.Conv1d(1, 1, 3, { padding: "same", stride: 3 }),
+    "BAD_ARGUMENT",
+    'padding: "same" needs stride 1, got 3',
+  ],
+  [
+    "padding of another name",
+    () => D.F.conv2d(D.zeros([1, 1, 2, 2]), D.zeros([1, 1, 1, 1]), null, { padding: "full" as never }),
+    "BAD_ARGUMENT",
+    'padding: expected "same" or "valid", got "full"',
+  ],
   ["a stride of 0", () => new D.Conv2d(1, 1, 1, { stride: 0 }), "BAD_ARGUMENT", "stride: expected a whole number"],
   [
     "a window larger than its padded input",
@@ -177,6 +195,26 @@ test("BatchNorm2d folds into a convolution before it, with and without groups", 
   const expected = D.noGrad(() => network.eval().forward(x));
   const folded = new GraphModule(foldBatchNorm(traceModule(network, [2, 5, 5], { training: false })));
   close(folded.forward(x).data, [...expected.data], "logits");
+});
+
+test("padding that keeps the size, of even kernels, has the same values traced, folded and frozen", () => {
+  D.manualSeed(1);
+  const padding = "same";
+  const network = new D.Sequential(
+    ...[new D.Conv2d(2, 4, [4, 3], { padding, bias: false }), new D.BatchNorm2d(4), new D.ReLU()],
+    ...[new D.Conv2d(4, 4, 2, { padding, dilation: 3 }), new D.ReLU(), new D.Flatten()],
+  );
+  for (let i = 0; i < 3; i++) network.forward(D.randn([5, 2, 5, 6]).mul(2).add(1));
+  const x = D.randn([3, 2, 5, 6]);
+  const expected = D.noGrad(() => network.eval().forward(x));
+  expect(expected.shape).toEqual([3, 4 * 5 * 6]);
+  const traced = traceModule(network, [2, 5, 6], { training: false });
+  expect(new GraphModule(traced).forward(x).data).toEqual(expected.data);
+  close(new GraphModule(foldBatchNorm(traced)).forward(x).data, [...expected.data], "folded");
+  const frozen = FrozenModel.from(network, [2, 5, 6], { training: false });
+  const generator = new D.Generator(1);
+  frozen.enqueue(x, generator);
+  close(frozen.take(x, generator).output.data, [...expected.data], "frozen");
 });
 
 const { AdaptiveAvgPool2d, Conv2d, F, ones, tensor, Upsample, zeros } = D;
