@@ -284,8 +284,8 @@ export function expectOptions(what: string, options: object, names: readonly str
   for (const name in options) {
     if (names.includes(name) || !Object.hasOwn(options, name)) continue;
     if ((options as Record<string, unknown>)[name] === undefined) continue;
-    const advice = suggestion(name, names) || `, expected one of ${names.join(", ")}`;
-    throw argumentError(what, `unknown option ${show(name)}${advice}`);
+    const known = names.length === 0 ? "it takes none" : `expected one of ${names.join(", ")}`;
+    throw argumentError(what, `unknown option ${show(name)}${suggestion(name, names) || `, ${known}`}`);
   }
 }
 

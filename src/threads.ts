@@ -15,6 +15,7 @@ export function numCores(): number {
  * Sets how many threads the kernels may use. The default is `$DISTILLERY_THREADS`, limited to the cores that the
  * process may use, or else all of these. Results have the same bits for any number.
  *
+ * @throws DistilleryError `BAD_ARGUMENT` for anything but a whole number from 1 to 1024.
  * @example
  * ```ts
  * setNumThreads(1);
@@ -24,7 +25,14 @@ export function setNumThreads(threads: number): void {
   native.setThreads(expectInteger("threads", threads, 1, MAX_THREADS));
 }
 
-/** How many threads the kernels may use. */
+/**
+ * How many threads the kernels may use. `torch.get_num_threads`.
+ *
+ * @example
+ * ```ts
+ * const threads = getNumThreads();
+ * ```
+ */
 export function getNumThreads(): number {
   return native.threads();
 }

@@ -216,6 +216,7 @@ describe.each(Object.keys(CALLS))("%s", (name) => {
     });
     const names = /expected one of (.*)/.exec((error as Error).message)?.[1].split(/, | or /) ?? [];
     expect(names).toEqual([...new Set(names)]);
+    expect(names).not.toContain("");
   });
 
   test("refuses what is no object of options", async () => {

@@ -126,6 +126,7 @@ export async function loadCheckpoint(file: string, options: LoadCheckpointOption
 /**
  * Describes the content of a checkpoint, which is read and checked as by {@link load}; NaN and infinities are allowed.
  *
+ * @throws DistilleryError as {@link load}.
  * @example
  * ```ts
  * const { format, parameters } = await inspectCheckpoint("student.pth"); // "pth", 535818

@@ -60,6 +60,11 @@ export function safetensorsBytes(tensors: StateDict, metadata: Readonly<Record<s
  * BOOL as int32. The tensors are copies. Errors begin with `name`.
  *
  * @throws DistilleryError `BAD_CHECKPOINT` if the header does not describe the bytes exactly.
+ * @example
+ * ```ts
+ * const bytes = encodeSafetensors({ weight: tensor([1, 2]) }, { epochs: "12" });
+ * decodeSafetensors(bytes, "weights").metadata.epochs; // "12"
+ * ```
  */
 export function decodeSafetensors(bytes: Uint8Array, name: string): Safetensors {
   if (!types.isUint8Array(bytes)) throw badDtype("bytes", "a Uint8Array", bytes);

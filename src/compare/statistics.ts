@@ -29,6 +29,7 @@ export interface PairedDifference extends SampleStats {
 /**
  * Values with their mean and the sample's standard deviation (divided by n - 1; 0 for one value).
  *
+ * @throws DistilleryError `BAD_ARGUMENT` for no values.
  * @example
  * ```ts
  * sampleStats([1, 2, 3]); // { values: [1, 2, 3], mean: 2, std: 1 }
@@ -56,6 +57,7 @@ export function sampleStats(values: readonly number[]): SampleStats {
  * two-sided p value of the paired t-test (Student, 1908), `scipy.stats.ttest_rel`. Of one pair, and if all differences
  * are equal, as they can be on a small test set, how far they spread is not known: the interval is infinite and p is 1.
  *
+ * @throws DistilleryError `BAD_ARGUMENT` for no values, or lists of different lengths.
  * @example
  * ```ts
  * const { mean, low, high, pValue } = pairedDifference([0.91, 0.92, 0.9], [0.9, 0.9, 0.89]);

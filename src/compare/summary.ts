@@ -54,9 +54,13 @@ export function compareSummary(result: CompareResult, weights: "best" | "last" =
 }
 
 /**
- * What the intervals of a comparison have in them, and what they have not.
+ * What the intervals of a comparison cover, and what they do not, in one sentence.
  *
  * @throws DistilleryError `BAD_ARGUMENT` for what is no result of `compare`.
+ * @example
+ * ```ts
+ * console.log(scopeOf(result)); // "Intervals are for other seeds and other test samples of the same kind, not for ..."
+ * ```
  */
 export function scopeOf(result: CompareResult): string {
   expectResult("compare", result, ["difference.best"]);
@@ -66,10 +70,14 @@ export function scopeOf(result: CompareResult): string {
 }
 
 /**
- * What has to be known beside {@link compareSummary}: if best epoch, last epoch and validation set contradict each
- * other, and what the interval does not cover.
+ * What has to be known beside {@link compareSummary}, one sentence each: if best epoch, last epoch and validation set
+ * contradict each other, and what the interval does not cover.
  *
  * @throws DistilleryError `BAD_ARGUMENT` for what is no result of `compare`.
+ * @example
+ * ```ts
+ * for (const sentence of compareCaveats(result)) console.log(sentence);
+ * ```
  */
 export function compareCaveats(result: CompareResult): string[] {
   expectResult("compare", result, ["seeds", "difference.best", "difference.last", "difference.validation"]);
@@ -91,10 +99,14 @@ export function compareCaveats(result: CompareResult): string[] {
 }
 
 /**
- * How well the networks know how sure to be, and what temperature scaling makes of it; null of another task than
- * classification.
+ * The calibration error of teacher, baseline and distilled students on the test set, before and after temperature
+ * scaling, in one sentence; null for another task than classification.
  *
  * @throws DistilleryError `BAD_ARGUMENT` for what is no result of `compare`.
+ * @example
+ * ```ts
+ * console.log(calibrationSummary(result)); // "Calibration error on the test set, before and after ..."
+ * ```
  */
 export function calibrationSummary(result: CompareResult): string | null {
   expectResult("compare", result, ["changes", "methods"]);
@@ -117,6 +129,10 @@ export function calibrationSummary(result: CompareResult): string | null {
  * methods to each other, and whether that is distinguishable from chance after Holm's correction.
  *
  * @throws DistilleryError `BAD_ARGUMENT` for what is no result of `compare`.
+ * @example
+ * ```ts
+ * for (const sentence of methodsSummary(result)) console.log(sentence);
+ * ```
  */
 export function methodsSummary(result: CompareResult): string[] {
   expectResult("compare", result, ["seeds", "methods"]);
@@ -186,6 +202,10 @@ function differenceSentence(
  * What a sweep finds, in one sentence; with several seeds by their mean, with the standard deviation.
  *
  * @throws DistilleryError `BAD_ARGUMENT` for what is no result of `sweep`.
+ * @example
+ * ```ts
+ * console.log(sweepSummary(swept));
+ * ```
  */
 export function sweepSummary(result: SweepResult): string {
   expectResult("sweep", result, ["best"]);
@@ -206,9 +226,14 @@ export function sweepSummary(result: SweepResult): string {
 }
 
 /**
- * What has to be known beside {@link sweepSummary}: whether the best point can be told from the others.
+ * What has to be known beside {@link sweepSummary}, one sentence each: whether the best point can be told from the
+ * others.
  *
  * @throws DistilleryError `BAD_ARGUMENT` for what is no result of `sweep`.
+ * @example
+ * ```ts
+ * for (const sentence of sweepCaveats(swept)) console.log(sentence);
+ * ```
  */
 export function sweepCaveats(result: SweepResult): string[] {
   expectResult("sweep", result, ["seeds", "points"]);

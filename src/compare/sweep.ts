@@ -70,6 +70,7 @@ export interface SweepInput extends Omit<ExperimentInput, "temperature" | "alpha
  * Each run has its folder below `out`, like a run of {@link distill}; the result is `sweep.json` there. `resume` and
  * errors are those of {@link compare}.
  *
+ * @throws DistilleryError as {@link compare}.
  * @example
  * ```ts
  * const student = () => new StudentNet();
@@ -86,6 +87,7 @@ export async function sweep(input: SweepInput): Promise<SweepResult> {
  * Trains one share of a sweep's runs, as {@link compareShare} does for a comparison; `sweep({ ..., collect: true })`
  * returns the result.
  *
+ * @throws DistilleryError as {@link compareShare}.
  * @example
  * ```ts
  * const student = () => new StudentNet();

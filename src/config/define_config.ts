@@ -46,8 +46,8 @@ export type ResolvedConfig<C extends ConfigName> = v.InferOutput<(typeof SCHEMAS
  * @throws DistilleryError `BAD_CONFIG` that lists every mistake with its path, and the nearest name for an unknown one.
  * @example
  * ```ts
- * const { epochs, temperature } = defineConfig("distill", { data: "fashion-mnist", teacher: "teacher.pth", epochs: 12
- * });
+ * const config = defineConfig("distill", { data: "fashion-mnist", teacher: "teacher.pth", epochs: 12 });
+ * config.batchSize; // 64
  * ```
  */
 export function defineConfig<C extends ConfigName>(command: C, config: ConfigOf<C>): ResolvedConfig<C> {
@@ -80,13 +80,32 @@ export function parseOptions<S extends ObjectSchema>(
   return parse(schema, options);
 }
 
-/** The options of a configuration that every training run takes. */
+/**
+ * The options of a configuration that every training run takes, such as `epochs`, `lr` and `seed`.
+ *
+ * @throws DistilleryError `BAD_ARGUMENT` for what is no object.
+ * @example
+ * ```ts
+ * const config = await readConfig("train-teacher", "teacher.yaml");
+ * await trainTeacher({ model, data, ...trainingOptions(config) });
+ * ```
+ */
 export function trainingOptions(config: ResolvedConfig<ConfigName>): ResolvedTraining {
   expectObject("config", config);
   return pick(config, (name) => Object.hasOwn(trainingSchema.entries, name)) as ResolvedTraining;
 }
 
-/** The options of a configuration that `distill` takes. */
+/**
+ * The options of a configuration that only `distill` takes, such as `loss` and `teacherMode`; {@link trainingOptions}
+ * gives the others.
+ *
+ * @throws DistilleryError `BAD_ARGUMENT` for what is no object.
+ * @example
+ * ```ts
+ * const config = await readConfig("distill", "distill.yaml");
+ * await distill({ teacher, student, data, ...trainingOptions(config), ...distillationOptions(config) });
+ * ```
+ */
 export function distillationOptions(config: ResolvedConfig<"distill">): ResolvedDistillation & { loss?: string } {
   expectObject("config", config);
   const options = pick(config, (name) => Object.hasOwn(distillationSchema.entries, name));

@@ -22,6 +22,7 @@ const LABEL_BATCH = 512;
  * The class of every sample [length]. A user's data set without {@link Dataset.labels} is read once, batch by
  * batch.
  *
+ * @throws DistilleryError `BAD_ARGUMENT` for what is no data set.
  * @example
  * ```ts
  * const ofClassThree = labelsOf(train).filter((label) => label === 3).length;

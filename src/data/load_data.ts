@@ -43,13 +43,15 @@ export interface ImageSets extends Omit<DataSets, "validation"> {
 /**
  * Loads a data set from a name (`fashion-mnist`, `mnist`, `kmnist`, `cifar-10`, `cifar-100`), a file or a folder.
  *
- * | source | content | |---|---| | folder with four IDX files | grey images | | folder with CIFAR's binary version |
- * `data_batch_1.bin`, ..., or `train.bin` and `test.bin` | | `.npz`, `.npy` or a folder of `.npy` | `x_train`,
- * `y_train`, `x_val`, `y_val`, `x_test`, `y_test`; or `x` and `y`, `images` and `labels` | | `.csv`, `.tsv` | rows of
- * numbers and texts, one column the label, or several the targets; `NAME_test.csv` beside `NAME.csv` is the test part,
- * `NAME_val.csv` the validation part | | `.jsonl`, `.ndjson` | the same as an object a line, whose keys are the columns
- * | | folder of folders | PNG, JPEG, WebP, BMP and GIF images by class, or `train/`, `val/` (`valid/`, `validation/`)
- * and `test/` with these |
+ * - A folder with four IDX files: grey images.
+ * - A folder with CIFAR's binary version: `data_batch_1.bin`, ..., or `train.bin` and `test.bin`.
+ * - `.npz`, `.npy`, or a folder of `.npy` files: `x_train`, `y_train`, `x_val`, `y_val`, `x_test`, `y_test`; or `x` and
+ *   `y`, `images` and `labels`.
+ * - `.csv`, `.tsv`: rows of numbers and texts. One column is the label, or several are the targets. `NAME_test.csv`
+ *   beside `NAME.csv` is the test part, `NAME_val.csv` the validation part.
+ * - `.jsonl`, `.ndjson`: the same, with an object on each line, whose keys are the columns.
+ * - A folder of folders: PNG, JPEG, WebP, BMP and GIF images by class, or `train/`, `val/` (`valid/`, `validation/`)
+ *   and `test/` with these.
  *
  * Pixels are normalised and columns standardised by the means and deviations of the training rows;
  * {@link preprocessingOf} returns these. Data sets with a name use their usual normalisation; `mean` and `std` replace

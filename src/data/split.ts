@@ -148,7 +148,16 @@ export function subsetsOf(
   };
 }
 
-/** The ascending indices of the two parts that {@link splitDataset} makes of samples with these labels. */
+/**
+ * The ascending indices of the two parts that {@link splitDataset} makes of samples with these labels.
+ *
+ * @throws DistilleryError as {@link splitDataset}, `BAD_DTYPE`.
+ * @example
+ * ```ts
+ * const { train, heldOut } = stratify(Int32Array.of(0, 0, 1, 1), 2, { fraction: 0.5 });
+ * [train.length, heldOut.length]; // [2, 2]
+ * ```
+ */
 export function stratify(
   labels: Labels,
   classes: number,

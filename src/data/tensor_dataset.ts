@@ -279,6 +279,7 @@ export interface SyntheticOptions {
  * Noise with random labels: `randn([samples, features])`, then `randint(0, classes, [samples])`, drawn from the
  * current stream. The data of the original script: it shows that training works, and teaches nothing.
  *
+ * @throws DistilleryError `BAD_ARGUMENT` for options that are unknown or out of range.
  * @example
  * ```ts
  * manualSeed(0);

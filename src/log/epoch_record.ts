@@ -22,7 +22,16 @@ export interface EpochRecord {
   metrics: Metrics;
 }
 
-/** A record as one flat row, as `metrics.jsonl` and tables have it; `BAD_ARGUMENT` for what is no record. */
+/**
+ * A record as one flat row, as `metrics.jsonl` and tables have it: its metrics beside its other numbers.
+ *
+ * @throws DistilleryError `BAD_ARGUMENT` for what is no record.
+ * @example
+ * ```ts
+ * const row = flattenRecord(record);
+ * console.log(row.epoch, row.loss, row.lr);
+ * ```
+ */
 export function flattenRecord(record: EpochRecord): Record<string, number> {
   expectRecord("record", record);
   const { epoch, epochs, metrics, ...rest } = record;

@@ -49,7 +49,17 @@ function attention(maps: Tensor): Tensor {
   return unit(flatRows(maps.mul(maps).mean(1, true)));
 }
 
-/** {@link attentionTransferLoss} as a loss of `distill`: `attention-transfer` in expressions. */
+/**
+ * {@link attentionTransferLoss} as a loss of `distill`: `attention-transfer` in expressions.
+ *
+ * @throws DistilleryError `BAD_ARGUMENT` for a layer that is no path, and for unknown options; in a run for a layer
+ * that a network lacks.
+ * @example
+ * ```ts
+ * const loss = attentionTransferDistillationLoss({ student: "layer3", teacher: "layer3" });
+ * await distill({ teacher, student, data, loss: weightedSum([[1, crossEntropyDistillationLoss()], [1000, loss]]) });
+ * ```
+ */
 export function attentionTransferDistillationLoss(layers: Layers): DistillationLoss {
   return ofLayers("attention-transfer", layers, (student, teacher) => attentionTransferLoss(student, teacher));
 }

@@ -29,7 +29,18 @@ export function cosineFeatureLoss(
   return regressedLoss("cosineFeatureLoss", cosineDistance, { studentFeatures, teacherFeatures }, options);
 }
 
-/** {@link cosineFeatureLoss} as a loss of `distill`: `cosine-feature` in expressions. */
+/**
+ * {@link cosineFeatureLoss} as a loss of `distill`: `cosine-feature` in expressions.
+ *
+ * @throws DistilleryError `BAD_ARGUMENT` for a layer that is no path, and for unknown options; in a run for a layer
+ * that a network lacks.
+ * @example
+ * ```ts
+ * const regressor = new Linear(256, 512);
+ * const loss = cosineFeatureDistillationLoss({ student: "fc2", teacher: "fc3" }, { regressor });
+ * await distill({ teacher, student, data, loss });
+ * ```
+ */
 export function cosineFeatureDistillationLoss(layers: Layers, options: HintLossOptions = {}): DistillationLoss {
   expectOptions("cosineFeatureDistillationLoss", options, ["regressor"]);
   return regressedDistillationLoss("cosine-feature", cosineFeatureLoss, layers, options);

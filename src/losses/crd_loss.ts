@@ -30,7 +30,16 @@ export interface CrdLossOptions {
   tau?: number;
 }
 
-/** Features [rows, ...] to embeddings [rows, dimension] of length 1: a Linear. */
+/**
+ * Features [rows, ...] to embeddings [rows, dimension] of length 1 for {@link crdLoss}: a Linear, and a division by the
+ * length.
+ *
+ * @throws DistilleryError `BAD_ARGUMENT` for lengths that are no whole numbers from 1.
+ * @example
+ * ```ts
+ * new CrdEmbedding(256).forward(randn([4, 256])).shape; // [4, 128]
+ * ```
+ */
 export class CrdEmbedding extends Module {
   readonly linear: Linear;
 
@@ -139,6 +148,16 @@ export interface CrdDistillationLossOptions {
 
 /**
  * {@link crdLoss} as a loss of `distill`: `crd` in expressions. Memory and embeddings are part of the run's checkpoint.
+ *
+ * @throws DistilleryError `BAD_ARGUMENT` without a memory; in a run for a layer that a network lacks, and for mixed
+ * samples.
+ * @example
+ * ```ts
+ * const memory = new CrdMemory({ samples: data.length, labels: labelsOf(data), negatives: 256 });
+ * const embeddings = { student: new CrdEmbedding(256), teacher: new CrdEmbedding(512) };
+ * const loss = crdDistillationLoss({ student: "fc2", teacher: "fc3" }, { memory, ...embeddings });
+ * await distill({ teacher, student, data, loss });
+ * ```
  */
 export function crdDistillationLoss(layers: Layers, options: CrdDistillationLossOptions): DistillationLoss {
   const all = optionsOf("crdDistillationLoss", DEFAULTS, options, ["memory", "student", "teacher"]);

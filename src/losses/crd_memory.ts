@@ -42,6 +42,12 @@ export const CRD_MEMORY_DEFAULTS = { dimension: 128, negatives: 16384, momentum:
  * are initialised at random from the current stream. The negatives of a batch follow from a seed drawn then and the
  * number of batches so far. All of this is stored in buffers, and so in the state dict: a resumed run has the same
  * bits.
+ *
+ * @throws DistilleryError `BAD_ARGUMENT` for options that are unknown or out of range.
+ * @example
+ * ```ts
+ * const memory = new CrdMemory({ samples: train.length, labels: labelsOf(train), negatives: 256 });
+ * ```
  */
 export class CrdMemory extends Module implements ShardedMemory {
   /** [samples, dimension] */

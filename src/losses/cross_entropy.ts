@@ -26,6 +26,7 @@ export function labelledCrossEntropy(logits: Tensor, labels: Labels, labelSmooth
  * {@link crossEntropy} of the student with the labels as a loss of `distill` and `trainTeacher`: `cross-entropy` in
  * expressions.
  *
+ * @throws DistilleryError `BAD_ARGUMENT` for options that are unknown or out of range.
  * @example
  * ```ts
  * await trainTeacher({ model, data, loss: crossEntropyDistillationLoss({ labelSmoothing: 0.1 }) });

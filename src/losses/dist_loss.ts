@@ -70,7 +70,16 @@ export interface DistDistillationLossOptions extends Omit<DistLossOptions, "temp
   temperature?: Annealed;
 }
 
-/** {@link distLoss} as a loss of `distill`: `dist` in expressions. */
+/**
+ * {@link distLoss} as a loss of `distill`: `dist` in expressions.
+ *
+ * @throws DistilleryError `BAD_ARGUMENT` for options that are unknown or out of range.
+ * @example
+ * ```ts
+ * const loss = weightedSum([[1, crossEntropyDistillationLoss()], [2, distDistillationLoss()]]);
+ * await distill({ teacher, student, data, loss });
+ * ```
+ */
 export function distDistillationLoss(options: DistDistillationLossOptions = {}): DistillationLoss {
   const all = parseOptions("distDistillationLoss", OPTIONS, options);
   return ofLogits("dist", ["classification"], all, distLoss);

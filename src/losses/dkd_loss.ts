@@ -101,7 +101,16 @@ export interface DkdDistillationLossOptions extends Omit<DkdLossOptions, "temper
   temperature?: Annealed;
 }
 
-/** {@link dkdLoss} as a loss of `distill`: `dkd` in expressions. */
+/**
+ * {@link dkdLoss} as a loss of `distill`: `dkd` in expressions.
+ *
+ * @throws DistilleryError `BAD_ARGUMENT` for options that are unknown or out of range.
+ * @example
+ * ```ts
+ * const loss = weightedSum([[1, crossEntropyDistillationLoss()], [1, dkdDistillationLoss({ beta: 4 })]]);
+ * await distill({ teacher, student, data, loss });
+ * ```
+ */
 export function dkdDistillationLoss(options: DkdDistillationLossOptions = {}): DistillationLoss {
   const all = parseOptions("dkdDistillationLoss", OPTIONS, options);
   return ofLogits("dkd", ["classification"], all, (student, teacher, now, batch) =>

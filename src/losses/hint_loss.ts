@@ -67,7 +67,18 @@ export function regressedLoss(
   return expectFiniteOutput(name, compare(mapped, target), features);
 }
 
-/** {@link hintLoss} as a loss of `distill`: `hint` in expressions. The regressor is trained with the student. */
+/**
+ * {@link hintLoss} as a loss of `distill`: `hint` in expressions. The regressor is trained with the student.
+ *
+ * @throws DistilleryError `BAD_ARGUMENT` for a layer that is no path, and for unknown options; in a run for a layer
+ * that a network lacks.
+ * @example
+ * ```ts
+ * const regressor = new Linear(256, 512);
+ * const hint = hintDistillationLoss({ student: "fc2", teacher: "fc3" }, { regressor });
+ * await distill({ teacher, student, data, loss: weightedSum([[1, crossEntropyDistillationLoss()], [100, hint]]) });
+ * ```
+ */
 export function hintDistillationLoss(layers: Layers, options: HintLossOptions = {}): DistillationLoss {
   expectOptions("hintDistillationLoss", options, ["regressor"]);
   return regressedDistillationLoss("hint", hintLoss, layers, options);

@@ -137,7 +137,15 @@ const CONTEXT = [
   "labels",
 ] as const satisfies readonly (keyof LossContext)[];
 
-/** The losses that have a name. To add one, write its file and add its entry here. */
+/**
+ * The losses that have a name: `--loss "dkd(beta=4)"`, `distill({ loss: "dkd(beta=4)" })`. To add one to the library,
+ * write its file and add its entry here.
+ *
+ * @example
+ * ```ts
+ * LOSSES.names.includes("dkd"); // true
+ * ```
+ */
 export const LOSSES = new Registry<DistillationLoss, LossContext>("loss", [...HARD, ...ENTRIES], {
   expected: "a loss with name, compute and config, or a function that makes one",
   advice: `it is called with { ${CONTEXT.join(", ")} } and its arguments, and makes a loss; a function of the batch is exported as () => ({ student, teacher }) => ...`,
@@ -156,6 +164,12 @@ export type LossSpec = Expression | DistillationLoss | LossFunction;
  * Makes the loss that a specification describes, for data of the context's task.
  *
  * @throws DistilleryError `BAD_ARGUMENT` that names the argument, what was expected and what came.
+ * @example
+ * ```ts
+ * const layers = { tapShape: () => [256], features: () => "fc3:input" };
+ * const ofData = { classes: 10, labelSmoothing: 0, samples: train.length, labels: () => labelsOf(train) };
+ * createLoss("cross-entropy + dkd(beta=4)", { ...layers, ...ofData }).name; // "cross-entropy+dkd"
+ * ```
  */
 export function createLoss(
   spec: LossSpec,

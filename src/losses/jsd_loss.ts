@@ -66,7 +66,15 @@ export interface JsdDistillationLossOptions extends Omit<JsdLossOptions, "temper
   temperature?: Annealed;
 }
 
-/** {@link jsdLoss} as a loss of `distill`: `jsd` in expressions. */
+/**
+ * {@link jsdLoss} as a loss of `distill`: `jsd` in expressions.
+ *
+ * @throws DistilleryError `BAD_ARGUMENT` for options that are unknown or out of range.
+ * @example
+ * ```ts
+ * await distill({ teacher, student, data, loss: jsdDistillationLoss({ beta: 0.9 }) });
+ * ```
+ */
 export function jsdDistillationLoss(options: JsdDistillationLossOptions = {}): DistillationLoss {
   const all = parseOptions("jsdDistillationLoss", OPTIONS, options);
   return ofLogits("jsd", ["classification"], all, jsdLoss);

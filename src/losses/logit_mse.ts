@@ -24,7 +24,15 @@ export function logitMseLoss(studentLogits: Tensor, teacherLogits: Tensor): Tens
   return expectFiniteOutput(name, loss, { studentLogits, teacherLogits });
 }
 
-/** {@link logitMseLoss} as a loss of `distill`: `logit-mse` in expressions. */
+/**
+ * {@link logitMseLoss} as a loss of `distill`: `logit-mse` in expressions.
+ *
+ * @throws DistilleryError `BAD_ARGUMENT` for any option.
+ * @example
+ * ```ts
+ * await distill({ teacher, student, data, loss: logitMseDistillationLoss() });
+ * ```
+ */
 export function logitMseDistillationLoss(options: NoOptions = {}): DistillationLoss {
   expectOptions("logitMseDistillationLoss", options, []);
   const name = "logit-mse";

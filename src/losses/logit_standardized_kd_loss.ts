@@ -64,7 +64,15 @@ const standardized = defineOp<null, null>({
   },
 });
 
-/** {@link logitStandardizedKdLoss} as a loss of `distill`: `logit-standardized-kd` in expressions. */
+/**
+ * {@link logitStandardizedKdLoss} as a loss of `distill`: `logit-standardized-kd` in expressions.
+ *
+ * @throws DistilleryError `BAD_ARGUMENT` for options that are unknown or out of range.
+ * @example
+ * ```ts
+ * await distill({ teacher, student, data, loss: logitStandardizedKdDistillationLoss({ temperature: 2 }) });
+ * ```
+ */
 export function logitStandardizedKdDistillationLoss(options: { temperature?: Annealed } = {}): DistillationLoss {
   const all = parseOptions("logitStandardizedKdDistillationLoss", OPTIONS, options);
   return ofLogits("logit-standardized-kd", ["classification"], all, logitStandardizedKdLoss);

@@ -47,7 +47,15 @@ export function multiLabelKdLoss(
   return expectFiniteOutput(name, sum.mul(temperature ** 2 / studentLogits.shape[0]), { studentLogits, teacherLogits });
 }
 
-/** {@link multiLabelKdLoss} as a loss of `distill`: `multi-label-kd` in expressions. */
+/**
+ * {@link multiLabelKdLoss} as a loss of `distill`: `multi-label-kd` in expressions.
+ *
+ * @throws DistilleryError `BAD_ARGUMENT` for options that are unknown or out of range.
+ * @example
+ * ```ts
+ * await distill({ teacher, student, data, loss: multiLabelKdDistillationLoss({ temperature: 2 }) });
+ * ```
+ */
 export function multiLabelKdDistillationLoss(options: { temperature?: Annealed } = {}): DistillationLoss {
   const all = parseOptions("multiLabelKdDistillationLoss", OPTIONS, options);
   return ofLogits("multi-label-kd", ["classification", "multi-label"], all, multiLabelKdLoss);

@@ -44,7 +44,17 @@ function neighbours(features: Tensor): Tensor {
   return similarities.div(similarities.sum(1, true));
 }
 
-/** {@link pktLoss} as a loss of `distill`: `pkt` in expressions. */
+/**
+ * {@link pktLoss} as a loss of `distill`: `pkt` in expressions.
+ *
+ * @throws DistilleryError `BAD_ARGUMENT` for a layer that is no path, and for unknown options; in a run for a layer
+ * that a network lacks.
+ * @example
+ * ```ts
+ * const loss = pktDistillationLoss({ student: "fc2", teacher: "fc3" });
+ * await distill({ teacher, student, data, loss: weightedSum([[1, crossEntropyDistillationLoss()], [30000, loss]]) });
+ * ```
+ */
 export function pktDistillationLoss(layers: Layers): DistillationLoss {
   return ofLayers("pkt", layers, (student, teacher) => pktLoss(student, teacher));
 }

@@ -65,6 +65,13 @@ class FusionStage extends Module {
  * Maps the student's maps to the teacher's for {@link reviewKdLoss}, from the deepest stage to the first:
  * attention-based fusion (Chen et al., 2021), with the state dict keys of the authors' code. All its parameters have to
  * be trained.
+ *
+ * @throws DistilleryError `SHAPE_MISMATCH` for lists of channels of different lengths.
+ * @example
+ * ```ts
+ * const fusion = new ReviewFusion([16, 32], [64, 128]); // two stages of student and teacher
+ * fusion.forward(randn([2, 16, 8, 8]), randn([2, 32, 4, 4])).shape; // [2, 64, 8, 8], the first stage
+ * ```
  */
 export class ReviewFusion extends Module {
   /** Deepest first. */
@@ -210,7 +217,18 @@ export interface ReviewLayers {
   teacher: readonly string[];
 }
 
-/** {@link reviewKdLoss} as a loss of `distill`: `review-kd` in expressions. The fusion is trained with the student. */
+/**
+ * {@link reviewKdLoss} as a loss of `distill`: `review-kd` in expressions. The fusion is trained with the student.
+ *
+ * @throws DistilleryError `BAD_ARGUMENT` for layers that are no paths, and for what is no fusion; in a run as
+ * {@link reviewKdLoss}.
+ * @example
+ * ```ts
+ * const fusion = new ReviewFusion([16, 32], [64, 128]);
+ * const layers = { student: ["layer1", "layer2"], teacher: ["layer1", "layer2"] };
+ * await distill({ teacher, student, data, loss: reviewKdDistillationLoss(layers, { fusion }) });
+ * ```
+ */
 export function reviewKdDistillationLoss(layers: ReviewLayers, options: ReviewKdLossOptions = {}): DistillationLoss {
   expectOptions("reviewKdDistillationLoss", options, ["fusion"]);
   expectOptions("layers", layers, ["student", "teacher"]);

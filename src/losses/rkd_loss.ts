@@ -85,7 +85,17 @@ function angles(between: Tensor): Tensor {
   return bmm(directions, transpose(directions, 1, 2));
 }
 
-/** {@link rkdLoss} as a loss of `distill`: `rkd` in expressions. */
+/**
+ * {@link rkdLoss} as a loss of `distill`: `rkd` in expressions.
+ *
+ * @throws DistilleryError `BAD_ARGUMENT` for a layer that is no path, and for unknown options; in a run for a layer
+ * that a network lacks.
+ * @example
+ * ```ts
+ * const loss = rkdDistillationLoss({ student: "fc2", teacher: "fc3" });
+ * await distill({ teacher, student, data, loss: weightedSum([[1, crossEntropyDistillationLoss()], [1, loss]]) });
+ * ```
+ */
 export function rkdDistillationLoss(layers: Layers, options: RkdLossOptions = {}): DistillationLoss {
   const all = parseOptions("rkdDistillationLoss", OPTIONS, options);
   return ofLayers("rkd", layers, (student, teacher) => rkdLoss(student, teacher, all), { config: all });

@@ -39,7 +39,17 @@ function similarities(features: Tensor): Tensor {
   return unit(linear(rows, rows, null));
 }
 
-/** {@link similarityPreservingLoss} as a loss of `distill`: `similarity-preserving` in expressions. */
+/**
+ * {@link similarityPreservingLoss} as a loss of `distill`: `similarity-preserving` in expressions.
+ *
+ * @throws DistilleryError `BAD_ARGUMENT` for a layer that is no path, and for unknown options; in a run for a layer
+ * that a network lacks.
+ * @example
+ * ```ts
+ * const loss = similarityPreservingDistillationLoss({ student: "fc2", teacher: "fc3" });
+ * await distill({ teacher, student, data, loss: weightedSum([[1, crossEntropyDistillationLoss()], [3000, loss]]) });
+ * ```
+ */
 export function similarityPreservingDistillationLoss(layers: Layers): DistillationLoss {
   return ofLayers("similarity-preserving", layers, (student, teacher) => similarityPreservingLoss(student, teacher));
 }

@@ -59,6 +59,7 @@ function expectTargetDimensions(name: keyof typeof TASKS, context: LossContext |
  * The mean squared error of the student's outputs and the targets [rows, outputs], over all elements, as a loss of
  * `distill` and `trainTeacher`: `mse` in expressions. Targets of a table are standardised. `torch.nn.MSELoss`.
  *
+ * @throws DistilleryError `BAD_ARGUMENT` for any option.
  * @example
  * ```ts
  * await trainTeacher({ model, data, loss: mseDistillationLoss() });
@@ -72,6 +73,7 @@ export function mseDistillationLoss(options: NoOptions = {}): DistillationLoss {
 /**
  * The mean absolute error, as {@link mseDistillationLoss}: `mae` in expressions. `torch.nn.L1Loss`.
  *
+ * @throws DistilleryError as {@link mseDistillationLoss}.
  * @example
  * ```ts
  * await trainTeacher({ model, data, loss: maeDistillationLoss() });
@@ -88,6 +90,7 @@ const HUBER_DEFAULTS = { delta: 1 } as const;
  * Huber's loss (1964), as {@link mseDistillationLoss}: d² / 2 for a difference d up to `delta` (default 1), delta (|d|
  * - delta / 2) beyond; `huber` in expressions. `torch.nn.HuberLoss`.
  *
+ * @throws DistilleryError `BAD_ARGUMENT` for options that are unknown or out of range.
  * @example
  * ```ts
  * await trainTeacher({ model, data, loss: huberDistillationLoss({ delta: 0.5 }) });
@@ -105,6 +108,7 @@ export function huberDistillationLoss(options: { delta?: number } = {}): Distill
  * The binary cross-entropy of sigmoid(outputs) with targets of 0 and 1 [rows, labels], over all elements: `bce` in
  * expressions. `torch.nn.BCEWithLogitsLoss`.
  *
+ * @throws DistilleryError `BAD_ARGUMENT` for any option.
  * @example
  * ```ts
  * await trainTeacher({ model, data, loss: bceDistillationLoss() });
@@ -116,10 +120,10 @@ export function bceDistillationLoss(options: NoOptions = {}): DistillationLoss {
 }
 
 /**
- * The mean over rows of 1 - cos(outputs, targets), for vectors [rows, dimensions]: `cosine` in expressions. A vector of
- * zeros has cosine
- * 0. `torch.nn.CosineEmbeddingLoss` with targets of 1.
+ * The mean over rows of 1 - cos(outputs, targets), for vectors [rows, dimensions]: `cosine` in expressions. The cosine
+ * of a vector of zeros is 0. `torch.nn.CosineEmbeddingLoss` with targets of 1.
  *
+ * @throws DistilleryError `BAD_ARGUMENT` for any option.
  * @example
  * ```ts
  * await trainTeacher({ model, data, loss: cosineDistillationLoss() });

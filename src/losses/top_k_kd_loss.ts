@@ -131,7 +131,15 @@ const OPTIONS = {
   tail: described(v.optional(oneOf(TAILS), DEFAULTS.tail), "the others: one bucket, or spread evenly"),
 };
 
-/** {@link topKKdLoss} with the teacher's k most probable classes as a loss of `distill`: `top-k-kd` in expressions. */
+/**
+ * {@link topKKdLoss} with the teacher's k most probable classes as a loss of `distill`: `top-k-kd` in expressions.
+ *
+ * @throws DistilleryError `BAD_ARGUMENT` for options that are unknown or out of range.
+ * @example
+ * ```ts
+ * await distill({ teacher, student, data, loss: topKKdDistillationLoss({ k: 5 }) });
+ * ```
+ */
 export function topKKdDistillationLoss(options: TopKKdDistillationLossOptions = {}): DistillationLoss {
   const { k, tail } = parseOptions("topKKdDistillationLoss", OPTIONS, options);
   const name = "top-k-kd";

@@ -62,6 +62,12 @@ export function vectorKdLoss(
 /**
  * {@link vectorKdLoss} of the outputs as a loss of `distill`: `vector-kd` in expressions. A projection is trained with
  * the student and is no part of it afterwards.
+ *
+ * @throws DistilleryError `BAD_ARGUMENT` for options that are unknown or out of range.
+ * @example
+ * ```ts
+ * await distill({ teacher, student, data, loss: vectorKdDistillationLoss({ cosine: 1, mse: 0 }) });
+ * ```
  */
 export function vectorKdDistillationLoss(options: VectorKdLossOptions = {}): DistillationLoss {
   const { projection, ...weights } = optionsOf("vectorKdDistillationLoss", DEFAULTS, options, ["projection"]);

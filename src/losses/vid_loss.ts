@@ -24,6 +24,12 @@ export interface VidLossOptions {
  * Predicts the teacher's channels for {@link vidLoss}: three Linears with ReLU between them, the middle one as wide as
  * the teacher, and the variance of each channel. All its parameters have to be trained. The authors' regressor
  * (RepDistiller, mdistiller) has no biases.
+ *
+ * @throws DistilleryError `BAD_ARGUMENT` for channels that are no whole numbers from 1.
+ * @example
+ * ```ts
+ * const regressor = new VidRegressor(128, 256);
+ * ```
  */
 export class VidRegressor extends Module {
   readonly fc1: Linear;
@@ -86,7 +92,18 @@ function logScaleOf(variance: number): number {
   return v > 40 ? v : Math.log(Math.expm1(v));
 }
 
-/** {@link vidLoss} as a loss of `distill`: `vid` in expressions. */
+/**
+ * {@link vidLoss} as a loss of `distill`: `vid` in expressions.
+ *
+ * @throws DistilleryError `BAD_ARGUMENT` for a layer that is no path, and for unknown options; in a run for a layer
+ * that a network lacks.
+ * @example
+ * ```ts
+ * const regressor = new VidRegressor(256, 512);
+ * const loss = vidDistillationLoss({ student: "fc2", teacher: "fc3" }, { regressor });
+ * await distill({ teacher, student, data, loss: weightedSum([[1, crossEntropyDistillationLoss()], [1, loss]]) });
+ * ```
+ */
 export function vidDistillationLoss(layers: Layers, options: VidLossOptions = {}): DistillationLoss {
   expectOptions("vidDistillationLoss", options, ["regressor"]);
   const { regressor } = options;

@@ -56,7 +56,14 @@ const NETWORKS: readonly NetworkEntry[] = [
   bert,
 ];
 
-/** The networks that can be made by name: `createNetwork("mlp(hidden=[64])", ...)`, `--student "mlp(hidden=[64])"`. */
+/**
+ * The networks that can be made by name: `createNetwork("mlp(hidden=[64])", ...)`, `--student "mlp(hidden=[64])"`.
+ *
+ * @example
+ * ```ts
+ * MODELS.names.includes("resnet20"); // true
+ * ```
+ */
 export const MODELS = new Registry<Module, NetworkContext, NetworkEntry>("network", NETWORKS, {
   expected: "a Module, a class of one, or a function that returns one",
   convert: (value, _, place) => (value instanceof Module ? withOutputExpected(value, place) : value),

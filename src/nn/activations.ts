@@ -46,7 +46,7 @@ export class LeakyReLU extends Module {
 }
 
 /**
- * x times the chance that a standard normal is below x, or its approximation by tanh. `torch.nn.GELU`.
+ * x times the probability that a standard normal is below x, or its approximation by tanh. `torch.nn.GELU`.
  *
  * @example
  * ```ts

@@ -28,7 +28,7 @@ export class ReLU extends Module {
 const { forward: reluForward } = ReLU.prototype;
 
 /**
- * Zeroes elements with chance p in train mode and divides the others by 1 - p. `torch.nn.Dropout`.
+ * Zeroes elements with probability p in train mode and divides the others by 1 - p. `torch.nn.Dropout`.
  *
  * @example
  * ```ts
@@ -57,7 +57,7 @@ export class Dropout extends Module {
 }
 
 /**
- * Zeroes whole channels of x [images, channels, ...] with chance p in train mode and divides the others by 1 - p.
+ * Zeroes whole channels of x [images, channels, ...] with probability p in train mode and divides the others by 1 - p.
  * `torch.nn.Dropout2d`.
  *
  * @throws DistilleryError `SHAPE_MISMATCH` for x without axes behind the channels.

@@ -173,12 +173,26 @@ export function pow(a: Tensor, b: Tensor | number, extra?: never): Tensor {
 }
 
 /**
- * The larger one of each two elements; NaN if one is. Two equal ones get half of the gradient each.
- * `torch.maximum`.
+ * The larger one of each two elements of tensors whose shapes broadcast; NaN if one is. Two equal ones get half of the
+ * gradient each. `torch.maximum`.
+ *
+ * @throws DistilleryError `BAD_DTYPE` for what is no tensor, `SHAPE_MISMATCH` for shapes that do not broadcast.
+ * @example
+ * ```ts
+ * maximum(tensor([1, 5]), tensor([3])).toArray(); // [3, 5]
+ * ```
  */
 export const maximum = defineBinary("maximum", { js: "Math.max(a, b)", onnx: "Max" });
 
-/** The smaller one of each two elements; otherwise as {@link maximum}. `torch.minimum`. */
+/**
+ * The smaller one of each two elements; otherwise as {@link maximum}. `torch.minimum`.
+ *
+ * @throws DistilleryError as {@link maximum}.
+ * @example
+ * ```ts
+ * minimum(tensor([1, 5]), tensor([3])).toArray(); // [1, 3]
+ * ```
+ */
 export const minimum = defineBinary("minimum", { js: "Math.min(a, b)", onnx: "Min" });
 
 /**

@@ -70,6 +70,8 @@ const catOp = defineOp<{ axis: number }, null>({
 /**
  * Tensors joined along an axis; the other lengths are equal. One of shape [0] is left out beside others. `torch.cat`.
  *
+ * @throws DistilleryError `BAD_DTYPE`, `SHAPE_MISMATCH` if another length differs, `BAD_ARGUMENT` for no tensor, or an
+ * axis that they lack.
  * @example
  * ```ts
  * cat([tensor([[1, 2]]), tensor([[3, 4]])]).toArray(); // [[1, 2], [3, 4]]
@@ -94,6 +96,7 @@ function isNothing({ shape }: Tensor): boolean {
 /**
  * Tensors of one shape side by side along a new axis. `torch.stack`.
  *
+ * @throws DistilleryError `BAD_DTYPE`, `SHAPE_MISMATCH` for tensors of other shapes, `BAD_ARGUMENT` for none.
  * @example
  * ```ts
  * stack([tensor([1, 2]), tensor([3, 4])], 1).toArray(); // [[1, 3], [2, 4]]
@@ -111,6 +114,7 @@ export function stack(tensors: readonly Tensor[], dim = 0): Tensor {
 /**
  * Parts of `size` along an axis, the last one shorter if need be, or of the given sizes. `torch.split`.
  *
+ * @throws DistilleryError `BAD_DTYPE`, `BAD_ARGUMENT` for sizes that do not add up to the length of the axis.
  * @example
  * ```ts
  * split(tensor([1, 2, 3, 4, 5]), 2).map((part) => part.toArray()); // [[1, 2], [3, 4], [5]]

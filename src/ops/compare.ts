@@ -109,6 +109,7 @@ const ZERO = new Float32Array(1);
 /**
  * a where the mask is not 0, else b; all three broadcast as NumPy does, a and b may be numbers. `torch.where`.
  *
+ * @throws DistilleryError `BAD_DTYPE`, `SHAPE_MISMATCH` for shapes that do not broadcast.
  * @example
  * ```ts
  * const x = tensor([1, -2, 3]);

@@ -27,9 +27,10 @@ const dropoutOp = defineOp<{ p: number }, Uint8Array>({
 });
 
 /**
- * Zeroes each element with chance p and divides the others by 1 - p; gives x itself if not training or p is 0.
+ * Zeroes each element with probability p and divides the others by 1 - p; gives x itself if not training or p is 0.
  * Draws 64 bits an element, row by row. `torch.nn.functional.dropout`.
  *
+ * @throws DistilleryError `BAD_DTYPE`, `BAD_ARGUMENT` for a probability that is not from 0 to 1.
  * @example
  * ```ts
  * const hidden = F.dropout(x, 0.2, true); // in eval mode false

@@ -174,6 +174,7 @@ export function scatter(x: Tensor, dim: number, index: IntTensor, src: Tensor | 
  * 1 at the class of each label, else 0: the labels' shape with an axis of `numClasses` behind it.
  * `torch.nn.functional.one_hot`.
  *
+ * @throws DistilleryError `BAD_DTYPE`, `LABEL_OUT_OF_RANGE` for a label that is no class below `numClasses`.
  * @example
  * ```ts
  * F.oneHot(Int32Array.of(2, 0), 3).toArray(); // [[0, 0, 1], [1, 0, 0]]

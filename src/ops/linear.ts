@@ -50,6 +50,7 @@ export const linearOp = defineOp<LinearAttributes, null>({
 /**
  * x [..., inputs] times weight [outputs, inputs] transposed, plus bias [outputs]. `torch.nn.functional.linear`.
  *
+ * @throws DistilleryError `BAD_DTYPE`, `SHAPE_MISMATCH` if x, weight and bias do not fit.
  * @example
  * ```ts
  * F.linear(tensor([[1, 2]]), tensor([[3, 4]]), tensor([5])).toArray(); // [[16]]

@@ -20,6 +20,7 @@ const LARGEST = (2 - 2 ** -23) * 2 ** 127;
 /**
  * log(sum(exp(x))) along one or several axes, shifted by the maximum, so that nothing overflows. `torch.logsumexp`.
  *
+ * @throws DistilleryError `BAD_DTYPE` for what is no tensor, `BAD_ARGUMENT` for an axis that x lacks.
  * @example
  * ```ts
  * logsumexp(tensor([[1000, 1000]]), 1).toArray(); // [1000.6931...]

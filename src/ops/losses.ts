@@ -43,6 +43,8 @@ function expectAlike(name: string, input: Tensor, target: Tensor): void {
 /**
  * (input - target)², by default its mean. `torch.nn.functional.mse_loss`.
  *
+ * @throws DistilleryError `BAD_DTYPE`, `SHAPE_MISMATCH` for a target of another shape, `BAD_ARGUMENT` for another
+ * reduction.
  * @example
  * ```ts
  * F.mseLoss(tensor([1, 2]), tensor([1, 4])).item(); // 2
@@ -60,6 +62,8 @@ export function mseLoss(input: Tensor, target: Tensor, options: { reduction?: Re
 /**
  * |input - target|, by default its mean. `torch.nn.functional.l1_loss`.
  *
+ * @throws DistilleryError `BAD_DTYPE`, `SHAPE_MISMATCH` for a target of another shape, `BAD_ARGUMENT` for another
+ * reduction.
  * @example
  * ```ts
  * F.l1Loss(tensor([1, 2]), tensor([1, 4])).item(); // 1
@@ -77,6 +81,8 @@ export function l1Loss(input: Tensor, target: Tensor, options: { reduction?: Red
  * d² / (2 beta) for a difference d below beta, |d| - beta / 2 above, by default its mean.
  * `torch.nn.functional.smooth_l1_loss`.
  *
+ * @throws DistilleryError `BAD_DTYPE`, `SHAPE_MISMATCH` for a target of another shape, `BAD_ARGUMENT` for a beta below
+ * 0.
  * @example
  * ```ts
  * F.smoothL1Loss(tensor([1, 2]), tensor([1.5, 4])).item(); // 0.8125, the mean of 0.125 and 1.5
@@ -103,6 +109,8 @@ export function smoothL1Loss(
  * The binary cross-entropy of sigmoid(input) with targets from 0 to 1, by default its mean: without overflow from the
  * logits. `torch.nn.functional.binary_cross_entropy_with_logits`.
  *
+ * @throws DistilleryError `BAD_DTYPE`, `SHAPE_MISMATCH` for a target of another shape, `BAD_ARGUMENT` for another
+ * reduction.
  * @example
  * ```ts
  * F.binaryCrossEntropyWithLogits(tensor([0, 0]), tensor([1, 0])).item(); // 0.6931...
@@ -134,6 +142,8 @@ export function binaryCrossEntropyWithLogits(
  * target (log(target) - input), the input in logarithms, and with `logTarget` the target too: by default the mean over
  * all elements; "batchmean" divides by the rows only. `torch.nn.functional.kl_div`.
  *
+ * @throws DistilleryError `BAD_DTYPE`, `SHAPE_MISMATCH` for a target of another shape, `BAD_ARGUMENT` for another
+ * reduction.
  * @example
  * ```ts
  * const soft = F.klDiv(F.logSoftmax(x.div(4)), F.softmax(teacherLogits.div(4)), { reduction: "batchmean" }).mul(16);
@@ -167,6 +177,7 @@ export interface NllLossOptions {
  * Minus the log-probability of each label [rows, ...], input [rows, classes, ...] in logarithms; by default the mean
  * over the labels that are not `ignoreIndex`, which is NaN if there are none. `torch.nn.functional.nll_loss`.
  *
+ * @throws DistilleryError `BAD_DTYPE`, `SHAPE_MISMATCH`, `LABEL_OUT_OF_RANGE`, `BAD_ARGUMENT` for another reduction.
  * @example
  * ```ts
  * F.nllLoss(tensor([[0.25, 0.75]]).log(), Int32Array.of(1)).item(); // 0.2876...

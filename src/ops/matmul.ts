@@ -65,6 +65,7 @@ function sizesOf(a: readonly number[], b: readonly number[]): readonly [number, 
  * The matrix product of the last two axes; the axes before them broadcast as NumPy does, and a vector counts as a row
  * on the left, as a column on the right. `torch.matmul`.
  *
+ * @throws DistilleryError `BAD_DTYPE`, `SHAPE_MISMATCH` with both shapes if they do not fit.
  * @example
  * ```ts
  * matmul(ones([5, 1, 2, 3]), ones([4, 3, 2])).shape; // [5, 4, 2, 2]
@@ -106,6 +107,7 @@ function batchedProduct(a: Tensor, b: Tensor, attributes: ProductAttributes): Te
 /**
  * The matrix products of two batches, a [batch, m, k] and b [batch, k, n]. `torch.bmm`.
  *
+ * @throws DistilleryError `BAD_DTYPE`, `SHAPE_MISMATCH` for other shapes.
  * @example
  * ```ts
  * bmm(ones([5, 2, 3]), ones([5, 3, 4])).shape; // [5, 2, 4]
@@ -122,6 +124,7 @@ export function bmm(a: Tensor, b: Tensor): Tensor {
 /**
  * a[i] b[j] of two vectors, [m, n]. `torch.outer`.
  *
+ * @throws DistilleryError `BAD_DTYPE`, `SHAPE_MISMATCH` for what is no vector.
  * @example
  * ```ts
  * outer(tensor([1, 2]), tensor([3, 4])).toArray(); // [[3, 4], [6, 8]]

@@ -158,6 +158,8 @@ function extremum(op: typeof maxOp, x: Tensor, dim: number | undefined, keepdim:
  * Where the largest of all elements lies in their flat order, or of those along an axis: the first of equals; NaN
  * counts as the largest. `torch.argmax`.
  *
+ * @throws DistilleryError `BAD_DTYPE`, `BAD_ARGUMENT` for an axis that x lacks, `SHAPE_MISMATCH` for x without
+ * elements.
  * @example
  * ```ts
  * argmax(tensor([[0.1, 0.9], [0.8, 0.2]]), 1).data; // Int32Array [1, 0]
@@ -170,6 +172,7 @@ export function argmax(x: Tensor, dim?: number, keepdim = false): IntTensor {
 /**
  * Where the smallest of all elements lies, or of those along an axis; otherwise as {@link argmax}. `torch.argmin`.
  *
+ * @throws DistilleryError as {@link argmax}.
  * @example
  * ```ts
  * argmin(tensor([[0.1, 0.9], [0.8, 0.2]]), 1).data; // Int32Array [0, 1]

@@ -41,7 +41,15 @@ const reluOp = defineOp<null, null>({
   js: ({ inputs: [x] }, { call }) => call(RELU, x),
 });
 
-/** max(x, 0); NaN stays NaN. `torch.relu`. */
+/**
+ * max(x, 0); NaN stays NaN. `torch.relu`.
+ *
+ * @throws DistilleryError `BAD_DTYPE` for what is no tensor.
+ * @example
+ * ```ts
+ * F.relu(tensor([-1, 2])).toArray(); // [0, 2]
+ * ```
+ */
 export function relu(x: Tensor): Tensor {
   expectTensor("relu: x", x);
   return extendByRelu(reluOp, x) ?? endByRelu(reluOp, x) ?? reluOp([x], null);

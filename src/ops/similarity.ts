@@ -12,6 +12,7 @@ import { clamp } from "./unary.js";
 /**
  * x divided by its p-norm along an axis, by at least `eps`. `torch.nn.functional.normalize`.
  *
+ * @throws DistilleryError `BAD_DTYPE`, `BAD_ARGUMENT` for an axis that x lacks, or a p other than 1, 2 or Infinity.
  * @example
  * ```ts
  * F.normalize(tensor([[3, 4]])).toArray(); // [[0.6, 0.8]]
@@ -29,6 +30,8 @@ export function normalize(x: Tensor, options: { p?: number; dim?: number; eps?: 
  * The cosine of the angle between a and b along an axis; each norm counts as at least `eps`.
  * `torch.nn.functional.cosine_similarity`.
  *
+ * @throws DistilleryError `BAD_DTYPE`, `SHAPE_MISMATCH` for shapes that do not broadcast, `BAD_ARGUMENT` for an axis
+ * that they lack.
  * @example
  * ```ts
  * F.cosineSimilarity(tensor([[1, 0]]), tensor([[1, 1]])).toArray(); // [0.7071...]

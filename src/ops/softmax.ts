@@ -55,12 +55,28 @@ function logSoftmax(x, columns) {
 const softmaxOp = define("softmax", "Softmax", false);
 const logSoftmaxOp = define("logSoftmax", "LogSoftmax", true);
 
-/** Softmax along an axis, the last one by default: exp(x) / sum(exp(x)). `torch.softmax`. */
+/**
+ * Softmax along an axis, the last one by default: exp(x) / sum(exp(x)). `torch.softmax`.
+ *
+ * @throws DistilleryError `BAD_DTYPE` for what is no tensor, `BAD_ARGUMENT` for an axis that x lacks.
+ * @example
+ * ```ts
+ * F.softmax(tensor([[0, 0]])).toArray(); // [[0.5, 0.5]]
+ * ```
+ */
 export function softmax(x: Tensor, dim = -1): Tensor {
   return alongAxis("softmax", softmaxOp, x, dim);
 }
 
-/** The logarithm of softmax along an axis, the last one by default. `torch.log_softmax`. */
+/**
+ * The logarithm of softmax along an axis, the last one by default. `torch.log_softmax`.
+ *
+ * @throws DistilleryError `BAD_DTYPE` for what is no tensor, `BAD_ARGUMENT` for an axis that x lacks.
+ * @example
+ * ```ts
+ * F.logSoftmax(tensor([[0, 0]])).toArray(); // [[-0.6931..., -0.6931...]]
+ * ```
+ */
 export function logSoftmax(x: Tensor, dim = -1): Tensor {
   return alongAxis("logSoftmax", logSoftmaxOp, x, dim);
 }

@@ -21,6 +21,7 @@ declare module "../tensor/tensor.js" {
  * The k largest (or smallest) along an axis, the last one by default, in their order, with their indices; of equals the
  * first come first. `torch.topk`.
  *
+ * @throws DistilleryError `BAD_DTYPE`, `BAD_ARGUMENT` for a k above the length of the axis.
  * @example
  * ```ts
  * tensor([3, 1, 2]).topk(2).indices.data; // Int32Array [0, 2]

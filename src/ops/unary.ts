@@ -66,13 +66,37 @@ export const rsqrt = defineUnary("rsqrt", "1 / Math.sqrt(v)", (x, builder) => ({
   inputs: [builder.node({ type: "Sqrt", inputs: [x] })],
 }));
 
-/** The hyperbolic tangent. `torch.tanh`. */
+/**
+ * The hyperbolic tangent. `torch.tanh`.
+ *
+ * @throws DistilleryError `BAD_DTYPE` for what is no tensor.
+ * @example
+ * ```ts
+ * F.tanh(tensor([0, 1])).toArray(); // [0, 0.7616...]
+ * ```
+ */
 export const tanh = defineUnary("tanh", "Math.tanh(v)", "Tanh");
 
-/** 1 / (1 + e^-x). `torch.sigmoid`. */
+/**
+ * 1 / (1 + e^-x). `torch.sigmoid`.
+ *
+ * @throws DistilleryError `BAD_DTYPE` for what is no tensor.
+ * @example
+ * ```ts
+ * F.sigmoid(tensor([0, 2])).toArray(); // [0.5, 0.8808...]
+ * ```
+ */
 export const sigmoid = defineUnary("sigmoid", "1 / (1 + Math.exp(-v))", "Sigmoid");
 
-/** log(sigmoid(x)). `torch.nn.functional.logsigmoid`. */
+/**
+ * log(sigmoid(x)), without underflow for x far below 0. `torch.nn.functional.logsigmoid`.
+ *
+ * @throws DistilleryError `BAD_DTYPE` for what is no tensor.
+ * @example
+ * ```ts
+ * F.logSigmoid(tensor([0, -100])).toArray(); // [-0.6931..., -100]
+ * ```
+ */
 export const logSigmoid = defineUnary(
   "logSigmoid",
   "Math.min(v, 0) - Math.log1p(Math.exp(-Math.abs(v)))",
@@ -82,13 +106,29 @@ export const logSigmoid = defineUnary(
   }),
 );
 
-/** x sigmoid(x). `torch.nn.functional.silu`. */
+/**
+ * x sigmoid(x). `torch.nn.functional.silu`.
+ *
+ * @throws DistilleryError `BAD_DTYPE` for what is no tensor.
+ * @example
+ * ```ts
+ * F.silu(tensor([-1, 0, 1])).toArray(); // [-0.2689..., 0, 0.7310...]
+ * ```
+ */
 export const silu = defineUnary("silu", "v / (1 + Math.exp(-v))", (x, builder) => ({
   type: "Mul",
   inputs: [x, builder.node({ type: "Sigmoid", inputs: [x] })],
 }));
 
-/** x min(max(x + 3, 0), 6) / 6 (Howard et al., 2019). `torch.nn.functional.hardswish`. */
+/**
+ * x min(max(x + 3, 0), 6) / 6 (Howard et al., 2019). `torch.nn.functional.hardswish`.
+ *
+ * @throws DistilleryError `BAD_DTYPE` for what is no tensor.
+ * @example
+ * ```ts
+ * F.hardswish(tensor([-3, 1, 4])).toArray(); // [0, 0.6667, 4]
+ * ```
+ */
 export const hardswish = defineUnary("hardswish", "(v * Math.min(Math.max(v + 3, 0), 6)) / 6", (x, builder) => {
   const gate = { type: "HardSigmoid", inputs: [x], attributes: [float("alpha", 1 / 6), float("beta", 0.5)] };
   return { type: "Mul", inputs: [x, builder.node(gate)] };
@@ -104,7 +144,15 @@ const leaky = defineUnaryWith(
   }),
 );
 
-/** x above 0, and `negativeSlope` times x elsewhere. `torch.nn.functional.leaky_relu`. */
+/**
+ * x above 0, and `negativeSlope` times x elsewhere. `torch.nn.functional.leaky_relu`.
+ *
+ * @throws DistilleryError `BAD_DTYPE` for what is no tensor, `BAD_ARGUMENT` for a slope that is not finite.
+ * @example
+ * ```ts
+ * F.leakyRelu(tensor([-2, 3]), 0.1).toArray(); // [-0.2, 3]
+ * ```
+ */
 export function leakyRelu(x: Tensor, negativeSlope = 0.01): Tensor {
   expectFinite("leakyRelu: negativeSlope", negativeSlope);
   return leaky(x, { a: negativeSlope, b: 0 });
@@ -161,7 +209,16 @@ function halfTimesOnePlus(x: string, y: string, builder: OnnxBuilder): OnnxNode 
   };
 }
 
-/** x times the chance that a standard normal is below x, or its approximation by tanh. `torch.nn.functional.gelu`. */
+/**
+ * x times the probability that a standard normal is below x. With `approximate` "tanh" it is the approximation by tanh.
+ * `torch.nn.functional.gelu`.
+ *
+ * @throws DistilleryError `BAD_DTYPE` for what is no tensor, `BAD_ARGUMENT` for another approximation.
+ * @example
+ * ```ts
+ * F.gelu(tensor([-1, 0, 1])).toArray(); // [-0.1587, 0, 0.8413]
+ * ```
+ */
 export function gelu(x: Tensor, options: { approximate?: "none" | "tanh" } = {}): Tensor {
   expectOptions("gelu", options, ["approximate"]);
   const approximate = expectOneOf("gelu: approximate", options.approximate ?? "none", ["none", "tanh"]);

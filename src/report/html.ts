@@ -11,8 +11,8 @@ import type { Report } from "./report_data.js";
  * @throws DistilleryError `IO_ERROR` if it can't be written.
  * @example
  * ```ts
- * await writeReport("runs/tiny/report.html", runReport({ config, history, networks: { student, teacher }, data: { test
- * } }));
+ * const report = runReport({ config, history, networks: { student, teacher }, data: { test } });
+ * await writeReport("runs/tiny/report.html", report);
  * ```
  */
 export async function writeReport(file: string, report: Report): Promise<void> {

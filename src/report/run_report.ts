@@ -37,8 +37,9 @@ export interface RunReportInput extends ReportOptions {
  * @throws DistilleryError `BAD_ARGUMENT`, `SHAPE_MISMATCH` if a network does not fit the data.
  * @example
  * ```ts
- * const { history, best } = await distill({ teacher, student, data: train, validation }); await
- * writeReport("report.html", runReport({ config: {}, history, networks: { student, teacher, best }, data: { test } }));
+ * const { history, best } = await distill({ teacher, student, data: train, validation });
+ * const networks = { student, teacher, best };
+ * await writeReport("report.html", runReport({ config: {}, history, networks, data: { test } }));
  * ```
  */
 export function runReport(input: RunReportInput): RunReport {

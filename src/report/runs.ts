@@ -56,8 +56,9 @@ export function distill(input: ReportedDistillInput): RunHandle {
 
 /**
  * Trains a network on labelled data with cross-entropy: the same loop, optimizer, schedule and clipping as
- * {@link distill}, the same files and the same errors.
+ * {@link distill}, and the same files.
  *
+ * @throws DistilleryError as {@link distill}.
  * @example
  * ```ts
  * await trainTeacher({ model: new TeacherNet(), data: train, epochs: 12, out: "runs/teacher" });

@@ -10,6 +10,7 @@ import { TeacherCache } from "./teacher_cache.js";
  * training data `inner` computes the outputs; without it no agreement is reported. Refuses a run on other data than the
  * cache's, or in another precision.
  *
+ * @throws DistilleryError `BAD_ARGUMENT` for what is no cache; in a run for other data or another precision.
  * @example
  * ```ts
  * const teacher = cached(await TeacherCache.load("teacher_logits.safetensors"), live(network));

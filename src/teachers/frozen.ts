@@ -31,6 +31,7 @@ const MAX_PREFETCH_BYTES = 128e6;
  * batch shows), draws random numbers itself or has operations that only run in TypeScript, or if another precision than
  * that of the first request is used, it runs in each step, with the copied weights.
  *
+ * @throws DistilleryError as {@link live}.
  * @example
  * ```ts
  * await distill({ teacher: frozen(network), student, data });

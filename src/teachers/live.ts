@@ -34,6 +34,7 @@ export interface NetworkTeacher extends Teacher {
  * A network whose forward pass runs in each step, with its current weights. Outside of the pass it is in the modes that
  * the caller left it in.
  *
+ * @throws DistilleryError `BAD_ARGUMENT` for what is no network, and for options that are unknown or out of range.
  * @example
  * ```ts
  * await distill({ teacher: live(network), student, data });

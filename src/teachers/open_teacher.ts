@@ -106,6 +106,14 @@ export async function openTeacher(
 /**
  * The teachers in several files. Each gets those of the options that its kind takes, and each option needs a teacher
  * that takes it.
+ *
+ * @throws DistilleryError `BAD_ARGUMENT` for an option that none of the teachers takes, and the errors of {@link
+ * openTeacher}.
+ * @example
+ * ```ts
+ * const teachers = await openTeachers(["first.pth", "second.pth"], {});
+ * await distill({ teacher: averaged(teachers), student, data });
+ * ```
  */
 export async function openTeachers(
   files: readonly string[],

@@ -112,7 +112,15 @@ export function computed(outputs: Outputs): Outputs {
   return outputs;
 }
 
-/** What a teacher's {@link Teacher.fingerprint} gives; `BAD_DTYPE` unless it is a text or null. */
+/**
+ * What a teacher's {@link Teacher.fingerprint} gives: a text that identifies its outputs, or null if there is none.
+ *
+ * @throws DistilleryError `BAD_DTYPE` for what is no teacher, and unless the fingerprint is a text or null.
+ * @example
+ * ```ts
+ * const hash = hashOfTeacher(live(network)); // of its weights
+ * ```
+ */
 export function hashOfTeacher(teacher: Teacher): string | null {
   if (!isTeacher(teacher)) throw badDtype("teacher", "a Teacher", teacher);
   const hash: unknown = teacher.fingerprint();

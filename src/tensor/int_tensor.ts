@@ -79,7 +79,15 @@ export class IntTensor extends WholeNumbers<Int32Array> implements Iterable<numb
   }
 }
 
-/** Whole numbers in 64 bits with a shape: counters such as BatchNorm's `num_batches_tracked`. */
+/**
+ * Whole numbers in 64 bits with a shape: counters such as BatchNorm's `num_batches_tracked`.
+ *
+ * @throws DistilleryError `BAD_DTYPE`, `SHAPE_MISMATCH` if the shape has another number of elements.
+ * @example
+ * ```ts
+ * new LongTensor(BigInt64Array.of(3n), []).shape; // []
+ * ```
+ */
 export class LongTensor extends WholeNumbers<BigInt64Array> {
   readonly dtype = "int64";
 

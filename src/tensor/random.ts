@@ -106,6 +106,7 @@ function drawing(): Uint32Array {
 /**
  * Starts the stream of a seed. `torch.manual_seed`.
  *
+ * @throws DistilleryError `BAD_ARGUMENT` for anything but a whole number.
  * @example
  * ```ts
  * manualSeed(42);
@@ -119,6 +120,7 @@ export function manualSeed(seed: number | bigint): Generator {
 /**
  * Standard normals. `torch.randn`.
  *
+ * @throws DistilleryError `BAD_ARGUMENT` for a shape that is none.
  * @example
  * ```ts
  * const weights = randn([256, 784], { requiresGrad: true });
@@ -134,6 +136,7 @@ export function randn(shape: readonly number[], options: { requiresGrad?: boolea
 /**
  * Uniforms of [from, to). `torch.rand`, `Tensor.uniform_`.
  *
+ * @throws DistilleryError `BAD_ARGUMENT` for a shape that is none, or a range whose end is below its start.
  * @example
  * ```ts
  * const noise = rand([2, 3], -0.1, 0.1);
@@ -150,6 +153,7 @@ export function rand(shape: readonly number[], from = 0, to = 1): Tensor {
 /**
  * Whole numbers of [low, high). `torch.randint`.
  *
+ * @throws DistilleryError `BAD_ARGUMENT` for a shape that is none, or an empty range.
  * @example
  * ```ts
  * const labels = randint(0, 10, [64]);
@@ -167,6 +171,7 @@ export function randint(low: number, high: number, shape: readonly number[]): In
 /**
  * A random order of 0 to n - 1. `torch.randperm`.
  *
+ * @throws DistilleryError `BAD_ARGUMENT` for anything but a whole number from 0.
  * @example
  * ```ts
  * const order = randperm(data.length).data;

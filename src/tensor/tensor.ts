@@ -253,7 +253,21 @@ export class Tensor {
   }
 }
 
-/** A tensor that a module trains: it requires a gradient, and is in `parameters()` and the state dict. */
+/**
+ * A tensor that a module trains: it requires a gradient, and is in `parameters()` and the state dict.
+ *
+ * @throws DistilleryError `BAD_DTYPE`, `SHAPE_MISMATCH` if the shape has another number of elements.
+ * @example
+ * ```ts
+ * class Scale extends Module {
+ *   factor = new Parameter(Float32Array.of(1));
+ *   forward(x: Tensor) {
+ *     return x.mul(this.factor);
+ *   }
+ * }
+ * new Scale().parameters().length; // 1
+ * ```
+ */
 export class Parameter extends Tensor {
   constructor(data: Float32Array, shape: readonly number[] = [data?.length]) {
     super(data, shape, { requiresGrad: true });
@@ -265,6 +279,8 @@ const MAX_DEPTH = 64;
 /**
  * A tensor from nested arrays, or from a Float32Array (not copied) and a shape.
  *
+ * @throws DistilleryError `BAD_DTYPE` for anything but numbers, `SHAPE_MISMATCH` for lists of different lengths, or
+ * another number of values than the shape has.
  * @example
  * ```ts
  * tensor([[1, 2, 3], [4, 5, 6]]).shape; // [2, 3]
@@ -288,13 +304,29 @@ export function tensor(
   return new Tensor(Float32Array.from(flat), options.shape ?? shape, { requiresGrad });
 }
 
-/** A tensor of zeros. */
+/**
+ * A tensor of zeros. `torch.zeros`.
+ *
+ * @throws DistilleryError `BAD_ARGUMENT` for a shape that is no list of whole numbers from 0.
+ * @example
+ * ```ts
+ * zeros([2, 3]).toArray(); // [[0, 0, 0], [0, 0, 0]]
+ * ```
+ */
 export function zeros(shape: readonly number[], options: { requiresGrad?: boolean } = {}): Tensor {
   expectOptions("zeros", options, ["requiresGrad"]);
   return new Tensor(new Float32Array(newElements(shape)), shape, options);
 }
 
-/** A tensor of ones. */
+/**
+ * A tensor of ones. `torch.ones`.
+ *
+ * @throws DistilleryError as {@link zeros}.
+ * @example
+ * ```ts
+ * ones([3], { requiresGrad: true }).toArray(); // [1, 1, 1]
+ * ```
+ */
 export function ones(shape: readonly number[], options: { requiresGrad?: boolean } = {}): Tensor {
   expectOptions("ones", options, ["requiresGrad"]);
   return new Tensor(new Float32Array(newElements(shape)).fill(1), shape, options);

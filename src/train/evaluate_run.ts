@@ -33,6 +33,7 @@ export const TEST_SET = "test set";
  * Evaluates the networks of a finished run: one pass over the data for the teacher, and one for each set of weights.
  * `onWork` is called when it starts and after each pass.
  *
+ * @throws DistilleryError `BAD_ARGUMENT` for what is no network, `SHAPE_MISMATCH` if one does not fit the data.
  * @example
  * ```ts
  * const { best } = await distill({ teacher, student, data, validation });

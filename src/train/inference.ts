@@ -204,6 +204,7 @@ const WARM_MS = 50;
  * The milliseconds that a network in eval mode takes for one sample of a data set: the median of many runs, after
  * warming up.
  *
+ * @throws DistilleryError `BAD_ARGUMENT` for what is no network, `SHAPE_MISMATCH` if it does not fit the data.
  * @example
  * ```ts
  * console.log(`${measureLatency(student, test).toFixed(3)} ms`);
@@ -217,6 +218,7 @@ export function measureLatency(model: Module, data: Dataset): number {
  * The samples per second that a network in eval mode classifies, in batches of 256 (or of all samples, if there are
  * fewer; for images limited to 128 MB of activations): the median of several runs, after warming up.
  *
+ * @throws DistilleryError as {@link measureLatency}.
  * @example
  * ```ts
  * console.log(`${Math.round(measureThroughput(student, test))} samples a second`);

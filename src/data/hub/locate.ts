@@ -6,7 +6,14 @@ import { DistilleryError } from "../../errors.js";
 import { ioError, listFiles } from "../../files/index.js";
 import { CATALOG, type DatasetInfo } from "./catalog.js";
 
-/** The names of the data sets that are loaded by name: `fashion-mnist`, `mnist`, `kmnist`, `cifar-10`, `cifar-100`. */
+/**
+ * The names of the data sets that are loaded by name: `fashion-mnist`, `mnist`, `kmnist`, `cifar-10`, `cifar-100`.
+ *
+ * @example
+ * ```ts
+ * for (const name of DATASET_NAMES) console.log(name, (await findData(name)) === null ? "not here" : "here");
+ * ```
+ */
 export const DATASET_NAMES: readonly string[] = Object.keys(CATALOG);
 
 /** A data set of the catalog on this machine. */
@@ -147,6 +154,7 @@ export interface ListedData {
 /**
  * All data sets of the catalog, and where each of them is.
  *
+ * @throws DistilleryError as {@link findData}.
  * @example
  * ```ts
  * for (const { name, found } of await listData()) console.log(name, found?.folder ?? "not here");

@@ -58,6 +58,7 @@ export type TableRow = Readonly<Record<string, string | number | null>>;
 /**
  * How the samples of a data set were made into values.
  *
+ * @throws DistilleryError `BAD_ARGUMENT` for what is no data set.
  * @example
  * ```ts
  * const text = JSON.stringify(preprocessingOf(train));
@@ -82,7 +83,15 @@ export function textColumnOf({ table }: { readonly table?: Pick<TableLayout, "co
   return column !== undefined && more.length === 0 && "text" in column ? column : null;
 }
 
-/** The number of values of a sample. */
+/**
+ * The number of values of a sample: of an image its pixels in all channels, of a row of a table its encoded columns.
+ *
+ * @throws DistilleryError `BAD_ARGUMENT` for what is no {@link Preprocessing}.
+ * @example
+ * ```ts
+ * inputFeatures(preprocessingOf(train)) === train.features; // true
+ * ```
+ */
 export function inputFeatures(spec: Preprocessing): number {
   expectSpec(spec);
   return featuresOf(spec);
