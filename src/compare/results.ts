@@ -55,28 +55,28 @@ export interface Method {
   last: StudentMetrics["last"];
   /** By seed: the best weights. */
   files: string[];
-  /** The task's first figure, such as accuracy, less that of the baseline. */
+  /** The task's first figure, such as accuracy, minus that of the baseline. */
   difference: { best: CorrectedDifference; last: CorrectedDifference };
   /**
-   * The task's first figure less that of the first loss; null for that one, and for a calibrated teacher's student that
-   * has a pair.
+   * The task's first figure minus that of the first loss; null for the first loss, and for a calibrated teacher's
+   * student whose loss also has an uncalibrated teacher.
    */
   againstFirst: MethodDifference | null;
   /**
-   * Where in `methods` the same loss with the teacher as it is stands, of a calibrated teacher's student; null:
-   * nowhere.
+   * For a calibrated teacher's student: the index in `methods` of the same loss with the uncalibrated teacher; null if
+   * there is none.
    */
   uncalibrated: number | null;
   /**
-   * The task's first figure, of a calibrated teacher's student, less that of the same loss with the teacher as it is;
-   * null for other ones.
+   * For a calibrated teacher's student: the task's first figure minus that of the same loss with the uncalibrated
+   * teacher; null for the others.
    */
   againstUncalibrated: MethodDifference | null;
 }
 
 /**
- * What one method has more than another one, with p values corrected for the number of methods that have such a
- * difference.
+ * By how much the figures of one method exceed those of another, with p values corrected for the number of methods that
+ * have such a difference.
  */
 export interface MethodDifference {
   best: CorrectedDifference;
@@ -105,8 +105,8 @@ export interface CompareResult {
   /** The networks' sizes. */
   sizes: { teacher: NetworkSize | null; student: NetworkSize };
   /**
-   * Null: the file and size of one that is no network of Distillery's, the figures of one that does not know the test
-   * set.
+   * `file` is null for a teacher that is no network of Distillery's, `evaluation` for one that has no outputs for the
+   * test set.
    */
   teacher: { file: string | null; history: EpochRecord[]; evaluation: TaskEvaluation | null };
   baseline: StudentMetrics;
@@ -157,7 +157,7 @@ export interface PointSpread {
   figure: SampleStats;
   /** By seed: the best weights. */
   files: string[];
-  /** What the chosen point's figure has more, with the same seeds; null for that point. */
+  /** By how much the chosen point's figure exceeds this one's, with the same seeds; null for the chosen point. */
   lead: Lead | null;
 }
 

@@ -53,9 +53,10 @@ export function sampleStats(values: readonly number[]): SampleStats {
 }
 
 /**
- * What a's values have more than b's, pair by pair: the mean of the differences with its confidence interval, and the
- * two-sided p value of the paired t-test (Student, 1908), `scipy.stats.ttest_rel`. Of one pair, and if all differences
- * are equal, as they can be on a small test set, how far they spread is not known: the interval is infinite and p is 1.
+ * By how much the values of a exceed those of b, pair by pair: the mean of the differences with its confidence
+ * interval, and the two-sided p value of the paired t-test (Student, 1908), `scipy.stats.ttest_rel`. With one pair, or
+ * if all differences are equal, as they can be on a small test set, their variance is unknown: the interval is infinite
+ * and p is 1.
  *
  * @throws DistilleryError `BAD_ARGUMENT` for no values, or lists of different lengths.
  * @example

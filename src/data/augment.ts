@@ -19,7 +19,7 @@ export const MAX_MIXUP = 1e6;
 export interface AugmentOptions {
   /** The most whole pixels that an image is moved up, down, left or right; black pixels come in. */
   shift?: number;
-  /** The same by torchvision's name, `RandomCrop(size, padding=crop)`: give one of the two. */
+  /** `shift` by torchvision's name, `RandomCrop(size, padding=crop)`: give one of the two. */
   crop?: number;
   /** The probability of a mirror image, left to right, `RandomHorizontalFlip(p=flip)`. */
   flip?: number;

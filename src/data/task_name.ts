@@ -1,5 +1,6 @@
 /** What networks can be trained for. */
 export const TASK_NAMES = ["classification", "regression", "multi-label", "vectors"] as const;
+/** What a network is trained for: classes, numbers, several labels at once, or vectors. */
 export type TaskName = (typeof TASK_NAMES)[number];
 
 /** Something that has a task; classification if it does not name one. */

@@ -18,7 +18,7 @@ import { neg } from "./unary.js";
 export interface CrossEntropyOptions extends NllLossOptions {
   /** e, from 0 to 1: a label's class is expected with 1 - e + e / classes, every other with e / classes. Default 0. */
   labelSmoothing?: number;
-  /** The label of what adds nothing. Default: none, where PyTorch's is -100. */
+  /** Rows with this label add nothing to the loss. Default: none; PyTorch's is -100. */
   ignoreIndex?: number;
 }
 

@@ -10,7 +10,7 @@ import { traceOp } from "../tensor/tracer.js";
 /** Calls an operation: computes its output, and records it if an input asks for a gradient. */
 export interface OpFunction<A, S> {
   (inputs: readonly Tensor[], attributes: A): Tensor;
-  /** The same, with what `forward` kept for the backward pass. */
+  /** Calls the operation, and also returns what its `forward` kept for the backward pass. */
   withSaved(inputs: readonly Tensor[], attributes: A): readonly [Tensor, S];
   readonly op: Op<A, S>;
 }

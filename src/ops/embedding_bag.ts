@@ -23,9 +23,9 @@ const MODES = ["sum", "mean"] as const;
 
 /** The options of {@link embeddingBag}, with PyTorch's names and defaults. */
 export interface EmbeddingBagOptions {
-  /** What becomes of the rows of a bag; default `mean`. */
+  /** Whether the rows of a bag are added or averaged; default `mean`. */
   mode?: (typeof MODES)[number];
-  /** The id that stands for nothing: left out, also of a mean's count. Default: none does. */
+  /** The id of padding: it is left out, also of the number of rows of a mean. Default: none. */
   paddingIdx?: number | null;
   /** [bags, length]: what each row is multiplied by; with `mode` `sum` alone. */
   perSampleWeights?: Tensor | null;

@@ -167,7 +167,7 @@ export function klDiv(
 /** The options of {@link nllLoss}. */
 export interface NllLossOptions {
   reduction?: Reduction;
-  /** The label of what adds nothing; default -100. */
+  /** Rows with this label add nothing to the loss; default -100. */
   ignoreIndex?: number;
   /** [classes]: a factor for each class; the mean is divided by the labels' own. A constant: it gets no gradient. */
   weight?: Tensor;

@@ -24,7 +24,7 @@ declare module "../tensor/tensor.js" {
 
 /** The options of a variance. */
 export interface VarianceOptions {
-  /** What is taken off the number of elements that is divided by; 1 by default. */
+  /** Subtracted from the number of elements in the divisor; default 1. */
   readonly correction?: number;
   readonly keepdim?: boolean;
 }

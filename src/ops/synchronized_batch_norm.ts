@@ -11,9 +11,9 @@ import { defineOp } from "./define_op.js";
 export interface BatchNormState {
   weight: Tensor;
   bias: Tensor;
-  /** Moved in train mode, used in eval mode. */
+  /** The running mean: updated in train mode, used in eval mode. */
   runningMean: Tensor;
-  /** The same for the unbiased variance. */
+  /** The running unbiased variance, likewise. */
   runningVar: Tensor;
 }
 

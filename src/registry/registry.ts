@@ -142,7 +142,7 @@ export class Registry<T, C = void, E extends Entry<T, C> = Entry<T, C>> {
   }
 
   /**
-   * Makes what one term says.
+   * Makes the object that an expression of one term describes.
    *
    * @throws DistilleryError `BAD_ARGUMENT` that names the argument, what came and what was expected, with the nearest
    * name for an unknown one.
@@ -151,7 +151,7 @@ export class Registry<T, C = void, E extends Entry<T, C> = Entry<T, C>> {
     return this.#create(this.#expectOne(expression, options.argument ?? this.kind), context, options);
   }
 
-  /** Makes what each term of a sum says, with the terms' weights. */
+  /** Makes the object of each term of a sum, with the term's weight. */
   resolveSum(expression: Expression, context: C, options: ResolveOptions = {}): [weight: Weight, value: T][] {
     const terms = parseExpression(expression, options.argument ?? this.kind);
     return terms.map((term) => [term.weight, this.#create(term, context, options)]);

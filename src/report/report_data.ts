@@ -59,7 +59,7 @@ export interface HeldOutPredictions {
   weights: "best" | "last";
   evaluation: TaskEvaluation;
   teacher?: TaskEvaluation;
-  /** What its logits were divided by in training, if it was calibrated, and the teacher so. */
+  /** If the teacher was calibrated: the temperature that divided its logits, and its metrics with it. */
   calibrated?: { temperature: number; teacher: TaskEvaluation };
   mistakes: readonly Mistake[];
 }

@@ -67,7 +67,7 @@ export interface RegressionEvaluation extends AnyEvaluation, Pick<TargetReport, 
   /** The mean squared error of the values as the network gives them: standardised, if the targets are. */
   loss: number;
   perTarget: TargetReport[];
-  /** With a teacher: its R2, and that of the student with what the teacher says as the truth. */
+  /** With a teacher: its R2, and the R2 of the student against the teacher's outputs instead of the targets. */
   teacherR2?: number;
   agreement?: number;
 }

@@ -54,7 +54,7 @@ export interface WrittenLogits {
 
 /** How logits can be stored. */
 export const LOGITS_DTYPES = ["float32", "float16"] as const;
-/** One of them. */
+/** How logits are stored in a file. */
 export type LogitsDtype = (typeof LOGITS_DTYPES)[number];
 /** Their bytes, and what NumPy and safetensors call them. */
 const STORED = {

@@ -29,11 +29,13 @@ export interface DownloadOptions {
 export interface DownloadProgress {
   /** The name of the present file. */
   file: string;
-  /** The bytes of it that were received, and its size. */
+  /** The bytes of the present file that were received. */
   received: number;
+  /** The size of the present file. */
   bytes: number;
-  /** The same of all files that were missing, the present one included. */
+  /** The bytes that were received of all files that were missing. */
   allReceived: number;
+  /** The size of all files that were missing. */
   allBytes: number;
 }
 

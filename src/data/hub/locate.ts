@@ -22,7 +22,7 @@ export interface FoundData {
   readonly folder: string;
   /** The names of its files there: images and labels for training, then for testing. */
   readonly files: readonly string[];
-  /** Their size. */
+  /** The size of these files together. */
   readonly bytes: number;
 }
 

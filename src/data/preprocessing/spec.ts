@@ -27,7 +27,7 @@ export interface ClassSpec {
   readonly task?: TaskName;
   /** The number of classes, or of targets. */
   readonly classes: number;
-  /** Their names; null: their numbers. */
+  /** The names of the classes or targets; null: they are called by their numbers. */
   readonly classNames: readonly string[] | null;
   /** What standardised the targets of a regression: an output times std plus mean is in the unit of its column. */
   readonly targets?: ValueLayout;
