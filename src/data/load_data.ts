@@ -8,7 +8,7 @@ import { DATASET_NAMES, datasetInfo, findData, notFound } from "./hub/locate.js"
 import { ImageDataset } from "./image_dataset.js";
 import { type ImageOptions, type LoadDataOptions, type ResolvedLoading, resolveLoading } from "./load_options.js";
 import type { Preprocessing } from "./preprocessing/spec.js";
-import { type BuildOptions, type RawData, type RawPart, toDatasets } from "./raw_data.js";
+import { type BuildOptions, expectCells, type RawData, type RawPart, toDatasets } from "./raw_data.js";
 import { stratify, subsetsOf } from "./split.js";
 import { expectBothOrNone, givenNormalisation } from "./statistics.js";
 import { layoutOf } from "./table_header.js";
@@ -78,6 +78,7 @@ export async function loadData(source: string, options: LoadDataOptions & ForNet
   const network = preprocessing && { preprocessing };
   const opened = await openSource(source, { ...loading, ...imageOptionsOf(preprocessing), ...network }, given);
   const { path, ...build } = opened;
+  if (preprocessing === undefined) expectCells(opened.raw, given, path);
   const normalisation = givenNormalisation(opened.raw.train, loading) ?? build.normalisation;
   const raw = preprocessing === undefined ? opened.raw : conform(opened.raw, preprocessing, path);
   return {

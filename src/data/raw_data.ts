@@ -7,6 +7,7 @@ import { type Dataset, NO_LABEL, type TableLayout, type ValueLayout } from "./da
 import { EncodedRows, measureTable } from "./encoded_table.js";
 import { ImageDataset, type ImageSize } from "./image_dataset.js";
 import { expectClassNames } from "./labels.js";
+import type { LoadDataOptions } from "./load_options.js";
 import { type ReadSourceRow, setSourceHash, setSourceRows } from "./origin.js";
 import type { Preprocessing } from "./preprocessing/spec.js";
 import {
@@ -80,6 +81,22 @@ export interface BuildOptions {
   readonly normalisation?: Normalisation;
   /** How samples become values; default: measured. The rows of a table are encoded by it already. */
   readonly preprocessing?: Preprocessing;
+}
+
+/** Refuses options for numbers, and for cells that may be missing, if samples have none and nothing would read them. */
+export function expectCells(
+  { train, task }: RawData,
+  { standardize, missing = "error" }: Pick<LoadDataOptions, "standardize" | "missing">,
+  source: string,
+): void {
+  const hasCells = train.table !== undefined && train.rows.dtype === "float64";
+  const isStandardized = hasCells || train.isMatrix || (train.targets !== undefined && isScaled(taskNameOf({ task })));
+  if (standardize === false && !isStandardized) {
+    throw argumentError("standardize", `is for columns of numbers, and ${source} has none: leave it out`);
+  }
+  if (missing === "error" || hasCells) return;
+  const text = `is for cells of numbers and categories, and ${source} has texts: leave it out`;
+  throw argumentError("missing", text);
 }
 
 /** About the bytes that are read at once. */

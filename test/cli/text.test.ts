@@ -165,6 +165,16 @@ describe("one clear line for", () => {
     }
   });
 
+  test("options of numbers for texts", async () => {
+    const args = ["train-teacher", ...DATA, "--out", "refused"];
+    expect(await refused([...args, "--no-standardize"], cwd, 2, "BAD_ARGUMENT")).toBe(
+      "--no-standardize: is for columns of numbers, and t.jsonl has none: leave it out (BAD_ARGUMENT)",
+    );
+    expect(await refused([...args, "--missing", "mean"], cwd, 2, "BAD_ARGUMENT")).toBe(
+      "--missing: is for cells of numbers and categories, and t.jsonl has texts: leave it out (BAD_ARGUMENT)",
+    );
+  });
+
   test("what the network's file decides, unless it is the same", async () => {
     const file = TEACHER[1];
     const commands = [

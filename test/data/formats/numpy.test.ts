@@ -113,7 +113,6 @@ describe("files of arrays", () => {
     ],
     ["labels of 64 bits", { ...numbers, "y.npy": npy([6], BigInt64Array.from(y, BigInt)) }, ""],
     ["labels in bytes", { ...numbers, "y.npy": npy([6], Uint8Array.from(y)) }, ""],
-    ["more axes", { ...numbers, "x.npy": npy([6, 1, 2, 1], x) }, ""],
   ])("%s", async (_, files, file) => {
     const { train, test } = await load(files, file).sets(RAW);
     expect([train.length, train.features, train.classes, test]).toEqual([6, 2, 2, null]);
@@ -191,10 +190,16 @@ describe("the columns of a matrix", () => {
     for (const [shape, options] of [
       [[6, 2], RAW],
       [[6, 2, 1], WHOLE],
+      [[6, 1, 2, 1], WHOLE],
     ] as const) {
       const { train } = await load({ ...numbers, "x.npy": npy(shape, x) }).sets(options);
       expect([Array.from(train.slice(0, 6).inputs.data), train.values]).toEqual([Array.from(x), undefined]);
+      expect([train.length, train.features, train.image, train.table]).toEqual([6, 2, undefined, undefined]);
     }
+    const images = load({ ...numbers, "x.npy": npy([6, 2, 1], x) });
+    expect(await refusal("BAD_ARGUMENT", () => images.sets(RAW))).toMatch(
+      /^standardize: is for columns of numbers, and .* has none: leave it out$/,
+    );
   });
 
   test.each([
