@@ -17,7 +17,7 @@ import { Generator, withGenerator } from "../tensor/random.js";
 import { type Tensor, zeros } from "../tensor/tensor.js";
 import { without } from "../without.js";
 import { CONTROL_NAMES, type RunControls, splitControls } from "./controls.js";
-import { DISTILL_INPUT, type DistillInput, distill, distillationLoss } from "./distill.js";
+import { DISTILL_INPUT, type DistillInput, distill, distillationLoss, expectDistillable } from "./distill.js";
 import { evaluate } from "./inference.js";
 import {
   distillationSchema,
@@ -64,6 +64,7 @@ const SAMPLES = 512;
  */
 export async function estimateRun(input: DistillInput | TrainTeacherInput): Promise<RunEstimate> {
   expectObject("estimateRun", input);
+  if ("student" in input) await expectDistillable(input);
   const run = "student" in input ? distillation(input) : training(input);
   // The modules of a loss that is passed as an object.
   const modules = isDistillationLoss(input.loss) ? Object.values(input.loss.modules ?? {}) : [];

@@ -3,6 +3,7 @@ import { fingerprint } from "../../src/checkpoint/fingerprint.js";
 import {
   augment,
   type DistillationLoss,
+  type DistillInput,
   Generator,
   ImageDataset,
   Linear,
@@ -18,6 +19,7 @@ import {
 } from "../../src/index.js";
 import { estimateRun } from "../../src/train/index.js";
 import { refusal } from "../data/support.js";
+import { failure } from "../support.js";
 import { BATCH, SAMPLES, SIZES, STEPS, setting } from "./support.js";
 
 const PARAMETERS = {
@@ -79,7 +81,13 @@ test("logits for augmented data are not cached", async () => {
 test("the state of another optimizer and the averaged weights", async () => {
   const own = withGenerator(new Generator(0), setting);
   const floats = 4 * PARAMETERS.student;
-  const { memory } = await estimateRun({ ...own, ...options, optimizer: "sgd(momentum=0.9)", ema: 0.9 });
+  const { memory } = await estimateRun({
+    ...own,
+    ...options,
+    optimizer: "sgd(momentum=0.9)",
+    schedule: "cosine",
+    ema: 0.9,
+  });
   expect(memory).toMatchObject({ optimizer: floats, copies: floats + 2 * 3 * floats });
   const plain = await estimateRun({ ...own, ...options, optimizer: (params) => new SGD(params, { lr: 0.1 }) });
   expect(plain.memory).toMatchObject({ optimizer: 0, copies: 2 * floats });
@@ -114,6 +122,16 @@ test("losses that read hidden outputs or no teacher: no logits are cached; their
     expect(seconds).toBeCloseTo(steps * stepSeconds, 9);
   }
   expect(fingerprint(regressor.stateDict())).toBe(before);
+});
+
+test("refuses what the run would refuse", async () => {
+  const own = withGenerator(new Generator(0), setting);
+  const refused = (more: Partial<DistillInput>) =>
+    failure(estimateRun({ ...own, ...options, ...more }), "BAD_ARGUMENT");
+  expect((await refused({ teacherCache: true, loss: "cross-entropy" })).message).toBe(
+    "teacherCache: the loss cross-entropy needs no teacher",
+  );
+  expect((await refused({ calibrateTeacher: true })).message).toMatch(/^calibrateTeacher: needs a validation set/);
 });
 
 test("batches whose gradients are accumulated make one step", async () => {
