@@ -28,7 +28,7 @@ import {
   splitControls,
 } from "../train/controls.js";
 import { expectTrainable } from "../train/expect_trainable.js";
-import { distillationSchema, type ResolvedDistillation, resolveOptions } from "../train/options.js";
+import { distillationSchema, expectSoftTargets, type ResolvedDistillation, resolveOptions } from "../train/options.js";
 import { isExpression } from "../train/resolve_loss.js";
 import { describeSchedule, resolveSchedule, stepsPerEpoch, withoutScheduleOptions } from "../train/run_schedule.js";
 import type { ExperimentControls, ExperimentInput, Workers } from "./experiment_input.js";
@@ -94,6 +94,7 @@ export function parseExperiment(input: ExperimentInput, own: readonly string[] =
   }
   const options = resolveOptions(distillationSchema, rest, [...own, ...TASK, ...Object.keys(CONTROLS)]);
   expectFlags({ calibrateTeacher });
+  expectSoftTargets({ ...options, calibrateTeacher });
   if (options.teacherMode === "train") {
     throw argumentError("teacherMode", 'expected "eval": the students are to get the same logits');
   }

@@ -10,6 +10,7 @@ import type { TaskEvaluation } from "../tasks/evaluation.js";
 import { taskOf } from "../tasks/index.js";
 import { epochKey, type Metric, metricsOf } from "../tasks/metrics.js";
 import { Generator, withGenerator } from "../tensor/random.js";
+import { expectSoftTargets, NO_SOFT_TARGETS } from "../train/options.js";
 import { expectSmoothed } from "../train/resolve_loss.js";
 import { isBetterEpoch, metricsOfEpoch } from "../train/trainer_state.js";
 import {
@@ -156,7 +157,10 @@ function readSweep({ seeds = SWEEP_DEFAULTS.seeds, temperatures, alphas, ...rest
       ? expectDistinct("alphas", alphas ?? SWEEP_DEFAULTS.alphas, expectFraction)
       : fixed("alpha", alphas, alpha),
   };
-  return { grid, experiment };
+  if (experiment.loss !== null || grid.alphas.some((one) => one > 0)) return { grid, experiment };
+  expectSoftTargets({ alpha: 0, calibrateTeacher: experiment.calibrateTeacher });
+  if (temperatures !== undefined && takes.includes("temperature")) throw argumentError("temperatures", NO_SOFT_TARGETS);
+  return { grid: { ...grid, temperatures: [temperature] }, experiment };
 }
 
 const ARGUMENTS = ["temperature", "alpha"] as const;
@@ -206,14 +210,21 @@ function fixed(name: Argument, values: readonly number[] | undefined, value: num
 
 function trialOf({ options, loss, calibrateTeacher }: Experiment, point: Point, seed: number): Trial {
   const name = `temperature-${point.temperature}/${teacherFolder(`alpha-${point.alpha}`, calibrateTeacher)}`;
-  if (loss === null)
-    return { name, kind: "distilled", seed, options: { ...options, ...point }, loss, calibrateTeacher };
+  if (loss === null) {
+    const own = point.alpha > 0 ? { options: { ...options, ...point }, calibrateTeacher } : ofLabels(options);
+    return { name, kind: "distilled", seed, loss, ...own };
+  }
   const given = termsOf(loss as Expression);
   const terms = given.map((term) => {
     const swept = sweptOf(term, given).map((name) => [name, point[name]]);
     return { ...term, args: { ...term.args, ...Object.fromEntries(swept) } };
   });
   return { name, kind: "distilled", seed, options, loss: formatExpression(terms), calibrateTeacher };
+}
+
+/** Without soft targets nothing reads a temperature, and the teacher's logits are as they are. */
+function ofLabels(options: Experiment["options"]): Pick<Trial, "options" | "calibrateTeacher"> {
+  return { options: { ...options, alpha: 0 }, calibrateTeacher: false };
 }
 
 async function swept(plan: Plan): Promise<SweepResult> {

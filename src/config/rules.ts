@@ -3,7 +3,7 @@ import type { Schedule } from "../optim/schedules.js";
 import type { Issue } from "../registry/index.js";
 import { UNCACHEABLE } from "../teachers/logits_in_order.js";
 import { teacherSchema } from "../teachers/options.js";
-import { NEEDS_VALIDATION, type ShardOptions, shardIssue } from "../train/options.js";
+import { NEEDS_VALIDATION, type ShardOptions, shardIssue, softTargetIssue } from "../train/options.js";
 import { type ScheduleOptions, scheduleIssue } from "../train/run_schedule.js";
 import { AVERAGE_OPTIONS } from "./schemas.js";
 
@@ -27,6 +27,8 @@ interface Ruled extends ScheduleOptions, ShardOptions {
   generations?: number | undefined;
   tensorboard?: boolean | string;
   csv?: boolean | string;
+  temperature?: number | undefined;
+  alpha?: number | undefined;
   temperatures?: readonly number[];
   loss?: string | undefined;
   losses?: readonly string[] | undefined;
@@ -151,6 +153,6 @@ export function rulesBroken(config: Ruled, userOptions: object): Issue[] {
     const text = `has no effect beside a loss: write it into the loss, as kd(${name}=${name === "alpha" ? 0.9 : 4})`;
     refuse(name, text, (config.loss ?? config.losses) !== undefined && Object.hasOwn(userOptions, name));
   }
-  const ofOthers = [scheduleIssue(config.schedule, config), shardIssue(config)];
+  const ofOthers = [scheduleIssue(config.schedule, config), shardIssue(config), softTargetIssue(config)];
   return [...issues, ...ofOthers.filter((issue) => issue !== null)];
 }

@@ -16,7 +16,7 @@ import { closing } from "./closing.js";
 import { CONTROL_NAMES, type RunControls, splitControls } from "./controls.js";
 import { expectTrainable } from "./expect_trainable.js";
 import { fit } from "./fit.js";
-import { type DistillationOptions, distillationSchema, resolveOptions } from "./options.js";
+import { type DistillationOptions, distillationSchema, expectSoftTargets, resolveOptions } from "./options.js";
 import { expectSameDimensions, type LossUse, missingTeacher, resolveLoss } from "./resolve_loss.js";
 import { type RunHandle, startRun } from "./run_handle.js";
 import { RunTeacher } from "./run_teacher.js";
@@ -135,6 +135,7 @@ async function prepare(given: DistillInput, generator: Generator) {
   if (validation !== undefined) expectDataset(validation, "validation");
   const names = [...DISTILL_INPUT, ...CONTROL_NAMES];
   const { temperature, alpha, teacherMode, ...options } = resolveOptions(distillationSchema, rest, names);
+  expectSoftTargets({ alpha, temperature, calibrateTeacher });
   const { labelSmoothing, precision } = options;
   const use = { student, teacher: source ?? null, data, generator, temperature, alpha, labelSmoothing };
   const loss = await distillationLoss(spec, use);

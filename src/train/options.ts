@@ -161,6 +161,27 @@ function withAdvice({ path, text }: Issue): Issue {
   return { path, text: isElsewhere ? `${text}: ${ELSEWHERE[name]}` : text };
 }
 
+/** What is wrong with an option of the soft targets if they have no weight in the default loss. */
+export const NO_SOFT_TARGETS = "with alpha 0 the loss has no soft targets: leave it out";
+
+/** The first option of the soft targets that nothing reads, because `alpha` is 0; null if there is none. */
+export function softTargetIssue(options: {
+  alpha?: number | undefined;
+  temperature?: number | undefined;
+  calibrateTeacher?: boolean | "both" | undefined;
+}): Issue | null {
+  const { alpha, temperature = KD_DEFAULTS.temperature, calibrateTeacher = false } = options;
+  if (alpha !== 0) return null;
+  if (temperature !== KD_DEFAULTS.temperature) return { path: ["temperature"], text: NO_SOFT_TARGETS };
+  return calibrateTeacher === false ? null : { path: ["calibrateTeacher"], text: NO_SOFT_TARGETS };
+}
+
+/** Throws what {@link softTargetIssue} finds. */
+export function expectSoftTargets(options: Parameters<typeof softTargetIssue>[0]): void {
+  const issue = softTargetIssue(options);
+  if (issue !== null) throw issuesError([issue]);
+}
+
 /** Options that say how a batch is cut. */
 export type ShardOptions = Pick<ResolvedTraining, "batchSize" | "shards" | "batchNorm"> & {
   teacherMode?: ResolvedDistillation["teacherMode"];

@@ -334,6 +334,12 @@ describe("what is refused, before anything is written", () => {
       "seeds: 2147483649 is the teacher's, beside 1: leave one of the two out",
     ],
     [
+      "a temperature without soft targets",
+      { temperature: 2, alpha: 0 },
+      "BAD_ARGUMENT",
+      "temperature: with alpha 0 the loss has no soft targets: leave it out",
+    ],
+    [
       "one student for all runs",
       { student: () => SHARED },
       "BAD_ARGUMENT",

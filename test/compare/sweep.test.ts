@@ -157,6 +157,20 @@ test.each<[string, string[], string]>([
   expect(message).toMatch(/^alphas: no term of the loss has an alpha that shares the loss/);
 });
 
+test("points without soft targets are trained on the labels alone", async () => {
+  const options = async (more: Partial<SweepInput>) => {
+    const trials = await sweepTrials({ ...sweepInput(newRun()), ...more });
+    return trials.map(({ options: { temperature, alpha } }) => [temperature, alpha]);
+  };
+  expect(await options({ temperatures: [1, 4], alphas: [0, 0.8] })).toEqual([
+    [3.5, 0],
+    [1, 0.8],
+    [3.5, 0],
+    [4, 0.8],
+  ]);
+  expect(await options({ temperatures: undefined, alphas: [0] })).toEqual([[3.5, 0]]);
+});
+
 test("the test set is not read before all training is done", async () => {
   const trained: string[] = [];
   let readAfter = Number.POSITIVE_INFINITY;
@@ -181,6 +195,11 @@ describe("what is refused, before anything is written", () => {
     ["an alpha above 1", { alphas: [1.5] }, "alphas[0]: expected a number from 0 to 1, got 1.5"],
     ["an alpha twice", { alphas: [0.5, 0.5] }, "alphas[1]: expected each once, got 0.5 again"],
     ["a list that is none", { alphas: 0.5 as never }, "alphas: expected a list of numbers, got 0.5"],
+    [
+      "temperatures without soft targets",
+      { alphas: [0] },
+      "temperatures: with alpha 0 the loss has no soft targets: leave it out",
+    ],
     ["a negative seed", { seeds: [-1] }, "seeds[0]: expected a whole number of at least 0, got -1"],
     ["no seed", { seeds: 0 }, "seeds: expected a whole number from 1 to 1000, got 0"],
     ["a seed twice", { seeds: [3, 3] }, "seeds[1]: expected each once, got 3 again"],

@@ -119,6 +119,11 @@ describe("mistakes", () => {
       { generations: 2, teacherNetwork: "mlp" },
       "teacherNetwork: names the network of a teacher's file, and no teacher is given: give one, or leave this option out",
     ],
+    [{ alpha: 0, temperature: 2 }, "temperature: with alpha 0 the loss has no soft targets: leave it out"],
+    [
+      { data: "rows", teacher: "t.pth", alpha: 0, calibrateTeacher: true },
+      "calibrateTeacher: with alpha 0 the loss has no soft targets: leave it out",
+    ],
     [{ augment: {} }, "augment: expected shift, crop, flip, noise or mixup"],
     [
       { data: "rows", teacher: "t.pth", augment: { shift: 2, crop: 2 } },

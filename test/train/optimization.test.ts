@@ -220,6 +220,11 @@ describe("optimizer and schedule by name", () => {
     ],
     [{ optimizer: "adamw(betas=[0.5, 0.999])" }, /^optimizer: betas: the schedule one-cycle replaces it/],
     [{ labelSmoothing: 0.1, alpha: 1 }, /^labelSmoothing: with alpha 1 the loss reads no labels: leave it out$/],
+    [{ temperature: 2, alpha: 0 }, /^temperature: with alpha 0 the loss has no soft targets: leave it out$/],
+    [
+      { calibrateTeacher: true, alpha: 0 },
+      /^calibrateTeacher: with alpha 0 the loss has no soft targets: leave it out$/,
+    ],
     [
       { optimizer: "adamw(betas=0.9)" },
       /^optimizer: adamw: betas: expected two numbers from 0 to below 1, as \[0.9, 0.999\], got 0.9$/,
