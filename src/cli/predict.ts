@@ -94,6 +94,9 @@ async function runPredict(flags: PredictFlags): Promise<void> {
   if (typeof top !== "number" || !Number.isInteger(top) || top < 1) {
     throw new UsageError(`--top: expected a whole number of at least 1, got ${JSON.stringify(top)}`);
   }
+  if (flags.top !== undefined && flags.json) {
+    throw new UsageError("--top: is for the table, and --json has the probabilities of all classes: leave it out");
+  }
   const networks = await Networks.open({ network: flags.network });
   const opened = await openNetwork(student, loadOptions(flags));
   const { description, shape } = await descriptionFor(student, opened.record?.preprocessing ?? null, flags);

@@ -279,6 +279,9 @@ test("usage", async () => {
   expect(await refused(["predict", "new.csv", "--top", "0", ...student], cwd, 2, "BAD_ARGUMENT")).toBe(
     "--top: expected a whole number of at least 1, got 0 (BAD_ARGUMENT)",
   );
+  expect(await refused(["predict", "new.csv", "--top", "2", "--json", ...student], cwd, 2, "BAD_ARGUMENT")).toBe(
+    "--top: is for the table, and --json has the probabilities of all classes: leave it out (BAD_ARGUMENT)",
+  );
   expect(await refused(["predict", "none.csv", ...student], cwd, 1, "NOT_FOUND")).toBe(
     "none.csv: no such file (NOT_FOUND)",
   );
