@@ -2,16 +2,13 @@ export { suggestion } from "../checks.js";
 export {
   type Expression,
   formatExpression,
-  isModulePath,
   isWeight,
-  NUMBER,
   parseExpression,
   type StructuredTerm,
   splitExpressions,
-  type Term,
-  type Weight,
 } from "./expression.js";
 export { type Issue, issuesError, issuesOf, type ObjectSchema } from "./issues.js";
+export { isModulePath, NUMBER, type Term, type Weight } from "./parser.js";
 export {
   defineEntry,
   type Entry,

@@ -2,16 +2,9 @@ import * as v from "valibot";
 import { argumentError, badArgument, show, suggestion } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { fromUserCode } from "../user_code.js";
-import {
-  type Expression,
-  formatExpression,
-  isModulePath,
-  parseExpression,
-  RESERVED,
-  type Term,
-  type Weight,
-} from "./expression.js";
+import { type Expression, formatExpression, parseExpression, RESERVED } from "./expression.js";
 import { issuesOf, placeOf } from "./issues.js";
+import { isModulePath, type Term, type Weight } from "./parser.js";
 import type { UserModules } from "./user_module.js";
 
 /** The schemas of the options of an entry, whichever it is. */

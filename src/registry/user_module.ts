@@ -5,7 +5,8 @@ import { relative, resolve, sep } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { expectList, suggestion } from "../checks.js";
 import { DistilleryError } from "../errors.js";
-import { type Expression, formatExpression, isModulePath, parseExpression, type Term } from "./expression.js";
+import { type Expression, formatExpression, parseExpression } from "./expression.js";
+import { isModulePath, type Term } from "./parser.js";
 
 /** What modules of the user's own export, by the text that names them: `./net.mjs#Tiny`. */
 export type UserModules = ReadonlyMap<string, unknown>;
