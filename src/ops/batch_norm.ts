@@ -88,8 +88,10 @@ const batchNormOp = defineOp<BatchNormAttributes, NormSaved>({
 /**
  * Normalises each column of x [rows, features], or each channel of x [rows, features, ...], and applies weight and
  * bias: in train mode by the batch's own mean and biased variance, moving the running ones by `momentum`; in eval mode
- * by the running ones. `torch.nn.functional.batch_norm`. Throws `BATCH_TOO_SMALL` for a batch of one in train mode.
+ * by the running ones. `torch.nn.functional.batch_norm`.
  *
+ * @throws DistilleryError `BAD_DTYPE`, `SHAPE_MISMATCH` if x and the state do not fit, `BATCH_TOO_SMALL` for one value
+ * per channel in train mode.
  * @example
  * ```ts
  * const state = { weight: ones([3]), bias: zeros([3]), runningMean: zeros([3]), runningVar: ones([3]) };

@@ -27,7 +27,7 @@ export const CROSS_ENTROPY_DEFAULTS = { labelSmoothing: 0 } as const;
 /**
  * The cross-entropy of logits [rows, classes, ...] with true labels [rows, ...], by default their mean. With
  * `labelSmoothing` e (Szegedy et al., 2016) it is (1 - e) times that, and e times the mean of -log p over the classes.
- * `weight`, `ignoreIndex` and `reduction` are those of {@link nllLoss}. A Tensor of the logits' shape gives each class
+ * `weight`, `ignoreIndex` and `reduction` are those of `F.nllLoss`. A Tensor of the logits' shape gives each class
  * its probability instead: of mixed samples, of a teacher. `weight` then divides no mean. PyTorch's `cross_entropy`.
  *
  * @throws DistilleryError `SHAPE_MISMATCH`, `LABEL_OUT_OF_RANGE`, `BAD_ARGUMENT`, and, of labels without those three
