@@ -284,9 +284,17 @@ export function expectOptions(what: string, options: object, names: readonly str
   for (const name in options) {
     if (names.includes(name) || !Object.hasOwn(options, name)) continue;
     if ((options as Record<string, unknown>)[name] === undefined) continue;
+    if (!isPlain(options)) throw badArgument(what, "options by their names", options);
     const known = names.length === 0 ? "it takes none" : `expected one of ${names.join(", ")}`;
     throw argumentError(what, `unknown option ${show(name)}${suggestion(name, names) || `, ${known}`}`);
   }
+}
+
+/** Whether an object is one of named values, and of no class, such as a tensor's. */
+export function isPlain(value: object): boolean {
+  const prototype: unknown = Object.getPrototypeOf(value);
+  // Of another realm, too.
+  return prototype === null || Object.getPrototypeOf(prototype) === null;
 }
 
 /** Whether a value is an object of named values, and not an array. */

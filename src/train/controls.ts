@@ -7,6 +7,7 @@ import {
   expectSignal,
   hasMethods,
   isObject,
+  isPlain,
 } from "../checks.js";
 import type { EpochRecord } from "../log/epoch_record.js";
 import type { MetricsLog } from "../log/metrics_log.js";
@@ -136,11 +137,6 @@ function expectJson(name: string, value: unknown, inside: readonly object[] = []
     throw badArgument(name, "what JSON can hold", value);
   }
   for (const [key, inner] of Object.entries(value)) expectJson(`${name}.${key}`, inner, [...inside, value]);
-}
-
-function isPlain(value: object): boolean {
-  const prototype: unknown = Object.getPrototypeOf(value);
-  return prototype === null || Object.getPrototypeOf(prototype) === null;
 }
 
 /** The names of the controls, and of the report's, which the package adds. */
