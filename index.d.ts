@@ -500,8 +500,8 @@ export interface PoolWindows {
 /** Fills with whole numbers of [low, high) */
 export declare function randomIntegers(state: U32Mut, out: I32Mut, low: number, high: number): void
 
-/** Fills with standard normals */
-export declare function randomNormal(state: U32Mut, out: F32Mut): void
+/** Fills with normals */
+export declare function randomNormal(state: U32Mut, out: F32Mut, mean: number, deviation: number): void
 
 /** Fills with a random order of 0 to its length */
 export declare function randomPermutation(state: U32Mut, out: I32Mut): void

@@ -69,6 +69,8 @@ export * from "./models/index.js";
 /** `torch.nn.functional`, in camel case. */
 export * as F from "./nn/functional.js";
 export * from "./nn/index.js";
+/** Initial values: `torch.nn.init`, in camel case and without the underscore. */
+export * as init from "./nn/init.js";
 export { Module, type ModuleBuffer } from "./nn/module.js";
 export type { StateDict } from "./nn/state_dict.js";
 export { type CustomFunction, defineFunction, type FunctionContext } from "./ops/define_function.js";
@@ -80,6 +82,7 @@ export {
   argmin,
   bmm,
   type Conv2dOptions,
+  type CosineEmbeddingLossOptions,
   type CrossEntropyOptions,
   cat,
   crossEntropy,

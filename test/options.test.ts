@@ -42,6 +42,7 @@ const CALLS: Record<string, Before> = {
   LayerNorm: [[3]],
   Linear: [[3, 2]],
   MultiheadAttention: [[4, 2]],
+  TransformerEncoder: [[new D.TransformerEncoderLayer(4, 2), 1]],
   TransformerEncoderLayer: [[4, 2]],
   LeNet300: [[]],
   LeNet5: [[]],
@@ -155,17 +156,23 @@ const CALLS: Record<string, Before> = {
   ],
   "F.avgPool2d": [[images, 2]],
   "F.conv2d": [[images, D.zeros([1, 1, 1, 1]), null]],
+  "F.cosineEmbeddingLoss": [[x, x, Int32Array.of(1, -1)]],
   "F.crossEntropy": [[x, labels]],
   "F.maxPool2d": [[images, 2]],
   "F.binaryCrossEntropyWithLogits": [[x, x]],
   "F.cosineSimilarity": [[x, x]],
   "F.gelu": [[x]],
+  "F.huberLoss": [[x, x]],
   "F.klDiv": [[x, x]],
   "F.l1Loss": [[x, x]],
   "F.mseLoss": [[x, x]],
   "F.nllLoss": [[x, labels]],
   "F.normalize": [[x]],
   "F.smoothL1Loss": [[x, x]],
+  "init.kaimingNormal": [[x]],
+  "init.kaimingUniform": [[x]],
+  "init.xavierNormal": [[x]],
+  "init.xavierUniform": [[x]],
   emaTeacher: [[]],
   functionTeacher: [[() => []]],
   logitsColumn: [["a.csv", "teacher"]],
@@ -190,7 +197,7 @@ for (const [name, value] of Object.entries(D)) {
 /** Errors take what JavaScript's do. */
 const OWN_ERRORS = new Set(["DistilleryError"]);
 
-const owners: Record<string, object> = { F: D.F, x, module, optimizer };
+const owners: Record<string, object> = { F: D.F, init: D.init, x, module, optimizer };
 /** Calls what is exported under a name; its error, or null. */
 async function refused(name: string, args: readonly unknown[]): Promise<unknown> {
   const [owner, method] = name.split(".") as [string, string?];
@@ -220,7 +227,7 @@ describe.each(Object.keys(CALLS))("%s", (name) => {
   });
 
   test("refuses what is no object of options", async () => {
-    for (const value of [false, 7, "sum", null]) {
+    for (const value of [false, 7, "sum", null, D.ones([1])]) {
       const error = await refused(name, [...CALLS[name][0], value]);
       expect(error, String(value)).toMatchObject({ name: "DistilleryError" });
     }
@@ -237,7 +244,9 @@ const functionsOf = (owner: object, prefix = "") =>
   });
 
 test("everything exported whose arguments are called options is above", () => {
-  const taking = [...functionsOf(D), ...functionsOf(D.F, "F.")].filter(([, given]) => /\boptions\b/.test(given));
+  const taking = [...functionsOf(D), ...functionsOf(D.F, "F."), ...functionsOf(D.init, "init.")].filter(([, given]) =>
+    /\boptions\b/.test(given),
+  );
   expect(taking.map(([name]) => name).filter((name) => !OWN_ERRORS.has(name) && !(name in CALLS))).toEqual([]);
 });
 

@@ -1,8 +1,7 @@
 import { Conv2d } from "../nn/conv.js";
+import { normal } from "../nn/init.js";
 import { Linear } from "../nn/linear.js";
 import type { Module } from "../nn/module.js";
-import { randn } from "../tensor/random.js";
-import type { Parameter } from "../tensor/tensor.js";
 
 /** What becomes of the Linear layers of a network in {@link drawByOutputs}; default: they stay as they are. */
 interface LinearValues {
@@ -19,17 +18,11 @@ export function drawByOutputs(network: Module, linear: LinearValues | null = nul
   for (const layer of network.modules()) {
     if (layer instanceof Conv2d) {
       const { shape } = layer.weight;
-      drawNormals(layer.weight, Math.sqrt(2 / (shape[0] * shape[2] * shape[3])));
+      normal(layer.weight, 0, Math.sqrt(2 / (shape[0] * shape[2] * shape[3])));
       layer.bias?.data.fill(0);
     } else if (layer instanceof Linear && linear !== null) {
-      if (linear.std !== undefined) drawNormals(layer.weight, linear.std);
+      if (linear.std !== undefined) normal(layer.weight, 0, linear.std);
       layer.bias?.data.fill(0);
     }
   }
-}
-
-function drawNormals({ data, shape }: Parameter, std: number): void {
-  const factor = Math.fround(std);
-  const drawn = randn(shape).data;
-  for (let i = 0; i < data.length; i++) data[i] = drawn[i] * factor;
 }

@@ -1,6 +1,6 @@
 import { badArgument, expectFinite, expectInteger, expectOneOf, expectOptions } from "../checks.js";
 import type { Tensor } from "../tensor/tensor.js";
-import { gelu, hardswish, leakyRelu, silu, softmax } from "./functional.js";
+import { gelu, hardswish, leakyRelu, logSoftmax, sigmoid, silu, softmax, tanh } from "./functional.js";
 import { Module } from "./module.js";
 
 /**
@@ -111,6 +111,44 @@ export class Hardswish extends Module {
 }
 
 /**
+ * The hyperbolic tangent. `torch.nn.Tanh`.
+ *
+ * @example
+ * ```ts
+ * new Tanh().forward(tensor([-1, 0, 1])); // [-0.7616, 0, 0.7616]
+ * ```
+ */
+export class Tanh extends Module {
+  constructor(extra?: never) {
+    super();
+    if (extra !== undefined) throw badArgument("Tanh", "no arguments", extra);
+  }
+
+  override forward(x: Tensor): Tensor {
+    return tanh(x);
+  }
+}
+
+/**
+ * 1 / (1 + exp(-x)). `torch.nn.Sigmoid`.
+ *
+ * @example
+ * ```ts
+ * new Sigmoid().forward(tensor([-1, 0, 1])); // [0.2689, 0.5, 0.7311]
+ * ```
+ */
+export class Sigmoid extends Module {
+  constructor(extra?: never) {
+    super();
+    if (extra !== undefined) throw badArgument("Sigmoid", "no arguments", extra);
+  }
+
+  override forward(x: Tensor): Tensor {
+    return sigmoid(x);
+  }
+}
+
+/**
  * Softmax along an axis, the last one by default. `torch.nn.Softmax`.
  *
  * @example
@@ -130,5 +168,19 @@ export class Softmax extends Module {
 
   override extraRepr(): string {
     return `dim=${this.dim}`;
+  }
+}
+
+/**
+ * The logarithm of {@link Softmax}, without underflow. `torch.nn.LogSoftmax`.
+ *
+ * @example
+ * ```ts
+ * new LogSoftmax().forward(tensor([[0, Math.log(3)]])); // [[-1.3863, -0.2877]]
+ * ```
+ */
+export class LogSoftmax extends Softmax {
+  override forward(x: Tensor): Tensor {
+    return logSoftmax(x, this.dim);
   }
 }

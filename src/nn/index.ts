@@ -1,5 +1,5 @@
 /** The layers. To add one, write its file and its line here. */
-export { GELU, Hardswish, LeakyReLU, ReLU6, SiLU, Softmax } from "./activations.js";
+export { GELU, Hardswish, LeakyReLU, LogSoftmax, ReLU6, Sigmoid, SiLU, Softmax, Tanh } from "./activations.js";
 export { BatchNorm1d, BatchNorm2d } from "./batch_norm.js";
 export { Conv1d, type Conv1dOptions, Conv2d, type ConvOptions } from "./conv.js";
 export { Embedding, EmbeddingBag, type EmbeddingOptions } from "./embedding.js";
@@ -9,5 +9,6 @@ export { Dropout, Dropout2d, Flatten, Identity, ReLU, Sequential } from "./layer
 export { Linear } from "./linear.js";
 export { MultiheadAttention, type MultiheadAttentionOptions } from "./multihead_attention.js";
 export { AdaptiveAvgPool2d, AvgPool2d, MaxPool2d } from "./pooling.js";
+export { TransformerEncoder } from "./transformer_encoder.js";
 export { TransformerEncoderLayer, type TransformerEncoderLayerOptions } from "./transformer_encoder_layer.js";
 export { Upsample, type UpsampleOptions } from "./upsample.js";

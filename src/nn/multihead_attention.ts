@@ -1,9 +1,9 @@
 import { badArgument, expectFlags, expectInteger, expectNumber, expectOptions, expectShape } from "../checks.js";
 import { slice, transpose } from "../ops/index.js";
-import { rand } from "../tensor/random.js";
 import { expectTensor, Parameter, type Tensor } from "../tensor/tensor.js";
 import { attend, expectMask } from "./attention.js";
 import { linear } from "./functional.js";
+import { xavierUniform } from "./init.js";
 import { Linear } from "./linear.js";
 import { Module } from "./module.js";
 
@@ -133,8 +133,6 @@ export class MultiheadAttention extends Module {
   }
 }
 
-/** A matrix [outputs, inputs] of uniform numbers, `torch.nn.init.xavier_uniform_`. */
 function xavier(outputs: number, inputs: number): Parameter {
-  const bound = Math.sqrt(6 / (outputs + inputs));
-  return new Parameter(rand([outputs, inputs], -bound, bound).data, [outputs, inputs]);
+  return xavierUniform(new Parameter(new Float32Array(outputs * inputs), [outputs, inputs]));
 }

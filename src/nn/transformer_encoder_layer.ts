@@ -1,5 +1,6 @@
 import { expectAtLeast0, expectFlags, expectLength, expectOneOf, expectOptions } from "../checks.js";
 import { transpose } from "../ops/index.js";
+import { Generator, withGenerator } from "../tensor/random.js";
 import { expectTensor, type Tensor } from "../tensor/tensor.js";
 import { gelu, relu } from "./functional.js";
 import { LayerNorm } from "./layer_norm.js";
@@ -52,6 +53,8 @@ export class TransformerEncoderLayer extends Module {
   readonly dropout1: Dropout;
   readonly dropout2: Dropout;
 
+  readonly #create: () => TransformerEncoderLayer;
+
   constructor(dModel: number, nhead: number, options: TransformerEncoderLayerOptions = {}) {
     super();
     expectOptions("TransformerEncoderLayer", options, [
@@ -78,6 +81,13 @@ export class TransformerEncoderLayer extends Module {
     this.norm2 = new LayerNorm(dModel, { eps, bias });
     this.dropout1 = new Dropout(dropout);
     this.dropout2 = new Dropout(dropout);
+    const given = { ...options };
+    this.#create = () => new TransformerEncoderLayer(dModel, nhead, given);
+  }
+
+  /** A layer with the same options and values, for which nothing is drawn from the current stream. @internal */
+  copy(): TransformerEncoderLayer {
+    return withGenerator(new Generator(), this.#create).loadStateDict(this.stateDict()).train(this.training);
   }
 
   /**

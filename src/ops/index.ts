@@ -4,6 +4,7 @@ export { add, div, maximum, minimum, mul, pow, sub } from "./binary.js";
 export { cat, split, stack } from "./cat.js";
 export { eq, ge, gt, le, lt, ne, where } from "./compare.js";
 export { type Conv2dOptions, conv2d, type Padding, type Pair } from "./conv2d.js";
+export { type CosineEmbeddingLossOptions, cosineEmbeddingLoss } from "./cosine_embedding_loss.js";
 export { type CrossEntropyOptions, crossEntropy } from "./cross_entropy.js";
 export { cumsum } from "./cumsum.js";
 export { detach } from "./detach.js";
@@ -16,6 +17,7 @@ export { linear } from "./linear.js";
 export { logsumexp } from "./logsumexp.js";
 export {
   binaryCrossEntropyWithLogits,
+  huberLoss,
   klDiv,
   l1Loss,
   mseLoss,

@@ -5,6 +5,7 @@ import {
   expectInteger,
   expectOneOf,
   expectOptions,
+  expectPositive,
   expectShape,
   outOfRange,
 } from "../checks.js";
@@ -103,6 +104,30 @@ export function smoothL1Loss(
   // With m = min(d, beta), m / beta (d - m / 2) is both branches at once, and no term of its gradient exceeds the sum.
   const near = clamp(distance, null, beta);
   return reduce(mul(div(near, beta), sub(distance, div(near, 2))), reduction);
+}
+
+/**
+ * d² / 2 for a difference d below delta, delta (|d| - delta / 2) above, by default its mean: delta times
+ * {@link smoothL1Loss} with `beta` delta. `torch.nn.functional.huber_loss`.
+ *
+ * @example
+ * ```ts
+ * F.huberLoss(tensor([1, 2]), tensor([1.5, 4]), { delta: 0.5 }).item(); // 0.5, the mean of 0.125 and 0.875
+ * ```
+ */
+export function huberLoss(
+  input: Tensor,
+  target: Tensor,
+  options: { reduction?: Reduction; delta?: number } = {},
+): Tensor {
+  expectOptions("huberLoss", options, ["reduction", "delta"]);
+  const { reduction = "mean", delta = 1 } = options;
+  expectReduction("huberLoss", reduction);
+  expectAlike("huberLoss", input, target);
+  expectPositive("huberLoss: delta", delta);
+  const distance = abs(sub(input, target));
+  const near = clamp(distance, null, delta);
+  return reduce(mul(near, sub(distance, div(near, 2))), reduction);
 }
 
 /**

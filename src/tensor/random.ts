@@ -129,8 +129,13 @@ export function manualSeed(seed: number | bigint): Generator {
 export function randn(shape: readonly number[], options: { requiresGrad?: boolean } = {}): Tensor {
   expectOptions("randn", options, ["requiresGrad"]);
   const out = new Float32Array(newElements(shape));
-  native.randomNormal(drawing(), out);
+  native.randomNormal(drawing(), out, 0, 1);
   return new Tensor(out, shape, options);
+}
+
+/** Fills an array with normals. `torch.Tensor.normal_`. @internal */
+export function fillNormal(out: Float32Array, mean: number, std: number): void {
+  native.randomNormal(drawing(), out, mean, std);
 }
 
 /**

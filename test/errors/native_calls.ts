@@ -298,7 +298,7 @@ export const CALLS: Record<string, Argument[]> = {
     p: real(0.5),
   }),
   randomIntegers: [stream(), free(writeOf(new Int32Array(5))), real(0), real(9)],
-  randomNormal: [stream(), free(write(5))],
+  randomNormal: [stream(), free(write(5)), real(0), real(1)],
   randomPermutation: [stream(), free(writeOf(new Int32Array(5)))],
   randomSeed: [stream(), real(1)],
   randomUniform: [stream(), free(write(5)), real(0), real(1)],

@@ -3,6 +3,7 @@ import { afterAll, describe, expect, test } from "vitest";
 import {
   exportOnnx,
   getNumThreads,
+  LayerNorm,
   Module,
   MultiheadAttention,
   manualSeed,
@@ -11,6 +12,7 @@ import {
   randn,
   setNumThreads,
   Tensor,
+  TransformerEncoder,
   TransformerEncoderLayer,
   tensor,
 } from "../../src/index.js";
@@ -44,10 +46,11 @@ interface Fixture {
   drawn: { state: Record<string, Values>; x: Values; out: number[] };
   masks: Case[];
   widths: Case[];
+  encoders: Case[];
   initial: Record<string, Values>;
 }
 
-const { attention, layers, drawn, masks, widths, initial } = JSON.parse(
+const { attention, layers, drawn, masks, widths, encoders, initial } = JSON.parse(
   readFileSync(new URL("fixtures/attention.json", import.meta.url), "utf8"),
 ) as Fixture;
 
@@ -152,6 +155,44 @@ describe("equals torch.nn.TransformerEncoderLayer", () => {
       expectClose(Array.from(data, Number), drawn.state[key].data, { rel: 1e-6 }, key);
     }
     close(layer.forward(x).data, drawn.out, "out");
+  });
+});
+
+describe("equals torch.nn.TransformerEncoder", () => {
+  const make = (norm: Module | null) => {
+    const each = { dimFeedforward: 7, dropout: 0, activation: "gelu", batchFirst: true, normFirst: true } as const;
+    return new TransformerEncoder(new TransformerEncoderLayer(6, 2, each), 2, { norm });
+  };
+
+  test.each(named(encoders))("%s", (_, one) => {
+    const padding = one.padding === null ? undefined : tensor(one.padding);
+    const mask = one.mask && tensor(one.mask);
+    const encoder = make(one.options.norm === true ? new LayerNorm(6) : null);
+    compare(encoder, one, (encoder, { src }) => encoder.forward(src, mask, padding));
+  });
+
+  test("its layers are copies, for which nothing is drawn", () => {
+    const options = { dimFeedforward: 8, batchFirst: true, normFirst: true, activation: "gelu", bias: false } as const;
+    manualSeed(3);
+    const layer = new TransformerEncoderLayer(4, 2, options).eval();
+    const expected = randn([2]).data;
+    manualSeed(3);
+    const encoder = new TransformerEncoder(new TransformerEncoderLayer(4, 2, options).eval(), 2);
+    expect(randn([2]).data).toEqual(expected);
+    const x = randn([2, 3, 4]);
+    expect(encoder.forward(x).data).toEqual(layer.forward(layer.forward(x)).data);
+    encoder.layers[0].linear1.weight.data.fill(0);
+    expect(encoder.layers[1].stateDict()).toEqual(layer.stateDict());
+    expect(String(encoder)).toContain("(layers): ModuleList(");
+  });
+
+  test("refuses what can't be copied", () => {
+    class Own extends TransformerEncoderLayer {}
+    expect(() => new TransformerEncoder(new Own(4, 2), 2)).toThrow("encoderLayer: expected a TransformerEncoderLayer");
+    expect(() => new TransformerEncoder(null as never, 2)).toThrow("encoderLayer: expected a TransformerEncoderLayer");
+    const layer = new TransformerEncoderLayer(4, 2);
+    expect(() => new TransformerEncoder(layer, 0)).toThrow("numLayers: expected a whole number");
+    expect(() => new TransformerEncoder(layer, 1, { norm: 4 as never })).toThrow("norm: expected a Module, got 4");
   });
 });
 

@@ -105,5 +105,13 @@ for width, heads, options, padding, shape in [
     case = run(layer, dict(src=shape), lambda layer, inputs, padding=padding: layer(inputs["src"], CAUSAL.bool(), masked(padding)))
     layers.append(dict(width=width, heads=heads, options=options, padding=padding, mask=CAUSAL.tolist(), **case))
 
+torch.manual_seed(15)
+layer = torch.nn.TransformerEncoderLayer(6, 2, dim_feedforward=7, dropout=0.0, activation="gelu", batch_first=True, norm_first=True)
+encoders = []
+for norm, padding, mask in [(True, PADDING, None), (False, None, CAUSAL)]:
+    stack = torch.nn.TransformerEncoder(layer, 2, torch.nn.LayerNorm(6) if norm else None, enable_nested_tensor=False)
+    case = run(stack, dict(src=[3, 5, 6]), lambda stack, inputs: stack(inputs["src"], None if mask is None else mask.bool(), masked(padding)))
+    encoders.append(dict(width=6, heads=2, options=dict(norm=norm), padding=padding, **({} if mask is None else dict(mask=mask.tolist())), **case))
+
 path = pathlib.Path(__file__).parent / "fixtures" / "attention.json"
-path.write_text(json.dumps(dict(attention=attention, layers=layers, drawn=drawn, masks=masks, widths=widths, initial=initial), separators=(",", ":")) + "\n")
+path.write_text(json.dumps(dict(attention=attention, layers=layers, drawn=drawn, masks=masks, widths=widths, initial=initial, encoders=encoders), separators=(",", ":")) + "\n")

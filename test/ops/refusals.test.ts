@@ -51,6 +51,33 @@ describe("what an operation refuses, with its name, the argument and the shapes"
       "crossEntropy: labels: expected an IntTensor, an Int32Array, or probabilities of shape [2, 3], got a Tensor of shape [2]",
     ],
     [
+      () => F.cosineEmbeddingLoss(x, x, zeros([2])),
+      "BAD_ARGUMENT",
+      "cosineEmbeddingLoss: target[0]: expected 1 or -1, got 0",
+    ],
+    [
+      () => F.cosineEmbeddingLoss(x, x, Int32Array.of(1)),
+      "SHAPE_MISMATCH",
+      "cosineEmbeddingLoss: target: expected shape [2], got [1]",
+    ],
+    [
+      () => F.cosineEmbeddingLoss(x, zeros([2, 2]), Int32Array.of(1, 1)),
+      "SHAPE_MISMATCH",
+      "cosineEmbeddingLoss: b: expected shape [2, 3], got [2, 2]",
+    ],
+    [
+      () => F.cosineEmbeddingLoss(zeros([1, 2, 3]), x, Int32Array.of(1, 1)),
+      "BAD_ARGUMENT",
+      "cosineEmbeddingLoss: a: expected a shape [rows, features] or [features], got [1, 2, 3]",
+    ],
+    [
+      () => F.cosineEmbeddingLoss(x, x, Int32Array.of(1, 1), { margin: Number.NaN }),
+      "BAD_ARGUMENT",
+      "cosineEmbeddingLoss: margin: expected a finite number, got NaN",
+    ],
+    [() => F.huberLoss(x, x, { delta: 0 }), "BAD_ARGUMENT", "huberLoss: delta: expected a number above 0, got 0"],
+    [() => F.huberLoss(x, zeros([3])), "SHAPE_MISMATCH", "huberLoss: target: expected shape [2, 3], got [3]"],
+    [
       () => F.crossEntropy(x, x, { weight: zeros([2]) }),
       "SHAPE_MISMATCH",
       "crossEntropy: weight: expected shape [3], got [2]",

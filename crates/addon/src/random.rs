@@ -25,12 +25,12 @@ pub fn random_uniform(mut state: U32Mut, mut out: F32Mut, from: f64, to: f64) ->
     Ok(())
 }
 
-/// Fills with standard normals
+/// Fills with normals
 #[napi(catch_unwind)]
-pub fn random_normal(mut state: U32Mut, mut out: F32Mut) -> Result<()> {
+pub fn random_normal(mut state: U32Mut, mut out: F32Mut, mean: f64, deviation: f64) -> Result<()> {
     let mut memory = Memory::new();
     let (mut generator, out) = (memory.generator(&mut state)?, memory.write(&mut out)?);
-    generator.fill_normal(out);
+    generator.fill_normal(out, mean, deviation);
     Ok(())
 }
 

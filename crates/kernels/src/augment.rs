@@ -51,7 +51,7 @@ pub fn augment(
         for ((from, to), fill) in image.chunks_exact(plane).zip(out.chunks_exact_mut(plane)).zip(fill) {
             transform.apply(from, to, width, *fill);
         }
-        generator.fill_normal(&mut normals);
+        generator.fill_normal(&mut normals, 0.0, 1.0);
         out.iter_mut().zip(&normals).for_each(|(x, normal)| *x += noise * normal);
     }
     Ok(())

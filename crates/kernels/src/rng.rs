@@ -106,14 +106,25 @@ impl<'a> Generator<'a> {
         }
     }
 
-    /// Fills with standard normals, as `torch.randn`.
-    pub fn fill_normal(&mut self, out: &mut [f32]) {
+    /// Fills with normals of a mean and a deviation, as `Tensor.normal_`, of 0 and 1 as `torch.randn`. From 16 elements
+    /// on, product and sum are rounded once.
+    pub fn fill_normal(&mut self, out: &mut [f32], mean: f64, deviation: f64) {
         if out.len() < GROUP {
             for value in out {
-                *value = self.one_normal() as f32;
+                *value = (self.one_normal() * deviation + mean) as f32;
             }
             return;
         }
+        self.fill_standard_normal(out);
+        if (mean, deviation) != (0.0, 1.0) {
+            let [mean, deviation] = [mean, deviation].map(|number| f64::from(number as f32));
+            for value in out {
+                *value = (f64::from(*value) * deviation + mean) as f32;
+            }
+        }
+    }
+
+    fn fill_standard_normal(&mut self, out: &mut [f32]) {
         self.fill_uniform(out, 0.0, 1.0);
         let whole = out.len() - out.len() % GROUP;
         box_muller(&mut out[..whole]);

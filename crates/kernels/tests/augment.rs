@@ -47,7 +47,7 @@ fn naive(x: ArrayView4<f32>, fill_value: &[f32], augmentation: Augmentation, see
         }
         let mut noise = vec![0.0; channels * height * width];
         if augmentation.noise > 0.0 {
-            generator.fill_normal(&mut noise);
+            generator.fill_normal(&mut noise, 0.0, 1.0);
         }
         for (at, (channel, y, x_out)) in ndarray::indices((channels, height, width)).into_iter().enumerate() {
             let mirrored = augmentation.flip > 0.0 && uniform[0] < augmentation.flip;

@@ -17,7 +17,7 @@ fn uniforms(generator: &mut Generator, len: usize, from: f32, to: f32) -> Vec<f3
 
 fn normals(generator: &mut Generator, len: usize) -> Vec<f32> {
     let mut out = vec![f32::NAN; len];
-    generator.fill_normal(&mut out);
+    generator.fill_normal(&mut out, 0.0, 1.0);
     out
 }
 
@@ -54,6 +54,21 @@ fn wide_draws_are_two_words_the_first_on_top() {
     assert_eq!(with_seed(0, |generator| generator.next_u64()), high << 32 | low);
     let unit = ((high << 32 | low) & ((1 << 53) - 1)) as f64 / (1u64 << 53) as f64;
     assert_eq!(with_seed(0, |generator| generator.unit_f64()), unit);
+}
+
+/// ```python
+/// torch.manual_seed(0); torch.empty(3).normal_(0.25, 0.02)
+/// torch.manual_seed(0); torch.empty(17).normal_(0.25, 0.02)[:4]
+/// ```
+#[test]
+fn normals_have_a_mean_and_a_deviation() {
+    for (len, first) in
+        [(3, &[0.28081992f32, 0.24413142, 0.2064242][..]), (17, &[0.2274832, 0.21608138, 0.26133302, 0.26587015])]
+    {
+        let mut out = vec![f32::NAN; len];
+        with_seed(0, |generator| generator.fill_normal(&mut out, 0.25, 0.02));
+        assert_eq!(&out[..first.len()], first, "{len}");
+    }
 }
 
 /// ```python
