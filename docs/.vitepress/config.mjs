@@ -49,6 +49,7 @@ export default {
           teacher: "Your teacher",
           loss: "Your loss",
           network: "Your network",
+          pytorch: "From PyTorch",
           follow: "Follow runs",
           ship: "Ship a student",
           resume: "Stop and resume",

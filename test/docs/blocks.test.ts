@@ -64,6 +64,7 @@ const INTERNAL = ["src/graph/", "src/registry/registry.ts", "src/report/verdict.
 test("the TypeScript of every page and of every doc comment is right", () => {
   const blocks = [
     ...pages().flatMap((page) => blocksOf(page, "ts").map((code, i) => [`${page}_${i + 1}`, code] as const)),
+    ...cellsOf("docs/how-to/pytorch.md").map((code, i) => [`pytorch_cell_${i + 1}`, code] as const),
     ...sources()
       .filter((file) => !INTERNAL.some((place) => file.startsWith(place)))
       .flatMap((file) => examplesOf(file).map((code, i) => [`${file}_${i + 1}`, code] as const)),
@@ -107,6 +108,15 @@ test("the first program of get started is examples/script.ts", () => {
     example?.replace('process.argv[2] ?? "student.pth"', '"student.pth"'),
   );
 });
+
+/** The code in the second column of a page's tables, but for single words. */
+function cellsOf(page: string): string[] {
+  const cells = textOf(page)
+    .split("\n")
+    .filter((line) => line.startsWith("| "))
+    .map((line) => line.split(" | ")[1] ?? "");
+  return cells.flatMap((cell) => Array.from(cell.matchAll(/`([^`]*[.([{][^`]*)`/g), ([, code = ""]) => code));
+}
 
 /** An example that imports the library as it is; any other as a function, with what it leaves out. */
 function programOf(example: string): string {

@@ -6,6 +6,7 @@ export const TASKS = [
   ["take a teacher from elsewhere", "onnx teacher", "guide.html", "--teacher teacher.onnx"],
   ["write a loss", "your loss", "how-to/loss.html", "my_loss.mjs"],
   ["write a network", "your network", "how-to/network.html", "extends Module"],
+  ["port a script", "from pytorch", "how-to/pytorch.html", "torch.no_grad"],
   ["know whether it helps", "does distillation help", "start.html", "distillery compare"],
   ["choose a temperature", "temperature", "concepts.html", "What is good."],
   ["understand alpha", "alpha soft hard loss", "concepts.html", "(1 - alpha) hard"],
