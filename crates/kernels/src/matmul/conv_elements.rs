@@ -3,6 +3,7 @@
 use super::in_place::Vectors;
 use super::microkernel::MicroTile;
 use super::params::{LINE, MR, mr};
+use super::weight_tile::WeightTile;
 use pulp::Simd;
 
 /// The elements of both operands.
@@ -74,34 +75,4 @@ pub(super) struct TileRegisters {
     pub enter: fn(),
     /// Called after them, on the same thread.
     pub leave: fn(),
-}
-
-/// A tile of the weight's gradient: rows of gradients times vectors of the source. Its sums stay in registers over all
-/// outputs of some images.
-#[derive(Clone, Copy)]
-pub(super) struct WeightTile<'a> {
-    pub grad: *const f32,
-    pub rs_grad: usize,
-    /// The distance from one row of outputs to the next in the gradients.
-    pub pitch: usize,
-    pub images: usize,
-    pub grid: [usize; 2],
-    pub source: *const f32,
-    /// The distance from one image to the next, in the gradients and in the source.
-    pub of_image: [usize; 2],
-    /// The distance in the source between what an output reads and what its right and its lower neighbour read.
-    pub step: usize,
-    pub jump: usize,
-    pub vectors: &'a [usize],
-    pub sums: *mut f32,
-    pub rs_sums: usize,
-}
-
-impl WeightTile<'_> {
-    /// The first elements of each image's gradients and of its source.
-    #[inline(always)]
-    pub fn places(&self) -> impl Iterator<Item = [*const f32; 2]> + use<> {
-        let (grad, source, [of_grad, of_source]) = (self.grad, self.source, self.of_image);
-        (0..self.images).map(move |i| [grad.wrapping_add(i * of_grad), source.wrapping_add(i * of_source)])
-    }
 }

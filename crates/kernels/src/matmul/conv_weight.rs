@@ -5,13 +5,12 @@
 //! Images are summed in groups, and the groups in order. The number of groups depends on the shape alone, so the bits
 //! do not depend on the number of threads.
 
-use super::conv_elements::{Elements, WeightTile};
+use super::conv_elements::Elements;
 use super::conv_params::ConvParams;
-use super::mat::vector;
-use super::microkernel::by_size;
 use super::pack;
 use super::params::{LINE, nr_vectors, threads_for};
 use super::patches::Images;
+use super::weight_tile::WeightTile;
 use super::winograd;
 use crate::parallel::{self, Rows};
 use ndarray::{ArrayView4, ArrayViewMut4};
@@ -305,56 +304,6 @@ impl WithSimd for Group<'_> {
                             }
                         }
                     }
-                }
-            }
-        }
-    }
-}
-
-impl WeightTile<'_> {
-    /// # Safety
-    /// As `run`.
-    #[inline(always)]
-    unsafe fn by_size<S: Simd>(self, simd: S, rows: usize) {
-        // SAFETY: as promised by the caller.
-        by_size!(wide rows, self.vectors.len(), |R, V| unsafe { self.run::<S, R, V>(simd) });
-    }
-
-    /// Adds the products of the tile's images to the sums.
-    ///
-    /// # Safety
-    /// The pointers reach what the sizes say, and nobody else accesses the sums meanwhile.
-    #[inline(always)]
-    #[allow(clippy::needless_range_loop, reason = "counted loops are unrolled, which keeps the sums in registers")]
-    unsafe fn run<S: Simd, const R: usize, const V: usize>(self, simd: S) {
-        let mut offsets = [0; V];
-        offsets.copy_from_slice(self.vectors);
-        let mut sums = [[simd.splat_f32s(0.0); V]; R];
-        // SAFETY: as promised by the caller.
-        unsafe {
-            for [mut grad, source] in self.places() {
-                for y in 0..self.grid[0] {
-                    let mut source = source.wrapping_add(y * self.jump);
-                    for _ in 0..self.grid[1] {
-                        let mut columns = [simd.splat_f32s(0.0); V];
-                        for j in 0..V {
-                            columns[j] = source.add(offsets[j]).cast::<S::f32s>().read_unaligned();
-                        }
-                        for i in 0..R {
-                            let x = simd.splat_f32s(*grad.add(i * self.rs_grad));
-                            for j in 0..V {
-                                sums[i][j] = simd.mul_add_f32s(x, columns[j], sums[i][j]);
-                            }
-                        }
-                        grad = grad.wrapping_add(1);
-                        source = source.wrapping_add(self.step);
-                    }
-                }
-            }
-            for i in 0..R {
-                for j in 0..V {
-                    let to = vector::<S>(self.sums.add(i * self.rs_sums), j).cast_mut();
-                    to.write_unaligned(simd.add_f32s(to.read_unaligned(), sums[i][j]));
                 }
             }
         }

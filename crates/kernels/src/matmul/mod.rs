@@ -26,6 +26,7 @@ mod prefetch;
 mod problem;
 mod runs;
 mod transpose;
+mod weight_tile;
 mod winograd;
 
 use crate::error::{Result, expect_shape};

@@ -4,8 +4,9 @@
 
 mod gradients;
 
-use crate::batch_norm::{Affine, normalize_row};
+use crate::batch_norm::normalize_row;
 use crate::batch_stats::{self, COLUMN_BLOCK, column_squares, column_sums};
+use crate::norm_pass::{Backward, Forward};
 use crate::parallel;
 use crate::prefetch;
 use crate::relu;
@@ -38,73 +39,65 @@ fn repeat_per_column(numbers: &[f32], length: usize) -> [f32; COLUMN_BLOCK] {
     columns
 }
 
-/// The forward pass of x[images, channels, length].
-pub(crate) struct Forward<'a> {
-    pub x: &'a [f32],
-    pub affine: Affine<'a>,
-    /// The running mean and variance if these normalize (eval mode); `None` to use those of the batch.
-    pub running: Option<(&'a [f32], &'a [f32])>,
-    pub eps: f32,
-    pub addend: Option<&'a [f32]>,
-    pub relu: bool,
-}
-
-impl Forward<'_> {
-    /// Writes mean and 1 / standard deviation that normalized, and the output. Without `running` it also writes
-    /// `moments`, the mean and the unbiased variance of the batch.
-    pub fn run(self, mean: &mut [f32], inv_std: &mut [f32], moments: &mut [[f64; 2]], mut out: ArrayViewMut3<f32>) {
-        let Self { x, affine, running, eps, addend, relu } = self;
-        let (images, channels, length) = out.dim();
-        let (block, features, count) = (block_of(length), channels * length, (images * length) as f64);
-        let mut parts: Vec<_> = out
-            .axis_chunks_iter_mut(Axis(1), block)
-            .zip(mean.chunks_mut(block).zip(inv_std.chunks_mut(block)).zip(moments.chunks_mut(block)))
-            .collect();
-        parallel::for_each(&mut parts[..], parallel::grain(images * COLUMN_BLOCK), |at, parts| {
-            for (i, (out, ((mean, inv_std), moments))) in parts.iter_mut().enumerate() {
-                let first = (at + i) * block;
-                let (last, start, width) = (first + mean.len(), first * length, mean.len() * length);
-                if let Some((running_mean, var)) = running {
-                    mean.copy_from_slice(&running_mean[first..last]);
-                    batch_stats::write_inv_std(&var[first..last], eps, inv_std);
-                } else {
-                    let (mut sums, mut means, mut squares) =
-                        ([0.0; COLUMN_BLOCK], [0.0; COLUMN_BLOCK], [0.0; COLUMN_BLOCK]);
-                    column_sums(x, features, start, &mut sums[..width]);
-                    for (means, sums) in means.chunks_exact_mut(length).zip(sums.chunks_exact(length)) {
-                        means.fill(sums.iter().sum::<f64>() / count);
-                    }
-                    column_squares(x, features, start, &means[..width], &mut squares[..width]);
-                    for (c, squares) in squares[..width].chunks_exact(length).enumerate() {
-                        let var = squares.iter().sum::<f64>() / count;
-                        (mean[c], inv_std[c]) =
-                            (means[c * length] as f32, (1.0 / (var + f64::from(eps)).sqrt()) as f32);
-                        moments[c] = [means[c * length], var * (count / (count - 1.0))];
-                    }
+/// Writes mean and 1 / standard deviation that normalized, and the output. Without `running` it also writes
+/// `moments`, the mean and the unbiased variance of the batch.
+pub(crate) fn forward(
+    pass: Forward,
+    mean: &mut [f32],
+    inv_std: &mut [f32],
+    moments: &mut [[f64; 2]],
+    mut out: ArrayViewMut3<f32>,
+) {
+    let Forward { x, affine, running, eps, addend, relu } = pass;
+    let (images, channels, length) = out.dim();
+    let (block, features, count) = (block_of(length), channels * length, (images * length) as f64);
+    let mut parts: Vec<_> = out
+        .axis_chunks_iter_mut(Axis(1), block)
+        .zip(mean.chunks_mut(block).zip(inv_std.chunks_mut(block)).zip(moments.chunks_mut(block)))
+        .collect();
+    parallel::for_each(&mut parts[..], parallel::grain(images * COLUMN_BLOCK), |at, parts| {
+        for (i, (out, ((mean, inv_std), moments))) in parts.iter_mut().enumerate() {
+            let first = (at + i) * block;
+            let (last, start, width) = (first + mean.len(), first * length, mean.len() * length);
+            if let Some((running_mean, var)) = running {
+                mean.copy_from_slice(&running_mean[first..last]);
+                batch_stats::write_inv_std(&var[first..last], eps, inv_std);
+            } else {
+                let (mut sums, mut means, mut squares) =
+                    ([0.0; COLUMN_BLOCK], [0.0; COLUMN_BLOCK], [0.0; COLUMN_BLOCK]);
+                column_sums(x, features, start, &mut sums[..width]);
+                for (means, sums) in means.chunks_exact_mut(length).zip(sums.chunks_exact(length)) {
+                    means.fill(sums.iter().sum::<f64>() / count);
                 }
-                let numbers = [&**mean, &**inv_std, &affine.weight[first..last], &affine.bias[first..last]];
-                let [mean, inv_std, weight, bias] = numbers.map(|numbers| repeat_per_column(numbers, length));
-                let mut outs = out.outer_iter_mut().enumerate().peekable();
-                while let Some((n, mut out)) = outs.next() {
-                    if let Some((next, row)) = outs.peek() {
-                        prefetch::to_write(row.as_ptr(), width);
-                        prefetch::to_read(&x[next * features + start..][..width]);
-                        addend.iter().for_each(|addend| prefetch::to_read(&addend[next * features + start..][..width]));
-                    }
-                    let out = out.as_slice_mut().expect("checked before");
-                    let row = &x[n * features + start..][..width];
-                    if relu && addend.is_none() {
-                        normalize_row::<true>(row, &mean, &inv_std, &weight, &bias, out);
-                    } else {
-                        normalize_row::<false>(row, &mean, &inv_std, &weight, &bias, out);
-                    }
-                    if let Some(addend) = addend {
-                        add(&addend[n * features + start..][..width], relu, out);
-                    }
+                column_squares(x, features, start, &means[..width], &mut squares[..width]);
+                for (c, squares) in squares[..width].chunks_exact(length).enumerate() {
+                    let var = squares.iter().sum::<f64>() / count;
+                    (mean[c], inv_std[c]) = (means[c * length] as f32, (1.0 / (var + f64::from(eps)).sqrt()) as f32);
+                    moments[c] = [means[c * length], var * (count / (count - 1.0))];
                 }
             }
-        });
-    }
+            let numbers = [&**mean, &**inv_std, &affine.weight[first..last], &affine.bias[first..last]];
+            let [mean, inv_std, weight, bias] = numbers.map(|numbers| repeat_per_column(numbers, length));
+            let mut outs = out.outer_iter_mut().enumerate().peekable();
+            while let Some((n, mut out)) = outs.next() {
+                if let Some((next, row)) = outs.peek() {
+                    prefetch::to_write(row.as_ptr(), width);
+                    prefetch::to_read(&x[next * features + start..][..width]);
+                    addend.iter().for_each(|addend| prefetch::to_read(&addend[next * features + start..][..width]));
+                }
+                let out = out.as_slice_mut().expect("checked before");
+                let row = &x[n * features + start..][..width];
+                if relu && addend.is_none() {
+                    normalize_row::<true>(row, &mean, &inv_std, &weight, &bias, out);
+                } else {
+                    normalize_row::<false>(row, &mean, &inv_std, &weight, &bias, out);
+                }
+                if let Some(addend) = addend {
+                    add(&addend[n * features + start..][..width], relu, out);
+                }
+            }
+        }
+    });
 }
 
 /// Which columns of the images belong to a block.
@@ -132,89 +125,74 @@ fn rows_of<'a>(block: &'a mut ArrayViewMut3<f32>) -> impl Iterator<Item = &'a mu
     block.outer_iter_mut().map(|row| row.into_slice().expect("checked before"))
 }
 
-/// The backward pass of x[images, channels, length].
-pub(crate) struct Backward<'a> {
-    pub grad: &'a [f32],
-    /// The output, needed if ReLU followed.
-    pub y: Option<&'a [f32]>,
-    pub x: &'a [f32],
-    pub mean: &'a [f32],
-    pub inv_std: &'a [f32],
-    pub affine: Affine<'a>,
-    /// 1 / the number of elements of a channel in train mode, 0 in eval mode.
-    pub scale: f32,
-}
-
-impl Backward<'_> {
-    /// Writes the gradients of x, addend, weight and bias.
-    pub fn run(
-        self,
-        mut grad_x: ArrayViewMut3<f32>,
-        addend: Option<&mut [f32]>,
-        grad_weight: &mut [f32],
-        grad_bias: &mut [f32],
-    ) {
-        let Self { grad, y, x, mean, inv_std, affine, scale } = self;
-        let (images, channels, length) = grad_x.dim();
-        let (block, features) = (block_of(length), channels * length);
-        let shape = grad_x.dim();
-        let mut addend = addend.map(|addend| ArrayViewMut3::from_shape(shape, addend).expect("checked before"));
-        let mut addends = addend.as_mut().map(|addend| addend.axis_chunks_iter_mut(Axis(1), block));
-        let mut parts: Vec<_> = grad_x
-            .axis_chunks_iter_mut(Axis(1), block)
-            .zip(grad_weight.chunks_mut(block).zip(grad_bias.chunks_mut(block)))
-            .map(|(x, sums)| (x, addends.as_mut().and_then(Iterator::next), sums))
-            .collect();
-        parallel::for_each(&mut parts[..], parallel::grain(images * COLUMN_BLOCK), |at, parts| {
-            for (i, (grad_x, addend, (grad_weight, grad_bias))) in parts.iter_mut().enumerate() {
-                let first = (at + i) * block;
-                let (last, width) = (first + grad_bias.len(), grad_bias.len() * length);
-                let columns = Columns { features, start: first * length, width };
-                let numbers = [mean, inv_std, affine.weight, affine.bias]
-                    .map(|numbers| repeat_per_column(&numbers[first..last], length));
-                let (pass, ahead) = (Arch::new(), ROWS * features);
-                let (mut dots, mut sums) = ([0.0; COLUMN_BLOCK], [0.0; COLUMN_BLOCK]);
-                let (dots, sums) = (&mut dots[..width], &mut sums[..width]);
-                // The addend's gradient is the gradient before ReLU. It is written first, because the others are
-                // computed from it.
-                let mut addend: Option<Vec<_>> = addend.as_mut().map(|addend| rows_of(addend).collect());
-                for rows in groups(images) {
-                    let ([x, grad], count) = ([x, grad].map(|all| columns.of(all, &rows)), rows.len());
-                    let Some(addend) = &mut addend else {
-                        let (grad, x) = (&grad[..count], &x[..count]);
-                        pass.dispatch(Dots { relu: y.is_some(), grad, x, numbers: &numbers, ahead, dots, sums });
-                        continue;
-                    };
-                    let addend = &mut addend[rows.clone()];
-                    match y.map(|y| columns.of(y, &rows)) {
-                        Some(y) => {
-                            grad.iter().zip(y).zip(&mut *addend).for_each(|((grad, y), to)| relu::gradient(grad, y, to))
-                        }
-                        None => grad.iter().zip(&mut *addend).for_each(|(grad, to)| to.copy_from_slice(grad)),
-                    }
-                    let grad: [&[f32]; ROWS] = std::array::from_fn(|i| addend.get(i).map_or(&[][..], |row| &**row));
+/// Writes the gradients of x, addend, weight and bias.
+pub(crate) fn backward(
+    pass: Backward,
+    mut grad_x: ArrayViewMut3<f32>,
+    addend: Option<&mut [f32]>,
+    grad_weight: &mut [f32],
+    grad_bias: &mut [f32],
+) {
+    let Backward { grad, y, x, mean, inv_std, affine, scale } = pass;
+    let (images, channels, length) = grad_x.dim();
+    let (block, features) = (block_of(length), channels * length);
+    let shape = grad_x.dim();
+    let mut addend = addend.map(|addend| ArrayViewMut3::from_shape(shape, addend).expect("checked before"));
+    let mut addends = addend.as_mut().map(|addend| addend.axis_chunks_iter_mut(Axis(1), block));
+    let mut parts: Vec<_> = grad_x
+        .axis_chunks_iter_mut(Axis(1), block)
+        .zip(grad_weight.chunks_mut(block).zip(grad_bias.chunks_mut(block)))
+        .map(|(x, sums)| (x, addends.as_mut().and_then(Iterator::next), sums))
+        .collect();
+    parallel::for_each(&mut parts[..], parallel::grain(images * COLUMN_BLOCK), |at, parts| {
+        for (i, (grad_x, addend, (grad_weight, grad_bias))) in parts.iter_mut().enumerate() {
+            let first = (at + i) * block;
+            let (last, width) = (first + grad_bias.len(), grad_bias.len() * length);
+            let columns = Columns { features, start: first * length, width };
+            let numbers = [mean, inv_std, affine.weight, affine.bias]
+                .map(|numbers| repeat_per_column(&numbers[first..last], length));
+            let (arch, ahead) = (Arch::new(), ROWS * features);
+            let (mut dots, mut sums) = ([0.0; COLUMN_BLOCK], [0.0; COLUMN_BLOCK]);
+            let (dots, sums) = (&mut dots[..width], &mut sums[..width]);
+            // The addend's gradient is the gradient before ReLU. It is written first, because the others are
+            // computed from it.
+            let mut addend: Option<Vec<_>> = addend.as_mut().map(|addend| rows_of(addend).collect());
+            for rows in groups(images) {
+                let ([x, grad], count) = ([x, grad].map(|all| columns.of(all, &rows)), rows.len());
+                let Some(addend) = &mut addend else {
                     let (grad, x) = (&grad[..count], &x[..count]);
-                    pass.dispatch(Dots { relu: false, grad, x, numbers: &numbers, ahead, dots, sums });
-                }
-                let of_channels = dots.chunks_exact(length).zip(sums.chunks_exact(length));
-                for (c, (dots, sums)) in of_channels.enumerate() {
-                    grad_weight[c] = (dots.iter().sum::<f64>() * f64::from(inv_std[first + c])) as f32;
-                    grad_bias[c] = sums.iter().sum::<f64>() as f32;
-                }
-                let sums = [&**grad_weight, &**grad_bias].map(|sums| repeat_per_column(sums, length));
-                let mut outs = rows_of(grad_x);
-                for rows in groups(images) {
-                    let outs = std::array::from_fn(|_| outs.next().unwrap_or_default());
-                    let ([x, mut of_rows], count) = ([x, grad].map(|all| columns.of(all, &rows)), rows.len());
-                    if let Some(addend) = &addend {
-                        of_rows = std::array::from_fn(|i| addend.get(rows.start + i).map_or(&[][..], |row| &**row));
+                    arch.dispatch(Dots { relu: y.is_some(), grad, x, numbers: &numbers, ahead, dots, sums });
+                    continue;
+                };
+                let addend = &mut addend[rows.clone()];
+                match y.map(|y| columns.of(y, &rows)) {
+                    Some(y) => {
+                        grad.iter().zip(y).zip(&mut *addend).for_each(|((grad, y), to)| relu::gradient(grad, y, to))
                     }
-                    let (relu, grad, x) = (y.is_some() && addend.is_none(), &of_rows[..count], &x[..count]);
-                    pass.dispatch(InputGradient { relu, grad, x, numbers: &numbers, sums: &sums, scale, ahead, outs });
+                    None => grad.iter().zip(&mut *addend).for_each(|(grad, to)| to.copy_from_slice(grad)),
                 }
+                let grad: [&[f32]; ROWS] = std::array::from_fn(|i| addend.get(i).map_or(&[][..], |row| &**row));
+                let (grad, x) = (&grad[..count], &x[..count]);
+                arch.dispatch(Dots { relu: false, grad, x, numbers: &numbers, ahead, dots, sums });
             }
-        });
-    }
+            let of_channels = dots.chunks_exact(length).zip(sums.chunks_exact(length));
+            for (c, (dots, sums)) in of_channels.enumerate() {
+                grad_weight[c] = (dots.iter().sum::<f64>() * f64::from(inv_std[first + c])) as f32;
+                grad_bias[c] = sums.iter().sum::<f64>() as f32;
+            }
+            let sums = [&**grad_weight, &**grad_bias].map(|sums| repeat_per_column(sums, length));
+            let mut outs = rows_of(grad_x);
+            for rows in groups(images) {
+                let outs = std::array::from_fn(|_| outs.next().unwrap_or_default());
+                let ([x, mut of_rows], count) = ([x, grad].map(|all| columns.of(all, &rows)), rows.len());
+                if let Some(addend) = &addend {
+                    of_rows = std::array::from_fn(|i| addend.get(rows.start + i).map_or(&[][..], |row| &**row));
+                }
+                let (relu, grad, x) = (y.is_some() && addend.is_none(), &of_rows[..count], &x[..count]);
+                arch.dispatch(InputGradient { relu, grad, x, numbers: &numbers, sums: &sums, scale, ahead, outs });
+            }
+        }
+    });
 }
 
 vectorised! {

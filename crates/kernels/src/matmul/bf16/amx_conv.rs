@@ -13,14 +13,16 @@
 //! of outputs is whole blocks, whichever takes fewer. The zeros are multiplied by elements that no output reads: if one
 //! of these is infinite or NaN, the sum becomes NaN.
 
-use super::super::conv_elements::{PairKernels, TileRegisters, WeightTile};
+use super::super::conv_elements::{PairKernels, TileRegisters};
 use super::super::conv_params::ConvParams;
 use super::super::conv_weight::Gradients;
 use super::super::in_place::Vectors;
 use super::super::microkernel::MicroTile;
 use super::super::params::LINE;
+use super::super::weight_tile::WeightTile;
 use super::super::with_scratch;
-use super::amx::{self, SIDE, Start, Strides};
+use super::amx::{self, Start, Strides};
+use super::amx_unit::{self, SIDE};
 use super::gemm::Tile;
 use super::pack::{across, mask};
 use crate::parallel::{self, Rows};
@@ -34,8 +36,11 @@ const TILE: usize = SIDE * SIDE;
 const GRAIN: usize = 1 << 15;
 
 /// The innermost loops of AMX-BF16.
-pub static KERNELS: PairKernels =
-    PairKernels { tile: Some(TileRegisters { enter: amx::configure, leave: amx::release }), multiply, add_products };
+pub static KERNELS: PairKernels = PairKernels {
+    tile: Some(TileRegisters { enter: amx_unit::configure, leave: amx_unit::release }),
+    multiply,
+    add_products,
+};
 
 /// Computes a microtile, which is up to 2 tiles high, from a packed panel whose rows are filled up to whole tiles.
 ///

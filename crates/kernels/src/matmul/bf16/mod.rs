@@ -8,6 +8,8 @@ mod amx;
 #[cfg(target_arch = "x86_64")]
 mod amx_conv;
 #[cfg(target_arch = "x86_64")]
+mod amx_unit;
+#[cfg(target_arch = "x86_64")]
 mod avx512;
 #[cfg(target_arch = "x86_64")]
 mod few_rows;
@@ -65,7 +67,7 @@ impl Unit {
     fn is_available(self) -> bool {
         match self {
             #[cfg(target_arch = "x86_64")]
-            Self::Amx => amx::is_available(),
+            Self::Amx => amx_unit::is_available(),
             #[cfg(target_arch = "x86_64")]
             Self::Avx512 => avx512::is_available(),
             #[cfg(not(target_arch = "x86_64"))]

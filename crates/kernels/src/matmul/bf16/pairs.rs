@@ -13,7 +13,7 @@
 //! `amx_conv.rs`.
 
 use super::super::conv;
-use super::super::conv_elements::{Elements, PairKernels, WeightTile};
+use super::super::conv_elements::{Elements, PairKernels};
 use super::super::conv_params::ConvParams;
 use super::super::conv_weight::{Gradients, weight_gradient_of};
 use super::super::epilogue::Epilogue;
@@ -22,6 +22,7 @@ use super::super::mat::MatRef;
 use super::super::microkernel::{MicroTile, by_size};
 use super::super::params::LINE;
 use super::super::patches::Window;
+use super::super::weight_tile::WeightTile;
 use super::super::with_scratch;
 use super::amx_conv;
 use super::avx512::bf16s;

@@ -18,6 +18,7 @@
 
 mod ahead;
 mod convolve;
+mod problem;
 mod taps;
 mod tiles;
 mod transforms;
@@ -32,7 +33,7 @@ use super::params::{LINE, mr, nr};
 use super::patches::Window;
 use super::prefetch::Prefetch;
 use ahead::Ahead;
-pub(super) use convolve::{Weight, Winograd};
+pub(super) use problem::{Weight, Winograd};
 use pulp::Simd;
 pub use taps::TransformedWeight;
 pub(super) use weight::weight_gradient;
