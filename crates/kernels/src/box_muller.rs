@@ -1,6 +1,7 @@
 //! Normals from uniforms (Box and Muller, 1958), to PyTorch's last bit: its vectorised kernel computes logarithm, sine
 //! and cosine by the polynomials of Cephes' single-precision library, products and sums fused.
 
+use crate::elementary::ln_of_normal;
 use crate::vectorised::vectorised;
 
 /// Numbers that become normals together: eight radii, then eight angles.
@@ -13,7 +14,7 @@ vectorised! {
         for block in values.as_chunks_mut::<GROUP>().0 {
             let (mut radii, mut angles) = ([0.0; HALF], [0.0; HALF]);
             for j in 0..HALF {
-                radii[j] = (-2.0 * ln(1.0 - block[j])).sqrt();
+                radii[j] = (-2.0 * ln_of_normal(1.0 - block[j], 0)).sqrt();
                 angles[j] = 2.0 * std::f32::consts::PI * block[j + HALF];
             }
             for j in 0..HALF {
@@ -23,34 +24,6 @@ vectorised! {
             }
         }
     }
-}
-
-const LN: [f32; 9] = [
-    7.037_683_6e-2,
-    -1.151_461e-1,
-    1.167_699_8e-1,
-    -1.242_014_1e-1,
-    1.424_932_3e-1,
-    -1.666_805_8e-1,
-    2.000_071_4e-1,
-    -2.499_999_4e-1,
-    3.333_333e-1,
-];
-/// The natural logarithm of 2 in two parts, the first of few bits.
-const LN_2: [f32; 2] = [0.693_359_4, -2.121_944_4e-4];
-
-/// The natural logarithm of a normal number above 0.
-#[inline(always)]
-fn ln(x: f32) -> f32 {
-    let bits = x.to_bits();
-    let (exponent, mantissa) = ((bits >> 23) as i32 - 126, f32::from_bits(bits & 0x7f_ffff | 0x3f00_0000));
-    let low = mantissa < std::f32::consts::FRAC_1_SQRT_2;
-    let e = (exponent - i32::from(low)) as f32;
-    let m = mantissa - 1.0 + if low { mantissa } else { 0.0 };
-    let square = m * m;
-    let series = LN[1..].iter().fold(LN[0], |sum, &c| sum.mul_add(m, c)) * m;
-    let rest = square.mul_add(-0.5, series.mul_add(square, e * LN_2[1]));
-    e.mul_add(LN_2[0], m + rest)
 }
 
 const SIN: [f32; 3] = [-1.951_529_6e-4, 8.332_161e-3, -1.666_665_5e-1];

@@ -3,7 +3,8 @@
 use crate::error::{KernelError, Result, contiguous, contiguous_mut, expect_labels, expect_non_empty, expect_shape};
 use crate::parallel::{self, Rows};
 use crate::smoothed_label::SmoothedLabel;
-use crate::softmax::LogSumExp;
+use crate::softmax::{exponentials, rows_of_block};
+use crate::vectorised::vectorised;
 use ndarray::{ArrayView2, ArrayViewMut2};
 
 const OP: &str = "cross_entropy";
@@ -28,15 +29,35 @@ pub fn cross_entropy(
     let mut losses = vec![0.0f64; rows];
     let work = (&mut losses[..], Rows(contiguous_mut(OP, "grad", &mut grad)?, classes));
     parallel::for_each(work, GRAIN / classes + 1, |first, (losses, grad)| {
-        for (i, (loss, grad)) in losses.iter_mut().zip(grad.0.chunks_exact_mut(classes)).enumerate() {
-            let (row, label) = (&logits[(first + i) * classes..][..classes], labels[first + i] as usize);
-            let norm = LogSumExp::of(row.iter().copied());
-            *loss = target.loss(norm, row, label);
-            for (j, (g, x)) in grad.iter_mut().zip(row).enumerate() {
-                *g = (norm.log_softmax(*x).exp() - target.of(j, label)) / rows as f32;
-            }
+        let block = rows_of_block(classes);
+        let parts = losses.chunks_mut(block).zip(grad.0.chunks_mut(block * classes));
+        for (i, (losses, grad)) in parts.enumerate() {
+            let rows_before = first + i * block;
+            let logits = &logits[rows_before * classes..][..grad.len()];
+            cross_entropy_block(logits, &labels[rows_before..], target, losses, grad, rows as f32);
         }
     });
     let loss = losses.iter().sum::<f64>() / rows as f64;
     if loss.is_finite() { Ok(loss) } else { Err(KernelError::NonFinite { op: OP, what: "loss", got: loss }) }
+}
+
+vectorised! {
+fn cross_entropy_block<'a>(
+    logits: &'a [f32],
+    labels: &'a [i32],
+    target: SmoothedLabel,
+    losses: &'a mut [f64],
+    grad: &'a mut [f32],
+    rows: f32,
+) {
+    let classes = logits.len() / losses.len();
+    let norms = exponentials(logits, 1.0, grad, classes);
+    let inputs = logits.chunks_exact(classes).zip(labels).zip(norms);
+    for ((loss, grad), ((row, &label), norm)) in losses.iter_mut().zip(grad.chunks_exact_mut(classes)).zip(inputs) {
+        *loss = target.loss(norm, row, label as usize);
+        for (j, g) in grad.iter_mut().enumerate() {
+            *g = (norm.softmax(*g) - target.of(j, label as usize)) / rows;
+        }
+    }
+}
 }

@@ -13,6 +13,7 @@ pub mod channel_norm;
 pub mod conv;
 pub mod cross_entropy;
 pub mod dropout;
+mod elementary;
 pub mod elementwise;
 mod elementwise_loops;
 pub mod embedding_bag;

@@ -1,109 +1,166 @@
 //! Softmax and log-softmax over the rows of a matrix, `torch.nn.functional.softmax` and `log_softmax` with dim=-1.
 
+use crate::elementary::{exp, ln};
 use crate::error::{Result, contiguous, contiguous_mut, expect_shape};
 use crate::parallel::{self, Rows};
+use crate::vectorised::vectorised;
 use ndarray::{ArrayView2, ArrayViewMut2};
 
 /// Elements of a task, at least: each costs an exponential or two.
 const GRAIN: usize = parallel::GRAIN / 4;
+/// Elements of a block of rows, about, whose exponentials are computed together: a row may not fill a vector.
+const BLOCK: usize = 2048;
+/// Sums that a row's elements are added to in turn, one for each lane of a vector.
+const LANES: usize = 16;
 
 /// out[rows, classes] = exp(x - max) / sum(exp(x - max)), row by row.
 pub fn softmax(x: ArrayView2<f32>, out: ArrayViewMut2<f32>) -> Result<()> {
-    rows("softmax", x, out, |x, out| {
-        let norm = LogSumExp::of(x.iter().copied());
-        out.iter_mut().zip(x).for_each(|(out, x)| *out = norm.log_softmax(*x).exp());
-    })
+    blocks("softmax", [x, x], out, |[x, _], out, width| softmax_block(x, out, width))
+}
+
+vectorised! {
+fn softmax_block<'a>(x: &'a [f32], out: &'a mut [f32], width: usize) {
+    let norms = exponentials(x, 1.0, out, width);
+    for (out, norm) in out.chunks_exact_mut(width).zip(norms) {
+        out.iter_mut().for_each(|out| *out = norm.softmax(*out));
+    }
+}
 }
 
 /// out[rows, classes] = x - log(sum(exp(x))), row by row.
 pub fn log_softmax(x: ArrayView2<f32>, out: ArrayViewMut2<f32>) -> Result<()> {
-    rows("log_softmax", x, out, |x, out| {
-        let norm = LogSumExp::of(x.iter().copied());
+    blocks("log_softmax", [x, x], out, |[x, _], out, width| log_softmax_block(x, out, width))
+}
+
+vectorised! {
+fn log_softmax_block<'a>(x: &'a [f32], out: &'a mut [f32], width: usize) {
+    let norms = exponentials(x, 1.0, out, width);
+    for ((out, x), norm) in out.chunks_exact_mut(width).zip(x.chunks_exact(width)).zip(norms) {
         out.iter_mut().zip(x).for_each(|(out, x)| *out = norm.log_softmax(*x));
-    })
+    }
+}
 }
 
 /// The gradient of softmax's input from grad and softmax's own output y: y * (grad - sum(grad * y)).
 pub fn softmax_backward(grad: ArrayView2<f32>, y: ArrayView2<f32>, grad_x: ArrayViewMut2<f32>) -> Result<()> {
-    rows_with("softmax", grad, y, grad_x, |grad, y, grad_x| {
-        let dot: f32 = grad.iter().zip(y).map(|(g, y)| g * y).sum();
-        for ((out, g), y) in grad_x.iter_mut().zip(grad).zip(y) {
-            *out = y * (g - dot);
-        }
-    })
+    blocks("softmax", [grad, y], grad_x, |[grad, y], grad_x, width| softmax_backward_block(grad, y, grad_x, width))
+}
+
+vectorised! {
+fn softmax_backward_block<'a>(grad: &'a [f32], y: &'a [f32], grad_x: &'a mut [f32], width: usize) {
+    let rows = grad.chunks_exact(width).zip(y.chunks_exact(width));
+    for (out, (grad, y)) in grad_x.chunks_exact_mut(width).zip(rows) {
+        out.iter_mut().zip(grad.iter().zip(y)).for_each(|(out, (g, y))| *out = g * y);
+        let dot = sum(out);
+        out.iter_mut().zip(grad.iter().zip(y)).for_each(|(out, (g, y))| *out = y * (g - dot));
+    }
+}
 }
 
 /// The gradient of log-softmax's input from grad and log-softmax's own output y: grad - exp(y) * sum(grad).
 pub fn log_softmax_backward(grad: ArrayView2<f32>, y: ArrayView2<f32>, grad_x: ArrayViewMut2<f32>) -> Result<()> {
-    rows_with("log_softmax", grad, y, grad_x, |grad, y, grad_x| {
-        let total: f32 = grad.iter().sum();
-        for ((out, g), y) in grad_x.iter_mut().zip(grad).zip(y) {
-            *out = g - y.exp() * total;
-        }
+    blocks("log_softmax", [grad, y], grad_x, |[grad, y], grad_x, width| {
+        log_softmax_backward_block(grad, y, grad_x, width);
     })
 }
 
-/// log(sum(exp(x))) of a row in its two parts: added up, a large maximum would swallow digits of the logarithm.
+vectorised! {
+fn log_softmax_backward_block<'a>(grad: &'a [f32], y: &'a [f32], grad_x: &'a mut [f32], width: usize) {
+    grad_x.iter_mut().zip(y).for_each(|(out, y)| *out = exp(*y));
+    for (out, grad) in grad_x.chunks_exact_mut(width).zip(grad.chunks_exact(width)) {
+        let total = sum(grad);
+        out.iter_mut().zip(grad).for_each(|(out, g)| *out = g - *out * total);
+    }
+}
+}
+
+/// The sum of the exponentials of a row x / t, each less the largest: what turns them into probabilities.
 #[derive(Clone, Copy)]
 pub(crate) struct LogSumExp {
     max: f32,
+    sum: f32,
     log_sum: f32,
 }
 
 impl LogSumExp {
-    /// Shifted by the maximum, so that no exponential overflows.
-    #[inline]
-    pub(crate) fn of(x: impl Iterator<Item = f32> + Clone) -> Self {
-        let max = x.clone().fold(f32::NEG_INFINITY, f32::max);
-        let sum: f32 = x.map(|x| (x - max).exp()).sum();
-        Self { max, log_sum: sum.ln() }
+    /// The probability of an element, from its exponential.
+    #[inline(always)]
+    pub(crate) fn softmax(self, exponential: f32) -> f32 {
+        exponential / self.sum
     }
 
-    /// x - log(sum(exp(x))).
-    #[inline]
+    /// x - log(sum(exp(x))), of an element of the row x / t. The logarithm in its two parts: added up, a large maximum
+    /// would swallow its digits.
+    #[inline(always)]
     pub(crate) fn log_softmax(self, x: f32) -> f32 {
         x - self.max - self.log_sum
     }
 }
 
-fn rows(
+/// Writes exp(x / t - max) of each row to `out`; shifted by the maximum, none overflows. To be called in a function
+/// that is `vectorised!`.
+#[inline(always)]
+pub(crate) fn exponentials(x: &[f32], t: f32, out: &mut [f32], width: usize) -> Vec<LogSumExp> {
+    let shift = |(x, out): (&[f32], &mut [f32])| {
+        let max = largest(x) / t;
+        out.iter_mut().zip(x).for_each(|(out, x)| *out = x / t - max);
+        LogSumExp { max, sum: 0.0, log_sum: 0.0 }
+    };
+    let mut norms: Vec<_> = x.chunks_exact(width).zip(out.chunks_exact_mut(width)).map(shift).collect();
+    out.iter_mut().for_each(|x| *x = exp(*x));
+    for (norm, out) in norms.iter_mut().zip(out.chunks_exact(width)) {
+        norm.sum = sum(out);
+        norm.log_sum = ln(norm.sum);
+    }
+    norms
+}
+
+/// NaN is passed over: its exponential makes the sum NaN.
+#[inline(always)]
+fn largest(x: &[f32]) -> f32 {
+    let (chunks, rest) = x.as_chunks::<LANES>();
+    let mut lanes = [f32::NEG_INFINITY; LANES];
+    for chunk in chunks {
+        lanes.iter_mut().zip(chunk).for_each(|(most, &x)| *most = if x > *most { x } else { *most });
+    }
+    lanes.iter().chain(rest).fold(f32::NEG_INFINITY, |most, &x| most.max(x))
+}
+
+#[inline(always)]
+fn sum(x: &[f32]) -> f32 {
+    let (chunks, rest) = x.as_chunks::<LANES>();
+    let mut lanes = [0.0; LANES];
+    for chunk in chunks {
+        lanes.iter_mut().zip(chunk).for_each(|(sum, x)| *sum += x);
+    }
+    lanes.iter().chain(rest).sum()
+}
+
+/// Calls `f` with blocks of rows of two inputs and of the output, and with the width of a row.
+fn blocks(
     op: &'static str,
-    x: ArrayView2<f32>,
+    [a, b]: [ArrayView2<f32>; 2],
     mut out: ArrayViewMut2<f32>,
-    f: impl Fn(&[f32], &mut [f32]) + Sync,
+    f: impl Fn([&[f32]; 2], &mut [f32], usize) + Sync,
 ) -> Result<()> {
-    expect_shape(op, "out", out.shape(), x.shape())?;
-    let width = x.ncols();
-    let x = contiguous(op, "x", &x)?;
+    expect_shape(op, "grad", a.shape(), b.shape())?;
+    expect_shape(op, "out", out.shape(), b.shape())?;
+    let width = b.ncols();
+    let (a, b) = (contiguous(op, "grad", &a)?, contiguous(op, "x", &b)?);
     if width == 0 {
         return Ok(());
     }
+    let block = rows_of_block(width) * width;
     parallel::for_each(Rows(contiguous_mut(op, "out", &mut out)?, width), GRAIN / width + 1, |first, part| {
-        let x = x[first * width..].chunks_exact(width);
-        x.zip(part.0.chunks_exact_mut(width)).for_each(|(x, out)| f(x, out));
+        for (i, out) in part.0.chunks_mut(block).enumerate() {
+            let at = first * width + i * block;
+            f([&a[at..at + out.len()], &b[at..at + out.len()]], out, width);
+        }
     });
     Ok(())
 }
 
-fn rows_with(
-    op: &'static str,
-    grad: ArrayView2<f32>,
-    y: ArrayView2<f32>,
-    mut grad_x: ArrayViewMut2<f32>,
-    f: impl Fn(&[f32], &[f32], &mut [f32]) + Sync,
-) -> Result<()> {
-    expect_shape(op, "grad", grad.shape(), y.shape())?;
-    expect_shape(op, "grad_x", grad_x.shape(), y.shape())?;
-    let width = y.ncols();
-    let (grad, y) = (contiguous(op, "grad", &grad)?, contiguous(op, "y", &y)?);
-    if width == 0 {
-        return Ok(());
-    }
-    parallel::for_each(Rows(contiguous_mut(op, "grad_x", &mut grad_x)?, width), GRAIN / width + 1, |first, part| {
-        for (i, out) in part.0.chunks_exact_mut(width).enumerate() {
-            let at = (first + i) * width;
-            f(&grad[at..at + width], &y[at..at + width], out);
-        }
-    });
-    Ok(())
+/// How many rows of a length are computed together.
+pub(crate) fn rows_of_block(width: usize) -> usize {
+    BLOCK / width + 1
 }

@@ -1,5 +1,6 @@
 //! The table of functions of one element: name, value, slope. A row is all that a new one needs.
 
+use crate::elementary::{exp, ln, ln_1p, normal_cdf, normal_density, sigmoid, tanh};
 use crate::elementwise_loops::{map, zip3};
 use crate::error::{Result, expect_shape};
 use crate::parallel;
@@ -69,18 +70,18 @@ macro_rules! unary_table {
 unary_table! {
     Neg "neg" |x, _| -x, |_, _, _| -1.0;
     Abs "abs" |x, _| x.abs(), |x, _, _| sign(x);
-    Exp "exp" |x, _| x.exp(), |_, y, _| y;
-    Log "log" |x, _| x.ln(), |x, _, _| 1.0 / x;
-    Log1p "log1p" |x, _| x.ln_1p(), |x, _, _| 1.0 / (1.0 + x);
+    Exp "exp" |x, _| exp(x), |_, y, _| y;
+    Log "log" |x, _| ln(x), |x, _, _| 1.0 / x;
+    Log1p "log1p" |x, _| ln_1p(x), |x, _, _| 1.0 / (1.0 + x);
     Sqrt "sqrt" |x, _| x.sqrt(), |_, y, _| 0.5 / y;
     // The square root in std and norm: where it is 0, PyTorch takes 0 for its slope.
     Root "root" |x, _| x.sqrt(), |_, y, _| if y == 0.0 { 0.0 } else { 0.5 / y };
     Rsqrt "rsqrt" |x, _| 1.0 / x.sqrt(), |_, y, _| -0.5 * (y * y * y);
-    Tanh "tanh" |x, _| x.tanh(), |_, y, _| 1.0 - y * y;
+    Tanh "tanh" |x, _| tanh(x), |_, y, _| 1.0 - y * y;
     Sigmoid "sigmoid" |x, _| sigmoid(x), |_, y, _| y * (1.0 - y);
-    LogSigmoid "logSigmoid" |x, _| x.min(0.0) - (-x.abs()).exp().ln_1p(), |x, _, _| sigmoid(-x);
+    LogSigmoid "logSigmoid" |x, _| x.min(0.0) - ln_1p(exp(-x.abs())), |x, _, _| sigmoid(-x);
     Softplus "softplus"
-        |x, [_, beta]| x.max(0.0) + (-(beta * x).abs()).exp().ln_1p() / beta,
+        |x, [_, beta]| x.max(0.0) + ln_1p(exp(-(beta * x).abs())) / beta,
         |x, _, [_, beta]| sigmoid(beta * x);
     Silu "silu" |x, _| x * sigmoid(x), |x, _, _| { let s = sigmoid(x); s * (1.0 + x * (1.0 - s)) };
     Hardswish "hardswish"
@@ -91,13 +92,13 @@ unary_table! {
         |x, _, [below, _]| if x > 0.0 { 1.0 } else { below };
     Gelu "gelu" |x, _| x * normal_cdf(x), |x, _, _| normal_cdf(x) + x * normal_density(x);
     GeluTanh "geluTanh"
-        |x, _| 0.5 * x * (1.0 + gelu_inner(x).tanh()),
+        |x, _| 0.5 * x * (1.0 + tanh(gelu_inner(x))),
         |x, _, _| {
-            let t = gelu_inner(x).tanh();
+            let t = tanh(gelu_inner(x));
             0.5 * (1.0 + t) + 0.5 * x * (1.0 - t * t) * GELU_SCALE * (1.0 + 3.0 * GELU_CUBE * x * x)
         };
     // x log(x), which is 0 at 0.
-    XLogX "xLogX" |x, _| if x == 0.0 { 0.0 } else { x * x.ln() }, |x, _, _| x.ln() + 1.0;
+    XLogX "xLogX" |x, _| if x == 0.0 { 0.0 } else { x * ln(x) }, |x, _, _| ln(x) + 1.0;
     Clamp "clamp"
         |x, [low, high]| { let x = if x < low { low } else { x }; if x > high { high } else { x } },
         |x, _, [low, high]| {
@@ -133,19 +134,6 @@ fn sign(x: f32) -> f32 {
     } else {
         x.abs()
     }
-}
-
-fn sigmoid(x: f32) -> f32 {
-    1.0 / (1.0 + (-x).exp())
-}
-
-/// The chance that a standard normal number is below x: from erfc, which keeps its digits far below 0.
-fn normal_cdf(x: f32) -> f32 {
-    (0.5 * libm::erfc(-f64::from(x) * std::f64::consts::FRAC_1_SQRT_2)) as f32
-}
-
-fn normal_density(x: f32) -> f32 {
-    0.398_942_3 * (-0.5 * x * x).exp()
 }
 
 /// x^n, exact for the exponents that square and copy.

@@ -88,6 +88,52 @@ fn unary_values_are_those_of_double_precision() {
     }
 }
 
+/// How many units in the last place a result is off; 0 for results that are equal as single precision, such as infinity.
+fn units_off(got: f32, want: f64) -> f64 {
+    let rounded = want as f32;
+    if got == rounded || got.is_nan() && rounded.is_nan() {
+        return 0.0;
+    }
+    let size = rounded.abs().max(f32::MIN_POSITIVE);
+    (f64::from(got) - want).abs() / (f64::from(size.next_up()) - f64::from(size))
+}
+
+#[test]
+fn elementary_functions_keep_their_digits_over_their_whole_range() {
+    let ranges: [(&str, f32, f32, f64); 9] = [
+        ("exp", -110.0, 95.0, 1.0),
+        ("log", 1e-45, 3.4e38, 1.0),
+        ("log", 0.5, 2.0, 1.0),
+        ("log1p", -1.0, 1.5, 2.0),
+        ("log1p", -1e-3, 1e-3, 2.0),
+        ("tanh", -12.0, 12.0, 2.0),
+        ("sigmoid", -80.0, 80.0, 3.0),
+        ("gelu", -12.0, 12.0, 7.0),
+        ("silu", -80.0, 80.0, 4.0),
+    ];
+    for (name, low, high, most) in ranges {
+        let &(_, f) = Unary::ALL.iter().find(|row| row.0 == name).unwrap();
+        let x: Vec<f32> = (0..200_003).map(|i| low + (high - low) * (i as f32 / 200_002.0)).collect();
+        for (&x, y) in x.iter().zip(forward(f, &x)) {
+            let off = units_off(y, exact(name, x.into()));
+            assert!(off <= most, "{name}({x:e}): {y:e} is {off:.1} units off");
+        }
+    }
+}
+
+#[test]
+fn edges_are_those_of_double_precision() {
+    let (infinity, tiny) = (f32::INFINITY, f32::from_bits(1));
+    let edges = [f32::NAN, infinity, -infinity, 0.0, -0.0, -1.0, -2.0, tiny, -tiny, 3e38, -3e38];
+    for name in ["exp", "log", "log1p", "tanh", "sigmoid"] {
+        let &(_, f) = Unary::ALL.iter().find(|row| row.0 == name).unwrap();
+        for (x, y) in edges.into_iter().zip(forward(f, &edges)) {
+            let off = units_off(y, exact(name, x.into()));
+            assert!(off <= 1.0, "{name}({x:e}): {y:e} is {off:.1} units off");
+        }
+    }
+}
+
 #[test]
 fn unary_slopes_are_central_differences() {
     for &(name, f) in Unary::ALL {
