@@ -366,6 +366,31 @@ export declare function kdLoss(studentLogits: F32, teacherLogits: F32, labels: I
 /** Sets a file's time of change every so many milliseconds while its content is `text`, whatever the event loop does */
 export declare function keepFresh(path: string, text: string, everyMs: number): Heartbeat
 
+/** The gradients of layerNormForward's weight and bias */
+export declare function layerNormAffineBackward(grad: F32, x: F32, mean: F32, invStd: F32, gradWeight: F32Mut, gradBias: F32Mut, rows: number, columns: number): void
+
+/** The gradient of layerNormForward's x; weight may be null */
+export declare function layerNormBackward(grad: F32, x: F32, mean: F32, invStd: F32, weight: F32 | undefined | null, gradX: F32Mut, rows: number, columns: number): void
+
+/** LayerNorm: normalizes each row by its own mean and biased variance */
+export declare function layerNormForward(call: LayerNormForward): void
+
+/**
+ * What layerNormForward reads and writes: x and out are [rows, columns], weight and bias, which may be null,
+ * [columns], mean and invStd, for the backward pass, [rows]
+ */
+export interface LayerNormForward {
+  x: F32
+  weight: F32 | null
+  bias: F32 | null
+  mean: F32Mut
+  invStd: F32Mut
+  out: F32Mut
+  rows: number
+  columns: number
+  eps: number
+}
+
 /**
  * A linear layer: x[rows, inputs], weight[features, inputs], bias[features] or null; the operands of its product are
  * rounded to bfloat16 if bfloat16

@@ -19,6 +19,7 @@ export {
   huberLoss,
   klDiv,
   l1Loss,
+  layerNorm,
   leakyRelu,
   linear,
   logSigmoid,

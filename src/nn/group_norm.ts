@@ -1,5 +1,5 @@
 import { argumentError, expectAtLeast0, expectFlags, expectLength, expectOptions, expectShape } from "../checks.js";
-import { mean, var as variance } from "../ops/index.js";
+import { layerNorm } from "../ops/index.js";
 import { numel } from "../tensor/shape.js";
 import { expectTensor, ones, Parameter, type Tensor, zeros } from "../tensor/tensor.js";
 import { pythonFloat } from "./batch_norm.js";
@@ -49,9 +49,7 @@ export class GroupNorm extends Module {
     expectShape("GroupNorm: x", x.shape, [-1, numChannels, ...rest]);
     const size = (numChannels / numGroups) * numel(rest);
     const groups = x.reshape([x.shape[0], numGroups, size]);
-    const centred = groups.sub(mean(groups, 2, true));
-    const scale = variance(groups, 2, { correction: 0, keepdim: true }).add(eps).rsqrt();
-    const normalized = centred.mul(scale).reshape(x.shape);
+    const normalized = layerNorm(groups, [size], null, null, { eps }).reshape(x.shape);
     const byChannel = (parameter: Parameter) => parameter.reshape([numChannels, ...rest.map(() => 1)]);
     const scaled = weight === null ? normalized : normalized.mul(byChannel(weight));
     return bias === null ? scaled : scaled.add(byChannel(bias));

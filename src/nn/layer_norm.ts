@@ -1,5 +1,5 @@
 import { argumentError, expectAtLeast0, expectDimensions, expectFlags, expectOptions, expectShape } from "../checks.js";
-import { mean, var as variance } from "../ops/index.js";
+import { layerNorm } from "../ops/index.js";
 import { expectTensor, ones, Parameter, type Tensor, zeros } from "../tensor/tensor.js";
 import { pythonFloat } from "./batch_norm.js";
 import { Module } from "./module.js";
@@ -52,11 +52,7 @@ export class LayerNorm extends Module {
     const { normalizedShape, eps, weight, bias } = this;
     expectTensor("LayerNorm: x", x);
     expectShape("LayerNorm: last axes of x", x.shape.slice(-normalizedShape.length), normalizedShape);
-    const axes = normalizedShape.map((_, i) => i - normalizedShape.length);
-    const centred = x.sub(mean(x, axes, true));
-    const normalized = centred.mul(variance(x, axes, { correction: 0, keepdim: true }).add(eps).rsqrt());
-    const scaled = weight === null ? normalized : normalized.mul(weight);
-    return bias === null ? scaled : scaled.add(bias);
+    return layerNorm(x, normalizedShape, weight, bias, { eps });
   }
 
   override extraRepr(): string {

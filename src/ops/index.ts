@@ -13,6 +13,7 @@ export { embedding } from "./embedding.js";
 export { type EmbeddingBagOptions, embeddingBag } from "./embedding_bag.js";
 export { expand } from "./expand.js";
 export { gather, indexSelect, oneHot, scatter } from "./indexing.js";
+export { layerNorm } from "./layer_norm.js";
 export { linear } from "./linear.js";
 export { logsumexp } from "./logsumexp.js";
 export {

@@ -4,7 +4,7 @@ import { allocate } from "../tensor/buffer_pool.js";
 import { gatherStrided } from "../tensor/gather_strided.js";
 import { IntTensor } from "../tensor/int_tensor.js";
 import type { JsFunction } from "../tensor/js_form.js";
-import { int, ints } from "../tensor/onnx_node.js";
+import { int, ints, type OnnxBuilder, type OnnxNode } from "../tensor/onnx_node.js";
 import { axisOrAll, numel, stridesOf } from "../tensor/shape.js";
 import { expectTensor, type Tensor } from "../tensor/tensor.js";
 import { stridedJs } from "./broadcast.js";
@@ -110,14 +110,8 @@ function define(name: "sum" | "mean") {
       const scaled = name === "mean" ? scale(grad, grad.length / x.size) : grad;
       native.stridedCopy(scaled, [...x.shape], repeated, 0, into);
     },
-    onnx({ inputs, attributes: { axes, keepdim } }, builder) {
-      const type = name === "sum" ? "ReduceSum" : "ReduceMean";
-      const keep = int("keepdims", keepdim ? 1 : 0);
-      if (axes === null) return { type, inputs, attributes: [keep] };
-      if (name === "mean" && builder.opset < MEAN_TAKES_AXES) {
-        return { type, inputs, attributes: [keep, ints("axes", axes)] };
-      }
-      return { type, inputs: [...inputs, builder.integers("axes", axes)], attributes: [keep] };
+    onnx({ inputs: [from], attributes: { axes, keepdim } }, builder) {
+      return reduceNode(name === "sum" ? "ReduceSum" : "ReduceMean", from, axes, keepdim, builder);
     },
     lower: ({ axes }) => ({ kind: name, ...(axes !== null && { axes }) }),
     js({ inputs: [x], shapes: [from], attributes: { axes } }, builder) {
@@ -128,6 +122,22 @@ function define(name: "sum" | "mean") {
       return builder.call(SUM, lined, length, inner, ...(name === "mean" ? [length] : []));
     },
   });
+}
+
+/** The node that reduces some axes, or all (null): their list is an attribute at first, an input in later sets. */
+export function reduceNode(
+  type: "ReduceSum" | "ReduceMean",
+  from: string,
+  axes: readonly number[] | null,
+  keepdim: boolean,
+  builder: OnnxBuilder,
+): OnnxNode {
+  const keep = int("keepdims", keepdim ? 1 : 0);
+  if (axes === null) return { type, inputs: [from], attributes: [keep] };
+  if (type === "ReduceMean" && builder.opset < MEAN_TAKES_AXES) {
+    return { type, inputs: [from], attributes: [keep, ints("axes", axes)] };
+  }
+  return { type, inputs: [from, builder.integers("axes", axes)], attributes: [keep] };
 }
 
 function reducedShape(shape: readonly number[], axes: readonly number[] | null, keepdim: boolean): number[] {

@@ -19,6 +19,7 @@ mod graph;
 mod huge_pages;
 mod images;
 mod indexing;
+mod layer_norm;
 mod linear;
 mod list;
 mod lock;

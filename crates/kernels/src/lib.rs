@@ -24,6 +24,7 @@ pub mod graph;
 pub mod indexing;
 pub mod inference_queue;
 pub mod kd_loss;
+pub mod layer_norm;
 pub mod linear;
 mod long_planes;
 pub mod matmul;

@@ -18,6 +18,7 @@ mod grad_norm;
 mod graph;
 mod indexing;
 mod kd_loss;
+mod layer_norm;
 mod linear;
 mod matmul;
 mod moving_average;

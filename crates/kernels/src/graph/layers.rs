@@ -10,6 +10,7 @@ use crate::conv::{self, Epilogue, RowNorm};
 use crate::dropout::{self, Mask};
 use crate::embedding_bag::{self, Bags};
 use crate::error::{Result, expect_shape};
+use crate::layer_norm;
 use crate::linear::{self, Weight};
 use crate::matmul::Precision;
 use crate::norm_relu_dropout::{self, Dropout, Linear};
@@ -63,6 +64,22 @@ pub(super) fn batch_norm(given: &mut Attributes) -> Result<Op> {
         channel_norm::forward(x, of_norm.norm(statistics, room.moments), epilogue, outputs)
     });
     Ok(Op { momentum: of_norm.momentum, ..batch_norm })
+}
+
+/// LayerNorm over the last axes, of so many `columns`, with a weight and a bias if there are any.
+pub(super) fn layer_norm(given: &mut Attributes) -> Result<Op> {
+    let (columns, eps) = (given.length("columns", 0)?, given.number("eps", 0.0)?);
+    Ok(op(1..=3, move |inputs, out, room| {
+        let shape = [out.data.len() / columns.max(1), columns];
+        let x = Array { shape: &shape, ..inputs[0] }.matrix()?;
+        let affine = layer_norm::Affine {
+            weight: inputs.get(1).map(|weight| weight.data),
+            bias: inputs.get(2).map(|bias| bias.data),
+        };
+        let [_, mean, inv_std] = room.scratch;
+        let (mean, inv_std) = (first(mean, shape[0]), first(inv_std, shape[0]));
+        layer_norm::forward(x, affine, eps, mean, inv_std, ArrayMut { shape: &shape, data: out.data }.matrix()?)
+    }))
 }
 
 /// A linear layer, BatchNorm, ReLU, and dropout with the chance `p`, if that is not 0.

@@ -13,6 +13,7 @@ pub(super) fn named(name: &str, inputs: usize, mut attributes: Attributes) -> Re
     let op = match name {
         "linear" => layers::linear(given)?,
         "batchNorm" => layers::batch_norm(given)?,
+        "layerNorm" => layers::layer_norm(given)?,
         "linearBatchNormReluDropout" => layers::linear_batch_norm_relu_dropout(given)?,
         "conv2d" => layers::conv2d(given)?,
         "maxPool2d" => layers::max_pool(given)?,
