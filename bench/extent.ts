@@ -23,6 +23,8 @@ export interface Extent {
   readonly peerRuns: number;
   /** The convolutional networks that are trained, and whether passes of a frozen one are measured too. */
   readonly convolution: { readonly trained: readonly string[]; readonly passes: boolean; readonly rounds: number };
+  /** Whether a step of a transformer is measured with the peers. */
+  readonly transformer: boolean;
   /** What is compared with another commit. */
   readonly compared: readonly Group[];
 }
@@ -40,7 +42,8 @@ export const FULL: Extent = {
   peerRounds: 9,
   peerRuns: 3,
   convolution: { trained: TRAINED, passes: true, rounds: 7 },
-  compared: ["steps", "kernels", "convolution", "inference"],
+  transformer: true,
+  compared: ["steps", "kernels", "convolution", "transformer", "inference"],
 };
 
 export const QUICK: Extent = {
@@ -56,5 +59,6 @@ export const QUICK: Extent = {
   peerRounds: 6,
   peerRuns: 1,
   convolution: { trained: TRAINED.slice(0, 1), passes: false, rounds: 2 },
+  transformer: false,
   compared: ["steps", "inference"],
 };

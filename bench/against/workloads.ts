@@ -7,7 +7,7 @@ type Workloads = ReadonlyMap<string, () => Promise<Paced>>;
  * What two versions of the library are compared by. A group's modules are loaded with it: another version may lack what
  * they import, and the other groups are still compared.
  */
-const GROUPS = { steps, kernels, convolution, inference } as const;
+const GROUPS = { steps, kernels, convolution, transformer, inference } as const;
 export type Group = keyof typeof GROUPS;
 
 /** The workloads of a group. */
@@ -33,6 +33,11 @@ async function convolution(): Promise<Workloads> {
     ...TRAINED.map((name) => [`step of ${name}`, () => startTraining(name)] as const),
     [`forward of the frozen ${TEACHER}`, startPasses],
   ]);
+}
+
+async function transformer(): Promise<Workloads> {
+  const { startTransformer } = await import("../transformer.js");
+  return new Map([["step of a text transformer", startTransformer]]);
 }
 
 async function inference(): Promise<Workloads> {

@@ -7,7 +7,8 @@ import { estimate, ratios, takeTurns } from "../measure.js";
 import type { PeerRow, Peers } from "../results.js";
 import { epochsFor, type Paced, PacedRun, warmUp } from "../steps/paced_run.js";
 import { MODES, type Mode, scriptSetup, start, TITLES } from "../steps/setup.js";
-import { type FoundPeers, findPeers, type Peer } from "./peer.js";
+import { startTransformer } from "../transformer.js";
+import { type FoundPeers, findPeers, type Peer, TRANSFORMER } from "./peer.js";
 
 /** Long enough for the other side's threads to stop waiting actively for more work. */
 const PAUSE_MS = 250;
@@ -27,6 +28,7 @@ export async function measurePeers(extent: Extent, onRow: (row: PeerRow) => void
         measureWholeRun(precision),
       ]),
       ...trained.map((name) => measureMode(name, `step of ${name}`, () => startTraining(name))),
+      ...(extent.transformer ? [measureMode(TRANSFORMER, "step of a text transformer", startTransformer)] : []),
       ...(passes ? [measureMode(`pass ${TEACHER}`, `forward of the frozen ${TEACHER}`, startPasses)] : []),
     ];
     for (const measure of measures) {
@@ -91,7 +93,7 @@ async function opens(peer: Peer, mode: string, ours: readonly number[], notes: s
     notes.push(`${peer.name}, ${mode}: not measured (${(error as Error).message})`);
     return false;
   }
-  // The first epoch of a convolutional run has two steps.
+  // The first epoch of these runs may have two steps.
   compareLosses(`${peer.name}, ${mode}`, ours, losses.slice(0, Math.min(comparable, ours.length)));
   return true;
 }

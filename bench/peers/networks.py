@@ -1,7 +1,8 @@
-"""The convolutional networks of the benchmark in PyTorch, as the field writes them (RepDistiller), drawn in the same order."""
+"""The benchmark's networks in PyTorch, drawn in the same order: convolutional ones as the field writes them (RepDistiller)."""
 
 import math
 
+import torch
 from torch import nn
 from torch.nn import functional as F
 
@@ -119,6 +120,22 @@ class MobileNetV2(nn.Module):
         return self.classifier(F.avg_pool2d(self.layers(x), 2).flatten(1))
 
 
+class TextTransformer(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.tokens = nn.Embedding(1000, 128)
+        with torch.no_grad():
+            self.tokens.weight[0] = 0
+            self.tokens.weight[1:] = torch.randn(999, 128) * 0.02
+        self.positions = nn.Parameter(torch.randn(64, 128) * 0.02)
+        options = {"dropout": 0.0, "activation": "gelu", "batch_first": True, "norm_first": True}
+        self.layers = nn.Sequential(*(nn.TransformerEncoderLayer(128, 4, 512, **options) for _ in range(2)))
+        self.norm, self.fc = nn.LayerNorm(128), nn.Linear(128, 10)
+
+    def forward(self, ids):
+        return self.fc(self.norm(self.layers(self.tokens(ids) + self.positions)).mean(1))
+
+
 def draw(network, linear=True):
     for m in network.modules():
         if isinstance(m, nn.Conv2d):
@@ -138,4 +155,5 @@ NETWORKS = {
     "wrn_16_2": lambda: WideResNet(16, 2),
     "vgg8": VGG8,
     "MobileNetV2": MobileNetV2,
+    "transformer": TextTransformer,
 }

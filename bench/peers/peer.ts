@@ -6,6 +6,9 @@ import { getNumThreads } from "distillery";
 import { ROOT } from "../library.js";
 import { MODES } from "../steps/setup.js";
 
+/** The mode that trains a transformer on texts. */
+export const TRANSFORMER = "transformer";
+
 /** A way to do the same work that the library is compared with. */
 export interface Peer {
   readonly name: string;
@@ -61,7 +64,7 @@ async function findPyTorch(): Promise<FoundPeers> {
         ...common,
         name: "PyTorch, channels_last",
         variant: "channels_last",
-        comparable: (mode) => (MODES.some((one) => one === mode) ? null : stepsAlike(mode)),
+        comparable: (mode) => ([...MODES, TRANSFORMER].some((one) => one === mode) ? null : stepsAlike(mode)),
       },
       {
         ...common,

@@ -5,8 +5,8 @@
 {"run": "train", "variant": "eager", "steps": 16}          -> {"seconds": 0.18}
 {"whole": "eval", "variant": "eager", "steps": 2400}       -> {"seconds": 19.9}, from networks just made
 
-The reply to a failure is {"error": "..."}. Modes are train, eval, cached and teacher, the name of a convolutional network that is
-trained, and "pass NAME" for the forward pass of a frozen one. Variants are "eager", as people write it; "channels_last", for
+The reply to a failure is {"error": "..."}. Modes are train, eval, cached and teacher, the name of a convolutional network or of
+"transformer", which are trained, and "pass NAME" for the forward pass of a frozen one. Variants are "eager", as people write it; "channels_last", for
 images; "compiled", with torch.compile, the fused optimizer and channels last; "bfloat16", the same by autocast.
 """
 
@@ -104,21 +104,24 @@ class Session:
         return time.perf_counter() - begun
 
 
-class ImageSession:
-    """The training of a convolutional network by SGD, or the forward pass of a frozen one, on images of 3x32x32."""
+class NetworkSession:
+    """The training of a network by SGD, or the forward pass of a frozen one: on images of 3x32x32, or texts of 64 tokens."""
 
     def __init__(self, mode, variant):
         torch.manual_seed(0)
         name = mode.removeprefix("pass ")
         self.at, self.is_frozen, self.network = 0, name != mode, NETWORKS[name]()
-        images = ROWS if self.is_frozen else 2 * ROWS
-        self.x, self.y = torch.randn(images, 3, 32, 32), torch.randint(0, 100, (images,))
-        if variant != "eager":
+        self.rows, is_text = (32, True) if name == "transformer" else (ROWS, False)
+        samples = self.rows if self.is_frozen else 2 * self.rows
+        self.x = torch.randint(1, 1000, (samples, 64)) if is_text else torch.randn(samples, 3, 32, 32)
+        self.y = torch.randint(0, 10 if is_text else 100, (samples,))
+        if variant != "eager" and not is_text:
             self.network, self.x = (value.to(memory_format=torch.channels_last) for value in (self.network, self.x))
         if self.is_frozen:
             self.network.eval().requires_grad_(False)
+        more = {} if is_text else {"momentum": 0.9, "weight_decay": 5e-4}
         self.optimizer = self.is_frozen or torch.optim.SGD(
-            self.network.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4, fused=variant in COMPILED or None
+            self.network.parameters(), lr=0.01, fused=variant in COMPILED or None, **more
         )
         self.forward = variant_of(self.network if self.is_frozen else self.compute_loss, variant)
 
@@ -129,8 +132,8 @@ class ImageSession:
         if self.is_frozen:
             with torch.no_grad():
                 return self.forward(self.x).mean().item()
-        rows = slice(self.at, self.at + ROWS)
-        self.at = (self.at + ROWS) % len(self.x)
+        rows = slice(self.at, self.at + self.rows)
+        self.at = (self.at + self.rows) % len(self.x)
         loss = self.forward(self.x[rows], self.y[rows])
         self.optimizer.zero_grad()
         loss.backward()
@@ -156,7 +159,7 @@ def variant_of(body, variant):
 
 
 def open_session(mode, variant):
-    return (Session if mode in ("train", "eval", "cached", "teacher") else ImageSession)(mode, variant)
+    return (Session if mode in ("train", "eval", "cached", "teacher") else NetworkSession)(mode, variant)
 
 
 sessions = {}

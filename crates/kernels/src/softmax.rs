@@ -15,7 +15,7 @@ const LANES: usize = 16;
 
 /// out[rows, classes] = exp(x - max) / sum(exp(x - max)), row by row.
 pub fn softmax(x: ArrayView2<f32>, out: ArrayViewMut2<f32>) -> Result<()> {
-    blocks("softmax", [x, x], out, |[x, _], out, width| softmax_block(x, out, width))
+    blocks("softmax", [("x", x), ("x", x)], ("out", out), |[x, _], out, width| softmax_block(x, out, width))
 }
 
 vectorised! {
@@ -29,7 +29,7 @@ fn softmax_block<'a>(x: &'a [f32], out: &'a mut [f32], width: usize) {
 
 /// out[rows, classes] = x - log(sum(exp(x))), row by row.
 pub fn log_softmax(x: ArrayView2<f32>, out: ArrayViewMut2<f32>) -> Result<()> {
-    blocks("log_softmax", [x, x], out, |[x, _], out, width| log_softmax_block(x, out, width))
+    blocks("log_softmax", [("x", x), ("x", x)], ("out", out), |[x, _], out, width| log_softmax_block(x, out, width))
 }
 
 vectorised! {
@@ -43,7 +43,10 @@ fn log_softmax_block<'a>(x: &'a [f32], out: &'a mut [f32], width: usize) {
 
 /// The gradient of softmax's input from grad and softmax's own output y: y * (grad - sum(grad * y)).
 pub fn softmax_backward(grad: ArrayView2<f32>, y: ArrayView2<f32>, grad_x: ArrayViewMut2<f32>) -> Result<()> {
-    blocks("softmax", [grad, y], grad_x, |[grad, y], grad_x, width| softmax_backward_block(grad, y, grad_x, width))
+    let arrays = [("grad", grad), ("y", y)];
+    blocks("softmax", arrays, ("grad_x", grad_x), |[grad, y], grad_x, width| {
+        softmax_backward_block(grad, y, grad_x, width);
+    })
 }
 
 vectorised! {
@@ -59,7 +62,8 @@ fn softmax_backward_block<'a>(grad: &'a [f32], y: &'a [f32], grad_x: &'a mut [f3
 
 /// The gradient of log-softmax's input from grad and log-softmax's own output y: grad - exp(y) * sum(grad).
 pub fn log_softmax_backward(grad: ArrayView2<f32>, y: ArrayView2<f32>, grad_x: ArrayViewMut2<f32>) -> Result<()> {
-    blocks("log_softmax", [grad, y], grad_x, |[grad, y], grad_x, width| {
+    let arrays = [("grad", grad), ("y", y)];
+    blocks("log_softmax", arrays, ("grad_x", grad_x), |[grad, y], grad_x, width| {
         log_softmax_backward_block(grad, y, grad_x, width);
     })
 }
@@ -136,22 +140,26 @@ fn sum(x: &[f32]) -> f32 {
     lanes.iter().chain(rest).sum()
 }
 
+/// An array with its name.
+type Named<A> = (&'static str, A);
+
 /// Calls `f` with blocks of rows of two inputs and of the output, and with the width of a row.
 fn blocks(
     op: &'static str,
-    [a, b]: [ArrayView2<f32>; 2],
-    mut out: ArrayViewMut2<f32>,
+    [(name_a, a), (name_b, b)]: [Named<ArrayView2<f32>>; 2],
+    (name_out, mut out): Named<ArrayViewMut2<f32>>,
     f: impl Fn([&[f32]; 2], &mut [f32], usize) + Sync,
 ) -> Result<()> {
-    expect_shape(op, "grad", a.shape(), b.shape())?;
-    expect_shape(op, "out", out.shape(), b.shape())?;
+    expect_shape(op, name_a, a.shape(), b.shape())?;
+    expect_shape(op, name_out, out.shape(), b.shape())?;
     let width = b.ncols();
-    let (a, b) = (contiguous(op, "grad", &a)?, contiguous(op, "x", &b)?);
+    let (a, b) = (contiguous(op, name_a, &a)?, contiguous(op, name_b, &b)?);
     if width == 0 {
         return Ok(());
     }
     let block = rows_of_block(width) * width;
-    parallel::for_each(Rows(contiguous_mut(op, "out", &mut out)?, width), GRAIN / width + 1, |first, part| {
+    let work = Rows(contiguous_mut(op, name_out, &mut out)?, width);
+    parallel::for_each(work, GRAIN / width + 1, |first, part| {
         for (i, out) in part.0.chunks_mut(block).enumerate() {
             let at = first * width + i * block;
             f([&a[at..at + out.len()], &b[at..at + out.len()]], out, width);
