@@ -18,6 +18,7 @@ afterEach(() => setNumThreads(threads));
 /** The functions that can't be frozen, and why: a network with one of them runs live. */
 const LIVE: Readonly<Record<string, string>> = {
   where: "its mask is no tensor, and may depend on the batch",
+  cosineEmbeddingLoss: "reads its target, which is no tensor, by where",
   topk: "picks by places, which are no tensors",
   ...Object.fromEntries(GIVE_INTEGERS.map((name) => [name, "gives whole numbers"])),
 };

@@ -8,6 +8,7 @@ import { exported } from "./support.js";
 /** The functions without a form in JavaScript, and why. */
 const WITHOUT: Readonly<Record<string, string>> = {
   where: "its mask may depend on the sample",
+  cosineEmbeddingLoss: "it is of where",
   topk: "its places may depend on the sample",
   ...Object.fromEntries(GIVE_INTEGERS.map((name) => [name, "it gives whole numbers"])),
 };
