@@ -17,7 +17,14 @@ export function startTransformer(): Promise<Paced> {
     }),
     data: texts(STEPS_PER_EPOCH * ROWS),
   }));
-  const options = { lr: 0.01, schedule: "constant", optimizer: "sgd", weightDecay: 0, maxGradNorm: 1e9, epochs: 100_000 };
+  const options = {
+    lr: 0.01,
+    schedule: "constant",
+    optimizer: "sgd",
+    weightDecay: 0,
+    maxGradNorm: 1e9,
+    epochs: 100_000,
+  };
   return PacedRun.of(STEPS_PER_EPOCH, (controls) =>
     trainTeacher({ ...controls, ...options, model: network, data, batchSize: ROWS, shuffle: false }),
   );
