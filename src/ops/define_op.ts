@@ -41,11 +41,12 @@ export function defineOp<A, S>(op: Op<A, S>): OpFunction<A, S> {
     "lower",
     "js",
     "view",
+    "passesGradient",
     "random",
   ]);
   expectDefinition("defineOp", op, ["forward"], ["backward", "barrier", "backwardRows", "lower", "js"]);
-  const { random = false, view = false, onnx } = op;
-  expectFlags({ random, view });
+  const { random = false, view = false, passesGradient = false, onnx } = op;
+  expectFlags({ random, view, passesGradient });
   if (onnx !== undefined && typeof onnx !== "string" && typeof onnx !== "function") {
     throw badArgument(`defineOp: ${op.name}: onnx`, "the name of an operator, or a function", onnx);
   }

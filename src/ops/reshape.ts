@@ -15,6 +15,7 @@ declare module "../tensor/tensor.js" {
 export const reshapeOp = defineOp<{ shape: readonly number[] }, null>({
   name: "reshape",
   view: true,
+  passesGradient: true,
   forward: ([{ data }], { shape }) => ({ data, shape, saved: null }),
   backward: (grad, [into]) => into?.set(grad),
   onnx({ inputs, shape }, builder) {

@@ -32,6 +32,7 @@ interface DifferentiableOp {
   backward?(grad: Float32Array, into: readonly (Float32Array | null)[], call: RecordedCall): void;
   barrier?(grad: Float32Array, call: RecordedCall): Barrier;
   backwardRows?(grad: Float32Array, call: RecordedCall): (RowValues & { readonly input: number }) | null;
+  readonly passesGradient?: boolean;
 }
 
 /** A recorded call of an operation. */
@@ -186,14 +187,24 @@ export class BackwardPass {
       }
       this.#waiting = null;
       if (grad !== undefined) {
-        this.#propagate(node, grad);
         this.#grads.delete(node);
-        this.#arena.free(grad);
+        if (!this.#passOn(node, grad)) {
+          this.#propagate(node, grad);
+          this.#arena.free(grad);
+        }
       }
       if (!this.retainGraph) useUp(node);
       this.#nodes.pop();
     }
     return null;
+  }
+
+  /** Makes the array the gradient of what the only input was computed by, if it is that gradient. */
+  #passOn({ op, inputs: [input], seen }: Node, grad: Float32Array): boolean {
+    if (op?.passesGradient !== true || !seen.wanted[0] || input.node === null || this.#grads.has(input.node))
+      return false;
+    this.#grads.set(input.node, grad);
+    return true;
   }
 
   #propagate(node: Node, grad: Float32Array): void {

@@ -68,6 +68,11 @@ export interface Op<A = unknown, S = unknown> {
    * counts as a change of the output.
    */
   readonly view?: boolean;
+  /**
+   * Whether the gradient of its only input is that of its output, element for element, like that of `reshape`: then it
+   * is passed on without a copy.
+   */
+  readonly passesGradient?: boolean;
   /** Whether it draws random numbers. */
   readonly random?: boolean;
 }
