@@ -7,8 +7,7 @@ use crate::error::{
 };
 use crate::parallel::{self, Rows};
 use crate::smoothed_label::SmoothedLabel;
-use crate::softmax::{exponentials, rows_of_block};
-use crate::vectorised::vectorised;
+use crate::softmax::LogSumExp;
 use ndarray::{ArrayView2, ArrayViewMut2};
 
 const OP: &str = "kd_loss";
@@ -63,12 +62,9 @@ pub fn kd_loss(
     let work = (&mut parts[..], Rows(contiguous_mut(OP, "grad", &mut grad)?, classes));
     let row_loss = RowLoss::new(options, rows, target);
     parallel::for_each(work, GRAIN / classes + 1, |first, (parts, grad)| {
-        let block = rows_of_block(classes);
-        for (i, (parts, grad)) in parts.chunks_mut(block).zip(grad.0.chunks_mut(block * classes)).enumerate() {
-            let at = first + i * block;
-            let elements = at * classes..at * classes + grad.len();
-            let logits = Logits { student: &student[elements.clone()], teacher: &teacher[elements] };
-            row_loss.compute(logits, &labels[at..], parts, grad);
+        for (i, (parts, grad)) in parts.iter_mut().zip(grad.0.chunks_exact_mut(classes)).enumerate() {
+            let row = (first + i) * classes..(first + i + 1) * classes;
+            *parts = row_loss.compute(&student[row.clone()], &teacher[row], labels[first + i] as usize, grad);
         }
     });
     let [soft, hard] = parts.iter().fold([0.0; 2], |[soft, hard], part| [soft + part[0], hard + part[1]]);
@@ -102,69 +98,34 @@ impl RowLoss {
         }
     }
 
-    fn compute(&self, logits: Logits, labels: &[i32], parts: &mut [[f64; 2]], grad: &mut [f32]) {
+    /// By the C library's exponentials, as it always was: a long run ends elsewhere if a loss is rounded otherwise, and
+    /// the reference script's has to end where it did. Of ten classes they take a hundredth of a step.
+    fn compute(&self, student: &[f32], teacher: &[f32], label: usize, grad: &mut [f32]) -> [f64; 2] {
         if self.temperature > DOUBLE_ABOVE {
-            in_double(self, logits, labels, parts, grad);
-        } else {
-            in_single(self, logits, labels, parts, grad);
+            return self.compute_in_double(student, teacher, label, grad);
         }
-    }
-}
-
-/// Logits of some rows.
-struct Logits<'a> {
-    student: &'a [f32],
-    teacher: &'a [f32],
-}
-
-vectorised! {
-fn in_single<'a>(
-    of: &'a RowLoss,
-    logits: Logits<'a>,
-    labels: &'a [i32],
-    parts: &'a mut [[f64; 2]],
-    grad: &'a mut [f32],
-) {
-    let (t, classes) = (of.temperature, grad.len() / parts.len());
-    let hard_norms = exponentials(logits.student, 1.0, grad, classes);
-    let (mut student, mut teacher) = (vec![0.0; grad.len()], vec![0.0; grad.len()]);
-    let student_norms = exponentials(logits.student, t, &mut student, classes);
-    let teacher_norms = exponentials(logits.teacher, t, &mut teacher, classes);
-    for (i, (parts, grad)) in parts.iter_mut().zip(grad.chunks_exact_mut(classes)).enumerate() {
-        let row = i * classes..(i + 1) * classes;
-        let (s, z) = (&logits.student[row.clone()], &logits.teacher[row.clone()]);
-        let (q, p) = (&student[row.clone()], &teacher[row]);
-        let (label, hard, of_student, of_teacher) =
-            (labels[i] as usize, hard_norms[i], student_norms[i], teacher_norms[i]);
+        let t = self.temperature;
+        let student_soft = LogSumExp::of(student.iter().map(|s| s / t));
+        let teacher_soft = LogSumExp::of(teacher.iter().map(|s| s / t));
+        let student_hard = LogSumExp::of(student.iter().copied());
         let mut divergence = 0.0f64;
-        for (j, g) in grad.iter_mut().enumerate() {
-            let (log_p, log_q) = (of_teacher.log_softmax(z[j] / t), of_student.log_softmax(s[j] / t));
-            let (p, q) = (of_teacher.softmax(p[j]), of_student.softmax(q[j]));
+        for (j, ((g, &s), &z)) in grad.iter_mut().zip(student).zip(teacher).enumerate() {
+            let (log_p, log_q) = (teacher_soft.log_softmax(z / t), student_soft.log_softmax(s / t));
+            let p = log_p.exp();
             // 0 * log 0 is 0: a class that the teacher rules out adds nothing; NaN is no 0.
-            divergence += if p == 0.0 { 0.0 } else { f64::from(p) * f64::from(log_p - log_q) };
-            let of_label = hard.softmax(*g) - of.target.of(j, label);
-            *g = of.soft_weight * (q - p) + of.hard_weight * of_label;
+            if p != 0.0 {
+                divergence += f64::from(p) * f64::from(log_p - log_q);
+            }
+            let hard = student_hard.log_softmax(s).exp() - self.target.of(j, label);
+            *g = self.soft_weight * (log_q.exp() - p) + self.hard_weight * hard;
         }
-        *parts = [divergence, of.target.loss(hard, s, label)];
+        [divergence, self.target.loss(student_hard, student, label)]
     }
-}
-}
 
-vectorised! {
-/// For a high temperature, whose probabilities are close to each other.
-fn in_double<'a>(
-    of: &'a RowLoss,
-    logits: Logits<'a>,
-    labels: &'a [i32],
-    parts: &'a mut [[f64; 2]],
-    grad: &'a mut [f32],
-) {
-    let (t, classes) = (f64::from(of.temperature), grad.len() / parts.len());
-    let hard_norms = exponentials(logits.student, 1.0, grad, classes);
-    for (i, (parts, grad)) in parts.iter_mut().zip(grad.chunks_exact_mut(classes)).enumerate() {
-        let row = i * classes..(i + 1) * classes;
-        let (student, teacher) = (&logits.student[row.clone()], &logits.teacher[row]);
-        let (label, hard) = (labels[i] as usize, hard_norms[i]);
+    /// The same for a high temperature, whose probabilities are close to each other.
+    fn compute_in_double(&self, student: &[f32], teacher: &[f32], label: usize, grad: &mut [f32]) -> [f64; 2] {
+        let t = f64::from(self.temperature);
+        let student_hard = LogSumExp::of(student.iter().copied());
         let (of_student, of_teacher) = (log_sum_exp(student, t), log_sum_exp(teacher, t));
         let mut divergence = 0.0f64;
         for (j, ((g, &s), &z)) in grad.iter_mut().zip(student).zip(teacher).enumerate() {
@@ -173,12 +134,11 @@ fn in_double<'a>(
             let difference = if d.abs() < 1.0 { p * (-d).exp_m1() } else { log_q.exp() - p };
             // The differences of a row add up to 0; with them no digits are lost.
             divergence += difference + if p == 0.0 { 0.0 } else { p * d };
-            let of_label = hard.softmax(*g) - of.target.of(j, label);
-            *g = (f64::from(of.soft_weight) * difference) as f32 + of.hard_weight * of_label;
+            let hard = student_hard.log_softmax(s).exp() - self.target.of(j, label);
+            *g = (f64::from(self.soft_weight) * difference) as f32 + self.hard_weight * hard;
         }
-        *parts = [divergence, of.target.loss(hard, student, label)];
+        [divergence, self.target.loss(student_hard, student, label)]
     }
-}
 }
 
 /// log(sum(exp(x / t))).

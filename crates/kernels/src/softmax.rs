@@ -87,6 +87,14 @@ pub(crate) struct LogSumExp {
 }
 
 impl LogSumExp {
+    /// Of one row, by the C library's functions.
+    #[inline]
+    pub(crate) fn of(x: impl Iterator<Item = f32> + Clone) -> Self {
+        let max = x.clone().fold(f32::NEG_INFINITY, f32::max);
+        let sum: f32 = x.map(|x| (x - max).exp()).sum();
+        Self { max, sum, log_sum: sum.ln() }
+    }
+
     /// The probability of an element, from its exponential.
     #[inline(always)]
     pub(crate) fn softmax(self, exponential: f32) -> f32 {
