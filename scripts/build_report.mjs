@@ -1,6 +1,6 @@
-// Makes the script and the style of report.html out of src/report/page: dist/report/page.js, in which the parts of
-// ECharts that it draws with are, and page.css; out of src/watch/page those of the page that follows runs, watch.js and
-// watch.css; and out of src/export/page those of the page to try a network, demo.js and demo.css.
+// Makes the script of report.html and of the page that follows runs out of src/watch/page: dist/report/page.js, in which the
+// parts of ECharts that they draw with are, and their styles, page.css and watch.css; and out of src/export/page those of
+// the page to try a network, demo.js and demo.css.
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { rolldown } from "rolldown";
@@ -35,12 +35,18 @@ ${textOf("zrender/LICENSE")}
 
 const styleOf = (name) => join(PAGE, "style", `${name}.css`);
 const [most, last] = [[THEME, ...STYLES.slice(0, -2).map(styleOf)], STYLES.slice(-2).map(styleOf)];
-await build("page", PAGE, [...most, ...last], licences);
-await build("watch", WATCH, [...most, join(WATCH, "style", "watch.css"), ...last], licences);
-await build("demo", DEMO, [THEME, join(DEMO, "demo.css")], "");
+writeStyle("page", [...most, ...last]);
+writeStyle("watch", [...most, join(WATCH, "style", "watch.css"), ...last]);
+writeStyle("demo", [THEME, join(DEMO, "demo.css")]);
+await writeScript("page", WATCH, licences);
+await writeScript("demo", DEMO, "");
 
-/** One script and one style. */
-async function build(name, folder, styles, banner) {
+function writeStyle(name, files) {
+  const style = files.map((file) => readFileSync(file, "utf8")).join("\n");
+  writeFileSync(join(ROOT, "dist", "report", `${name}.css`), style);
+}
+
+async function writeScript(name, folder, banner) {
   const page = await rolldown({
     input: join(folder, "main.ts"),
     platform: "browser",
@@ -58,8 +64,6 @@ async function build(name, folder, styles, banner) {
     comments: false,
     postBanner: banner,
   });
-  const style = styles.map((file) => readFileSync(file, "utf8")).join("\n");
-  writeFileSync(join(ROOT, "dist", "report", `${name}.css`), style);
 }
 
 function textOf(file) {

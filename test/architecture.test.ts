@@ -48,13 +48,7 @@ const REGISTRIES = [
 ];
 
 /** Files that a program starts from or loads by name, so that none imports them. */
-const ENTRIES = [
-  "cli/main.ts",
-  "report/page/main.ts",
-  "watch/page/main.ts",
-  "export/page/main.ts",
-  "compare/worker.ts",
-];
+const ENTRIES = ["cli/main.ts", "watch/page/main.ts", "export/page/main.ts", "compare/worker.ts"];
 
 const imports = typescriptImports(SRC);
 const crates = readdirSync(join(ROOT, "crates"));

@@ -63,11 +63,12 @@ ${[body, ...elements].join("\n")}
 
 /** The script and the style of a page that scripts/build_report.mjs made. */
 export async function builtPage(name: "page" | "watch" | "demo"): Promise<{ script: string; style: string }> {
-  const read = async (extension: string) => {
-    const bytes = await readWhole(fileURLToPath(new URL(`dist/report/${name}.${extension}`, ROOT)));
+  const read = async (file: string) => {
+    const bytes = await readWhole(fileURLToPath(new URL(`dist/report/${file}`, ROOT)));
     return Buffer.from(bytes).toString();
   };
-  const [script, style] = await Promise.all([read("js"), read("css")]);
+  // Reports and the page that follows runs have one script.
+  const [script, style] = await Promise.all([read(`${name === "demo" ? name : "page"}.js`), read(`${name}.css`)]);
   return { script, style };
 }
 

@@ -1,72 +1,29 @@
 import { h } from "../../page/dom.js";
-import { masthead } from "../../report/page/hero.js";
+import { comparePage } from "../../report/page/compare_page.js";
+import { addContents, markCurrent } from "../../report/page/contents.js";
+import { repeatSection } from "../../report/page/repeat.js";
+import { runPage } from "../../report/page/run_page.js";
 import { section } from "../../report/page/sections.js";
-import type { Changes } from "../watched_run.js";
-import { Curves } from "./curves.js";
-import { RunTable } from "./run_table.js";
-import { Runs } from "./runs.js";
+import { sweepPage } from "../../report/page/sweep_page.js";
+import type { Report } from "../../report/report_data.js";
+import { showRuns } from "./show_runs.js";
 
-const runs = new Runs();
-const summary = h("p", { class: "detail", role: "status" });
-const curves = new Curves();
-const table = new RunTable((path, isShown) => {
-  runs.choose(path, isShown);
-  draw();
-});
-document.body.append(
-  h(
-    "main",
-    { class: "watch" },
-    h("header", {}, masthead(), h("h1", {}, "Runs"), summary),
-    section("All of them", table.element),
-    section("Their curves", curves.element),
-  ),
-);
+// One script for reports and for the page that follows runs: the charts are most of it, and the package would have them
+// twice.
+const data = document.getElementById("data")?.textContent;
+if (data) showReport(data);
+else showRuns();
 
-let isConnected = false;
-
-function draw(): void {
-  const shown = runs.shown();
-  table.update(runs.ordered(), shown);
-  curves.update(shown);
-  summary.textContent = isConnected
-    ? runs.summary()
-    : "No connection: what is shown is how it was. It goes on once distillery watch runs again.";
+/** Draws a report, from its data as JSON. */
+function showReport(data: string): void {
+  const report = JSON.parse(data) as Report;
+  const main = h("main", {}, ...pageOf(report), section("To repeat it", ...repeatSection(report)));
+  addContents(main);
+  document.getElementById("report")?.append(main);
+  markCurrent(main);
 }
 
-/** Nothing, of what is no address. */
-function decoded(text: string): string {
-  try {
-    return decodeURI(text);
-  } catch {
-    return "";
-  }
+function pageOf(report: Report): (HTMLElement | null)[] {
+  if (report.kind === "run") return runPage(report);
+  return report.kind === "compare" ? comparePage(report) : sweepPage(report);
 }
-
-/** A report's link to one of its runs shows that alone. */
-function followAddress(): void {
-  const path = decoded(location.hash.slice(1));
-  if (path === "") return;
-  runs.showOnly(path);
-  draw();
-}
-
-const events = new EventSource("/events");
-events.addEventListener("open", () => {
-  isConnected = true;
-});
-events.addEventListener("error", () => {
-  isConnected = false;
-  draw();
-});
-events.addEventListener("all", ({ data }) => {
-  runs.replace(JSON.parse(data) as Changes);
-  draw();
-});
-events.addEventListener("changes", ({ data }) => {
-  runs.apply(JSON.parse(data) as Changes);
-  draw();
-});
-addEventListener("hashchange", followAddress);
-followAddress();
-draw();
