@@ -1,4 +1,4 @@
-import { type ChildProcess, spawnSync } from "node:child_process";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
@@ -129,6 +129,25 @@ onUnix("a signal", () => {
     expect(child.exitCode).toBeNull();
     killTillItEnds(child, "SIGINT");
     expect((await end).code).toBe(130);
+  });
+
+  test("that interrupts another one's handler hangs nothing", async () => {
+    const cwd = newFolder(temporary);
+    const binding = new URL("../../dist/native.js", import.meta.url).href;
+    const text = `import { native } from ${JSON.stringify(binding)};
+for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => {});
+native.endAtSecondSignal(() => {}, 1, 600_000, 0);
+process.on("SIGUSR1", () => process.exit(3));
+console.log("ready");
+setInterval(() => {}, 1000);
+`;
+    writeFileSync(join(cwd, "handlers.mjs"), text);
+    const child = spawn(process.execPath, ["handlers.mjs"], { cwd });
+    const end = ended(child);
+    await printed(child, "ready");
+    for (const until = Date.now() + 2000; Date.now() < until; ) signalTwice(child);
+    child.kill("SIGUSR1");
+    expect((await end).code).toBe(3);
   });
 
   test("that comes a second time ends what waits, and leaves it to clean up", async () => {

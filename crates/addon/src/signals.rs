@@ -26,6 +26,7 @@ fn watch(exit_code: i32, window: Duration, grace: Duration, on_second: impl Fn()
     use std::{thread, time::Instant};
 
     let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    [SIGINT, SIGTERM].into_iter().try_for_each(uninterrupted)?;
     let end = move || {
         let mut times = signals.forever().map(|_| Instant::now());
         let first = times.next();
@@ -36,6 +37,22 @@ fn watch(exit_code: i32, window: Duration, grace: Duration, on_second: impl Fn()
         }
     };
     thread::Builder::new().name("signals".into()).spawn(end).map(drop)
+}
+
+/// Lets no other signal interrupt this one's handler. It calls libuv's, which waits for a lock that the interrupted one
+/// would hold; libuv installs its own in the same way
+#[cfg(unix)]
+fn uninterrupted(signal: i32) -> io::Result<()> {
+    use std::{mem, ptr};
+
+    // SAFETY: zeros are a valid sigaction; the handler stays the one that is installed.
+    let is_set = unsafe {
+        let mut action: libc::sigaction = mem::zeroed();
+        libc::sigaction(signal, ptr::null(), &mut action) == 0
+            && libc::sigfillset(&mut action.sa_mask) == 0
+            && libc::sigaction(signal, &action, ptr::null_mut()) == 0
+    };
+    if is_set { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 #[cfg(not(unix))]
