@@ -37,7 +37,7 @@ import { type LoadFlags, READING_FLAGS, type TrainingFlags } from "./flags.js";
 import { networkTable } from "./network_table.js";
 import { expectReadable, Networks } from "./networks.js";
 import { Printer } from "./printer.js";
-import { runDistill, studentContext } from "./run_distill.js";
+import { runDistill, studentContext, teacherModeOf } from "./run_distill.js";
 import { type RunSummary, testEvaluationsText } from "./run_summary.js";
 import { only, type Settings, settingsFrom } from "./settings.js";
 import { type Source, setUp } from "./source.js";
@@ -91,7 +91,7 @@ async function train(
 ): Promise<void> {
   const folders = links.map(({ out }) => out);
   if (flags.resume) await expectLastLonger(folders, config.epochs);
-  const unsmoothed = await expectFitting(config, links, flags);
+  const unsmoothed = await expectFitting({ config, userOptions }, links, flags);
   // Otherwise each link's folder is checked when it is opened. A run that is replaced must not be resumed later if this
   // call is interrupted.
   const file = join(config.out, config.chain === undefined ? "generations.json" : "chain.json");
@@ -153,7 +153,7 @@ async function train(
  * Returns the links whose loss does not read the label smoothing with which the first link is trained on the labels.
  */
 async function expectFitting(
-  config: ResolvedConfig<"distill">,
+  { config, userOptions }: DistillSettings,
   links: readonly Link[],
   flags: TrainingFlags & LoadFlags,
 ): Promise<Link[]> {
@@ -175,7 +175,8 @@ async function expectFitting(
       const isRead = loss === undefined ? alpha < 1 : (await makeLoss(loss, use)).isSmoothed;
       if (!isRead && !links[0].isDistilled) unsmoothed.push(link, ...more);
       const options = { ...distillationOptions(config), ...(unsmoothed.includes(link) && { labelSmoothing: 0 }) };
-      const input = { ...options, teacher, student, data, validation, teacherCache, calibrateTeacher };
+      const teacherMode = await teacherModeOf(config, userOptions, use);
+      const input = { ...options, teacherMode, teacher, student, data, validation, teacherCache, calibrateTeacher };
       await expectDistillationBatches(input);
       await expectDistillable(input);
     });
@@ -229,7 +230,7 @@ async function dryRunChain(
   const source = await setUp(withoutTeacherColumn(config), undefined, flags);
   const first = await networks.teacherOf(config, flags, source);
   const common = { data: source.train(), validation: source.validation ?? undefined };
-  const unsmoothed = await expectFitting(config, links, flags);
+  const unsmoothed = await expectFitting({ config, userOptions }, links, flags);
   const planned: PlannedRun[] = [];
   let student: Module | null = null;
   for (const [link, ...more] of alike(links)) {
@@ -237,9 +238,17 @@ async function dryRunChain(
     const teacher: Module | Teacher | null = student ?? first;
     student = await madeFor(link, config, source, flags);
     const smoothing = unsmoothed.includes(link) && { labelSmoothing: 0 };
+    const use = { student, teacher, data: common.data };
     const input =
       isDistilled && teacher !== null
-        ? { ...distillationOptions(config), ...smoothing, ...common, teacher, student }
+        ? {
+            ...distillationOptions(config),
+            teacherMode: await teacherModeOf(config, userOptions, use),
+            ...smoothing,
+            ...common,
+            teacher,
+            student,
+          }
         : { ...trainingOptions(config), ...common, model: student };
     const last = more.at(-1);
     planned.push({ name: last ? `${name} to ${last.name}` : name, input, times: 1 + more.length });

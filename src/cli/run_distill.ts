@@ -10,7 +10,7 @@ import { taskOf } from "../tasks/index.js";
 import type { Teacher } from "../teachers/index.js";
 import { Generator } from "../tensor/random.js";
 import { distill } from "../train/index.js";
-import { resolveLoss } from "../train/resolve_loss.js";
+import { type LossUse, makeLoss, resolveLoss } from "../train/resolve_loss.js";
 import { dryRun } from "./dry_run.js";
 import { UsageError } from "./error_boundary.js";
 import { expectDistillationBatches } from "./expect_batches.js";
@@ -49,11 +49,13 @@ export async function runDistill(settings: Settings<"distill">, flags: DistillFl
   if (teacher === null) expectNoTeacherOptions(userOptions);
   else if (network === null) expectNoNetworkOptions(userOptions);
   const student = await networks.makeFrom("student", studentContext(config, source), config.from, flags);
+  const data = source.train();
   const input = {
     ...distillationOptions(config),
+    teacherMode: await teacherModeOf(config, userOptions, { student, teacher, data }),
     teacher: teacher ?? undefined,
     student,
-    data: source.train(),
+    data,
     validation: source.validation ?? undefined,
     teacherCache,
     calibrateTeacher,
@@ -101,6 +103,17 @@ export function studentContext(
   const { name, width } = taskOf(train());
   if (width(context.classes) < 0) return { ...context, classes: dimensions };
   throw new UsageError(`--dimensions: needs vectors (--task vectors), and the data are for ${name}`);
+}
+
+/** How the teacher is used: the default for the synthetic data is of no use to a loss that reads no teacher. */
+export async function teacherModeOf(
+  { loss, labelSmoothing, teacherMode }: Settings<"distill">["config"],
+  userOptions: object,
+  use: Pick<LossUse, "student" | "teacher" | "data">,
+): Promise<"train" | "eval"> {
+  if (teacherMode === "eval" || loss === undefined || Object.hasOwn(userOptions, "teacherMode")) return teacherMode;
+  const made = await makeLoss(loss, { ...use, labelSmoothing, generator: new Generator() });
+  return readsTeacher(made.loss) ? teacherMode : "eval";
 }
 
 /** The teacher in a file. Without one: for synthetic data a network with random weights, otherwise none. */

@@ -1,4 +1,5 @@
 import type { InferOutput } from "valibot";
+import { VALIDATION_FRACTION } from "../compare/options.js";
 import type { dataSchema } from "../config/index.js";
 import { type AugmentOptions, augment } from "../data/augment.js";
 import { type Dataset, NO_LABEL } from "../data/dataset.js";
@@ -87,6 +88,11 @@ async function openSource(
     onNote: quiet ? undefined : printError,
     preprocessing,
   });
+  if (own !== null && validation > 0 && validation !== VALIDATION_FRACTION) {
+    throw new UsageError(
+      `--validation: ${data} has a validation part of its own, and none is held out: leave it out, or give 0 for none`,
+    );
+  }
   const isSplit = validation > 0 && own === null;
   const { train, heldOut } = isSplit ? split(all, options) : { train: all, heldOut: own };
   if (heldOut !== null && !quiet) {

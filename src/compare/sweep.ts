@@ -2,7 +2,7 @@ import { argumentError, expectFraction, expectObject } from "../checks.js";
 import type { Dataset } from "../data/dataset.js";
 import type { Metrics } from "../log/epoch_record.js";
 import { LOSSES } from "../losses/index.js";
-import { kdEntry } from "../losses/kd_loss.js";
+import { KD_DEFAULTS, kdEntry, NO_SOFT_TARGETS } from "../losses/kd_loss.js";
 import { isDistillationLoss } from "../losses/loss.js";
 import { expectTemperature } from "../losses/temperature.js";
 import { type Expression, formatExpression, isModulePath, parseExpression, type Term } from "../registry/index.js";
@@ -10,7 +10,7 @@ import type { TaskEvaluation } from "../tasks/evaluation.js";
 import { taskOf } from "../tasks/index.js";
 import { epochKey, type Metric, metricsOf } from "../tasks/metrics.js";
 import { Generator, withGenerator } from "../tensor/random.js";
-import { expectSoftTargets, NO_SOFT_TARGETS } from "../train/options.js";
+import { expectSoftTargets } from "../train/options.js";
 import { expectSmoothed } from "../train/resolve_loss.js";
 import { isBetterEpoch, metricsOfEpoch } from "../train/trainer_state.js";
 import {
@@ -217,7 +217,9 @@ function trialOf({ options, loss, calibrateTeacher }: Experiment, point: Point, 
   const given = termsOf(loss as Expression);
   const terms = given.map((term) => {
     const swept = sweptOf(term, given).map((name) => [name, point[name]]);
-    return { ...term, args: { ...term.args, ...Object.fromEntries(swept) } };
+    const args: Term["args"] = { ...term.args, ...Object.fromEntries(swept) };
+    const isUntaught = term.name === kdEntry.name && args.alpha === 0;
+    return { ...term, args: isUntaught ? { ...args, temperature: KD_DEFAULTS.temperature } : args };
   });
   return { name, kind: "distilled", seed, options, loss: formatExpression(terms), calibrateTeacher };
 }

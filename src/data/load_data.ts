@@ -1,3 +1,4 @@
+import * as v from "valibot";
 import { argumentError, expectObject, expectPath, show } from "../checks.js";
 import { badData } from "../files/index.js";
 import { type Dataset, NO_LABEL } from "./dataset.js";
@@ -6,7 +7,13 @@ import { detectFormat, expectTaken, FORMATS } from "./formats/index.js";
 import { conform, expectUndecided } from "./given_preprocessing.js";
 import { DATASET_NAMES, datasetInfo, findData, notFound } from "./hub/locate.js";
 import { ImageDataset } from "./image_dataset.js";
-import { type ImageOptions, type LoadDataOptions, type ResolvedLoading, resolveLoading } from "./load_options.js";
+import {
+  type ImageOptions,
+  type LoadDataOptions,
+  loadSchema,
+  type ResolvedLoading,
+  resolveLoading,
+} from "./load_options.js";
 import type { Preprocessing } from "./preprocessing/spec.js";
 import { type BuildOptions, expectCells, type RawData, type RawPart, toDatasets } from "./raw_data.js";
 import { stratify, subsetsOf } from "./split.js";
@@ -156,6 +163,9 @@ async function splitRaw(
   // Samples of other tasks count as one class.
   const labels = isOther ? new Int32Array(raw.train.labels.length) : raw.train.labels;
   const known = labels.filter((label) => label !== NO_LABEL);
+  if (raw.test !== null && testFraction > 0 && testFraction !== v.getDefault(loadSchema.entries.testFraction)) {
+    throw argumentError("testFraction", `${path} has a test part of its own, and none is held out: leave it out`);
+  }
   // Samples without any label can't be tested on.
   if (raw.test !== null || testFraction === 0 || known.length === 0) {
     return toDatasets(raw, path, indexRange(0, labels.length), options);

@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { expectFraction, expectOptions, optionsOf } from "../checks.js";
+import { argumentError, expectFraction, expectOptions, optionsOf } from "../checks.js";
 import { NO_LABEL } from "../data/dataset.js";
 import { DistilleryError } from "../errors.js";
 import { native } from "../native.js";
@@ -27,6 +27,9 @@ export interface KdLossOptions {
    */
   labelSmoothing?: number;
 }
+
+/** What is wrong with an option of the soft targets if they have no weight. */
+export const NO_SOFT_TARGETS = "with alpha 0 the loss has no soft targets: leave it out";
 
 /** The defaults of the reference script. */
 export const KD_DEFAULTS = { temperature: 3.5, alpha: 0.6, ...CROSS_ENTROPY_DEFAULTS } as const;
@@ -138,6 +141,7 @@ export function kdDistillationLoss(options: KdDistillationLossOptions = {}): Dis
   const { temperature = KD_DEFAULTS.temperature, alpha, labelSmoothing = 0 } = options;
   expectAnnealed("temperature", temperature);
   if (alpha !== undefined) expectFraction("alpha", alpha);
+  if (alpha === 0 && temperature !== KD_DEFAULTS.temperature) throw argumentError("temperature", NO_SOFT_TARGETS);
   expectLabelSmoothing(labelSmoothing);
   const name = "kd";
   const tasks = ["classification"] as const;

@@ -1,4 +1,13 @@
-import { argumentError, badArgument, expectObject, expectOptions, type Optional, withDefaults } from "../checks.js";
+import {
+  argumentError,
+  badArgument,
+  expectObject,
+  expectOptions,
+  hasMethods,
+  type Optional,
+  showValue,
+  withDefaults,
+} from "../checks.js";
 import type { DistilleryError } from "../errors.js";
 import { Tensor } from "../tensor/tensor.js";
 import type { ParamGroup, Params } from "./param_group.js";
@@ -42,7 +51,7 @@ export abstract class Optimizer<G extends ParamGroup = ParamGroup, S extends obj
   constructor(params: Params<object>, defaults: Omit<G, "params">, fixed: readonly string[] = []) {
     this.#defaults = defaults;
     this.#fixed = fixed;
-    if (!Array.isArray(params) || params.length === 0) throw noParameters("params");
+    if (!Array.isArray(params) || params.length === 0) throw noParameters("params", params);
     const isGroup = (value: unknown) => typeof value === "object" && value !== null && "params" in value;
     const groups = params.every(isGroup) ? params : [{ params }];
     for (const group of groups) this.addParamGroup(group as Partial<G> & { params: readonly Tensor[] });
@@ -181,7 +190,7 @@ export function gradsOf(params: readonly Tensor[]): Float32Array[] {
 /** Refuses an empty list, anything but tensors, and duplicates. */
 export function expectParameters(params: readonly Tensor[]): readonly Tensor[] {
   if (!Array.isArray(params) || params.length === 0 || !params.every((p) => p instanceof Tensor)) {
-    throw noParameters("parameters");
+    throw noParameters("parameters", params);
   }
   if (new Set(params).size !== params.length) {
     throw argumentError("parameters", "expected each parameter once, got one twice");
@@ -189,6 +198,8 @@ export function expectParameters(params: readonly Tensor[]): readonly Tensor[] {
   return params;
 }
 
-function noParameters(name: string): DistilleryError {
-  return argumentError(name, "expected a list of at least one parameter");
+function noParameters(name: string, got: unknown): DistilleryError {
+  const isModule = [got].flat().some((one) => hasMethods(one, "parameters"));
+  const advice = isModule ? ": its parameters() are one" : "";
+  return argumentError(name, `expected a list of at least one parameter, got ${showValue(got)}${advice}`);
 }

@@ -149,7 +149,7 @@ export function fillNormal(out: Float32Array, mean: number, std: number): void {
  */
 export function rand(shape: readonly number[], from = 0, to = 1): Tensor {
   expectFinite("from", from);
-  expectNumber("to", to, (x) => x >= from, `a number of at least from (${from})`);
+  expectNumber("to", to, (x) => x >= from, `a number of at least the start (${from})`);
   const out = new Float32Array(newElements(shape));
   native.randomUniform(drawing(), out, from, to);
   return new Tensor(out, shape);

@@ -135,7 +135,7 @@ async function prepare(given: DistillInput, generator: Generator) {
   if (validation !== undefined) expectDataset(validation, "validation");
   const names = [...DISTILL_INPUT, ...CONTROL_NAMES];
   const { temperature, alpha, teacherMode, ...options } = resolveOptions(distillationSchema, rest, names);
-  expectSoftTargets({ alpha, temperature, calibrateTeacher });
+  expectSoftTargets({ alpha, temperature, calibrateTeacher, teacherCache });
   const { labelSmoothing, precision } = options;
   const use = { student, teacher: source ?? null, data, generator, temperature, alpha, labelSmoothing };
   const loss = await distillationLoss(spec, use);

@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { KD_DEFAULTS } from "../losses/kd_loss.js";
+import { KD_DEFAULTS, NO_SOFT_TARGETS } from "../losses/kd_loss.js";
 import { temperature } from "../losses/temperature.js";
 import type { Optimizer } from "../optim/optimizer.js";
 import type { Schedule } from "../optim/schedules.js";
@@ -161,19 +161,19 @@ function withAdvice({ path, text }: Issue): Issue {
   return { path, text: isElsewhere ? `${text}: ${ELSEWHERE[name]}` : text };
 }
 
-/** What is wrong with an option of the soft targets if they have no weight in the default loss. */
-export const NO_SOFT_TARGETS = "with alpha 0 the loss has no soft targets: leave it out";
-
 /** The first option of the soft targets that nothing reads, because `alpha` is 0; null if there is none. */
 export function softTargetIssue(options: {
   alpha?: number | undefined;
   temperature?: number | undefined;
   calibrateTeacher?: boolean | "both" | undefined;
+  /** A cache itself is at hand already. */
+  teacherCache?: unknown;
 }): Issue | null {
-  const { alpha, temperature = KD_DEFAULTS.temperature, calibrateTeacher = false } = options;
+  const { alpha, temperature = KD_DEFAULTS.temperature, calibrateTeacher = false, teacherCache } = options;
   if (alpha !== 0) return null;
-  if (temperature !== KD_DEFAULTS.temperature) return { path: ["temperature"], text: NO_SOFT_TARGETS };
-  return calibrateTeacher === false ? null : { path: ["calibrateTeacher"], text: NO_SOFT_TARGETS };
+  const unread = { temperature: temperature !== KD_DEFAULTS.temperature, calibrateTeacher, teacherCache };
+  const given = Object.entries(unread).find(([, value]) => value === true || value === "both");
+  return given === undefined ? null : { path: [given[0]], text: NO_SOFT_TARGETS };
 }
 
 /** Throws what {@link softTargetIssue} finds. */
@@ -198,6 +198,13 @@ export const NEEDS_VALIDATION = {
   patience: "needs a validation set, which tells which epoch is better",
   calibrateTeacher: "needs a validation set, on which the temperature is chosen",
 };
+
+/** A note on a patience that a run is too short for; null: there is nothing to note. */
+export function idlePatience({ epochs, patience }: Pick<ResolvedTraining, "epochs" | "patience">): string | null {
+  // The first epoch is the best at first, and the last one ends the run anyway.
+  if (patience === null || patience + 1 < epochs) return null;
+  return `patience: ${patience} changes nothing: it ends a run after ${patience + 1} epochs at the earliest, and this one has ${epochs}`;
+}
 
 /** What is wrong with the shards of a batch; null if nothing is. */
 export function shardIssue({ batchSize, shards, batchNorm, teacherMode }: ShardOptions): Issue | null {

@@ -142,11 +142,12 @@ export class RunTeacher {
     const cache = teacherCache === undefined || teacherCache === false ? null : "teacherCache";
     if (cache !== null && !readsTeacher(loss)) refuse(cache, `the loss ${loss.name} needs no teacher`);
     const asked = cache ?? (teacherMode === "train" ? "teacherMode" : null);
-    if (asked === null || source instanceof Module) return;
-    refuse(
-      asked,
-      source === undefined ? "needs a teacher" : "needs a network of Distillery's as the teacher, got another teacher",
-    );
+    if (asked === null) return;
+    if (!(source instanceof Module)) {
+      const text = "needs a network of Distillery's as the teacher, got another teacher";
+      refuse(asked, source === undefined ? "needs a teacher" : text);
+    }
+    if (!readsTeacher(loss)) refuse(asked, `the loss ${loss.name} needs no teacher`);
   }
 }
 

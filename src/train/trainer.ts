@@ -20,7 +20,7 @@ import { idleBatchNorm } from "./batch_norms.js";
 import { closing } from "./closing.js";
 import type { RunControls, RunResult } from "./controls.js";
 import { changed, claim, Layout } from "./module_layout.js";
-import type { ResolvedTraining } from "./options.js";
+import { idlePatience, type ResolvedTraining } from "./options.js";
 import type { Ranks } from "./ranks.js";
 import { RunFiles } from "./run_files.js";
 import { precisionNote } from "./run_precision.js";
@@ -149,8 +149,9 @@ export class Trainer {
       for (const module of [model, ...(input.parts ?? []).map((part) => part.module)])
         setRecord(module, recordFor(data));
       const trainer = new Trainer(input, optimizer, scheduler, loader, state, files, epoch, letGo);
-      const idle = idleBatchNorm(model, options);
-      if (idle !== null) controls.onNote?.(idle);
+      for (const idle of [idleBatchNorm(model, options), idlePatience(options)]) {
+        if (idle !== null) controls.onNote?.(idle);
+      }
       if (options.precision === "bfloat16") controls.onNote?.(precisionNote(model));
       if (checkpoint !== null) trainer.#noteResumption();
       return trainer;

@@ -21,7 +21,9 @@ beforeAll(async () => {
   mkdirSync(join(cwd, "folder.pth"));
   mkdirSync(join(cwd, "epochs", "others"), { recursive: true });
   const rows = Array.from({ length: 12 }, (_, i) => `${i % 5},${i % 3},${i % 2}`);
-  writeFileSync(join(cwd, "t.csv"), ["a,b,label", ...rows].join("\n"));
+  for (const name of ["t.csv", "tested.csv", "tested_test.csv", "tested_val.csv"]) {
+    writeFileSync(join(cwd, name), ["a,b,label", ...rows].join("\n"));
+  }
 });
 
 /** Runs that must be refused, and leave nothing behind. */
@@ -113,6 +115,14 @@ describe("wrong usage: exit code 2", () => {
     [
       "train-teacher --data t.csv --batch-size 1 --validation 0 --test-fraction 0",
       "--batch-size: 1 makes batches of one sample, which BatchNorm can't take: give at least 2 (BAD_ARGUMENT)",
+    ],
+    [
+      "train-teacher --data tested.csv --test-fraction 0.3",
+      "--test-fraction: tested.csv has a test part of its own, and none is held out: leave it out (BAD_ARGUMENT)",
+    ],
+    [
+      "train-teacher --data tested.csv --validation 0.3",
+      "--validation: tested.csv has a validation part of its own, and none is held out: leave it out, or give 0 for none (BAD_ARGUMENT)",
     ],
     [
       "compare --data t.csv --student mlp(hidden=[4],norm=batch) --batch-size 4 --shards 4",

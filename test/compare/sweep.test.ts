@@ -169,6 +169,11 @@ test("points without soft targets are trained on the labels alone", async () => 
     [4, 0.8],
   ]);
   expect(await options({ temperatures: undefined, alphas: [0] })).toEqual([[3.5, 0]]);
+  const ofLoss = { loss: "kd", temperatures: [2], alphas: [0, 0.3] };
+  expect((await sweepTrials({ ...sweepInput(newRun()), ...ofLoss })).map(({ loss }) => loss)).toEqual([
+    "kd(temperature=3.5, alpha=0)",
+    "kd(temperature=2, alpha=0.3)",
+  ]);
 });
 
 test("the test set is not read before all training is done", async () => {

@@ -124,6 +124,10 @@ describe("mistakes", () => {
       { data: "rows", teacher: "t.pth", alpha: 0, calibrateTeacher: true },
       "calibrateTeacher: with alpha 0 the loss has no soft targets: leave it out",
     ],
+    [
+      { data: "rows", teacher: "t.pth", alpha: 0, teacherCache: true },
+      "teacherCache: with alpha 0 the loss has no soft targets: leave it out",
+    ],
     [{ augment: {} }, "augment: expected shift, crop, flip, noise or mixup"],
     [
       { data: "rows", teacher: "t.pth", augment: { shift: 2, crop: 2 } },

@@ -53,7 +53,7 @@ it.each<[call: () => unknown, message: string]>([
     'kaimingNormal: expected options by their names, got "fan_out"',
   ],
   [() => init.normal(zeros([2]), 0, -1), "normal: std: expected a number of at least 0, got -1"],
-  [() => init.uniform(zeros([2]), 1, 0), "to: expected a number of at least from (1), got 0"],
+  [() => init.uniform(zeros([2]), 1, 0), "to: expected a number of at least the start (1), got 0"],
   [
     () => init.constant(new Parameter(new Float32Array(1)), Number.NaN),
     "constant: value: expected a finite number, got NaN",

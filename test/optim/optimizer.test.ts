@@ -3,6 +3,7 @@ import {
   Adam,
   AdamW,
   clipGradValue,
+  Linear,
   Optimizer,
   Parameter,
   type ParamGroup,
@@ -59,6 +60,15 @@ describe("parameter groups", () => {
       "nesterov: expected a momentum above 0 and a dampening of 0",
       () => new SGD([parameter(1)], { nesterov: true, momentum: 0.9, dampening: 0.1 }),
     ],
+    [
+      "params: expected a list of at least one parameter, got a value of type Linear: its parameters() are one",
+      () => new Adam(new Linear(2, 1) as never),
+    ],
+    [
+      "parameters: expected a list of at least one parameter, got [a value of type Linear]: its parameters() are one",
+      () => new SGD([new Linear(2, 1)] as never),
+    ],
+    ["params: expected a list of at least one parameter, got an empty list", () => new SGD([])],
     [
       "parameters: expected each parameter once, got one twice",
       () => {

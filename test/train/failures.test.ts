@@ -314,7 +314,7 @@ test("nor a batch of one for batch norm of a teacher in train mode, or of a loss
   expect(existsSync(out)).toBe(false);
   // In eval mode, or if the loss reads no teacher, it takes any batch.
   await distill(options);
-  await distill({ ...options, teacherMode: "train", loss: "cross-entropy" });
+  await distill({ ...options, loss: "cross-entropy" });
   await distill({ ...options, teacherMode: "train", dropLast: true });
 });
 
@@ -337,6 +337,12 @@ test("options of a network as the teacher, where there is none or the loss reads
     );
   }
   expect(await refused({ loss: "cross-entropy", teacherMode: "train" })).toBe("teacherMode: needs a teacher");
+  expect(await refused({ teacher, loss: "cross-entropy", teacherMode: "train" })).toBe(
+    "teacherMode: the loss cross-entropy needs no teacher",
+  );
+  const isUntaught = "with alpha 0 the loss has no soft targets: leave it out";
+  expect(await refused({ teacher, alpha: 0, teacherCache: true })).toBe(`teacherCache: ${isUntaught}`);
+  expect(await refused({ teacher, loss: "kd(temperature=4, alpha=0)" })).toBe(`loss: kd: temperature: ${isUntaught}`);
   expect(existsSync(out)).toBe(false);
   // These ask nothing.
   const idle = { student, data, epochs: 1, teacherCache: false, teacherMode: "eval" } as const;

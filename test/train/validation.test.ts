@@ -199,6 +199,19 @@ describe("patience", () => {
     expect([again.history, again.stoppedEarly, again.best?.epoch]).toEqual([history, true, best?.epoch]);
   });
 
+  test("is noted if the run is too short for it", async () => {
+    const notesOf = async (patience: number) => {
+      const notes: string[] = [];
+      const run = { ...options, epochs: 4, patience, validation: held() };
+      const { history } = await start({ ...run, onNote: (text) => notes.push(text) }).done;
+      expect(history.length).toBeLessThanOrEqual(4);
+      return notes.filter((note) => note.startsWith("patience"));
+    };
+    expect(await notesOf(2)).toEqual([]);
+    const text = "patience: 3 changes nothing: it ends a run after 4 epochs at the earliest, and this one has 4";
+    expect(await notesOf(3)).toEqual([text]);
+  });
+
   test("needs a validation set", async () => {
     const { message } = await failure(start({ patience: 2 }).done, "BAD_ARGUMENT");
     expect(message).toBe("patience: needs a validation set, which tells which epoch is better");
