@@ -8,10 +8,12 @@ import { Optimizer, type OptimizerContext } from "./optimizer.js";
 import {
   constantEntry,
   cosineEntry,
+  cosineRestartsEntry,
   exponentialEntry,
   linearEntry,
   multiStepEntry,
   oneCycleEntry,
+  polynomialEntry,
   type ScheduleContext,
   stepEntry,
 } from "./schedule_entries.js";
@@ -21,6 +23,7 @@ import { sgdEntry } from "./sgd.js";
 export { Adam, type AdamGroup, type AdamOptions, type AdamState } from "./adam.js";
 export { AdamW } from "./adamw.js";
 export { clipGradNorm, clipGradValue } from "./clip_grad_norm.js";
+export { CosineAnnealingWarmRestarts, type WarmRestartsOptions } from "./cosine_annealing_warm_restarts.js";
 export { ExponentialMovingAverage, type ExponentialMovingAverageOptions } from "./ema.js";
 export { LRScheduler, type SchedulerAttribute, type SchedulerStateDict } from "./lr_scheduler.js";
 export {
@@ -32,6 +35,8 @@ export {
   LinearLR,
   type LinearLROptions,
   MultiStepLR,
+  PolynomialLR,
+  type PolynomialLROptions,
   StepLR,
 } from "./lr_schedulers.js";
 export { type OneCycleForm, OneCycleLR, type OneCycleOptions, oneCycleSchedule } from "./one_cycle_lr.js";
@@ -41,14 +46,17 @@ export { ReduceLROnPlateau, type ReduceLROnPlateauOptions } from "./reduce_lr_on
 export type { ScheduleContext } from "./schedule_entries.js";
 export {
   constantSchedule,
+  cosineRestartsSchedule,
   cosineSchedule,
   exponentialSchedule,
   linearSchedule,
   multiStepSchedule,
+  polynomialSchedule,
   type Schedule,
   stepSchedule,
   warmup,
 } from "./schedules.js";
+export { SequentialLR, type SequentialLROptions } from "./sequential_lr.js";
 export { SGD, type SGDGroup, type SGDOptions } from "./sgd.js";
 export type { OptimizerStateDict } from "./state_dict.js";
 
@@ -65,7 +73,17 @@ export const OPTIMIZERS = new Registry<Optimizer, OptimizerContext>("optimizer",
  */
 export const SCHEDULES = new Registry<LRScheduler | Schedule, ScheduleContext>(
   "schedule",
-  [oneCycleEntry, cosineEntry, stepEntry, multiStepEntry, exponentialEntry, linearEntry, constantEntry],
+  [
+    oneCycleEntry,
+    cosineEntry,
+    cosineRestartsEntry,
+    stepEntry,
+    multiStepEntry,
+    exponentialEntry,
+    linearEntry,
+    polynomialEntry,
+    constantEntry,
+  ],
   {
     expected: "an LRScheduler or a schedule, or a function that returns one",
     accepts: (value): value is LRScheduler | Schedule => value instanceof LRScheduler || typeof value === "function",

@@ -22,7 +22,7 @@ export type SchedulerAttribute =
   | null
   | readonly SchedulerAttribute[]
   | ReadonlyMap<number, number>
-  | Readonly<{ [key: string]: number | string }>;
+  | { readonly [key: string]: SchedulerAttribute };
 
 /**
  * The base of every scheduler, as `torch.optim.lr_scheduler.LRScheduler`: after each step of the optimizer, `step()`

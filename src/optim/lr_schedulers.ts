@@ -1,13 +1,5 @@
-import { types } from "node:util";
-import {
-  expectAtLeast0,
-  expectFraction,
-  expectInteger,
-  expectList,
-  expectOptions,
-  show,
-  withDefaults,
-} from "../checks.js";
+import { expectAtLeast0, expectFraction, expectInteger, expectList, expectOptions, show } from "../checks.js";
+import { DefinedLR, type Rate } from "./defined_lr.js";
 import { badState, expectOneEach, expectOptimizer, LRScheduler, type SchedulerAttribute } from "./lr_scheduler.js";
 import type { Optimizer } from "./optimizer.js";
 import {
@@ -17,90 +9,12 @@ import {
   GAMMA,
   linearSchedule,
   multiStepSchedule,
+  POLYNOMIAL_DEFAULTS,
+  polynomialSchedule,
   type Schedule,
   stepSchedule,
 } from "./schedules.js";
 import { dictField } from "./state_dict.js";
-
-/** `floor` and a factor on what is above it. */
-interface Rate {
-  factor(step: number): number;
-  readonly floor?: number;
-}
-
-/** What distinguishes one of PyTorch's scheduler classes. */
-interface Definition<O> {
-  /** Its options, under PyTorch's names for them. */
-  readonly keys: { readonly [K in keyof O]-?: string };
-  readonly defaults: Partial<O>;
-  /** Refuses options out of range. */
-  rate(options: Required<O>): Rate;
-}
-
-/** Keys of PyTorch's classes that have the one of ExponentialLR too. */
-const TELLING = ["step_size", "milestones", "max_lrs"];
-
-/**
- * A scheduler whose options are all that its rate depends on. As PyTorch's it starts, and at each step goes on, from
- * the rate in force: several of one optimizer chain, and a rate that was set by hand stays.
- */
-abstract class DefinedLR<O extends object> extends LRScheduler {
-  readonly #definition: Definition<O>;
-  #options: Required<O>;
-  #rate: Rate;
-
-  constructor(optimizer: Optimizer, options: O, definition: Definition<O>) {
-    expectOptions("options", options, Object.keys(definition.keys));
-    const all = withDefaults<O, Partial<O>>(definition.defaults, options);
-    const rate = definition.rate(all);
-    super(optimizer);
-    this.#definition = definition;
-    this.#options = all;
-    this.#rate = rate;
-    for (const group of optimizer.paramGroups) group.lr = this.lrAt(0, group.lr);
-  }
-
-  override loadStateDict(state: unknown): this {
-    const options: Record<string, unknown> = {};
-    const keys = Object.entries<string>(this.#definition.keys);
-    for (const [name, key] of keys) {
-      const value = dictField(state, key);
-      if (value === undefined) throw badState(`${key}: expected that of a ${this.constructor.name}, got undefined`);
-      options[name] = name === "milestones" ? elements(value) : value;
-    }
-    const own = keys.map(([, key]) => key);
-    const other = TELLING.find((key) => !own.includes(key) && dictField(state, key) !== undefined);
-    if (other !== undefined) throw badState(`${other}: got that of another scheduler than ${this.constructor.name}`);
-    const rate = this.#definition.rate(options as Required<O>);
-    Object.assign(this, this.readPlace(state));
-    this.#options = options as Required<O>;
-    this.#rate = rate;
-    return this;
-  }
-
-  protected override lrAt(step: number, baseLr: number): number {
-    const { factor, floor = 0 } = this.#rate;
-    return floor + (baseLr - floor) * factor(step);
-  }
-
-  protected override nextLr(step: number, baseLr: number, group: number): number {
-    const { lr } = this.optimizer.paramGroups[group];
-    const [before, now] = [this.lrAt(step - 1, baseLr), this.lrAt(step, baseLr)];
-    // Undisturbed it is the closed form, which gathers no rounding errors.
-    if (lr === before) return now;
-    const { factor, floor = 0 } = this.#rate;
-    const last = factor(step - 1);
-    return last === 0 ? lr + now - before : floor + (lr - floor) * (factor(step) / last);
-  }
-
-  protected override attributes(): Record<string, SchedulerAttribute> {
-    const entries = Object.entries<string>(this.#definition.keys).map(([name, key]): [string, SchedulerAttribute] => {
-      const value = this.#options[name as keyof O] as number | readonly number[];
-      return [key, typeof value === "number" ? value : counts(value)];
-    });
-    return Object.fromEntries(entries);
-  }
-}
 
 /**
  * Times `gamma`, by default 0.1, every `stepSize` calls of `step()`: `torch.optim.lr_scheduler.StepLR`.
@@ -242,6 +156,36 @@ export class ConstantLR extends DefinedLR<{ factor?: number; totalIters?: number
   }
 }
 
+/** The options of {@link PolynomialLR}. */
+export interface PolynomialLROptions {
+  /** How many calls of `step()` the rate falls over; default 5. */
+  totalIters?: number;
+  /** Default 1: a straight line. */
+  power?: number;
+}
+
+/**
+ * Times (1 - step / `totalIters`) to the power `power`, down to 0: `torch.optim.lr_scheduler.PolynomialLR`.
+ *
+ * @example
+ * ```ts
+ * const scheduler = new PolynomialLR(optimizer, { totalIters: 30_000, power: 0.9 });
+ * ```
+ */
+export class PolynomialLR extends DefinedLR<PolynomialLROptions> {
+  constructor(optimizer: Optimizer, options: PolynomialLROptions = {}) {
+    super(optimizer, options, {
+      keys: { totalIters: "total_iters", power: "power" },
+      defaults: { totalIters: 5, power: POLYNOMIAL_DEFAULTS.power },
+      rate: ({ totalIters, power }) => {
+        expectInteger("totalIters", totalIters, 1);
+        const schedule = polynomialSchedule({ power });
+        return { factor: (step) => schedule(Math.min(step, totalIters), totalIters) };
+      },
+    });
+  }
+}
+
 /** The options of {@link LambdaLR}. */
 export interface LambdaLROptions {
   /** For all groups, or one for each. */
@@ -308,19 +252,4 @@ export class LambdaLR extends LRScheduler {
 
 function times(schedule: Schedule): Rate {
   return { factor: (step) => schedule(step, Number.POSITIVE_INFINITY) };
-}
-
-/** How often each milestone comes, as PyTorch keeps them. */
-function counts(milestones: readonly number[]): ReadonlyMap<number, number> {
-  const map = new Map<number, number>();
-  for (const milestone of milestones) map.set(milestone, (map.get(milestone) ?? 0) + 1);
-  return map;
-}
-
-/** The milestones of such counts. */
-function elements(value: unknown): number[] {
-  const entries = types.isMap(value) ? [...value] : Object.entries(value ?? {});
-  return entries.flatMap(([milestone, count]) =>
-    Array<number>(expectInteger("milestones", count, 0, 1000)).fill(Number(milestone)),
-  );
 }

@@ -17,11 +17,15 @@ import type { Optimizer } from "./optimizer.js";
 import {
   COSINE_DEFAULTS,
   constantSchedule,
+  cosineRestartsSchedule,
   cosineSchedule,
   GAMMA,
   LINEAR_DEFAULTS,
   linearSchedule,
   multiStepSchedule,
+  POLYNOMIAL_DEFAULTS,
+  polynomialSchedule,
+  RESTARTS_DEFAULTS,
   type Schedule,
   stepSchedule,
   warmup,
@@ -121,6 +125,28 @@ export const linearEntry = defineEntry({
     warmupSteps,
   },
   create: ({ start, end, warmupSteps }): Schedule => warmup(warmupSteps, linearSchedule({ start, end })),
+});
+
+/** `polynomial` in expressions. */
+export const polynomialEntry = defineEntry({
+  name: "polynomial",
+  help: "what is left of the run, to a power, times the learning rate",
+  options: { power: described(v.optional(nonNegative(), POLYNOMIAL_DEFAULTS.power), "the power"), warmupSteps },
+  create: ({ power, warmupSteps }): Schedule => warmup(warmupSteps, polynomialSchedule({ power })),
+});
+
+/** `cosine-restarts` in expressions. */
+export const cosineRestartsEntry = defineEntry({
+  name: "cosine-restarts",
+  help: "half a cosine from the learning rate down to a fraction of it, again and again",
+  options: {
+    t0: described(integer(1), "epochs of the first cycle"),
+    tMult: described(v.optional(integer(1), RESTARTS_DEFAULTS.tMult), "how many times as long each cycle is"),
+    end: described(v.optional(nonNegative(), RESTARTS_DEFAULTS.end), "the fraction of the rate at a cycle's end"),
+    warmupSteps,
+  },
+  create: ({ t0, tMult, end, warmupSteps }, { stepsPerEpoch }: ScheduleContext): Schedule =>
+    warmup(warmupSteps, cosineRestartsSchedule({ t0: t0 * stepsPerEpoch, tMult, end })),
 });
 
 /** `constant` in expressions. */

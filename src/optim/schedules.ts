@@ -1,4 +1,4 @@
-import { badArgument, expectAtLeast0, expectNumber, expectPositive, optionsOf } from "../checks.js";
+import { badArgument, expectAtLeast0, expectInteger, expectNumber, expectPositive, optionsOf } from "../checks.js";
 
 /**
  * A learning rate schedule: the factor on the base rate at a step of a run, from 0 (before the first step) to `steps`
@@ -17,6 +17,8 @@ export type Schedule = (step: number, steps: number) => number;
 export const GAMMA = 0.1;
 export const COSINE_DEFAULTS = { end: 0 } as const;
 export const LINEAR_DEFAULTS = { start: 1, end: 0 } as const;
+export const POLYNOMIAL_DEFAULTS = { power: 1 } as const;
+export const RESTARTS_DEFAULTS = { tMult: 1, end: 0 } as const;
 
 /**
  * The base rate all the way.
@@ -62,6 +64,56 @@ export function linearSchedule(options: { start?: number; end?: number } = {}): 
   expectAtLeast0("end", end);
   // The end itself: the sum may come out a rounding error beside it, and below 0.
   return (step, steps) => (step === steps ? end : start + ((end - start) * step) / steps);
+}
+
+/**
+ * (1 - step / steps) to the power `power`, by default 1, a straight line to 0: {@link PolynomialLR} with `totalIters`
+ * the steps of the run.
+ *
+ * @example
+ * ```ts
+ * polynomialSchedule({ power: 2 })(5, 10); // 0.25
+ * ```
+ */
+export function polynomialSchedule(options: { power?: number } = {}): Schedule {
+  const { power } = optionsOf("options", POLYNOMIAL_DEFAULTS, options);
+  expectAtLeast0("power", power);
+  return (step, steps) => (1 - step / steps) ** power;
+}
+
+/**
+ * Half a cosine from 1 down to `end`, by default 0, which begins anew after `t0` steps, and then after each cycle,
+ * `tMult` times as long as the one before, by default as long (SGDR: Loshchilov and Hutter, 2017); a `t0` below 1 is a
+ * fraction of the run. {@link CosineAnnealingWarmRestarts}.
+ *
+ * @example
+ * ```ts
+ * const schedule = cosineRestartsSchedule({ t0: 2, tMult: 2 });
+ * [schedule(0, 8), schedule(1, 8), schedule(2, 8), schedule(4, 8), schedule(6, 8)]; // [1, 0.5, 1, 0.5, 1]
+ * ```
+ */
+export function cosineRestartsSchedule(options: { t0: number; tMult?: number; end?: number }): Schedule {
+  const { t0, tMult, end } = optionsOf("options", RESTARTS_DEFAULTS, options, ["t0"]);
+  expectPositive("t0", t0);
+  const length = stepsOrFraction("t0", t0);
+  expectInteger("tMult", tMult, 1);
+  expectAtLeast0("end", end);
+  return (step, steps) => {
+    const { at, of } = cycleAt(step, length(steps), tMult);
+    return annealCosine(1, end, at / of);
+  };
+}
+
+/** The place in a cycle, and the length of the cycle, each of which is `tMult` times as long as the one before. */
+export function cycleAt(step: number, t0: number, tMult: number): { at: number; of: number } {
+  let [at, of] = [step, t0];
+  // A fraction of the steps may come out a rounding error beside the whole number that it means.
+  if (tMult === 1) return { at: Math.max(0, step - Math.floor(step / t0 + 1e-9) * t0), of };
+  while (at >= of - 1e-9) {
+    at = Math.max(0, at - of);
+    of *= tMult;
+  }
+  return { at, of };
 }
 
 /**

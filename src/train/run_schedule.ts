@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { argumentError, isOneOf, show } from "../checks.js";
 import type { Dataset } from "../data/dataset.js";
 import { DataLoader } from "../data/loader.js";
-import { SCHEDULES } from "../optim/index.js";
+import { CosineAnnealingWarmRestarts, SCHEDULES } from "../optim/index.js";
 import type { LRScheduler } from "../optim/lr_scheduler.js";
 import { LambdaLR } from "../optim/lr_schedulers.js";
 import { OneCycleLR } from "../optim/one_cycle_lr.js";
@@ -131,7 +131,7 @@ export function expectLongEnough({ totalSteps }: LRScheduler, steps: number): vo
 
 /** Refuses a rate set by a callback if the run's schedule would overwrite it at the end of the next step. */
 export function expectRatesStay(scheduler: LRScheduler): void {
-  if (!(scheduler instanceof LambdaLR || scheduler instanceof OneCycleLR)) return;
+  if (![LambdaLR, OneCycleLR, CosineAnnealingWarmRestarts].some((one) => scheduler instanceof one)) return;
   const text = 'was set by hand, and the schedule sets it anew at each step: take schedule "constant", which leaves it';
   throw argumentError("lr", text);
 }

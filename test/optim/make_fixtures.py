@@ -14,11 +14,13 @@ from torch.optim import SGD, Adam, AdamW
 from torch.optim.lr_scheduler import (
     ConstantLR,
     CosineAnnealingLR,
+    CosineAnnealingWarmRestarts,
     ExponentialLR,
     LambdaLR,
     LinearLR,
     MultiStepLR,
     OneCycleLR,
+    PolynomialLR,
     ReduceLROnPlateau,
     SequentialLR,
     StepLR,
@@ -40,6 +42,8 @@ SCHEDULERS = {
     "LinearLR": LinearLR,
     "ConstantLR": ConstantLR,
     "OneCycleLR": OneCycleLR,
+    "PolynomialLR": PolynomialLR,
+    "CosineAnnealingWarmRestarts": CosineAnnealingWarmRestarts,
 }
 
 
@@ -54,6 +58,9 @@ def scheduler_of(optimizer, name, options):
         rise, length = options["steps"], STEPS - options["steps"]
         first = LinearLR(optimizer, start_factor=1 / (rise + 1), total_iters=rise)
         return SequentialLR(optimizer, [first, CosineAnnealingLR(optimizer, T_max=length)], milestones=[rise])
+    if name == "SequentialLR":
+        schedulers = [scheduler_of(optimizer, *one) for one in options["schedulers"]]
+        return SequentialLR(optimizer, schedulers, milestones=options["milestones"])
     return SCHEDULERS[name](optimizer, **options)
 
 
@@ -154,6 +161,11 @@ def cases():
         ("OneCycleLR", {"max_lr": 0.01, "total_steps": 201, "anneal_strategy": "linear", "cycle_momentum": False}),
         ("LambdaLR", None),
         ("warmup", {"steps": 40}),
+        ("PolynomialLR", {"total_iters": 160, "power": 0.9}),
+        ("CosineAnnealingWarmRestarts", {"T_0": 30, "T_mult": 2, "eta_min": 1e-4}),
+        ("CosineAnnealingWarmRestarts", {"T_0": 25}),
+        ("SequentialLR", {"schedulers": [("LinearLR", {"start_factor": 0.1, "total_iters": 30}), ("CosineAnnealingLR", {"T_max": 50}), ("ExponentialLR", {"gamma": 0.97})], "milestones": [30, 90]}),
+        ("SequentialLR", {"schedulers": [("ConstantLR", {"factor": 0.5, "total_iters": 20}), ("CosineAnnealingWarmRestarts", {"T_0": 40}), ("PolynomialLR", {"total_iters": 60})], "milestones": [60, 120]}),
     )
     for schedule in schedules:
         yield "SGD", sgd, two_rates, *schedule

@@ -151,6 +151,9 @@ describe("by name", () => {
     ["exponential(gamma=2)", [1, 2, 4]],
     ["linear(start=1, end=0.25)", [1, 0.75, 0.5]],
     ["cosine", [1, 0.75, 0.25]],
+    ["cosine-restarts(t0=2, end=0.5)", [1, 0.75, 1]],
+    ["cosine-restarts(t0=1, tMult=2)", [1, 1, 0.5]],
+    ["polynomial(power=2)", [1, 4 / 9, 1 / 9]],
     ["constant(warmupSteps=3)", [0.25, 0.75, 1]],
     ["multi-step([2], 0.5, warmupSteps=1)", [0.5, 1, 0.5]],
   ])("%s, in epochs from the beginning of the run, over all groups", (expression, wanted) => {

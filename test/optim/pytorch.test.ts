@@ -7,6 +7,7 @@ import {
   AdamW,
   ConstantLR,
   CosineAnnealingLR,
+  CosineAnnealingWarmRestarts,
   cosineSchedule,
   ExponentialLR,
   LambdaLR,
@@ -16,7 +17,9 @@ import {
   OneCycleLR,
   type Optimizer,
   Parameter,
+  PolynomialLR,
   ReduceLROnPlateau,
+  SequentialLR,
   SGD,
   StepLR,
   Tensor,
@@ -61,6 +64,8 @@ const SCHEDULERS: Record<string, new (optimizer: Optimizer, options: never) => L
   LinearLR,
   ConstantLR,
   OneCycleLR,
+  PolynomialLR,
+  CosineAnnealingWarmRestarts,
 };
 const LAMBDAS = [(step: number) => 0.99 ** step, (step: number) => 1 / (1 + step)];
 
@@ -128,13 +133,18 @@ function schedulerOf(optimizer: Optimizer, name: string, options: Options): LRSc
   if (name === "warmup") {
     return new LambdaLR(optimizer, { schedule: warmup(options.steps as number, cosineSchedule()), totalSteps });
   }
+  if (name === "SequentialLR") {
+    const parts = options.schedulers as [string, Options][];
+    const schedulers = parts.map(([part, own]) => schedulerOf(optimizer, part, camel(own)));
+    return new SequentialLR(optimizer, { schedulers, milestones: options.milestones as number[] });
+  }
   return new SCHEDULERS[name](optimizer, options as never);
 }
 
 /** PyTorch's names of options as they are here. */
 function camel(options: Options): Options {
   const names = Object.entries(options).map(([key, value]) => [
-    key.replace("T_max", "tMax").replace(/_(\w)/g, (_, letter: string) => letter.toUpperCase()),
+    key.replace("T_", "t_").replace(/_(\w)/g, (_, letter: string) => letter.toUpperCase()),
     value,
   ]);
   return Object.fromEntries(names) as Options;
@@ -202,10 +212,14 @@ describe("a state dict of PyTorch's is gone on with", () => {
     // An empty dictionary has no keys that tell that they would be numbers.
     const { state: kept, ...groups } = run.optimizer.stateDict();
     expect({ ...groups, state: kept.size === 0 ? {} : kept }).toEqual(middle.optimizer);
-    const { _last_lr: ours, ...state } = run.scheduler?.stateDict() ?? { _last_lr: [] };
+    const { _last_lr: ours, ...state } = (run.scheduler?.stateDict() ?? { _last_lr: [] }) as Record<string, unknown>;
     const { _last_lr: theirs, ...wanted } = (middle.scheduler ?? { _last_lr: [] }) as { _last_lr: number[] };
-    expect(state).toEqual(wanted);
     expect(ours).toEqual(theirs);
+    const parts = state._schedulers as Record<string, unknown>[] | undefined;
+    if (parts === undefined) return expect(state).toEqual(wanted);
+    // Of each scheduler the last rate is what it set itself there, and the rate in force here.
+    const own = parts.map(({ _last_lr: _, ...rest }) => expect.objectContaining(rest) as unknown);
+    expect(wanted).toEqual({ _milestones: state._milestones, last_epoch: MIDDLE, _schedulers: own });
   });
 });
 

@@ -1,11 +1,13 @@
 import { describe, expect, it } from "vitest";
 import {
   constantSchedule,
+  cosineRestartsSchedule,
   cosineSchedule,
   exponentialSchedule,
   linearSchedule,
   multiStepSchedule,
   oneCycleSchedule,
+  polynomialSchedule,
   type Schedule,
   stepSchedule,
   warmup,
@@ -33,6 +35,27 @@ describe("by hand", () => {
   it("linearSchedule", () => {
     expectClose(rates(linearSchedule(), 4), [1, 0.75, 0.5, 0.25, 0], CLOSE);
     expectClose(rates(linearSchedule({ start: 0, end: 2 }), 4), [0, 0.5, 1, 1.5, 2], CLOSE);
+  });
+
+  it("polynomialSchedule", () => {
+    expectClose(rates(polynomialSchedule(), 4), [1, 0.75, 0.5, 0.25, 0], CLOSE);
+    expectClose(rates(polynomialSchedule({ power: 2 }), 4), [1, 0.5625, 0.25, 0.0625, 0], CLOSE);
+  });
+
+  it("cosineRestartsSchedule in steps, and in fractions that are no whole number of steps", () => {
+    const cycle = [1, 0.5];
+    expectClose(rates(cosineRestartsSchedule({ t0: 2 }), 5), [...cycle, ...cycle, ...cycle], CLOSE);
+    const half = Math.SQRT1_2 / 2;
+    const twice = [1, 0.5 + half, 0.5, 0.5 - half];
+    expectClose(rates(cosineRestartsSchedule({ t0: 2, tMult: 2 }), 6), [...cycle, ...twice, 1], CLOSE);
+    expectClose(
+      rates(cosineRestartsSchedule({ t0: 0.2, end: 0.5 }), 10),
+      [...Array(5).fill([1, 0.75]).flat(), 1],
+      CLOSE,
+    );
+    // A third of 4 steps is 1.33: the cycles begin at 0, 1.33, 2.67 and 4.
+    const within = (at: number) => 0.5 * (1 + Math.cos((Math.PI * at) / 4));
+    expectClose(rates(cosineRestartsSchedule({ t0: 1 / 3 }), 4), [1, within(3), within(2), within(1), 1], CLOSE);
   });
 
   it("stepSchedule in steps, and in fractions that are no whole number of steps", () => {
@@ -84,6 +107,10 @@ describe("bad arguments", () => {
     ["stepSize: expected a number above 0, got undefined", () => stepSchedule({} as never)],
     [`stepSize: ${count}, got 1.5`, () => stepSchedule({ stepSize: 1.5 })],
     [factor("gamma", "undefined"), () => exponentialSchedule({} as never)],
+    [factor("power", "-1"), () => polynomialSchedule({ power: -1 })],
+    ["t0: expected a number above 0, got undefined", () => cosineRestartsSchedule({} as never)],
+    [`t0: ${count}, got 1.5`, () => cosineRestartsSchedule({ t0: 1.5 })],
+    ["tMult: expected a whole number of at least 1, got 0.5", () => cosineRestartsSchedule({ t0: 2, tMult: 0.5 })],
     ["milestones: expected a list of steps, got 3", () => multiStepSchedule({ milestones: 3 as never })],
     ["milestones: expected a list of steps, got an empty list", () => multiStepSchedule({ milestones: [] })],
     [`milestones[1]: ${count}, got -1`, () => multiStepSchedule({ milestones: [1, -1] })],
