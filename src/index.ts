@@ -99,6 +99,7 @@ export {
   type SliceOptions,
   split,
   stack,
+  type TripletMarginLossOptions,
   topk,
   type ValuesAndIndices,
   type VarianceOptions,

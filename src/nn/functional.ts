@@ -4,6 +4,7 @@ export {
   avgPool2d,
   type BatchNormState,
   batchNorm,
+  binaryCrossEntropy,
   binaryCrossEntropyWithLogits,
   type CosineEmbeddingLossOptions,
   conv2d,
@@ -36,5 +37,7 @@ export {
   smoothL1Loss,
   softmax,
   softplus,
+  type TripletMarginLossOptions,
   tanh,
+  tripletMarginLoss,
 } from "../ops/index.js";

@@ -3,6 +3,7 @@ import { DistilleryError } from "../errors.js";
 import { isRecording, noGrad, record } from "../tensor/autograd.js";
 import { allocate } from "../tensor/buffer_pool.js";
 import type { Op } from "../tensor/op.js";
+import { unread } from "../tensor/reads.js";
 import { step } from "../tensor/step.js";
 import { expectTensor, Tensor } from "../tensor/tensor.js";
 import { traceOp } from "../tensor/tracer.js";
@@ -100,7 +101,8 @@ export function defineFunction<Inputs extends readonly Tensor[]>(
     const context = new FunctionContext();
     const result = noGrad(() => custom.forward(context, ...inputs));
     expectTensor(`${custom.name}: forward()`, result);
-    const { data, shape } = result;
+    const { shape } = result;
+    const data = unread(() => result.data);
     const output = new Tensor(data, shape);
     // A tracer saw the operations inside: the output is another name for their result.
     traceOp(output, [result], detachOp.op, null);

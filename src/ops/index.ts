@@ -1,6 +1,7 @@
 /** The operations. To add one, write its file and its line here. */
 export { batchNorm } from "./batch_norm.js";
 export { add, div, maximum, minimum, mul, pow, sub } from "./binary.js";
+export { binaryCrossEntropy } from "./binary_cross_entropy.js";
 export { cat, split, stack } from "./cat.js";
 export { eq, ge, gt, le, lt, ne, where } from "./compare.js";
 export { type Conv2dOptions, conv2d, type Padding, type Pair } from "./conv2d.js";
@@ -43,6 +44,7 @@ export { norm, std, type VarianceOptions, variance as var } from "./statistics.j
 export { mean, sum } from "./sum.js";
 export type { BatchNormState } from "./synchronized_batch_norm.js";
 export { topk } from "./topk.js";
+export { type TripletMarginLossOptions, tripletMarginLoss } from "./triplet_margin_loss.js";
 export {
   abs,
   clamp,

@@ -1,5 +1,16 @@
 import { describe, expect, it } from "vitest";
-import { defineFunction, defineOp, Linear, randn, Sequential, type Tensor, tensor } from "../../src/index.js";
+import { FrozenModel } from "../../src/graph/index.js";
+import {
+  defineFunction,
+  defineOp,
+  Generator,
+  Linear,
+  Module,
+  randn,
+  Sequential,
+  type Tensor,
+  tensor,
+} from "../../src/index.js";
 
 describe("defineFunction", () => {
   const straightThrough = defineFunction({
@@ -94,6 +105,31 @@ describe("defineOp", () => {
     );
     expect(() => double([3 as never], null)).toThrow("double: input 0: expected a Tensor, got 3");
   });
+});
+
+it("a network that calls one is traced by the operations in it, and not if its values are read", () => {
+  const clipped = defineFunction({
+    name: "clipped",
+    forward: (_, x: Tensor) => x.clamp(-1, 1),
+    backward: (_, grad) => grad,
+  });
+  const scaled = defineFunction({
+    name: "scaled",
+    forward: (_, x: Tensor) => x.div(Math.max(...x.data)),
+    backward: (_, grad) => grad,
+  });
+  const networkOf = (f: (x: Tensor) => Tensor) =>
+    new (class extends Module {
+      override forward(x: Tensor) {
+        return f(x.mul(2)).add(1);
+      }
+    })();
+  const x = tensor([[0.25, -3, 4]]);
+  const frozen = FrozenModel.from(networkOf(clipped), [3], { training: false });
+  const generator = new Generator(0);
+  frozen.enqueue(x, generator);
+  expect(frozen.take(x, generator).output.toArray()).toEqual([[1.5, 0, 2]]);
+  expect(() => FrozenModel.from(networkOf(scaled), [3], { training: false })).toThrow("values of the batch are read");
 });
 
 const forward = () => tensor([1]);

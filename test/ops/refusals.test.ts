@@ -75,6 +75,36 @@ describe("what an operation refuses, with its name, the argument and the shapes"
       "BAD_ARGUMENT",
       "cosineEmbeddingLoss: margin: expected a finite number, got NaN",
     ],
+    [
+      () => F.binaryCrossEntropy(tensor([0.5, 1.25]), ones([2])),
+      "BAD_ARGUMENT",
+      "binaryCrossEntropy: input[1]: expected a probability from 0 to 1, got 1.25: binaryCrossEntropyWithLogits takes logits",
+    ],
+    [
+      () => F.binaryCrossEntropy(tensor([Number.NaN]), ones([1])),
+      "BAD_ARGUMENT",
+      "binaryCrossEntropy: input[0]: expected a probability from 0 to 1, got NaN: binaryCrossEntropyWithLogits takes logits",
+    ],
+    [
+      () => F.binaryCrossEntropy(ones([3]), ones([3]), { weight: ones([3, 1]) }),
+      "SHAPE_MISMATCH",
+      "binaryCrossEntropy: weight, broadcast with input: expected shape [3], got [3, 3]",
+    ],
+    [
+      () => F.tripletMarginLoss(x, x, zeros([2, 2])),
+      "SHAPE_MISMATCH",
+      "tripletMarginLoss: negative: expected shape [2, 3], got [2, 2]",
+    ],
+    [
+      () => F.tripletMarginLoss(x, x, x, { margin: 0 }),
+      "BAD_ARGUMENT",
+      "tripletMarginLoss: margin: expected a number above 0, got 0",
+    ],
+    [
+      () => F.tripletMarginLoss(x, x, x, { p: 3 }),
+      "BAD_ARGUMENT",
+      "tripletMarginLoss: p: expected 1, 2 or Infinity, got 3",
+    ],
     [() => F.huberLoss(x, x, { delta: 0 }), "BAD_ARGUMENT", "huberLoss: delta: expected a number above 0, got 0"],
     [() => F.huberLoss(x, zeros([3])), "SHAPE_MISMATCH", "huberLoss: target: expected shape [2, 3], got [3]"],
     [
