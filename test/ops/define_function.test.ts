@@ -129,7 +129,9 @@ it("a network that calls one is traced by the operations in it, and not if its v
   const generator = new Generator(0);
   frozen.enqueue(x, generator);
   expect(frozen.take(x, generator).output.toArray()).toEqual([[1.5, 0, 2]]);
-  expect(() => FrozenModel.from(networkOf(scaled), [3], { training: false })).toThrow("values of the batch are read");
+  expect(() => FrozenModel.from(networkOf(scaled), [3], { training: false })).toThrow(
+    "a tensor changes with the batch",
+  );
 });
 
 const forward = () => tensor([1]);
