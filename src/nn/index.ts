@@ -9,6 +9,7 @@ export { Dropout, Dropout2d, Flatten, Identity, ReLU, Sequential } from "./layer
 export { Linear } from "./linear.js";
 export { MultiheadAttention, type MultiheadAttentionOptions } from "./multihead_attention.js";
 export { AdaptiveAvgPool2d, AvgPool2d, MaxPool2d } from "./pooling.js";
+export { AvgPool1d, type AvgPool1dOptions, MaxPool1d, type MaxPool1dOptions } from "./pooling_1d.js";
 export { TransformerEncoder } from "./transformer_encoder.js";
 export { TransformerEncoderLayer, type TransformerEncoderLayerOptions } from "./transformer_encoder_layer.js";
 export { Upsample, type UpsampleOptions } from "./upsample.js";

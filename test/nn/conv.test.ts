@@ -141,6 +141,25 @@ test.each<[string, () => unknown, string, string]>([
     "maxPool2d: expected a kernel that fits its padded input, got x [1, 2, 4, 4] and kernel [5, 5]",
   ],
   [
+    "a window longer than its padded sequence",
+    () => new D.AvgPool1d(5).forward(D.zeros([1, 2, 4])),
+    "SHAPE_MISMATCH",
+    "AvgPool1d: expected a kernel that fits its padded input: it covers 5 of 4, got x [1, 2, 4]",
+  ],
+  [
+    "sequences that are images",
+    () => new D.MaxPool1d(2).forward(D.zeros([1, 2, 4, 4])),
+    "SHAPE_MISMATCH",
+    "MaxPool1d: x: expected shape [*, *, *], got [1, 2, 4, 4]",
+  ],
+  [
+    "padding above half of a sequence's kernel",
+    () => new D.MaxPool1d(3, { padding: 2 }),
+    "BAD_ARGUMENT",
+    "padding: expected at most 1, half of the kernel, got 2",
+  ],
+  ["two sizes", () => new D.MaxPool1d([2, 2] as never), "BAD_ARGUMENT", "kernelSize: expected a whole number"],
+  [
     "padding above half of the kernel",
     () => new D.AvgPool2d(3, { padding: 2 }),
     "BAD_ARGUMENT",

@@ -41,6 +41,11 @@ LAYERS = [
     ("Upsample", [], {"size": [5, 9], "mode": "nearest"}, [1, 2, 3, 7]),
     ("Dropout2d", [0.4], {}, [3, 4, 2, 3]),
     ("GroupNorm", [1, 2], {"bias": False}, [2, 2, 3]),
+    ("MaxPool1d", [2], {}, [2, 3, 7]),
+    ("MaxPool1d", [3], {"stride": 2, "padding": 1, "dilation": 2, "ceil_mode": True}, [1, 2, 10]),
+    ("AvgPool1d", [2], {}, [2, 3, 7]),
+    ("AvgPool1d", [3], {"stride": 2, "padding": 1, "ceil_mode": True}, [1, 2, 8]),
+    ("AvgPool1d", [4], {"stride": 3, "padding": 2, "count_include_pad": False}, [2, 1, 9]),
 ]
 
 
