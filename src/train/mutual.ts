@@ -141,15 +141,14 @@ function mutualLoss(
     compute(batch) {
       const logits = students.map(({ path }) => batch.student.taps[path]);
       const metrics: Record<string, number> = {};
-      let sum: Tensor | null = null;
-      for (const [i, { name }] of students.entries()) {
+      const losses = students.map(({ name }, i) => {
         const others = logits.filter((_, j) => j !== i);
         const { loss, metrics: own } = learnFrom(term, batch, logits[i], others);
         metrics[`${name}.loss`] = loss.item();
         for (const [metric, value] of Object.entries(own)) metrics[`${name}.${metric}`] = value;
-        sum = sum === null ? loss : sum.add(loss);
-      }
-      return { loss: sum as Tensor, metrics };
+        return loss;
+      });
+      return { loss: total(losses), metrics };
     },
     config: () => ({ mutual: term.config() }),
   };
@@ -158,17 +157,20 @@ function mutualLoss(
 /** The mean over the others, as teachers, of a student's loss, and of its metrics. */
 function learnFrom(term: DistillationLoss, batch: LossBatch, own: Tensor, others: readonly Tensor[]) {
   const metrics: Record<string, number> = {};
-  let sum: Tensor | null = null;
-  for (const other of others) {
+  const losses = others.map((other) => {
     const outputs = { student: { logits: own, taps: {} }, teacher: { logits: other.detach(), taps: {} } };
     const result = computeLoss(term, { ...batch, ...outputs });
     for (const [name, value] of Object.entries(result.metrics)) {
       metrics[name] = (metrics[name] ?? 0) + value / others.length;
     }
-    sum = sum === null ? result.loss : sum.add(result.loss);
-  }
-  const loss = sum as Tensor;
+    return result.loss;
+  });
+  const loss = total(losses);
   return { loss: others.length === 1 ? loss : loss.mul(1 / others.length), metrics };
+}
+
+function total(losses: readonly Tensor[]): Tensor {
+  return losses.reduce((sum, loss) => sum.add(loss));
 }
 
 /** Refuses students with different numbers of logits; `SHAPE_MISMATCH`. */

@@ -110,7 +110,8 @@ export class ShardPass {
   propagate(weight: number): Barrier | null {
     const { root } = this.#forward as ForwardResult;
     this.#backward ??= new BackwardPass(weighted(root, weight));
-    return this.withGradients(() => (this.#backward as BackwardPass).run());
+    const backward = this.#backward;
+    return this.withGradients(() => backward.run());
   }
 
   #run(forward: Forward): ForwardResult {
