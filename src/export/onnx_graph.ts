@@ -64,9 +64,9 @@ export class OnnxGraph implements OnnxBuilder {
     if (known !== undefined) return known;
     const name =
       constant.quantized !== undefined
-        ? this.#quantized(constant)
+        ? this.#quantized(constant, constant.quantized)
         : constant.half !== undefined
-          ? this.#half(constant)
+          ? this.#half(constant, constant.half)
           : this.#floats(constant);
     this.#names.set(constant, name);
     return name;
@@ -95,16 +95,15 @@ export class OnnxGraph implements OnnxBuilder {
   }
 
   /** Weights in 8 bits, and the node that makes floats of them. */
-  #quantized({ name, shape, quantized }: Constant): string {
-    const { values, scales } = quantized as NonNullable<typeof quantized>;
+  #quantized({ name, shape }: Constant, { values, scales }: NonNullable<Constant["quantized"]>): string {
     const q = this.#initializer(`${name}.int8`, DATA_TYPE.int8, shape, values);
     const scale = this.#floats({ name: `${name}.scale`, data: scales, shape: [scales.length] });
     return this.node({ type: "DequantizeLinear", inputs: [q, scale], attributes: [int("axis", 0)] });
   }
 
   /** Weights as float16, and the node that makes floats of them. */
-  #half({ name, shape, half }: Constant): string {
-    const stored = this.#initializer(`${name}.float16`, DATA_TYPE.float16, shape, half as Uint16Array);
+  #half({ name, shape }: Constant, half: Uint16Array): string {
+    const stored = this.#initializer(`${name}.float16`, DATA_TYPE.float16, shape, half);
     return this.node({ type: "Cast", inputs: [stored], attributes: [int("to", DATA_TYPE.float)] });
   }
 
