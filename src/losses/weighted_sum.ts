@@ -1,7 +1,6 @@
 import { argumentError, badArgument, showValue } from "../checks.js";
 import type { Module } from "../nn/module.js";
 import { isWeight } from "../registry/index.js";
-import type { Tensor } from "../tensor/tensor.js";
 import { commonTasks } from "./for_task.js";
 import { functionLoss, type LossFunction } from "./function_loss.js";
 import {
@@ -73,16 +72,14 @@ export function weightedSum(
   const names = uniqueNames(losses);
   const computeBy: Sum["computeBy"] = (computeTerm, batch) => {
     const metrics: [name: string, value: number][] = [];
-    let sum: Tensor | null = null;
-    for (const [i, [weight, term]] of terms.entries()) {
+    const weighted = terms.map(([weight, term], i) => {
       const { loss, metrics: own, unweighted } = computeTerm(term, batch);
       metrics.push([names[i], unweighted ?? loss.item()]);
       for (const [name, value] of Object.entries(own)) metrics.push([`${names[i]}.${name}`, value]);
       const factor = inEpoch(weight, batch);
-      const weighted = factor === 1 ? loss : loss.mul(factor);
-      sum = sum === null ? weighted : sum.add(weighted);
-    }
-    return { loss: sum as Tensor, metrics: byName("metrics", metrics) };
+      return factor === 1 ? loss : loss.mul(factor);
+    });
+    return { loss: weighted.reduce((sum, loss) => sum.add(loss)), metrics: byName("metrics", metrics) };
   };
   const made: Sum = {
     name: names.join("+"),
