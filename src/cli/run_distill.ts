@@ -6,6 +6,7 @@ import type { NetworkContext } from "../models/network.js";
 import { overlapOf } from "../models/overlap.js";
 import { isSilentRank } from "../mpi.js";
 import { Module } from "../nn/module.js";
+import { isModulePath } from "../registry/index.js";
 import { taskOf } from "../tasks/index.js";
 import type { Teacher } from "../teachers/index.js";
 import { Generator } from "../tensor/random.js";
@@ -111,7 +112,10 @@ export async function teacherModeOf(
   userOptions: object,
   use: Pick<LossUse, "student" | "teacher" | "data">,
 ): Promise<"train" | "eval"> {
-  if (teacherMode === "eval" || loss === undefined || Object.hasOwn(userOptions, "teacherMode")) return teacherMode;
+  // A module of the user runs where a signal can stop it, not here.
+  const isOwn = typeof loss === "string" && isModulePath(loss);
+  if (teacherMode === "eval" || loss === undefined || isOwn || Object.hasOwn(userOptions, "teacherMode"))
+    return teacherMode;
   const made = await makeLoss(loss, { ...use, labelSmoothing, generator: new Generator() });
   return readsTeacher(made.loss) ? teacherMode : "eval";
 }
