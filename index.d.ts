@@ -70,6 +70,55 @@ export declare function affine(x: F32, factor: number, offset: number, out: F32M
 /** out[outer, inner] = where the largest (or smallest) of the middle axis of x[outer, length, inner] lies */
 export declare function argmax(x: F32, out: I32Mut, outer: number, length: number, inner: number, largest: boolean): void
 
+/**
+ * What both functions read: q is [batch, queries, heads width], k [batch, keys, heads width], v [batch, keys, heads
+ * valueWidth]; if packed, all three are one array [batch, queries, 3 heads width]. keyBias is [batch, keys], bias
+ * [queries, keys] or [batch, heads, queries, keys], as mask is, which keeps weights with the probability 1 - p; all
+ * three may be null. The operands of products are rounded to bfloat16 if bfloat16
+ */
+export interface Attention {
+  q: F32
+  k: F32
+  v: F32
+  packed: boolean
+  keyBias: F32 | null
+  bias: F32 | null
+  mask: U8 | null
+  p: number
+  batch: number
+  heads: number
+  queries: number
+  keys: number
+  width: number
+  valueWidth: number
+  scale: number
+  bfloat16: boolean
+}
+
+/** The gradients of attentionForward's q, k and v */
+export declare function attentionBackward(call: AttentionBackward): void
+
+/**
+ * What attentionBackward reads and writes: the gradients of q, k and v, of which each may be null; if packed, gradQ is
+ * that of all three
+ */
+export interface AttentionBackward {
+  attention: Attention
+  grad: F32
+  gradQ: F32Mut | null
+  gradK: F32Mut | null
+  gradV: F32Mut | null
+}
+
+/** softmax(q k^T scale + keyBias + bias) v in each head */
+export declare function attentionForward(call: AttentionForward): void
+
+/** What attentionForward reads and writes: out is [batch, queries, heads valueWidth] */
+export interface AttentionForward {
+  attention: Attention
+  out: F32Mut
+}
+
 /** Shifts and mirrors images at random and adds noise */
 export declare function augment(state: U32Mut, images: F32, fill: F32, out: F32Mut, rows: number, channels: number, height: number, width: number, maxShift: number, flip: number, noise: number): void
 
@@ -234,6 +283,9 @@ export declare function dropoutBackward(grad: F32, p: number, mask: U8, gradX: F
 
 /** out = x with each element kept with probability 1 - p and divided by it; writes the mask, drawn from state */
 export declare function dropoutForward(x: F32, p: number, state: U32Mut, mask: U8Mut, out: F32Mut): void
+
+/** Draws which elements dropout with probability p keeps, from state */
+export declare function dropoutMask(p: number, state: U32Mut, mask: U8Mut): void
 
 /**
  * The gradients of the table, of all its rows or, if they are given, of the named ones alone, and of the weights

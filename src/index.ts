@@ -96,6 +96,7 @@ export {
   type Padding,
   type Pair,
   type Reduction,
+  type ScaledDotProductAttentionOptions,
   type SliceOptions,
   split,
   stack,

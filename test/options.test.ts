@@ -40,6 +40,7 @@ const CALLS: Record<string, Before> = {
   "F.embedding": [[D.zeros([2]), x]],
   "F.embeddingBag": [[D.zeros([2, 2]), x]],
   GELU: [[]],
+  "F.scaledDotProductAttention": [[x, x, x]],
   "F.layerNorm": [[x, [3], null, null]],
   GroupNorm: [[1, 3]],
   LayerNorm: [[3]],

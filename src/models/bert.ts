@@ -1,13 +1,13 @@
 import * as v from "valibot";
 import { badArgument, expectShape } from "../checks.js";
 import { MAX_IDS } from "../data/text/encoding.js";
-import { attend } from "../nn/attention.js";
 import { Embedding } from "../nn/embedding.js";
 import { gelu, normalize } from "../nn/functional.js";
 import { LayerNorm } from "../nn/layer_norm.js";
 import { Linear } from "../nn/linear.js";
 import { Module } from "../nn/module.js";
 import type { StateDict } from "../nn/state_dict.js";
+import { attend } from "../ops/attention.js";
 import { boolean, described, integer, length, nonNegative, parseOptions } from "../registry/index.js";
 import { expectTensor, Tensor } from "../tensor/tensor.js";
 import { meanOfTokens, paddingOf, withoutPadding } from "./mean_of_tokens.js";
@@ -158,7 +158,7 @@ class Projections extends Module {
 
   override forward(x: Tensor, padding: Tensor): Tensor {
     const [q, k, value] = [this.query, this.key, this.value].map((layer) => layer.forward(x));
-    return attend(q, k, value, { heads: this.#heads, padding, dropout: 0 });
+    return attend([q, k, value], { heads: this.#heads, padding, dropout: 0 });
   }
 }
 

@@ -32,6 +32,8 @@ export {
   oneHot,
   type Reduction,
   relu,
+  type ScaledDotProductAttentionOptions,
+  scaledDotProductAttention,
   sigmoid,
   silu,
   smoothL1Loss,

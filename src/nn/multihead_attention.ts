@@ -1,7 +1,8 @@
 import { badArgument, expectFlags, expectInteger, expectNumber, expectOptions, expectShape } from "../checks.js";
+import { attend, type Parts } from "../ops/attention.js";
 import { slice, transpose } from "../ops/index.js";
 import { expectTensor, Parameter, type Tensor } from "../tensor/tensor.js";
-import { attend, expectMask } from "./attention.js";
+import { isTracing } from "../tensor/tracer.js";
 import { linear } from "./functional.js";
 import { xavierUniform } from "./init.js";
 import { Linear } from "./linear.js";
@@ -110,27 +111,33 @@ export class MultiheadAttention extends Module {
       expectMask("MultiheadAttention: attnMask", attnMask, "a query does not attend to a key");
     }
     const batched = (x: Tensor) => (batchFirst ? x : transpose(x, 0, 1));
-    const [q, k, v] = this.#projected(query, key, value).map(batched);
     const masks = { padding: keyPaddingMask ?? null, mask: attnMask ?? null };
-    const mixed = attend(q, k, v, { heads: numHeads, ...masks, dropout: training ? dropout : 0 });
+    const parts = this.#projected(query, key, value, batched);
+    const mixed = attend(parts, { heads: numHeads, ...masks, dropout: training ? dropout : 0 });
     return this.out_proj.forward(batched(mixed));
   }
 
   /**
-   * Query, key and value by their weights, or by the three parts of `in_proj_weight`: in one product if they are the
-   * same.
+   * Query, key and value by their weights, or by the three parts of `in_proj_weight`: in one product, side by side, if
+   * they are the same.
    */
-  #projected(...inputs: [query: Tensor, key: Tensor, value: Tensor]): Tensor[] {
+  #projected(query: Tensor, key: Tensor, value: Tensor, batched: (x: Tensor) => Tensor): Parts {
     const { in_proj_weight: weight, in_proj_bias: bias, embedDim } = this;
-    const part = (x: Tensor, i: number, axis: number) => slice(x, i * embedDim, (i + 1) * embedDim, { dim: axis });
-    if (weight !== null && inputs.every((x) => x === inputs[0])) {
-      const all = linear(inputs[0], weight, bias);
-      return inputs.map((_, i) => part(all, i, 2));
-    }
+    if (weight !== null && query === key && query === value) return [batched(linear(query, weight, bias))];
+    const part = (x: Tensor, i: number) => slice(x, i * embedDim, (i + 1) * embedDim, { dim: 0 });
     const own = [this.q_proj_weight, this.k_proj_weight, this.v_proj_weight];
-    const weightOf = (i: number) => own[i] ?? part(weight as Parameter, i, 0);
-    return inputs.map((x, i) => linear(x, weightOf(i), bias && part(bias, i, 0)));
+    const projected = (x: Tensor, i: number) =>
+      batched(linear(x, own[i] ?? part(weight as Parameter, i), bias && part(bias, i)));
+    return [projected(query, 0), projected(key, 1), projected(value, 2)];
   }
+}
+
+/** Refuses a mask that holds other numbers than 0 and 1, such as one that is to be added. */
+function expectMask(name: string, mask: Tensor, where: string): void {
+  // A trace has random numbers.
+  const wrong = isTracing() ? undefined : mask.data.find((x) => x !== 0 && x !== 1);
+  if (wrong === undefined) return;
+  throw badArgument(name, `1 where ${where} and 0 elsewhere`, wrong);
 }
 
 function xavier(outputs: number, inputs: number): Parameter {

@@ -72,6 +72,7 @@ function defineBinary(
         writeSummed(into[i], operand.shape, shape, passesGradient ? grad : (wide) => write(i === 1, wide));
       }
     },
+    passesGradient,
     lower: () => ({ kind: name }),
     js({ inputs, shapes, shape }, builder) {
       const [a, b] = inputs.map((x, i) => broadcastJs(x, shapes[i], shape, builder));

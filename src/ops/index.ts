@@ -1,4 +1,5 @@
 /** The operations. To add one, write its file and its line here. */
+export { type ScaledDotProductAttentionOptions, scaledDotProductAttention } from "./attention.js";
 export { batchNorm } from "./batch_norm.js";
 export { add, div, maximum, minimum, mul, pow, sub } from "./binary.js";
 export { binaryCrossEntropy } from "./binary_cross_entropy.js";

@@ -199,11 +199,24 @@ export class BackwardPass {
     return null;
   }
 
-  /** Makes the array the gradient of what the only input was computed by, if it is that gradient. */
-  #passOn({ op, inputs: [input], seen }: Node, grad: Float32Array): boolean {
-    if (op?.passesGradient !== true || !seen.wanted[0] || input.node === null || this.#grads.has(input.node))
+  /**
+   * Makes the array the gradient of an input, if it is that gradient, and adds it to or copies it for the others. Not
+   * if an input is a leaf, is there twice, or was broadcast.
+   */
+  #passOn({ op, inputs, seen }: Node, grad: Float32Array): boolean {
+    if (op?.passesGradient !== true) return false;
+    const wanted = inputs.filter(({ requiresGrad }, i) => requiresGrad && seen.wanted[i]);
+    const sources = new Set(wanted.map(({ node }) => node));
+    if (sources.has(null) || sources.size < wanted.length || wanted.some(({ size }) => size !== grad.length))
       return false;
-    this.#grads.set(input.node, grad);
+    let isFree = true;
+    for (const source of sources as Set<Node>) {
+      const before = this.#grads.get(source);
+      if (before !== undefined) native.accumulate(grad, before);
+      else this.#grads.set(source, isFree ? grad : copied(grad));
+      isFree &&= before !== undefined;
+    }
+    if (isFree) this.#arena.free(grad);
     return true;
   }
 
@@ -238,6 +251,12 @@ export class BackwardPass {
       this.#arena.free(array);
     }
   }
+}
+
+function copied(grad: Float32Array): Float32Array {
+  const copy = allocate(grad.length);
+  copy.set(grad);
+  return copy;
 }
 
 /** The leaves to which a backward pass from `root` gives a gradient. */

@@ -69,8 +69,8 @@ export interface Op<A = unknown, S = unknown> {
    */
   readonly view?: boolean;
   /**
-   * Whether the gradient of its only input is that of its output, element for element, like that of `reshape`: then it
-   * is passed on without a copy.
+   * Whether the gradient of each input as large as the output is that of the output, element for element, as for
+   * `reshape` and sums: then it is passed on without a copy.
    */
   readonly passesGradient?: boolean;
   /** Whether it draws random numbers. */

@@ -48,6 +48,25 @@ const eight = read(...Array(8).keys());
 const twelve = read(...Array.from({ length: 12 }, (_, i) => i - 6));
 const sixteen = read(...Array(16).keys());
 const nine = read(...Array(9).keys());
+/** Two rows of two heads of three queries and two keys of width 2. */
+const attention: Record<string, Argument> = {
+  "attention.q": read(...Array.from({ length: 24 }, (_, i) => i / 8 - 1)),
+  "attention.k": sixteen,
+  "attention.v": sixteen,
+  "attention.packed": { kind: "flag", value: false },
+  "attention.keyBias": optional(four),
+  "attention.bias": optional(six),
+  "attention.mask": optional(readOf(new Uint8Array(24).fill(1))),
+  "attention.p": real(0.5),
+  "attention.batch": size(2),
+  "attention.heads": size(2),
+  "attention.queries": size(3),
+  "attention.keys": size(2),
+  "attention.width": size(2),
+  "attention.valueWidth": size(2),
+  "attention.scale": real(0.5),
+  "attention.bfloat16": flag,
+};
 /** Two bags of two ids of a table [3, 3]. */
 const bags: Record<string, Argument> = {
   "bags.ids": read(0, 2, 1, 1),
@@ -170,6 +189,14 @@ export const CALLS: Record<string, Argument[]> = {
     relu: flag,
     addend: optional(twelve),
   }),
+  attentionForward: named({ ...attention, out: write(24) }),
+  attentionBackward: named({
+    ...attention,
+    grad: read(...Array(24).keys()),
+    gradQ: optional(write(24)),
+    gradK: optional(write(16)),
+    gradV: optional(write(16)),
+  }),
   layerNormForward: named({
     x: six,
     weight: optional(three),
@@ -191,6 +218,7 @@ export const CALLS: Record<string, Argument[]> = {
   cumsum: [twelve, write(12), size(2), size(3), size(2), flag],
   decodeImages: [list(free(readOf(IMAGE_FILE))), writeOf(new Uint8Array(12)), shape(3, 2, 2), flag, flag, flag],
   dropoutBackward: [six, real(0.5), readOf(new Uint8Array(6)), write(6)],
+  dropoutMask: [real(0.5), stream(), free(writeOf(new Uint8Array(6)))],
   dropoutForward: [six, real(0.5), stream(), writeOf(new Uint8Array(6)), write(6)],
   embeddingBagBackward: named({
     ...bags,

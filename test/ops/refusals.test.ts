@@ -27,6 +27,21 @@ describe("what an operation refuses, with its name, the argument and the shapes"
   it.each<[() => unknown, string, string]>([
     [() => x.sub(zeros([2])), "SHAPE_MISMATCH", "sub: other: expected shapes that broadcast, got [2, 3] and [2]"],
     [() => F.normalize(x, { eps: -1 }), "BAD_ARGUMENT", "normalize: eps: expected a number of at least 0, got -1"],
+    [
+      () => F.scaledDotProductAttention(x, zeros([4, 2]), x),
+      "SHAPE_MISMATCH",
+      "scaledDotProductAttention: key: expected shape [*, 3], got [4, 2]",
+    ],
+    [
+      () => F.scaledDotProductAttention(x, x, x, { attnMask: zeros([3, 2]) }),
+      "SHAPE_MISMATCH",
+      "scaledDotProductAttention: attnMask: expected a shape that broadcasts to [2, 2], got [3, 2]",
+    ],
+    [
+      () => F.scaledDotProductAttention(x, x, x, { attnMask: zeros([2, 2]), isCausal: true }),
+      "BAD_ARGUMENT",
+      "scaledDotProductAttention: attnMask: expected none beside isCausal",
+    ],
     [() => x.gt(zeros([4])), "SHAPE_MISMATCH", "gt: other: expected shapes that broadcast, got [2, 3] and [4]"],
     [() => argmax(x, 1).eq(zeros([3])), "SHAPE_MISMATCH", "eq: other: expected shapes that broadcast, got [2] and [3]"],
     [

@@ -12,6 +12,14 @@ pub fn dropout_forward(x: F32, p: f64, mut state: U32Mut, mut mask: U8Mut, mut o
     dropout::forward(x, p, &mut generator, mask, out).map_err(kernel_error)
 }
 
+/// Draws which elements dropout with probability p keeps, from state
+#[napi(catch_unwind)]
+pub fn dropout_mask(p: f64, mut state: U32Mut, mut mask: U8Mut) -> Result<()> {
+    let mut memory = Memory::new();
+    let mut generator = memory.generator(&mut state)?;
+    dropout::mask(p, &mut generator, memory.write(&mut mask)?).map_err(kernel_error)
+}
+
 /// The gradient of dropout's input
 #[napi(catch_unwind)]
 pub fn dropout_backward(grad: F32, p: f64, mask: U8, mut grad_x: F32Mut) -> Result<()> {

@@ -6,6 +6,7 @@
 #![allow(missing_docs, reason = "the exported functions are documented where the library calls them")]
 #![allow(clippy::too_many_arguments, reason = "a flat call costs less than an object, whose properties are looked up")]
 
+mod attention;
 mod augment;
 mod batch_norm;
 mod borrow;

@@ -40,6 +40,13 @@ pub fn backward(grad: &[f32], mask: Mask, grad_x: &mut [f32]) -> Result<()> {
     apply(grad, mask, grad_x)
 }
 
+/// Draws a mask in order, 64 bits of the stream per element.
+pub fn mask(p: f64, generator: &mut Generator, keep: &mut [u8]) -> Result<()> {
+    expect_probability(p)?;
+    draw(p, generator, keep);
+    Ok(())
+}
+
 /// Refuses a probability out of range.
 pub(crate) fn expect_probability(p: f64) -> Result<()> {
     expect_that((0.0..=1.0).contains(&p), OP, "p", p, "a probability from 0 to 1")

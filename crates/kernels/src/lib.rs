@@ -4,6 +4,7 @@
 //! number of threads: work is split into parts that do not share sums, and sums are taken in a fixed order.
 
 pub mod adam;
+pub mod attention;
 pub mod augment;
 pub mod batch_norm;
 pub mod batch_stats;

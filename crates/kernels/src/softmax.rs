@@ -18,6 +18,14 @@ pub fn softmax(x: ArrayView2<f32>, out: ArrayViewMut2<f32>) -> Result<()> {
     blocks("softmax", [("x", x), ("x", x)], ("out", out), |[x, _], out, width| softmax_block(x, out, width))
 }
 
+/// Softmax of each row of this length, on this thread.
+pub(crate) fn softmax_rows(x: &[f32], out: &mut [f32], width: usize) {
+    let block = rows_of_block(width) * width;
+    for (x, out) in x.chunks(block).zip(out.chunks_mut(block)) {
+        softmax_block(x, out, width);
+    }
+}
+
 vectorised! {
 fn softmax_block<'a>(x: &'a [f32], out: &'a mut [f32], width: usize) {
     let norms = exponentials(x, 1.0, out, width);
@@ -45,12 +53,13 @@ fn log_softmax_block<'a>(x: &'a [f32], out: &'a mut [f32], width: usize) {
 pub fn softmax_backward(grad: ArrayView2<f32>, y: ArrayView2<f32>, grad_x: ArrayViewMut2<f32>) -> Result<()> {
     let arrays = [("grad", grad), ("y", y)];
     blocks("softmax", arrays, ("grad_x", grad_x), |[grad, y], grad_x, width| {
-        softmax_backward_block(grad, y, grad_x, width);
+        softmax_backward_rows(grad, y, grad_x, width);
     })
 }
 
 vectorised! {
-fn softmax_backward_block<'a>(grad: &'a [f32], y: &'a [f32], grad_x: &'a mut [f32], width: usize) {
+/// `softmax_backward` of rows of this length, on this thread.
+pub(crate) fn softmax_backward_rows<'a>(grad: &'a [f32], y: &'a [f32], grad_x: &'a mut [f32], width: usize) {
     let rows = grad.chunks_exact(width).zip(y.chunks_exact(width));
     for (out, (grad, y)) in grad_x.chunks_exact_mut(width).zip(rows) {
         out.iter_mut().zip(grad.iter().zip(y)).for_each(|(out, (g, y))| *out = g * y);

@@ -3,6 +3,7 @@
 mod common;
 
 mod adam;
+mod attention;
 mod augment;
 mod batch_norm;
 mod bf16;

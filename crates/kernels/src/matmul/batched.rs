@@ -24,12 +24,7 @@ pub fn batched_matmul(
     if out.is_empty() {
         return Ok(());
     }
-    // Threads share each product if there are few large ones, else they share the batch.
-    let grain = match m * k * n {
-        PARALLEL_MIN.. if batch < 2 * parallel::threads() => batch,
-        size => (PARALLEL_MIN / size.max(1)).max(1),
-    };
-    parallel::for_each(Rows(out, m * n), grain, |first, Rows(out, len)| {
+    parallel::for_each(Rows(out, m * n), batch_grain(batch, m * k * n), |first, Rows(out, len)| {
         for (i, out) in out.chunks_exact_mut(len).enumerate() {
             let (a, b) = (&a[(first + i) * m * k..][..m * k], &b[(first + i) * k * n..][..k * n]);
             let [a, b] =
@@ -42,4 +37,13 @@ pub fn batched_matmul(
         }
     });
     Ok(())
+}
+
+/// The least products of a task, if each of a batch has so many multiply-adds: threads share each product if there are
+/// few large ones, else they share the batch.
+pub(crate) fn batch_grain(batch: usize, size: usize) -> usize {
+    match size {
+        PARALLEL_MIN.. if batch < 2 * parallel::threads() => batch,
+        size => (PARALLEL_MIN / size.max(1)).max(1),
+    }
 }

@@ -3,7 +3,7 @@
 use super::epilogue::TileEpilogue;
 use super::mat::{MatMut, MatRef};
 use super::microkernel::{self, MicroTile};
-use super::params::{EDGE_ROWS, KC_SUM_MAX, LINE, MR_NARROW, NR_MAX, kc_sum, nr};
+use super::params::{EDGE_ROWS, KC_SUM_MAX, LINE, MR, MR_NARROW, NR_MAX, kc_sum, nr};
 use super::prefetch::Prefetch;
 use super::problem::Gemm;
 use super::transpose::{self, SIDE};
@@ -107,11 +107,10 @@ impl MacroKernel<'_, '_> {
             return None;
         }
         let a = self.a(tile, mr);
-        for (k, to) in packed.0.chunks_exact_mut(mr).take(kc).enumerate() {
-            for (i, to) in to.iter_mut().enumerate() {
-                // SAFETY: all rows of the tile exist, and so do the block's columns of A.
-                to.write(unsafe { *a.at(i, k) });
-            }
+        // Of a length known to the compiler, a column is moved by whole vectors.
+        match mr {
+            MR => pack_columns::<MR>(a, kc, packed),
+            _ => pack_columns::<MR_NARROW>(a, kc, packed),
         }
         Some(MatRef { ptr: packed.0.as_ptr().cast(), rs: 1, cs: mr as isize })
     }
@@ -180,6 +179,21 @@ impl MacroKernel<'_, '_> {
                 Prefetch::rows(self.a(tile + 1, mr), if a.cs == 1 && panel == 0 { mr } else { 0 })
             }
         }
+    }
+}
+
+/// Packs the first `kc` columns of a tile of `R` rows.
+#[inline(always)]
+fn pack_columns<const R: usize>(a: MatRef, kc: usize, packed: &mut PackedA) {
+    for (k, to) in packed.0.as_chunks_mut::<R>().0.iter_mut().take(kc).enumerate() {
+        // SAFETY: all rows of the tile exist, and so do the block's columns of A; those of a column are adjacent or
+        // `a.rs` apart.
+        *to = unsafe {
+            match a.rs {
+                1 => *a.at(0, k).cast::<[MaybeUninit<f32>; R]>(),
+                _ => std::array::from_fn(|i| MaybeUninit::new(*a.at(i, k))),
+            }
+        };
     }
 }
 

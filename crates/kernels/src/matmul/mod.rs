@@ -30,6 +30,7 @@ mod weight_tile;
 mod winograd;
 
 use crate::error::{Result, expect_shape};
+pub(crate) use batched::batch_grain;
 pub use batched::batched_matmul;
 use bf16::{Rhs, Unit};
 use conv_elements::Elements;

@@ -3,7 +3,7 @@
 
 use super::epilogue::Epilogue;
 use super::mat::{MatMut, MatRef};
-use super::params::{mr, nr};
+use super::params::{KC_MAX, NR_VECTORS, kc_sum, mr, nr};
 use pulp::Simd;
 use std::ops::Range;
 
@@ -26,13 +26,15 @@ impl Gemm<'_> {
         Self { m: self.n, n: self.m, a, b, c, epilogue: self.epilogue.transposed(), ..self }
     }
 
-    /// An estimate of its cycles: multiply-adds (2 vectors per cycle), reading A if it is not row-major, packing B and
-    /// writing C, both slower if they are transposed.
+    /// An estimate of its cycles: multiply-adds (2 vectors per cycle), reading or packing A if it is not row-major,
+    /// packing B and writing C for each block of k, both slower if they are transposed.
     pub(super) fn cost(&self, lanes: usize) -> usize {
         let multiply = self.m * self.n.div_ceil(lanes) * self.k / 2;
-        let read = if self.a.cs == 1 { 0 } else { self.m * self.k };
+        let packs = self.a.rs == 1 && self.n > NR_VECTORS * lanes && !self.c.is_column_major();
+        let read = if self.a.cs == 1 { 0 } else { self.m * self.k / if packs { 3 } else { 1 } };
         let pack = self.n * self.k / if self.b.cs == 1 { 10 } else { 2 };
-        let write = self.m * self.n / if self.c.cs == 1 { lanes } else { 2 };
+        let blocks = if self.a.cs == 1 { self.k.div_ceil(KC_MAX) } else { self.k.div_ceil(kc_sum(self.k)) };
+        let write = blocks * self.m * self.n / if self.c.cs == 1 { lanes } else { 2 };
         multiply + read + pack + write
     }
 
