@@ -62,8 +62,8 @@ interface Weighted {
 }
 
 /**
- * Added to the score of a padding key: low enough that its weight is exactly 0, but finite, so that a sequence of only
- * padding has finite values.
+ * Added to the score of a key that is not attended to: low enough that its weight is exactly 0, but finite, so that a
+ * query that attends to no key has finite values.
  */
 const NEVER = -1e9;
 
@@ -86,12 +86,13 @@ const attentionOp = defineOp<Attributes, Uint8Array | null>({
 });
 
 /**
- * softmax(query keyᵀ scale + attnMask) value, by default with scale 1 / sqrt(width) (Vaswani et al., 2017): query [...,
- * queries, width], key [..., keys, width], value [..., keys, width of a value] to [..., queries, width of a value]. The
- * weights are never in memory as a whole. `torch.nn.functional.scaled_dot_product_attention`; the mask holds numbers to
- * add, and has no gradient.
+ * softmax(query keyᵀ scale + attnMask) value, by default with scale 1 / sqrt(width) (Vaswani et al., 2017): query
+ * [..., queries, width], key [..., keys, width], value [..., keys, width of a value] to [..., queries, width of a
+ * value]. The weights are never in memory as a whole. A query that attends to no key attends to all alike, where
+ * PyTorch gives NaN. `torch.nn.functional.scaled_dot_product_attention`; the mask holds numbers to add, and has no
+ * gradient.
  *
- * @throws DistilleryError `SHAPE_MISMATCH`, `BAD_ARGUMENT` for a mask beside `isCausal` or one that requires a gradient.
+ * @throws DistilleryError `SHAPE_MISMATCH`, `BAD_ARGUMENT` for a mask beside `isCausal` or with a gradient.
  * @example
  * ```ts
  * const [q, k, v] = [randn([8, 4, 12, 16]), randn([8, 4, 12, 16]), randn([8, 4, 12, 16])];
@@ -121,7 +122,7 @@ export function scaledDotProductAttention(
   expectNumber("scale", scale, Number.isFinite, "a finite number");
   const scores = [...batch, queries, keys];
   if (attnMask !== undefined) expectAttnMask(attnMask, scores, isCausal);
-  const bias = isCausal ? causal(queries, keys) : (attnMask ?? null);
+  const bias = isCausal ? causal(queries, keys) : (attnMask?.clamp(NEVER) ?? null);
   if (isTracing()) return weighted(query, key, value, [bias], { scale, p });
   const rows = numel(batch);
   const flat = (x: Tensor) => reshape(x, [rows, ...x.shape.slice(-2)]);
@@ -175,7 +176,7 @@ const scaleOf = (width: number): number => 1 / Math.sqrt(width);
 
 /** What is added so that a query attends to the keys up to its own index. */
 function causal(queries: number, keys: number): Tensor {
-  const at = (i: number) => (i % keys > Math.floor(i / keys) ? -Infinity : 0);
+  const at = (i: number) => (i % keys > Math.floor(i / keys) ? NEVER : 0);
   return new Tensor(
     Float32Array.from({ length: queries * keys }, (_, i) => at(i)),
     [queries, keys],

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { Tensor, tensor } from "../../src/index.js";
 import { Gradient } from "../../src/tensor/gradient.js";
+import { checkGradients, leaves } from "./finite_differences.js";
 
 const leaf = (values: number[]) => tensor(values, { requiresGrad: true });
 const times = (x: Tensor, factor: number) => x.mul(factor).sum().backward();
@@ -34,6 +35,37 @@ describe("gradients of several backward passes", () => {
     lossOf(x.slice(0, 2)).backward();
     lossOf(x.slice(2, 4)).backward();
     expect(w.grad?.toArray()).toEqual(whole);
+  });
+});
+
+describe("the gradient of a sum", () => {
+  it.each<[string, (x: Tensor, y: Tensor) => Tensor]>([
+    ["of two that are read elsewhere too", (x, y) => x.add(y).add(x.mul(y)).mul(x.add(y.exp()))],
+    ["of one and itself", (x, y) => x.add(x).add(y).mul(y.add(y))],
+    ["of a chain of sums", (x, y) => [1, 2, 3].reduce((sum, n) => sum.add(x.mul(n)).add(y), x.mul(y)).mul(y)],
+    ["with one that is broadcast", (x, y) => x.add(y.slice(0, 1)).add(y.sum()).mul(x)],
+    [
+      "of a reshaped one",
+      (x, y) =>
+        x
+          .reshape([2, 2])
+          .add(y.reshape([2, 2]))
+          .add(x.mul(2).reshape([2, 2]))
+          .exp(),
+    ],
+  ])("reaches each addend once for each time it is read: %s", (_, f) => {
+    const inputs = leaves([[4], [4]]);
+    checkGradients((x, y) => f(x.mul(0.5), y.mul(x)), inputs);
+  });
+
+  it("is that of leaves, with and without a gradient", () => {
+    const [x, y] = [leaf([1, 2]), leaf([3, 4])];
+    times(y, 10);
+    times(x.add(y), 3);
+    expect([x.grad?.toArray(), y.grad?.toArray()]).toEqual([
+      [3, 3],
+      [13, 13],
+    ]);
   });
 });
 

@@ -4,7 +4,7 @@ use crate::common::{close, dot, fill, refuses, same_bits, slope, wide};
 use distillery_kernels::attention::Attention;
 use distillery_kernels::dropout::Mask;
 use distillery_kernels::matmul::Precision;
-use ndarray::{Array4, ArrayView4};
+use ndarray::{Array4, ArrayView4, Axis, concatenate, s};
 
 /// Batch, heads, queries, keys, width of a head, width of a value.
 type Sizes = [usize; 6];
@@ -123,7 +123,7 @@ fn numbers_are_those_of_pytorch() {
 fn heads_inside_rows_and_gradients_left_out() {
     let sizes = [3, 4, 6, 6, 5, 5];
     let whole = array([3, 6, 4, 15], 1);
-    let part = |i: usize| whole.slice(ndarray::s![.., .., .., 5 * i..5 * i + 5]).permuted_axes([0, 2, 1, 3]);
+    let part = |i: usize| whole.slice(s![.., .., .., 5 * i..5 * i + 5]).permuted_axes([0, 2, 1, 3]);
     let parts = [part(0), part(1), part(2)];
     let grad = array([3, 4, 6, 5], 2);
     let expected = run(&parts.map(|x| x.to_owned()), &grad, 0.3, PLAIN);
@@ -149,10 +149,37 @@ fn heads_inside_rows_and_gradients_left_out() {
 }
 
 #[test]
-fn without_keys_outputs_and_gradients_are_zero() {
-    let sizes = [2, 1, 3, 0, 4, 5];
-    let [out, of_q, ..] = run(&inputs(sizes), &array([2, 1, 3, 5], 1), 1.0, PLAIN);
-    assert!(out.iter().chain(&of_q).all(|&x| x == 0.0));
+fn without_queries_or_keys_outputs_and_gradients_are_zero() {
+    for [queries, keys] in [[3, 0], [0, 3]] {
+        let sizes = [2, 1, queries, keys, 4, 5];
+        let got = run(&inputs(sizes), &array([2, 1, queries, 5], 1), 1.0, PLAIN);
+        assert!(got.iter().flatten().all(|&x| x == 0.0), "{sizes:?}");
+    }
+}
+
+/// Of 400 queries to 300 keys not all scores are in memory together, of half of the queries they are.
+#[test]
+fn many_queries_are_those_of_their_halves() {
+    let (inputs, grad) = (inputs([2, 1, 400, 300, 8, 5]), array([2, 1, 400, 5], 4));
+    let [bias, keep] = [5, 6].map(|seed| fill(2 * 400 * 300, seed));
+    let part = |first: usize, rows: usize| {
+        let of = |x: &Array4<f32>| x.slice(s![.., .., first..first + rows, ..]).to_owned();
+        let rows_of =
+            |x: &[f32]| x.chunks(400 * 300).flat_map(|x| x[first * 300..][..rows * 300].to_vec()).collect::<Vec<f32>>();
+        let (bias, [q, k, v]) = (rows_of(&bias), &inputs);
+        let keep: Vec<u8> = rows_of(&keep).iter().map(|&x| u8::from(x > -0.5)).collect();
+        let extras = Extras { bias: Some(&bias), keep: Some(&keep), ..PLAIN };
+        run(&[of(q), k.clone(), v.clone()], &of(&grad), 0.5, extras)
+    };
+    let [whole, first, second] = [part(0, 400), part(0, 200), part(200, 200)];
+    for i in 0..2 {
+        let halves = concatenate(Axis(2), &[first[i].view(), second[i].view()]).unwrap();
+        assert_eq!(whole[i], halves, "the output, the gradient of q");
+    }
+    for i in 2..4 {
+        let sum = &first[i] + &second[i];
+        close("the gradients of k and v", &wide(whole[i].view()), &wide(sum.view()), 2e-6);
+    }
 }
 
 #[test]
