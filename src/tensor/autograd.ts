@@ -206,11 +206,10 @@ export class BackwardPass {
   #passOn({ op, inputs, seen }: Node, grad: Float32Array): boolean {
     if (op?.passesGradient !== true) return false;
     const wanted = inputs.filter(({ requiresGrad }, i) => requiresGrad && seen.wanted[i]);
-    const sources = new Set(wanted.map(({ node }) => node));
-    if (sources.has(null) || sources.size < wanted.length || wanted.some(({ size }) => size !== grad.length))
-      return false;
+    const sources = new Set(wanted.flatMap(({ node }) => node ?? []));
+    if (sources.size < wanted.length || wanted.some(({ size }) => size !== grad.length)) return false;
     let isFree = true;
-    for (const source of sources as Set<Node>) {
+    for (const source of sources) {
       const before = this.#grads.get(source);
       if (before !== undefined) native.accumulate(grad, before);
       else this.#grads.set(source, isFree ? grad : copied(grad));
