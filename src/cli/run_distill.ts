@@ -1,19 +1,20 @@
+import { setImmediate } from "node:timers/promises";
 import { distillationOptions } from "../config/index.js";
 import type { Dataset } from "../data/index.js";
 import { hasTargets } from "../data/task_name.js";
+import { DistilleryError } from "../errors.js";
 import { readsTeacher } from "../losses/loss.js";
 import type { NetworkContext } from "../models/network.js";
 import { overlapOf } from "../models/overlap.js";
 import { isSilentRank } from "../mpi.js";
 import { Module } from "../nn/module.js";
-import { isModulePath } from "../registry/index.js";
 import { taskOf } from "../tasks/index.js";
 import type { Teacher } from "../teachers/index.js";
 import { Generator } from "../tensor/random.js";
 import { distill } from "../train/index.js";
 import { type LossUse, makeLoss, resolveLoss } from "../train/resolve_loss.js";
 import { dryRun } from "./dry_run.js";
-import { UsageError } from "./error_boundary.js";
+import { interruptible, UsageError } from "./error_boundary.js";
 import { expectDistillationBatches } from "./expect_batches.js";
 import {
   columnTeacher,
@@ -31,6 +32,7 @@ import { type RunSummary, summarizeRun } from "./run_summary.js";
 import type { Settings } from "./settings.js";
 import { type Source, setUp } from "./source.js";
 import { stoppableRun } from "./stoppable_run.js";
+import { printError } from "./terminal.js";
 
 type DistillFlags = TrainingFlags & LoadFlags;
 
@@ -112,12 +114,19 @@ export async function teacherModeOf(
   userOptions: object,
   use: Pick<LossUse, "student" | "teacher" | "data">,
 ): Promise<"train" | "eval"> {
-  // A module of the user runs where a signal can stop it, not here.
-  const isOwn = typeof loss === "string" && isModulePath(loss);
-  if (teacherMode === "eval" || loss === undefined || isOwn || Object.hasOwn(userOptions, "teacherMode"))
-    return teacherMode;
-  const made = await makeLoss(loss, { ...use, labelSmoothing, generator: new Generator() });
-  return readsTeacher(made.loss) ? teacherMode : "eval";
+  if (teacherMode === "eval" || loss === undefined || Object.hasOwn(userOptions, "teacherMode")) return teacherMode;
+  // The loss may be a module of the user's, which may take long.
+  return interruptible(
+    printError,
+    async (signal) => {
+      const made = await makeLoss(loss, { ...use, labelSmoothing, generator: new Generator() });
+      // A signal that came meanwhile is known after a turn of the event loop.
+      await setImmediate();
+      if (signal.aborted) throw new DistilleryError("ABORTED", "stopped before the training");
+      return readsTeacher(made.loss) ? teacherMode : "eval";
+    },
+    "stopping before the training",
+  );
 }
 
 /** The teacher in a file. Without one: for synthetic data a network with random weights, otherwise none. */

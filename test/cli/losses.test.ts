@@ -51,6 +51,21 @@ describe("a user's loss and network", () => {
     });
   });
 
+  test("that reads no teacher trains on the synthetic data, whose default is a teacher in train mode", async () => {
+    const text = `export default () => ({
+  name: "alone",
+  needsTeacher: false,
+  config: () => ({ name: "alone" }),
+  compute: ({ student }) => ({ loss: student.logits.mul(student.logits).mean(), metrics: {} }),
+});
+`;
+    writeFileSync(join(cwd, "alone.mjs"), text);
+    for (const loss of ["./alone.mjs", "0.5*./alone.mjs + 0.5*cross-entropy"]) {
+      const printed = await succeed(["distill", "--epochs", "1", "--loss", loss, "--no-report", "--dry-run"], cwd);
+      expect(printed).toContain("Time of the distillation");
+    }
+  });
+
   test("without a teacher a loss that needs none trains as train-teacher does", async () => {
     const loss = ["--loss", "cross-entropy", "--no-report"];
     const alone = ["distill", ...COMMON, ...loss, "--student", "./net.mjs#Tiny", "--out", "alone"];
