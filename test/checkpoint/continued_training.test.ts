@@ -66,17 +66,21 @@ test.each<Partial<OneCycleOptions>>([{}, { annealStrategy: "linear" }, { cycleMo
   },
 );
 
-/** make_fixtures.py's Training, without its fixtures. */
-const TRAINING = `
+/**
+ * make_fixtures.py's Training, without its fixtures: continues ours of each file, and begins another run beside it. In
+ * one process, since PyTorch takes seconds to load.
+ */
+const BOTH = `
 import json, sys, torch
-numbers = json.loads(sys.argv[2]); options = json.loads(sys.argv[3])
-torch.manual_seed(0)
-model = torch.nn.Sequential(torch.nn.Linear(6, 8), torch.nn.BatchNorm1d(8), torch.nn.ReLU(), torch.nn.Linear(8, 3))
-optimizer = torch.optim.AdamW(model.parameters(), lr=0.01, weight_decay=0.05)
-options = {"max_lr": 0.02, "total_steps": 12, "pct_start": 0.4, "div_factor": 20, "final_div_factor": 100, **options}
-scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, **options)
+numbers = json.loads(sys.argv[1])
 x, labels = torch.tensor(numbers["x"]), torch.tensor(numbers["labels"])
-def run(steps):
+def training(options):
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Linear(6, 8), torch.nn.BatchNorm1d(8), torch.nn.ReLU(), torch.nn.Linear(8, 3))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.01, weight_decay=0.05)
+    options = {"max_lr": 0.02, "total_steps": 12, "pct_start": 0.4, "div_factor": 20, "final_div_factor": 100, **options}
+    return {"model": model, "optimizer": optimizer, "scheduler": torch.optim.lr_scheduler.OneCycleLR(optimizer, **options)}
+def run(model, optimizer, scheduler, steps):
     losses = []
     for _ in range(steps):
         optimizer.zero_grad()
@@ -84,6 +88,17 @@ def run(steps):
         loss.backward(); optimizer.step(); scheduler.step()
         losses.append(loss.item())
     return losses
+def continued(file, options):
+    parts, saved = training(options), torch.load(file, weights_only=True)
+    for name, part in parts.items(): part.load_state_dict(saved[name])
+    rate = parts["scheduler"].get_last_lr()
+    return {"rate": rate, "losses": run(**parts, steps=7), "betas": parts["optimizer"].param_groups[0]["betas"]}
+def begun(file, options):
+    parts = training(options)
+    run(**parts, steps=5)
+    torch.save({name: part.state_dict() for name, part in parts.items()}, file)
+    return run(**parts, steps=7)
+print(json.dumps([[continued(ours, options), begun(own, options)] for ours, own, options in json.loads(sys.argv[2])]))
 `;
 
 describeWith(PYTORCH, "with the real PyTorch", () => {
@@ -92,35 +107,32 @@ describeWith(PYTORCH, "with the real PyTorch", () => {
     [{ annealStrategy: "linear" }, { anneal_strategy: "linear" }],
     [{ cycleMomentum: false }, { cycle_momentum: false }],
   ];
+  const file = (i: number, whose: string) => join(folder, `${whose}_${i}.pth`);
+  const begun: Training[] = [];
+  let printed: [{ rate: number[]; losses: number[]; betas: number[] }, losses: number[]][];
 
-  test.each(cases)("a run that began here continues in PyTorch with the same losses, %o", async (ours, options) => {
-    manualSeed(2);
-    const training = new Training(numbers, ours);
-    training.run(5);
-    const file = join(folder, "to_pytorch.pth");
-    await saveCheckpoint({ epoch: 5, ...training.checkpoint() }, file);
-    const code = `${TRAINING}
-checkpoint = torch.load(sys.argv[1], weights_only=True)
-model.load_state_dict(checkpoint["model"], strict=True)
-optimizer.load_state_dict(checkpoint["optimizer"])
-scheduler.load_state_dict(checkpoint["scheduler"])
-print(json.dumps([scheduler.get_last_lr(), run(7), optimizer.param_groups[0]["betas"]]))`;
-    const before = training.scheduler.getLastLr();
-    const [rate, losses, betas] = runPython(code, file, JSON.stringify(numbers), JSON.stringify(options)) as number[][];
-    expect(rate).toEqual(before);
-    expectClose(losses ?? [], training.run(7), CLOSE);
-    expectClose(betas ?? [], training.optimizer.paramGroups[0].betas, { rel: 1e-12 });
+  beforeAll(async () => {
+    for (const [i, [options]] of cases.entries()) {
+      manualSeed(2);
+      const training = new Training(numbers, options);
+      training.run(5);
+      await saveCheckpoint({ epoch: 5, ...training.checkpoint() }, file(i, "ours"));
+      begun.push(training);
+    }
+    const runs = cases.map(([, options], i) => [file(i, "ours"), file(i, "theirs"), options]);
+    printed = runPython(BOTH, JSON.stringify(numbers), JSON.stringify(runs)) as typeof printed;
   });
 
-  test.each(cases)("a run that began in PyTorch continues here with the same losses, %o", async (ours, options) => {
-    const file = join(folder, "from_pytorch.pth");
-    const code = `${TRAINING}
-run(5)
-parts = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "scheduler": scheduler.state_dict()}
-torch.save(parts, sys.argv[1])
-print(json.dumps(run(7)))`;
-    const losses = runPython(code, file, JSON.stringify(numbers), JSON.stringify(options)) as number[];
-    const checkpoint = (await loadCheckpoint(file)) as CheckpointDict;
-    expectClose(new Training(numbers, ours).restore(checkpoint).run(7), losses, CLOSE);
-  });
+  test.each(cases.map(([options], i) => [options, i] as const))(
+    "a run continues on the other side with the same losses, %o",
+    async (options, i) => {
+      const [{ rate, losses, betas }, theirs] = printed[i];
+      const { scheduler, optimizer } = begun[i];
+      expect(rate).toEqual(scheduler.getLastLr());
+      expectClose(losses, begun[i].run(7), CLOSE);
+      expectClose(betas, optimizer.paramGroups[0].betas, { rel: 1e-12 });
+      const checkpoint = (await loadCheckpoint(file(i, "theirs"))) as CheckpointDict;
+      expectClose(new Training(numbers, options).restore(checkpoint).run(7), theirs, CLOSE);
+    },
+  );
 });
