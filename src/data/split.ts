@@ -45,7 +45,7 @@ export interface Selection {
  * @throws DistilleryError `BAD_DTYPE`, `BAD_ARGUMENT` for indices that the data set lacks, and for none.
  * @example
  * ```ts
- * const firstHundred = new Subset(train, Int32Array.from({ length: 100 }, (_, i) => i));
+ * const firstTen = new Subset(train, Int32Array.from({ length: 10 }, (_, i) => i));
  * ```
  */
 export class Subset extends DerivedDataset {

@@ -34,7 +34,7 @@ const DEFAULTS = { cosine: 1, mse: 1 } as const;
  * @throws DistilleryError `BAD_DTYPE`, `SHAPE_MISMATCH`, `BAD_ARGUMENT`, `NON_FINITE`.
  * @example
  * ```ts
- * const loss = vectorKdLoss(student.forward(inputs), teacherVectors, { projection: new Linear(64, 384) });
+ * const loss = vectorKdLoss(studentHidden, teacherVectors, { projection: new Linear(128, 384) });
  * ```
  */
 export function vectorKdLoss(

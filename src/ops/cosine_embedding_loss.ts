@@ -23,7 +23,7 @@ export interface CosineEmbeddingLossOptions {
  *
  * @example
  * ```ts
- * const loss = F.cosineEmbeddingLoss(studentHidden, teacherHidden, ones([64]));
+ * F.cosineEmbeddingLoss(tensor([[1, 0]]), tensor([[1, 1]]), ones([1])).item(); // 0.2928..., 1 minus the cosine
  * ```
  */
 export function cosineEmbeddingLoss(

@@ -35,9 +35,9 @@ export const CROSS_ENTROPY_DEFAULTS = { labelSmoothing: 0 } as const;
  *
  * @example
  * ```ts
- * const loss = crossEntropy(teacher.forward(inputs), labels);
+ * const loss = crossEntropy(student.forward(inputs), labels);
  * loss.backward();
- * const smoothed = crossEntropy(teacher.forward(inputs), labels, { labelSmoothing: 0.1 });
+ * const smoothed = crossEntropy(student.forward(inputs), labels, { labelSmoothing: 0.1 });
  * const soft = crossEntropy(student.forward(inputs), teacherLogits.softmax(1));
  * ```
  */

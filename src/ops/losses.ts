@@ -171,7 +171,8 @@ export function binaryCrossEntropyWithLogits(
  * reduction.
  * @example
  * ```ts
- * const soft = F.klDiv(F.logSoftmax(x.div(4)), F.softmax(teacherLogits.div(4)), { reduction: "batchmean" }).mul(16);
+ * const logProbabilities = F.logSoftmax(student.forward(x).div(4));
+ * const soft = F.klDiv(logProbabilities, F.softmax(teacherLogits.div(4)), { reduction: "batchmean" }).mul(16);
  * ```
  */
 export function klDiv(

@@ -62,7 +62,7 @@ export function inPrecision<T>(precision: Precision, body: () => T): T {
  *
  * @example
  * ```ts
- * bfloat16Unit(); // "AVX512-BF16"
+ * bfloat16Unit(); // such as "AVX512-BF16"
  * ```
  */
 export function bfloat16Unit(): string {
