@@ -39,7 +39,13 @@ export abstract class DefinedLR<O extends object> extends LRScheduler {
     this.#definition = definition;
     this.#options = all;
     this.#rate = rate;
-    for (const group of optimizer.paramGroups) group.lr = this.lrAt(0, group.lr);
+    this.begin();
+  }
+
+  /** @internal */
+  override begin(): void {
+    for (const group of this.optimizer.paramGroups) group.lr = this.lrAt(0, group.lr);
+    this.lastStep = 0;
   }
 
   override loadStateDict(state: unknown): this {

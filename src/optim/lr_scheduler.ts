@@ -82,6 +82,11 @@ export abstract class LRScheduler {
     this.moveTo(this.lastStep + 1, true);
   }
 
+  /** Sets the rates of the first step from those in force, as making the scheduler does. @internal */
+  begin(): void {
+    this.moveTo(0);
+  }
+
   /** Goes to a step, as after that many calls of {@link LRScheduler.step}: for resuming. */
   restore(step: number): void {
     this.moveTo(expectInteger("step", step, 0, Math.min(this.totalSteps, Number.MAX_SAFE_INTEGER)));

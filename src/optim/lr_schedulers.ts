@@ -1,4 +1,12 @@
-import { expectAtLeast0, expectFraction, expectInteger, expectList, expectOptions, show } from "../checks.js";
+import {
+  argumentError,
+  expectAtLeast0,
+  expectFraction,
+  expectInteger,
+  expectList,
+  expectOptions,
+  show,
+} from "../checks.js";
 import { DefinedLR, type Rate } from "./defined_lr.js";
 import { badState, expectOneEach, expectOptimizer, LRScheduler, type SchedulerAttribute } from "./lr_scheduler.js";
 import type { Optimizer } from "./optimizer.js";
@@ -150,6 +158,10 @@ export class ConstantLR extends DefinedLR<{ factor?: number; totalIters?: number
       rate: ({ factor, totalIters }) => {
         expectFraction("factor", factor);
         expectInteger("totalIters", totalIters, 0);
+        if (totalIters === 0 && factor !== 1) {
+          // PyTorch keeps the factor for ever, or within SequentialLR never applies it.
+          throw argumentError("totalIters", `expected at least 1 call of step() for the factor ${factor}, got 0`);
+        }
         return { factor: (step) => (step < totalIters ? factor : 1) };
       },
     });

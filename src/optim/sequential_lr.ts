@@ -96,7 +96,13 @@ export class SequentialLR extends LRScheduler {
     const begin = this.#milestones[at - 1] ?? 0;
     const current = this.#schedulers[at];
     if (isNext && step > begin) current.step();
-    else {
+    else if (at === 0) {
+      // A OneCycleLR that comes later replaced the rate that the groups start from: as in PyTorch, the first scheduler
+      // goes on from that one.
+      for (const group of this.optimizer.paramGroups) group.lr = group.initialLr ?? group.lr;
+      current.begin();
+      for (let i = 0; i < step; i++) current.step();
+    } else {
       for (const [i, earlier] of this.#schedulers.slice(0, at).entries()) {
         if (!isNext) earlier.restore(lengthOf(i, this.#milestones) - 1);
       }

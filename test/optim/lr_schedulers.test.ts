@@ -204,6 +204,16 @@ describe("as in PyTorch 2.15", () => {
       return scheduler.getLastLr()[0];
     });
 
+  it("ConstantLR refuses a factor for no steps, where PyTorch's rate depends on how it is made", () => {
+    expect(() => new ConstantLR(sgd(1), { factor: 0.5, totalIters: 0 })).toThrow(
+      expect.objectContaining({
+        code: "BAD_ARGUMENT",
+        message: "totalIters: expected at least 1 call of step() for the factor 0.5, got 0",
+      }),
+    );
+    expect(ratesOf(new ConstantLR(sgd(1), { factor: 1, totalIters: 0 }), 2)).toEqual([1, 1]);
+  });
+
   it("the defaults of LinearLR and ConstantLR", () => {
     const linear = new LinearLR(sgd(3));
     expectClose([linear.getLastLr()[0], ...ratesOf(linear, 6)], [1, 1.4, 1.8, 2.2, 2.6, 3, 3], { rel: 1e-12 });

@@ -7,6 +7,7 @@ import {
   LinearLR,
   type LRScheduler,
   linearSchedule,
+  OneCycleLR,
   SequentialLR,
   SGD,
   StepLR,
@@ -40,6 +41,24 @@ describe("SequentialLR", () => {
     const wave = [0.5, 0.3, 0.5, 0.3 + 0.2 * half, 0.3];
     const wanted = [0.125, 0.21875, 0.3125, 0.40625, ...wave, 0.5, 0.5, 0.05, 0.05, 0.005];
     for (const [i, lr] of rates(sequence(), wanted.length).entries()) expect(lr).toBeCloseTo(wanted[i] ?? -1, 12);
+  });
+
+  it("starts from the rate of a OneCycleLR that comes later, as in PyTorch", () => {
+    const make = () => {
+      const optimizer = sgd();
+      const schedulers = [
+        new LinearLR(optimizer, { startFactor: 0.25, totalIters: 2 }),
+        new OneCycleLR(optimizer, { maxLr: 0.2, totalSteps: 4, divFactor: 10, pctStart: 0.5 }),
+      ];
+      return new SequentialLR(optimizer, { schedulers, milestones: [3] });
+    };
+    // Those that PyTorch gives.
+    const wanted = [0.005, 0.0125, 0.02, 0.02, 0.2, 0.100001];
+    const jumped = make();
+    jumped.restore(5);
+    jumped.restore(1);
+    for (const [i, lr] of rates(make(), 6).entries()) expect(lr).toBeCloseTo(wanted[i] ?? -1, 9);
+    for (const [i, lr] of rates(jumped, 5).entries()) expect(lr).toBeCloseTo(wanted[i + 1] ?? -1, 9);
   });
 
   it("restore(n) is n steps, and a state dict goes on, wherever it was taken", () => {
