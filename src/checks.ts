@@ -89,6 +89,15 @@ export function expectAtLeast0(name: string, value: unknown): number {
   return expectNumber(name, value, (x) => x >= 0, RANGES.atLeast0);
 }
 
+/** What is wrong with the weights of a sum that trains nothing. */
+export const ALL_ZERO = "expected at least one other than 0: the loss is always 0";
+
+/** Refuses weights that are all 0. */
+export function expectSomeWeight(weights: Readonly<Record<string, number>>): void {
+  if (Object.values(weights).some((weight) => weight !== 0)) return;
+  throw argumentError(Object.keys(weights).join(", "), ALL_ZERO);
+}
+
 /** Returns a finite number above 0; throws a `BAD_ARGUMENT` that names the argument otherwise. */
 export function expectPositive(name: string, value: unknown): number {
   return expectNumber(name, value, (x) => x > 0, RANGES.positive);

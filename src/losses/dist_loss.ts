@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { expectAtLeast0, optionsOf } from "../checks.js";
+import { expectAtLeast0, expectSomeWeight, optionsOf } from "../checks.js";
 import { norm, softmax } from "../ops/index.js";
 import { defineEntry, described, nonNegative, parseOptions } from "../registry/index.js";
 import type { Tensor } from "../tensor/tensor.js";
@@ -82,6 +82,7 @@ export interface DistDistillationLossOptions extends Omit<DistLossOptions, "temp
  */
 export function distDistillationLoss(options: DistDistillationLossOptions = {}): DistillationLoss {
   const all = parseOptions("distDistillationLoss", OPTIONS, options);
+  expectSomeWeight({ beta: all.beta, gamma: all.gamma });
   return ofLogits("dist", ["classification"], all, distLoss);
 }
 

@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { expectAtLeast0, expectShape, optionsOf, outOfRange } from "../checks.js";
+import { expectAtLeast0, expectShape, expectSomeWeight, optionsOf, outOfRange } from "../checks.js";
 import { cat, gather, logSoftmax, logsumexp } from "../ops/index.js";
 import { defineEntry, described, nonNegative, parseOptions } from "../registry/index.js";
 import { IntTensor, type Labels, labelData } from "../tensor/int_tensor.js";
@@ -113,6 +113,7 @@ export interface DkdDistillationLossOptions extends Omit<DkdLossOptions, "temper
  */
 export function dkdDistillationLoss(options: DkdDistillationLossOptions = {}): DistillationLoss {
   const all = parseOptions("dkdDistillationLoss", OPTIONS, options);
+  expectSomeWeight({ alpha: all.alpha, beta: all.beta });
   return ofLogits("dkd", ["classification"], all, (student, teacher, now, batch) =>
     dkdLoss(student, teacher, labelsFor("dkd", batch), now),
   );

@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { expectAtLeast0, optionsOf } from "../checks.js";
+import { expectAtLeast0, expectSomeWeight, optionsOf } from "../checks.js";
 import { bmm, clamp, smoothL1Loss, sqrt, transpose, unsqueeze } from "../ops/index.js";
 import { defineEntry, described, nonNegative, parseOptions } from "../registry/index.js";
 import { ones, Tensor } from "../tensor/tensor.js";
@@ -98,6 +98,7 @@ function angles(between: Tensor): Tensor {
  */
 export function rkdDistillationLoss(layers: Layers, options: RkdLossOptions = {}): DistillationLoss {
   const all = parseOptions("rkdDistillationLoss", OPTIONS, options);
+  expectSomeWeight(all);
   return ofLayers("rkd", layers, (student, teacher) => rkdLoss(student, teacher, all), { config: all });
 }
 

@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { expectAtLeast0, optionsOf } from "../checks.js";
+import { expectAtLeast0, expectSomeWeight, optionsOf } from "../checks.js";
 import { DistilleryError } from "../errors.js";
 import { expectModule } from "../nn/expect_module.js";
 import { Linear } from "../nn/linear.js";
@@ -72,6 +72,7 @@ export function vectorKdLoss(
 export function vectorKdDistillationLoss(options: VectorKdLossOptions = {}): DistillationLoss {
   const { projection, ...weights } = optionsOf("vectorKdDistillationLoss", DEFAULTS, options, ["projection"]);
   for (const [option, weight] of Object.entries(weights)) expectAtLeast0(option, weight);
+  expectSomeWeight(weights);
   if (projection !== undefined) expectModule("projection", projection);
   const name = "vector-kd";
   return {

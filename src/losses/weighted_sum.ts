@@ -1,4 +1,4 @@
-import { argumentError, badArgument, showValue } from "../checks.js";
+import { ALL_ZERO, argumentError, badArgument, showValue } from "../checks.js";
 import type { Module } from "../nn/module.js";
 import { isWeight } from "../registry/index.js";
 import { commonTasks } from "./for_task.js";
@@ -67,6 +67,8 @@ export function weightedSum(
     // Its value is a metric of this name.
     expectMetricName(`terms[${i}]: name`, loss.name);
   }
+  const weights = terms.flatMap(([weight]) => weight);
+  if (weights.every((weight) => weight === 0)) throw argumentError("weights", ALL_ZERO);
   const losses = terms.map(([, loss]) => loss);
   const tasks = commonTasks(losses);
   const names = uniqueNames(losses);

@@ -246,3 +246,14 @@ describe("weights and temperatures that follow the epoch", () => {
     );
   });
 });
+
+test.each([
+  ["dkd(alpha=0, beta=0)", "alpha, beta"],
+  ["dist(beta=0, gamma=0)", "beta, gamma"],
+  ["vector-kd(cosine=0, mse=0)", "cosine, mse"],
+  ["rkd(distanceWeight=0, angleWeight=0, student=fc1, teacher=fc1)", "distanceWeight, angleWeight"],
+  ["0*kd + 0*cross-entropy", "weights"],
+])("refuses %s, whose value is always 0", (loss, names) => {
+  const context = { classes: 4, labelSmoothing: 0, tapShape: () => [4] } as never;
+  expect(() => createLoss(loss, context)).toThrow(`${names}: expected at least one other than 0: the loss is always 0`);
+});
