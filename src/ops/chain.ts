@@ -1,3 +1,4 @@
+import { DistilleryError } from "../errors.js";
 import { isPropagating, isRecording, type Node, nextOrder, type Seen, seen } from "../tensor/autograd.js";
 import { defer } from "../tensor/deferred.js";
 import type { AnyOp, Defined, Op } from "../tensor/op.js";
@@ -13,6 +14,9 @@ interface Link {
   /** Its own node; null if it is not recorded. */
   readonly node: DeferredNode | null;
 }
+
+/** Computes the output of a call inside of a chain that was run as one kernel. */
+export type ValuesInside = (place: number) => Float32Array;
 
 /** The chain that is not computed yet. */
 let pending: Chain | null = null;
@@ -34,7 +38,9 @@ export abstract class Chain {
   readonly #links: Link[] = [];
   /** The node of the whole chain, while it replaces the last call's own. */
   #fused: Node | null = null;
-  #failure: unknown = null;
+  #valuesInside: ValuesInside = () => {
+    throw new DistilleryError("INTERNAL", "chain: an output inside is read before the chain has run");
+  };
 
   constructor({ op }: Defined, inputs: readonly Tensor[], attributes: unknown, shape: readonly number[]) {
     this.#add(op, inputs, attributes, shape);
@@ -65,11 +71,8 @@ export abstract class Chain {
     return this.#add(op, inputs, attributes, this.end.shape);
   }
 
-  /** Computes the end as one kernel if there is one for this chain; otherwise returns false. */
-  protected abstract runFused(): boolean;
-
-  /** The values of an output inside of the chain, which was run as one kernel. */
-  protected abstract valuesInside(place: number): Float32Array;
+  /** Computes the end as one kernel if there is one for this chain; otherwise returns null. */
+  protected abstract runFused(): ValuesInside | null;
 
   /**
    * Replaces the last call's own node by one node for the chain, if every call is recorded and nothing else was
@@ -96,9 +99,13 @@ export abstract class Chain {
   #run(): void {
     pending = null;
     try {
-      if (!this.runFused()) this.#runApart();
+      const valuesInside = this.runFused();
+      if (valuesInside === null) this.#runApart();
+      else this.#valuesInside = valuesInside;
     } catch (error) {
-      this.#failure = error;
+      this.#valuesInside = () => {
+        throw error;
+      };
       throw error;
     }
   }
@@ -124,9 +131,8 @@ export abstract class Chain {
   }
 
   #read(place: number): Float32Array {
-    if (this.#failure !== null) throw this.#failure;
     this.#takeApart();
-    return this.valuesInside(place);
+    return this.#valuesInside(place);
   }
 
   /** Restores the last call's own node. Not within a backward pass, which has already listed its nodes. */

@@ -7,15 +7,8 @@ import { isReplaying } from "../tensor/replay.js";
 import { isSameShape, numel } from "../tensor/shape.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { isTracing } from "../tensor/tracer.js";
-import { Chain, chainAt } from "./chain.js";
-import {
-  type BatchNormAttributes,
-  keepNormCall,
-  type NormCall,
-  type NormSaved,
-  normCall,
-  repeatNormCall,
-} from "./norm_call.js";
+import { Chain, chainAt, type ValuesInside } from "./chain.js";
+import { type BatchNormAttributes, keepNormCall, type NormSaved, normCall, repeatNormCall } from "./norm_call.js";
 
 /**
  * If any module calls BatchNorm of images, a sum with a tensor of the same shape (optional) and ReLU one after another,
@@ -89,14 +82,13 @@ function imageChainAt(x: Tensor): ImageChain | null {
 class ImageChain extends Chain {
   /** Whether ReLU ends it. */
   isRectified = false;
-  #norm: NormCall | null = null;
 
-  protected override runFused(): boolean {
+  protected override runFused(): ValuesInside | null {
     const [norm, sum] = this.links;
     const [x, weight, bias] = norm.inputs;
     if (!this.isRectified) {
       followed.delete(weight);
-      return false;
+      return null;
     }
     const [images, features] = x.shape;
     const [out, mean, invStd] = [allocate(x.size), allocate(features), allocate(features)];
@@ -115,7 +107,7 @@ class ImageChain extends Chain {
       length: x.size / images / features,
     });
     this.end.settle(out);
-    this.#norm = keepNormCall(call, mean);
+    const kept = keepNormCall(call, mean);
     const saved = { mean, invStd };
     if (norm.node !== null) norm.node.saved = saved;
     // What the sum keeps is its shape.
@@ -123,7 +115,7 @@ class ImageChain extends Chain {
     // In the order in which the operations pass their gradients on.
     const inputs = addend === null ? [x, weight, bias] : [addend, x, weight, bias];
     this.fuse(normAddReluOp, inputs, { training: call.train }, saved);
-    return true;
+    return (place) => repeatNormCall(kept, x.data, x.shape, place === 0 ? null : (addend?.data ?? null));
   }
 
   /** What is added to BatchNorm's output, if anything is. */
@@ -131,12 +123,6 @@ class ImageChain extends Chain {
     const [norm, sum] = this.links;
     if (this.length < 3) return null;
     return sum.inputs[0] === norm.output ? sum.inputs[1] : sum.inputs[0];
-  }
-
-  protected override valuesInside(place: number): Float32Array {
-    const [x] = this.links[0].inputs;
-    const addend = place === 0 ? null : (this.#addend?.data ?? null);
-    return repeatNormCall(this.#norm as NormCall, x.data, x.shape, addend);
   }
 }
 

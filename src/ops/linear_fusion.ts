@@ -7,15 +7,8 @@ import { currentGenerator } from "../tensor/random.js";
 import { isReplaying } from "../tensor/replay.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { isTracing } from "../tensor/tracer.js";
-import { Chain, chainAt } from "./chain.js";
-import {
-  type BatchNormAttributes,
-  keepNormCall,
-  type NormCall,
-  type NormSaved,
-  normCall,
-  repeatNormCall,
-} from "./norm_call.js";
+import { Chain, chainAt, type ValuesInside } from "./chain.js";
+import { type BatchNormAttributes, keepNormCall, type NormSaved, normCall, repeatNormCall } from "./norm_call.js";
 
 /**
  * If any module calls Linear, BatchNorm, ReLU and dropout one after another, they run as one kernel, and so does the
@@ -134,8 +127,6 @@ function weightAt({ fusionStage }: Tensor, reached: LinearStage["reached"]): Ten
 
 class LinearChain extends Chain {
   isDropped = false;
-  #product: Float32Array | null = null;
-  #norm: NormCall | null = null;
 
   get weight(): Tensor {
     return this.links[0].inputs[1];
@@ -146,11 +137,11 @@ class LinearChain extends Chain {
     return (this.links[1].attributes as BatchNormAttributes).training ? "train" : "eval";
   }
 
-  protected override runFused(): boolean {
+  protected override runFused(): ValuesInside | null {
     const [linear, norm, relu, dropout] = this.links;
     if (relu === undefined) {
       followed.delete(this.weight);
-      return false;
+      return null;
     }
     if (!this.isDropped) dropped[this.mode].delete(this.weight);
     const [x, weight, bias] = linear.inputs;
@@ -179,25 +170,20 @@ class LinearChain extends Chain {
     });
     this.end.settle(out);
     if (!this.isDropped) this.end.fusionStage = new LinearStage(weight, this.mode);
-    this.#product = product;
-    this.#norm = keepNormCall(call, mean);
+    const kept = keepNormCall(call, mean);
     if (norm.node !== null) norm.node.saved = { mean, invStd };
     if (dropout !== undefined && dropout.node !== null) dropout.node.saved = mask;
     const sources = [x, weight, scale, shift];
     if (bias !== undefined) sources.push(bias);
     const attributes = { training: call.train, p, ...(bfloat16 && { bfloat16 }) };
     this.fuse(fusedOp, sources, attributes, { product, mean, invStd, mask });
-    return true;
-  }
-
-  protected override valuesInside(place: number): Float32Array {
-    const product = this.#product as Float32Array;
-    const [{ output }, norm] = this.links;
-    if (place === 0) return product;
-    if (place === 1) return repeatNormCall(this.#norm as NormCall, product, output.shape);
-    const data = new Float32Array(product.length);
-    native.reluForward(norm.output.data, data);
-    return data;
+    return (place) => {
+      if (place === 0) return product;
+      if (place === 1) return repeatNormCall(kept, product, linear.output.shape);
+      const data = new Float32Array(product.length);
+      native.reluForward(norm.output.data, data);
+      return data;
+    };
   }
 }
 

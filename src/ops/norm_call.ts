@@ -16,7 +16,7 @@ export interface NormSaved {
 }
 
 /** BatchNorm as its kernels take it. */
-export interface NormCall {
+interface NormCall {
   readonly weight: Float32Array;
   readonly bias: Float32Array;
   readonly runningMean: Float32Array;
