@@ -1,5 +1,6 @@
 import { argumentError } from "../checks.js";
 import type { Batch } from "../data/dataset.js";
+import { DistilleryError } from "../errors.js";
 import type { Metrics } from "../log/epoch_record.js";
 import type { Outputs, ShardedMemory } from "../losses/index.js";
 import { BackwardPass } from "../tensor/autograd.js";
@@ -76,19 +77,18 @@ export class ShardPass {
   }
 
   get result(): ShardResult {
-    const { loss, metrics, counts } = this.#forward as ForwardResult;
+    const { loss, metrics, counts } = this.#ended;
     return { loss, metrics, counts };
   }
 
   /** Runs the forward pass to its end. */
   forward(forward: Forward): void {
-    this.#forward = this.#run(forward);
-    this.moved = this.shared.buffers.map(({ data }) => data.slice());
+    this.#end(this.#run(forward));
   }
 
   /** Runs the backward pass to its end: adds the gradients of the weighted loss to those of the parameters. */
   backward(weight: number): void {
-    weighted((this.#forward as ForwardResult).root, weight).backward();
+    weighted(this.#ended.root, weight).backward();
   }
 
   /**
@@ -101,17 +101,26 @@ export class ShardPass {
     this.input.generator.state.set(this.#random);
     const given = this.#replay.run(() => this.#run(forward));
     if (given instanceof Barrier) return given;
-    this.#forward = given.value;
-    this.moved = this.shared.buffers.map(({ data }) => data.slice());
+    this.#end(given.value);
     return null;
   }
 
   /** Continues the backward pass to the next barrier. */
   propagate(weight: number): Barrier | null {
-    const { root } = this.#forward as ForwardResult;
-    this.#backward ??= new BackwardPass(weighted(root, weight));
+    this.#backward ??= new BackwardPass(weighted(this.#ended.root, weight));
     const backward = this.#backward;
     return this.withGradients(() => backward.run());
+  }
+
+  /** What the forward pass gave. */
+  get #ended(): ForwardResult {
+    if (this.#forward === null) throw new DistilleryError("INTERNAL", "shard: its forward pass has not ended");
+    return this.#forward;
+  }
+
+  #end(result: ForwardResult): void {
+    this.#forward = result;
+    this.moved = this.shared.buffers.map(({ data }) => data.slice());
   }
 
   #run(forward: Forward): ForwardResult {
