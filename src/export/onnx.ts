@@ -94,16 +94,16 @@ function writeModel(network: Module, given: OnnxOptions): OnnxSummary & { model:
   if (preprocessing !== null) expectPreciseTargets(preprocessing);
   const shape = graph.input.shape.slice(1) as number[];
   if (normalisation !== undefined && shape.length === 3) expectChannels(normalisation, shape[0]);
-  const isPixels = embedded && normalisation !== undefined;
+  const ofPixels = embedded ? normalisation : undefined;
   const input: OnnxValue = {
     name: options.input,
-    dtype: isPixels ? "uint8" : "float32",
+    dtype: ofPixels === undefined ? "float32" : "uint8",
     shape: onnxShape(graph.input.shape),
   };
   const output: OnnxValue = { name: options.output, dtype: "float32", shape: onnxShape(graph.output.shape) };
   const onnx = new OnnxGraph(opset, [input.name, output.name, STANDARDISED]);
   const scaled = () => (standardisation === null ? input.name : standardise(onnx, input.name, standardisation));
-  const made = () => (isPixels ? normalise(onnx, input.name, shape, options) : scaled());
+  const made = () => (ofPixels === undefined ? scaled() : normalise(onnx, input.name, shape, ofPixels));
   const targets = preprocessing?.targets;
   onnx.add(graph, embedded ? made() : input.name, targets === undefined ? output.name : STANDARDISED);
   if (targets !== undefined) inUnits(onnx, targets, output.name);
@@ -129,8 +129,12 @@ function writeModel(network: Module, given: OnnxOptions): OnnxSummary & { model:
 }
 
 /** The nodes from pixels in bytes to the network's own input: (pixel / 255 - mean) / std, rounded as in training. */
-function normalise(onnx: OnnxGraph, pixels: string, shape: readonly number[], { normalisation }: OnnxOptions): string {
-  const { mean, std } = normalisation as NonNullable<typeof normalisation>;
+function normalise(
+  onnx: OnnxGraph,
+  pixels: string,
+  shape: readonly number[],
+  { mean, std }: NonNullable<OnnxOptions["normalisation"]>,
+): string {
   const constant = (name: string, value: number | readonly number[]) =>
     onnx.constant(perChannel(`normalisation.${name}`, value, shape));
   const floats = onnx.node({ type: "Cast", inputs: [pixels], attributes: [int("to", DATA_TYPE.float)] });
