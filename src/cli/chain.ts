@@ -122,15 +122,14 @@ async function train(
     const [metric] = metricsOf(source.train());
     await expectGoing("the table of all");
     const ensemble = config.generations === undefined ? null : await ensembleFigure(config, links, summaries, source);
-    const last = links.at(-1) as Link;
     const looks = summaries.map(({ testEvaluations }) => testEvaluations ?? 0);
     if (ensemble !== null && source.test !== null) {
-      looks[looks.length - 1] = await countTestEvaluation(last.out, source.test.fingerprint());
+      looks[looks.length - 1] = await countTestEvaluation(links[links.length - 1].out, source.test.fingerprint());
     }
     const testEvaluations = source.test && sum(looks);
     const result = links.map((link, i) => ({ ...link, ...summaries[i] }));
     await writeJson(file, { links: result, ensemble });
-    const student = (summaries.at(-1) as RunSummary).file;
+    const student = summaries[summaries.length - 1].file;
     printer.end(
       { links: result, ensemble, ...(testEvaluations !== null && { testEvaluations }), files: [student, file] },
       [
