@@ -122,12 +122,13 @@ impl LogSumExp {
 /// that is `vectorised!`.
 #[inline(always)]
 pub(crate) fn exponentials(x: &[f32], t: f32, out: &mut [f32], width: usize) -> Vec<LogSumExp> {
-    let shift = |(x, out): (&[f32], &mut [f32])| {
+    let mut norms = Vec::with_capacity(x.len() / width);
+    // A loop, since `collect` would not be compiled for the SIMD level.
+    for (x, out) in x.chunks_exact(width).zip(out.chunks_exact_mut(width)) {
         let max = largest(x) / t;
         out.iter_mut().zip(x).for_each(|(out, x)| *out = x / t - max);
-        LogSumExp { max, sum: 0.0, log_sum: 0.0 }
-    };
-    let mut norms: Vec<_> = x.chunks_exact(width).zip(out.chunks_exact_mut(width)).map(shift).collect();
+        norms.push(LogSumExp { max, sum: 0.0, log_sum: 0.0 });
+    }
     out.iter_mut().for_each(|x| *x = exp(*x));
     for (norm, out) in norms.iter_mut().zip(out.chunks_exact(width)) {
         norm.sum = sum(out);
