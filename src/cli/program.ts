@@ -1,7 +1,7 @@
 import { Command } from "commander";
 import { show } from "../checks.js";
 import { MANIFEST } from "../package.js";
-import { expectEnd, reportFailure, UsageError } from "./error_boundary.js";
+import { expectEnd, reportFailure, UsageError, unknownName } from "./error_boundary.js";
 import { toList } from "./flag_values.js";
 import { explained, wrapped, writeError, writeOutput } from "./terminal.js";
 import { refuseRanks } from "./with_ranks.js";
@@ -66,7 +66,8 @@ async function programOf(names: readonly string[]): Promise<Command> {
       writeErr: writeError,
       outputError: (text, write) => {
         const problem =
-          (text.startsWith("error: too many arguments") ? valueOfNone(command) : valueGlued(command, text)) ??
+          (text.startsWith("error: too many arguments") ? excess(command) : valueGlued(command, text)) ??
+          unlikeAny(text) ??
           text
             .replace(/^error: /, "")
             .trim()
@@ -78,24 +79,30 @@ async function programOf(names: readonly string[]): Promise<Command> {
   return program;
 }
 
-/**
- * The error for a flag without a value that was given one, which would become an argument of the command; null if there
- * is none.
- */
-function valueOfNone({ args, options, registeredArguments }: Command): string | null {
-  const value = args[registeredArguments.length];
+/** The error for an argument too many, which may be the value of a flag that takes none. */
+function excess(command: Command): string {
+  const { args, options, registeredArguments } = command;
+  const count = registeredArguments.length;
+  const value = args[count];
   const flag = process.argv[process.argv.lastIndexOf(value) - 1];
-  const option = options.find(({ long }) => long === flag);
-  if (option === undefined || !option.isBoolean()) return null;
+  if (!options.some((option) => option.long === flag && option.isBoolean())) {
+    return `unexpected argument ${show(value)}: ${command.name()} takes ${count === 0 ? "options alone" : `${count} argument`}`;
+  }
   const isOfCompare = flag === "--calibrate-teacher" && value === "both";
   return `${flag}: takes no value, got ${show(value)}${isOfCompare ? ", which compare alone takes" : ""}`;
 }
 
-/** The same for a value after `=`, which makes the flag unknown; null if there is none. */
+/** The error for a flag that takes no value and has one after `=`, which makes it unknown; null if there is none. */
 function valueGlued({ options }: Command, text: string): string | null {
   const [, flag, value] = /^error: unknown option '(--[\w-]+)=(.*)'/s.exec(text) ?? [];
   const isKnown = options.some((option) => option.long === flag && option.isBoolean());
   return isKnown ? `${flag}: takes no value, got ${show(value)}` : null;
+}
+
+/** The error for a command whose name is like no other; null for another error. */
+function unlikeAny(text: string): string | null {
+  const [, name] = /^error: unknown command '([^']*)'\s*$/.exec(text) ?? [];
+  return name === undefined ? null : unknownName("command", name, Object.keys(COMMANDS));
 }
 
 /** Refuses a repeated flag, which would replace the first one, unless the flag collects a list. */

@@ -97,7 +97,7 @@ describe("refused", () => {
     [["data", "imagenet"], /^unknown data set "imagenet", expected one of fashion-mnist, mnist/],
     [["data", "--from", "http://localhost"], /^--from: expected the name of a data set beside it/],
     [["data", "kmnist", "--from", "mirror"], /^--from: expected an http or https address, got "mirror"/],
-    [["data", "kmnist", "mnist"], /too many arguments/],
+    [["data", "kmnist", "mnist"], /unexpected argument "mnist"/],
   ])("%j", async (args, problem) => {
     expect(await refused(args, cache, 2, "BAD_ARGUMENT")).toMatch(problem);
   });
