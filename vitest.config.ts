@@ -5,12 +5,13 @@ import { BaseSequencer, type TestSpecification } from "vitest/node";
 
 const OWN = "own process";
 
-/** Tests that mock modules, or measure their process's memory or threads. */
+/** Tests that mock modules, change the working folder, or measure their process's memory or threads. */
 const OWN_PROCESS = [
   "test/data/hub/load_by_name.test.ts",
   "test/data/formats/npy.test.ts",
   "test/checkpoint/hostile_zip.test.ts",
   "test/checkpoint/refusing_disks.test.ts",
+  "test/docs/doc_examples.test.ts",
   "test/tensor/buffer_pool.test.ts",
   "test/train/estimate.test.ts",
   "test/train/workers.test.ts",

@@ -1,5 +1,4 @@
 import { createRequire } from "node:module";
-import { chdir, cwd } from "node:process";
 import { parseSync, transformSync } from "rolldown/utils";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import * as library from "../../src/index.js";
@@ -10,12 +9,12 @@ import { INTERNAL } from "./program.js";
 const { AdamW, crossEntropy, DataLoader, Linear, randn, StudentNet, synthetic, TeacherNet } = library;
 const SAMPLES = 16;
 const folder = temporaryFolder();
-const before = cwd();
+const before = process.cwd();
 const require = createRequire(import.meta.url);
 
 // Examples write files.
-beforeAll(() => chdir(folder));
-afterAll(() => chdir(before));
+beforeAll(() => process.chdir(folder));
+afterAll(() => process.chdir(before));
 
 const data = () => synthetic({ samples: SAMPLES });
 const inputs = () => randn([SAMPLES, 784]);
