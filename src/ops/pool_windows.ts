@@ -108,7 +108,8 @@ export function spansOf(
     if (ceilMode && (outputs - 1) * stride >= length + padding) outputs -= 1;
     return Array.from({ length: outputs }, (_, o) => {
       const begin = o * stride - padding;
-      const start = begin < 0 ? begin + Math.ceil(-begin / dilation) * dilation : begin;
+      // A window may lie in the padding as a whole: it is empty then.
+      const start = Math.min(begin < 0 ? begin + Math.ceil(-begin / dilation) * dilation : begin, length);
       const end = Math.min(begin + reach, length);
       const counted = countsPadding ? Math.min(begin + reach, length + padding) - begin : end - start;
       return [start, Math.max(start, end), dilation, counted];

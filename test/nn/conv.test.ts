@@ -263,6 +263,18 @@ describe("extreme options", () => {
     expect([...(kernel.grad as D.Tensor).data]).toEqual([0, 0, 0, 0, 0, 0]);
   });
 
+  test.each([1, 2])("a window that lies in the padding of %i columns as a whole has no largest element", (columns) => {
+    const inputs = ones([1, 1, 2, columns], { requiresGrad: true });
+    const options = { stride: [1, 3], padding: [0, 1], dilation: [1, 3], ceilMode: true } as const;
+    const y = F.maxPool2d(inputs, [1, 2], options);
+    expect([y.shape, [...y.data]]).toEqual([
+      [1, 1, 2, 1],
+      [-Infinity, -Infinity],
+    ]);
+    y.sum().backward();
+    expect(inputs.grad?.data).toEqual(new Float32Array(2 * columns));
+  });
+
   test.each([
     ["SHAPE_MISMATCH", () => F.conv2d(x, zeros([0, 4, 3, 3])), "a weight of at least one output"],
     ["BAD_ARGUMENT", () => F.conv2d(x, weight, null, { padding: 2 ** 30 }), "conv2d: output"],
