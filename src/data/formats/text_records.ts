@@ -147,12 +147,20 @@ export class TextRecords<R> {
   }
 }
 
+/** What is said of files that no encoding makes a text of, and the bytes that they begin with. */
+const PACKED: readonly (readonly [problem: string, start: readonly number[]])[] = [
+  ["is gzipped: unpack it first", [0x1f, 0x8b]],
+  ["is a zip archive, as a spreadsheet (.xlsx) is too: unpack it, or save its table as CSV", [0x50, 0x4b, 3, 4]],
+];
+
 /** The text of bytes, its lines ended by "\n", without a byte order mark at the start of a file. */
 export function decodeText(
   bytes: Uint8Array,
   file: string,
   { encoding = "utf-8", isStart = true, line = 1 }: { encoding?: string; isStart?: boolean; line?: number } = {},
 ): string {
+  const packed = isStart ? PACKED.find(([, start]) => start.every((byte, i) => bytes[i] === byte)) : undefined;
+  if (packed !== undefined) throw badData(file, packed[0]);
   const utf16 = encoding === "utf-8" && isStart ? utf16Of(bytes) : null;
   if (utf16 !== null) {
     const text = `has a NUL in every second byte, as ${utf16.toUpperCase()} without a byte order mark`;

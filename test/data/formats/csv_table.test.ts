@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { gzipSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
 import { csvTable } from "../../../src/data/formats/csv_table.js";
 import {
@@ -10,6 +11,7 @@ import {
   readSamples,
   type TableLayout,
 } from "../../../src/data/index.js";
+import { fixture } from "../numpy_support.js";
 import { folderOf, refusal } from "../support.js";
 
 const text = (body: string | Uint8Array) => (typeof body === "string" ? Buffer.from(body) : body);
@@ -433,6 +435,19 @@ describe("refused", () => {
     expect(await refusal("BAD_DATA", () => loadData(join(folder, "t.csv")))).toBe(
       `${join(folder, "t.csv")}: line 1: not text in UTF-8: set encoding (--encoding), such as latin1`,
     );
+  });
+
+  test.each([
+    ["is gzipped: unpack it first", gzipSync(ROWS)],
+    [
+      "is a zip archive, as a spreadsheet (.xlsx) is too: unpack it, or save its table as CSV",
+      fixture("compressed.npz"),
+    ],
+  ])("a table that %s, whatever the encoding", async (problem, bytes) => {
+    for (const encoding of [undefined, "latin1"]) {
+      const { file, sets } = load(bytes, { ...WHOLE, ...(encoding && { encoding }) });
+      expect(await refusal("BAD_DATA", () => sets)).toBe(`${file}: ${problem}`);
+    }
   });
 
   test.each<[unknown, string]>([
