@@ -9,7 +9,8 @@ const source = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe
 export async function violations(page: Page): Promise<string[]> {
   // Not as an element of the page, whose rules let no other script run.
   await page.evaluate(source);
-  const results = (await page.evaluate("axe.run()")) as AxeResults;
+  // Nothing else is read, and to list it takes a third of the time.
+  const results = (await page.evaluate('axe.run({ resultTypes: ["violations"] })')) as AxeResults;
   return results.violations.map(
     ({ id, help, nodes }) => `${id}: ${help}: ${nodes[0]?.html} ${nodes[0]?.failureSummary}`,
   );
