@@ -67,8 +67,7 @@ test.each<Partial<OneCycleOptions>>([{}, { annealStrategy: "linear" }, { cycleMo
 );
 
 /**
- * make_fixtures.py's Training, without its fixtures: continues ours of each file, and begins another run beside it. In
- * one process, since PyTorch takes seconds to load.
+ * make_fixtures.py's Training, without its fixtures: continues ours of each file, and begins another run beside it.
  */
 const BOTH = `
 import json, sys, torch
@@ -120,7 +119,7 @@ describeWith(PYTORCH, "with the real PyTorch", () => {
       begun.push(training);
     }
     const runs = cases.map(([, options], i) => [file(i, "ours"), file(i, "theirs"), options]);
-    printed = runPython(BOTH, JSON.stringify(numbers), JSON.stringify(runs)) as typeof printed;
+    printed = (await runPython(BOTH, JSON.stringify(numbers), JSON.stringify(runs))) as typeof printed;
   });
 
   test.each(cases.map(([options], i) => [options, i] as const))(

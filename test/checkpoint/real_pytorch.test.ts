@@ -37,7 +37,7 @@ net = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4))
 net.load_state_dict(state, strict=True)
 x = torch.arange(6.0).reshape(2, 3) / 10
 print(json.dumps([type(state).__name__, net.eval()(x).tolist(), [str(v.dtype) for v in state.values()]]))`;
-    const [type, outputs, dtypes] = run(code, file) as [string, number[][], string[]];
+    const [type, outputs, dtypes] = (await run(code, file)) as [string, number[][], string[]];
     const ours = network.eval().forward(
       new Tensor(
         new Float32Array(6).map((_, i) => i / 10),
@@ -67,7 +67,7 @@ import sys, json, torch
 for options in ({}, {"mmap": True}):
     state = torch.load(sys.argv[1], weights_only=True, **options)
 print(json.dumps({k: [str(v.dtype), list(v.shape), v.contiguous().flatten()[:4].tolist(), v.double().sum().item()] for k, v in state.items()}))`;
-    expect(run(code, file)).toEqual({
+    expect(await run(code, file)).toEqual({
       späße: ["torch.float32", [], [7], 7],
       empty: ["torch.float32", [0, 3], [], 0],
       deep: ["torch.int32", [1, 2, 1, 2], [1, -2, 3, -4], -2],
@@ -85,7 +85,7 @@ print(json.dumps({k: [str(v.dtype), list(v.shape), v.contiguous().flatten()[:4].
 import sys, json, torch
 many, empty = (torch.load(name, weights_only=True) for name in sys.argv[1:])
 print(json.dumps([len(many), many["layer.2099"].item(), list(many) == [f"layer.{i}" for i in range(2100)], len(empty)]))`;
-    expect(run(code, file, empty)).toEqual([2100, 2099, true, 0]);
+    expect(await run(code, file, empty)).toEqual([2100, 2099, true, 0]);
   });
 
   test("what PyTorch saves now, load reads", async () => {
@@ -97,7 +97,7 @@ net(torch.randn(4, 5))
 torch.save(net.state_dict(), sys.argv[1])
 print(json.dumps({k: v.tolist() for k, v in net.state_dict().items()}))`;
     writeFileSync(file, "");
-    const expected = run(code, file) as Record<string, unknown>;
+    const expected = (await run(code, file)) as Record<string, unknown>;
     const state = await load(file);
     const got = Object.fromEntries(Object.entries(state).map(([k, v]) => [k, v.shape.length ? v.toArray() : v.item()]));
     expect(got).toEqual(expected);
@@ -113,7 +113,7 @@ beside = {"best": np.float64(0.25), "hits": np.int64(3), "bytes": torch.arange(2
 torch.save({"model": net.state_dict(), **beside}, sys.argv[1])
 torch.save({"model": net.state_dict(), **beside, "args": argparse.Namespace(lr=0.1)}, sys.argv[1] + "2")
 print(json.dumps(net.weight.tolist()))`;
-    const weight = run(code, file);
+    const weight = await run(code, file);
     const { model, ...beside } = (await loadCheckpoint(file)) as CheckpointDict;
     expect(beside).toEqual({ best: 0.25, hits: 3, bytes: new IntTensor(Int32Array.of(250, 251, 252, 253)) });
     const notes: string[] = [];
@@ -148,9 +148,15 @@ long = value.pop("long")
 print(json.dumps([repr(value), t.tolist(), str(t.dtype), long == list(range(2100)), type(value).__name__]))`;
     const scalars = "[None, True, False, 3, -70000, 1099511627776, -4611686018427387904, 0.5, nan, -0.0, 'späße']";
     const rest = "'tuple': (1, (), [2]), 'numbers': {0: {'a': {-1: 'x'}}}, 'empty': [{}, [], ()]";
-    expect(run(code, file)).toEqual([`{'scalars': ${scalars}, ${rest}}`, [[1], [2]], "torch.float32", true, "dict"]);
+    expect(await run(code, file)).toEqual([
+      `{'scalars': ${scalars}, ${rest}}`,
+      [[1], [2]],
+      "torch.float32",
+      true,
+      "dict",
+    ]);
     const again = join(folder, "again.pth");
-    run("import sys, torch; torch.save(torch.load(sys.argv[1]), sys.argv[2]); print(0)", file, again);
+    await run("import sys, torch; torch.save(torch.load(sys.argv[1]), sys.argv[2]); print(0)", file, again);
     expect(await loadCheckpoint(again, { allowNonFinite: true })).toEqual(value);
   });
 
@@ -193,7 +199,7 @@ for net in networks.values():
     logits[str(len(logits))] = net.eval()(x).flatten().tolist()
 torch.save({name: net.state_dict() for name, net in networks.items()}, sys.argv[2])
 print(json.dumps(logits))`;
-    const logits = run(code, file, back, JSON.stringify(x.toArray())) as Record<string, number[]>;
+    const logits = (await run(code, file, back, JSON.stringify(x.toArray()))) as Record<string, number[]>;
     const forward = (net: TeacherNet | StudentNet) => noGrad(() => net.forward(x).data);
     expectClose(forward(ours.teacher), logits.teacher ?? [], { abs: 1e-5 });
     expectClose(forward(ours.student), logits.student ?? [], { abs: 1e-5 });

@@ -61,7 +61,7 @@ value["model"] = {"module." + key: tensor for key, tensor in value["model"].item
 value["best_acc"] = torch.tensor([60.0])
 torch.save(value, sys.argv[2], _use_new_zipfile_serialization=False)
 print("null")`;
-    runPython(code, join(cwd, "resnet8.pth"), join(cwd, "ckpt_epoch_240.pth"));
+    await runPython(code, join(cwd, "resnet8.pth"), join(cwd, "ckpt_epoch_240.pth"));
     const teacher = ["--teacher", "ckpt_epoch_240.pth", "--teacher-network", "resnet8()"];
     const command = ["evaluate", "ckpt_epoch_240.pth", ...NETWORK, ...teacher, "--data", data, "--json"];
     const [found] = jsonLines(await succeed(command, cwd));
@@ -108,7 +108,8 @@ net = ResNet8(channels=1, classes=4)
 net.load_state_dict(torch.load(sys.argv[2], weights_only=True), strict=True)
 x = torch.tensor(json.loads(sys.argv[3])).reshape(3, 1, 32, 32)
 with torch.no_grad(): print(json.dumps(net.eval()(x).flatten().tolist()))`;
-    const theirs = runPython(code, FIXTURES, student, JSON.stringify([...test.slice(0, 3).inputs.data])) as number[];
+    const inputs = JSON.stringify([...test.slice(0, 3).inputs.data]);
+    const theirs = (await runPython(code, FIXTURES, student, inputs)) as number[];
     for (const [i, value] of theirs.entries()) expect(Math.abs(logits.data[i] - value)).toBeLessThan(1e-5);
   });
 

@@ -178,7 +178,7 @@ print(json.dumps([log.file_version, log.GetSourceWriter(), scalars]))`;
       tags.map((tag, i) => [tag, Array.from({ length: epochs }, (_, at) => [at + 1, scalars(at + 1)[i]?.[1]])]),
     );
   await write(folder, [], records(4));
-  expect(runPython(code, folder)).toEqual([2, "distillery", expected(4)]);
+  expect(await runPython(code, folder)).toEqual([2, "distillery", expected(4)]);
   await write(folder, records(3), records(5, 4));
-  expect(runPython(code, folder)).toEqual([2, "distillery", expected(8)]);
+  expect(await runPython(code, folder)).toEqual([2, "distillery", expected(8)]);
 });

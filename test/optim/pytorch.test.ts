@@ -244,7 +244,7 @@ for i, state in loaded.items():
     run = m.Run(*all_cases[i])
     found[i] = run.go_on(state)
 print(json.dumps(found))`;
-    const found = runPython(code, file, import.meta.dirname) as Record<string, Case["shown"][number]>;
+    const found = (await runPython(code, file, import.meta.dirname)) as Record<string, Case["shown"][number]>;
     for (const { i, run } of runs) run.to(STEPS).expect(found[i]);
   });
 });

@@ -41,7 +41,7 @@ testWith(
       writeFileSync(join(folder, "labels"), Buffer.from(held.labels.data.slice().buffer));
       const { correct, samples } = evaluate(student, held);
       expect(correct / samples).toBeGreaterThan(0.8);
-      expect(runPython(CODE, folder, String(held.mean), String(held.std))).toBe(correct);
+      expect(await runPython(CODE, folder, String(held.mean), String(held.std))).toBe(correct);
     } finally {
       rmSync(folder, { recursive: true });
     }
