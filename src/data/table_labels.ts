@@ -1,4 +1,4 @@
-import { argumentError, show } from "../checks.js";
+import { argumentError, show, showList } from "../checks.js";
 import { badData } from "../files/index.js";
 import { NO_LABEL } from "./dataset.js";
 import { looksLikeRegression, MANY, regressionText } from "./labels.js";
@@ -221,6 +221,19 @@ export function taskOfTable(
     `${file}: its label, ${names}, has ${different} different numbers: a regression (--task regression; --task classification takes whole numbers as classes)`,
   );
   return "regression";
+}
+
+/** Says which classes differ only in how they are written: a slip in a label may have made one of them. */
+export function noteAlike(file: string, classNames: readonly string[], onNote?: (text: string) => void): void {
+  const alike = new Map<string, string[]>();
+  for (const name of classNames) {
+    const key = String(parseNumber(name) ?? name.normalize("NFKC").toLowerCase().replaceAll(/\s+/g, " "));
+    alike.set(key, [...(alike.get(key) ?? []), name]);
+  }
+  const names = [...alike.values()].filter(({ length }) => length > 1).flat();
+  if (names.length === 0) return;
+  const what = "labels that differ only in case, spaces, zeros or Unicode form are classes of their own";
+  onNote?.(`${file}: ${what}: ${showList(names, 6)}`);
 }
 
 /** The targets of all rows [rows, columns]; `BAD_DATA` with the line of a cell that is none. */

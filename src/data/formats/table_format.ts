@@ -7,7 +7,7 @@ import type { TablePreprocessing } from "../preprocessing/spec.js";
 import type { RawData, RawPart } from "../raw_data.js";
 import { MemoryRows } from "../row_source.js";
 import { findColumns, indexOf, indicesOf, layoutOf, namesColumns, places, readTableHeader } from "../table_header.js";
-import { type LabelReader, tableTargets, taskOfTable } from "../table_labels.js";
+import { type LabelReader, noteAlike, tableTargets, taskOfTable } from "../table_labels.js";
 import { TableReader } from "../table_reader.js";
 import { hasTargets } from "../task_name.js";
 import type { CellRecords, Format, SampleReader } from "./format.js";
@@ -117,6 +117,7 @@ async function openTable(
   const classNames = isClasses
     ? expectClasses(reader.labels[0].classNames(options.task === "classification"), file)
     : reader.labels.map(({ name }) => name);
+  if (isClasses) noteAlike(file, classNames, options.onNote);
   const part = async ({ rows, reader: own, ...rest }: ReadTable): Promise<RawPart> => {
     const targets = isClasses ? { labels: own.labels[0].classes(classNames) } : tableTargets(own, task);
     return { rows, ...targets, ...rest, sha256: await hashFile(own.file) };

@@ -350,6 +350,21 @@ describe("a label column of many numbers", () => {
   });
 });
 
+test.each<[string[], string]>([
+  [["Cat", "dog", "cat", "CAT"], '"CAT", "Cat", "cat"'],
+  [["a b", "a  b", "x"], '"a  b", "a b"'],
+  [["1", "01", "1.0", "2"], '"01", "1", "1.0"'],
+  [["caf\u00e9", "cafe\u0301", "tea"], '"cafe\u0301", "caf\u00e9"'],
+  [["__proto__", "constructor", "10", "1"], ""],
+])("classes of %j stay apart, and those that are written alike are named", async (labels, alike) => {
+  const notes: string[] = [];
+  const rows = Array.from({ length: 24 }, (_, i) => `${i},${labels[i % labels.length]}\n`);
+  const { file, sets } = load(`a,label\n${rows.join("")}`, { onNote: (text) => notes.push(text) });
+  expect((await sets).train.classNames).toEqual([...labels].sort());
+  const what = "labels that differ only in case, spaces, zeros or Unicode form are classes of their own";
+  expect(notes).toEqual(alike === "" ? [] : [`${file}: ${what}: ${alike}`]);
+});
+
 describe("a first line that could be a header", () => {
   test.each([
     [
