@@ -36,7 +36,10 @@ const embeddingOp = defineOp<Attributes, null>({
     expectElements("embedding", [ids.size, table.shape[1]]);
     const data = allocate(ids.size * table.shape[1]);
     if (isTracing() && !nameRows(ids, table)) data.fill(0);
-    else native.embeddingBagForward({ bags: each(ids, table, -1), table: table.data, out: data });
+    else {
+      expectIds(ids.data, table.shape[0]);
+      native.embeddingBagForward({ bags: each(ids, table, -1), table: table.data, out: data });
+    }
     return { data, shape: [...ids.shape, table.shape[1]], saved: null };
   },
   backward(grad, [, gradTable], { inputs: [ids, table], attributes: { padding } }) {
@@ -75,6 +78,11 @@ export function embedding(
   expectFlags({ sparse });
   if (paddingIdx !== null) expectInteger("paddingIdx", paddingIdx, 0, table.shape[0] - 1);
   return embeddingOp([floats, table], { padding: paddingIdx ?? -1, sparse });
+}
+
+function expectIds(ids: Float32Array, rows: number): void {
+  const wrong = ids.findIndex((id) => !(Number.isInteger(id) && id >= 0 && id < rows));
+  if (wrong >= 0) expectInteger(`embedding: ids[${wrong}]`, ids[wrong], 0, rows - 1);
 }
 
 function each(ids: Tensor, table: Tensor, padding: number) {
